@@ -1,0 +1,223 @@
+"""How a command talks to the worker that runs: a unix socket beside the store's file.
+
+One request a connection, one JSON object a line. The command sends `{"command": …, "arguments": {…}}`; the
+worker answers with any number of `{"item": {…}}`, then `{"end": true}`, or `{"error": "sentence"}`. Without
+one of these last two the answer is not whole. Only the worker's own user (and root) can connect.
+
+The folder is opened first, and the socket is named through it (`/proc/self/fd/N/NAME`): the kernel takes no
+path over 107 bytes, and a store may live deeper than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import stat
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import StoreUnusable, TriageBotError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+#: Answers one command: takes its arguments, yields JSON-able objects. Closed early if the caller leaves.
+Handler = Callable[[Mapping[str, Any]], AsyncGenerator[Mapping[str, Any], None]]
+
+#: The longest request, in bytes. Commands are short; an identifier has at most 255 characters.
+MAX_REQUEST_BYTES = 64 * 1024
+
+#: How long either side waits for the other's next move.
+PATIENCE = timedelta(seconds=10)
+
+
+class NoWorker(TriageBotError):
+    """Nobody listens on the socket: no worker holds the store."""
+
+
+class CallFailed(TriageBotError):
+    """The worker that runs could not do what was asked, or could not be asked. The message says why."""
+
+
+class ControlServer:
+    """The worker's end. Whoever starts it holds the store already: a socket that is there is a dead one's."""
+
+    def __init__(
+        self, path: Path, handlers: Mapping[str, Handler], *, patience: timedelta = PATIENCE
+    ) -> None:
+        self._path = path
+        self._handlers = handlers
+        self._patience = patience.total_seconds()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. `StoreUnusable` if the folder does not allow it, or if something else has the name."""
+        try:
+            listener = _listen(self._path)
+        except OSError as error:
+            raise StoreUnusable(f"{self._path} cannot be made: {error.strerror or error}") from error
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
+
+    async def stop(self) -> None:
+        """Stop listening, break off calls in progress, remove the socket: before the store is let go."""
+        if self._server is None:
+            return
+        self._server.close()
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+        self._server = None
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        call = asyncio.create_task(self._serve(reader, writer), name="control call")
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._answer(reader, writer)
+            writer.close()
+            async with asyncio.timeout(self._patience):
+                await writer.wait_closed()
+        except (_CallerLeft, OSError, TimeoutError):
+            log.debug("caller left or fell silent", extra={"event": "control.abandoned", "fields": {}})
+        finally:
+            # Whatever the caller has not read by now is dropped: a silent caller must not hold memory.
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                request = await reader.readline()
+            command, arguments = _read_request(request)
+            handler = self._handlers[command]
+        except (ValueError, KeyError, RecursionError):
+            await self._send(
+                writer, {"error": "the worker does not know this command: is it an older release?"}
+            )
+            return
+        await self._send(writer, await self._stream(handler(arguments), writer))
+
+    async def _stream(
+        self, answers: AsyncGenerator[Mapping[str, Any], None], writer: asyncio.StreamWriter
+    ) -> Mapping[str, Any]:
+        """Send what the handler yields; return the last line, which says how it ended."""
+        try:
+            async with contextlib.aclosing(answers):
+                async for item in answers:
+                    await self._send(writer, {"item": item})
+        except _CallerLeft:
+            raise
+        except TriageBotError as error:
+            return {"error": str(error)}
+        except Exception:
+            # The edge of one call: whatever went wrong in it must not end the worker.
+            log.exception("command failed", extra={"event": "control.failed", "fields": {}})
+            return {"error": "the worker failed to do this; its log says why"}
+        return {"end": True}
+
+    async def _send(self, writer: asyncio.StreamWriter, line: Mapping[str, Any]) -> None:
+        writer.write(json.dumps(line).encode() + b"\n")
+        try:
+            async with asyncio.timeout(self._patience):
+                await writer.drain()
+        except (OSError, TimeoutError) as error:
+            raise _CallerLeft from error
+
+
+def call(
+    path: Path, command: str, *, patience: timedelta = PATIENCE, **arguments: object
+) -> Iterator[dict[str, Any]]:
+    """Ask the worker that listens on `path`, and yield its answers as they come.
+
+    When the first is asked for: `NoWorker` if there is none. At any time: `CallFailed`.
+    """
+    request = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
+    with _connect(path, patience) as connection, connection.makefile("rb") as lines:
+        try:
+            connection.sendall(request)
+            for line in lines:
+                answer = json.loads(line)
+                if "item" not in answer:
+                    return _finish(answer)
+                yield answer["item"]
+        except TimeoutError as error:
+            raise CallFailed(f"the worker did not answer for {patience.total_seconds():g} s") from error
+        except (OSError, ValueError) as error:
+            raise CallFailed(f"the worker broke off ({error})") from error
+    raise CallFailed("the worker ended before its answer was whole")
+
+
+class _CallerLeft(Exception):
+    """The caller hung up, or does not read."""
+
+
+def _read_request(line: bytes) -> tuple[str, Mapping[str, Any]]:
+    """Return command and arguments; `ValueError` if `line` is no request."""
+    match json.loads(line):
+        case {"command": str(command), "arguments": dict(arguments)}:
+            return command, arguments
+    raise ValueError("no command with arguments")
+
+
+def _finish(answer: Mapping[str, Any]) -> None:
+    if "error" in answer:
+        raise CallFailed(str(answer["error"]))
+
+
+def _listen(path: Path) -> socket.socket:
+    with _folder(path) as name:
+        _remove_dead_socket(path)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # For the whole process, hence for this one call only: the socket must never be open to others, not
+        # even between its making and a chmod.
+        earlier = os.umask(0o177)
+        try:
+            listener.bind(name)
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.umask(earlier)
+    return listener
+
+
+def _remove_dead_socket(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise StoreUnusable(f"{path} is not a socket; expected nothing there, move it away")
+        path.unlink()
+
+
+def _connect(path: Path, patience: timedelta) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(patience.total_seconds())
+    try:
+        with _folder(path) as name:
+            connection.connect(name)
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        connection.close()
+        raise NoWorker(f"no worker listens on {path}") from error
+    except OSError as error:
+        connection.close()
+        raise CallFailed(f"{path} cannot be reached: {error.strerror or error}") from error
+    return connection
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[str]:
+    """Open the folder of `path`, and give the short name that `path` has through it."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

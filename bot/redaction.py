@@ -1,0 +1,57 @@
+"""Keeps secrets out of everything that people or log shippers read."""
+
+from __future__ import annotations
+
+import re
+
+#: What a secret looks like. Any character may stand before it: an escaped line break ends in a letter.
+_SECRETS = re.compile(
+    r"""
+    xox[a-z](?:\.xox[a-z])?-[\w-]+                     # Slack's tokens: bot, user, refresh …
+    | xapp-[\w-]+                                      # Slack's app-level tokens
+    | (?:AKIA|ASIA)[A-Z0-9]{12,}                       # AWS access key ids
+    | (?<=ticket=)[^\s"'&]+                            # the one-time ticket of a websocket's URL
+    | (?<=hooks\.slack\.com/)[^\s"',]+                 # response URLs: whoever has one may write
+    | (?<=://)[^\s/@"']+(?=@)                          # a name and password within a URL
+    """,
+    re.VERBOSE,
+)
+
+#: AWS secrets have no shape of their own: they are known by the name before them.
+_NAMED_SECRETS = re.compile(
+    r"""((?:secret_?access_?key|session_?token|security-token)["']?\s*[:=]\s*b?["']?)[^\s"',})]+""",
+    re.IGNORECASE,
+)
+
+#: What stands where a secret stood.
+REDACTED = "[redacted]"
+
+
+class Secret:
+    """A value that no repr, format or log record shows. False if it is empty."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value, to be handed to whoever must authenticate with it."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return f"Secret({REDACTED if self._value else ''})"
+
+
+def redact(text: str) -> str:
+    """Return `text` with everything that looks like a secret replaced by `REDACTED`."""
+    return _NAMED_SECRETS.sub(rf"\1{REDACTED}", _SECRETS.sub(REDACTED, text))

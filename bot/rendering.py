@@ -1,0 +1,174 @@
+"""The text of `list` and `show`, made of views alone.
+
+Alert text is hostile: whatever stands in a view, what is rendered cannot touch the terminal.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bot.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bot.views import View
+
+_HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
+
+#: In columns of the terminal. A longer value pushes only its own row apart, and can still be copied whole.
+_WIDEST_CELL = 40
+
+_WIDEST_LINE = 76
+
+
+def render_list(views: Sequence[View], now: datetime) -> str:
+    """Return a table of questions, one line each, in the order given."""
+    rows = [_HEADINGS, *(_row(view, now) for view in views)]
+    widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in rows)
+
+
+def render_question(view: View) -> str:
+    """Return all that is known of one question, in sections."""
+    sections = [_alert_section(view), _question_section(view), _outcome_section(view), _reports_section(view)]
+    return "\n\n".join("\n".join(section) for section in sections)
+
+
+def _row(view: View, now: datetime) -> tuple[str, ...]:
+    names = ("identifier", "alert", "user")
+    return (
+        _readable_time(view["acceptedAt"]),
+        _age(now - datetime.fromisoformat(view["acceptedAt"])),
+        *(printable(str(view[name])) for name in names),
+        _state(view),
+        _outcome(view),
+    )
+
+
+def _state(view: View) -> str:
+    return printable(str(view["state"])) + (" (in doubt)" if view["inDoubtSince"] else "")
+
+
+def _outcome(view: View) -> str:
+    """Return how it ended in a few words: what stands, why, and what was said since."""
+    if not view["outcome"]:
+        return "-"
+    reason = f": {view['reason']}" if view["reason"] else ""
+    later = f" (then said {view['said']})" if view["retracted"] else ""
+    return printable(f"{view['outcome']}{reason}{later}")
+
+
+def _age(age: timedelta) -> str:
+    """Return an age in its largest whole unit, as in settings: `90s` reads as `1m`."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _readable_time(text: str | None) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes."""
+    return sum(_character_columns(char) for char in text)
+
+
+def _character_columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _alert_section(view: View) -> Iterator[str]:
+    yield f"Alert {printable(str(view['identifier']))}"
+    yield from _facts(
+        {
+            "alert": view["alert"],
+            "user": view["user"],
+            "confidence": view["identityConfidence"],
+            "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
+        }
+    )
+    yield from _quoted(str(view["summary"]))
+
+
+def _question_section(view: View) -> Iterator[str]:
+    yield "Question"
+    person = f"{view['askedSlackName']} ({view['askedSlack']})" if view["askedSlack"] else None
+    place = f"{view['channel']} {view['ts'] or ''}" if view["channel"] else None
+    yield from _facts(
+        {
+            "state": _state(view),
+            "person": person,
+            "asked": _moment(view["askedAt"]),
+            "choices": ", ".join(view["offered"]),
+            "message": place,
+            "next step": _moment(view["dueAt"]),
+            "failed tries": view["attempts"] or None,
+        }
+    )
+
+
+def _outcome_section(view: View) -> Iterator[str]:
+    yield "Outcome"
+    yield from _facts(
+        {
+            "stands": view["outcome"] or "open",
+            "reason": view["reason"],
+            "last said": view["said"],
+            "answered": _moment(view["answeredAt"]),
+            "answers": view["answers"] or None,
+        }
+    )
+
+
+def _reports_section(view: View) -> Iterator[str]:
+    yield "Reports to MozDef"
+    reports = view.get("reports") or []
+    if not reports:
+        yield "  none yet"
+    for report in reports:
+        told = f"{report['response']}" if report["response"] else f"{report['category']} (changes nothing)"
+        yield printable(f"  {report['sequence']}  {report['outcome']}, told as {told}, {_fate(report)}")
+        yield from _quoted(str(report["body"]))
+
+
+def _fate(report: View) -> str:
+    if report["parkedAt"]:
+        return f"refused for good by the queue {_moment(report['parkedAt'])}"
+    if report["sentAt"]:
+        return f"sent {_moment(report['sentAt'])}"
+    return f"waits until {_moment(report['dueAt'])}"
+
+
+def _moment(text: str | None) -> str | None:
+    return f"{_readable_time(text)} UTC" if text else None
+
+
+def _facts(facts: Mapping[str, object]) -> Iterator[str]:
+    """Yield a line for each fact that there is."""
+    for name, value in facts.items():
+        if value not in {None, ""}:
+            yield f"  {name:<13}{printable(str(value))}"
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield text of unknown origin line by line, each marked, so that none can pass for a line of ours.
+
+    Long lines are broken here, since a terminal would break them without the mark.
+    """
+    for line in text.splitlines() or [""]:
+        for piece in textwrap.wrap(printable(line), _WIDEST_LINE) or [""]:
+            yield f"  │ {piece}".rstrip()

@@ -1,0 +1,66 @@
+// Block Kit, the blocks that a direct message of this bot can hold, as DOM nodes.
+import { element } from "./elements.js";
+import { plainText, textObject } from "./mrkdwn.js";
+
+const BUILDERS = { section, actions, context, divider, header };
+
+// `press(action)` is called when a button was pressed and, where it asks first, confirmed.
+export function blockKit(blocks, { people, press, ask }) {
+  return blocks.map((block) => (BUILDERS[block.type] ?? unknown)(block, { people, press, ask }));
+}
+
+function section(block, slack) {
+  const fields = (block.fields ?? []).map((field) => element("div", { class: "rich" }, textObject(field, slack.people)));
+  return element("div", { class: "block block-section" },
+    block.text ? element("div", { class: "rich" }, textObject(block.text, slack.people)) : null,
+    fields.length ? element("div", { class: "fields" }, fields) : null,
+    block.accessory ? control(block.accessory, block, slack) : null);
+}
+
+function actions(block, slack) {
+  return element("div", { class: "block block-actions" }, block.elements.map((made) => control(made, block, slack)));
+}
+
+function context(block, slack) {
+  const words = block.elements.filter((part) => part.type !== "image");
+  return element("div", { class: "block block-context" },
+    words.map((part) => element("span", { class: "rich" }, textObject(part, slack.people))));
+}
+
+function divider() {
+  return element("hr", { class: "block" });
+}
+
+function header(block) {
+  return element("p", { class: "block block-header" }, plainText(block.text.text));
+}
+
+function unknown(block) {
+  return element("p", { class: "block block-unknown" }, `(a block of type “${block.type}”)`);
+}
+
+function control(made, block, slack) {
+  if (made.type !== "button") return unknown(made);
+  if (made.url) return link(made);
+  return element("button", {
+    type: "button",
+    class: `button ${made.style ? `button-${made.style}` : ""}`,
+    "data-control": `${block.block_id ?? ""} ${made.action_id}`,
+    "data-action-id": made.action_id,
+    "aria-haspopup": made.confirm ? "dialog" : null,
+    onclick: (event) => pressed(event.currentTarget, { made, block, slack }),
+  }, plainText(made.text.text));
+}
+
+function link(made) {
+  const href = /^https?:/.test(made.url) ? made.url : null;
+  return element("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer" }, plainText(made.text.text));
+}
+
+async function pressed(button, { made, block, slack }) {
+  if (button.getAttribute("aria-busy")) return;
+  if (made.confirm && !(await slack.ask(made.confirm, made.style))) return;
+  button.setAttribute("aria-busy", "true");
+  await slack.press({ action_id: made.action_id, block_id: block.block_id, value: made.value });
+  button.removeAttribute("aria-busy");
+}

@@ -1,0 +1,65 @@
+// Builds and updates the page's elements. Every word goes in as a text node: nothing here parses HTML.
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key === "class") made.className = value;
+    else made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+// Makes the children of `container` one element per item, in order. An element is made again only
+// when its item changed, so focus, open details and scroll positions survive a live update.
+export function arrange(container, items, { key, build }) {
+  const old = new Map([...container.children].map((child) => [child.dataset.key, child]));
+  const wanted = items.map((item) => freshElement(item, { key, build, old }));
+  const focus = placeOfFocus(container);
+  const kept = new Set(wanted);
+  [...container.children].filter((child) => !kept.has(child)).forEach((child) => child.remove());
+  wanted.forEach((child, index) => {
+    if (container.children[index] !== child) container.insertBefore(child, container.children[index] ?? null);
+  });
+  restoreFocus(container, focus);
+}
+
+function freshElement(item, { key, build, old }) {
+  const [name, print] = [String(key(item)), JSON.stringify(item)];
+  const known = old.get(name);
+  if (known && known.print === print) return known;
+  const made = build(item);
+  made.dataset.key = name;
+  made.print = print;
+  if (!known && old.size > 0) made.classList.add("is-new");
+  return made;
+}
+
+// Where the keyboard was, as the item's key and the control's name: the control may be made anew.
+function placeOfFocus(container) {
+  const focused = document.activeElement;
+  if (!focused || !container.contains(focused)) return null;
+  const item = focused.closest("[data-key]");
+  return { focused, item: item?.dataset.key, control: focused.dataset.control };
+}
+
+function restoreFocus(container, place) {
+  if (!place || place.focused.isConnected && document.activeElement === place.focused) return;
+  const item = [...container.children].find((child) => child.dataset.key === place.item);
+  const controls = item ? [item, ...item.querySelectorAll("[data-control]")] : [];
+  controls.find((control) => control.dataset.control === place.control)?.focus({ preventScroll: true });
+}
+
+// Chips and segments: real radio buttons, so that arrow keys and screen readers work by themselves.
+export function radio({ group, value, words, checked, onchange }) {
+  const input = element("input", { type: "radio", name: group, value, checked, onchange });
+  return element("label", { class: "radio" }, input, element("span", {}, words));
+}
+
+export function clockTime(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}

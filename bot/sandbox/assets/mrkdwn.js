@@ -1,0 +1,75 @@
+// Slack's mrkdwn, the part that messages of this bot can contain, as DOM nodes.
+import { element } from "./elements.js";
+
+const BLOCK = /```([\s\S]+?)```/;
+const INLINE = [
+  [/`([^`\n]+)`/, (inside) => element("code", {}, plain(inside))],
+  [/<([^<>\n]+)>/, (inside, people) => reference(inside, people)],
+  [/(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])/, (inside, people) => element("strong", {}, inline(inside, people))],
+  [/(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])/, (inside, people) => element("em", {}, inline(inside, people))],
+  [/(?<![\w~])~(?=\S)([^~\n]+?)(?<=\S)~(?![\w~])/, (inside, people) => element("s", {}, inline(inside, people))],
+];
+const EMOJI = {
+  white_check_mark: "✅", warning: "⚠️", rotating_light: "🚨", wave: "👋", lock: "🔒", shield: "🛡️",
+  eyes: "👀", thinking_face: "🤔", bell: "🔔", x: "❌", question: "❓", pray: "🙏", heavy_check_mark: "✔️",
+};
+
+// `people` maps a member's id to the name that a mention shows.
+export function mrkdwn(text, people = {}) {
+  const found = BLOCK.exec(text);
+  if (!found) return lines(text, people);
+  const before = text.slice(0, found.index).replace(/\n$/, "");
+  const after = text.slice(found.index + found[0].length).replace(/^\n/, "");
+  return [...lines(before, people), element("pre", {}, plain(found[1].trim())), ...mrkdwn(after, people)];
+}
+
+// plain_text objects know no markup at all, emoji names excepted.
+export function plainText(text) {
+  return document.createTextNode(withEmoji(text));
+}
+
+export function textObject(object, people) {
+  if (!object) return [];
+  return object.type === "mrkdwn" ? mrkdwn(object.text, people) : [plainText(object.text)];
+}
+
+function lines(text, people) {
+  if (text === "") return [];
+  const made = [];
+  for (const [index, line] of text.split("\n").entries()) {
+    const quoted = /^&gt; ?(.*)$/.exec(line) ?? /^> ?(.*)$/.exec(line);
+    if (index > 0 && !quoted) made.push(element("br"));
+    made.push(...(quoted ? [element("blockquote", {}, inline(quoted[1], people))] : inline(line, people)));
+  }
+  return made;
+}
+
+function inline(text, people) {
+  const first = earliest(text);
+  if (!first) return [plain(text)];
+  const { found, make } = first;
+  const rest = inline(text.slice(found.index + found[0].length), people);
+  return [plain(text.slice(0, found.index)), make(found[1], people), ...rest];
+}
+
+function earliest(text) {
+  const hits = INLINE.map(([pattern, make]) => ({ found: pattern.exec(text), make })).filter((hit) => hit.found);
+  return hits.reduce((best, hit) => (!best || hit.found.index < best.found.index ? hit : best), null);
+}
+
+// <@U1>, <#C1|name>, <!channel>, <https://…|words>: shown as Slack shows them, so that a bot that
+// failed to escape an alert's text would be seen to have failed.
+function reference(inside, people) {
+  const [target, words] = inside.split("|", 2);
+  if (target.startsWith("@")) return mention(`@${people[target.slice(1)] ?? words ?? target.slice(1)}`);
+  if (target.startsWith("#")) return mention(`#${words ?? target.slice(1)}`);
+  if (target.startsWith("!")) return mention(words ?? `@${target.slice(1).split("^")[0]}`);
+  if (!/^(https?:|mailto:)/.test(unescape(target))) return plain(`<${inside}>`);
+  const shown = words ?? target.replace(/^mailto:/, "");
+  return element("a", { href: unescape(target), target: "_blank", rel: "noopener noreferrer" }, plain(shown));
+}
+
+const mention = (words) => element("span", { class: "mention" }, unescape(words));
+const plain = (text) => document.createTextNode(withEmoji(unescape(text)));
+const unescape = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+const withEmoji = (text) => text.replace(/:([a-z0-9_+-]+):/g, (whole, name) => EMOJI[name] ?? whole);

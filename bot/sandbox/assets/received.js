@@ -1,0 +1,91 @@
+// What MozDef receives: every body on the response queue, and what a stock MozDef makes of it.
+import { arrange, byId, clockTime, element } from "./elements.js";
+
+const OUTCOMES = {
+  yes: "It was them", no: "It was not them", wrongUser: "Wrong person", notSure: "They are not sure",
+  timedOut: "Nobody answered in time", undeliverable: "Nobody could be asked",
+};
+const STATUSES = {
+  acknowledged: "MozDef sets the alert to acknowledged",
+  escalated: "MozDef escalates the alert",
+  manual: "MozDef leaves the alert to an analyst",
+};
+
+export function showReceived(state) {
+  const receipts = [...state.receipts].reverse();
+  byId("receipts-empty").hidden = receipts.length > 0;
+  arrange(byId("receipts"), receipts, { key: (receipt) => receipt.number, build: receiptElement });
+}
+
+// One sentence for those who hear the page.
+export function spokenReceipt(receipt) {
+  if (receipt.queue === "dead-letter") return "A request went to the dead-letter queue.";
+  return `MozDef received an answer for ${receipt.user || "an alert"}: ${receipt.status ?? receipt.verdict}.`;
+}
+
+function receiptElement(receipt) {
+  if (receipt.queue === "dead-letter") return deadLetter(receipt);
+  if (!receipt.kept) return dropped(receipt);
+  return receipt.status ? verdict(receipt) : note(receipt);
+}
+
+function verdict(receipt) {
+  return card(`status-${receipt.status}`, receipt, {
+    chip: receipt.status, title: OUTCOMES[receipt.outcome] ?? receipt.outcome ?? receipt.response,
+    words: STATUSES[receipt.status],
+  });
+}
+
+function note(receipt) {
+  return card("status-note", receipt, {
+    chip: "note", title: OUTCOMES[receipt.outcome] ?? "A note",
+    words: receipt.verdict || "MozDef indexes it and leaves the alert as it is",
+  });
+}
+
+function dropped(receipt) {
+  return card("is-dropped", receipt, {
+    chip: "dropped", title: "MozDef throws this away", words: receipt.verdict });
+}
+
+function deadLetter(receipt) {
+  return card("is-dead-letter", receipt, {
+    chip: "dead letter", title: "The bot refused a request", words: receipt.verdict });
+}
+
+function card(look, receipt, { chip, title, words }) {
+  return element("li", { class: `receipt ${look}` },
+    element("p", { class: "receipt-head" },
+      element("strong", {}, title), element("span", { class: "chip" }, chip)),
+    receipt.alert || receipt.user
+      ? element("p", { class: "receipt-who" }, receipt.alert ? element("code", {}, receipt.alert) : null,
+        element("span", { class: "aside" }, receipt.user || ""))
+      : null,
+    element("p", { class: "receipt-words" }, words),
+    receipt.reason ? element("p", { class: "receipt-words aside" }, "Reason: ", element("code", {}, receipt.reason)) : null,
+    element("details", {},
+      element("summary", { "data-control": "body" }, element("span", {}, "Body"),
+        element("time", {}, clockTime(receipt.received_at))),
+      element("pre", { class: "json", tabindex: "0" }, ...coloured(receipt.body))));
+}
+
+const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+// Pretty-printed, each kind of token in its colour; a body that is no JSON is shown as it came.
+function coloured(body) {
+  let text;
+  try {
+    text = JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return [body];
+  }
+  const made = [];
+  let end = 0;
+  for (const found of text.matchAll(TOKEN)) {
+    const kind = found[2] ? "key" : found[1] ? "text" : "literal";
+    const token = found[1] ?? found[0];
+    made.push(text.slice(end, found.index), element("span", { class: `json-${kind}` }, token));
+    end = found.index + token.length;
+  }
+  return [...made, text.slice(end)];
+}

@@ -1,0 +1,95 @@
+"""The programs that the sandbox runs beside itself, each with an environment built from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta
+
+#: Where this package was imported from: the folder that holds `bot/`.
+_PACKAGE_HOME: Final = Path(__file__).resolve().parents[2]
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    """Return all that a Python program needs and nothing of ours: no token, endpoint, profile or proxy."""
+    environment = {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    if Path(sysconfig.get_path("purelib")).resolve() != _PACKAGE_HOME:
+        # Run from a checkout, the worker must be the same code as the sandbox that starts it.
+        environment["PYTHONPATH"] = str(_PACKAGE_HOME)
+    return environment
+
+
+def _prepared(folder: Path, log: Path) -> BinaryIO:
+    """Make the folder to run in, and open the log beside it."""
+    folder.mkdir(mode=0o700)
+    return log.open("wb")
+
+
+class ChildProcess:
+    """A running program. `name` is what people are told when it ends."""
+
+    def __init__(self, process: Process, *, name: str, log: Path) -> None:
+        self.name = name
+        self._process = process
+        self._log = log
+
+    @classmethod
+    async def start(
+        cls, arguments: Sequence[str], *, name: str, folder: Path, environment: Mapping[str, str]
+    ) -> ChildProcess:
+        """Start Python with `arguments` in `folder`, a new folder that also gets its log."""
+        log = folder.with_suffix(".log")
+        with _prepared(folder, log) as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *arguments,
+                cwd=folder,
+                env=dict(environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Ctrl-C in the terminal must reach the sandbox alone, which stops its parts in order.
+                start_new_session=True,
+            )
+        return cls(process, name=name, log=log)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    async def ended(self) -> str:
+        """Wait for its end and return how that was, in words: `exit code 3`, `SIGKILL`."""
+        code = await self._process.wait()
+        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+    def log_tail(self, lines: int = 20) -> str:
+        """Return the last lines that it wrote."""
+        written = self._log.read_text(encoding="utf-8", errors="replace")
+        return "\n".join(written.splitlines()[-lines:])
+
+    async def stop(self, *, grace: timedelta) -> None:
+        """Ask it to end; after `grace`, end it."""
+        if not self.running:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(grace.total_seconds()):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()

@@ -1,0 +1,202 @@
+"""What a stock MozDef makes of each message on the response queue (contract.md §2, rules 1 to 10)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+#: What the alert's status becomes for each response that MozDef knows (rule 3).
+STATUS_OF_RESPONSE: Final[Mapping[str, str]] = MappingProxyType(
+    {"yes": "acknowledged", "no": "escalated", "wrongUser": "manual"}
+)
+#: The words that MozDef accepts as identityConfidence (rule 1).
+CONFIDENCES: Final = frozenset({"highest", "high", "moderate", "low", "lowest"})
+#: The longest word that the index takes, in bytes (rule 8).
+LONGEST_WORD_BYTES: Final = 32_766
+
+_ANSWER_CATEGORY: Final = "triagebot"
+_OVERWRITES_CATEGORY: Final = frozenset({"type", "eventtype"})
+
+
+class Fate(StrEnum):
+    """What becomes of a message: only the first two keep it."""
+
+    CHANGES_ALERT = "changes alert"
+    INDEXED = "indexed"
+    DROPPED = "dropped"
+    POISON = "poison"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What MozDef does with one message. What could not be read from it is None.
+
+    `status` is what the alert's status becomes, so it is None unless the fate is CHANGES_ALERT.
+    `reason` says in one sentence why a message is not kept, or why it leaves the alert alone.
+    """
+
+    fate: Fate
+    reason: str | None = None
+    category: str | None = None
+    identifier: str | None = None
+    response: str | None = None
+    status: str | None = None
+    email: str | None = None
+    slack: str | None = None
+    confidence: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether MozDef has the message afterwards."""
+        return self.fate in (Fate.CHANGES_ALERT, Fate.INDEXED)
+
+
+class AlertBook:
+    """The alerts that one MozDef knows, and what each message does to them; the last write wins (rule 7)."""
+
+    def __init__(self, identifiers: Iterable[str] = ()) -> None:
+        self._last: dict[str, Verdict | None] = dict.fromkeys(identifiers)
+
+    def add(self, identifier: str) -> None:
+        """Copy an alert to where the REST interface finds it, as MozDef does once a minute (rule 4)."""
+        self._last.setdefault(identifier, None)
+
+    def status(self, identifier: str) -> str | None:
+        """Return the alert's status, or None as long as no answer set one."""
+        last = self._last.get(identifier)
+        return None if last is None else last.status
+
+    def receive(self, body: str) -> Verdict:
+        """Judge `body` by the rules and by what is known of its alert, and change the alert accordingly."""
+        verdict = judge(body)
+        if verdict.fate is not Fate.CHANGES_ALERT or verdict.identifier is None:
+            return verdict
+        if verdict.identifier not in self._last:
+            return replace(verdict, fate=Fate.DROPPED, status=None, reason="Alert not found")
+        if verdict == self._last[verdict.identifier] and verdict.response != "yes":
+            reason = "It repeats what the alert says already, so the update changes nothing"
+            return replace(verdict, fate=Fate.DROPPED, status=None, reason=reason)
+        self._last[verdict.identifier] = verdict
+        return verdict
+
+
+def judge(body: str) -> Verdict:
+    """Tell what a MozDef that knows the alert, with nothing answered yet, does with `body`."""
+    try:
+        event = _decode(body)
+    except (ValueError, RecursionError):
+        return Verdict(fate=Fate.POISON, reason="The body is not JSON, which kills the worker")
+    if not isinstance(event, dict):
+        return Verdict(fate=Fate.DROPPED, reason="The body is not an object")
+    if not isinstance(event.get("tags", []), list):
+        return Verdict(fate=Fate.POISON, reason="tags is not a list, which kills the worker")
+    details = event.get("details")
+    return _judge_event(event, details if isinstance(details, dict) else {})
+
+
+def _decode(body: str) -> object:
+    """Parse JSON, or base64 of JSON, which MozDef accepts from old writers."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        try:
+            return json.loads(base64.b64decode(body))
+        except binascii.Error as error:
+            raise ValueError("neither JSON nor base64") from error
+
+
+def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
+    facts = _facts(event, details)
+    problem = next(_problems_of_event(event), None)
+    if problem is not None:
+        return replace(facts, fate=Fate.DROPPED, reason=problem)
+    if facts.category != _ANSWER_CATEGORY:
+        reason = f"An event of category {facts.category}: indexed, the alert is left alone"
+        return replace(facts, fate=Fate.INDEXED, reason=reason)
+    problem = next(_problems_of_answer(details), None)
+    if problem is not None:
+        return replace(facts, fate=Fate.DROPPED, reason=problem)
+    return replace(facts, fate=Fate.CHANGES_ALERT, status=STATUS_OF_RESPONSE[details["response"]])
+
+
+def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
+    """Read what the message says, whatever becomes of it. A note carries email and slack by themselves."""
+    user = details.get("user")
+    person = user if isinstance(user, dict) else details
+    return Verdict(
+        fate=Fate.DROPPED,
+        category=_word(event.get("category")),
+        identifier=_word(details.get("identifier")),
+        response=_word(details.get("response")),
+        email=_word(person.get("email")),
+        slack=_word(person.get("slack")),
+        confidence=_word(details.get("identityConfidence")),
+    )
+
+
+def _problems_of_event(event: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what loses an event of any category (rules 8 and 9)."""
+    for key in event:
+        if key.lstrip("@").lower() in _OVERWRITES_CATEGORY:
+            yield f"The key {key} overwrites the category, so the alert never hears of it"
+    if "category" not in event:
+        yield "There is no category, and MozDef fails on that"
+    if "timestamp" in event and not _is_moment(event["timestamp"]):
+        yield "The timestamp is no moment, and MozDef loses the message"
+    if any(len(word.encode("utf-8", "replace")) > LONGEST_WORD_BYTES for word in _words(event)):
+        yield f"A word is longer than {LONGEST_WORD_BYTES} bytes, and the index refuses the event"
+
+
+def _problems_of_answer(details: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what loses an answer (rules 1 and 2)."""
+    if _word(details.get("response")) not in STATUS_OF_RESPONSE:
+        yield f"The response {details.get('response')!r} is none of yes, no, wrongUser"
+    if _word(details.get("identityConfidence", "lowest")) not in CONFIDENCES:
+        yield f"The identityConfidence {details.get('identityConfidence')!r} is not one of the five words"
+    user = details.get("user")
+    person = user if isinstance(user, dict) else {}
+    for name, value in (
+        ("identifier", details.get("identifier")),
+        ("user.email", person.get("email")),
+        ("user.slack", person.get("slack")),
+    ):
+        if value is None:
+            yield f"{name} is missing"
+
+
+def _is_moment(value: object) -> bool:
+    if isinstance(value, bool) or value is None:
+        return False
+    if isinstance(value, int | float):
+        return True
+    try:
+        datetime.fromisoformat(str(value))
+    except ValueError:
+        return False
+    return not str(value).isdigit()
+
+
+def _words(value: object) -> Iterator[str]:
+    """Yield every word of every string in `value`, keys apart."""
+    if isinstance(value, str):
+        yield from re.split(r"\s+", value)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _words(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _words(inner)
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None

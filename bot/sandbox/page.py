@@ -1,0 +1,201 @@
+"""The sandbox's web page: its files, its state as a stream of events, and the two things one can do on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.page_state import page_state
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp.typedefs import Handler
+
+    from bot.sandbox.trial import Trial
+
+ASSETS: Final = Path(__file__).with_name("assets")
+HOST: Final = "127.0.0.1"
+
+_TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+#: Nothing from elsewhere, nothing inline, and no way to turn text into markup: alert text stays text.
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+#: Changes come in bursts (a click, its receipt, the redraw); one event tells of all of them.
+_BURST_SECONDS: Final = 0.04
+#: A comment this often keeps the stream alive, and finds out that the reader went away.
+_HEARTBEAT_SECONDS: Final = 15
+_LONGEST_REQUEST: Final = 600_000
+
+
+class Page:
+    """Serves the page of one trial. `ended` is what the page says once nothing more will come."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.ended: str | None = None
+        self.failed = False
+        self._trial = trial
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, port: int) -> str:
+        """Serve on 127.0.0.1, on any free port for 0, and return the page's address.
+
+        :raises SandboxFailed: when the port is taken or not allowed.
+        """
+        self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, HOST, port).start()
+        except (OSError, OverflowError) as error:
+            await self._runner.cleanup()
+            reason = f"Port {port} cannot be used ({_why(error)}): choose another with --port N"
+            raise SandboxFailed(reason) from error
+        return f"http://{HOST}:{self._runner.addresses[0][1]}/"
+
+    def end(self, words: str, *, failed: bool) -> None:
+        """Tell everybody who looks at the page that the trial is over."""
+        self.ended = words
+        self.failed = failed
+        self._trial.changes.mark()
+
+    async def stop(self) -> None:
+        """Serve no more. Open pages have the last state by then, if `end` was called."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[_guarded], client_max_size=_LONGEST_REQUEST)
+        application.router.add_get("/", _index)
+        application.router.add_get("/assets/{name}", _asset)
+        application.router.add_get("/api/state", self._state)
+        application.router.add_get("/api/events", self._events)
+        application.router.add_post("/api/alerts", self._send_alert)
+        application.router.add_post("/api/clicks", self._click)
+        return application
+
+    def _document(self) -> dict[str, Any]:
+        return page_state(self._trial, ended=self.ended, failed=self.failed)
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        return web.json_response(self._document())
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Send the whole state, and again after each change, until the trial has ended."""
+        stream = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        # The reader closed the page: nothing is left to be done for them.
+        with contextlib.suppress(ConnectionResetError):
+            await self._stream_states(stream)
+        return stream
+
+    async def _stream_states(self, stream: web.StreamResponse) -> None:
+        while True:
+            revision = self._trial.changes.revision
+            await stream.write(f"data: {json.dumps(self._document())}\n\n".encode())
+            if self.ended is not None:
+                return
+            while not await self._changed(revision):
+                await stream.write(b": still here\n\n")
+
+    async def _changed(self, revision: int) -> bool:
+        """Wait for a change and for the burst that it comes in; false when it is time for a heartbeat."""
+        try:
+            async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                await self._trial.changes.after(revision)
+        except TimeoutError:
+            return False
+        await asyncio.sleep(_BURST_SECONDS)
+        return True
+
+    async def _send_alert(self, request: web.Request) -> web.Response:
+        asked = await _fields(request, "alert", "summary", "user", "confidence")
+        if not self._trial.ready:
+            return _trouble("The worker is not ready yet", status=503)
+        sent = await self._trial.send_alert(**asked)
+        return web.json_response({"identifier": sent.identifier})
+
+    async def _click(self, request: web.Request) -> web.Response:
+        pressed = await _fields(request, "user", "channel", "ts", "action_id")
+        try:
+            click = await self._trial.slack.click(
+                user=pressed["user"],
+                channel=pressed["channel"],
+                ts=pressed["ts"],
+                action_id=pressed["action_id"],
+            )
+        except LookupError as error:
+            return _trouble(f"There is no such button any more ({error})", status=404)
+        return web.json_response({"trouble": click.warning} if click.warning else {})
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let only this page in: another site in the same browser could reach 127.0.0.1 as well."""
+    if request.url.host not in (HOST, "localhost"):
+        raise web.HTTPForbidden(text="Open this page by its own address.")
+    if request.method == "POST" and request.headers.get("Origin") != str(request.url.origin()):
+        raise web.HTTPForbidden(text="Only the sandbox's own page may do this.")
+    response = await handler(request)
+    if not response.prepared:
+        response.headers.update(_HEADERS)
+    return response
+
+
+async def _index(_request: web.Request) -> web.Response:
+    return _file("index.html")
+
+
+async def _asset(request: web.Request) -> web.Response:
+    return _file(request.match_info["name"])
+
+
+def _file(name: str) -> web.Response:
+    path = ASSETS / name
+    if path.parent != ASSETS or path.suffix not in _TYPES or not path.is_file():
+        raise web.HTTPNotFound
+    return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8")
+
+
+async def _fields(request: web.Request, *names: str) -> dict[str, str]:
+    """Read a JSON object of strings.
+
+    :raises HTTPBadRequest: when one is missing or no string.
+    """
+    try:
+        body: Mapping[str, Any] = await request.json()
+        fields = {name: body[name] for name in names}
+    except (ValueError, LookupError, TypeError) as error:
+        raise web.HTTPBadRequest(text=f"A JSON object with {', '.join(names)} is expected.") from error
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise web.HTTPBadRequest(text="Every field is a string.")
+    return fields
+
+
+def _why(error: OSError | OverflowError) -> str:
+    """Say in the system's own words why a port was refused; asyncio's sentence repeats the address."""
+    errno = error.errno if isinstance(error, OSError) else None
+    return os.strerror(errno).lower() if errno else str(error)
+
+
+def _trouble(words: str, *, status: int) -> web.Response:
+    return web.json_response({"trouble": words}, status=status)

@@ -1,0 +1,164 @@
+"""What the page shows, as one JSON document made from the trial. Pure; what it reads, it leaves as it is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from bot.sandbox.askable import unreachable_because
+from bot.sandbox.samples import SAMPLES
+
+if TYPE_CHECKING:
+    from bot.sandbox.child_process import ChildProcess
+    from bot.sandbox.ledger import Ledger, Receipt, SentAlert
+    from bot.sandbox.slack.workspace import Message, Person, Workspace
+    from bot.sandbox.trial import Trial
+
+Json = dict[str, Any]
+
+#: Older alerts, messages and receipts stay in the trial, and leave the page.
+SHOWN: Final = 150
+
+_TITLES: Final = {
+    "sensitive_host_session": "Sensitive host",
+    "duo_bypass_codes_used": "Duo code used",
+    "duo_bypass_codes_generated": "Duo codes created",
+    "ssh_access_sign_releng": "Signing machine",
+}
+
+
+def page_state(trial: Trial, *, ended: str | None, failed: bool) -> Json:
+    """Return all that the page needs. `ended` says why nothing more comes, `failed` whether that is bad."""
+    return {
+        "health": {
+            "ready": trial.ready,
+            "ended": ended,
+            "failed": failed,
+            "parts": _parts(trial, ended=ended is not None),
+        },
+        "samples": [_sample(label) for label in SAMPLES],
+        "bot": {"name": trial.workspace.bot.real_name},
+        "people": [_person(person) for person in trial.workspace.people],
+        "messages": _messages(trial.workspace),
+        "alerts": [_alert(alert, trial.ledger) for alert in trial.ledger.alerts[-SHOWN:]],
+        "receipts": [_receipt(receipt) for receipt in trial.ledger.receipts[-SHOWN:]],
+    }
+
+
+def _parts(trial: Trial, *, ended: bool) -> list[Json]:
+    links = trial.slack.links
+    sqs = trial.queues.process if trial.queues else None
+    return [
+        {**_process("Worker", "running", trial.worker, ended=ended), **_linking(trial, ended=ended)},
+        _part("Slack", "1 link" if links == 1 else f"{links} links", _state_of_links(trial, ended=ended)),
+        _process("SQS", "3 queues", sqs, ended=ended),
+    ]
+
+
+def _state_of_links(trial: Trial, *, ended: bool) -> str:
+    if ended or (trial.ready and not trial.slack.links):
+        return "down"
+    return "up" if trial.slack.links else "starting"
+
+
+def _linking(trial: Trial, *, ended: bool) -> Json:
+    """Return what a worker that runs is called until its first link is up."""
+    running = not ended and trial.worker is not None and trial.worker.running
+    return {"state": "starting", "words": "starting"} if running and not trial.ready else {}
+
+
+def _process(name: str, words: str, process: ChildProcess | None, *, ended: bool) -> Json:
+    if process is None:
+        return _part(name, words, "down" if ended else "starting")
+    state = "up" if process.running and not ended else "down"
+    return {**_part(name, words, state), "pid": process.pid}
+
+
+def _part(name: str, words: str, state: str) -> Json:
+    """Describe a part, with `words` of its own while it is up."""
+    return {"name": name, "state": state, "words": words if state == "up" else state}
+
+
+def _sample(label: str) -> Json:
+    sample = SAMPLES[label]
+    return {
+        "alert": label,
+        "title": _TITLES.get(label, label),
+        "summary": sample.summary,
+        "confidence": sample.confidence,
+    }
+
+
+def _person(person: Person) -> Json:
+    note = unreachable_because(person)
+    return {
+        "id": person.id,
+        # The stand-in's names carry a hint in brackets, which the note replaces.
+        "name": person.real_name.split(" (")[0],
+        "email": person.email,
+        "note": note,
+        "reachable": note is None,
+    }
+
+
+def _messages(workspace: Workspace) -> list[Json]:
+    made: list[Json] = []
+    for conversation in workspace.conversations:
+        if conversation.person is not None:
+            seen = conversation.seen_by(conversation.person)[-SHOWN:]
+            made.extend(_message(message, conversation.person) for message in seen)
+    return made
+
+
+def _message(message: Message, person: str) -> Json:
+    return {
+        "person": person,
+        "channel": message.channel,
+        "ts": message.ts,
+        "text": message.text,
+        "blocks": list(message.blocks),
+        "edited": message.edited_ts is not None,
+        "ephemeral": message.ephemeral_for is not None,
+        "thread": message.thread_ts is not None,
+    }
+
+
+def _alert(alert: SentAlert, ledger: Ledger) -> Json:
+    return {
+        "identifier": alert.identifier,
+        "alert": alert.alert,
+        "user": alert.user,
+        "confidence": alert.confidence,
+        "sent_at": alert.sent_at.timestamp(),
+        "status": ledger.status(alert.identifier),
+    }
+
+
+def _receipt(receipt: Receipt) -> Json:
+    verdict = receipt.verdict
+    facts = {
+        "number": receipt.number,
+        "body": receipt.body,
+        "received_at": receipt.received_at.timestamp(),
+    }
+    if verdict is None:
+        return {**facts, "queue": "dead-letter", "verdict": receipt.reason}
+    return {
+        **facts,
+        "queue": "response",
+        "kept": verdict.kept,
+        "status": verdict.status,
+        "verdict": verdict.reason or "",
+        "response": verdict.response,
+        "user": verdict.email,
+        **told_by_the_bot(receipt.body),
+    }
+
+
+def told_by_the_bot(body: str) -> Json:
+    """Return what `details.triagebot` says of a body: outcome, alert, reason … as far as they are there."""
+    try:
+        told = json.loads(body)["details"]["triagebot"]
+        return {key: told[key] for key in ("outcome", "alert", "reason", "said", "retracted") if key in told}
+    except (ValueError, LookupError, TypeError):
+        return {}

@@ -1,0 +1,148 @@
+"""A local SQS with the three queues: moto's server as a program of its own, spoken to through boto3."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from bot.sandbox.child_process import ChildProcess, bare_environment
+from bot.sandbox.failure import SandboxFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+
+#: Credentials that open nothing; moto takes any.
+ACCESS_KEY_ID: Final = "sandbox"
+SECRET_ACCESS_KEY: Final = "sandbox"  # noqa: S105 - it protects nothing: moto takes any secret
+REGION: Final = "us-west-2"
+
+#: Between two programs' choices of the same free port, somebody else may take it.
+_PORT_ATTEMPTS: Final = 5
+_START_LIMIT: Final = timedelta(seconds=12)
+_STOP_GRACE: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueUrls:
+    """Where the three queues are."""
+
+    request: str
+    response: str
+    dead_letter: str
+
+
+class LocalQueues:
+    """A running local SQS. `client` may be used from any thread."""
+
+    def __init__(self, process: ChildProcess, *, endpoint: str, client: SQSClient, urls: QueueUrls) -> None:
+        self.process = process
+        self.endpoint = endpoint
+        self.client = client
+        self.urls = urls
+
+    @classmethod
+    async def start(cls, folder: Path) -> LocalQueues:
+        """Start the server, its files below `folder`, and create the queues.
+
+        :raises SandboxFailed: when it does not start, or moto is not installed.
+        """
+        process, endpoint = await _start_server(folder)
+        client = local_client(endpoint)
+        try:
+            urls = await asyncio.to_thread(_create_queues, client)
+        except BaseException:
+            await process.stop(grace=_STOP_GRACE)
+            raise
+        return cls(process, endpoint=endpoint, client=client, urls=urls)
+
+    async def send_request(self, body: str) -> None:
+        """Put one body on the request queue."""
+        await asyncio.to_thread(self.client.send_message, QueueUrl=self.urls.request, MessageBody=body)
+
+    async def stop(self) -> None:
+        """End the server; the queues and what is in them are gone."""
+        await self.process.stop(grace=_STOP_GRACE)
+
+
+def local_client(endpoint: str) -> SQSClient:
+    """Return a client that talks to `endpoint` and reads nobody's profile, credentials or proxy settings."""
+    unread = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    session = boto3.Session(
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
+        region_name=REGION,
+        botocore_session=botocore.session.Session(session_vars=unread),
+    )
+    config = Config(
+        proxies={}, connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
+    )
+    return session.client("sqs", endpoint_url=endpoint, config=config)
+
+
+async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
+    for attempt in range(_PORT_ATTEMPTS):
+        port = _free_port()
+        process = await ChildProcess.start(
+            ["-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            name="local SQS",
+            folder=folder / f"sqs-{attempt}",
+            environment=bare_environment(folder),
+        )
+        if await _answers(process, port):
+            return process, f"http://127.0.0.1:{port}"
+        log = process.log_tail()
+        await process.stop(grace=_STOP_GRACE)
+        if "No module named" in log:
+            raise SandboxFailed(
+                "moto is not installed: install the package with its extra, '.[sandbox]'", log=log
+            )
+    raise SandboxFailed("The local SQS did not start", log=log)
+
+
+async def _answers(process: ChildProcess, port: int) -> bool:
+    """Wait until the server takes connections; false if it ended, or was too slow."""
+    try:
+        async with asyncio.timeout(_START_LIMIT.total_seconds()):
+            while process.running:
+                if await _takes_connections(port):
+                    return process.running
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        pass
+    return False
+
+
+async def _takes_connections(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _create_queues(client: SQSClient) -> QueueUrls:
+    """Create the queues as the project's template does: a visibility timeout of 60 s."""
+    names = ("triage-bot-requests", "triage-bot-responses", "triage-bot-dead-letters")
+    urls = [
+        client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+        for name in names
+    ]
+    return QueueUrls(request=urls[0], response=urls[1], dead_letter=urls[2])

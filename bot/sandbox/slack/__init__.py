@@ -1,0 +1,19 @@
+"""A stand-in for Slack: Web API, Socket Mode and response URLs of one workspace, on 127.0.0.1."""
+
+from __future__ import annotations
+
+from bot.sandbox.slack.cast import default_workspace
+from bot.sandbox.slack.server import SlackStandIn
+from bot.sandbox.slack.socket_mode import SocketMode
+from bot.sandbox.slack.workspace import Change, Conversation, Message, Person, Workspace
+
+__all__ = [
+    "Change",
+    "Conversation",
+    "Message",
+    "Person",
+    "SlackStandIn",
+    "SocketMode",
+    "Workspace",
+    "default_workspace",
+]

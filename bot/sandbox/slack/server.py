@@ -1,0 +1,169 @@
+"""The stand-in itself: one web server for the Web API, the websockets and the response URLs."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+from aiohttp import web
+
+from bot.sandbox.slack.installation import App, Installation
+from bot.sandbox.slack.payloads import Press, PressFields, block_actions, event_callback, view_submission
+from bot.sandbox.slack.response_urls import ResponseUrls
+from bot.sandbox.slack.socket_mode import DisconnectReason, SocketMode
+from bot.sandbox.slack.web_api import WebApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from aiohttp.typedefs import Middleware
+
+    from bot.sandbox.slack.workspace import Json, Workspace
+
+#: The scopes that the bot's manifest asks for.
+SCOPES: Final = ("users:read", "users:read.email", "im:write", "im:history", "chat:write")
+#: How often Slack sends an event again that nobody acknowledged.
+EVENT_RETRIES: Final = 3
+#: What Slack shows beside a button whose press nobody acknowledged, in our words.
+WARNING: Final = "Something went wrong, please try again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Click:
+    """What came of a press: `warning` is what Slack shows the person, None if the app took it.
+
+    `payload` is what was sent, and `reply` what the app acknowledged it with, if anything.
+    """
+
+    acknowledged: bool
+    warning: str | None
+    payload: Json
+    reply: Json | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventDelivery:
+    """What came of an event: how often it was sent, and whether the last time was acknowledged."""
+
+    acknowledged: bool
+    attempts: int
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(eq=False)
+class SlackStandIn:
+    """A Slack of one workspace on 127.0.0.1, for one app with these tokens and scopes.
+
+    Faults come in from outside: an aiohttp middleware sees each request before and after its work. Tests
+    may end and start it again; the workspace, tokens and open permissions outlive that, links do not.
+
+    `history_lag` is how long a post stays hidden from conversations.history and .replies.
+    """
+
+    workspace: Workspace
+    _: KW_ONLY
+    bot_token: str
+    app_token: str
+    scopes: Iterable[str] = SCOPES
+    clock: Callable[[], datetime] = _now
+    history_lag: timedelta = timedelta(0)
+    acknowledge_within: timedelta = timedelta(seconds=3)
+    middlewares: Sequence[Middleware] = ()
+    installation: Installation = field(init=False)
+    socket_mode: SocketMode = field(init=False)
+    _runner: web.AppRunner | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        app = App(
+            id="A0TRIAGE001",
+            bot_id="B0TRIAGE001",
+            bot_token=self.bot_token,
+            app_token=self.app_token,
+            verification="verification",
+            scopes=frozenset(self.scopes),
+        )
+        self.installation = Installation(
+            workspace=self.workspace, app=app, clock=self.clock, history_lag=self.history_lag
+        )
+        self.socket_mode = SocketMode(self.installation, acknowledge_within=self.acknowledge_within)
+
+    @property
+    def api_url(self) -> str:
+        """The Web API's address, with a slash at its end; known once it has been started."""
+        return f"http://{self.installation.address}/api/"
+
+    @property
+    def links(self) -> int:
+        """How many Socket Mode links are open."""
+        return self.socket_mode.links
+
+    async def start(self, port: int = 0) -> None:
+        """Serve on 127.0.0.1; port 0 takes any free one. OSError if the port is taken."""
+        application = web.Application(middlewares=self.middlewares)
+        application.router.add_route("*", "/api/{method}", WebApi(self.installation).handle)
+        application.router.add_get("/link/", self.socket_mode.serve)
+        application.router.add_post("/actions/{team}/{secret}", ResponseUrls(self.installation).handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.installation.address = f"127.0.0.1:{runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """End every link, then the server."""
+        await self.socket_mode.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def until_linked(self, count: int = 1) -> None:
+        """Wait until at least `count` Socket Mode links are open."""
+        await self.socket_mode.until_linked(count)
+
+    async def click(self, **press: Unpack[PressFields]) -> Click:
+        """Press a button (see `Press`) and wait until the app acknowledges it, or until Slack gives up.
+
+        LookupError if there is no such person, message or App Home.
+        """
+        return await self._interact(block_actions(self.installation, Press(**press)))
+
+    async def submit_view(self, *, user: str, view_id: str, values: Json) -> Click:
+        """Fill in and submit a modal; `values` as Slack nests them. LookupError if there is none."""
+        view = self.workspace.modals[view_id]
+        payload = view_submission(self.installation, user, view=view, values=values)
+        return await self._interact(payload, accepts_response=True)
+
+    async def send_event(self, event: Json) -> EventDelivery:
+        """Send an event of the Events API, again and again (with the same event_id) until it is taken."""
+        payload = event_callback(self.installation, event)
+        for attempt in range(1 + EVENT_RETRIES):
+            retry: dict[str, Any] = {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
+            if await self.socket_mode.send("events_api", payload, **retry) is not None:
+                return EventDelivery(acknowledged=True, attempts=attempt + 1)
+        return EventDelivery(acknowledged=False, attempts=1 + EVENT_RETRIES)
+
+    async def disconnect(self, reason: DisconnectReason) -> None:
+        """Tell one link that it ends, or with `link_disabled` end them all. See `SocketMode.disconnect`."""
+        await self.socket_mode.disconnect(reason)
+
+    def drop_links(self) -> None:
+        """Cut every link without a word."""
+        self.socket_mode.drop_links()
+
+    def grant(self, scopes: Iterable[str]) -> None:
+        """Give the bot token exactly these scopes from now on."""
+        self.installation.app = replace(self.installation.app, scopes=frozenset(scopes))
+
+    async def _interact(self, payload: Json, *, accepts_response: bool = False) -> Click:
+        taken = await self.socket_mode.send("interactive", payload, accepts_response=accepts_response)
+        if taken is None:
+            return Click(acknowledged=False, warning=WARNING, payload=payload)
+        return Click(acknowledged=True, warning=None, payload=payload, reply=taken.payload)

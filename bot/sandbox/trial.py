@@ -1,0 +1,212 @@
+"""All parts of the sandbox, from start to stop: stand-in Slack, local SQS, MozDef's ledger, real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import tempfile
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from bot.sandbox.askable import unreachable_because
+from bot.sandbox.changes import Changes
+from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.ledger import Ledger, SentAlert
+from bot.sandbox.queue_reader import QueueReader
+from bot.sandbox.queues import LocalQueues
+from bot.sandbox.slack import SlackStandIn, default_workspace
+from bot.sandbox.worker_process import STOP_GRACE, WORKER, SlackAccess, start_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+    from bot.sandbox.child_process import ChildProcess
+
+#: From its start to its first Socket Mode link, a worker needs about a second on an idle machine.
+READY_LIMIT: Final = timedelta(seconds=12)
+#: How often the number of Socket Mode links is looked at; the stand-in tells nobody.
+_LINK_LOOK_SECONDS: Final = 0.1
+
+
+class Trial:
+    """One trial. `changes` tells of all that can be seen here; `ready` means that the worker serves.
+
+    `worker` is what Python is given to run it, `ready_within` how long it may take to link up with Slack.
+    """
+
+    def __init__(self, *, worker: Sequence[str] = WORKER, ready_within: timedelta = READY_LIMIT) -> None:
+        self.changes = Changes()
+        self.ledger = Ledger(self.changes.mark)
+        self.workspace = default_workspace()
+        self.slack = SlackStandIn(
+            self.workspace,
+            bot_token=f"xoxb-{secrets.token_hex(8)}",
+            app_token=f"xapp-{secrets.token_hex(8)}",
+        )
+        self.queues: LocalQueues | None = None
+        self.worker: ChildProcess | None = None
+        self.ready = False
+        self._command = worker
+        self._ready_within = ready_within
+        self._parts = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Start every part, and return when the worker has a link to Slack.
+
+        :raises SandboxFailed: when a part does not start, ends, or is too slow.
+        """
+        folder = Path(self._parts.enter_context(tempfile.TemporaryDirectory(prefix="triage-bot-sandbox-")))
+        await self.slack.start()
+        self._parts.push_async_callback(self.slack.stop)
+        self._follow_slack()
+        queues = await self._start_queues(folder)
+        self.worker = await start_worker(self._command, folder, slack=self._access(), local=queues)
+        self._parts.push_async_callback(self.worker.stop, grace=STOP_GRACE)
+        self.changes.mark()
+        await self._until_linked()
+
+    async def stop(self) -> None:
+        """Stop every part, the worker first; nothing is left of them on this machine."""
+        self.ready = False
+        await self._parts.aclose()
+        self.changes.mark()
+
+    async def failure(self) -> NoReturn:
+        """Wait until a part ends by itself.
+
+        :raises SandboxFailed: when one did.
+        """
+        parts = [part for part in (self.worker, self.queues and self.queues.process) if part]
+        watches = [asyncio.create_task(_watch(part)) for part in parts]
+        try:
+            await asyncio.wait(watches, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            ends = await asyncio.gather(*watches, return_exceptions=True)
+        raise next(end for end in ends if isinstance(end, SandboxFailed))
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until `holds()` is true of the trial.
+
+        :raises SandboxFailed: when a part ends meanwhile.
+        """
+        waiting = asyncio.create_task(self.changes.until(holds))
+        failing = asyncio.create_task(self.failure())
+        try:
+            await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
+            await (waiting if waiting.done() else failing)
+        finally:
+            waiting.cancel()
+            failing.cancel()
+            await asyncio.gather(waiting, failing, return_exceptions=True)
+
+    async def send_alert(self, *, alert: str, summary: str, user: str, confidence: str) -> SentAlert:
+        """Do as MozDef does: put a request on the queue, and know the alert from then on."""
+        if self.queues is None:
+            raise SandboxFailed("The queues are not there yet")
+        sent = SentAlert(
+            # As long as the ids that Elasticsearch gives.
+            identifier=secrets.token_urlsafe(15),
+            alert=alert,
+            summary=summary,
+            user=user,
+            confidence=confidence,
+            sent_at=datetime.now(UTC),
+        )
+        self.ledger.raise_alert(sent)
+        await self.queues.send_request(request_body(sent))
+        return sent
+
+    def askable_addresses(self) -> list[str]:
+        """Return the addresses of the people whom the bot asks, in the order of the cast."""
+        askable = [person for person in self.workspace.people if unreachable_because(person) is None]
+        return [person.email for person in askable if person.email]
+
+    def worker_log(self) -> str:
+        """Return the worker's last lines, or nothing before it was started."""
+        return self.worker.log_tail() if self.worker else ""
+
+    async def _start_queues(self, folder: Path) -> LocalQueues:
+        self.queues = await LocalQueues.start(folder)
+        client, urls = self.queues.client, self.queues.urls
+        readers = [
+            QueueReader(client, urls.response, self._take_response),
+            QueueReader(client, urls.dead_letter, self._take_dead_letter),
+        ]
+        # Backwards: the readers are told to stop, the server's end wakes them, they are waited for.
+        for reader in readers:
+            self._parts.push_async_callback(reader.ended)
+        self._parts.push_async_callback(self.queues.stop)
+        for reader in readers:
+            self._parts.callback(reader.stop)
+            reader.start()
+        return self.queues
+
+    def _access(self) -> SlackAccess:
+        return SlackAccess(
+            api_url=self.slack.api_url, bot_token=self.slack.bot_token, app_token=self.slack.app_token
+        )
+
+    def _follow_slack(self) -> None:
+        task = asyncio.gather(self._follow_workspace(), self._follow_links())
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._parts.push_async_callback(end)
+
+    async def _follow_workspace(self) -> None:
+        seen = self.workspace.subscribe()
+        while True:
+            await seen.get()
+            self.changes.mark()
+
+    async def _follow_links(self) -> None:
+        known = self.slack.links
+        while True:
+            await asyncio.sleep(_LINK_LOOK_SECONDS)
+            if self.slack.links != known:
+                known = self.slack.links
+                self.changes.mark()
+
+    async def _until_linked(self) -> None:
+        try:
+            async with asyncio.timeout(self._ready_within.total_seconds()):
+                await self.until(lambda: self.slack.links > 0)
+        except TimeoutError as error:
+            reason = f"The worker had no link to Slack after {self._ready_within.total_seconds():g} s"
+            raise SandboxFailed(reason, log=self.worker_log()) from error
+        self.ready = True
+        self.changes.mark()
+
+    def _take_response(self, message: MessageTypeDef) -> None:
+        self.ledger.take_response(message["Body"])
+
+    def _take_dead_letter(self, message: MessageTypeDef) -> None:
+        reason = message.get("MessageAttributes", {}).get("reason")
+        self.ledger.take_dead_letter(message["Body"], reason.get("StringValue") if reason else None)
+
+
+def request_body(sent: SentAlert) -> str:
+    """Return the five fields as MozDef writes them (contract.md §1)."""
+    return json.dumps(
+        {
+            "identifier": sent.identifier,
+            "alert": sent.alert,
+            "summary": sent.summary,
+            "user": sent.user,
+            "identityConfidence": sent.confidence,
+        }
+    )
+
+
+async def _watch(part: ChildProcess) -> NoReturn:
+    how = await part.ended()
+    raise SandboxFailed(f"The {part.name} ended by itself ({how})", log=part.log_tail())

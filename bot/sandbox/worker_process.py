@@ -1,0 +1,61 @@
+"""The real worker as its own process, through its documented environment (design.md §7) and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from bot.sandbox import queues
+from bot.sandbox.child_process import ChildProcess, bare_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bot.sandbox.queues import LocalQueues
+
+#: What Python is given to run the worker. -P: the current directory is no place to import from.
+WORKER: Final = ("-P", "-m", "bot", "run")
+#: The worker promises to end within 10 s of SIGTERM.
+STOP_GRACE: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackAccess:
+    """Where the stand-in Slack is, and the tokens that it accepts."""
+
+    api_url: str
+    bot_token: str
+    app_token: str
+
+
+async def start_worker(
+    command: Sequence[str], folder: Path, *, slack: SlackAccess, local: LocalQueues
+) -> ChildProcess:
+    """Start Python with `command` in a fresh folder of its own below `folder`."""
+    return await ChildProcess.start(
+        command,
+        name="worker",
+        folder=folder / "worker",
+        environment=worker_environment(folder, slack=slack, local=local),
+    )
+
+
+def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) -> dict[str, str]:
+    """Return the whole environment of the worker; the store's place is left to its default."""
+    return {
+        **bare_environment(folder),
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "SLACK_API_URL": slack.api_url,
+        "REQUEST_QUEUE_URL": local.urls.request,
+        "RESPONSE_QUEUE_URL": local.urls.response,
+        "DEAD_LETTER_QUEUE_URL": local.urls.dead_letter,
+        "AWS_ENDPOINT_URL_SQS": local.endpoint,
+        "AWS_REGION": queues.REGION,
+        "AWS_ACCESS_KEY_ID": queues.ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": queues.SECRET_ACCESS_KEY,
+        # Nobody wants to wait a minute and a half to see an answer arrive.
+        "MOZDEF_SYNC_SECONDS": "0",
+    }

@@ -1,0 +1,105 @@
+"""Calls to Slack's Web API: one session, no retries of the SDK's own, every failure judged."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.errors import AmbiguousError, TransientError
+from bot.slack.faults import fault, retry_after
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+#: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+
+#: The SDK writes a debug line for every call unless the logger itself has a level.
+_sdk_log = logging.getLogger("slack_sdk.calls")
+
+
+def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Return the one session that every call shares: connections are kept, TLS is set up once."""
+    return aiohttp.ClientSession(
+        timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls, limit=256, keepalive_timeout=60)
+    )
+
+
+def web_client(
+    base_url: str, session: aiohttp.ClientSession, tls: ssl.SSLContext, *, token: str | None = None
+) -> AsyncWebClient:
+    """Return a client that never repeats a call by itself: who was cut off must look first."""
+    _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.INFO))
+    client = AsyncWebClient(
+        token=token, base_url=base_url, session=session, ssl=tls, retry_handlers=[], logger=_sdk_log
+    )
+    client.proxy = proxy_for(base_url)
+    return client
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the environment's proxy for a URL; the SDK would not look at NO_PROXY."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+class SlackApi:
+    """Calls methods with the bot's token."""
+
+    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+        self._client = client
+        self._session = session
+
+    async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call a method that changes something, once.
+
+        `AmbiguousError`: it may have happened. Every other error of `faults` says that it did not.
+        """
+        return await self._call(method, http_verb="POST", json=dict(body))
+
+    async def read(
+        self, method: str, params: Mapping[str, Any], *, http_verb: str = "GET"
+    ) -> Mapping[str, Any]:
+        """Call a method that may be repeated: never ambiguous."""
+        try:
+            return await self._call(method, http_verb=http_verb, params=dict(params))
+        except AmbiguousError as error:
+            raise TransientError(str(error)) from error
+
+    async def respond(self, response_url: str, body: Mapping[str, Any]) -> bool:
+        """Post to a click's response_url. False: it is not valid any more.
+
+        `TransientError`, `AmbiguousError` as for a call.
+        """
+        webhook = AsyncWebhookClient(response_url, session=self._session, retry_handlers=[], logger=_sdk_log)
+        webhook.proxy = proxy_for(response_url)
+        try:
+            response = await webhook.send_dict(dict(body))
+        except Exception as error:
+            raise fault(error) from error
+        status = response.status_code
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise TransientError("Slack asks to wait (429)", retry_after=retry_after(response.headers))
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
+        return status < HTTPStatus.BAD_REQUEST
+
+    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        try:
+            response = await self._client.api_call(method, **arguments)
+        except Exception as error:
+            raise fault(error) from error
+        data = response.data
+        if not isinstance(data, dict):
+            raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
+        return data

@@ -1,0 +1,92 @@
+"""What each failure of a call to Slack means: whether it was done, may be repeated, and whose trouble it is.
+
+Codes are of Slack's method pages (2026-11); the classes hold for the methods that put a question. Who calls
+another method decides for itself what a failure means there.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientConnectorError, ClientHttpProxyError, ConnectionTimeoutError
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.errors import TriageBotError
+
+#: The worker cannot go on: its token, its scopes, its place in the workspace.
+_WORKER = frozenset(
+    """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
+    missing_scope no_permission access_denied accesslimited is_bot ekm_access_denied team_access_not_granted
+    enterprise_is_restricted two_factor_setup_required messages_tab_disabled
+    metadata_must_be_sent_from_app forbidden_team deprecated_endpoint method_deprecated insecure_request
+    not_enabled unknown_method""".split()
+)
+
+#: The person cannot be asked.
+_PERSON = frozenset(
+    """users_not_found user_not_found user_disabled user_not_visible cannot_dm_bot invalid_user_combination
+    app_access_restricted channel_not_found is_archived is_inactive not_in_channel team_not_found""".split()
+)
+_PERSON_PATTERN = re.compile("restricted_action")
+
+#: Slack was busy; the call was not done.
+_NOT_DONE = frozenset(
+    """ratelimited rate_limited service_unavailable request_timeout team_added_to_org org_login_required
+    message_limit_exceeded""".split()
+)
+
+#: Slack failed in the middle; the call may have been done.
+_PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
+
+#: Failures of aiohttp before anything was sent. By class they are also what means "perhaps done", so they
+#: are tested first.
+_NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
+
+
+def fault(error: Exception) -> TriageBotError:
+    """Return what a failed call means, as one of our errors."""
+    if isinstance(error, _NOT_SENT):
+        return TransientError(f"Slack cannot be reached ({error})")
+    if isinstance(error, SlackApiError):
+        return _refusal(error.response)
+    return AmbiguousError(f"Slack's answer was lost ({type(error).__name__}: {error})")
+
+
+def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
+    """Return how long Slack asks to wait, if it says so in seconds, whole or not."""
+    value = next((each for name, each in headers.items() if name.lower() == "retry-after"), "")
+    try:
+        seconds = float(value[0] if isinstance(value, list) else value)
+        return timedelta(seconds=seconds) if seconds >= 0 else None
+    except (IndexError, ValueError, OverflowError):
+        return None
+
+
+def _refusal(response: Any) -> TriageBotError:
+    """Judge an answer. It may be a bare aiohttp response, where the SDK could not read it."""
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
+    code = _code(response)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_DONE:
+        wait = retry_after(response.headers)
+        return TransientError(f"Slack asks to wait ({code or status})", retry_after=wait)
+    if not code or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PERHAPS_DONE:
+        return AmbiguousError(f"Slack's answer says nothing (HTTP {status} {code})".rstrip(), status=status)
+    if code in _WORKER:
+        return CannotGoOn(code)
+    if code in _PERSON or _PERSON_PATTERN.match(code):
+        return Undeliverable(code)
+    return UnknownRefusal(code)
+
+
+def _code(response: Any) -> str:
+    data = getattr(response, "data", None)
+    code = data.get("error") if isinstance(data, dict) else None
+    return code if isinstance(code, str) else ""

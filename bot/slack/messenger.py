@@ -1,0 +1,187 @@
+"""The Messenger: finds people, puts questions, looks for them, redraws them."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.slack.messages import QUESTION_EVENT, question_message, question_metadata, refusal_message
+from bot.triage.events import about
+from bot.triage.model import Person, Posted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bot.errors import TriageBotError
+    from bot.slack.api import SlackApi
+    from bot.slack.identity import Identity
+    from bot.slack.messages import Wording
+    from bot.triage.model import Question
+    from bot.triage.ports import Clock
+
+log = logging.getLogger(__name__)
+
+#: How long an address is remembered: accounts get deactivated, and a post to one of those "succeeds".
+PERSON_KEPT = timedelta(hours=1)
+
+#: Addresses remembered, at the most.
+PEOPLE_MAX = 10_000
+
+#: How long before its first claim a question may stand in Slack: their clock and ours differ.
+LOOK_BACK = timedelta(minutes=30)
+
+#: Messages a page of a look-up.
+PAGE = 200
+
+#: Refusals of a redraw that no repetition mends.
+_GONE = frozenset(
+    """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
+)
+
+#: Slack's own bot, which its API does not call one.
+_SLACKBOT = "USLACKBOT"
+
+
+class SlackMessenger:
+    """Speaks to people in one workspace: the port `Messenger` of `triage.ports`."""
+
+    def __init__(self, api: SlackApi, identity: Identity, wording: Wording, *, clock: Clock) -> None:
+        self._api = api
+        self._identity = identity
+        self._wording = wording
+        self._clock = clock
+        self._people: dict[str, tuple[datetime, Person]] = {}
+
+    @property
+    def can_look_up(self) -> bool:
+        """See `triage.ports.Messenger`."""
+        return "im:history" in self._identity.scopes
+
+    async def find_person(self, email: str) -> Person:
+        """See `triage.ports.Messenger`. Who is found is remembered for an hour, who is not never."""
+        found_at, person = self._people.get(email, (None, None))
+        now = self._clock()
+        if person is None or found_at is None or now - found_at > PERSON_KEPT:
+            answer = await self._api.read("users.lookupByEmail", {"email": email})
+            person = self._person(answer)
+            self._remember(email, now, person)
+        return person
+
+    async def post(self, question: Question) -> Posted:
+        """See `triage.ports.Messenger`."""
+        answer = await self._api.write(
+            "chat.postMessage",
+            {
+                **question_message(question, self._wording),
+                "channel": question.slack_id,
+                "metadata": question_metadata(question),
+                "unfurl_links": False,
+                "unfurl_media": False,
+            },
+        )
+        try:
+            return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
+        except KeyError as error:
+            raise AmbiguousError(f"Slack did not say where the message is: no {error}") from error
+
+    async def look_up(self, question: Question) -> Posted | None:
+        """See `triage.ports.Messenger`."""
+        opened = await self._api.read("conversations.open", {"users": question.slack_id}, http_verb="POST")
+        channel = _text(opened, "channel", "id")
+        since = (question.claimed_at or question.accepted_at) - LOOK_BACK
+        page: dict[str, Any] = {
+            "channel": channel,
+            "oldest": f"{since.timestamp():.6f}",
+            "inclusive": True,
+            "include_all_metadata": True,
+            "limit": PAGE,
+        }
+        while True:
+            answer = await self._api.read("conversations.history", page)
+            for message in _messages(answer):
+                if _is_question(message, question.ref):
+                    return Posted(channel=channel, ts=str(message["ts"]))
+            page["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not page["cursor"]:
+                return None
+
+    async def redraw(self, question: Question, *, response_url: str = "") -> None:
+        """See `triage.ports.Messenger`. A message that is gone, or may not be changed any more, is let be."""
+        message = question_message(question, self._wording)
+        if response_url and await self._api.respond(response_url, {**message, "replace_original": True}):
+            return
+        place = {"channel": question.channel, "ts": question.ts}
+        try:
+            await self._api.write("chat.update", {**message, **place, "parse": "none"})
+        except (PermanentError, UnknownRefusal, AmbiguousError) as error:
+            if not _is_final(error):
+                raise TransientError(str(error)) from error
+            log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
+
+    async def tell(self, response_url: str, message: str) -> None:
+        """See `triage.ports.Messenger`."""
+        if not response_url or not await self._api.respond(
+            response_url, refusal_message(message, self._wording)
+        ):
+            raise TransientError("there is no way to reach the clicker")
+
+    def _person(self, answer: Mapping[str, Any]) -> Person:
+        user = answer.get("user")
+        slack_id = _text(answer, "user", "id")
+        facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
+        return Person(
+            slack_id=slack_id,
+            slack_name=str(facts.get("name") or ""),
+            deactivated=bool(facts.get("deleted")),
+            is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
+            is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
+            is_external=self._is_external(facts),
+            unconfirmed=facts.get("is_email_confirmed") is False,
+        )
+
+    def _is_external(self, facts: Mapping[str, Any]) -> bool:
+        teams = (facts.get("enterprise_user") or {}).get("teams") or ()
+        home = facts.get("team_id")
+        elsewhere = bool(home) and home != self._identity.team_id and self._identity.team_id not in teams
+        return elsewhere or bool(facts.get("is_stranger"))
+
+    def _remember(self, email: str, now: datetime, person: Person) -> None:
+        self._people.pop(email, None)  # to stand last, where the newest stand
+        self._people[email] = (now, person)
+        if len(self._people) > PEOPLE_MAX:
+            del self._people[next(iter(self._people))]
+
+
+def _text(answer: Mapping[str, Any], *path: str) -> str:
+    """Return the text at a path of an answer. `TransientError` if Slack's answer has none."""
+    value: Any = answer
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not value:
+        raise TransientError(f"Slack's answer has no {'.'.join(path)}")
+    return value
+
+
+def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    messages = answer.get("messages")
+    if not isinstance(messages, list):
+        raise TransientError("Slack's answer has no messages")
+    return [message for message in messages if isinstance(message, dict)]
+
+
+def _is_question(message: Mapping[str, Any], ref: str) -> bool:
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") or {}
+    return metadata.get("event_type") == QUESTION_EVENT and payload.get("ref") == ref
+
+
+def _is_final(error: TriageBotError) -> bool:
+    """Whether no repetition of a redraw would end otherwise."""
+    if isinstance(error, AmbiguousError):
+        return HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    code = str(getattr(error, "reason", getattr(error, "code", "")))
+    return code in _GONE or code.startswith("invalid_blocks")

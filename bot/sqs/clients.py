@@ -1,0 +1,103 @@
+"""Opening queues: one boto3 Session for all of them, two clients a region."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from bot.errors import ConfigError
+from bot.sqs.queues import Queue
+from bot.sqs.threads import DaemonThread
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+#: Hosts of Amazon's own, interface endpoints and the older form, each with the region in it.
+_REGION = re.compile(
+    r"(?:^|\.)sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\."
+    r"|^(?P<older>[a-z]{2,}(?:-[a-z]+)+-\d+)\.queue\."
+)
+
+#: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
+#: and 10 s for its answer.
+POLLS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 1})
+
+#: At stop these calls get what is left of 8 s, so they end early: whoever made one tries again anyway.
+CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+class Connector:
+    """Opens queues by their URLs.
+
+    `region` is what the settings name for URLs that name none; None leaves it to boto3's own chain, as
+    credentials and (without `endpoint_url`) the endpoint always are. `ConfigError` for an unknown profile.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        session: boto3.Session | None = None,
+    ) -> None:
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._session = session or _new_session()
+        self._calls_thread = DaemonThread("sqs-calls")
+        self._clients: dict[str, tuple[SQSClient, SQSClient]] = {}
+        self._queues: list[Queue] = []
+
+    def open(self, url: str) -> Queue:
+        """Return the queue of this URL, without asking SQS anything (`Queue.describe` does).
+
+        `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
+        """
+        polls, calls = self._clients_of(self._region_of(url))
+        self._queues.append(Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread))
+        return self._queues[-1]
+
+    def close(self) -> None:
+        """Let the threads end and give back the connections. Queues opened here are of no use then."""
+        for queue in self._queues:
+            queue.close()
+        self._calls_thread.close()
+        for polls, calls in self._clients.values():
+            polls.close()
+            calls.close()
+
+    def _region_of(self, url: str) -> str:
+        region = region_in(url) or self._region or self._session.region_name
+        if not region:
+            raise ConfigError([f"AWS_REGION is not set, and {url} names no region: set it, e.g. us-west-2"])
+        return region
+
+    def _clients_of(self, region: str) -> tuple[SQSClient, SQSClient]:
+        if region not in self._clients:
+            self._clients[region] = (self._client(region, POLLS), self._client(region, CALLS))
+        return self._clients[region]
+
+    def _client(self, region: str, config: Config) -> SQSClient:
+        try:
+            return self._session.client(
+                "sqs", region_name=region, endpoint_url=self._endpoint_url, config=config
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError([f"no SQS client can be made for region {region}: {error}"]) from error
+
+
+def region_in(url: str) -> str | None:
+    """Return the region that a queue's URL names; boto3 does not look there."""
+    found = _REGION.search(urlsplit(url).hostname or "")
+    return (found["region"] or found["older"]) if found else None
+
+
+def _new_session() -> boto3.Session:
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigError([f"AWS_PROFILE: {error}"]) from error

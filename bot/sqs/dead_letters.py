@@ -1,0 +1,76 @@
+"""Where requests that break the contract are kept for a person to look at."""
+
+from __future__ import annotations
+
+import logging
+from hashlib import sha256
+from typing import TYPE_CHECKING, Protocol
+
+from bot.errors import TriageBotError
+from bot.sqs.queues import Outgoing, Received, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+log = logging.getLogger(__name__)
+
+#: Bytes to cut a body to when SQS refuses the copy's size. A queue takes 1 MiB unless it is set to less,
+#: at the least 1 KiB (SQS quotas), and the reason counts too.
+SHORTER = (1_040_000, 250_000, 60_000, 15_000, 500)
+
+
+class CopyQueue(Protocol):
+    """What copying needs of a queue."""
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+        """See `Queue.send_batch`."""
+
+
+class DeadLetters:
+    """Copies invalid requests to a queue, with the reason beside the body."""
+
+    def __init__(self, queue: CopyQueue) -> None:
+        self._queue = queue
+
+    async def copy(self, message: Received, reason: str) -> bool:
+        """Tell whether a copy is kept now: the body as it came, or cut if that is too large. Never raises."""
+        try:
+            refusal = await self._copy(message, reason)
+        except TriageBotError as error:
+            return _left(message, str(error))
+        return _left(message, refusal.code) if refusal else True
+
+    async def _copy(self, message: Received, reason: str) -> Refusal | None:
+        refusal = None
+        for body, note in _versions(message.body):
+            [refusal] = await self._queue.send_batch([_outgoing(message.message_id, body, reason + note)])
+            if refusal is None or not refusal.unfit:
+                break
+        return refusal
+
+
+def _versions(body: str) -> Iterator[tuple[str, str]]:
+    yield body, ""
+    whole = body.encode()
+    for limit in SHORTER:
+        if limit < len(whole):
+            # Half a character at the cut is dropped: SQS refuses what is not UTF-8.
+            yield whole[:limit].decode(errors="ignore"), f"; the body is truncated to {limit} bytes"
+
+
+def _outgoing(message_id: str, body: str, reason: str) -> Outgoing:
+    return Outgoing(
+        body=body,
+        group="invalid-requests",
+        deduplication=sha256(message_id.encode()).hexdigest(),
+        attributes={"reason": reason},
+    )
+
+
+def _left(message: Received, why: str) -> bool:
+    log.warning(
+        "an invalid request could not be copied to the dead-letter queue, so it is left: %s",
+        why,
+        extra={"event": "request.left", "fields": {"message_id": message.message_id, "reason": why}},
+    )
+    return False

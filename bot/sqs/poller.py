@@ -1,0 +1,224 @@
+"""Takes requests from the queue: decoded, stored, and only then deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from bot.errors import StoreError, TransientError, TriageBotError
+from bot.sqs.backoff import Backoff, around, pause
+from bot.sqs.dead_letters import CopyQueue, DeadLetters
+from bot.sqs.wire import decode_request
+from bot.triage.model import InvalidBody, TriageRequest
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from bot.sqs.queues import Received, Refusal
+
+log = logging.getLogger(__name__)
+
+Decoded = TriageRequest | InvalidBody
+
+#: Tells for each request of a batch, in its order, whether it is stored or known (so it may be deleted).
+Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool]]]
+
+#: Writes something to the store; `StoreError` while it cannot.
+Probe = Callable[[], Awaitable[None]]
+
+#: Seconds to wait at stop for the poll in flight (sqs-facts.md, boto3).
+PARTING = 2.0
+
+#: Seconds between two probes of a store that refuses writes (sqs-facts.md, boto3).
+BETWEEN_PROBES = 5.0
+
+
+class RequestQueue(Protocol):
+    """What polling needs of a queue; each method is as `Queue` has it."""
+
+    async def receive(self) -> Sequence[Received]:
+        """Wait for messages."""
+
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        """Delete them."""
+
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        """Make them visible again."""
+
+
+class Poller:
+    """Polls until told to stop, whatever happens in between; the next poll waits for the batch's verdict.
+
+    While the store refuses writes nothing is polled, for a message received too often ends in the
+    dead-letter queue though nothing is wrong with it: the batch is handed back once, and `probe` decides.
+    Without one, polling goes on after the back-off.
+    """
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        dead_letters: CopyQueue | None,
+        receive: Receive,
+        *,
+        random: Random,
+        probe: Probe | None = None,
+    ) -> None:
+        self._queue = queue
+        self._dead_letters = DeadLetters(dead_letters) if dead_letters else None
+        self._receive = receive
+        self._random = random
+        self._backoff = Backoff(random)
+        self._probe = probe
+        #: Messages since the start: `received`, `rejected`, `deleted`, `left`, `handed_back`; and `failures`.
+        self.counts: Counter[str] = Counter()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; then hand back what the poll in flight brings, and return."""
+        if not self._dead_letters:
+            _warn_of_missing_dead_letters()
+        while not stop.is_set():
+            try:
+                if batch := await self._poll(stop):
+                    await self._take(batch)
+                self._backoff.after_success()
+            except StoreError as error:
+                await self._wait_for_store(stop, error)
+            except Exception as error:  # noqa: BLE001 - a poller that ends is the worst that can happen
+                await pause(stop, self._after_trouble(error))
+
+    async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
+        poll = asyncio.ensure_future(self._queue.receive())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait({poll, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                return await poll
+            await self._part_with(poll)
+            return ()
+        finally:
+            stopping.cancel()
+            poll.cancel()  # without effect on one that is done; else its thread dies with the process
+
+    async def _part_with(self, poll: asyncio.Future[Sequence[Received]]) -> None:
+        await asyncio.wait({poll}, timeout=PARTING)
+        if poll.done() and not poll.exception():
+            await self._hand_back(poll.result())
+
+    async def _take(self, batch: Sequence[Received]) -> None:
+        # The order counts: copy, store, delete. What fails before its turn is left, and comes again.
+        self.counts["received"] += len(batch)
+        decoded = [(message, decode_request(message.body)) for message in batch]
+        ready = [pair for pair in decoded if await self._is_copied(*pair)]
+        stored = await self._store(ready) if ready else []
+        self.counts["left"] += len(batch) - len(stored)
+        if not stored:
+            raise TransientError(f"none of {len(batch)} messages could be taken")
+        await self._delete(stored)
+
+    async def _is_copied(self, message: Received, decoded: Decoded) -> bool:
+        if isinstance(decoded, TriageRequest):
+            return True
+        if self._dead_letters and not await self._dead_letters.copy(message, decoded.reason):
+            return False
+        self.counts["rejected"] += 1
+        _tell_rejected(message, decoded)
+        return True
+
+    async def _store(self, ready: Sequence[tuple[Received, Decoded]]) -> list[Received]:
+        messages = [message for message, _ in ready]
+        try:
+            verdicts = await self._receive([decoded for _, decoded in ready])
+        except Exception:
+            await self._hand_back(messages)
+            raise
+        return [message for message, known in zip(messages, verdicts, strict=True) if known]
+
+    async def _delete(self, messages: Sequence[Received]) -> None:
+        refusals = await self._queue.delete_batch(messages)
+        for message, refusal in zip(messages, refusals, strict=True):
+            if refusal:
+                _tell_undeleted(message, refusal)
+            else:
+                self.counts["deleted"] += 1
+
+    async def _hand_back(self, messages: Sequence[Received]) -> None:
+        if not messages:
+            return
+        try:
+            refusals = await self._queue.hand_back(messages)
+        except TriageBotError as error:
+            _tell_hidden(len(messages), str(error))
+            return
+        handed_back = sum(refusal is None for refusal in refusals)
+        self.counts["handed_back"] += handed_back
+        if handed_back < len(messages):
+            _tell_hidden(len(messages) - handed_back, "SQS refused some")
+
+    async def _wait_for_store(self, stop: asyncio.Event, error: StoreError) -> None:
+        wait = self._after_trouble(error)
+        if self._probe is None:
+            await pause(stop, wait)
+        while self._probe and not stop.is_set():
+            await pause(stop, around(BETWEEN_PROBES, self._random))
+            if await _succeeds(self._probe):
+                return
+
+    def _after_trouble(self, error: Exception) -> float:
+        self.counts["failures"] += 1
+        wait = self._backoff.after_failure()
+        log.warning(
+            "polling is interrupted: %s",
+            error if isinstance(error, TriageBotError) else type(error).__name__,
+            # Only a fault of our own needs its traceback; the others say all in their sentence.
+            exc_info=None if isinstance(error, TriageBotError) else error,
+            extra={"event": "poll.failed", "fields": {"error": type(error).__name__, "wait_seconds": wait}},
+        )
+        return wait
+
+
+async def _succeeds(probe: Probe) -> bool:
+    try:
+        await probe()
+    except StoreError:
+        return False
+    except Exception:
+        # Whatever is wrong with the probe: polling goes on, and its own trouble will tell.
+        log.exception("the probe failed", extra={"event": "probe.failed", "fields": {}})
+    return True
+
+
+def _warn_of_missing_dead_letters() -> None:
+    log.warning(
+        "there is no dead-letter queue: invalid requests are deleted without a copy (DEAD_LETTER_QUEUE_URL)",
+        extra={"event": "dead_letters.missed", "fields": {}},
+    )
+
+
+def _tell_rejected(message: Received, decoded: InvalidBody) -> None:
+    fields = {
+        "identifier": decoded.salvaged.identifier if decoded.salvaged else None,
+        "message_id": message.message_id,
+        "reason": decoded.reason,
+    }
+    log.warning("request rejected: %s", decoded.reason, extra={"event": "request.rejected", "fields": fields})
+
+
+def _tell_undeleted(message: Received, refusal: Refusal) -> None:
+    fields = {"message_id": message.message_id, "code": refusal.code}
+    log.warning(
+        "a stored request was not deleted (%s): it will come again, and be known",
+        refusal.code,
+        extra={"event": "request.left", "fields": fields},
+    )
+
+
+def _tell_hidden(count: int, why: str) -> None:
+    log.warning(
+        "%d messages could not be handed back, and stay hidden for up to a minute: %s",
+        count,
+        why,
+        extra={"event": "batch.left", "fields": {"messages": count, "error": why}},
+    )

@@ -1,0 +1,181 @@
+"""Sends what waits in the outbox to the response queue."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from hashlib import sha256
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from bot.errors import TransientError, TriageBotError
+from bot.sqs.backoff import Backoff, pause, wait_after
+from bot.sqs.queues import BATCH, Outgoing, in_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from random import Random
+
+    from bot.sqs.queues import Refusal
+    from bot.triage.model import OutboxRow
+    from bot.triage.ports import Clock, Outbox
+
+log = logging.getLogger(__name__)
+
+#: Seconds that it sleeps at the most: the machine's clock may have been set meanwhile.
+LONGEST_SLEEP = 60.0
+
+#: Seconds that it sleeps at the least, so that a moment just gone by cannot keep it spinning.
+SHORTEST_SLEEP = 0.05
+
+
+class ResponseQueue(Protocol):
+    """What publishing needs of a queue."""
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+        """See `Queue.send_batch`."""
+
+
+class _Rest(NamedTuple):
+    """A row that the queue refused for now."""
+
+    failures: int
+    until: datetime
+
+
+class Publisher:
+    """Sends each report at least once, in the order that the outbox gives; a repeat is byte-identical.
+
+    One that the queue refuses for good is parked; one that it refuses for now rests, and others go on.
+    """
+
+    def __init__(self, outbox: Outbox, queue: ResponseQueue, clock: Clock, *, random: Random) -> None:
+        self._outbox = outbox
+        self._queue = queue
+        self._clock = clock
+        self._random = random
+        self._backoff = Backoff(random)
+        self._woken = asyncio.Event()
+        self._resting: dict[str, _Rest] = {}
+        self._unmarked: list[OutboxRow] = []
+
+    def wake(self) -> None:
+        """Say that there may be something new to send."""
+        self._woken.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Send what is due, whenever something is, until `stop` is set; the batch in hand is finished."""
+        while not stop.is_set():
+            try:
+                self._woken.clear()
+                if not await self._send_due():
+                    await self._sleep(stop, await self._seconds_to_sleep())
+                self._backoff.after_success()
+            except Exception as error:  # noqa: BLE001 - reports wait for it: it never ends but by stop
+                await pause(stop, self._after_trouble(error))
+
+    async def flush(self) -> None:
+        """Send what is due now, and return at the first trouble: the rest keeps. To be called after `run`."""
+        try:
+            while await self._send_due():
+                pass
+        except TriageBotError as error:
+            self._after_trouble(error)
+
+    async def _send_due(self) -> bool:
+        """Send up to ten; tell whether there was anything to send."""
+        await self._mark_sent()
+        rows = await self._ready_rows(self._clock())
+        waiting = iter(rows)
+        for batch in in_batches([_outgoing(row) for row in rows]):
+            await self._send(list(islice(waiting, len(batch))), batch)
+        return bool(rows)
+
+    async def _ready_rows(self, now: datetime) -> Sequence[OutboxRow]:
+        # Those that rest are asked for too, or ten of them would keep all others waiting.
+        rows = await self._outbox.sendable(now, limit=BATCH + len(self._resting))
+        resting = {event_id for event_id, rest in self._resting.items() if rest.until > now}
+        kept = resting | {row.event_id for row in rows}
+        self._resting = {event_id: rest for event_id, rest in self._resting.items() if event_id in kept}
+        return [row for row in rows if row.event_id not in resting][:BATCH]
+
+    async def _send(self, rows: Sequence[OutboxRow], batch: Sequence[Outgoing]) -> None:
+        verdicts = list(zip(rows, await self._queue.send_batch(batch), strict=True))
+        refused = [(row, refusal) for row, refusal in verdicts if refusal]
+        self._unmarked = [row for row, refusal in verdicts if not refusal]
+        self._rest([(row, refusal) for row, refusal in refused if not refusal.permanent])
+        await self._mark_sent()
+        await self._park([(row, refusal) for row, refusal in refused if refusal.permanent])
+        if len(refused) == len(rows) and len(self._resting) >= BATCH:
+            raise TransientError("the response queue takes none of a whole batch")
+
+    async def _mark_sent(self) -> None:
+        # What could not be marked is marked before anything else is sent, so that it is not sent twice.
+        if rows := self._unmarked:
+            await self._outbox.mark_sent(rows, self._clock())
+            self._unmarked = []
+            for row in rows:
+                self._resting.pop(row.event_id, None)
+                log.info("report sent", extra={"event": "report.sent", "fields": _fields(row)})
+
+    async def _park(self, refused: Sequence[tuple[OutboxRow, Refusal]]) -> None:
+        if refused:
+            await self._outbox.mark_parked([row for row, _ in refused], self._clock())
+        for row, refusal in refused:
+            self._resting.pop(row.event_id, None)
+            log.error(
+                "a report is parked, and MozDef does not know of it: the queue refuses it for good (%s)",
+                refusal.code,
+                extra={"event": "report.parked", "fields": {**_fields(row), "code": refusal.code}},
+            )
+
+    def _rest(self, refused: Sequence[tuple[OutboxRow, Refusal]]) -> None:
+        for row, refusal in refused:
+            before = self._resting.get(row.event_id)
+            failures = before.failures + 1 if before else 1
+            wait = wait_after(failures, self._random)
+            self._resting[row.event_id] = _Rest(failures, self._clock() + timedelta(seconds=wait))
+            fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
+            log.warning("report refused for now", extra={"event": "report.refused", "fields": fields})
+
+    async def _seconds_to_sleep(self) -> float:
+        now = self._clock()
+        moments = [rest.until for rest in self._resting.values()]
+        if next_one := await self._outbox.next_sendable(now):
+            moments.append(next_one)
+        seconds = min(((moment - now).total_seconds() for moment in moments), default=LONGEST_SLEEP)
+        return min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP)
+
+    async def _sleep(self, stop: asyncio.Event, seconds: float) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _after_trouble(self, error: Exception) -> float:
+        wait = self._backoff.after_failure()
+        ours = isinstance(error, TriageBotError)
+        log.warning(
+            "sending reports is interrupted: %s",
+            error if ours else type(error).__name__,
+            # Only a fault of our own needs its traceback; the others say all in their sentence.
+            exc_info=None if ours else error,
+            extra={
+                "event": "publishing.failed",
+                "fields": {"error": type(error).__name__, "wait_seconds": wait},
+            },
+        )
+        return wait
+
+
+def _outgoing(row: OutboxRow) -> Outgoing:
+    group = sha256(row.identifier.encode()).hexdigest()
+    return Outgoing(body=row.body, group=group, deduplication=row.event_id)
+
+
+def _fields(row: OutboxRow) -> dict[str, str | int]:
+    return {"identifier": row.identifier, "sequence": row.sequence, "event_id": row.event_id}

@@ -1,0 +1,228 @@
+"""One SQS queue, as asynchronous calls with our own errors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.sqs.refusals import code_of, is_mendable, is_unfit, translate
+from bot.sqs.threads import DaemonThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_sqs import SQSClient
+
+#: Messages in one batch call (SQS quotas, read 2026-11).
+BATCH = 10
+
+#: Bytes of one message, and of all messages of a batch together: 1 MiB since August 2025 (SQS quotas).
+BATCH_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """A message in hand: hidden from other receivers for its visibility timeout."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """A message to send. `group` and `deduplication` count on a FIFO queue only, which requires both."""
+
+    body: str
+    group: str
+    deduplication: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes, as SQS counts them: the body, and each attribute's name, type and value."""
+        texts = [self.body]
+        for name, value in self.attributes.items():
+            texts += [name, "String", value]
+        return sum(len(text.encode()) for text in texts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """One entry that a batch call did not do. `permanent`: the same entry will never be done."""
+
+    code: str
+    permanent: bool
+    unfit: bool  #: the queue blames the message's size or characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueFacts:
+    """A queue as SQS describes it. The three counts are approximate."""
+
+    arn: str
+    visible: int
+    in_flight: int
+    delayed: int
+    encryption: str  #: `sqs`, a KMS key's id, or empty
+    dead_letter_arn: str = ""
+    max_receive_count: int | None = None
+
+
+class Queue:
+    """One queue. A method raises `StartRefused` (somebody must mend it) or `TransientError`, nothing else.
+
+    A long poll has a thread of its own; the other calls, of all queues, share one.
+    """
+
+    def __init__(self, url: str, *, polls: SQSClient, calls: SQSClient, calls_thread: DaemonThread) -> None:
+        self.url = url
+        self.fifo = url.endswith(".fifo")
+        self._polls = polls
+        self._calls = calls
+        self._polls_thread = DaemonThread("sqs-polls")
+        self._calls_thread = calls_thread
+
+    async def receive(
+        self, *, limit: int = BATCH, wait_seconds: int = 20, visibility_seconds: int = 60
+    ) -> Sequence[Received]:
+        """Wait for messages, and take up to `limit`.
+
+        Cancelling hides what comes then until its visibility timeout ends: wait a little instead.
+        """
+        answer = await self._on(
+            self._polls_thread,
+            self._polls.receive_message,
+            MaxNumberOfMessages=limit,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=visibility_seconds,
+        )
+        return [
+            Received(
+                message_id=message["MessageId"],
+                receipt_handle=message["ReceiptHandle"],
+                body=message.get("Body", ""),
+            )
+            for message in answer.get("Messages", ())
+        ]
+
+    async def send(self, message: Outgoing) -> str:
+        """Send one message; return the id that SQS gave it."""
+        entry = {name: value for name, value in self._entry(0, message).items() if name != "Id"}
+        answer = await self._on(self._calls_thread, self._calls.send_message, **entry)
+        return str(answer["MessageId"])
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+        """Send one batch (see `in_batches`); tell for each message whether, and why, it was refused."""
+        try:
+            answer = await self._send(messages)
+        except ClientError as error:
+            if not is_unfit(code_of(error)):
+                raise translate(error, self.url) from error
+            return await self._send_singly(messages, code_of(error))
+        except BotoCoreError as error:
+            raise translate(error, self.url) from error
+        return _refusals(answer, len(messages))
+
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        """Delete up to ten; tell for each whether, and why, it was refused."""
+        entries = [
+            {"Id": str(index), "ReceiptHandle": message.receipt_handle}
+            for index, message in enumerate(messages)
+        ]
+        answer = await self._on(self._calls_thread, self._calls.delete_message_batch, Entries=entries)
+        return _refusals(answer, len(messages))
+
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        """Make up to ten visible again at once; tell for each whether, and why, that was refused."""
+        entries = [
+            {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
+            for index, message in enumerate(messages)
+        ]
+        change = self._calls.change_message_visibility_batch
+        return _refusals(await self._on(self._calls_thread, change, Entries=entries), len(messages))
+
+    async def describe(self) -> QueueFacts:
+        """Return what SQS says of the queue."""
+        answer = await self._on(self._calls_thread, self._calls.get_queue_attributes, AttributeNames=["All"])
+        return _facts(answer["Attributes"])
+
+    def close(self) -> None:
+        """Let the thread of the long poll end. The queue is of no use then."""
+        self._polls_thread.close()
+
+    async def _on(self, thread: DaemonThread, call: Callable[..., Any], **arguments: Any) -> Any:
+        try:
+            return await thread.run(call, QueueUrl=self.url, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            raise translate(error, self.url) from error
+
+    async def _send(self, messages: Sequence[Outgoing]) -> Any:
+        entries = [self._entry(index, message) for index, message in enumerate(messages)]
+        send = self._calls.send_message_batch
+        return await self._calls_thread.run(send, QueueUrl=self.url, Entries=entries)
+
+    async def _send_singly(self, messages: Sequence[Outgoing], code: str) -> list[Refusal | None]:
+        # The queue refused the batch for what one of them is; the others must not suffer for it.
+        if len(messages) == 1:
+            return [Refusal(code=code, permanent=True, unfit=True)]
+        return [refusal for message in messages for refusal in await self.send_batch([message])]
+
+    def _entry(self, index: int, message: Outgoing) -> Any:
+        entry: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
+        if message.attributes:
+            entry["MessageAttributes"] = {
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in message.attributes.items()
+            }
+        if self.fifo:
+            entry["MessageGroupId"] = message.group
+            entry["MessageDeduplicationId"] = message.deduplication
+        return entry
+
+
+def in_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+    """Cut into batches that SQS takes: ten messages, 1 MiB.
+
+    One that is too large by itself travels alone, so that it alone is refused.
+    """
+    batch: list[Outgoing] = []
+    size = 0
+    for message in messages:
+        if batch and (len(batch) == BATCH or size + message.size > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(message)
+        size += message.size
+    if batch:
+        yield batch
+
+
+def _refusals(answer: Mapping[str, Any], count: int) -> list[Refusal | None]:
+    # A batch call answers 200 whatever became of its entries. One that no list names was not done.
+    failed = {entry["Id"]: entry for entry in answer.get("Failed", ())}
+    done = {entry["Id"] for entry in answer.get("Successful", ())} - failed.keys()
+    return [None if name in done else _refusal(failed.get(name, {})) for name in map(str, range(count))]
+
+
+def _refusal(entry: Mapping[str, Any]) -> Refusal:
+    code = str(entry.get("Code", "unanswered"))
+    permanent = bool(entry.get("SenderFault")) and not is_mendable(code)
+    return Refusal(code=code, permanent=permanent, unfit=permanent and is_unfit(code))
+
+
+def _facts(attributes: Mapping[str, str]) -> QueueFacts:
+    redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
+    managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
+    return QueueFacts(
+        arn=attributes["QueueArn"],
+        visible=int(attributes["ApproximateNumberOfMessages"]),
+        in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+        encryption=attributes.get("KmsMasterKeyId") or managed,
+        dead_letter_arn=redrive.get("deadLetterTargetArn", ""),
+        max_receive_count=int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None,
+    )

@@ -1,0 +1,81 @@
+"""What SQS and boto3 mean by their errors, in the words of `bot.errors`."""
+
+from __future__ import annotations
+
+from botocore import exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.errors import StartRefused, TransientError
+
+_MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "KmsAccessDenied"}
+_BAD_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_NO_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.TokenRetrievalError,
+    aws.SSOError,
+)
+#: A message that the queue will not take as it is: too long, or characters that it does not know.
+_UNFIT_MESSAGE = {
+    "AWS.SimpleQueueService.BatchRequestTooLong",
+    "BatchRequestTooLong",
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "InvalidParameterValueException",
+}
+
+
+def is_unfit(code: str) -> bool:
+    """Whether the code blames the message itself, so that the same message will never be taken."""
+    return code in _UNFIT_MESSAGE
+
+
+def is_mendable(code: str) -> bool:
+    """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
+    return code in _DENIED or code.startswith("Kms") or "Throttl" in code
+
+
+def code_of(error: ClientError) -> str:
+    """Return SQS's own code."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:
+    """Say what the error means for the worker: the engineer must mend something, or it goes by.
+
+    The sentences name the queue and what to do, never what was sent.
+    """
+    if isinstance(error, ClientError):
+        return _refused(error, queue_url)
+    if isinstance(error, _NO_CREDENTIALS):
+        return StartRefused(f"there are no usable AWS credentials for {queue_url}: {error}")
+    # Not the error's own words: those of a failed validation repeat what was sent.
+    return TransientError(f"SQS cannot be reached for {queue_url} ({type(error).__name__})")
+
+
+def _refused(error: ClientError, queue_url: str) -> StartRefused | TransientError:
+    code = code_of(error)
+    if code in _MISSING_QUEUE:
+        return StartRefused(f"there is no queue {queue_url}: create it, or correct its URL and region")
+    if code in _DENIED or code.startswith("KMS.AccessDenied"):
+        action = f"sqs:{error.operation_name.removesuffix('Batch')}"
+        return StartRefused(f"access to {queue_url} is denied ({code}): allow {action} to this worker")
+    if code in _BAD_CREDENTIALS:
+        return StartRefused(f"AWS does not accept the credentials for {queue_url} ({code}): renew them")
+    return TransientError(f"SQS did not do {error.operation_name} on {queue_url} ({code})")

@@ -1,0 +1,170 @@
+"""The bodies on both queues (contract.md §1 and §2). Pure: text in, nouns out, and back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID, uuid5
+
+from bot.triage.model import Confidence, InvalidBody, OutboxRow, Report, TriageRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: Every event id is a uuid5 in this namespace (contract.md §2): a repeat of an event keeps its id.
+EVENTS = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
+
+_LABEL_LENGTH = 255
+_ADDRESS_LENGTH = 254
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_CONFIDENCES = frozenset(Confidence)
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
+
+
+def decode_request(body: str) -> TriageRequest | InvalidBody:
+    """Read a body of the request queue, JSON or base64 of it. Never raises, whatever the text is.
+
+    The reason of an invalid body names each field and its rule, never what the body holds.
+    """
+    try:
+        fields = _parse(body)
+    except (ValueError, RecursionError):
+        return InvalidBody(reason="the body is not JSON", salvaged=None)
+    if not isinstance(fields, dict):
+        return InvalidBody(reason="the body is not a JSON object", salvaged=None)
+    return _read(fields)
+
+
+def write_report(report: Report, due_at: datetime) -> OutboxRow:
+    """Render a report, once and for ever, as a row of the outbox that is due at the given time.
+
+    The body is canonical JSON in ASCII. `ValueError` for a naive time.
+    """
+    event_id = str(uuid5(EVENTS, canonical([report.identifier, report.sequence, report.outcome])))
+    body = {
+        "category": "triagebotnote" if report.note else "triagebot",
+        "timestamp": _in_utc(report.at),
+        "source": "triage-bot",
+        "processname": "triage-bot",
+        "details": _details(report, event_id),
+    }
+    return OutboxRow(
+        identifier=report.identifier,
+        sequence=report.sequence,
+        event_id=event_id,
+        body=canonical(body),
+        due_at=due_at,
+    )
+
+
+def canonical(value: Any) -> str:
+    """Write canonical JSON: keys sorted, no spaces, ASCII (SQS refuses characters outside XML's set)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _parse(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        # No text is both: JSON of an object begins with a brace, which base64 has not.
+        return json.loads(base64.b64decode("".join(body.split()), validate=True).decode())
+
+
+class _Rule(NamedTuple):
+    """`read` returns the field's value, or None for one that breaks the rule."""
+
+    words: str
+    read: Callable[[object], str | None]
+
+
+def _label(value: object) -> str | None:
+    if isinstance(value, str) and 1 <= len(value) <= _LABEL_LENGTH and not _UNSTORABLE.search(value):
+        return value
+    return None
+
+
+def _summary(value: object) -> str | None:
+    # This text is for reading alone, so what cannot be encoded is replaced instead of refused.
+    return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) and value else None
+
+
+def _address(value: object) -> str | None:
+    if isinstance(value, str) and len(value) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(value):
+        return value
+    return None
+
+
+def _confidence(value: object) -> str | None:
+    return value if isinstance(value, str) and value in _CONFIDENCES else None
+
+
+_RULES: Mapping[str, _Rule] = {
+    "identifier": _Rule("1 to 255 characters, no NUL, no lone surrogate", _label),
+    "alert": _Rule("1 to 255 characters, no NUL, no lone surrogate", _label),
+    "summary": _Rule("a text of at least 1 character", _summary),
+    "user": _Rule("an ASCII e-mail address of at most 254 characters", _address),
+    "identityConfidence": _Rule("one of " + ", ".join(Confidence), _confidence),
+}
+
+
+def _read(fields: dict[str, Any]) -> TriageRequest | InvalidBody:
+    fields = {"identityConfidence": Confidence.LOWEST.value, **fields}
+    values = {name: rule.read(fields.get(name)) for name, rule in _RULES.items()}
+    broken = [name for name, value in values.items() if value is None]
+    request = _request(values) if values["identifier"] else None
+    if request and not broken:
+        return request
+    return InvalidBody(reason="; ".join(_complaint(name, fields) for name in broken), salvaged=request)
+
+
+def _complaint(name: str, fields: Mapping[str, Any]) -> str:
+    return f"{name} must be {_RULES[name].words}" if name in fields else f"{name} is missing"
+
+
+def _request(values: Mapping[str, str | None]) -> TriageRequest:
+    return TriageRequest(
+        identifier=values["identifier"] or "",
+        alert=values["alert"] or "",
+        summary=values["summary"] or "",
+        user=values["user"] or "",
+        confidence=Confidence(values["identityConfidence"] or Confidence.LOWEST),
+    )
+
+
+def _details(report: Report, event_id: str) -> dict[str, Any]:
+    facts = _facts(report, event_id)
+    if report.note:
+        # Without `user` and `response`, and in its own category: indexed, and the alert stays as it is.
+        flat = {"email": report.email, "slack": report.slack_id}
+        return {"identifier": report.identifier, "triagebot": facts, **flat}
+    return {
+        "identifier": report.identifier,
+        "user": {"email": report.email, "slack": report.slack_id, "slackName": report.slack_name},
+        "identityConfidence": report.confidence,
+        "response": report.response,
+        "triagebot": facts,
+    }
+
+
+def _facts(report: Report, event_id: str) -> dict[str, Any]:
+    always = {"outcome": report.outcome, "eventId": event_id, "sequence": report.sequence}
+    sometimes = {
+        "alert": report.alert,
+        "reason": report.reason,
+        "askedAt": _in_utc(report.asked_at) if report.asked_at else "",
+        "answeredAt": _in_utc(report.answered_at) if report.answered_at else "",
+        "askedSlack": report.asked_slack_id,
+        "said": report.said,
+        "retracted": report.retracted,
+    }
+    return always | {name: value for name, value in sometimes.items() if value}
+
+
+def _in_utc(moment: datetime) -> str:
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone cannot be reported")
+    return moment.astimezone(UTC).isoformat()

@@ -1,0 +1,111 @@
+"""How questions and reports stand in SQLite's tables (`schema.sql`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.triage.model import (
+    Change,
+    Choice,
+    Confidence,
+    OutboxRow,
+    Outcome,
+    Question,
+    State,
+    TriageRequest,
+)
+from bot.triage.rules import row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+#: Columns that never change once the row is there.
+FIXED = ("key", "secret", "identifier", "alert", "summary", "user", "confidence", "accepted_at")
+
+_PLAIN = ("version", "attempts", "slack_id", "slack_name", "channel", "ts", "reason")
+_COUNTS = ("answers", "idle_changes", "reports", "shown")
+_TIMES = ("due_at", "claimed_at", "in_doubt_since", "asked_at", "answered_at")
+
+#: Columns that a save writes.
+MUTABLE = ("state", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    """Return a moment as it is stored."""
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(stored: int | None) -> datetime | None:
+    """Return a stored moment, aware and in UTC."""
+    return None if stored is None else _EPOCH + stored * _MICROSECOND
+
+
+def question_row(question: Question) -> dict[str, Any]:
+    """Return a question as the columns of its row."""
+    request, (key, _, secret) = question.request, question.ref.partition(".")
+    row = {name: getattr(question, name) for name in (*_PLAIN, *_COUNTS)}
+    row |= {name: microseconds(getattr(question, name)) for name in (*_TIMES, "accepted_at")}
+    return row | {
+        "key": key,
+        "secret": secret,
+        "identifier": request.identifier,
+        "alert": request.alert,
+        "summary": request.summary,
+        "user": request.user,
+        "confidence": request.confidence.value,
+        "state": question.state.value,
+        "offered": " ".join(question.offered),
+        "standing": question.standing or "",
+        "said": question.said or "",
+    }
+
+
+def question_of(row: Mapping[str, Any]) -> Question:
+    """Return the question that a row holds."""
+    request = TriageRequest(
+        identifier=row["identifier"],
+        alert=row["alert"],
+        summary=row["summary"],
+        user=row["user"],
+        confidence=Confidence(row["confidence"]),
+    )
+    plain: dict[str, Any] = {name: row[name] for name in (*_PLAIN, *_COUNTS)}
+    times: dict[str, Any] = {name: moment(row[name]) for name in (*_TIMES, "accepted_at")}
+    return Question(
+        request=request,
+        ref=f"{row['key']}.{row['secret']}",
+        state=State(row["state"]),
+        offered=tuple(Choice(word) for word in row["offered"].split()),
+        standing=Outcome(row["standing"]) if row["standing"] else None,
+        said=Choice(row["said"]) if row["said"] else None,
+        **plain,
+        **times,
+    )
+
+
+def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
+    """Return the report of a change as the columns of its row."""
+    return {
+        "key": row_key(change.question.request.identifier),
+        "sequence": report.sequence,
+        "event_id": report.event_id,
+        "body": report.body,
+        "due_at": microseconds(report.due_at),
+    }
+
+
+def report_of(row: Mapping[str, Any]) -> OutboxRow:
+    """Return the report that a row (joined with its question's identifier) holds."""
+    return OutboxRow(
+        identifier=row["identifier"],
+        sequence=row["sequence"],
+        event_id=row["event_id"],
+        body=row["body"],
+        due_at=_EPOCH + row["due_at"] * _MICROSECOND,
+        sent_at=moment(row["sent_at"]),
+        parked_at=moment(row["parked_at"]),
+    )

@@ -1,0 +1,49 @@
+-- Version 1 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- round-trip; absent times are NULL, absent words are ''. A later release migrates by PRAGMA user_version.
+
+CREATE TABLE question (
+    key            TEXT    PRIMARY KEY,  -- first 32 hex digits of sha256(identifier): the first part of the ref
+    secret         TEXT    NOT NULL,     -- the second part of the ref: 128 random bits in hex
+    identifier     TEXT    NOT NULL,     -- MozDef's id of the alert, opaque
+    alert          TEXT    NOT NULL,     -- MozDef's label of the alert
+    summary        TEXT    NOT NULL,     -- the text for the person, as it came: hostile until rendered
+    user           TEXT    NOT NULL,     -- the address that MozDef named
+    confidence     TEXT    NOT NULL,     -- how sure MozDef is of that address
+    state          TEXT    NOT NULL,     -- accepted, posting, asked or closed: how far the question got
+    version        INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
+    accepted_at    INTEGER NOT NULL,     -- when the request was stored
+    due_at         INTEGER,              -- when the sweeper must look next; NULL: nothing is left to do
+    attempts       INTEGER NOT NULL,     -- failures since the last success
+    slack_id       TEXT    NOT NULL,     -- whom the address belongs to in Slack
+    slack_name     TEXT    NOT NULL,     -- the name of that user in Slack
+    offered        TEXT    NOT NULL,     -- the choices that the message offers, separated by spaces
+    claimed_at     INTEGER,              -- the first claim for posting; where a look-up starts
+    in_doubt_since INTEGER,              -- a post may have happened since; NULL: its end is known
+    channel        TEXT    NOT NULL,     -- the conversation that holds the message
+    ts             TEXT    NOT NULL,     -- the message's name in that conversation
+    asked_at       INTEGER,              -- when a reply, a look-up or a click proved the post
+    standing       TEXT    NOT NULL,     -- the outcome that counts; '': none yet
+    reason         TEXT    NOT NULL,     -- why a standing is undeliverable
+    said           TEXT    NOT NULL,     -- the person's last choice, which the standing may outrank
+    answered_at    INTEGER,              -- when that choice was made
+    answers        INTEGER NOT NULL,     -- choices recorded, each unlike the one before
+    idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing
+    reports        INTEGER NOT NULL,     -- reports written; the next one's sequence
+    shown          INTEGER NOT NULL      -- how many of them the message shows
+) STRICT;
+
+CREATE INDEX question_due ON question (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX question_accepted ON question (accepted_at);
+
+CREATE TABLE report (
+    key        TEXT    NOT NULL REFERENCES question (key),  -- whose report it is
+    sequence   INTEGER NOT NULL,  -- 0 for the first outcome, then one more for each change or note
+    event_id   TEXT    NOT NULL,  -- the same for every repeat
+    body       TEXT    NOT NULL,  -- as the queue gets it: frozen
+    due_at     INTEGER NOT NULL,  -- not to be sent before
+    sent_at    INTEGER,           -- when the queue took it
+    parked_at  INTEGER,           -- when the queue refused it for good; a person must look
+    PRIMARY KEY (key, sequence)
+) STRICT;
+
+CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_at IS NULL;

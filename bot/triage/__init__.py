@@ -1,0 +1,1 @@
+"""What the program does. Knows no Slack, no SQS and no database: those stand behind `triage.ports`."""

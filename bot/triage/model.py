@@ -1,0 +1,219 @@
+"""The nouns: frozen, keyword-only. Times are aware and in UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+
+class Confidence(StrEnum):
+    """How sure MozDef is that the address is the right person's."""
+
+    HIGHEST = "highest"
+    HIGH = "high"
+    MODERATE = "moderate"
+    LOW = "low"
+    LOWEST = "lowest"
+
+
+class Choice(StrEnum):
+    """A button of the question."""
+
+    YES = "yes"
+    NO = "no"
+    WRONG_USER = "wrongUser"
+    NOT_SURE = "notSure"
+
+
+class Outcome(StrEnum):
+    """How a request ended: what the person chose, or what the bot had to decide."""
+
+    YES = "yes"
+    NO = "no"
+    WRONG_USER = "wrongUser"
+    NOT_SURE = "notSure"
+    TIMED_OUT = "timedOut"
+    UNDELIVERABLE = "undeliverable"
+
+
+class Profile(StrEnum):
+    """In whose words outcomes are written: those that a stock MozDef keeps, or our own six."""
+
+    MOZDEF = "mozdef"
+    VERBATIM = "verbatim"
+
+
+class State(StrEnum):
+    """How far a question got. Forward only, but for CLOSED → ASKED by a human answer."""
+
+    ACCEPTED = "accepted"
+    POSTING = "posting"
+    ASKED = "asked"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """What the engineer decided."""
+
+    profile: Profile = Profile.MOZDEF
+    hold: timedelta = timedelta(seconds=90)  #: a request's reports wait until it is this old
+    allow_deescalation: bool = False
+    ask_guests: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriageRequest:
+    """What MozDef asks: one alert, one person (contract.md §1). `identifier` is the idempotency key."""
+
+    identifier: str
+    alert: str
+    summary: str
+    user: str
+    confidence: Confidence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InvalidBody:
+    """A body that breaks the contract. `salvaged` has what met its own rule, where the identifier did."""
+
+    reason: str
+    salvaged: TriageRequest | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Somebody in Slack, with the facts that decide whether they may be asked."""
+
+    slack_id: str
+    slack_name: str
+    deactivated: bool = False
+    is_bot: bool = False
+    is_guest: bool = False
+    is_external: bool = False
+    unconfirmed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posted:
+    """Where a question stands in Slack."""
+
+    channel: str
+    ts: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A choice, by whom, where and when: a click, before anybody has judged it."""
+
+    ref: str
+    choice: Choice
+    slack_id: str
+    ours: bool  #: the clicker belongs to this workspace or its organisation
+    posted: Posted | None  #: the clicked message
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A request as put to the person: one row of the store.
+
+    `state` says how far the question got, `standing` how it ended (None: not yet); they are two facts.
+    """
+
+    request: TriageRequest
+    ref: str
+    state: State = State.ACCEPTED
+    version: int = 0  #: raised by every save: a save of an older version is refused
+    accepted_at: datetime
+    due_at: datetime | None  #: when the sweeper must look at it next; None: nothing is left to do
+    attempts: int = 0  #: failures since the last success: sets the next back-off
+    slack_id: str = ""
+    slack_name: str = ""
+    offered: tuple[Choice, ...] = ()
+    claimed_at: datetime | None = None  #: the first claim; where a look-up starts
+    in_doubt_since: datetime | None = None  #: set by a claim, cleared by a definite end
+    channel: str = ""
+    ts: str = ""
+    asked_at: datetime | None = None
+    standing: Outcome | None = None
+    reason: str = ""  #: of an undeliverable standing
+    said: Choice | None = None  #: the last choice, which `standing` may outrank
+    answered_at: datetime | None = None
+    answers: int = 0  #: choices recorded, each unlike the one before
+    idle_changes: int = 0  #: those that did not raise the standing
+    reports: int = 0  #: written so far: the next report's sequence
+    shown: int = 0  #: how many of them the message shows
+
+    @property
+    def posted(self) -> Posted | None:
+        """Where its message is, once that is known."""
+        return Posted(channel=self.channel, ts=self.ts) if self.ts else None
+
+    @property
+    def retracted(self) -> bool:
+        """Whether the person took back an answer that outranks the last choice."""
+        return self.said is not None and self.standing is not None and self.said.value != self.standing.value
+
+    @property
+    def outdated(self) -> bool:
+        """Whether its message shows less than is stored."""
+        return bool(self.ts) and self.shown < self.reports
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """An outcome, or a note about one, as MozDef is told (contract.md §2). Absent facts are empty."""
+
+    identifier: str
+    sequence: int
+    outcome: Outcome
+    response: str  #: the word MozDef reads, by the profile
+    note: bool  #: indexed only: the alert's status stays as it is
+    at: datetime
+    email: str
+    slack_id: str
+    slack_name: str
+    confidence: Confidence
+    alert: str
+    reason: str = ""
+    asked_at: datetime | None = None
+    answered_at: datetime | None = None
+    asked_slack_id: str = ""
+    said: Choice | None = None
+    retracted: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What a decision makes of a question, and the report that goes with it."""
+
+    question: Question
+    report: Report | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRow:
+    """A report as stored: its body is frozen, so that a repeat is byte-identical."""
+
+    identifier: str
+    sequence: int
+    event_id: str
+    body: str
+    due_at: datetime
+    sent_at: datetime | None = None
+    parked_at: datetime | None = None  #: refused for good by the queue; a person must look
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One durable step: the question as it is now, and what the response queue must learn of it."""
+
+    question: Question
+    report: OutboxRow | None = None
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock."""
+    return datetime.now(UTC)

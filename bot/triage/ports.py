@@ -1,0 +1,105 @@
+"""What the triage needs of the outside world, in its own words.
+
+Every method may raise `StoreError` (stores) or the Slack side's `TransientError`, `AmbiguousError` and
+`Undeliverable` (messenger); nothing else escapes an adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bot.errors import StoreError
+    from bot.triage.model import Change, OutboxRow, Person, Posted, Question, Report
+
+#: Tells the time: aware, in UTC.
+Clock = Callable[[], datetime]
+
+#: Writes a report as a row of the outbox, due at the given time. Its body is never rendered again.
+WriteReport = Callable[["Report", datetime], "OutboxRow"]
+
+
+class Store(Protocol):
+    """Where questions live. Every write is durable when it returns; every write may be repeated."""
+
+    async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
+        """Add new questions, with their reports; tell for each whether its identifier was new.
+
+        One that cannot be stored has its error in its place, and does not poison the others.
+        """
+
+    async def save(self, change: Change) -> bool:
+        """Replace a question (and add its report) in one step, if the stored version is still the one before.
+
+        The stored version is `change.question.version - 1`; False says that somebody else was first, and
+        that nothing was written.
+        """
+
+    async def load(self, ref: str) -> Question | None:
+        """Return the question of this ref; None for one that is unknown, or whose second part differs."""
+
+    async def find(self, identifier: str) -> Question | None:
+        """Return the question of this identifier."""
+
+    async def due(self, now: datetime, *, limit: int) -> Sequence[Question]:
+        """Return the questions that are due, the longest due first."""
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """Return the earliest moment after this one at which a question is due."""
+
+
+class Outbox(Protocol):
+    """Where reports wait for the response queue."""
+
+    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
+        """Return reports to send now, never two of one identifier, each after those before it.
+
+        A report waits until the one before it is sent (and 5 s have passed) or parked.
+        """
+
+    async def next_sendable(self, now: datetime) -> datetime | None:
+        """Return the earliest moment at which `sendable` may return something that it does not now."""
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """Record that the queue has these."""
+
+    async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """Record that the queue refuses these for good."""
+
+
+class Archive(Protocol):
+    """What the commands read."""
+
+    async def list_questions(self, *, limit: int) -> Sequence[Question]:
+        """Return the questions accepted last, the newest first."""
+
+    async def find(self, identifier: str) -> Question | None:
+        """Return the question of this identifier."""
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """Return all reports of this identifier, in order."""
+
+
+class Messenger(Protocol):
+    """How people are spoken to."""
+
+    @property
+    def can_look_up(self) -> bool:
+        """Whether the app may read its own conversations, to look for a question there."""
+
+    async def find_person(self, email: str) -> Person:
+        """Return whom the workspace has under this address; `Undeliverable` if nobody."""
+
+    async def post(self, question: Question) -> Posted:
+        """Put the question to its person. `AmbiguousError`: perhaps it is there."""
+
+    async def look_up(self, question: Question) -> Posted | None:
+        """Look for the question in its person's conversation; None only if every page was read."""
+
+    async def redraw(self, question: Question, *, response_url: str = "") -> None:
+        """Make the message show what the question says."""
+
+    async def tell(self, response_url: str, message: str) -> None:
+        """Say a named message (see `slack.messages`) to whoever clicked, and to nobody else."""

@@ -1,0 +1,110 @@
+"""The decisions about answers: who may give one, and what becomes of a changed mind. Pure, like `rules`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bot.triage.model import Outcome, State, Step
+from bot.triage.reporting import report_on
+
+if TYPE_CHECKING:
+    from bot.triage.model import Answer, Policy, Posted, Question
+
+#: The order of the statuses: acknowledged < manual < escalated.
+RANKS = {
+    Outcome.YES: 0,
+    Outcome.WRONG_USER: 1,
+    Outcome.NOT_SURE: 1,
+    Outcome.TIMED_OUT: 1,
+    Outcome.UNDELIVERABLE: 1,
+    Outcome.NO: 2,
+}
+
+#: Changes of mind that do not raise the standing, an identifier; more are answered with words only.
+IDLE_CHANGES_MAX = 20
+
+#: When the sweeper redraws a message, if the redraw right after the click came to nothing.
+REDRAW_GRACE = timedelta(seconds=20)
+
+
+class Refusal(StrEnum):
+    """Why a click changes nothing; the clicker is told."""
+
+    CLOSED = "closed"
+    OTHER_WORKSPACE = "other_workspace"
+    OTHER_PERSON = "other_person"
+    OTHER_CONVERSATION = "other_conversation"
+    NOT_OFFERED = "not_offered"
+    TOO_MANY_CHANGES = "too_many_changes"
+
+
+def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
+    """Return why this click cannot be taken as an answer to this question, or None."""
+    if not answer.ours:
+        return Refusal.OTHER_WORKSPACE
+    if not question.slack_id or answer.slack_id != question.slack_id:
+        return Refusal.OTHER_PERSON
+    if not _same_conversation(question, answer.posted):
+        return Refusal.OTHER_CONVERSATION
+    if answer.choice not in question.offered:
+        return Refusal.NOT_OFFERED
+    return None
+
+
+def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
+    """Take a click as an answer; None if it says what was said before.
+
+    A changed answer is a ratchet: the last choice is kept in `said`, and replaces `standing` unless it
+    ranks below a standing that a person set (or de-escalation is allowed).
+    """
+    refusal = why_not_answer(question, answer)
+    if refusal or answer.choice is question.said:
+        return refusal
+    chosen = Outcome(answer.choice.value)
+    risen = _risen(question, chosen)
+    if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
+        return Refusal.TOO_MANY_CHANGES
+    outranked = risen < 0 and not policy.allow_deescalation
+    idle_changes = question.idle_changes + (risen <= 0)
+    after = replace(
+        _placed(question, answer),
+        standing=question.standing if outranked else chosen,
+        reason=question.reason if outranked else "",
+        said=answer.choice,
+        answered_at=answer.at,
+        answers=question.answers + 1,
+        idle_changes=idle_changes,
+        reports=question.reports + 1,
+        due_at=answer.at + REDRAW_GRACE,
+    )
+    return Step(question=after, report=report_on(question, after, at=answer.at, policy=policy))
+
+
+def _risen(question: Question, chosen: Outcome) -> int:
+    """How far the choice ranks above the standing: whatever replaces a decision of the bot's rises."""
+    if question.standing is None or question.said is None:
+        return 1
+    return RANKS[chosen] - RANKS[question.standing]
+
+
+def _placed(question: Question, answer: Answer) -> Question:
+    """Return the question as the click proves it: asked, and where, if that was not known."""
+    place = question.posted or answer.posted
+    return replace(
+        question,
+        state=State.ASKED,
+        channel=place.channel if place else "",
+        ts=place.ts if place else "",
+        asked_at=question.asked_at or answer.at,
+        in_doubt_since=None,
+        attempts=0,
+    )
+
+
+def _same_conversation(question: Question, posted: Posted | None) -> bool:
+    if posted is None:
+        return False
+    return posted.channel == question.channel if question.channel else posted.channel.startswith("D")

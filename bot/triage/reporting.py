@@ -1,0 +1,72 @@
+"""What MozDef is told of a step: pure, like `rules`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.triage.model import Outcome, Profile, Report
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bot.triage.model import Policy, Question
+
+#: What each outcome is called in the only three words that a stock MozDef keeps.
+MOZDEF_RESPONSES = {
+    Outcome.YES: "yes",
+    Outcome.NO: "no",
+    Outcome.WRONG_USER: "wrongUser",
+    Outcome.NOT_SURE: "wrongUser",
+    Outcome.TIMED_OUT: "wrongUser",
+    Outcome.UNDELIVERABLE: "wrongUser",
+}
+
+
+def response(outcome: Outcome, profile: Profile) -> str:
+    """Return the word that MozDef reads for this outcome."""
+    return MOZDEF_RESPONSES[outcome] if profile is Profile.MOZDEF else outcome.value
+
+
+def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
+    """Return when MozDef can take a report: not before its cron job has copied the alert."""
+    return max(now, question.accepted_at + policy.hold)
+
+
+def report_on(before: Question, after: Question, *, at: datetime, policy: Policy) -> Report:
+    """Report what has become of a question; as a note where MozDef would refuse to hear it again.
+
+    `ValueError` if it has no outcome.
+    """
+    if after.standing is None:
+        raise ValueError("a report needs an outcome")
+    human = after.said is not None
+    note = _said_before(before, after, policy)
+    return Report(
+        identifier=after.request.identifier,
+        sequence=after.reports - 1,
+        outcome=after.standing,
+        response=response(after.standing, policy.profile),
+        note=note,
+        at=at,
+        email=after.request.user,
+        slack_id=after.slack_id if human else "",
+        slack_name=after.slack_name if human else "",
+        confidence=after.request.confidence,
+        alert=after.request.alert,
+        reason=after.reason,
+        asked_at=after.asked_at,
+        answered_at=after.answered_at,
+        asked_slack_id=after.slack_id,
+        said=after.said if note else None,
+        retracted=after.retracted,
+    )
+
+
+def _said_before(before: Question, after: Question, policy: Policy) -> bool:
+    """Whether MozDef has the same response by the same person already, and would drop the repeat."""
+    if before.standing is None or after.standing is None:
+        return False
+    same_author = (before.said is None) == (after.said is None)
+    return same_author and response(before.standing, policy.profile) == response(
+        after.standing, policy.profile
+    )

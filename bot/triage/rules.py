@@ -1,0 +1,153 @@
+"""The decisions about asking: pure functions of what is stored and what happened. No I/O, no clock.
+
+A decision returns the `Step` to store, or None where nothing is to be changed. It is asked again, with the
+row as it is then, whenever somebody else was first: so each answers for every state of the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step
+from bot.triage.reporting import report_on
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bot.triage.model import Person, Policy, Posted, TriageRequest
+
+#: Confidences at which the address may be somebody else's.
+UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
+
+#: Characters of a summary that are stored: far more than a message shows, far less than an item of
+#: DynamoDB may hold (400 KB).
+SUMMARY_STORED_MAX = 50_000
+
+#: How long a claim is left alone before the sweeper asks what became of it.
+CLAIM_LEASE = timedelta(seconds=60)
+
+#: The first retry waits up to this long, each further one up to twice as long as the one before …
+RETRY_FIRST = timedelta(seconds=1)
+#: … and none longer than this.
+RETRY_MAX = timedelta(seconds=30)
+
+
+def row_key(identifier: str) -> str:
+    """Return the first part of every ref of this identifier: 32 hex digits."""
+    return hashlib.sha256(identifier.encode()).hexdigest()[:32]
+
+
+def new_ref(identifier: str, secret: str) -> str:
+    """Return what names a question in its buttons: it cannot be guessed from the identifier."""
+    return f"{row_key(identifier)}.{secret}"
+
+
+def accept(request: TriageRequest, ref: str, now: datetime) -> Step:
+    """Take a request in: it is due at once."""
+    kept = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
+    return Step(question=Question(request=kept, ref=ref, accepted_at=now, due_at=now))
+
+
+def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
+    """Take in what can be told of an invalid request: it ends before it began."""
+    return _closed(accept(salvaged, ref, now).question, "invalid_request", now, policy)
+
+
+def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
+    """Return the buttons of a question, in order: *wrong person* only where MozDef may be wrong."""
+    wrong_user = (Choice.WRONG_USER,) if confidence in UNSURE else ()
+    return (Choice.YES, Choice.NO, Choice.NOT_SURE, *wrong_user)
+
+
+def why_not_ask(person: Person, policy: Policy) -> str | None:
+    """Return the reason for which this person may not be asked, or None."""
+    reasons = {
+        "user_deactivated": person.deactivated,
+        "user_is_bot": person.is_bot,
+        "user_external": person.is_external,
+        "user_unconfirmed": person.unconfirmed,
+        "user_is_guest": person.is_guest and not policy.ask_guests,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def claim(question: Question, person: Person, now: datetime) -> Step:
+    """Take the question for posting. From here on it is in doubt until the post's end is known."""
+    return Step(
+        question=replace(
+            question,
+            state=State.POSTING,
+            slack_id=person.slack_id,
+            slack_name=person.slack_name,
+            offered=offered_choices(question.request.confidence),
+            claimed_at=question.claimed_at or now,
+            in_doubt_since=now,
+            due_at=now + CLAIM_LEASE,
+        )
+    )
+
+
+def asked(question: Question, posted: Posted, now: datetime) -> Step | None:
+    """Record where the question stands; None if a click said so first."""
+    if question.ts:
+        return None
+    placed = replace(question, channel=posted.channel, ts=posted.ts, asked_at=now, in_doubt_since=None)
+    state = State.ASKED if question.state is State.POSTING else question.state
+    return Step(question=replace(placed, state=state, attempts=0, due_at=None, shown=question.reports))
+
+
+def not_posted(question: Question, due_at: datetime) -> Step | None:
+    """Record that the post was not done, for certain: it may be claimed again."""
+    if question.state is not State.POSTING:
+        return None
+    return Step(
+        question=replace(question, in_doubt_since=None, attempts=question.attempts + 1, due_at=due_at)
+    )
+
+
+def defer(question: Question, due_at: datetime) -> Step:
+    """Look at the question again later; what is known of it stays as it is."""
+    return Step(question=replace(question, attempts=question.attempts + 1, due_at=due_at))
+
+
+def close(question: Question, reason: str, now: datetime, policy: Policy) -> Step | None:
+    """Give up asking; None if it was asked after all."""
+    if question.state not in (State.ACCEPTED, State.POSTING):
+        return None
+    return _closed(question, reason, now, policy)
+
+
+def shown(question: Question, reports: int) -> Step:
+    """Record that the message shows this many reports; what came since is still due."""
+    due_at = None if reports >= question.reports else question.due_at
+    return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
+
+
+def rest(question: Question) -> Step | None:
+    """Let a question be that was due for no reason; None if there is one."""
+    if question.outdated or question.state in (State.ACCEPTED, State.POSTING):
+        return None
+    return Step(question=replace(question, due_at=None))
+
+
+def retry_delay(attempts: int, spread: float) -> timedelta:
+    """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
+    longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
+    return longest * spread
+
+
+def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:
+    closed = replace(
+        question,
+        state=State.CLOSED,
+        standing=Outcome.UNDELIVERABLE,
+        reason=reason,
+        in_doubt_since=None,
+        due_at=None,
+        reports=question.reports + 1,
+        shown=question.reports + 1,
+    )
+    return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))

@@ -1,0 +1,153 @@
+"""How the text of each environment variable is read.
+
+Every function takes the text without surrounding space ("" if the variable is not set) and returns the value,
+or raises `ValueError` with the rest of a sentence that begins with the variable's name.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from bot.redaction import Secret, redact
+from bot.triage.model import Profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_BOT_TOKEN = "xoxb-"  # noqa: S105 - the prefix that every bot token has
+_APP_TOKEN = "xapp-"  # noqa: S105 - the prefix that every app-level token has
+
+#: Prefixes of Slack's tokens that may be named when they stand in the wrong place.
+_TOKEN_PREFIXES = (_BOT_TOKEN, _APP_TOKEN, "xoxp-", "xoxa-", "xoxe-", "xoxe.")
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+#: The longest hold, in seconds. The copying that it waits for runs once a minute (contract.md §2.4).
+_MAX_SYNC_SECONDS = 3600
+
+#: How much of a wrong value is shown.
+_SHOWN_CHARACTERS = 80
+
+
+def bot_token(text: str) -> Secret:
+    """Read the token that the bot posts with."""
+    return _token(text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (the app's page OAuth & Permissions)")
+
+
+def app_token(text: str) -> Secret:
+    """Read the app-level token that opens Socket Mode."""
+    return _token(text, _APP_TOKEN, f"the app-level token, {_APP_TOKEN}… (the app's page Basic Information)")
+
+
+def web_api_url(text: str) -> str:
+    """Read where Slack's Web API is; the result ends in a slash."""
+    expected = "an http or https URL such as https://slack.com/api/"
+    parts = _url(text, expected)
+    if parts.query or parts.fragment:
+        raise _wrong(text, expected)
+    return text.rstrip("/") + "/"
+
+
+def queue_url(text: str) -> str:
+    """Read an SQS queue's URL."""
+    expected = "a queue's URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/NAME"
+    if not _url(text, expected).path.strip("/"):
+        raise _wrong(text, expected)
+    return text
+
+
+def store_url(text: str, folder: Path) -> str:
+    """Read where the store is; a relative path is made absolute in `folder`.
+
+    The path is taken as it stands: nothing in it is decoded, and it has no options.
+    """
+    scheme, _, path = text.partition(":///")
+    if scheme != "sqlite" or not path or path.endswith("/") or "?" in path or path == ":memory:":
+        expected = "sqlite:///relative/file.db or sqlite:////absolute/file.db"
+        raise _wrong(text, expected)
+    return f"sqlite:///{folder / path}"
+
+
+def profile(text: str) -> Profile:
+    """Read in whose words outcomes are written."""
+    try:
+        return Profile(text.lower())
+    except ValueError as error:
+        raise _wrong(text, " or ".join(Profile)) from error
+
+
+def sync_time(text: str) -> timedelta:
+    """Read a number of seconds, 0 to 3600."""
+    if not re.fullmatch("[0-9]{1,4}", text) or int(text) > _MAX_SYNC_SECONDS:
+        raise _wrong(text, f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}")
+    return timedelta(seconds=int(text))
+
+
+def boolean(text: str) -> bool:
+    """Read yes or no, in one of the usual spellings."""
+    if text.lower() not in _BOOLEANS:
+        raise _wrong(text, "true or false")
+    return _BOOLEANS[text.lower()]
+
+
+def log_level(text: str) -> str:
+    """Read the name of a level of logging."""
+    if text.upper() not in _LOG_LEVELS:
+        raise _wrong(text, f"one of {', '.join(_LOG_LEVELS)}")
+    return text.upper()
+
+
+def region(text: str) -> str:
+    """Read the name of an AWS region; whether it exists is for AWS to say."""
+    if not re.fullmatch("[a-z0-9-]{1,63}", text):
+        raise _wrong(text, "a region's name such as eu-central-1")
+    return text
+
+
+def existing_folder(text: str, folder: Path) -> Path:
+    """Read the path of a folder that must exist; a relative one starts in `folder`."""
+    path = folder / text
+    if not path.is_dir():
+        raise _wrong(text, "a folder that exists")
+    return path
+
+
+def _token(text: str, prefix: str, expected: str) -> Secret:
+    if re.fullmatch(re.escape(prefix) + "[!-~]+", text):
+        return Secret(text)
+    if not text:
+        raise _wrong(text, expected)
+    raise ValueError(f"{_token_holds(text, prefix)}; expected {expected}")
+
+
+def _token_holds(text: str, prefix: str) -> str:
+    """Say what a wrong token looks like without showing any of it but a well-known prefix."""
+    found = next((known for known in _TOKEN_PREFIXES if text.startswith(known)), "")
+    if found == prefix:
+        return f"starts with {found} but is cut short or has characters that no token has"
+    if found in {_BOT_TOKEN, _APP_TOKEN}:
+        return f"starts with {found}, as if SLACK_BOT_TOKEN and SLACK_APP_TOKEN were swapped"
+    if found:
+        return f"starts with {found}, which is another kind of token"
+    return f"has {len(text)} characters that do not start with {prefix}"
+
+
+def _url(text: str, expected: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise _wrong(text, expected) from error
+    if not usable or not re.fullmatch("[!-~]+", text):
+        raise _wrong(text, expected)
+    return parts
+
+
+def _wrong(text: str, expected: str) -> ValueError:
+    # A token may stand in the wrong variable. Redacted before it is cut, so that no half of it is left.
+    held = f"is {redact(text)[:_SHOWN_CHARACTERS]!r}" if text else "is not set"
+    return ValueError(f"{held}; expected {expected}")

@@ -1,0 +1,86 @@
+"""What `list` and `show` tell, as JSON-able objects.
+
+They go over the control socket, are what `--json` prints, and all that `bot.rendering` makes its text of.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from bot.triage.model import OutboxRow, Question
+
+#: A question or a report: strings, numbers, lists, objects, and None for what is not known (yet).
+View = dict[str, Any]
+
+
+def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
+    """Return a question's facts, with its reports where they are given. Times are ISO 8601 in UTC."""
+    view = {
+        "identifier": question.request.identifier,
+        "alert": question.request.alert,
+        "summary": question.request.summary,
+        "user": question.request.user,
+        "identityConfidence": question.request.confidence.value,
+        "acceptedAt": _time(question.accepted_at),
+        "state": question.state.value,
+        "dueAt": _time(question.due_at),
+        "attempts": question.attempts,
+        **_asked(question),
+        **_ended(question),
+    }
+    return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
+
+
+def report_view(row: OutboxRow) -> View:
+    """Return a report's facts. `body` is the text that the response queue gets, byte for byte."""
+    body = json.loads(row.body)
+    details = body.get("details", {})
+    return {
+        "sequence": row.sequence,
+        "eventId": row.event_id,
+        "category": body.get("category"),
+        "response": details.get("response"),
+        "outcome": details.get("triagebot", {}).get("outcome"),
+        "dueAt": _time(row.due_at),
+        "sentAt": _time(row.sent_at),
+        "parkedAt": _time(row.parked_at),
+        "body": row.body,
+    }
+
+
+def render_json(view: View | Sequence[View]) -> str:
+    """Return JSON for programs, in ASCII: a terminal that happens to show it comes to no harm."""
+    return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
+
+
+def _asked(question: Question) -> View:
+    return {
+        "askedSlack": question.slack_id or None,
+        "askedSlackName": question.slack_name or None,
+        "offered": [choice.value for choice in question.offered],
+        "claimedAt": _time(question.claimed_at),
+        "inDoubtSince": _time(question.in_doubt_since),
+        "askedAt": _time(question.asked_at),
+        "channel": question.channel or None,
+        "ts": question.ts or None,
+    }
+
+
+def _ended(question: Question) -> View:
+    return {
+        "outcome": question.standing.value if question.standing else None,
+        "reason": question.reason or None,
+        "said": question.said.value if question.said else None,
+        "retracted": question.retracted,
+        "answeredAt": _time(question.answered_at),
+        "answers": question.answers,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

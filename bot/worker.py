@@ -1,0 +1,89 @@
+"""The life of the worker: start, loops, stop. Knows no Slack, no SQS and no SQL.
+
+Loops run in one task group; where one dies, the process dies, and systemd starts it again. Stopping is an
+event: the loops of a stage stop together, the stages one after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+
+log = logging.getLogger(__name__)
+
+#: A loop runs until the event it is given is set, and then ends by itself.
+Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+#: How long stopping may take; whatever is not finished by then is safe in the store.
+STOP_WITHIN = timedelta(seconds=8)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop:
+    """Turns the first signal into an event, and the second into the end of the process."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT. To be called before anything that takes time."""
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._hear, number)
+
+    def _hear(self, number: int) -> None:
+        if self.requested.is_set():
+            # Everything that was promised is in the store already.
+            os._exit(1)
+        log.info("stopping", extra={"event": "worker.stopping", "fields": {"signal": _name(number)}})
+        self.requested.set()
+
+
+async def run_loops(stages: Sequence[Mapping[str, Loop]], stop: asyncio.Event) -> None:
+    """Run all loops until `stop` is set, then stop stage by stage.
+
+    Raises what a loop raises, as an exception group. Exits the process if stopping takes too long.
+    """
+    async with asyncio.TaskGroup() as group:
+        running = [_start(stage, group) for stage in stages]
+        group.create_task(_stop_in_order(running, stop), name="stop")
+
+
+def _start(
+    stage: Mapping[str, Loop], group: asyncio.TaskGroup
+) -> tuple[asyncio.Event, list[asyncio.Task[None]]]:
+    stop = asyncio.Event()
+    return stop, [group.create_task(_run(loop, stop), name=name) for name, loop in stage.items()]
+
+
+async def _run(loop: Loop, stop: asyncio.Event) -> None:
+    await loop(stop)
+    if not stop.is_set():
+        raise RuntimeError("a loop ended by itself")
+
+
+async def _stop_in_order(
+    running: Sequence[tuple[asyncio.Event, list[asyncio.Task[None]]]], stop: asyncio.Event
+) -> None:
+    await stop.wait()
+    try:
+        async with asyncio.timeout(STOP_WITHIN.total_seconds()):
+            for stage_stop, tasks in running:
+                stage_stop.set()
+                await asyncio.wait(tasks)
+    except TimeoutError:
+        late = [task.get_name() for _, tasks in running for task in tasks if not task.done()]
+        log.warning(
+            "stopped in the middle", extra={"event": "worker.cut", "fields": {"late": ",".join(late)}}
+        )
+        logging.shutdown()
+        # Threads in a DNS look-up would hold up an orderly exit.
+        os._exit(0)
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name

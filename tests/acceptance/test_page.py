@@ -1,0 +1,203 @@
+"""The sandbox's page in a real browser: an alert goes in, somebody answers, MozDef's side shows it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import chromium
+import pytest
+from sandbox_process import SandboxProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+HOSTILE = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium.require()
+    with chromium.launch() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    chromium.require()
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def page(browser: Browser, sandbox: SandboxProcess) -> Iterator[Page]:
+    """The page, ready. Whatever the browser complains of, an error or a refused script, fails the test."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(sandbox.url)
+    page.locator("body[data-ready=true]").wait_for()
+    yield page
+    page.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def artefacts(tmp_path: Path) -> Path:
+    """Where pictures are kept: a folder that whoever runs the tests may name."""
+    folder = Path(os.environ.get("TEST_ARTEFACTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def send_alert(page: Page, *, summary: str, address: str, confidence: str = "moderate") -> None:
+    page.get_by_label("Write my own").check()
+    page.get_by_label("Alert label").fill("sandbox_test")
+    page.get_by_label("Summary").fill(summary)
+    if page.locator(f"#alert-person option[value='{address}']").count():
+        page.locator("#alert-person").select_option(address)
+    else:
+        page.locator("#alert-person").select_option("other")
+        page.get_by_label("E-mail address").fill(address)
+    page.get_by_role("radio", name=confidence, exact=True).check()
+    page.locator("#send").click()
+
+
+def question(page: Page, summary: str) -> Locator:
+    """The message that asks about that summary."""
+    message = page.locator("#messages .message").filter(has_text=summary)
+    message.wait_for()
+    return message
+
+
+def button(message: Locator, choice: str) -> Locator:
+    return message.locator(f"[data-action-id=answer-{choice}]")
+
+
+def receipts(page: Page) -> Locator:
+    return page.locator("#receipts .receipt")
+
+
+def receipt_about(page: Page, address: str, status: str) -> Locator:
+    return receipts(page).filter(has_text=address).filter(has=page.locator(".chip", has_text=status)).first
+
+
+def test_a_no_that_is_confirmed_is_seen_to_escalate_the_alert(page: Page, artefacts: Path) -> None:
+    send_alert(page, summary="A door was opened at night.", address="grace@example.com")
+    button(question(page, "A door was opened at night."), "no").click()
+
+    page.locator("#confirm-yes").click()
+
+    escalated = receipt_about(page, "grace@example.com", "escalated")
+    escalated.wait_for()
+    page.locator("#alerts .alert.status-escalated").filter(has_text="Grace").wait_for()
+    escalated.locator("summary").click()
+    assert '"response": "no"' in escalated.locator("pre").inner_text()
+    page.screenshot(path=artefacts / "page.png")
+
+
+def test_a_no_that_is_not_confirmed_sends_nothing(page: Page) -> None:
+    send_alert(page, summary="A window was opened.", address="ada@example.com")
+    message = question(page, "A window was opened.")
+    button(message, "no").click()
+    page.locator("#confirm-deny").click()
+
+    button(message, "yes").click()
+
+    message.get_by_text("Understood, thanks for letting us know.").wait_for()
+    receipt_about(page, "ada@example.com", "acknowledged").wait_for()
+    assert receipt_about(page, "ada@example.com", "escalated").count() == 0
+
+
+def test_an_answer_can_be_given_with_the_keyboard_alone(page: Page) -> None:
+    send_alert(page, summary="A key was copied.", address="alan@example.com")
+    button(question(page, "A key was copied."), "wrongUser").focus()
+
+    page.keyboard.press("Enter")
+    page.locator("#confirm[open]").wait_for()
+    page.locator("#confirm-yes").focus()
+    page.keyboard.press("Enter")
+
+    receipt_about(page, "alan@example.com", "manual").wait_for()
+    focused = page.evaluate("document.activeElement.dataset.actionId")
+    assert focused == "answer-wrongUser"
+
+
+def test_the_wrong_person_button_is_there_only_when_mozdef_is_not_sure(page: Page) -> None:
+    send_alert(page, summary="Surely theirs.", address="katherine@example.com", confidence="highest")
+    sure = question(page, "Surely theirs.")
+
+    send_alert(page, summary="Perhaps theirs.", address="katherine@example.com", confidence="low")
+
+    assert button(question(page, "Perhaps theirs."), "wrongUser").count() == 1
+    assert button(sure, "wrongUser").count() == 0
+
+
+def test_markup_in_a_summary_is_text_and_runs_nothing(page: Page) -> None:
+    send_alert(page, summary=f"Markup: {HOSTILE}", address="ada@example.com")
+
+    message = question(page, "Markup:")
+
+    assert HOSTILE in message.inner_text()
+    assert message.locator("img[src=x], script").count() == 0
+    assert page.title() == "Triage bot sandbox"
+
+
+def test_an_address_that_nobody_has_ends_with_an_analyst(page: Page) -> None:
+    send_alert(page, summary="Whose is it?", address="ghost@example.com")
+
+    undeliverable = receipt_about(page, "ghost@example.com", "manual")
+
+    undeliverable.wait_for()
+    assert "users_not_found" in undeliverable.inner_text()
+
+
+def test_a_request_that_the_bot_refuses_is_shown_as_a_dead_letter(page: Page) -> None:
+    send_alert(page, summary="No address at all.", address="N/A")
+
+    refused = receipts(page).filter(has=page.locator(".chip", has_text="dead letter")).first
+
+    refused.wait_for()
+    refused.locator("summary").click()
+    assert "No address at all." in refused.locator("pre").inner_text()
+
+
+def test_unread_questions_are_counted_beside_whoever_has_not_looked(page: Page) -> None:
+    grace = page.locator("#people .person").filter(has_text="Grace Hopper")
+    grace.locator(".badge").wait_for()
+
+    grace.locator("input").check()
+
+    grace.locator(".badge").wait_for(state="detached")
+    assert "Grace Hopper" in page.locator("#conversation-head").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_a_narrow_screen(page: Page, artefacts: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+
+    page.set_viewport_size({"width": 390, "height": 844})
+
+    page.screenshot(path=artefacts / f"narrow-{scheme}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        page = browser.new_page()
+        page.goto(sandbox.url)
+        page.locator("body[data-ready=true]").wait_for()
+        os.kill(sandbox.pid_of("Worker"), signal.SIGKILL)
+
+        banner = page.locator("#banner").filter(has_text=re.compile("worker ended"))
+
+        banner.wait_for()
+        page.close()
+        assert sandbox.ended()[0] == 1

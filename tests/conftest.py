@@ -1,0 +1,92 @@
+"""What all tests share: asynchronous tests, and one local SQS for the whole run."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, settings
+from moto.server import ThreadedMotoServer
+
+from bot.sqs.clients import Connector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+REGION = "us-west-2"
+
+# A busy machine must not fail a property: how long an example takes says nothing about the program.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is a coroutine in an event loop of its own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.function):
+        return None
+    wanted = inspect.signature(pyfuncitem.function).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
+
+
+@pytest.fixture(scope="session")
+def sqs_endpoint() -> Iterator[str]:
+    """The address of an SQS that lives as long as the test run."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def aws_environment(sqs_endpoint: str) -> Mapping[str, str]:
+    """What a process needs in its environment to use that SQS, and nothing else of this machine's."""
+    return {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL_SQS": sqs_endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@pytest.fixture(scope="session")
+def aws_session() -> boto3.Session:
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+@pytest.fixture(scope="session")
+def sqs(aws_session: boto3.Session, sqs_endpoint: str) -> Iterator[SQSClient]:
+    """A plain client, for what the other side of a queue does."""
+    client = aws_session.client("sqs", endpoint_url=sqs_endpoint)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def create_queue(sqs: SQSClient) -> Callable[..., str]:
+    """Create a queue that no other test has, with the given attributes; return its URL."""
+
+    def create(*, fifo: bool = False, **attributes: str) -> str:
+        suffix = ".fifo" if fifo else ""
+        if fifo:
+            attributes["FifoQueue"] = "true"
+        return sqs.create_queue(QueueName=f"{uuid4().hex}{suffix}", Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type] # the stubs want literals
+
+    return create
+
+
+@pytest.fixture
+def connector(aws_session: boto3.Session, sqs_endpoint: str) -> Iterator[Connector]:
+    """The program's own way to that SQS."""
+    connector = Connector(endpoint_url=sqs_endpoint, session=aws_session)
+    yield connector
+    connector.close()

@@ -1,0 +1,200 @@
+"""Commands and the running worker, over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import stat
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bot.control import CallFailed, ControlServer, NoWorker, call
+from bot.errors import StoreError, StoreUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from pathlib import Path
+
+    from bot.control import Handler
+
+#: A generous bound for what takes milliseconds.
+SECONDS = 20
+
+Answers = list[dict[str, Any]]
+
+
+async def echo(arguments: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+    yield {"echo": dict(arguments)}
+
+
+async def count(arguments: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+    for number in range(int(arguments["upto"])):
+        yield {"number": number, "text": "é\n" * 500}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "triage-bot.db.sock"
+
+
+@asynccontextmanager
+async def listening(
+    path: Path, *, patience: float = SECONDS, **handlers: Handler
+) -> AsyncIterator[ControlServer]:
+    known = {"echo": echo, "count": count, **handlers}
+    server = ControlServer(path, known, patience=timedelta(seconds=patience))
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+async def ask(path: Path, command: str, **arguments: Any) -> Answers:
+    return await asyncio.to_thread(lambda: list(call(path, command, **arguments)))
+
+
+async def test_a_command_is_answered(path: Path) -> None:
+    async with listening(path):
+        answers = await ask(path, "echo", identifier="ü\n\0", limit=3)
+
+    assert answers == [{"echo": {"identifier": "ü\n\0", "limit": 3}}]
+
+
+async def test_a_long_answer_is_streamed_line_by_line(path: Path) -> None:
+    async with listening(path):
+        answers = await ask(path, "count", upto=2000)
+
+    assert [answer["number"] for answer in answers] == list(range(2000))
+
+
+async def test_callers_are_served_side_by_side(path: Path) -> None:
+    arrived = asyncio.Barrier(2)
+
+    async def meet(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        await arrived.wait()
+        yield {"met": True}
+
+    async with listening(path, meet=meet), asyncio.timeout(SECONDS):
+        answers = await asyncio.gather(ask(path, "meet"), ask(path, "meet"))
+
+    assert list(answers) == [[{"met": True}], [{"met": True}]]
+
+
+def test_without_a_worker_the_caller_is_told_so(path: Path) -> None:
+    with pytest.raises(NoWorker, match="no worker listens"):
+        next(call(path, "echo"))
+
+    with pytest.raises(NoWorker):
+        next(call(path / "no" / "such" / "folder", "echo"))
+
+
+def test_a_socket_that_a_dead_worker_left_behind_is_no_worker(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    with pytest.raises(NoWorker):
+        next(call(path, "echo"))
+
+
+async def test_a_socket_that_a_dead_worker_left_behind_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+
+    async with listening(path):
+        assert await ask(path, "echo") == [{"echo": {}}]
+
+
+def test_a_file_that_is_no_socket_is_never_removed(path: Path) -> None:
+    path.write_text("precious")
+
+    with pytest.raises(StoreUnusable, match="is not a socket"):
+        asyncio.run(ControlServer(path, {}).start())
+
+    assert path.read_text() == "precious"
+
+
+async def test_a_folder_that_is_missing_is_named(path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="No such file or directory"):
+        await ControlServer(path.parent / "missing" / path.name, {}).start()
+
+
+async def test_only_the_workers_own_user_can_connect(path: Path) -> None:
+    async with listening(path):
+        mode = await asyncio.to_thread(path.stat)
+
+    assert stat.S_ISSOCK(mode.st_mode)
+    assert stat.S_IMODE(mode.st_mode) == 0o600
+
+
+async def test_the_socket_is_gone_after_the_stop(path: Path) -> None:
+    async with listening(path):
+        assert await asyncio.to_thread(path.exists)
+
+    assert not await asyncio.to_thread(path.exists)
+
+
+async def test_a_store_may_live_deeper_than_a_sockets_path_may_be_long(path: Path) -> None:
+    deep = path.parent.joinpath(*["a-folder-with-a-long-name"] * 10)
+    deep.mkdir(parents=True)
+
+    async with listening(deep / path.name):
+        answers = await ask(deep / path.name, "echo")
+
+    assert answers == [{"echo": {}}]
+
+
+async def test_a_failure_of_ours_is_told_in_its_own_words(path: Path) -> None:
+    async def full(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"number": 1}
+        raise StoreError("the disk is full")
+
+    async with listening(path, full=full):
+        with pytest.raises(CallFailed, match=r"^the disk is full$"):
+            await ask(path, "full")
+
+
+async def test_any_other_failure_is_logged_and_the_worker_goes_on(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"not": {"json"}}
+
+    caplog.set_level(logging.ERROR)
+    async with listening(path, broken=broken):
+        with pytest.raises(CallFailed, match="its log says why"):
+            await ask(path, "broken")
+        assert await ask(path, "echo") == [{"echo": {}}]
+
+    assert "not JSON serializable" in caplog.text
+
+
+async def test_a_stop_breaks_off_the_calls_in_progress(path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def waiting(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        begun.set()
+        yield {"number": 1}
+        await asyncio.Event().wait()
+
+    async with listening(path, waiting=waiting) as server, asyncio.timeout(SECONDS):
+        asked = asyncio.create_task(ask(path, "waiting"))
+        await begun.wait()
+        await server.stop()
+
+        with pytest.raises(CallFailed, match="before its answer was whole"):
+            await asked
+
+
+async def test_a_worker_that_never_answers_is_given_up(path: Path) -> None:
+    async def waiting(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        await asyncio.Event().wait()
+        yield {}
+
+    async with listening(path, waiting=waiting):
+        with pytest.raises(CallFailed, match=r"did not answer for 0\.1 s"):
+            await asyncio.to_thread(lambda: list(call(path, "waiting", patience=timedelta(seconds=0.1))))

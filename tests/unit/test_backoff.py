@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.sqs.backoff import Backoff, wait_after
+
+#: Draws the same waits in every run.
+SAME = Random(1)  # noqa: S311 - waits need no cryptography
+
+
+@given(failures=st.integers(1, 10**6), random=st.randoms(use_true_random=False))
+def test_every_wait_is_half_a_second_to_half_a_minute(failures: int, random: Random) -> None:
+    assert 0.5 <= wait_after(failures, random) <= 30
+
+
+def test_the_first_wait_is_short_and_later_ones_spread_over_the_whole_range() -> None:
+    first = [wait_after(1, SAME) for _ in range(1000)]
+    later = [wait_after(20, SAME) for _ in range(1000)]
+
+    assert max(first) <= 1
+    assert min(later) < 2
+    assert max(later) > 28
+
+
+def test_a_success_begins_again() -> None:
+    backoff = Backoff(SAME)
+
+    waits = [backoff.after_failure() for _ in range(50)]
+    backoff.after_success()
+
+    assert max(waits) > 1
+    assert backoff.after_failure() <= 1

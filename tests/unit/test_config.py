@@ -1,0 +1,236 @@
+"""Settings: read once, checked at once."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bot.config import Purpose, Settings, load_settings
+from bot.errors import ConfigError
+from bot.redaction import Secret
+from bot.triage.model import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
+QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
+COMPLETE = {
+    "SLACK_BOT_TOKEN": "xoxb-1-secret",
+    "SLACK_APP_TOKEN": "xapp-1-secret",
+    "REQUEST_QUEUE_URL": f"{QUEUES}requests",
+    "RESPONSE_QUEUE_URL": f"{QUEUES}responses.fifo",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def load(folder: Path, purpose: Purpose = Purpose.RUN, **changes: str) -> Settings:
+    return load_settings(purpose, environ={**COMPLETE, **changes}, directory=folder)
+
+
+def problems(folder: Path, environ: Mapping[str, str], purpose: Purpose = Purpose.RUN) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(purpose, environ=environ, directory=folder)
+    return caught.value.problems
+
+
+def test_the_required_variables_alone_are_enough_and_the_rest_has_the_documented_defaults(
+    folder: Path,
+) -> None:
+    settings = load(folder)
+
+    assert settings == Settings(
+        slack_bot_token=Secret("xoxb-1-secret"),
+        slack_app_token=Secret("xapp-1-secret"),
+        slack_api_url="https://slack.com/api/",
+        request_queue_url=f"{QUEUES}requests",
+        response_queue_url=f"{QUEUES}responses.fifo",
+        store_url=f"sqlite:///{folder}/triage-bot.db",
+        response_profile=Profile.MOZDEF,
+        mozdef_sync=timedelta(seconds=90),
+        allow_deescalation=False,
+        ask_guests=False,
+        log_level="INFO",
+        aws_variables={},
+    )
+
+
+def test_every_variable_can_be_set(folder: Path) -> None:
+    settings = load(
+        folder,
+        SLACK_API_URL="http://127.0.0.1:8080/api",
+        DEAD_LETTER_QUEUE_URL="http://127.0.0.1:5000/1/dead",
+        STORE_URL="sqlite:////var/lib/bot/other.db",
+        RESPONSE_PROFILE="verbatim",
+        MOZDEF_SYNC_SECONDS="0",
+        ALLOW_DEESCALATION="Yes",
+        ASK_GUESTS="1",
+        LOG_LEVEL="debug",
+        CONFIG_DIR=".",
+        AWS_REGION="eu-west-1",
+    )
+
+    assert settings.slack_api_url == "http://127.0.0.1:8080/api/"
+    assert settings.dead_letter_queue_url == "http://127.0.0.1:5000/1/dead"
+    assert settings.store_url == "sqlite:////var/lib/bot/other.db"
+    assert settings.response_profile is Profile.VERBATIM
+    assert settings.mozdef_sync == timedelta(0)
+    assert settings.allow_deescalation
+    assert settings.ask_guests
+    assert settings.log_level == "DEBUG"
+    assert settings.config_dir == folder
+    assert settings.aws_region == "eu-west-1"
+
+
+def test_all_problems_are_told_together_each_with_its_variable(folder: Path) -> None:
+    environ = {**COMPLETE, "SLACK_APP_TOKEN": "", "MOZDEF_SYNC_SECONDS": "soon", "ASK_GUESTS": "maybe"}
+
+    found = problems(folder, environ)
+
+    assert [problem.split()[0] for problem in found] == [
+        "SLACK_APP_TOKEN",
+        "MOZDEF_SYNC_SECONDS",
+        "ASK_GUESTS",
+    ]
+    assert all("expected" in problem for problem in found)
+    assert "'soon'" in found[1]
+
+
+def test_no_repr_of_the_settings_shows_a_secret(folder: Path) -> None:
+    (folder / ".env").write_text("AWS_SECRET_ACCESS_KEY=hidden\n")
+
+    settings = load(folder)
+
+    assert "secret" not in repr(settings)
+    assert "hidden" not in repr(settings)
+    assert settings.slack_bot_token.reveal() == "xoxb-1-secret"
+
+
+def test_the_environment_wins_over_the_env_file_and_an_empty_value_counts_as_not_set(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=ERROR\nRESPONSE_PROFILE=verbatim\nASK_GUESTS=\n")
+
+    settings = load(folder, LOG_LEVEL="DEBUG", RESPONSE_PROFILE="")
+
+    assert settings.log_level == "DEBUG"
+    assert settings.response_profile is Profile.VERBATIM
+    assert not settings.ask_guests
+
+
+def test_only_the_env_file_of_the_given_folder_is_read(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=ERROR\n")
+    (folder / "below").mkdir()
+
+    assert load(folder / "below").log_level == "INFO"
+    assert load(folder).log_level == "ERROR"
+
+
+def test_nothing_in_the_env_file_is_expanded(folder: Path) -> None:
+    (folder / ".env").write_text("SLACK_BOT_TOKEN=xoxb-${HOME}-1\n")
+    environ = {name: value for name, value in COMPLETE.items() if name != "SLACK_BOT_TOKEN"}
+
+    settings = load_settings(Purpose.RUN, environ=environ, directory=folder)
+
+    assert settings.slack_bot_token.reveal() == "xoxb-${HOME}-1"
+
+
+def test_an_env_file_in_another_encoding_is_a_problem(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"LOG_LEVEL=\xff\n")
+
+    (problem,) = problems(folder, COMPLETE)
+
+    assert str(folder / ".env") in problem
+
+
+def test_aws_variables_that_stand_only_in_the_env_file_are_handed_over(folder: Path) -> None:
+    (folder / ".env").write_text(
+        "AWS_PROFILE=bot\nAWS_ENDPOINT_URL=http://file\nAWS_CA_BUNDLE=/ca\nHOME=/x\n"
+    )
+
+    settings = load(folder, AWS_ENDPOINT_URL="http://environment", AWS_CA_BUNDLE="")
+
+    assert settings.aws_variables == {"AWS_PROFILE": "bot", "AWS_CA_BUNDLE": "/ca"}
+
+
+@pytest.mark.parametrize("store_url", ["", "sqlite:///triage-bot.db"])
+def test_a_relative_store_is_in_the_first_state_directory(folder: Path, store_url: str) -> None:
+    settings = load(folder, STATE_DIRECTORY="/var/lib/bot:/var/lib/more", STORE_URL=store_url)
+
+    assert settings.store_url == "sqlite:////var/lib/bot/triage-bot.db"
+    assert str(settings.control_path) == "/var/lib/bot/triage-bot.db.sock"
+
+
+def test_a_store_path_is_taken_as_it_stands(folder: Path) -> None:
+    settings = load(folder, STORE_URL="sqlite:///a folder/50%25 #1.db")
+
+    assert settings.store_path == folder / "a folder" / "50%25 #1.db"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "needed"),
+    [
+        (Purpose.SEND, {"REQUEST_QUEUE_URL": f"{QUEUES}requests"}),
+        (Purpose.STORE, {"STORE_URL": "sqlite:///other.db"}),
+        (Purpose.STORE, {}),
+    ],
+)
+def test_a_command_is_held_only_to_what_it_needs(
+    folder: Path, purpose: Purpose, needed: Mapping[str, str]
+) -> None:
+    wrong = dict.fromkeys(["SLACK_BOT_TOKEN", "RESPONSE_QUEUE_URL", "ASK_GUESTS", "CONFIG_DIR"], "wrong")
+
+    settings = load_settings(purpose, environ={**wrong, **needed}, directory=folder)
+
+    assert settings.problems == ()
+    assert not settings.slack_bot_token
+    assert settings.request_queue_url == needed.get("REQUEST_QUEUE_URL", "")
+
+
+def test_what_a_command_needs_is_required_of_it(folder: Path) -> None:
+    assert problems(folder, {}, Purpose.SEND)[0].startswith("REQUEST_QUEUE_URL is not set; expected ")
+    assert problems(folder, {"STORE_URL": "wrong"}, Purpose.STORE)[0].startswith("STORE_URL is 'wrong'")
+
+
+def test_check_gets_the_problems_with_all_else_that_could_be_read(folder: Path) -> None:
+    environ = {**COMPLETE, "SLACK_BOT_TOKEN": "", "STORE_URL": "wrong", "LOG_LEVEL": "DEBUG"}
+
+    settings = load_settings(Purpose.CHECK, environ=environ, directory=folder)
+
+    assert [problem.split()[0] for problem in settings.problems] == ["SLACK_BOT_TOKEN", "STORE_URL"]
+    assert settings.log_level == "DEBUG"
+    assert settings.store_path == folder / "triage-bot.db"
+
+
+def test_variables_of_other_releases_are_named_in_one_warning(folder: Path) -> None:
+    (folder / ".env").write_text("REMIND_AFTER=4h\nUNRELATED=1\n")
+
+    settings = load(folder, EXPIRE_AFTER="24h", METRICS_LISTEN="")
+
+    assert settings.warnings == (
+        "ignored, since this release does not know them: REMIND_AFTER, EXPIRE_AFTER",
+    )
+    assert load(folder / "elsewhere").warnings == ()
+
+
+def test_the_example_file_changes_nothing_when_its_defaults_are_switched_on(folder: Path) -> None:
+    switched_on = re.sub("(?m)^#(?!DEAD_LETTER|AWS|CONFIG_DIR)(?=[A-Z_]+=)", "", EXAMPLE.read_text())
+    plain = load(folder)
+    (folder / ".env").write_text(switched_on)
+
+    assert load(folder) == plain
+
+
+def test_the_example_file_documents_every_variable_and_no_other(folder: Path) -> None:
+    documented = re.findall("(?m)^#?([A-Z_]+)=", EXAMPLE.read_text())
+
+    settings = load_settings(Purpose.CHECK, environ=dict.fromkeys(documented, "?"), directory=folder)
+
+    assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
+    assert len(documented) == 14

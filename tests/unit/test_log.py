@@ -1,0 +1,189 @@
+"""The log: one line an event, no forged lines, no secrets."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bot.log import LIBRARIES, configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+log = logging.getLogger("bot.test")
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    libraries = {name: logging.getLogger(name).level for name in LIBRARIES}
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, earlier in libraries.items():
+        logging.getLogger(name).setLevel(earlier)
+
+
+def written(message: str, level: str = "INFO", **fields: object) -> str:
+    stream = io.StringIO()
+    configure_logging(level, stream)
+    log.info(message, extra={"event": "request.accepted", "fields": fields})
+    return stream.getvalue()
+
+
+def log_failure(message: str, error: Exception, **fields: object) -> None:
+    try:
+        raise error
+    except type(error):
+        log.exception(message, extra={"event": "request.failed", "fields": fields})
+
+
+def test_a_record_is_one_line_with_time_level_event_message_and_fields() -> None:
+    line = written("request accepted", identifier="9Zo02m4B", attempts=2, known=False, region=None)
+
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO request\.accepted request accepted"
+        r" identifier=9Zo02m4B attempts=2 known=false region=null\n",
+        line,
+    )
+
+
+def test_a_value_of_more_than_one_word_is_quoted() -> None:
+    line = written("x", a="two words", b="", c='say "hi"', d="back\\slash", e="k=v")
+
+    assert line.endswith(r' a="two words" b="" c="say \"hi\"" d="back\\slash" e="k=v"' + "\n")
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\u2028", "\x85", "\x0b", "\x1b[2K", "\u202e", "\ud800"])
+def test_no_field_can_forge_a_line_or_move_the_cursor(separator: str) -> None:
+    line = written("x", identifier=f"a{separator}2026-11-24T03:00:00Z INFO report.sent forged")
+
+    assert len(line.splitlines()) == 1
+    assert line.removesuffix("\n").isprintable()
+
+
+def test_a_traceback_is_indented_and_cannot_forge_a_line() -> None:
+    stream = io.StringIO()
+    configure_logging("INFO", stream)
+
+    log_failure("failed", ValueError("bad\n2026-11-24T03:00:00Z INFO report.sent forged\x1b[1m"))
+
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith("ERROR request.failed failed")
+    assert any("forged" in line for line in rest)
+    assert all(line.startswith("  ") and line.isprintable() for line in rest)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "xoxb-123-ABC-def",
+        "xoxp-1-2",
+        "xoxe.xoxb-1-ABC",
+        "xoxe-1-ABC",
+        "xapp-1-A0-9-ff",
+        "AKIAIOSFODNN7EXAMPLE",
+        "ASIAIOSFODNN7EXAMPLE",
+    ],
+)
+@pytest.mark.parametrize("before", ["", "\n", "Bearer ", "token=", "'"])
+def test_tokens_are_shown_nowhere(secret: str, before: str) -> None:
+    stream = io.StringIO()
+    configure_logging("DEBUG", stream)
+
+    log_failure(before + secret, RuntimeError(f"refused {before}{secret}"), key=before + secret)
+    logging.getLogger("slack_sdk.web").debug("headers: {'Authorization': '%s%s'}", before, secret)
+
+    assert stream.getvalue().count("[redacted]") == 4
+    assert secret not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "aws_secret_access_key=hunter2",
+        "'SecretAccessKey': 'hunter2'",
+        "{'X-Amz-Security-Token': b'hunter2'}",
+        "wss://wss-primary.slack.com/link/?ticket=hunter2&app_id=1",
+        "POST https://hooks.slack.com/actions/hunter2",
+        "proxy http://me:hunter2@proxy.example:3128",
+    ],
+)
+def test_secrets_without_a_shape_are_known_by_what_stands_before_them(text: str) -> None:
+    line = written(text)
+
+    assert "hunter2" not in line
+    assert "[redacted]" in line
+
+
+def test_secrets_that_are_named_at_the_start_are_never_shown() -> None:
+    stream = io.StringIO()
+    configure_logging("INFO", stream, secrets=["hunter2", ""])
+
+    log.info("say hunter2", extra={"event": "x.said", "fields": {"word": "hunter2"}})
+
+    assert "say [redacted] word=" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+def test_a_sentence_about_tokens_is_left_alone() -> None:
+    assert "expected xoxb-… or xapp-…" in written("expected xoxb-… or xapp-…")
+
+
+def test_libraries_are_quiet_but_for_warnings() -> None:
+    stream = io.StringIO()
+    configure_logging("INFO", stream)
+
+    logging.getLogger("botocore.hooks").info("chatter")
+    logging.getLogger("slack_bolt.App").warning("trouble\nbelow")
+
+    assert "chatter" not in stream.getvalue()
+    assert "WARNING slack_bolt.App trouble\\nbelow\n" in stream.getvalue()
+
+
+def test_libraries_speak_at_debug_and_keep_to_a_stricter_level() -> None:
+    talkative, strict = io.StringIO(), io.StringIO()
+
+    configure_logging("DEBUG", talkative)
+    logging.getLogger("botocore.hooks").debug("chatter")
+    configure_logging("ERROR", strict)
+    logging.getLogger("botocore.hooks").warning("trouble")
+
+    assert "chatter" in talkative.getvalue()
+    assert strict.getvalue() == ""
+
+
+def test_the_last_configuration_counts() -> None:
+    first = io.StringIO()
+    configure_logging("INFO", first)
+
+    line = written("once")
+
+    assert line.count("once") == 1
+    assert first.getvalue() == ""
+
+
+def test_lines_to_the_journal_carry_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with path.open("w") as stream:
+        status = os.fstat(stream.fileno())
+        configure_logging("INFO", stream, journal_stream=f"{status.st_dev}:{status.st_ino}")
+        log.info("accepted", extra={"event": "request.accepted", "fields": {}})
+
+    assert path.read_text() == "INFO request.accepted accepted\n"
+
+
+def test_a_journal_variable_that_was_inherited_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "terminal"
+    with path.open("w") as stream:
+        configure_logging("INFO", stream, journal_stream="1:1")
+        log.info("accepted", extra={"event": "request.accepted", "fields": {}})
+
+    assert re.match(r"\d{4}-", path.read_text())

@@ -1,0 +1,164 @@
+"""The judge of the sandbox: what a stock MozDef does with a message on the response queue."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from bot.sandbox.mozdef import AlertBook, Fate, judge
+from bot.sandbox.samples import SAMPLES
+
+
+def answer(response: object = "yes", **changes: object) -> str:
+    """Write a response body as the contract has it, with `changes` to the keys that they name."""
+    details: dict[str, Any] = {
+        "identifier": "9Zo02m4B7gIfixq3c4Xh",
+        "user": {"email": "ada@example.com", "slack": "U01", "slackName": "ada"},
+        "identityConfidence": "lowest",
+        "response": response,
+        "triagebot": {"outcome": "yes", "sequence": 0},
+    }
+    event: dict[str, Any] = {"category": "triagebot", "timestamp": "2026-11-24T03:00:00+00:00"}
+    event["details"] = details
+    for key, value in changes.items():
+        target = details if key in details else event
+        target[key] = value
+    return json.dumps(event)
+
+
+@pytest.mark.parametrize(
+    ("response", "status"), [("yes", "acknowledged"), ("no", "escalated"), ("wrongUser", "manual")]
+)
+def test_each_known_response_sets_its_status(response: str, status: str) -> None:
+    verdict = judge(answer(response))
+
+    assert (verdict.kept, verdict.fate, verdict.status) == (True, Fate.CHANGES_ALERT, status)
+    assert verdict.identifier == "9Zo02m4B7gIfixq3c4Xh"
+
+
+@pytest.mark.parametrize("response", ["wronguser", "notSure", "notsure", "timedOut", "", None, 1, ["yes"]])
+def test_any_other_response_is_lost(response: object) -> None:
+    verdict = judge(answer(response))
+
+    assert not verdict.kept
+    assert verdict.fate is Fate.DROPPED
+    assert verdict.reason is not None
+    assert "none of yes, no, wrongUser" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"identityConfidence": "certain"},
+        {"identityConfidence": None},
+        {"identifier": None},
+        {"user": {"email": None, "slack": "U01"}},
+        {"user": {"email": "ada@example.com", "slack": None}},
+        {"user": None},
+        {"type": "event"},
+        {"eventtype": "event"},
+        {"timestamp": None},
+        {"timestamp": "soon"},
+        {"timestamp": "1764000000"},
+        {"triagebot": {"comment": "x" * 32_767}},
+    ],
+)
+def test_what_mozdef_cannot_take_is_dropped(changes: dict[str, object]) -> None:
+    verdict = judge(answer("no", **changes))
+
+    assert (verdict.fate, verdict.status) == (Fate.DROPPED, None)
+    assert verdict.reason
+
+
+@pytest.mark.parametrize("body", ["", "hello", "{", answer(tags="bot"), answer(tags=None), "[" * 100_000])
+def test_what_kills_the_worker_is_poison(body: str) -> None:
+    assert judge(body).fate is Fate.POISON
+
+
+def test_an_empty_slack_id_passes() -> None:
+    verdict = judge(answer("wrongUser", user={"email": "ada@example.com", "slack": ""}))
+
+    assert verdict.status == "manual"
+
+
+def test_base64_of_the_body_is_read_like_the_body() -> None:
+    encoded = base64.b64encode(answer("no").encode()).decode()
+
+    assert judge(encoded) == judge(answer("no"))
+
+
+def test_a_body_that_is_no_object_is_dropped() -> None:
+    assert judge("[]").fate is Fate.DROPPED
+
+
+def test_an_event_without_a_category_is_dropped() -> None:
+    assert judge(json.dumps({"details": {}})).fate is Fate.DROPPED
+
+
+def test_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
+    book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
+    book.receive(answer("no"))
+
+    verdict = book.receive(
+        json.dumps(
+            {
+                "category": "triagebotnote",
+                "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh", "email": "a@b.c", "slack": "U01"},
+            }
+        )
+    )
+
+    assert (verdict.kept, verdict.fate, verdict.status) == (True, Fate.INDEXED, None)
+    assert (verdict.email, verdict.slack) == ("a@b.c", "U01")
+    assert book.status("9Zo02m4B7gIfixq3c4Xh") == "escalated"
+
+
+def test_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
+    book = AlertBook()
+
+    early = book.receive(answer("no"))
+    book.add("9Zo02m4B7gIfixq3c4Xh")
+    late = book.receive(answer("no"))
+
+    assert (early.fate, early.reason, early.status) == (Fate.DROPPED, "Alert not found", None)
+    assert late.status == book.status("9Zo02m4B7gIfixq3c4Xh") == "escalated"
+
+
+@pytest.mark.parametrize(
+    ("response", "fate"),
+    [("no", Fate.DROPPED), ("wrongUser", Fate.DROPPED), ("yes", Fate.CHANGES_ALERT)],
+)
+def test_a_repeat_is_dropped_unless_it_is_yes(response: str, fate: Fate) -> None:
+    book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
+    book.receive(answer(response))
+
+    assert book.receive(answer(response)).fate is fate
+
+
+def test_the_same_response_of_somebody_else_is_no_repeat() -> None:
+    book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
+    book.receive(answer("wrongUser", user={"email": "ada@example.com", "slack": ""}))
+
+    assert book.receive(answer("wrongUser")).kept
+
+
+def test_the_last_answer_wins() -> None:
+    book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
+
+    statuses = [book.receive(answer(response)).status for response in ("yes", "no", "yes")]
+
+    assert statuses == ["acknowledged", "escalated", "acknowledged"]
+    assert book.status("9Zo02m4B7gIfixq3c4Xh") == "acknowledged"
+
+
+def test_the_samples_are_the_four_known_alerts_with_their_confidence() -> None:
+    assert {label: sample.confidence for label, sample in SAMPLES.items()} == {
+        "sensitive_host_session": "highest",
+        "duo_bypass_codes_used": "moderate",
+        "duo_bypass_codes_generated": "lowest",
+        "ssh_access_sign_releng": "high",
+    }
+    assert all("@" not in sample.summary for sample in SAMPLES.values())

@@ -1,0 +1,102 @@
+"""How the text of each variable is read, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bot.config import Purpose, load_settings
+from bot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
+COMPLETE = {
+    "SLACK_BOT_TOKEN": "xoxb-1-secret",
+    "SLACK_APP_TOKEN": "xapp-1-secret",
+    "REQUEST_QUEUE_URL": f"{QUEUES}requests",
+    "RESPONSE_QUEUE_URL": f"{QUEUES}responses.fifo",
+}
+
+
+def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(Purpose.RUN, environ=environ, directory=folder)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SLACK_API_URL", "slack.com/api"),
+        ("SLACK_API_URL", "ftp://slack.com/api/"),
+        ("SLACK_API_URL", "https://slack.com/api/?x=1"),
+        ("SLACK_API_URL", "https://slack.com:port/api/"),
+        ("REQUEST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/"),
+        ("RESPONSE_QUEUE_URL", "arn:aws:sqs:eu-central-1:123456789012:responses"),
+        ("STORE_URL", "triage-bot.db"),
+        ("STORE_URL", "sqlite:///"),
+        ("STORE_URL", "sqlite:///:memory:"),
+        ("STORE_URL", "sqlite:///store.db?timeout=5"),
+        ("STORE_URL", "sqlite:////var/lib/bot/"),
+        ("STORE_URL", "dynamodb://questions"),
+        ("RESPONSE_PROFILE", "stock"),
+        ("MOZDEF_SYNC_SECONDS", "-1"),
+        ("MOZDEF_SYNC_SECONDS", "3601"),
+        ("MOZDEF_SYNC_SECONDS", "1.5"),
+        ("MOZDEF_SYNC_SECONDS", "٣"),
+        ("ALLOW_DEESCALATION", "on"),
+        ("LOG_LEVEL", "LOUD"),
+        ("AWS_REGION", "Frankfurt am Main"),
+        ("CONFIG_DIR", "missing"),
+    ],
+)
+def test_a_wrong_value_is_named_and_shown(tmp_path: Path, name: str, value: str) -> None:
+    (problem,) = problems(tmp_path, {**COMPLETE, name: value})
+
+    assert problem.startswith(f"{name} is {value!r}; expected ")
+
+
+@pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])
+@pytest.mark.parametrize(
+    "value", ["hunter2-hunter2", "xoxp-hunter2", "xoxb-", "xapp-", "xoxb-hunter2 x", "ssm:/hunter2"]
+)
+def test_a_wrong_token_is_never_shown(tmp_path: Path, name: str, value: str) -> None:
+    (problem,) = problems(tmp_path, {**COMPLETE, name: value})
+
+    assert problem.startswith(name)
+    assert "hunter2" not in problem
+
+
+def test_swapped_tokens_are_recognised(tmp_path: Path) -> None:
+    environ = {**COMPLETE, "SLACK_BOT_TOKEN": "xapp-1-secret", "SLACK_APP_TOKEN": "xoxb-1-secret"}
+
+    found = problems(tmp_path, environ)
+
+    assert len(found) == 2
+    assert all("swapped" in problem and "secret" not in problem for problem in found)
+
+
+def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, {**COMPLETE, "LOG_LEVEL": "xoxb-1-secret"})
+
+    assert problem.startswith("LOG_LEVEL is ")
+    assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("RESPONSE_QUEUE_URL", "REQUEST_QUEUE_URL"),
+        ("DEAD_LETTER_QUEUE_URL", "REQUEST_QUEUE_URL"),
+        ("DEAD_LETTER_QUEUE_URL", "RESPONSE_QUEUE_URL"),
+    ],
+)
+def test_a_queue_with_two_uses_is_refused(tmp_path: Path, name: str, other: str) -> None:
+    (problem,) = problems(tmp_path, {**COMPLETE, name: f"{COMPLETE[other]}/"})
+
+    assert name in problem
+    assert other in problem

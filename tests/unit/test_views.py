@@ -1,0 +1,244 @@
+"""What `list` and `show` tell."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.rendering import render_list, render_question
+from bot.triage.model import Choice, Confidence, OutboxRow, Outcome, Question, State, TriageRequest
+from bot.views import question_view, render_json
+
+if TYPE_CHECKING:
+    from bot.views import View
+
+ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
+REQUEST = TriageRequest(
+    identifier="9Zo02m4B7gIfixq3c4Xh",
+    alert="duo_bypass_codes_generated",
+    summary="Somebody made bypass codes.\nWas it you?",
+    user="ada@example.com",
+    confidence=Confidence.LOWEST,
+)
+WAITING = Question(
+    request=REQUEST, ref="0" * 32 + ".1", accepted_at=ACCEPTED, due_at=ACCEPTED + timedelta(seconds=4)
+)
+ANSWERED = replace(
+    WAITING,
+    state=State.ASKED,
+    slack_id="U0ADA",
+    slack_name="ada",
+    offered=(Choice.YES, Choice.NO, Choice.NOT_SURE),
+    channel="D0ADA",
+    ts="1764000000.000100",
+    asked_at=ACCEPTED + timedelta(seconds=2),
+    standing=Outcome.NO,
+    said=Choice.YES,
+    answered_at=ACCEPTED + timedelta(minutes=5),
+    answers=2,
+)
+LATER = ACCEPTED + timedelta(hours=3, minutes=59)
+
+
+def report(sequence: int, *, category: str = "triagebot", **changes: Any) -> OutboxRow:
+    details = {"identifier": REQUEST.identifier, "triagebot": {"outcome": "no"}}
+    if category == "triagebot":
+        details["response"] = "no"
+    return OutboxRow(
+        identifier=REQUEST.identifier,
+        sequence=sequence,
+        event_id="7d7e4c2e-0000-5000-8000-000000000000",
+        body=json.dumps({"category": category, "details": details}),
+        **{"due_at": ACCEPTED + timedelta(seconds=90), **changes},
+    )
+
+
+def over_the_socket(view: View) -> View:
+    returned: View = json.loads(json.dumps(view))
+    return returned
+
+
+def hostile(text: str) -> Question:
+    request = TriageRequest(
+        identifier=text, alert=text, summary=text, user=text, confidence=Confidence.LOWEST
+    )
+    return replace(ANSWERED, request=request, slack_name=text, reason=text)
+
+
+def test_a_view_survives_the_socket_unchanged() -> None:
+    view = question_view(ANSWERED, [report(0)])
+
+    assert over_the_socket(view) == view
+
+
+def test_a_view_does_not_hold_the_ref_with_which_a_click_is_known() -> None:
+    assert ANSWERED.ref not in render_json(question_view(ANSWERED, [report(0)]))
+
+
+def test_the_list_is_a_table_with_a_line_for_each_question() -> None:
+    views = [question_view(ANSWERED), question_view(WAITING)]
+
+    cells = [re.split(" {2,}", line) for line in render_list(views, LATER).splitlines()]
+
+    asked = ["9Zo02m4B7gIfixq3c4Xh", "duo_bypass_codes_generated", "ada@example.com"]
+    assert cells == [
+        ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME"],
+        ["2026-11-24 03:00:00", "3h", *asked, "asked", "no (then said yes)"],
+        ["2026-11-24 03:00:00", "3h", *asked, "accepted", "-"],
+    ]
+
+
+def test_the_columns_of_the_list_are_aligned() -> None:
+    lines = render_list([question_view(ANSWERED), question_view(WAITING)], LATER).splitlines()
+
+    for name, cell in [("USER", "ada@"), ("ALERT", "duo_")]:
+        assert {lines[0].index(name)} == {line.index(cell) for line in lines[1:]}
+
+
+def test_an_empty_list_is_its_headings() -> None:
+    assert render_list([], LATER).split() == [
+        "ACCEPTED",
+        "AGE",
+        "IDENTIFIER",
+        "ALERT",
+        "USER",
+        "STATE",
+        "OUTCOME",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("age", "shown"),
+    [
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=59), "59s"),
+        (timedelta(minutes=59), "59m"),
+        (timedelta(hours=23), "23h"),
+        (timedelta(days=12), "12d"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(age: timedelta, shown: str) -> None:
+    row = render_list([question_view(WAITING)], ACCEPTED + age).splitlines()[1]
+
+    assert row.split()[2] == shown
+
+
+def test_the_list_says_why_nobody_was_asked_and_which_rows_are_in_doubt() -> None:
+    unknown = replace(WAITING, state=State.CLOSED, standing=Outcome.UNDELIVERABLE, reason="users_not_found")
+    doubtful = replace(WAITING, state=State.POSTING, in_doubt_since=ACCEPTED)
+
+    text = render_list([question_view(unknown), question_view(doubtful)], LATER)
+
+    assert re.search("closed +undeliverable: users_not_found", text)
+    assert re.search(r"posting \(in doubt\) +-", text)
+
+
+def test_a_long_identifier_stays_whole_and_pushes_only_its_own_row_apart() -> None:
+    long = replace(WAITING, request=replace(REQUEST, identifier="x" * 255))
+
+    lines = render_list([question_view(WAITING), question_view(long)], LATER).splitlines()
+
+    assert "x" * 255 in lines[2]
+    assert len(lines[1]) < 160
+
+
+def test_wide_characters_keep_the_columns_aligned() -> None:
+    wide = replace(WAITING, request=replace(REQUEST, alert="漢字e\u0301"))
+
+    lines = render_list([question_view(wide), question_view(WAITING)], LATER).splitlines()
+
+    # Two characters of two columns each, and one of none: one character less, though it looks equally long.
+    assert lines[1].index("ada@") == lines[2].index("ada@") - 1
+
+
+def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> None:
+    reports = [
+        report(0, sent_at=ACCEPTED + timedelta(seconds=91)),
+        report(1, category="triagebotnote"),
+        report(2, parked_at=ACCEPTED + timedelta(seconds=99)),
+    ]
+
+    text = render_question(over_the_socket(question_view(ANSWERED, reports)))
+
+    assert text.splitlines() == [
+        "Alert 9Zo02m4B7gIfixq3c4Xh",
+        "  alert        duo_bypass_codes_generated",
+        "  user         ada@example.com",
+        "  confidence   lowest",
+        "  accepted     2026-11-24 03:00:00 UTC",
+        "  │ Somebody made bypass codes.",
+        "  │ Was it you?",
+        "",
+        "Question",
+        "  state        asked",
+        "  person       ada (U0ADA)",
+        "  asked        2026-11-24 03:00:02 UTC",
+        "  choices      yes, no, notSure",
+        "  message      D0ADA 1764000000.000100",
+        "  next step    2026-11-24 03:00:04 UTC",
+        "",
+        "Outcome",
+        "  stands       no",
+        "  last said    yes",
+        "  answered     2026-11-24 03:05:00 UTC",
+        "  answers      2",
+        "",
+        "Reports to MozDef",
+        "  0  no, told as no, sent 2026-11-24 03:01:31 UTC",
+        '  │ {"category": "triagebot", "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh",',
+        '  │ "triagebot": {"outcome": "no"}, "response": "no"}}',
+        "  1  no, told as triagebotnote (changes nothing), waits until 2026-11-24 03:01:30 UTC",
+        '  │ {"category": "triagebotnote", "details": {"identifier":',
+        '  │ "9Zo02m4B7gIfixq3c4Xh", "triagebot": {"outcome": "no"}}}',
+        "  2  no, told as no, refused for good by the queue 2026-11-24 03:01:39 UTC",
+        '  │ {"category": "triagebot", "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh",',
+        '  │ "triagebot": {"outcome": "no"}, "response": "no"}}',
+    ]
+
+
+def test_show_of_a_question_that_nobody_has_answered_says_that_it_is_open() -> None:
+    text = render_question(question_view(WAITING, []))
+
+    assert "  stands       open" in text
+    assert "Reports to MozDef\n  none yet" in text
+    assert "None" not in text
+
+
+def test_json_keeps_the_body_of_a_report_byte_for_byte() -> None:
+    row = report(0)
+
+    (shown,) = json.loads(render_json(question_view(ANSWERED, [row])))["reports"]
+
+    assert shown["body"] == row.body
+
+
+@given(st.text(alphabet=st.characters(), max_size=200))
+def test_no_alert_text_touches_the_terminal(text: str) -> None:
+    view = question_view(hostile(text), [])
+
+    texts = (render_list([view], LATER), render_question(view), render_json(view))
+
+    assert all(line.isprintable() for shown in texts for line in shown.split("\n"))
+
+
+@given(st.text(max_size=50))
+def test_no_alert_text_adds_a_row_to_the_list(text: str) -> None:
+    assert len(render_list([question_view(hostile(text))], LATER).split("\n")) == 2
+
+
+def test_no_summary_can_pass_for_a_line_of_ours() -> None:
+    forged = "x\n\nOutcome\n  stands       yes\r" + " " * 200 + "Outcome"
+    view = question_view(replace(ANSWERED, request=replace(REQUEST, summary=forged)), [])
+
+    lines = render_question(view).splitlines()
+
+    assert lines.count("Outcome") == 1
+    assert "  stands       yes" not in lines
+    assert all(len(line) <= 80 for line in lines)
