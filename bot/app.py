@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import ssl
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -32,10 +31,11 @@ from bot.triage.model import Policy, utc_now
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
 from bot.triage.sweeper import Sweeper
-from bot.worker import Loop, Stop, run_loops
+from bot.worker import Loop, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    import asyncio
+    from collections.abc import Mapping, Sequence
 
     import aiohttp
     from slack_bolt.app.async_app import AsyncApp
@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class App:
-    """The parts of one worker, each made when it is first needed. `open` comes first, `close` last."""
+    """The parts of one worker, each made when it is first needed: what `bot.worker.run_worker` runs."""
 
     store: SqliteStore
     session: aiohttp.ClientSession
@@ -64,27 +64,10 @@ class App:
         self.identity = Identity()
         self._stack = AsyncExitStack()
 
-    async def open(self) -> None:
-        """Take the store, then whatever must be given back. `ConfigError`, `StartRefused`."""
-        check_wording(self.wording)
-        self.store = await open_store(self.settings.store_url, create=True)
-        self._stack.push_async_callback(self.store.close)
-        control = ControlServer(self.settings.control_path, reading_handlers(self.store))
-        await control.start()
-        self._stack.push_async_callback(control.stop)
-        self.session = await self._stack.enter_async_context(open_session(self.tls))
-
-    async def meet_others(self) -> None:
-        """Ask SQS and Slack whether they know us. `StartRefused` if not; silence is no refusal."""
-        for queue in (self.request_queue, self.response_queue, self.dead_letter_queue):
-            try:
-                if queue is not None:
-                    await queue.describe()
-            except TransientError as error:
-                log.warning(
-                    "queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}}
-                )
-        await self.introduction.attempt()
+    async def start(self) -> None:
+        """Take the store, then ask SQS and Slack whether they know us. `ConfigError`, `StartRefused`."""
+        await self._open()
+        await self._meet_others()
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
@@ -106,8 +89,29 @@ class App:
         self.sweeper.wake()
         self.publisher.wake()
 
+    async def _open(self) -> None:
+        check_wording(self.wording)
+        self.store = await open_store(self.settings.store_url, create=True)
+        self._stack.push_async_callback(self.store.close)
+        control = ControlServer(self.settings.control_path, reading_handlers(self.store))
+        await control.start()
+        self._stack.push_async_callback(control.stop)
+        self.session = await self._stack.enter_async_context(open_session(self.tls))
+
+    async def _meet_others(self) -> None:
+        """Silence is no refusal: whoever cannot be reached now may be later."""
+        for queue in (self.request_queue, self.response_queue, self.dead_letter_queue):
+            try:
+                if queue is not None:
+                    await queue.describe()
+            except TransientError as error:
+                log.warning(
+                    "queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}}
+                )
+        await self.introduction.attempt()
+
     async def _sweep(self, stop: asyncio.Event) -> None:
-        await _first(self.introduction.wait(), stop.wait())
+        await first_of(self.introduction.wait(), stop.wait())
         await self.sweeper.run(stop)
 
     async def _listen(self, stop: asyncio.Event) -> None:
@@ -206,23 +210,6 @@ class App:
         )
 
 
-async def run_app(app: App) -> None:
-    """Run a worker until a signal ends it.
-
-    `ConfigError` and `StartRefused` if it may not start; an exception group if a loop died.
-    """
-    stop = Stop()
-    stop.listen()
-    try:
-        await _first(_start(app), stop.requested.wait())
-        if not stop.requested.is_set():
-            log.info("started", extra={"event": "worker.started", "fields": {}})
-            await run_loops(app.stages(), stop.requested)
-    finally:
-        await app.close()
-    log.info("stopped", extra={"event": "worker.stopped", "fields": {}})
-
-
 async def send_request(settings: Settings, body: str) -> str:
     """Put a body into the request queue; return the id that SQS gave it. `StartRefused`, `TransientError`."""
     connector = Connector(region=settings.aws_region)
@@ -232,22 +219,3 @@ async def send_request(settings: Settings, body: str) -> str:
         return await queue.send(Outgoing(body=body, group="send", deduplication=digest))
     finally:
         connector.close()
-
-
-async def _start(app: App) -> None:
-    await app.open()
-    await app.meet_others()
-
-
-async def _first(*works: Coroutine[None, None, object]) -> None:
-    """Wait for whichever ends first, and break off the others. Raises what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -51,10 +51,11 @@ def run(_: argparse.Namespace) -> int:
 
     settings = _settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
-    from bot.app import App, run_app
+    from bot.app import App
+    from bot.worker import run_worker
 
     try:
-        asyncio.run(run_app(App(settings, wording)))
+        asyncio.run(run_worker(App(settings, wording)))
     except* TriageBotError as group:
         # A loop met what it should have met at the start: the reason is worth more than the group.
         raise _innermost(group) from None

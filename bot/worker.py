@@ -10,8 +10,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,46 @@ class Stop:
             os._exit(1)
         log.info("stopping", extra={"event": "worker.stopping", "fields": {"signal": _name(number)}})
         self.requested.set()
+
+
+class Startable(Protocol):
+    """What `run_worker` runs."""
+
+    async def start(self) -> None:
+        """Take what the loops need. May be broken off."""
+
+    def stages(self) -> Sequence[Mapping[str, Loop]]:
+        """Return the loops, by name, in the order in which they stop."""
+
+    async def close(self) -> None:
+        """Give back what was taken, however far `start` got."""
+
+
+async def run_worker(app: Startable) -> None:
+    """Start, run until a signal says stop, and close. Raises what the start or a loop raised."""
+    stop = Stop()
+    stop.listen()
+    try:
+        await first_of(app.start(), stop.requested.wait())
+        if not stop.requested.is_set():
+            log.info("started", extra={"event": "worker.started", "fields": {}})
+            await run_loops(app.stages(), stop.requested)
+    finally:
+        await app.close()
+    log.info("stopped", extra={"event": "worker.stopped", "fields": {}})
+
+
+async def first_of(*works: Coroutine[None, None, object]) -> None:
+    """Wait for whichever ends first, and break off the others. Raises what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def run_loops(stages: Sequence[Mapping[str, Loop]], stop: asyncio.Event) -> None:

@@ -1,0 +1,148 @@
+"""Imports point inwards, and files stay small: the layout that the README draws, asserted."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "bot"
+
+#: What each part of the package may import of it, beside itself. What is not listed is a mistake.
+ALLOWED: dict[str, set[str]] = {
+    "__init__": set(),
+    "__main__": {"cli"},
+    "errors": set(),
+    "printable": set(),
+    "redaction": set(),
+    "triage": {"errors"},
+    "slack": {"errors", "triage", "findings"},
+    "sqs": {"errors", "triage", "findings"},
+    "store": {"errors", "triage", "findings"},
+    "findings": set(),
+    "worker": {"errors"},
+    "control": {"errors"},
+    "views": {"triage"},
+    "rendering": {"printable", "views"},
+    "reading": {"control", "triage", "views"},
+    "variables": {"redaction", "triage"},
+    "config": {"errors", "redaction", "triage", "variables"},
+    "config_files": {"errors"},
+    "log": {"printable", "redaction"},
+    "sending": {"errors", "sandbox"},
+    "sandbox": set(),
+    "app": {"config", "control", "errors", "reading", "slack", "sqs", "store", "triage", "worker"},
+    "checking": {
+        "config",
+        "config_files",
+        "control",
+        "errors",
+        "findings",
+        "slack",
+        "sqs",
+        "store",
+        "triage",
+    },
+    "cli": {
+        "",  # the version
+        "app",
+        "checking",
+        "config",
+        "config_files",
+        "control",
+        "errors",
+        "findings",
+        "log",
+        "printable",
+        "reading",
+        "rendering",
+        "sandbox",
+        "sending",
+        "store",
+        "triage",
+        "views",
+        "worker",
+    },
+}
+
+#: Within the triage: nouns, decisions, ports, verbs.
+TRIAGE_LAYERS = (
+    {"model"},
+    {"reporting", "events"},
+    {"rules", "ratchet"},
+    {"ports", "refusals"},
+    {"recorder"},
+    {"asking", "sweeper"},
+    {"service"},
+)
+
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules of the package that a file imports anywhere, dotted, without `bot.`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "bot":
+            found |= {f"bot.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
+            found |= {"bot." for alias in node.names if alias.name.startswith("__")}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return {name.removeprefix("bot.") for name in found if name.startswith("bot.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
+    part = part_of(path)
+
+    imported = {name.partition(".")[0] for name in imports_of(path)} - {part}
+
+    assert imported <= ALLOWED[part], f"{path.name} may not import {sorted(imported - ALLOWED[part])}"
+
+
+def test_the_triage_is_layered() -> None:
+    rank = {name: layer for layer, names in enumerate(TRIAGE_LAYERS) for name in names}
+    modules = [path for path in MODULES if part_of(path) == "triage" and path.stem != "__init__"]
+
+    upward = [
+        f"{path.stem} imports {name}"
+        for path in modules
+        for name in (each.rpartition(".")[2] for each in imports_of(path) if each.startswith("triage."))
+        if rank[name] > rank[path.stem]
+    ]
+
+    assert {path.stem for path in modules} == set(rank)
+    assert upward == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_and_no_function_is_long(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    functions = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > 50]
+
+    assert source.count("\n") <= 250
+    assert long == []
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    readers = [
+        path.name
+        for path in MODULES
+        if part_of(path) != "sandbox" and ("os.environ" in (text := path.read_text()) or "getenv" in text)
+    ]
+
+    assert readers == ["config.py"]
