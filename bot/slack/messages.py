@@ -32,7 +32,14 @@ QUESTION_EVENT = "triage_question"
 _STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
 _CONFIRMS = {Choice.NO: "confirm_no", Choice.WRONG_USER: "confirm_wrong_user"}
 
-#: What a text may hold at the most where Slack's limit is lower than a section's; the address is added.
+#: The longest address of the contract, and what stands for a placeholder when a text is measured.
+_ADDRESS_MAX = 254
+_LONGEST = {"user": "x" * _ADDRESS_MAX, "summary": "x" * NOTIFICATION_MAX}
+
+#: Placeholders that are cut to the room that their text leaves, so that they count as nothing.
+_CUT = {"user": ""}
+
+#: What a text may hold at the most, its placeholders filled in, where that is not `_LIMIT`.
 _LIMITS = {
     **{("button", choice.value): 75 for choice in Choice},
     **{(table, "title"): 100 for table in _CONFIRMS.values()},
@@ -41,7 +48,9 @@ _LIMITS = {
     ("confirm_wrong_user", "text"): 250,
     ("text", "cut"): 100,
     ("text", "empty"): 100,
-    ("question", "notification"): 250,
+    ("question", "ask"): SECTION_MAX,
+    ("question", "notification"): 1000,
+    ("answer", "changed"): SECTION_MAX,
 }
 _LIMIT = 2000
 
@@ -49,10 +58,10 @@ _LIMIT = 2000
 def check_wording(wording: Wording) -> None:
     """Refuse texts that Slack would refuse. `ConfigError` names table, key and limit of each."""
     problems = [
-        f"messages.toml: [{table}] {key} has {len(text)} characters; expected at most {limit}"
+        f"messages.toml: [{table}] {key} has up to {length} characters; expected at most {limit}"
         for table, texts in wording.items()
         for key, text in texts.items()
-        if len(text) > (limit := _LIMITS.get((table, key), _LIMIT))
+        if (length := _length(table, text, wording)) > (limit := _LIMITS.get((table, key), _LIMIT))
     ]
     if problems:
         raise ConfigError(problems)
@@ -85,6 +94,13 @@ def refusal_message(refusal: str, wording: Wording) -> dict[str, Any]:
     return {"text": wording["refusal"][refusal], "response_type": "ephemeral", "replace_original": False}
 
 
+def _length(table: str, text: str, wording: Wording) -> int:
+    """Return how long a text can get."""
+    answer = max((words for key, words in wording["answer"].items() if key != "changed"), key=len)
+    values = _CUT if table in _CONFIRMS.values() else {**_LONGEST, "answer": answer}
+    return len(text.format(**values))
+
+
 def _buttons(question: Question, wording: Wording) -> list[Block]:
     return [_button(choice, question, wording) for choice in question.offered]
 
@@ -105,6 +121,7 @@ def _button(choice: Choice, question: Question, wording: Wording) -> Block:
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
     room = CONFIRM_TEXT_MAX - len(words["text"].format(user=""))
+    room //= max(1, words["text"].count("{user}"))
     text = words["text"].format(user=cut(clean(user), room, mark="…"))
     return {
         "title": _plain(words["title"]),

@@ -9,7 +9,7 @@ import unicodedata
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 _LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
-_EMPTY_LINES = re.compile(r"\n[ \n]*\n")
+_EMPTY_LINES = re.compile(r"\n\s*\n")  # spaces of any width
 
 #: An entity of ours that a cut has left without its end.
 _BROKEN_ENTITY = re.compile(r"&[a-z]{0,3}$")

@@ -58,9 +58,10 @@ _SENDABLE = f"""{_REPORTS} WHERE {_UNSENT} AND report.due_at <= :now AND NOT EXI
 _NEXT_SENDABLE = f"""SELECT min(moment) FROM (
     SELECT min(due_at) AS moment FROM report WHERE {_UNSENT} AND due_at > :now
     UNION ALL
-    SELECT min(earlier.sent_at) - :apart + :now FROM report JOIN report AS earlier
-    ON earlier.key = report.key AND earlier.sequence = report.sequence - 1
-    WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart)"""
+    SELECT max(earlier.sent_at) - :apart + :now AS moment FROM report JOIN report AS earlier
+    ON earlier.key = report.key AND earlier.sequence < report.sequence
+    WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
+    GROUP BY report.key, report.sequence)"""
 
 
 class SqliteStore:
@@ -165,18 +166,24 @@ class SqliteStore:
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
-    connection = connect(path, create=create)
+    connection = connect(path, prepare=lambda connection: _prepare(connection, path), create=create)
     connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new store; refuse a file that this release did not make."""
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == 0:
-        _create_tables(connection)
-    elif version != SCHEMA_VERSION:
-        connection.close()
+    if version == SCHEMA_VERSION:
+        return
+    if version:
         raise StoreUnusable(
             f"the store {path} has schema {version}, this release reads {SCHEMA_VERSION};"
             " install the release that wrote it, or restore a backup of this one's"
         )
-    return connection
+    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        raise StoreUnusable(f"{path} is another program's database; set STORE_URL to a file of its own")
+    _create_tables(connection)
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:

@@ -25,12 +25,12 @@ class Refusals:
     """What Slack has refused lately, by code. Lives with the process: a restart is patient again."""
 
     def __init__(self) -> None:
-        self._since: dict[str, datetime] = {}
+        self._since: dict[str, dict[str, datetime]] = {}
         self._people: dict[str, dict[str, datetime]] = {}
 
     def note(self, question: Question, code: str, now: datetime) -> None:
         """Remember that this question met this code."""
-        self._since.setdefault(question.ref, now)
+        self._since.setdefault(question.ref, {}).setdefault(code, now)
         people = self._people.setdefault(code, {})
         people[question.request.user] = now
         for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
@@ -46,5 +46,5 @@ class Refusals:
 
     def is_final(self, question: Question, code: str, now: datetime) -> bool:
         """Whether to believe that this question can never be asked."""
-        tried_for = now - self._since.get(question.ref, now)
+        tried_for = now - self._since.get(question.ref, {}).get(code, now)
         return tried_for >= PATIENCE and not self.is_worker_trouble(code)

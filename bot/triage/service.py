@@ -124,7 +124,9 @@ def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT00
     if isinstance(verdict, StoreError):
         log.error("not stored: %s", verdict, extra=about(step.question, "request.left", alert=alert))
         return False
-    if verdict:
+    if verdict and step.report:
+        log.info("question closed", extra=about(step.question, "question.closed", reason=step.question.reason))
+    elif verdict:
         log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
     else:
         log.info("request known", extra=about(step.question, "request.known", alert=alert))
