@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,26 @@ def send(options: argparse.Namespace) -> int:
     return OK
 
 
+def check(_: argparse.Namespace) -> int:
+    """Look at all that the worker needs, and say what is wrong and how to mend it."""
+    from bot.config import Purpose
+
+    return asyncio.run(_check(_load(Purpose.CHECK)))
+
+
+async def _check(settings: Settings) -> int:
+    from bot.checking import check_everything
+    from bot.findings import is_sound, render_findings
+    from bot.printable import printable
+
+    # Printed before the event loop ends: that waits for look-ups of names which may still hang.
+    findings = await check_everything(settings)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in render_findings(findings, width=width).split("\n"):
+        print(printable(line), flush=True)
+    return OK if is_sound(findings) else FAILED
+
+
 def list_(options: argparse.Namespace) -> int:
     """Show the questions accepted last."""
     from bot.rendering import render_list
@@ -117,6 +138,13 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _settings(purpose: Any) -> Settings:
+    settings = _load(purpose)
+    for warning in settings.warnings:
+        _complain(warning, level="warning")
+    return settings
+
+
+def _load(purpose: Any) -> Settings:
     from bot.config import load_settings, settle_environment
     from bot.log import configure_logging
 
@@ -124,8 +152,6 @@ def _settings(purpose: Any) -> Settings:
     settle_environment(settings)
     secrets = [settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()]
     configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
-    for warning in settings.warnings:
-        _complain(warning, level="warning")
     return settings
 
 
@@ -174,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add(commands, "run", run, "run the worker: ask, collect answers, tell MozDef")
     _add_sandbox(commands)
+    _add(commands, "check", check, "look at tokens, scopes, queues and store; say what is wrong")
     _add_send(commands)
     listing = _add(commands, "list", list_, "show the alerts accepted last, and how each ended")
     listing.add_argument("--limit", type=_count, default=50, help="how many at the most (default: 50)")

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import sysconfig
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import timedelta
 
 #: Where this package was imported from: the folder that holds `bot/`.
@@ -26,6 +27,16 @@ def bare_environment(home: Path) -> dict[str, str]:
         # Run from a checkout, the worker must be the same code as the sandbox that starts it.
         environment["PYTHONPATH"] = str(_PACKAGE_HOME)
     return environment
+
+
+@asynccontextmanager
+async def ended_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIterator[None]:
+    """End `process` if the body raises or is cancelled: nobody else knows of it yet."""
+    try:
+        yield
+    except BaseException:
+        await process.stop(grace=grace)
+        raise
 
 
 def _prepared(folder: Path, log: Path) -> BinaryIO:

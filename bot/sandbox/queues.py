@@ -13,7 +13,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from bot.sandbox.child_process import ChildProcess, bare_environment
+from bot.sandbox.child_process import ChildProcess, bare_environment, ended_on_error
 from bot.sandbox.failure import SandboxFailed
 
 if TYPE_CHECKING:
@@ -58,11 +58,8 @@ class LocalQueues:
         """
         process, endpoint = await _start_server(folder)
         client = local_client(endpoint)
-        try:
+        async with ended_on_error(process, grace=_STOP_GRACE):
             urls = await asyncio.to_thread(_create_queues, client)
-        except BaseException:
-            await process.stop(grace=_STOP_GRACE)
-            raise
         return cls(process, endpoint=endpoint, client=client, urls=urls)
 
     async def send_request(self, body: str) -> None:
@@ -98,7 +95,9 @@ async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
             folder=folder / f"sqs-{attempt}",
             environment=bare_environment(folder),
         )
-        if await _answers(process, port):
+        async with ended_on_error(process, grace=_STOP_GRACE):
+            answers = await _answers(process, port)
+        if answers:
             return process, f"http://127.0.0.1:{port}"
         log = process.log_tail()
         await process.stop(grace=_STOP_GRACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import urllib.request
 from http import HTTPStatus
@@ -77,7 +78,7 @@ class SlackApi:
             raise TransientError(str(error)) from error
 
     async def respond(self, response_url: str, body: Mapping[str, Any]) -> bool:
-        """Post to a click's response_url. False: it is not valid any more.
+        """Post to a click's response_url. False: Slack does not take it there (any more).
 
         `TransientError`, `AmbiguousError` as for a call.
         """
@@ -92,7 +93,7 @@ class SlackApi:
             raise TransientError("Slack asks to wait (429)", retry_after=retry_after(response.headers))
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
-        return status < HTTPStatus.BAD_REQUEST
+        return status < HTTPStatus.BAD_REQUEST and not _says_no(response.body)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         try:
@@ -103,3 +104,12 @@ class SlackApi:
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
+
+
+def _says_no(body: str) -> bool:
+    """Whether an answer with a good status is a refusal all the same, as Slack gives them."""
+    try:
+        answer = json.loads(body)
+    except ValueError:  # a response_url usually answers `ok`, which is no JSON
+        return False
+    return isinstance(answer, dict) and answer.get("ok") is False

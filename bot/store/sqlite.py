@@ -7,10 +7,9 @@ import hmac
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Self
 
-from bot.errors import StoreError, StoreUnusable
+from bot.errors import StoreError
 from bot.store.database import Database, connect
 from bot.store.rows import (
     FIXED,
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
     from bot.triage.model import Change, OutboxRow, Question
 
-#: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 1
-
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.
 REPORTS_APART = timedelta(seconds=5)
 
@@ -49,6 +45,9 @@ _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at)"
     " VALUES (:key, :sequence, :event_id, :body, :due_at)"
 )
+# This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
+_END_LEASES = """UPDATE question SET due_at = in_doubt_since
+    WHERE due_at > in_doubt_since AND state = 'posting'"""
 _REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
 _UNSENT = "report.sent_at IS NULL AND report.parked_at IS NULL"
 _SENDABLE = f"""{_REPORTS} WHERE {_UNSENT} AND report.due_at <= :now AND NOT EXISTS (
@@ -166,30 +165,10 @@ class SqliteStore:
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
-    connection = connect(path, prepare=lambda connection: _prepare(connection, path), create=create)
+    connection = connect(path, create=create)
     connection.row_factory = sqlite3.Row
+    connection.execute(_END_LEASES)
     return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new store; refuse a file that this release did not make."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == SCHEMA_VERSION:
-        return
-    if version:
-        raise StoreUnusable(
-            f"the store {path} has schema {version}, this release reads {SCHEMA_VERSION};"
-            " install the release that wrote it, or restore a backup of this one's"
-        )
-    if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise StoreUnusable(f"{path} is another program's database; set STORE_URL to a file of its own")
-    _create_tables(connection)
-
-
-def _create_tables(connection: sqlite3.Connection) -> None:
-    schema = resources.files("bot.store").joinpath("schema.sql").read_text(encoding="utf-8")
-    # One transaction: a crash leaves an empty file, never half a schema.
-    connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:

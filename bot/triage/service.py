@@ -74,6 +74,7 @@ class TriageService:
             await self.redraw(question)
         elif question.state in (State.ACCEPTED, State.POSTING):
             await self._asker.ask(question)
+            self._on_work()  # whoever could not be asked left a report
         else:
             await self._recorder.decide(question, rules.rest)
 
@@ -125,7 +126,9 @@ def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT00
         log.error("not stored: %s", verdict, extra=about(step.question, "request.left", alert=alert))
         return False
     if verdict and step.report:
-        log.info("question closed", extra=about(step.question, "question.closed", reason=step.question.reason))
+        log.info(
+            "question closed", extra=about(step.question, "question.closed", reason=step.question.reason)
+        )
     elif verdict:
         log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
     else:

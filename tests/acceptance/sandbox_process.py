@@ -32,6 +32,13 @@ class SandboxProcess:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
+        self.start()
+        assert self._process is not None
+        self.url = self._address_when_ready(self._process)
+        return self
+
+    def start(self) -> None:
+        """Start it, and do not wait until it is ready."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bot", "sandbox", "--port", "0"],
             cwd=self.folder,
@@ -40,8 +47,6 @@ class SandboxProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.url = self._address_when_ready(self._process)
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         page = browser.new_page(viewport={"width": 1440, "height": 860}, device_scale_factor=1.5)
         page.goto(sandbox.url)
         arrange(page)
-        page.screenshot(path=arguments[0])
+        page.screenshot(path=arguments[0], animations="disabled")
     return 0
 
 
@@ -49,9 +49,8 @@ def arrange(page: Page) -> None:
             page.locator("#confirm-yes").click()
         page.locator("#messages .edited").wait_for()
     page.locator("#receipts .receipt").nth(len(ANSWERS) - 1).wait_for()
-    page.locator("#receipts .status-escalated summary").click()
+    page.locator("#receipts .status-acknowledged summary").click()
     page.mouse.move(0, 0)
-    page.wait_for_function("document.getAnimations().length === 0")
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_a_no_that_is_confirmed_is_seen_to_escalate_the_alert(page: Page, artefa
     page.locator("#alerts .alert.status-escalated").filter(has_text="Grace").wait_for()
     escalated.locator("summary").click()
     assert '"response": "no"' in escalated.locator("pre").inner_text()
-    page.screenshot(path=artefacts / "page.png")
+    page.screenshot(path=artefacts / "page.png", animations="disabled")
 
 
 def test_a_no_that_is_not_confirmed_sends_nothing(page: Page) -> None:
@@ -185,7 +185,7 @@ def test_the_page_fits_a_narrow_screen(page: Page, artefacts: Path, scheme: str)
 
     page.set_viewport_size({"width": 390, "height": 844})
 
-    page.screenshot(path=artefacts / f"narrow-{scheme}.png", full_page=True)
+    page.screenshot(path=artefacts / f"narrow-{scheme}.png", full_page=True, animations="disabled")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,12 @@ from bot.sandbox.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def programs_in(folder: Path) -> list[str]:
+    """The programs that run below a folder, also after it was removed."""
+    places = [link for link in Path("/proc").glob("[0-9]*/cwd") if os.access(link.parent / "mem", os.R_OK)]
+    return [str(place) for place in places if place.readlink().is_relative_to(folder)]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +103,18 @@ def test_ctrl_c_ends_every_part_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert (code, errors) == (0, "")
     assert "Stopped." in output
     assert not any(runs(pid) for pid in parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
+    sandbox = SandboxProcess(tmp_path)
+    sandbox.start()
+    wait_until(lambda: list(tmp_path.glob("*/sqs-0.log")), what="the local SQS is being started")
+
+    code, _, errors = sandbox.end(signal.SIGTERM)
+
+    assert (code, errors) == (0, "")
+    assert programs_in(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 

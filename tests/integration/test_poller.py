@@ -2,161 +2,34 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from random import Random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import pytest
+from scripted_requests import (
+    Decoded,
+    ScriptedDeadLetters,
+    ScriptedQueue,
+    ShortPolls,
+    Triage,
+    body_of,
+    events,
+    poller_of,
+    polling,
+    received,
+    until,
+)
 
-from bot.errors import StartRefused, StoreError, TransientError
-from bot.sqs.poller import Poller, Receive
-from bot.sqs.queues import Outgoing, Queue, Received, Refusal
-from bot.triage.model import InvalidBody, TriageRequest
+from bot.errors import TransientError
+from bot.triage.model import InvalidBody
 
 if TYPE_CHECKING:
+    import pytest
     from mypy_boto3_sqs import SQSClient
 
     from bot.sqs.clients import Connector
 
 CreateQueue = Callable[..., str]
-Decoded = TriageRequest | InvalidBody
-
-FIELDS = {
-    "alert": "duo_bypass_codes_used",
-    "identityConfidence": "low",
-    "summary": "a private summary",
-    "user": "ada@example.com",
-}
-
-
-class Impatient(Random):
-    """Draws no waits, so that a test need not wait either."""
-
-    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-        return 0.0
-
-
-class ScriptedQueue:
-    """Gives what the test puts in, one poll after another; remembers what became of each message."""
-
-    def __init__(self) -> None:
-        self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
-        self.polled = 0
-        self.deleted: list[str] = []
-        self.handed_back: list[str] = []
-        self.undeletable: set[str] = set()
-
-    async def receive(self) -> Sequence[Received]:
-        self.polled += 1
-        brought = await self.polls.get()
-        if isinstance(brought, Exception):
-            raise brought
-        return brought
-
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
-        refusal = Refusal(code="ReceiptHandleIsInvalid", permanent=True, unfit=False)
-        refusals = [refusal if one.message_id in self.undeletable else None for one in messages]
-        self.deleted += [
-            one.message_id for one, refused in zip(messages, refusals, strict=True) if not refused
-        ]
-        return refusals
-
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
-        self.handed_back += [one.message_id for one in messages]
-        return [None for _ in messages]
-
-
-class ScriptedDeadLetters:
-    """Refuses what it is told to; keeps the rest."""
-
-    def __init__(self, *, longest: int = 1024 * 1024, trouble: Exception | None = None) -> None:
-        self.copies: list[Outgoing] = []
-        self.longest = longest
-        self.trouble = trouble
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
-        if self.trouble:
-            raise self.trouble
-        if any(one.size > self.longest for one in messages):
-            return [Refusal(code="InvalidParameterValue", permanent=True, unfit=True)]
-        self.copies += messages
-        return [None for _ in messages]
-
-
-class Triage:
-    """Stores requests; fails as the test says, then works."""
-
-    def __init__(self, *, fails: Sequence[Exception] = ()) -> None:
-        self.stored: list[Decoded] = []
-        self.fails = list(fails)
-        self.unwanted: set[str] = set()
-
-    async def receive(self, batch: Sequence[Decoded]) -> Sequence[bool]:
-        if self.fails:
-            raise self.fails.pop(0)
-        verdicts = [not (isinstance(one, TriageRequest) and one.identifier in self.unwanted) for one in batch]
-        self.stored += [one for one, wanted in zip(batch, verdicts, strict=True) if wanted]
-        return verdicts
-
-    @property
-    def identifiers(self) -> list[str]:
-        return [one.identifier for one in self.stored if isinstance(one, TriageRequest)]
-
-
-class ShortPolls:
-    """A real queue whose long polls end soon, so that a test ends soon."""
-
-    def __init__(self, queue: Queue) -> None:
-        self.delete_batch = queue.delete_batch
-        self.hand_back = queue.hand_back
-        self._queue = queue
-
-    async def receive(self) -> Sequence[Received]:
-        return await self._queue.receive(wait_seconds=1)
-
-
-def body_of(identifier: str, **changes: Any) -> str:
-    return json.dumps({"identifier": identifier} | FIELDS | changes)
-
-
-def received(identifier: str, body: str | None = None) -> Received:
-    body = body_of(identifier) if body is None else body
-    return Received(message_id=identifier, receipt_handle=f"handle-{identifier}", body=body)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def polling(poller: Poller, queue: ScriptedQueue | None = None) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(poller.run(stop))
-    yield
-    assert not running.done()
-    stop.set()
-    if queue:
-        queue.polls.put_nowait([])
-    async with asyncio.timeout(20):
-        await running
-
-
-def poller_of(
-    queue: ScriptedQueue | ShortPolls,
-    receive: Receive,
-    dead_letters: ScriptedDeadLetters | Queue | None = None,
-    **more: Any,
-) -> Poller:
-    return Poller(queue, dead_letters, receive, random=Impatient(), **more)
-
-
-def events(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if getattr(record, "event", "") == event]
 
 
 # With a real queue
@@ -317,123 +190,3 @@ async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture
     told = caplog.text + "".join(str(record.__dict__) for record in caplog.records)
     for private in ("ada@example.com", "a private summary", "secret {", "sure"):
         assert private not in told
-
-
-# Trouble
-
-
-@pytest.mark.parametrize(
-    "trouble",
-    [TransientError("SQS is away"), StartRefused("the queue is gone"), RuntimeError("a fault of ours")],
-)
-async def test_polling_goes_on_after_any_trouble(
-    trouble: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[trouble])
-    poller = poller_of(queue, triage.receive)
-
-    async with polling(poller, queue):
-        queue.polls.put_nowait(trouble)
-        queue.polls.put_nowait([received("handed back")])
-        queue.polls.put_nowait([received("stored")])
-        await until(lambda: queue.deleted)
-
-    assert queue.handed_back == ["handed back"]
-    assert queue.deleted == ["stored"]
-    assert [record.__dict__["fields"]["error"] for record in events(caplog, "poll.failed")] == [
-        type(trouble).__name__
-    ] * 2
-
-
-async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
-    polled_at_probe: list[int] = []
-
-    async def probe() -> None:
-        polled_at_probe.append(queue.polled)
-        if len(polled_at_probe) < 3:
-            raise StoreError("disk full")
-
-    poller = poller_of(queue, triage.receive, probe=probe)
-    async with polling(poller, queue):
-        queue.polls.put_nowait([received("one")])
-        queue.polls.put_nowait([received("two")])
-        await until(lambda: queue.deleted)
-
-    assert polled_at_probe == [1, 1, 1]
-    assert queue.handed_back == ["one"]
-    assert queue.deleted == ["two"]
-
-
-async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
-
-    async def probe() -> None:
-        raise RuntimeError("a fault of ours")
-
-    poller = poller_of(queue, triage.receive, probe=probe)
-    async with polling(poller, queue):
-        queue.polls.put_nowait([received("one")])
-        queue.polls.put_nowait([received("two")])
-        await until(lambda: queue.deleted)
-
-    assert queue.deleted == ["two"]
-
-
-async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
-    queue, triage = ScriptedQueue(), Triage()
-    triage.unwanted = {"one"}
-    poller = poller_of(queue, triage.receive)
-
-    async with polling(poller, queue):
-        queue.polls.put_nowait([received("one")])
-        await until(lambda: poller.counts["failures"])
-
-    assert queue.deleted == queue.handed_back == []
-
-
-# Stop
-
-
-async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
-    queue, triage, stop = ScriptedQueue(), Triage(), asyncio.Event()
-    running = asyncio.create_task(poller_of(queue, triage.receive).run(stop))
-    await until(lambda: queue.polled)
-
-    stop.set()
-    await asyncio.sleep(0)
-    queue.polls.put_nowait([received("late")])
-    await asyncio.wait_for(running, timeout=20)
-
-    assert queue.handed_back == ["late"]
-    assert queue.deleted == []
-    assert triage.stored == []
-
-
-async def test_a_poll_that_brings_nothing_does_not_hold_the_stop() -> None:
-    queue, stop = ScriptedQueue(), asyncio.Event()
-    running = asyncio.create_task(poller_of(queue, Triage().receive).run(stop))
-    await until(lambda: queue.polled)
-
-    stop.set()
-    await asyncio.wait_for(running, timeout=15)  # a long poll would take 20 s
-
-    assert queue.polled == 1
-
-
-async def test_a_stop_ends_the_wait_after_trouble() -> None:
-    queue, stop = ScriptedQueue(), asyncio.Event()
-    queue.polls.put_nowait(TransientError("SQS is away"))
-
-    class Endless(Random):
-        def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-            return 3600.0
-
-    poller = Poller(queue, None, Triage().receive, random=Endless())
-    running = asyncio.create_task(poller.run(stop))
-    await until(lambda: poller.counts["failures"])
-
-    stop.set()
-    await asyncio.wait_for(running, timeout=20)
-
-    assert queue.polled == 1

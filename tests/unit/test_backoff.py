@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bot.sqs.backoff import Backoff, wait_after
 
 #: Draws the same waits in every run.
-SAME = Random(1)  # noqa: S311 - waits need no cryptography
+SAME = Random(1)
 
 
 @given(failures=st.integers(1, 10**6), random=st.randoms(use_true_random=False))

@@ -1,0 +1,164 @@
+"""The composition root of `check`: looks at everything that the worker needs, and starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from bot.config_files import load_messages
+from bot.control import CallFailed, NoWorker, call
+from bot.errors import ConfigError
+from bot.findings import Finding, Verdict, skipped
+from bot.slack import checks as slack
+from bot.slack.api import open_session, web_client
+from bot.slack.messages import check_wording
+from bot.sqs import checks as sqs
+from bot.store import checks as store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from bot.config import Settings
+
+    Check = Callable[[], Awaitable[Sequence[Finding]]]
+
+#: How long one thing may take. All are looked at together, so this is about how long the command takes.
+PATIENCE = timedelta(seconds=10)
+
+#: How long the worker may take to answer: it is beside us.
+WORKER_PATIENCE = timedelta(seconds=5)
+
+_SETTINGS = "settings"
+_WORDING = "wording"
+
+
+async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
+    """Look at settings, wording, tokens, scopes, queues and store; return what was found, in this order.
+
+    `settings` are those of `Purpose.CHECK`. What depends on a wrong setting is skipped. Raises nothing.
+    """
+    checkup = _Checkup(settings, patience)
+    outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
+    return [*checkup.of_settings, *checkup.wording(), *chain.from_iterable(outside)]
+
+
+class _Checkup:
+    def __init__(self, settings: Settings, patience: timedelta) -> None:
+        self._settings = settings
+        self._patience = patience
+        self.of_settings = list(_settings_findings(settings))
+        self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
+
+    def wording(self) -> Sequence[Finding]:
+        folder = self._settings.config_dir
+        if self._faulty & {"CONFIG_DIR"}:
+            return [skipped(_WORDING, ["CONFIG_DIR"])]
+        try:
+            check_wording(load_messages(folder))
+        except ConfigError as error:
+            return [_wrong(_WORDING, problem, "expected ") for problem in error.problems]
+        source = _source_of_wording(folder)
+        return [Finding(subject=_WORDING, verdict=Verdict.OK, detail=source)]
+
+    async def slack(self) -> Sequence[Finding]:
+        settings, tls = self._settings, ssl.create_default_context()
+        token = settings.slack_bot_token.reveal()
+        async with open_session(tls) as session:
+            client = web_client(settings.slack_api_url, session, tls, token=token)
+            bot = partial(slack.check_bot_token, client)
+            app = partial(slack.check_app_token, client, settings.slack_app_token.reveal())
+            return await _together(
+                self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL")),
+                self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL")),
+            )
+
+    async def queues(self) -> Sequence[Finding]:
+        settings = self._settings
+        return await _together(
+            self._queue(sqs.REQUEST_QUEUE, settings.request_queue_url),
+            self._queue(sqs.RESPONSE_QUEUE, settings.response_queue_url),
+            self._queue(sqs.DEAD_LETTER_QUEUE, settings.dead_letter_queue_url),
+        )
+
+    async def store(self) -> Sequence[Finding]:
+        return await self._look(store.SUBJECT, self._store, needs=("STORE_URL",))
+
+    async def _queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
+        if role is sqs.DEAD_LETTER_QUEUE and not url and role.variable not in self._faulty:
+            return [sqs.no_dead_letter_queue()]
+        check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
+        return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION"))
+
+    async def _store(self) -> Sequence[Finding]:
+        url = self._settings.store_url
+        try:
+            await asyncio.to_thread(self._ask_worker)
+        except NoWorker:
+            return await store.check_store(url)
+        except CallFailed as error:
+            return [store.perhaps_held(url, str(error))]
+        return [store.held_by_worker(url)]
+
+    def _ask_worker(self) -> None:
+        answers = call(self._settings.control_path, "list", patience=WORKER_PATIENCE, limit=1)
+        for _ in answers:
+            pass
+
+    async def _look(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
+        faulty = [name for name in needs if name in self._faulty]
+        if faulty:
+            return [skipped(subject, faulty)]
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                return await check()
+        except TimeoutError:
+            return [_unanswered(subject, self._patience)]
+
+
+async def _together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
+    return list(chain.from_iterable(await asyncio.gather(*checks)))
+
+
+def _settings_findings(settings: Settings) -> Iterator[Finding]:
+    for problem in settings.problems:
+        name, _, rest = problem.partition(" ")
+        is_variable = re.fullmatch("[A-Z_]+", name)
+        yield _wrong(name, rest, "set it to ") if is_variable else _wrong(_SETTINGS, problem, "expected ")
+    for warning in settings.warnings:
+        yield Finding(
+            subject=_SETTINGS,
+            verdict=Verdict.WARNING,
+            detail=warning,
+            remedy="remove them, or install the release that knows them",
+        )
+    if not settings.problems:
+        yield Finding(subject=_SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
+
+
+def _source_of_wording(folder: Path | None) -> str:
+    if folder is None:
+        return "messages.toml as it ships"
+    own = folder / "messages.toml"
+    return f"{own}, over what ships" if own.exists() else f"messages.toml as it ships ({folder} has none)"
+
+
+def _wrong(subject: str, problem: str, ask: str) -> Finding:
+    """Return the finding of a problem that is written as `what it is; expected what it should be`."""
+    detail, _, expected = problem.partition("; expected ")
+    remedy = f"{ask}{expected}" if expected else ""
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+
+
+def _unanswered(subject: str, patience: timedelta) -> Finding:
+    return Finding(
+        subject=subject,
+        verdict=Verdict.FAILED,
+        detail=f"no answer within {patience.total_seconds():g} s",
+        remedy="check DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY)",
+    )

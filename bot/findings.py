@@ -1,0 +1,109 @@
+"""What `check` finds, and how a terminal shows it. Pure: whoever looks hands over findings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+class Verdict(StrEnum):
+    """How it stands with one thing that was looked at."""
+
+    OK = "ok"
+    WARNING = "warning"  #: the worker runs, and something is worse than it could be
+    FAILED = "failed"  #: the worker cannot do its job
+    SKIPPED = "skipped"  #: not looked at, since something that it needs has failed
+
+
+#: Told apart without colour.
+_MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
+_REMEDY_MARK = "→ "
+_GAP = "  "
+_VERDICT_WIDTH = max(map(len, Verdict))
+
+#: The least room for a text, in columns: in a terminal narrower than this needs, lines are broken by it.
+_NARROWEST_TEXT = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at. `detail` and `remedy` are sentences without a full stop."""
+
+    subject: str
+    verdict: Verdict
+    detail: str
+    remedy: str = ""  #: what to do, where to click or what to run; empty if there is nothing to mend
+    facts: Mapping[str, str] = field(default_factory=dict)  #: what one may want to copy: addresses, names
+
+
+def is_sound(findings: Iterable[Finding]) -> bool:
+    """Whether nothing failed. A warning is no failure."""
+    return all(finding.verdict is not Verdict.FAILED for finding in findings)
+
+
+def skipped(subject: str, needs: Sequence[str]) -> Finding:
+    """Return the finding that `subject` was not looked at, since something is wrong with what it needs."""
+    return Finding(
+        subject=subject,
+        verdict=Verdict.SKIPPED,
+        detail=f"not checked: needs {' and '.join(needs)}, see above",
+    )
+
+
+def render_findings(findings: Sequence[Finding], *, width: int | None = None) -> str:
+    """Return the findings as aligned lines, a summary below them.
+
+    What goes with a finding stands indented below it. Lines are broken at `width` columns; None: never.
+    """
+    column = max((len(finding.subject) for finding in findings), default=0)
+    lines = [line for finding in findings for line in _lines(finding, column, width)]
+    return "\n".join([*lines, "", _summary(findings)])
+
+
+def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
+    verdict = f"{_MARKS[finding.verdict]} {finding.verdict:<{_VERDICT_WIDTH}}"
+    head = f"{verdict}{_GAP}{finding.subject:<{column}}{_GAP}"
+    room = None if width is None else max(_NARROWEST_TEXT, width - len(head))
+    indent = " " * len(head)
+    first, *others = _broken(finding.detail, room)
+    yield f"{head}{first}"
+    names = max(map(len, finding.facts), default=0)
+    # Facts stay whole, so that they can be copied.
+    others += [f"{name:<{names}}{_GAP}{_one_line(value)}" for name, value in finding.facts.items()]
+    if finding.remedy:
+        others += _broken(finding.remedy, room, mark=_REMEDY_MARK)
+    yield from (f"{indent}{line}" for line in others)
+
+
+def _broken(text: str, room: int | None, *, mark: str = "") -> list[str]:
+    """Return a text as lines of `room` columns, words left whole; no line break of its own survives."""
+    if room is None:
+        return [f"{mark}{_one_line(text)}"]
+    return textwrap.wrap(
+        _one_line(text),
+        room,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [mark]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.verdict for finding in findings)
+    told = ", ".join(_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
+    return f"{told}." if is_sound(findings) else f"{told}. Mend what failed, from the top, and check again."
+
+
+def _counted(count: int, verdict: Verdict) -> str:
+    return f"{count} {verdict}s" if verdict is Verdict.WARNING and count > 1 else f"{count} {verdict}"

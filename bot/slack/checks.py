@@ -1,0 +1,139 @@
+"""What `check` asks Slack: are the tokens good, are the scopes there. It opens no websocket.
+
+A second link would take clicks away from the worker that runs.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from slack_sdk.errors import SlackApiError
+
+from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
+from bot.findings import Finding, Verdict, skipped
+from bot.slack.faults import fault
+from bot.slack.identity import SCOPES, Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+    from slack_sdk.web.async_client import AsyncWebClient
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
+APP_TOKEN = "app-level token"  # noqa: S105 - a subject's name
+
+_APP = "https://api.slack.com/apps > your app"
+_NETWORK = (
+    "check SLACK_API_URL, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE"
+    " where a proxy reads TLS)"
+)
+_LATER = "try again in a minute; https://slack-status.com tells of outages"
+
+_COPY_BOT_TOKEN = (
+    f"copy the Bot User OAuth Token from {_APP} > OAuth & Permissions into SLACK_BOT_TOKEN; where there is"
+    " none, install the app there"
+)
+_COPY_APP_TOKEN = (
+    f"make an app-level token with the scope connections:write at {_APP} > Basic Information, and put it into"
+    " SLACK_APP_TOKEN"
+)
+#: What helps against a refusal, where a new token does not.
+_REMEDIES = {
+    "access_denied": "ask a workspace admin to let the app in, or to let it in from this network",
+    "accesslimited": f"allow this machine's address at {_APP} > OAuth & Permissions > IP address ranges",
+    "not_enabled": f"turn Socket Mode on at {_APP} > Socket Mode",
+    "ekm_access_denied": "ask a workspace admin: they have suspended posting",
+}
+
+#: What each scope is for, as the end of "without it the bot cannot …".
+_USES = {
+    "users:read": "see whether an account is active, a guest or a bot, so it asks nobody",
+    "users:read.email": "find people by their addresses, so it asks nobody",
+    "im:write": "open a conversation with people, so it asks nobody",
+    "chat:write": "post questions, so it asks nobody",
+    "im:history": "look whether an interrupted post arrived: such a question is given up as undeliverable"
+    " (delivery_unknown) and never asked again",
+}
+#: What aiohttp tells of its own TLS object in the middle of a sentence.
+_TLS_OBJECT = re.compile(r"ssl:(?:<[^>]*>|\w+) ")
+
+#: The worker runs without these.
+_OPTIONAL = frozenset({"im:history"})
+
+
+async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
+    """Ask Slack whom the client's token belongs to, and judge its scopes. Raises nothing."""
+    identity = Identity()
+    try:
+        response = await _asked(client.auth_test())
+        identity.learn(response)
+    except TriageBotError as error:
+        return [_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN), skipped("scopes", [f"the {BOT_TOKEN}"])]
+    known = Finding(subject=BOT_TOKEN, verdict=Verdict.OK, detail=_whose(response, identity))
+    return [known, *(_scope(scope, identity.scopes) for scope in SCOPES)]
+
+
+async def check_app_token(client: AsyncWebClient, app_token: str) -> Sequence[Finding]:
+    """Ask Slack for the address of a websocket, and leave it unused. Raises nothing."""
+    try:
+        response = await _asked(client.apps_connections_open(app_token=app_token))
+    except TriageBotError as error:
+        return [_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
+    # The host alone: the rest of the address is a ticket.
+    host = urlsplit(str(response.get("url") or "")).hostname
+    if not host:
+        detail = "Slack's answer to apps.connections.open names no websocket"
+        return [Finding(subject=APP_TOKEN, verdict=Verdict.FAILED, detail=detail, remedy=_NETWORK)]
+    detail = f"good for Socket Mode, at {host} (no link was opened)"
+    return [Finding(subject=APP_TOKEN, verdict=Verdict.OK, detail=detail)]
+
+
+async def _asked(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+    try:
+        return await call
+    except Exception as error:
+        raise fault(error) from error
+
+
+def _whose(response: AsyncSlackResponse, identity: Identity) -> str:
+    data: Mapping[str, object] = response.data if isinstance(response.data, dict) else {}
+    return f"bot {data.get('user')} ({identity.bot_user_id}) in {data.get('team')} ({identity.team_id})"
+
+
+def _scope(scope: str, granted: frozenset[str]) -> Finding:
+    subject = f"scope {scope}"
+    if scope in granted:
+        return Finding(subject=subject, verdict=Verdict.OK, detail="granted")
+    return Finding(
+        subject=subject,
+        verdict=Verdict.WARNING if scope in _OPTIONAL else Verdict.FAILED,
+        detail=f"missing: without it the bot cannot {_USES[scope]}",
+        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes, then reinstall it there",
+    )
+
+
+def _failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
+    code = _code(error)
+    detail = f"Slack refuses it ({code})" if code else _TLS_OBJECT.sub("", str(error))
+    remedy = _REMEDIES.get(code, new_token) if code else _when_unanswered(error)
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+
+
+def _code(error: TriageBotError) -> str:
+    """Return the code with which Slack refused; empty if it did not."""
+    match error:
+        case CannotGoOn() | UnknownRefusal():
+            return error.code
+        case Undeliverable():
+            return error.reason
+    return ""
+
+
+def _when_unanswered(error: TriageBotError) -> str:
+    # A web server that is not Slack's has answered, unless it says that it is the server's own trouble.
+    is_stranger = isinstance(error, AmbiguousError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return _LATER if isinstance(error.__cause__, SlackApiError) and not is_stranger else _NETWORK

@@ -1,0 +1,291 @@
+"""From MozDef's alert to MozDef's status, through the real worker: each line of what it is for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from world import ADA, World, alert, buttons, sections, until
+
+from bot.sandbox.slack.workspace import Person
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mypy_boto3_sqs import SQSClient
+
+#: An alert whose text wants to ring everybody, look like a link, and hide what it is.
+HOSTILE = (
+    "<!channel> <https://evil.example|your bank> <@U1> \u202egnp.exe\u202c z\u200be\u200dro & " + "x" * 5000
+)
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("loop"), sqs, aws_environment) as world:
+        world.start()
+        yield world
+        assert world.worker.stop() == 0
+        world.assert_clean_log()
+
+
+@pytest.mark.parametrize(
+    ("confidence", "choices"),
+    [
+        ("lowest", ["yes", "no", "notSure", "wrongUser"]),
+        ("low", ["yes", "no", "notSure", "wrongUser"]),
+        ("moderate", ["yes", "no", "notSure", "wrongUser"]),
+        ("high", ["yes", "no", "notSure"]),
+        ("highest", ["yes", "no", "notSure"]),
+    ],
+)
+def test_wrong_person_is_offered_only_where_mozdef_may_be_wrong(
+    world: World, confidence: str, choices: Sequence[str]
+) -> None:
+    identifier = world.send(identityConfidence=confidence)
+
+    question = world.slack.question(identifier)
+
+    assert [one["action_id"] for one in buttons(question)] == [f"answer-{choice}" for choice in choices]
+
+
+@pytest.mark.parametrize(
+    ("choice", "response", "status"),
+    [
+        ("yes", "yes", "acknowledged"),
+        ("no", "no", "escalated"),
+        ("wrongUser", "wrongUser", "manual"),
+        ("notSure", "wrongUser", "manual"),
+    ],
+)
+def test_an_answer_reaches_mozdef_in_words_that_it_keeps(
+    world: World, choice: str, response: str, status: str
+) -> None:
+    identifier = world.send(user="grace@example.com")
+
+    click = world.slack.press(world.slack.question(identifier), choice)
+
+    assert click.acknowledged
+    details = world.reports(identifier)[0].details
+    assert world.status(identifier) == status
+    assert details["response"] == response
+    assert details["user"] == {"email": "grace@example.com", "slack": "U0GRACEH002", "slackName": "grace"}
+    assert (details["triagebot"]["outcome"], details["triagebot"]["sequence"]) == (choice, 0)
+
+
+def test_after_yes_the_message_says_so_and_still_offers_everything(world: World) -> None:
+    identifier = world.send()
+    question = world.slack.question(identifier)
+
+    world.slack.press(question, "yes")
+
+    redrawn = world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+    assert _keys(redrawn) == _keys(question)
+    assert sections(redrawn)[:2] == sections(question)
+
+
+def test_a_changed_answer_is_noticed_in_the_message_and_everything_is_still_offered(world: World) -> None:
+    identifier = world.send()
+    question = world.slack.question(identifier)
+    world.slack.press(question, "yes")
+    world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+
+    world.slack.press(question, "no")
+
+    redrawn = until(lambda: _with_words(world, identifier, "changed your mind"), what="the changed message")
+    assert "Understood, thanks for letting us know." not in sections(redrawn)
+    assert _keys(redrawn) == _keys(question)
+
+
+def test_a_question_names_the_address_and_unfolds_no_links(world: World) -> None:
+    identifier = world.send(user="alan@example.com", summary="Somebody signed in.")
+
+    question = world.slack.question(identifier)
+
+    assert sections(question)[0] == "Somebody signed in."
+    assert "alan@example.com" in sections(question)[1]
+    assert "alan@example.com" in question.text
+    posts = [one.parameters for one in world.slack.faults.calls if one.method == "chat.postMessage"]
+    assert {(one["unfurl_links"], one["unfurl_media"]) for one in posts} == {(False, False)}
+
+
+def test_a_hostile_summary_reaches_the_person_as_harmless_text(world: World) -> None:
+    identifier = world.send(summary=HOSTILE)
+
+    question = world.slack.question(identifier)
+
+    summary = question.blocks[0]["text"]
+    assert summary["type"] == "mrkdwn"
+    assert summary["verbatim"] is True
+    assert (
+        "&lt;!channel&gt; &lt;https://evil.example|your bank&gt; &lt;@U1&gt; gnp.exe zero &amp; xxx"
+        in (summary["text"])
+    )
+    assert summary["text"].endswith("(shortened)")
+    for text in (question.text, *sections(question)):
+        assert len(text) <= 3000
+        assert not set("<>") & set(text)
+        assert {unicodedata.category(one) for one in text if one != "\n"}.isdisjoint(
+            {"Cc", "Cf", "Cs", "Co", "Cn"}
+        )
+
+
+def test_a_repeated_identifier_is_asked_once(world: World) -> None:
+    identifier = world.send(user="katherine@example.com")
+    world.slack.question(identifier)
+
+    world.send(identifier=identifier, user="katherine@example.com")
+    world.send(identifier=identifier, user="alan@example.com", summary="the same, told otherwise")
+    world.until_taken()
+
+    # Whoever was accepted later was asked later.
+    world.slack.question(world.send(user="katherine@example.com"))
+    world.slack.question(world.send(user="alan@example.com"))
+    assert len(world.slack.questions(identifier)) == 1
+
+
+def test_a_request_in_base64_is_asked_like_any_other(world: World) -> None:
+    request = alert()
+    world.send_body(base64.b64encode(json.dumps(request).encode()).decode())
+
+    assert world.slack.question(request["identifier"]).channel == "D0ADALOVE01"
+
+
+def test_an_unknown_label_and_an_absent_confidence_are_accepted(world: World) -> None:
+    request = alert(alert="something_new")
+    del request["identityConfidence"]
+    world.send_body(json.dumps(request))
+
+    question = world.slack.question(request["identifier"])
+    world.slack.press(question, "yes")
+
+    details = world.reports(request["identifier"])[0].details
+    assert (details["identityConfidence"], details["triagebot"]["alert"]) == ("lowest", "something_new")
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ("nobody@example.com", "users_not_found"),
+        ("charles@example.com", "users_not_found"),
+        ("deploybot@example.com", "user_is_bot"),
+        ("hedy@guest.example.net", "user_is_guest"),
+        ("mallory@partner.example.org", "user_external"),
+        ("newcomer@example.com", "user_unconfirmed"),
+    ],
+)
+def test_whoever_cannot_be_asked_is_reported_as_undeliverable(world: World, user: str, reason: str) -> None:
+    world.slack.admit(
+        Person(
+            id="U0NEWCOM009",
+            name="newcomer",
+            real_name="Somebody New",
+            email="newcomer@example.com",
+            is_email_confirmed=False,
+        )
+    )
+    identifier = world.send(user=user)
+
+    report = world.reports(identifier)[0].details
+
+    assert (report["triagebot"]["outcome"], report["triagebot"]["reason"]) == ("undeliverable", reason)
+    assert report["user"] == {"email": user, "slack": "", "slackName": ""}
+    assert world.status(identifier) == "manual"
+    assert not world.slack.questions(identifier)
+
+
+def test_a_post_that_slack_refuses_is_reported_with_slacks_own_code(world: World) -> None:
+    world.slack.faults.refuse("chat.postMessage", "restricted_action")
+    identifier = world.send()
+
+    report = world.reports(identifier)[0].details["triagebot"]
+    world.slack.faults.heal()
+
+    assert (report["outcome"], report["reason"]) == ("undeliverable", "restricted_action")
+    assert report["askedSlack"] == ADA
+    assert world.status(identifier) == "manual"
+
+
+def test_a_profile_without_an_address_is_reported_as_undeliverable(world: World) -> None:
+    identifier = world.send(user="N/A")
+
+    details = world.reports(identifier)[0].details
+
+    assert details["user"] == {"email": "", "slack": "", "slackName": ""}
+    assert (details["triagebot"]["outcome"], details["triagebot"]["reason"]) == (
+        "undeliverable",
+        "invalid_request",
+    )
+    assert world.status(identifier) == "manual"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invalid:
+    """A body that breaks the contract, and a word that its reason must have."""
+
+    body: str
+    reason: str
+
+
+INVALID = (
+    Invalid(body="this is no JSON", reason="not JSON"),
+    Invalid(body='["a", "list"]', reason="not a JSON object"),
+    Invalid(body='{"alert": "a", "summary": "s", "user": "ada@example.com"}', reason="identifier is missing"),
+    Invalid(body=json.dumps(alert(user="N/A")), reason="user must be"),
+    Invalid(body=json.dumps(alert(identityConfidence="sure")), reason="identityConfidence must be"),
+    Invalid(body=json.dumps(alert(identityConfidence=None)), reason="identityConfidence must be"),
+    Invalid(body=json.dumps(alert(identifier="x" * 256)), reason="identifier must be"),
+    Invalid(body=json.dumps(alert(alert="a\0b")), reason="alert must be"),
+    Invalid(body=json.dumps(alert(summary=["not", "a", "text"])), reason="summary must be"),
+    Invalid(body='{"identifier": ' + "9" * 5000 + "}", reason="not JSON"),
+)
+
+
+def test_bodies_that_break_the_contract_end_in_the_dead_letter_queue_with_the_reason(world: World) -> None:
+    for each in INVALID:
+        world.send_body(each.body)
+
+    expected = {each.body for each in INVALID}
+    until(
+        lambda: expected <= {letter.body for letter in world.dead_letters.letters()},
+        what="all of them are in the dead-letter queue",
+    )
+
+    reasons = {letter.body: letter.reason for letter in world.dead_letters.letters()}
+    assert [each.body for each in INVALID if each.reason not in reasons[each.body]] == []
+    world.until_taken()
+
+
+def test_what_came_between_invalid_bodies_is_asked(world: World) -> None:
+    world.send_body("{")
+    identifier = world.send()
+    world.send_body("}")
+
+    assert len(world.slack.question(identifier).blocks) > 0
+
+
+def test_no_address_and_no_alert_text_is_logged(world: World) -> None:
+    identifier = world.send(user="katherine@example.com", summary="a text that nobody logs")
+    world.send_body('{"summary": "another text that nobody logs"}')
+    world.slack.press(world.slack.question(identifier), "no")
+    world.reports(identifier)
+    world.until_taken()
+
+    assert identifier in world.worker.log
+    assert "nobody logs" not in world.worker.log
+    assert "@example.com" not in world.worker.log
+
+
+def _keys(message: Any) -> list[tuple[str, str]]:
+    return [(one["action_id"], one["value"]) for one in buttons(message)]
+
+
+def _with_words(world: World, identifier: str, words: str) -> Any:
+    asked = world.slack.questions(identifier)
+    return next((one for one in asked if any(words in text for text in sections(one))), None)

@@ -1,0 +1,156 @@
+"""What stands around a poller in its tests, and does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from bot.sqs.poller import Poller, Receive
+from bot.sqs.queues import Outgoing, Queue, Received, Refusal
+from bot.triage.model import InvalidBody, TriageRequest
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import pytest
+
+
+Decoded = TriageRequest | InvalidBody
+
+FIELDS = {
+    "alert": "duo_bypass_codes_used",
+    "identityConfidence": "low",
+    "summary": "a private summary",
+    "user": "ada@example.com",
+}
+
+
+class Impatient(Random):
+    """Draws no waits, so that a test need not wait either."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
+        return 0.0
+
+
+class ScriptedQueue:
+    """Gives what the test puts in, one poll after another; remembers what became of each message."""
+
+    def __init__(self) -> None:
+        self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
+        self.polled = 0
+        self.deleted: list[str] = []
+        self.handed_back: list[str] = []
+        self.undeletable: set[str] = set()
+
+    async def receive(self) -> Sequence[Received]:
+        self.polled += 1
+        brought = await self.polls.get()
+        if isinstance(brought, Exception):
+            raise brought
+        return brought
+
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        refusal = Refusal(code="ReceiptHandleIsInvalid", permanent=True, unfit=False)
+        refusals = [refusal if one.message_id in self.undeletable else None for one in messages]
+        self.deleted += [
+            one.message_id for one, refused in zip(messages, refusals, strict=True) if not refused
+        ]
+        return refusals
+
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        self.handed_back += [one.message_id for one in messages]
+        return [None for _ in messages]
+
+
+class ScriptedDeadLetters:
+    """Refuses what it is told to; keeps the rest."""
+
+    def __init__(self, *, longest: int = 1024 * 1024, trouble: Exception | None = None) -> None:
+        self.copies: list[Outgoing] = []
+        self.longest = longest
+        self.trouble = trouble
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+        if self.trouble:
+            raise self.trouble
+        if any(one.size > self.longest for one in messages):
+            return [Refusal(code="InvalidParameterValue", permanent=True, unfit=True)]
+        self.copies += messages
+        return [None for _ in messages]
+
+
+class Triage:
+    """Stores requests; fails as the test says, then works."""
+
+    def __init__(self, *, fails: Sequence[Exception] = ()) -> None:
+        self.stored: list[Decoded] = []
+        self.fails = list(fails)
+        self.unwanted: set[str] = set()
+
+    async def receive(self, batch: Sequence[Decoded]) -> Sequence[bool]:
+        if self.fails:
+            raise self.fails.pop(0)
+        verdicts = [not (isinstance(one, TriageRequest) and one.identifier in self.unwanted) for one in batch]
+        self.stored += [one for one, wanted in zip(batch, verdicts, strict=True) if wanted]
+        return verdicts
+
+    @property
+    def identifiers(self) -> list[str]:
+        return [one.identifier for one in self.stored if isinstance(one, TriageRequest)]
+
+
+class ShortPolls:
+    """A real queue whose long polls end soon, so that a test ends soon."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.delete_batch = queue.delete_batch
+        self.hand_back = queue.hand_back
+        self._queue = queue
+
+    async def receive(self) -> Sequence[Received]:
+        return await self._queue.receive(wait_seconds=1)
+
+
+def body_of(identifier: str, **changes: Any) -> str:
+    return json.dumps({"identifier": identifier} | FIELDS | changes)
+
+
+def received(identifier: str, body: str | None = None) -> Received:
+    body = body_of(identifier) if body is None else body
+    return Received(message_id=identifier, receipt_handle=f"handle-{identifier}", body=body)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def polling(poller: Poller, queue: ScriptedQueue | None = None) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    running = asyncio.create_task(poller.run(stop))
+    yield
+    assert not running.done()
+    stop.set()
+    if queue:
+        queue.polls.put_nowait([])
+    async with asyncio.timeout(20):
+        await running
+
+
+def poller_of(
+    queue: ScriptedQueue | ShortPolls,
+    receive: Receive,
+    dead_letters: ScriptedDeadLetters | Queue | None = None,
+    **more: Any,
+) -> Poller:
+    return Poller(queue, dead_letters, receive, random=Impatient(), **more)
+
+
+def events(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if getattr(record, "event", "") == event]

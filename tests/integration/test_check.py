@@ -1,0 +1,169 @@
+"""`triage-bot check` as the engineer runs it: a process with an environment built from nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from sandbox_world import APP_TOKEN, BOT_TOKEN, running
+
+from bot.sandbox.child_process import bare_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+    from sandbox_world import World
+
+CheckedPlace = Callable[["World"], "Place"]
+
+#: Generous: the machine may be busy, and nothing waits longer than it must.
+PATIENCE_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What the command printed on both streams, and its exit code."""
+
+    code: int
+    text: str
+
+    def about(self, subject: str) -> str:
+        """Return the finding's verdict and detail, and what stands below them."""
+        lines = self.text.splitlines()
+        start = next(index for index, line in enumerate(lines) if line[11:].startswith(f"{subject}  "))
+        below = next(index for index in range(start + 1, len(lines)) if not lines[index].startswith(" "))
+        return "\n".join(line.strip() for line in lines[start:below])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder to run the command in, and the environment in which all is well."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    async def check(self, *, without: Collection[str] = (), **changes: str) -> Shown:
+        environment = {name: value for name, value in self.environment.items() if name not in without}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "bot", "check"),
+            cwd=self.folder,
+            env={**environment, **changes},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+        assert process.returncode is not None
+        return Shown(code=process.returncode, text=output.decode())
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path, create_queue: Callable[..., str], aws_environment: Mapping[str, str]
+) -> CheckedPlace:
+    """Tell of a place where all is well, with three queues and the given Slack."""
+
+    def beside(world: World) -> Place:
+        environment = {
+            **bare_environment(tmp_path),
+            **aws_environment,
+            "SLACK_BOT_TOKEN": BOT_TOKEN,
+            "SLACK_APP_TOKEN": APP_TOKEN,
+            "SLACK_API_URL": world.slack.api_url,
+            "REQUEST_QUEUE_URL": create_queue(),
+            "RESPONSE_QUEUE_URL": create_queue(fifo=True),
+            "DEAD_LETTER_QUEUE_URL": create_queue(),
+        }
+        return Place(folder=tmp_path, environment=environment)
+
+    return beside
+
+
+async def test_where_all_is_well_it_says_so_and_exits_0(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+
+        shown = await here.check()
+
+        assert shown.code == 0, shown.text
+        assert shown.text.endswith("\n\n13 ok.\n")
+        assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
+
+
+async def test_looking_changes_nothing(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+
+        shown = await here.check()
+
+        assert "will be made at the first run" in shown.about("store")
+        assert list(here.folder.iterdir()) == []
+        # A link of ours would have taken clicks away from the worker that runs.
+        assert world.slack.socket_mode.welcomed == 0
+
+
+async def test_each_queue_is_shown_with_its_url_its_arn_and_its_depth(
+    place: CheckedPlace, sqs: SQSClient
+) -> None:
+    async with running() as world:
+        here = place(world)
+        url = here.environment["REQUEST_QUEUE_URL"]
+        sqs.send_message(QueueUrl=url, MessageBody="waiting")
+        sqs.send_message(QueueUrl=url, MessageBody="delayed", DelaySeconds=900)
+
+        shown = await here.check()
+
+        name = url.rpartition("/")[2]
+        verdict, *facts = shown.about("request queue").splitlines()
+        assert verdict.endswith("1 visible, 0 in flight, 1 delayed")
+        assert facts == [f"URL  {url}", f"ARN  arn:aws:sqs:us-west-2:123456789012:{name}"]
+        assert here.environment["DEAD_LETTER_QUEUE_URL"] in shown.about("dead-letter queue")
+
+
+async def test_a_setting_that_is_missing_is_named_and_what_needs_it_is_skipped(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+
+        shown = await here.check(without=("SLACK_BOT_TOKEN", "RESPONSE_QUEUE_URL"))
+
+        assert shown.code == 1
+        assert "is not set\n→ set it to the bot token, xoxb-…" in shown.about("SLACK_BOT_TOKEN")
+        assert "not checked: needs SLACK_BOT_TOKEN, see above" in shown.about("bot token")
+        assert "not checked: needs RESPONSE_QUEUE_URL" in shown.about("response queue")
+        assert shown.about("app-level token").startswith("✓ ok")
+        assert shown.about("request queue").startswith("✓ ok")
+
+
+async def test_no_secret_is_shown_whatever_fails(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+        wrong = {
+            "SLACK_BOT_TOKEN": "xoxb-hush-1",
+            "SLACK_APP_TOKEN": "xapp-hush-2",
+            "RESPONSE_QUEUE_URL": "https://somebody:hush-3@sqs.us-west-2.amazonaws.com/123456789012/none",
+            "STORE_URL": "xoxb-hush-4",
+            "AWS_SECRET_ACCESS_KEY": "hush-5",
+            "LOG_LEVEL": "DEBUG",
+        }
+
+        shown = await here.check(**wrong)
+
+        assert shown.code == 1
+        assert "Slack refuses it (invalid_auth)" in shown.about("bot token")
+        assert "Slack refuses it (invalid_auth)" in shown.about("app-level token")
+        assert "hush" not in shown.text
+
+
+async def test_a_variable_of_another_release_is_a_warning(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+
+        shown = await here.check(REMIND_AFTER="4h")
+
+        assert shown.code == 0
+        assert "! warning  settings" in shown.text
+        assert shown.text.count("REMIND_AFTER") == 1

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from bot.findings import Finding, Verdict
+from bot.sqs.checks import REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+
+#: Without an endpoint of our own, its host does not exist.
+URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/triage-requests"
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(
+    aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where boto3 looks for credentials and endpoint is the local SQS, and nothing of this machine's."""
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+
+@asynccontextmanager
+async def refusing(code: str, status: int = 400) -> AsyncIterator[str]:
+    """An SQS that refuses every call with this code; yields its address."""
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"__type": f"com.amazonaws.sqs#{code}"}, status=status)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def look(role: QueueRole, url: str, *, region: str | None = None) -> Finding:
+    (finding,) = await check_queue(role, url, region=region)
+    return finding
+
+
+async def test_a_queue_is_shown_with_its_depth(create_queue: Callable[..., str], sqs: SQSClient) -> None:
+    url = create_queue()
+    sqs.send_message(QueueUrl=url, MessageBody="in flight")
+    sqs.receive_message(QueueUrl=url, VisibilityTimeout=600)
+    sqs.send_message(QueueUrl=url, MessageBody="waiting")
+
+    finding = await look(REQUEST_QUEUE, url, region="us-west-2")
+
+    assert finding.verdict is Verdict.OK
+    assert finding.detail == "1 visible, 1 in flight, 0 delayed"
+    assert finding.facts["ARN"].endswith(url.rpartition("/")[2])
+
+
+async def test_a_queue_that_is_not_there_is_to_be_made_or_its_url_corrected() -> None:
+    finding = await look(RESPONSE_QUEUE, URL)
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith("there is no such queue")
+    assert "correct RESPONSE_QUEUE_URL" in finding.remedy
+    assert "aws sqs list-queues --region eu-central-1" in finding.remedy
+    assert finding.facts == {"URL": URL}
+
+
+@pytest.mark.parametrize(
+    ("role", "action"), [(REQUEST_QUEUE, "sqs:ReceiveMessage"), (RESPONSE_QUEUE, "sqs:SendMessage")]
+)
+async def test_where_access_is_denied_the_actions_that_the_queue_needs_are_named(
+    role: QueueRole, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with refusing("AccessDeniedException") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = await look(role, URL)
+
+    assert finding.detail == "sqs:GetQueueAttributes is denied (AccessDeniedException)"
+    assert action in finding.remedy
+    assert "sqs:GetQueueAttributes" in finding.remedy
+
+
+async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with refusing("InvalidClientTokenId", 403) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = await look(REQUEST_QUEUE, URL)
+
+    assert finding.detail == "AWS does not accept the credentials (InvalidClientTokenId)"
+    assert finding.remedy.startswith("renew them")
+
+
+async def test_a_refusal_that_goes_by_blames_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with refusing("RequestThrottled", 403) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = await look(REQUEST_QUEUE, URL)
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail == "SQS did not describe it (RequestThrottled)"
+    assert finding.remedy.startswith("try again")
+
+
+async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+
+    finding = await look(REQUEST_QUEUE, URL)
+
+    assert finding.detail.startswith("there are no usable AWS credentials")
+    assert "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID" in finding.remedy
+
+
+async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with refusing("nothing") as endpoint:
+        closed = endpoint
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", closed.replace("//", "//me:secret@"))
+
+    finding = await look(REQUEST_QUEUE, URL)
+
+    assert finding.detail.startswith(f"SQS cannot be reached at {closed}")
+    assert "DNS, firewall and proxy" in finding.remedy
+
+
+async def test_a_url_without_a_region_needs_one_of_its_own() -> None:
+    finding = await look(REQUEST_QUEUE, "https://me:secret@queues.example/123456789012/triage-requests")
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith("AWS_REGION is not set")
+    assert "secret" not in str(finding)
+
+
+async def test_a_profile_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "elsewhere")
+
+    finding = await look(REQUEST_QUEUE, URL)
+
+    assert "elsewhere" in finding.detail
+    assert "correct AWS_REGION, AWS_PROFILE" in finding.remedy

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from sandbox_world import APP_TOKEN, BOT_TOKEN, World, running
+
+from bot.findings import Finding, Verdict
+from bot.slack.api import open_session, web_client
+from bot.slack.checks import check_app_token, check_bot_token
+from bot.slack.identity import SCOPES
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def answering(status: int, **body: Any) -> Any:
+    """A middleware in whose presence every call is answered with the same."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        del request, handler
+        return web.json_response(body, status=status) if body else web.Response(status=status, text="<html>")
+
+    return answer
+
+
+async def look(
+    world: World, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
+) -> dict[str, Finding]:
+    """Ask this Slack, or whatever is at `url`, about both tokens."""
+    tls = ssl.create_default_context()
+    async with open_session(tls) as session:
+        client = web_client(url or world.slack.api_url, session, tls, token=bot_token)
+        findings: Sequence[Finding] = [
+            *await check_bot_token(client),
+            *await check_app_token(client, app_token),
+        ]
+    return {finding.subject: finding for finding in findings}
+
+
+async def test_good_tokens_and_all_scopes_are_fine() -> None:
+    async with running() as world:
+        findings = await look(world)
+
+    assert list(findings) == ["bot token", *(f"scope {scope}" for scope in SCOPES), "app-level token"]
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+
+
+async def test_a_refused_bot_token_is_to_be_copied_anew() -> None:
+    async with running() as world:
+        findings = await look(world, bot_token="xoxb-revoked")
+
+    assert findings["bot token"].verdict is Verdict.FAILED
+    assert findings["bot token"].detail == "Slack refuses it (invalid_auth)"
+    assert "OAuth & Permissions into SLACK_BOT_TOKEN" in findings["bot token"].remedy
+    assert findings["scopes"].verdict is Verdict.SKIPPED
+
+
+async def test_a_refused_app_token_is_to_be_made_anew() -> None:
+    async with running() as world:
+        findings = await look(world, app_token="xapp-revoked")
+
+    assert findings["app-level token"].verdict is Verdict.FAILED
+    assert "connections:write" in findings["app-level token"].remedy
+    assert findings["bot token"].verdict is Verdict.OK
+
+
+async def test_swapped_tokens_are_both_refused() -> None:
+    async with running() as world:
+        findings = await look(world, bot_token=APP_TOKEN, app_token=BOT_TOKEN)
+
+    assert "not_allowed_token_type" in findings["bot token"].detail
+    assert "not_allowed_token_type" in findings["app-level token"].detail
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str) -> None:
+    async with running() as world:
+        world.slack.grant(set(SCOPES) - {scope})
+
+        findings = await look(world)
+
+    finding = findings.pop(f"scope {scope}")
+    assert finding.verdict is (Verdict.WARNING if scope == "im:history" else Verdict.FAILED)
+    assert finding.detail.startswith("missing: without it the bot cannot ")
+    assert finding.remedy.startswith(f"add {scope} at https://api.slack.com/apps > your app > OAuth & Perm")
+    assert {other.verdict for other in findings.values()} == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("not_enabled", "turn Socket Mode on"),
+        ("accesslimited", "allow this machine's address"),
+        ("access_denied", "ask a workspace admin"),
+        ("a_code_that_is_new", "put it into SLACK_APP_TOKEN"),
+        ("team_not_found", "put it into SLACK_APP_TOKEN"),
+    ],
+)
+async def test_each_refusal_has_its_remedy(code: str, remedy: str) -> None:
+    async with running(middlewares=[answering(200, ok=False, error=code)]) as world:
+        findings = await look(world)
+
+    assert findings["app-level token"].detail == f"Slack refuses it ({code})"
+    assert remedy in findings["app-level token"].remedy
+
+
+@pytest.mark.parametrize(
+    ("answer", "remedy"),
+    [
+        (answering(429, ok=False, error="ratelimited"), "try again in a minute"),
+        (answering(503), "try again in a minute"),
+        (answering(404), "check SLACK_API_URL"),
+        (answering(200), "check SLACK_API_URL"),
+        (answering(200, ok=True), "check SLACK_API_URL"),
+    ],
+)
+async def test_an_answer_that_says_nothing_of_the_token_does_not_blame_it(answer: Any, remedy: str) -> None:
+    async with running(middlewares=[answer]) as world:
+        findings = await look(world)
+
+    for subject in ("bot token", "app-level token"):
+        assert findings[subject].verdict is Verdict.FAILED
+        assert remedy in findings[subject].remedy, findings[subject]
+
+
+async def test_a_slack_that_cannot_be_reached_is_named_with_the_way_there() -> None:
+    async with running() as world:
+        closed = world.slack.api_url
+        await world.slack.stop()
+
+        findings = await look(world, url=closed)
+
+    finding = findings["bot token"]
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith("Slack cannot be reached (Cannot connect to host 127.0.0.1:")
+    assert "SSLContext" not in finding.detail
+    assert "DNS, firewall and proxy" in finding.remedy
+
+
+async def test_the_ticket_of_the_websocket_stays_unused_and_unseen() -> None:
+    async with running() as world:
+        findings = await look(world)
+
+        (ticket,) = world.slack.installation.tickets
+        assert ticket not in str(findings)
+        async with aiohttp.ClientSession() as session:
+            unused = await session.ws_connect(f"{world.slack.api_url[:-4]}link/?ticket={ticket}")
+            await unused.close()

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+from scripted_requests import (
+    ScriptedQueue,
+    Triage,
+    events,
+    poller_of,
+    polling,
+    received,
+    until,
+)
+
+from bot.errors import StartRefused, StoreError, TransientError
+from bot.sqs.poller import Poller
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TransientError("SQS is away"), StartRefused("the queue is gone"), RuntimeError("a fault of ours")],
+)
+async def test_polling_goes_on_after_any_trouble(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, triage = ScriptedQueue(), Triage(fails=[trouble])
+    poller = poller_of(queue, triage.receive)
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait(trouble)
+        queue.polls.put_nowait([received("handed back")])
+        queue.polls.put_nowait([received("stored")])
+        await until(lambda: queue.deleted)
+
+    assert queue.handed_back == ["handed back"]
+    assert queue.deleted == ["stored"]
+    assert [record.__dict__["fields"]["error"] for record in events(caplog, "poll.failed")] == [
+        type(trouble).__name__
+    ] * 2
+
+
+async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
+    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
+    polled_at_probe: list[int] = []
+
+    async def probe() -> None:
+        polled_at_probe.append(queue.polled)
+        if len(polled_at_probe) < 3:
+            raise StoreError("disk full")
+
+    poller = poller_of(queue, triage.receive, probe=probe)
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one")])
+        queue.polls.put_nowait([received("two")])
+        await until(lambda: queue.deleted)
+
+    assert polled_at_probe == [1, 1, 1]
+    assert queue.handed_back == ["one"]
+    assert queue.deleted == ["two"]
+
+
+async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
+    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
+
+    async def probe() -> None:
+        raise RuntimeError("a fault of ours")
+
+    poller = poller_of(queue, triage.receive, probe=probe)
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one")])
+        queue.polls.put_nowait([received("two")])
+        await until(lambda: queue.deleted)
+
+    assert queue.deleted == ["two"]
+
+
+async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
+    queue, triage = ScriptedQueue(), Triage()
+    triage.unwanted = {"one"}
+    poller = poller_of(queue, triage.receive)
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one")])
+        await until(lambda: poller.counts["failures"])
+
+    assert queue.deleted == queue.handed_back == []
+
+
+# Stop
+
+
+async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
+    queue, triage, stop = ScriptedQueue(), Triage(), asyncio.Event()
+    running = asyncio.create_task(poller_of(queue, triage.receive).run(stop))
+    await until(lambda: queue.polled)
+
+    stop.set()
+    await asyncio.sleep(0)
+    queue.polls.put_nowait([received("late")])
+    await asyncio.wait_for(running, timeout=20)
+
+    assert queue.handed_back == ["late"]
+    assert queue.deleted == []
+    assert triage.stored == []
+
+
+async def test_a_poll_that_brings_nothing_does_not_hold_the_stop() -> None:
+    queue, stop = ScriptedQueue(), asyncio.Event()
+    running = asyncio.create_task(poller_of(queue, Triage().receive).run(stop))
+    await until(lambda: queue.polled)
+
+    stop.set()
+    await asyncio.wait_for(running, timeout=15)  # a long poll would take 20 s
+
+    assert queue.polled == 1
+
+
+async def test_a_stop_ends_the_wait_after_trouble() -> None:
+    queue, stop = ScriptedQueue(), asyncio.Event()
+    queue.polls.put_nowait(TransientError("SQS is away"))
+
+    class Endless(Random):
+        def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
+            return 3600.0
+
+    poller = Poller(queue, None, Triage().receive, random=Endless())
+    running = asyncio.create_task(poller.run(stop))
+    await until(lambda: poller.counts["failures"])
+
+    stop.set()
+    await asyncio.wait_for(running, timeout=20)
+
+    assert queue.polled == 1

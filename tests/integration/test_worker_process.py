@@ -1,0 +1,321 @@
+"""The worker as a process: how it starts, is refused, stops, is killed, and comes back."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from world import World, alert, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+#: How long stopping may take, whatever hangs: a promise of the worker's.
+STOP_SECONDS = 10
+
+
+@pytest.fixture
+def create_world(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[Callable[..., World]]:
+    """Make worlds whose worker is not started yet; each has queues of its own."""
+    worlds: list[World] = []
+
+    def create(**variables: str) -> World:
+        worlds.append(World(tmp_path_factory.mktemp("process"), sqs, aws_environment, **variables))
+        return worlds[-1]
+
+    yield create
+    for world in worlds:
+        world.__exit__()
+        world.assert_clean_log()
+
+
+@pytest.fixture
+def world(create_world: Callable[..., World]) -> World:
+    return create_world()
+
+
+def assert_refused(world: World, exit_code: int, *words: str) -> None:
+    """Assert that a run ends with this code and one clear line that has these words."""
+    world.worker.start()
+    assert world.worker.exit_code() == exit_code
+    errors = [line for line in world.worker.log.splitlines() if line.startswith("triage-bot: error:")]
+    assert len(errors) == 1, world.worker.log
+    assert [word for word in words if word not in errors[0]] == []
+
+
+def test_an_idle_worker_stops_at_once_and_hides_nothing(world: World) -> None:
+    world.start()
+    identifier = world.send()
+    world.slack.question(identifier)
+    world.until_taken()
+
+    world.worker.signal(signal.SIGTERM)
+
+    assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
+    assert world.waiting(world.requests) == (0, 0)
+    assert "worker.cut" not in world.worker.log
+    assert "worker.stopped" in world.worker.log
+
+
+def test_a_worker_that_is_stopped_in_the_middle_of_many_requests_asks_each_person_once(world: World) -> None:
+    world.start()
+    identifiers = [world.send() for _ in range(30)]
+    world.slack.question(identifiers[0])
+
+    assert world.worker.stop() == 0
+    world.worker.start()
+
+    for identifier in identifiers:
+        world.slack.question(identifier)
+    world.until_taken()
+    world.slack.question(world.send())
+    assert [len(world.slack.questions(identifier)) for identifier in identifiers] == [1] * 30
+
+
+def test_a_worker_stops_in_time_while_slack_hangs_and_a_second_signal_ends_it_at_once(
+    create_world: Callable[..., World],
+) -> None:
+    # Two worlds at a time, since the first stop takes almost all that it may.
+    patient, hasty = create_world(), create_world()
+    for world in (patient, hasty):
+        world.start()
+        hold = world.slack.hold("chat.postMessage")
+        world.send()
+        hold.wait_until_reached()
+
+    for world in (patient, hasty):
+        world.worker.signal(signal.SIGTERM)
+        world.worker.until_logged("worker.stopping")
+    hasty.worker.signal(signal.SIGTERM)
+
+    assert hasty.worker.exit_code() == 1
+    assert patient.worker.exit_code(seconds=STOP_SECONDS) == 0
+    assert patient.waiting(patient.requests) == (0, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_while_it_starts_stops(world: World, number: signal.Signals) -> None:
+    hold = world.slack.hold("auth.test")
+    world.worker.start()
+    hold.wait_until_reached()
+
+    world.worker.signal(number)
+
+    assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
+
+
+def test_a_question_in_doubt_after_a_kill_is_looked_up_and_asked_once(
+    create_world: Callable[..., World],
+) -> None:
+    # Two worlds at a time, since "not found" counts only when it is seen twice, 10 s apart.
+    posted, not_posted = create_world(), create_world()
+    identifiers = {
+        posted: _kill_in_the_middle(posted, after_post=True),
+        not_posted: _kill_in_the_middle(not_posted, after_post=False),
+    }
+
+    for world in identifiers:
+        world.start()
+    for world, identifier in identifiers.items():
+        until(lambda: world.known_row(identifier)["state"] == "asked", what="the question is asked")  # noqa: B023 - done with at once
+
+    assert (_count(posted, "conversations.history"), _count(posted, "chat.postMessage")) == (1, 1)
+    assert (_count(not_posted, "conversations.history"), _count(not_posted, "chat.postMessage")) == (2, 2)
+    for world, identifier in identifiers.items():
+        assert len(world.slack.questions(identifier)) == 1
+        assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+        assert world.status(identifier) == "acknowledged"
+
+
+def test_an_answer_that_was_acknowledged_survives_a_kill(create_world: Callable[..., World]) -> None:
+    world = create_world(MOZDEF_SYNC_SECONDS="2")
+    world.start()
+    identifier = world.send()
+    click = world.slack.press(world.slack.question(identifier), "no")
+
+    world.worker.kill()
+    world.worker.start()
+
+    assert click.acknowledged
+    assert world.status(identifier) == "escalated"
+    assert len(world.slack.questions(identifier)) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "token"),
+    [("SLACK_BOT_TOKEN", "xoxb-of-another-app"), ("SLACK_APP_TOKEN", "xapp-of-another-app")],
+)
+def test_a_token_that_slack_refuses_ends_the_start_with_one_clear_line(
+    create_world: Callable[..., World], variable: str, token: str
+) -> None:
+    world = create_world(**{variable: token})
+
+    assert_refused(world, 1, variable, "invalid_auth")
+
+    assert token not in world.worker.log
+
+
+@pytest.mark.parametrize("variable", ["REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])
+def test_a_missing_queue_ends_the_start_with_one_clear_line(
+    create_world: Callable[..., World], variable: str
+) -> None:
+    world = create_world()
+    missing = f"{world.settings[variable]}-missing"
+    world.worker.environment[variable] = missing
+
+    assert_refused(world, 1, missing)
+
+
+def test_a_missing_store_folder_is_a_wrong_setting(create_world: Callable[..., World]) -> None:
+    world = create_world(STORE_URL="sqlite:///missing/triage-bot.db")
+
+    assert_refused(world, 78, "missing", "STORE_URL")
+
+
+def test_a_store_that_another_worker_holds_is_left_to_it(world: World) -> None:
+    world.start()
+    holder, world.worker = world.worker, world.another_worker()
+
+    try:
+        assert_refused(world, 1, "held by another process")
+        assert world.slack.question(world.send())
+        assert holder.is_running()
+    finally:
+        holder.close()
+
+
+def test_all_wrong_settings_are_told_together(create_world: Callable[..., World]) -> None:
+    wrong = {
+        "SLACK_BOT_TOKEN": "xapp-swapped",
+        "RESPONSE_PROFILE": "loud",
+        "MOZDEF_SYNC_SECONDS": "soon",
+        "ALLOW_DEESCALATION": "perhaps",
+        "STORE_URL": "postgres://somewhere",
+        "REQUEST_QUEUE_URL": "",
+    }
+    world = create_world(**wrong)
+
+    world.worker.start()
+
+    assert world.worker.exit_code() == 78
+    lines = world.worker.log.splitlines()
+    assert len(lines) == len(wrong)
+    assert [name for name in wrong if not any(f"error: {name} " in line for line in lines)] == []
+
+
+def test_a_worker_that_starts_before_slack_does_accepts_and_asks_later(world: World) -> None:
+    world.slack.stop()
+    world.worker.start()
+    identifier = world.send()
+    world.worker.until_logged("request.accepted", identifier)
+    world.until_taken()
+    assert world.worker.is_running()
+
+    world.slack.start()
+
+    question = world.slack.question(identifier)
+    world.slack.until_linked()
+    assert world.slack.press(question, "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
+
+
+def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
+    lines = [f"{name}={value}\n" for name, value in world.settings.items()]
+    (world.worker.folder / ".env").write_text("".join(lines), encoding="utf-8")
+    for name in world.settings:
+        del world.worker.environment[name]
+
+    world.start()
+    identifier = world.send()
+    world.slack.press(world.slack.question(identifier), "notSure")
+
+    assert world.status(identifier) == "manual"
+
+
+def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
+    world.start()
+    identifier = world.send(alert="ssh_access_sign_releng")
+    world.slack.press(world.slack.question(identifier), "no")
+    world.reports(identifier)
+    until(lambda: _at_rest(world, identifier), what="everything about it is done")
+    commands = [("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")]
+
+    while_running = [world.worker.command(*command) for command in commands]
+    listed = world.worker.command("list")
+    world.worker.stop()
+    afterwards = [world.worker.command(*command) for command in commands]
+
+    assert [one.stdout for one in while_running] == [one.stdout for one in afterwards]
+    assert [one.returncode for one in while_running] == [0, 0, 0, 1]
+    assert [one.returncode for one in afterwards] == [0, 0, 0, 1]
+    assert "ssh_access_sign_releng" in listed.stdout
+    shown = json.loads(while_running[1].stdout)
+    assert (shown["outcome"], shown["state"], shown["reports"][0]["response"]) == ("no", "asked", "no")
+    assert "unknown" in afterwards[3].stderr
+
+
+def test_list_makes_no_store_where_there_is_none(world: World) -> None:
+    listed = world.worker.command("list")
+
+    assert listed.returncode == 78
+    assert "there is no store" in listed.stderr
+    assert list(world.worker.folder.iterdir()) == []
+
+
+def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) -> None:
+    for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "RESPONSE_QUEUE_URL"):
+        del world.worker.environment[name]
+
+    sample = world.worker.command("send", "--user", "ada@example.com")
+    named = world.worker.command(
+        *("send", "--user", "ada@example.com", "--identifier", "A1", "--confidence", "high", "--summary", "s")
+    )
+    given = alert()
+    from_file = world.worker.command("send", "--file", "-", given=json.dumps(given))
+
+    assert [one.returncode for one in (sample, named, from_file)] == [0, 0, 0]
+    assert named.stdout.splitlines()[0].split() == ["identifier", "A1"]
+    assert from_file.stdout.splitlines()[0].split() == ["identifier", given["identifier"]]
+    messages = world.sqs.receive_message(QueueUrl=world.requests, MaxNumberOfMessages=10)["Messages"]
+    printed = {one.stdout.split()[-1] for one in (sample, named, from_file)}
+    assert {message["MessageId"] for message in messages} == printed
+    bodies = [json.loads(message["Body"]) for message in messages]
+    assert given in bodies
+    assert ("A1", "high", "s") in [
+        (one["identifier"], one["identityConfidence"], one["summary"]) for one in bodies
+    ]
+
+
+@pytest.mark.parametrize("arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0")])
+def test_wrong_usage_is_told_apart(world: World, arguments: tuple[str, ...]) -> None:
+    ended = world.worker.command(*arguments)
+
+    assert ended.returncode == 2
+    assert "usage: triage-bot" in ended.stderr
+
+
+def _kill_in_the_middle(world: World, *, after_post: bool) -> str:
+    """Kill the worker while it posts a question, just before or just after Slack has it."""
+    world.start()
+    hold = world.slack.hold("chat.postMessage", after_work=after_post)
+    identifier = world.send()
+    hold.wait_until_reached()
+    world.until_taken()
+    world.worker.kill()
+    world.slack.forget_held()
+    return identifier
+
+
+def _count(world: World, method: str) -> int:
+    return [call.method for call in world.slack.faults.calls].count(method)
+
+
+def _at_rest(world: World, identifier: str) -> bool:
+    row = world.known_row(identifier)
+    return row["dueAt"] is None and all(report["sentAt"] for report in row["reports"])

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import NOON, a_request
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_sdk.models.blocks import Block
+
+from bot.config_files import load_messages
+from bot.errors import ConfigError
+from bot.sandbox.slack.limits import length_of_text, problem_of_metadata, problems_of_blocks
+from bot.slack.messages import (
+    CONFIRM_TEXT_MAX,
+    check_wording,
+    question_message,
+    question_metadata,
+    refusal_message,
+)
+from bot.triage.model import Choice, Confidence, Outcome, Question, State
+from bot.triage.ratchet import Refusal
+from bot.triage.rules import offered_choices
+
+WORDING = load_messages()
+LONG_ADDRESS = "a" * 61 + "@" + ".".join(["b" * 63] * 3)[:189] + ".io"
+THANKS = "Understood, thanks for letting us know."
+
+
+def a_question(confidence: Confidence = Confidence.LOWEST, **request: Any) -> Question:
+    return Question(
+        request=replace(a_request(**request), confidence=confidence),
+        ref="0" * 32 + "." + "1" * 32,
+        state=State.ASKED,
+        accepted_at=NOON,
+        due_at=None,
+        slack_id="U0ADA",
+        offered=offered_choices(confidence),
+    )
+
+
+def answered(said: Choice, *, standing: Outcome | None = None, answers: int = 1) -> Question:
+    return replace(a_question(), said=said, standing=standing or Outcome(said.value), answers=answers)
+
+
+def block(message: dict[str, Any], block_id: str) -> dict[str, Any]:
+    found = [each for each in message["blocks"] if each["block_id"] == block_id]
+    assert len(found) == 1
+    return dict(found[0])
+
+
+def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["action_id"]: each for each in block(message, "answers")["elements"]}
+
+
+def answer_of(question: Question) -> str:
+    return str(block(question_message(question, WORDING), "answer")["text"]["text"])
+
+
+def wording_with(table: str, key: str, text: str) -> dict[str, dict[str, str]]:
+    return {**WORDING, table: {**WORDING[table], key: text}}
+
+
+def assert_slack_takes(message: dict[str, Any]) -> None:
+    assert problems_of_blocks(message["blocks"]) == []
+    for parsed in Block.parse_all(message["blocks"]):
+        parsed.validate_json()
+    assert 0 < len(message["text"]) <= 4000
+
+
+@pytest.mark.parametrize("confidence", ["moderate", "low", "lowest"])
+def test_wrong_person_is_offered_where_mozdef_may_be_wrong(confidence: str) -> None:
+    message = question_message(a_question(Confidence(confidence)), WORDING)
+
+    assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure", "answer-wrongUser"]
+
+
+@pytest.mark.parametrize("confidence", ["highest", "high"])
+def test_wrong_person_is_not_offered_where_mozdef_is_sure(confidence: str) -> None:
+    message = question_message(a_question(Confidence(confidence)), WORDING)
+
+    assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure"]
+
+
+def test_every_button_carries_the_ref_and_yes_and_no_their_colours() -> None:
+    question = a_question()
+
+    shown = buttons(question_message(question, WORDING))
+
+    assert {each["value"] for each in shown.values()} == {question.ref}
+    styles = {action_id: each.get("style") for action_id, each in shown.items()}
+    assert styles == {
+        "answer-yes": "primary",
+        "answer-no": "danger",
+        "answer-notSure": None,
+        "answer-wrongUser": None,
+    }
+
+
+def test_no_and_wrong_person_ask_back_and_the_others_do_not() -> None:
+    shown = buttons(question_message(a_question(), WORDING))
+
+    asking_back = {action_id for action_id, each in shown.items() if "confirm" in each}
+    assert asking_back == {"answer-no", "answer-wrongUser"}
+    for action_id in asking_back:
+        assert set(shown[action_id]["confirm"]) == {"title", "text", "confirm", "deny"}
+    assert "security team" in shown["answer-no"]["confirm"]["text"]["text"]
+    assert "ada@example.com" in shown["answer-wrongUser"]["confirm"]["text"]["text"]
+
+
+def test_the_question_names_the_address_and_shows_the_summary() -> None:
+    message = question_message(a_question(summary="Codes were made on <host>."), WORDING)
+
+    assert block(message, "summary")["text"] == {
+        "type": "mrkdwn",
+        "text": "Codes were made on &lt;host&gt;.",
+        "verbatim": True,
+    }
+    assert "ada@example.com" in block(message, "question")["text"]["text"]
+    assert block(message, "question")["text"]["verbatim"] is True
+
+
+def test_the_notification_is_one_full_line() -> None:
+    message = question_message(a_question(summary="Codes\nwere   made."), WORDING)
+
+    assert "Codes were made." in message["text"]
+    assert "ada@example.com" in message["text"]
+    assert "\n" not in message["text"]
+
+
+def test_yes_is_answered_in_the_words_of_the_specification() -> None:
+    question = answered(Choice.YES)
+
+    assert answer_of(question) == THANKS
+    assert question_message(question, WORDING)["text"] == THANKS
+
+
+@pytest.mark.parametrize("choice", list(Choice))
+def test_each_answer_is_shown_in_its_own_words(choice: Choice) -> None:
+    assert answer_of(answered(choice)) == WORDING["answer"][choice]
+
+
+def test_a_changed_answer_says_that_the_change_was_noticed() -> None:
+    text = answer_of(answered(Choice.NO, answers=2))
+
+    assert WORDING["answer"]["no"] in text
+    assert text != WORDING["answer"]["no"]
+
+
+def test_an_answer_taken_back_says_that_the_security_team_still_comes() -> None:
+    text = answer_of(answered(Choice.YES, standing=Outcome.NO, answers=2))
+
+    assert text == WORDING["answer"]["retracted"]
+    assert THANKS not in text
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        answered(Choice.YES),
+        answered(Choice.NO, answers=2),
+        answered(Choice.YES, standing=Outcome.NO, answers=3),
+        replace(a_question(), standing=Outcome.TIMED_OUT),
+        replace(a_question(), standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time"),
+    ],
+)
+def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
+    before, after = question_message(a_question(), WORDING), question_message(question, WORDING)
+
+    assert block(after, "answers") == block(before, "answers")
+    assert after["blocks"][: len(before["blocks"])] == before["blocks"]
+
+
+def test_a_choice_that_was_not_offered_is_never_drawn() -> None:
+    question = replace(a_question(), offered=(Choice.NO,))
+
+    assert list(buttons(question_message(question, WORDING))) == ["answer-no"]
+
+
+def test_the_longest_address_fits_into_every_place() -> None:
+    assert len(LONG_ADDRESS) == 254
+
+    message = question_message(a_question(user=LONG_ADDRESS, summary="x" * 5000), WORDING)
+
+    assert_slack_takes(message)
+    text = buttons(message)["answer-wrongUser"]["confirm"]["text"]["text"]
+    assert len(text) <= CONFIRM_TEXT_MAX
+    assert LONG_ADDRESS[:200] in text
+
+
+def test_a_long_summary_is_cut_with_a_mark() -> None:
+    message = question_message(a_question(summary="<" * 5000), WORDING)
+
+    text = block(message, "summary")["text"]["text"]
+    assert text.endswith(WORDING["text"]["cut"])
+    assert 2900 < len(text) <= 3000
+    assert text.removesuffix(WORDING["text"]["cut"]).replace("&lt;", "") == ""
+
+
+@given(
+    summary=st.text(st.characters(), max_size=200) | st.text(max_size=20).map(lambda text: text * 400),
+    user=st.from_regex(r"[a-z.{}*_~`'%-]{1,60}@[a-z]{1,60}(\.[a-z]{1,40}){1,3}", fullmatch=True),
+    confidence=st.sampled_from(Confidence),
+    said=st.none() | st.sampled_from(Choice),
+    answers=st.integers(min_value=1, max_value=3),
+)
+def test_slack_takes_every_question(
+    summary: str,
+    user: str,
+    confidence: Confidence,
+    said: Choice | None,
+    answers: int,
+) -> None:
+    question = a_question(confidence, user=user, summary=summary)
+    standing = Outcome(said.value) if said else None
+
+    message = question_message(replace(question, said=said, standing=standing, answers=answers), WORDING)
+
+    assert_slack_takes(message)
+    assert length_of_text(message["blocks"]) <= 13_200
+
+
+def test_the_metadata_names_the_question() -> None:
+    question = a_question()
+
+    metadata = question_metadata(question)
+
+    assert metadata == {"event_type": "triage_question", "event_payload": {"ref": question.ref}}
+    assert problem_of_metadata(metadata) is None
+
+
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_every_refusal_has_words_for_the_clicker_alone(refusal: Refusal) -> None:
+    message = refusal_message(refusal.value, WORDING)
+
+    assert message["text"]
+    assert message["response_type"] == "ephemeral"
+    assert message["replace_original"] is False
+
+
+def test_the_wording_that_ships_is_within_the_limits() -> None:
+    check_wording(WORDING)
+
+
+TOO_LONG = [
+    ("button", "yes", 75),
+    ("confirm_no", "title", 100),
+    ("confirm_no", "text", 300),
+    ("confirm_no", "deny", 30),
+    ("confirm_wrong_user", "confirm", 30),
+    ("confirm_wrong_user", "text", 250),
+    ("text", "cut", 100),
+    ("question", "about", 2000),
+    ("question", "ask", 3000),
+    ("answer", "no", 2000),
+    ("refusal", "closed", 2000),
+]
+
+
+@pytest.mark.parametrize(("table", "key", "limit"), TOO_LONG)
+def test_a_text_beyond_slacks_limit_is_refused_by_its_name(table: str, key: str, limit: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_wording(wording_with(table, key, "x" * (limit + 1)))
+
+    [problem] = [each for each in caught.value.problems if "changed" not in each]
+    assert f"[{table}] {key}" in problem
+    assert str(limit) in problem
+
+
+@pytest.mark.parametrize(("table", "key", "limit"), TOO_LONG)
+def test_a_text_at_slacks_limit_is_taken_and_slack_takes_it_too(table: str, key: str, limit: int) -> None:
+    wording = wording_with(table, key, "x" * limit)
+
+    check_wording(wording)
+
+    long_one = a_question(user=LONG_ADDRESS, summary="x" * 5000)
+    said = [None, Choice.YES, Choice.NO]
+    for each in [replace(long_one, said=choice, answers=2) for choice in said]:
+        assert_slack_takes(question_message(each, wording))
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "text"),
+    [
+        ("question", "ask", "{user}" * 12),
+        ("answer", "changed", "x" * 2990 + "{answer}"),
+        ("answer", "changed", "{answer}" * 40),
+        ("question", "notification", "{summary}" * 4),
+    ],
+)
+def test_placeholders_count_as_what_they_may_become(table: str, key: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\[{table}\] {key}"):
+        check_wording(wording_with(table, key, text))
+
+
+def test_a_confirm_dialog_that_names_the_address_twice_still_fits() -> None:
+    wording = wording_with("confirm_wrong_user", "text", "{user}? Are you sure about {user}?" + "x" * 200)
+    check_wording(wording)
+
+    assert_slack_takes(question_message(a_question(user=LONG_ADDRESS), wording))
+
+
+def test_all_texts_that_are_too_long_are_named_together() -> None:
+    confirm = dict.fromkeys(WORDING["confirm_no"], "y" * 999)
+    wording = {**wording_with("button", "yes", "x" * 76), "confirm_no": confirm}
+
+    with pytest.raises(ConfigError) as caught:
+        check_wording(wording)
+
+    assert len(caught.value.problems) == 5

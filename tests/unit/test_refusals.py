@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from fakes import NOON, a_request
+
+from bot.triage.model import Question
+from bot.triage.refusals import PATIENCE, Refusals
+
+
+def question_of(user: str, number: int = 1) -> Question:
+    request = a_request(f"{user}-{number}", user=f"{user}@example.com")
+    return Question(request=request, ref=f"{user}-{number}.secret", accepted_at=NOON, due_at=NOON)
+
+
+ADAS = question_of("ada")
+SOON = NOON + PATIENCE - timedelta(seconds=1)
+LATE = NOON + PATIENCE
+
+
+@pytest.fixture
+def refusals() -> Refusals:
+    return Refusals()
+
+
+def test_a_code_is_believed_after_a_quarter_of_an_hour(refusals: Refusals) -> None:
+    refusals.note(ADAS, "strange_code", NOON)
+
+    refusals.note(ADAS, "strange_code", SOON)
+    assert not refusals.is_final(ADAS, "strange_code", SOON)
+    refusals.note(ADAS, "strange_code", LATE)
+    assert refusals.is_final(ADAS, "strange_code", LATE)
+
+
+def test_another_code_has_a_quarter_of_an_hour_of_its_own(refusals: Refusals) -> None:
+    refusals.note(ADAS, "strange_code", NOON)
+
+    refusals.note(ADAS, "stranger_code", LATE)
+
+    assert not refusals.is_final(ADAS, "stranger_code", LATE)
+
+
+def test_what_three_people_meet_is_never_believed(refusals: Refusals) -> None:
+    for user in ("ada", "grace", "edsger"):
+        refusals.note(question_of(user), "strange_code", NOON)
+
+    assert refusals.is_worker_trouble("strange_code")
+    assert not refusals.is_final(ADAS, "strange_code", LATE)
+
+
+def test_one_person_three_times_is_one_person(refusals: Refusals) -> None:
+    for number in range(3):
+        refusals.note(question_of("ada", number), "strange_code", NOON)
+
+    assert not refusals.is_worker_trouble("strange_code")
+
+
+def test_three_people_with_three_codes_are_no_worker_trouble(refusals: Refusals) -> None:
+    for number, user in enumerate(("ada", "grace", "edsger")):
+        refusals.note(question_of(user), f"code_{number}", NOON)
+
+    assert not any(refusals.is_worker_trouble(f"code_{number}") for number in range(3))
+
+
+def test_what_people_met_long_ago_does_not_count(refusals: Refusals) -> None:
+    refusals.note(question_of("grace"), "strange_code", NOON)
+    refusals.note(question_of("edsger"), "strange_code", NOON)
+
+    refusals.note(ADAS, "strange_code", NOON + 2 * PATIENCE + timedelta(seconds=1))
+
+    assert not refusals.is_worker_trouble("strange_code")
+
+
+def test_a_question_that_ended_is_forgotten(refusals: Refusals) -> None:
+    refusals.note(ADAS, "strange_code", NOON)
+
+    refusals.forget(ADAS)
+    refusals.note(ADAS, "strange_code", LATE)
+
+    assert not refusals.is_final(ADAS, "strange_code", LATE)

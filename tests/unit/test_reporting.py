@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fakes import NOON, a_request
+
+from bot.triage.model import Choice, Outcome, Policy, Profile, Question, Report, State
+from bot.triage.reporting import report_due, report_on, response
+
+POLICY = Policy()
+VERBATIM = Policy(profile=Profile.VERBATIM)
+CLICKED = NOON + timedelta(hours=1)
+ASKED = Question(
+    request=a_request(),
+    ref="key.secret",
+    state=State.ASKED,
+    accepted_at=NOON,
+    due_at=None,
+    slack_id="U0ADA",
+    slack_name="ada",
+    channel="D0ADA",
+    ts="1.000001",
+    asked_at=NOON + timedelta(seconds=2),
+)
+
+
+def after(before: Question, **changes: Any) -> Question:
+    return replace(before, reports=before.reports + 1, **changes)
+
+
+def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
+    return report_on(before, now, at=CLICKED, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"),
+    [
+        ("yes", "yes"),
+        ("no", "no"),
+        ("wrongUser", "wrongUser"),
+        ("notSure", "wrongUser"),
+        ("timedOut", "wrongUser"),
+        ("undeliverable", "wrongUser"),
+    ],
+)
+def test_mozdef_reads_words_that_it_keeps(outcome: str, word: str) -> None:
+    assert response(Outcome(outcome), Profile.MOZDEF) == word
+    assert response(Outcome(outcome), Profile.VERBATIM) == outcome
+
+
+def test_an_early_report_waits_until_mozdef_knows_the_alert() -> None:
+    assert report_due(ASKED, NOON + timedelta(seconds=10), POLICY) == NOON + timedelta(seconds=90)
+
+
+def test_a_late_report_does_not_wait() -> None:
+    late = NOON + timedelta(seconds=91)
+
+    assert report_due(ASKED, late, POLICY) == late
+    assert report_due(ASKED, NOON, Policy(hold=timedelta(0))) == NOON
+
+
+def test_an_answer_is_reported_with_its_author_and_times() -> None:
+    now = after(ASKED, standing=Outcome.NO, said=Choice.NO, answered_at=CLICKED)
+
+    assert report(ASKED, now) == Report(
+        identifier="9Zo02m4B7gIfixq3c4Xh",
+        sequence=0,
+        outcome=Outcome.NO,
+        response="no",
+        note=False,
+        at=CLICKED,
+        email="ada@example.com",
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=a_request().confidence,
+        alert="duo_bypass_codes_generated",
+        asked_at=NOON + timedelta(seconds=2),
+        answered_at=CLICKED,
+        asked_slack_id="U0ADA",
+    )
+
+
+def test_what_the_bot_decided_has_no_author_but_says_who_was_asked() -> None:
+    now = after(ASKED, standing=Outcome.TIMED_OUT)
+
+    told = report(ASKED, now)
+
+    assert (told.slack_id, told.slack_name, told.asked_slack_id) == ("", "", "U0ADA")
+
+
+def test_without_an_outcome_there_is_nothing_to_report() -> None:
+    with pytest.raises(ValueError, match="outcome"):
+        report(ASKED, ASKED)
+
+
+YES = after(ASKED, standing=Outcome.YES, said=Choice.YES)
+NOT_SURE = after(ASKED, standing=Outcome.NOT_SURE, said=Choice.NOT_SURE)
+LATE = after(ASKED, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "note"),
+    [
+        (ASKED, YES, False),
+        (YES, after(YES, standing=Outcome.NO, said=Choice.NO), False),
+        (NOT_SURE, after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), True),
+        (LATE, after(LATE, standing=Outcome.TIMED_OUT, reason=""), True),
+        # Another author: MozDef hears it as a change.
+        (LATE, after(LATE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), False),
+    ],
+)
+def test_a_report_that_mozdef_would_drop_goes_as_a_note(
+    before: Question, now: Question, *, note: bool
+) -> None:
+    told = report(before, now)
+
+    assert told.note is note
+    assert told.said == (now.said if note else None)
+    assert told.sequence == before.reports
+
+
+def test_what_has_another_word_is_no_note() -> None:
+    now = after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER)
+
+    assert report(NOT_SURE, now, VERBATIM).note is False

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fakes import NOON, MemoryStore, SteppedClock, a_request
+
+from bot.errors import StoreError
+from bot.triage import rules
+from bot.triage.model import Change, Question
+from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
+
+    Work = Callable[[Question], Awaitable[None]]
+
+
+class Desk:
+    """A Sweeper and its store; what was worked on is at rest afterwards."""
+
+    def __init__(self) -> None:
+        self.clock = SteppedClock()
+        self.store = MemoryStore()
+        self.done: Counter[str] = Counter()
+
+    async def add(self, *identifiers: str, due_at: datetime = NOON) -> None:
+        questions = [rules.accept(a_request(name), rules.new_ref(name, "s"), NOON) for name in identifiers]
+        await self.store.add([Change(question=replace(each.question, due_at=due_at)) for each in questions])
+
+    async def put_to_rest(self, question: Question) -> None:
+        self.done[question.request.identifier] += 1
+        rested = replace(question, version=question.version + 1, due_at=None)
+        assert await self.store.save(Change(question=rested))
+
+    async def until_done(self, *identifiers: str) -> None:
+        await until(lambda: set(identifiers) <= self.done.keys())
+
+    @asynccontextmanager
+    async def sweeping(self, work_on: Work | None = None) -> AsyncIterator[Sweeper]:
+        sweeper = Sweeper(self.store, work_on or self.put_to_rest, clock=self.clock)
+        stop = asyncio.Event()
+        running = asyncio.create_task(sweeper.run(stop))
+        try:
+            yield sweeper
+        finally:
+            stop.set()
+            async with asyncio.timeout(30):
+                await running
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_what_is_due_is_worked_on_once() -> None:
+    desk = Desk()
+    await desk.add("one", "two")
+
+    async with desk.sweeping():
+        await desk.until_done("one", "two")
+
+    assert desk.done == {"one": 1, "two": 1}
+
+
+async def test_what_is_not_due_yet_is_left_alone() -> None:
+    desk = Desk()
+    await desk.add("later", due_at=NOON + timedelta(hours=1))
+    await desk.add("now")
+
+    async with desk.sweeping():
+        await desk.until_done("now")
+
+    assert desk.done == {"now": 1}
+
+
+async def test_whoever_falls_due_is_worked_on_without_being_called() -> None:
+    desk = Desk()
+    await desk.add("soon", due_at=NOON + timedelta(milliseconds=20))
+
+    async with desk.sweeping() as sweeper:
+        sweeper.wake()
+        desk.clock.advance(seconds=1)
+        await desk.until_done("soon")
+
+
+async def test_a_sleeping_sweeper_is_woken() -> None:
+    desk = Desk()
+    await desk.add("now")
+
+    async with desk.sweeping() as sweeper:
+        await desk.until_done("now")
+        await desk.add("new")
+        sweeper.wake()
+        await desk.until_done("new")
+
+
+async def test_no_question_is_worked_on_twice_at_a_time() -> None:
+    desk = Desk()
+    await desk.add("slow", "quick")
+    go_on, begun = asyncio.Event(), Counter[str]()
+
+    async def work(question: Question) -> None:
+        begun[question.request.identifier] += 1
+        if question.request.identifier == "slow":
+            await go_on.wait()
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work) as sweeper:
+        await desk.until_done("quick")
+        await desk.add("another")
+        sweeper.wake()
+        await desk.until_done("another")
+        go_on.set()
+
+    assert begun == {"slow": 1, "quick": 1, "another": 1}
+    assert desk.done["slow"] == 1
+
+
+async def test_only_so_many_are_worked_on_at_a_time_and_the_rest_follows() -> None:
+    desk = Desk()
+    names = [f"question-{number}" for number in range(IN_PROGRESS_MAX * 2)]
+    await desk.add(*names)
+    go_on, at_once, most_at_once = asyncio.Event(), 0, 0
+
+    async def work(question: Question) -> None:
+        nonlocal at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        await go_on.wait()
+        at_once -= 1
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work):
+        await until(lambda: at_once == IN_PROGRESS_MAX)
+        go_on.set()
+        await desk.until_done(*names)
+
+    assert most_at_once == IN_PROGRESS_MAX
+
+
+async def test_stuck_questions_leave_room_for_others() -> None:
+    desk = Desk()
+    stuck = [f"stuck-{number}" for number in range(IN_PROGRESS_MAX - 1)]
+    await desk.add(*stuck)
+    await desk.add("one", "two", "three", due_at=NOON + timedelta(milliseconds=1))
+    desk.clock.advance(seconds=1)
+    go_on = asyncio.Event()
+
+    async def work(question: Question) -> None:
+        if question.request.identifier in stuck:
+            await go_on.wait()
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work):
+        await desk.until_done("one", "two", "three")
+        go_on.set()
+
+
+async def test_a_bug_in_one_question_does_not_end_the_others() -> None:
+    desk = Desk()
+    await desk.add("broken", "sound")
+    failed = 0
+
+    async def work(question: Question) -> None:
+        nonlocal failed
+        if question.request.identifier == "broken" and not failed:
+            failed += 1
+            raise RuntimeError("a bug")
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work):
+        await desk.until_done("sound", "broken")
+
+    assert failed == 1
+
+
+async def test_a_store_that_fails_is_asked_again() -> None:
+    asked = 0
+
+    class FailingStore(MemoryStore):
+        async def due(self, now: datetime, *, limit: int) -> Sequence[Question]:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise StoreError("disk full")
+            return await super().due(now, limit=limit)
+
+    desk = Desk()
+    desk.store = FailingStore()
+    await desk.add("one")
+
+    async with desk.sweeping() as sweeper:
+        await until(lambda: asked == 1)
+        sweeper.wake()
+        await desk.until_done("one")
+
+
+async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
+    desk = Desk()
+    await desk.add("under way")
+    begun, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(question: Question) -> None:
+        begun.set()
+        await go_on.wait()
+        await desk.put_to_rest(question)
+
+    sweeper = Sweeper(desk.store, work, clock=desk.clock)
+    running = asyncio.create_task(sweeper.run(stop))
+    await begun.wait()
+
+    stop.set()
+    await desk.add("too late")
+    sweeper.wake()
+    await asyncio.sleep(0)
+    assert not running.done()
+    go_on.set()
+    async with asyncio.timeout(30):
+        await running
+
+    assert desk.done == {"under way": 1}

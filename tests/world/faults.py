@@ -1,0 +1,115 @@
+"""What goes wrong with the calls of the Web API, decided while the worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from bot.sandbox.slack.calls import read_parameters
+from world.patience import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call as it came in: the method's name, and its parameters."""
+
+    method: str
+    parameters: dict[str, Any]
+
+
+@dataclass(kw_only=True, eq=False)
+class Hold:
+    """Keeps the calls of one method waiting, before their work or after it, until it is let go."""
+
+    method: str
+    after_work: bool
+    loop: asyncio.AbstractEventLoop
+    _reached: threading.Event = field(default_factory=threading.Event)
+    _held: set[asyncio.Task[object]] = field(default_factory=set)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wait_until_reached(self) -> None:
+        """Wait until a call is kept waiting."""
+        assert self._reached.wait(PATIENCE_SECONDS), f"nobody called {self.method}"
+
+    def release(self) -> None:
+        """Let every call go on, now and later."""
+        self.loop.call_soon_threadsafe(self._released.set)
+
+    async def keep(self) -> None:
+        """Wait for the release, in the server's loop."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._held.add(task)
+        self._reached.set()
+        try:
+            await self._released.wait()
+        finally:
+            self._held.discard(task)
+
+    def break_off(self) -> None:
+        """Cancel every call that waits, in the server's loop."""
+        for task in self._held:
+            task.cancel()
+
+
+class Faults:
+    """Writes down every call, and holds or refuses those it was told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._holds: dict[str, Hold] = {}
+        self._refusals: dict[str, str] = {}
+
+    def hold(self, hold: Hold) -> None:
+        """Hold the calls of the hold's method from now on, instead of how they were held before."""
+        self._holds[hold.method] = hold
+
+    def refuse(self, method: str, code: str) -> None:
+        """Answer a method's calls with an error code of Slack's, without doing them."""
+        self._refusals[method] = code
+
+    def heal(self) -> None:
+        """Hold and refuse nothing any more."""
+        for hold in self._holds.values():
+            hold.release()
+        self._holds.clear()
+        self._refusals.clear()
+
+    async def break_off(self) -> None:
+        """Break off every call that is held, and hold no more."""
+        for hold in self._holds.values():
+            hold.break_off()
+        self._holds.clear()
+
+    def middleware(self) -> Middleware:
+        """Return the middleware, for the stand-in."""
+
+        @web.middleware
+        async def pass_on(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._pass_on(request, handler)
+
+        return pass_on
+
+    async def _pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Pass a request on, or do to it what was decided."""
+        method = request.match_info.get("method", "")
+        if not method:
+            return await handler(request)
+        self.calls.append(Call(method=method, parameters=await read_parameters(request)))
+        if method in self._refusals:
+            return web.json_response({"ok": False, "error": self._refusals[method]})
+        hold = self._holds.get(method)
+        if hold and not hold.after_work:
+            await hold.keep()
+        answer = await handler(request)
+        if hold and hold.after_work:
+            await hold.keep()
+        return answer

@@ -1,0 +1,66 @@
+"""The other ends of the queues: MozDef's, and whoever looks after the dead letters."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A message as it left the queue: body, message attributes, and what SQS knows of it."""
+
+    body: str
+    reason: str  #: the attribute of a dead letter; empty if there is none
+    attributes: dict[str, str]
+
+    @property
+    def sent_at(self) -> float:
+        """When SQS took it, in seconds since 1970."""
+        return int(self.attributes["SentTimestamp"]) / 1000
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The details of a report."""
+        details: dict[str, Any] = json.loads(self.body)["details"]
+        return details
+
+
+class Mailbox:
+    """Empties a queue, and keeps what was in it in the order of its coming."""
+
+    def __init__(self, sqs: SQSClient, url: str) -> None:
+        self._sqs = sqs
+        self.url = url
+        self._letters: list[Letter] = []
+
+    def letters(self) -> Sequence[Letter]:
+        """Take what is in the queue now; return all that was ever taken."""
+        while messages := self._receive():
+            for message in messages:
+                attribute = message.get("MessageAttributes", {}).get("reason", {})
+                self._letters.append(
+                    Letter(
+                        body=message["Body"],
+                        reason=attribute.get("StringValue", ""),
+                        attributes=dict(message["Attributes"]),
+                    )
+                )
+                self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return self._letters
+
+    def _receive(self) -> list[Any]:
+        answer = self._sqs.receive_message(
+            QueueUrl=self.url,
+            MaxNumberOfMessages=10,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+            WaitTimeSeconds=0,
+        )
+        return list(answer.get("Messages", []))

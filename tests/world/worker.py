@@ -1,0 +1,109 @@
+"""The worker as a process with an environment built from nothing, and its commands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bot
+from world.patience import PATIENCE_SECONDS, until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    """Return what Python needs to find the program, and nothing that configures it."""
+    return {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(_PACKAGE_HOME),
+    }
+
+
+class WorkerProcess:
+    """One `triage-bot run` after another in one folder, with one log."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+        self._log = folder.with_name(log)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        """All that its runs have written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    def start(self) -> None:
+        """Start a run."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "bot", "run"],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def is_running(self) -> bool:
+        """Whether a run is under way."""
+        return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the run."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def exit_code(self, *, seconds: float = PATIENCE_SECONDS) -> int:
+        """Wait for the end of the run. `subprocess.TimeoutExpired` if that does not come in time."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self) -> int:
+        """Stop the run as systemd does; return its exit code."""
+        self.signal(signal.SIGTERM)
+        return self.exit_code()
+
+    def kill(self) -> None:
+        """End the run in the middle of whatever it does."""
+        self.signal(signal.SIGKILL)
+        self.exit_code()
+
+    def close(self) -> None:
+        """End the run, if there is one."""
+        if self.is_running():
+            self.kill()
+
+    def until_logged(self, *words: str, seconds: float = PATIENCE_SECONDS) -> str:
+        """Wait for a line of the log with all these words in it, and return that."""
+
+        def look() -> str | None:
+            lines = reversed(self.log.splitlines())
+            return next((line for line in lines if all(word in line for word in words)), None)
+
+        try:
+            return until(look, what=f"a line of the log with {' '.join(words)}", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log}") from None
+
+    def command(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of the other commands, as the engineer does beside the worker."""
+        return subprocess.run(  # noqa: S603 - the program under test
+            [sys.executable, "-P", "-m", "bot", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
