@@ -49,6 +49,8 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
 
 
 class _Checkup:
+    """One run of the command: each method looks at one part, and skips what a wrong setting forbids."""
+
     def __init__(self, settings: Settings, patience: timedelta) -> None:
         self._settings = settings
         self._patience = patience
@@ -57,7 +59,7 @@ class _Checkup:
 
     def wording(self) -> Sequence[Finding]:
         folder = self._settings.config_dir
-        if self._faulty & {"CONFIG_DIR"}:
+        if "CONFIG_DIR" in self._faulty:
             return [skipped(_WORDING, ["CONFIG_DIR"])]
         try:
             check_wording(load_messages(folder))

@@ -46,6 +46,9 @@ _NOT_DONE = frozenset(
 #: Slack failed in the middle; the call may have been done.
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 
+#: No wait that Slack asks for is longer: a wrong number must not silence a question for ever.
+WAIT_MAX = timedelta(hours=1)
+
 #: Failures of aiohttp before anything was sent. By class they are also what means "perhaps done", so they
 #: are tested first.
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
@@ -65,7 +68,7 @@ def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
     value = next((each for name, each in headers.items() if name.lower() == "retry-after"), "")
     try:
         seconds = float(value[0] if isinstance(value, list) else value)
-        return timedelta(seconds=seconds) if seconds >= 0 else None
+        return min(timedelta(seconds=seconds), WAIT_MAX) if seconds >= 0 else None
     except (IndexError, ValueError, OverflowError):
         return None
 

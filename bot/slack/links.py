@@ -77,6 +77,7 @@ class Link:
 
     def _connect(self) -> asyncio.Task[None]:
         _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.INFO))
+        _sdk_log.addFilter(_without_traceback)
         self._handler = AsyncSocketModeHandler(
             self._app, self._app_token, logger=_sdk_log, web_client=self._client, ping_interval=PING_INTERVAL
         )
@@ -120,6 +121,12 @@ class Link:
         if handler is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(handler.close_async(), CLOSE_TIMEOUT.total_seconds())
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Keep the sentence alone: it names the error, and comes again and again while Slack is down."""
+    record.exc_info = record.exc_text = None
+    return True
 
 
 class Links:

@@ -107,6 +107,7 @@ class SlackMessenger:
                     return Posted(channel=channel, ts=str(message["ts"]))
             page["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
             if not page["cursor"]:
+                _require_last(answer)
                 return None
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
@@ -171,6 +172,12 @@ def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(messages, list):
         raise TransientError("Slack's answer has no messages")
     return [message for message in messages if isinstance(message, dict)]
+
+
+def _require_last(answer: Mapping[str, Any]) -> None:
+    """Refuse a page after which there are more, and no way to them. `TransientError`."""
+    if answer.get("has_more"):
+        raise TransientError("Slack's answer has more messages and does not say where")
 
 
 def _is_question(message: Mapping[str, Any], ref: str) -> bool:

@@ -40,8 +40,8 @@ def worlds(
     hold = {"MOZDEF_SYNC_SECONDS": str(HOLD_SECONDS)}
     others = {"RESPONSE_PROFILE": "verbatim", "ALLOW_DEESCALATION": "true", "MOZDEF_SYNC_SECONDS": "0"}
     with (
-        World(folders[0], sqs, aws_environment, **hold) as world,
-        World(folders[1], sqs, aws_environment, fifo=True, **others) as other_world,
+        World(folders[0], sqs, aws_environment, variables=hold) as world,
+        World(folders[1], sqs, aws_environment, fifo=True, variables=others) as other_world,
     ):
         for one in (world, other_world):
             one.start()

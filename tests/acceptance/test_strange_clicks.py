@@ -56,7 +56,7 @@ def test_a_click_from_another_workspace_changes_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "forge", [lambda ref: "0" * 32 + "." + "1" * 32, lambda ref: ref[:-1] + "!", str.upper]
+    "forge", [lambda _: "0" * 32 + "." + "1" * 32, lambda ref: ref[:-1] + "!", str.upper]
 )
 def test_a_ref_that_is_not_known_changes_nothing(world: World, forge: Any) -> None:
     identifier = world.send(user="katherine@example.com")

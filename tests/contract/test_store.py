@@ -245,7 +245,7 @@ async def test_question_and_report_are_written_in_one_step(opening: Opening) -> 
 
 moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 maybe = st.none() | moments
-words = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 tokens = st.text("ABCDEFGHIJ0123456789.", max_size=20)
 counts = st.integers(min_value=0, max_value=2**40)
 questions = st.builds(
@@ -298,8 +298,8 @@ def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, 
     async def scenario(store: AnyStore) -> None:
         await add(store, question)
         assert await store.load(question.ref) == question
-        fixed = {"request": question.request, "ref": question.ref, "accepted_at": question.accepted_at}
-        saved = replace(later, **fixed, version=1)
+        fixed = replace(later, request=question.request, ref=question.ref)
+        saved = replace(fixed, accepted_at=question.accepted_at, version=1)
 
         assert await store.save(Change(question=saved))
 
@@ -475,8 +475,8 @@ def test_reports_are_never_sent_out_of_order_nor_too_late(
     """Send, park and wait at random: no two of one identifier, in order, and no moment is slept through."""
 
     async def scenario(store: AnyStore) -> None:
-        for number, seconds in enumerate(dues):
-            await report_times(store, f"alert-{number}", *(NOON + each * SECOND for each in seconds))
+        for number, moments in enumerate(dues):
+            await report_times(store, f"alert-{number}", *(NOON + each * SECOND for each in moments))
         now, settled = NOON, dict.fromkeys((f"alert-{number}" for number in range(len(dues))), 0)
         for deed, seconds in steps:
             rows = await store.sendable(now, limit=100)

@@ -196,6 +196,15 @@ def test_a_click_proves_the_post_however_the_row_stands(question: Question) -> N
     assert report.outcome is Outcome.NO
 
 
+def test_a_click_on_a_question_that_is_known_to_be_asked_does_not_move_it() -> None:
+    elsewhere = replace(CLICK, posted=replace(PLACE, ts="1764000099.000100"))
+
+    step = answer_question(ASKED, elsewhere, POLICY)
+
+    assert isinstance(step, Step)
+    assert (step.question.asked_at, step.question.posted) == (NOON, PLACE)
+
+
 def test_a_click_that_proves_the_post_must_come_from_a_direct_message() -> None:
     click = replace(CLICK, posted=Posted(channel="C0PUBLIC", ts=PLACE.ts))
 

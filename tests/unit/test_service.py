@@ -20,7 +20,7 @@ from bot.triage.service import TriageService
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bot.triage.model import OutboxRow
+    from bot.triage.model import OutboxRow, TriageRequest
 
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
 IDENTIFIER = a_request().identifier
@@ -155,7 +155,7 @@ async def test_a_body_of_which_nothing_is_usable_may_be_deleted(desk: Desk) -> N
 
 async def test_what_cannot_be_stored_is_left_in_the_queue_alone(desk: Desk) -> None:
     await desk.service.receive([a_request("known")])
-    batch = [
+    batch: list[TriageRequest | InvalidBody] = [
         a_request("one"),
         InvalidBody(reason="not JSON", salvaged=None),
         a_request("poisoned", summary="\ud800"),

@@ -14,7 +14,7 @@ Seen = TypeVar("Seen")
 PATIENCE_SECONDS = 30
 
 
-def until(look: Callable[[], Seen], *, what: str, seconds: float = PATIENCE_SECONDS) -> Seen:
+def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Seen:
     """Look again and again until there is something to see, and return that. AssertionError if never."""
     give_up = time.monotonic() + seconds
     while not (seen := look()):

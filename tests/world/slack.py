@@ -31,8 +31,8 @@ LINKS = 2
 class SlackSide:
     """A Slack with the people of the sandbox. It runs once it is entered, and has ended once it is left."""
 
-    bot_token = "xoxb-acceptance-bot"  # noqa: S105 - it opens nothing but this stand-in
-    app_token = "xapp-acceptance-app"  # noqa: S105 - likewise
+    bot_token = "xoxb-acceptance-bot"
+    app_token = "xapp-acceptance-app"
 
     def __init__(self) -> None:
         self.faults = Faults()
@@ -64,6 +64,7 @@ class SlackSide:
 
     def close(self) -> None:
         """End for good."""
+        self.faults.heal()
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
@@ -37,11 +38,17 @@ def alert(**fields: Any) -> dict[str, Any]:
 class World:
     """One worker and all that it deals with. Slack runs once it is entered; `start` starts the worker.
 
-    `aws` is the environment that leads to SQS, `variables` are further ones for the worker.
+    `aws` is the environment that leads to SQS, `variables` are further ones, which win over all others.
     """
 
     def __init__(
-        self, folder: Path, sqs: SQSClient, aws: Mapping[str, str], *, fifo: bool = False, **variables: str
+        self,
+        folder: Path,
+        sqs: SQSClient,
+        aws: Mapping[str, str],
+        *,
+        fifo: bool = False,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.sqs = sqs
         self.slack = SlackSide()

@@ -1,0 +1,281 @@
+"""The Messenger's own decisions, through the real client of a server that answers as each test says."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import ADA, NOON, SteppedClock, a_request
+from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
+
+from bot.config_files import load_messages
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.slack.identity import Identity
+from bot.slack.messages import question_message
+from bot.slack.messenger import SlackMessenger
+from bot.triage import rules
+from bot.triage.model import Choice, Outcome, Person, Posted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+WORDING = load_messages()
+CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON).question, ADA, NOON).question
+ANSWERED = replace(
+    CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
+)
+MEMBER = {"id": "U0ADA", "name": "ada", "team_id": "T0HOME", "is_email_confirmed": True}
+FOUND = says({"ok": True, "user": MEMBER})
+OPENED = says({"ok": True, "channel": {"id": "D0ADA"}})
+TAKEN = writes("ok", content_type="text/plain")
+UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
+
+
+@asynccontextmanager
+async def messenger_of(
+    *answers: Answer, clock: SteppedClock | None = None
+) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
+    identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
+    async with scripted_slack(*answers) as slack, api_of(slack) as api:
+        yield SlackMessenger(api, identity, WORDING, clock=clock or SteppedClock()), slack
+
+
+def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
+    return says(
+        {
+            "ok": True,
+            "messages": list(messages),
+            "has_more": has_more or bool(cursor),
+            "response_metadata": {"next_cursor": cursor},
+        }
+    )
+
+
+def message(ref: str = "key.secret", event_type: str = "triage_question", ts: str = "5.000005") -> Any:
+    return {"ts": ts, "text": "?", "metadata": {"event_type": event_type, "event_payload": {"ref": ref}}}
+
+
+# Finding a person
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, ADA),
+        ({"deleted": True}, replace(ADA, deactivated=True)),
+        ({"is_bot": True}, replace(ADA, is_bot=True)),
+        ({"id": "USLACKBOT"}, replace(ADA, slack_id="USLACKBOT", is_bot=True)),
+        ({"is_restricted": True}, replace(ADA, is_guest=True)),
+        ({"is_ultra_restricted": True}, replace(ADA, is_guest=True)),
+        ({"is_email_confirmed": False}, replace(ADA, unconfirmed=True)),
+        ({"is_stranger": True}, replace(ADA, is_external=True)),
+        ({"team_id": "T0ELSEWHERE"}, replace(ADA, is_external=True)),
+        ({"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0HOME"]}}, ADA),
+        ({"enterprise_user": {"teams": ["T0OTHER"]}}, ADA),
+        (
+            {"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0OTHER"]}},
+            replace(ADA, is_external=True),
+        ),
+    ],
+)
+async def test_a_person_is_found_with_what_decides_over_asking(
+    facts: dict[str, Any], expected: Person
+) -> None:
+    async with messenger_of(says({"ok": True, "user": {**MEMBER, **facts}})) as (messenger, slack):
+        assert await messenger.find_person("ada@example.com") == expected
+
+        assert slack.received[0].values == {"email": "ada@example.com"}
+
+
+async def test_who_was_found_is_remembered_for_an_hour() -> None:
+    clock = SteppedClock()
+    async with messenger_of(FOUND, clock=clock) as (messenger, slack):
+        await messenger.find_person("ada@example.com")
+        clock.advance(seconds=3600)
+        await messenger.find_person("ada@example.com")
+        assert len(slack.received) == 1
+
+        clock.advance(seconds=1)
+        await messenger.find_person("ada@example.com")
+        assert len(slack.received) == 2
+
+
+async def test_who_was_not_found_is_looked_for_again() -> None:
+    async with messenger_of(refuses("users_not_found"), FOUND) as (messenger, _):
+        with pytest.raises(Undeliverable, match="users_not_found"):
+            await messenger.find_person("ada@example.com")
+
+        assert await messenger.find_person("ada@example.com") == ADA
+
+
+@pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "user": []}, {"ok": True, "user": {"id": 7}}])
+async def test_an_answer_without_a_person_is_no_answer(answer: dict[str, Any]) -> None:
+    async with messenger_of(says(answer)) as (messenger, _):
+        with pytest.raises(TransientError):
+            await messenger.find_person("ada@example.com")
+
+
+# Posting
+
+
+async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
+    async with messenger_of(UPDATED) as (messenger, slack):
+        assert await messenger.post(CLAIMED) == Posted(channel="D0ADA", ts="1.000001")
+
+    [call] = slack.received
+    assert (call.method, call.verb) == ("chat.postMessage", "POST")
+    assert call.values == {
+        **question_message(CLAIMED, WORDING),
+        "channel": "U0ADA",
+        "metadata": {"event_type": "triage_question", "event_payload": {"ref": "key.secret"}},
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+async def test_a_post_without_a_place_is_in_doubt() -> None:
+    async with messenger_of(says({"ok": True})) as (messenger, _):
+        with pytest.raises(AmbiguousError):
+            await messenger.post(CLAIMED)
+
+
+# Looking up
+
+
+async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
+    again = rules.claim(CLAIMED, ADA, NOON + timedelta(hours=5)).question
+    async with messenger_of(OPENED, page(message())) as (messenger, slack):
+        assert await messenger.look_up(again) == Posted(channel="D0ADA", ts="5.000005")
+
+    opened, history = slack.received
+    assert (opened.method, opened.values) == ("conversations.open", {"users": "U0ADA"})
+    since = (NOON - timedelta(minutes=30)).timestamp()
+    assert history.values == {
+        "channel": "D0ADA",
+        "oldest": f"{since:.6f}",
+        "inclusive": "1",
+        "include_all_metadata": "1",
+        "limit": "200",
+    }
+
+
+async def test_every_page_is_read_before_a_question_counts_as_missing() -> None:
+    pages = page(message("another.ref"), cursor="two"), page({"text": "no metadata"}, cursor="three")
+    async with messenger_of(OPENED, *pages, page(message())) as (messenger, slack):
+        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
+
+    assert [call.values.get("cursor") for call in slack.received[1:]] == [None, "two", "three"]
+
+
+async def test_a_question_that_is_nowhere_is_missing() -> None:
+    strangers = message("another.ref"), message(event_type="triage_reminder"), {"text": "hello"}
+    async with messenger_of(OPENED, page(*strangers, cursor="two"), page()) as (messenger, _):
+        assert await messenger.look_up(CLAIMED) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        writes("", status=502),
+        says({"ok": True}),
+        refuses("ratelimited", status=429),
+        page(has_more=True),
+    ],
+)
+async def test_a_page_that_was_not_read_makes_the_look_fail(answer: Answer) -> None:
+    async with messenger_of(OPENED, page(cursor="two"), answer) as (messenger, _):
+        with pytest.raises(TransientError):
+            await messenger.look_up(CLAIMED)
+
+
+@pytest.mark.parametrize(("scopes", "can"), [({"im:history", "chat:write"}, True), ({"chat:write"}, False)])
+async def test_looking_needs_the_history_scope(scopes: set[str], *, can: bool) -> None:
+    async with scripted_slack(FOUND) as slack, api_of(slack) as api:
+        identity = Identity(team_id="T0HOME", scopes=frozenset(scopes))
+
+        assert SlackMessenger(api, identity, WORDING, clock=SteppedClock()).can_look_up is can
+
+
+# Redrawing
+
+
+async def test_a_fresh_click_is_redrawn_through_its_response_url() -> None:
+    async with messenger_of(TAKEN) as (messenger, slack):
+        await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
+
+    [call] = slack.received
+    assert call.values == {**question_message(ANSWERED, WORDING), "replace_original": True}
+
+
+@pytest.mark.parametrize("answer", [writes("expired_url", status=404), refuses("used_url")])
+async def test_without_a_good_response_url_the_message_is_updated(answer: Answer) -> None:
+    async with messenger_of(answer, UPDATED) as (messenger, slack):
+        await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
+
+    assert slack.methods == ["response", "chat.update"]
+    place = {"channel": "D0ADA", "ts": "1.000001", "parse": "none"}
+    assert slack.received[1].values == {**question_message(ANSWERED, WORDING), **place}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refuses("message_not_found"),
+        refuses("cant_update_message"),
+        refuses("edit_window_closed"),
+        refuses("channel_not_found"),
+        refuses("is_archived"),
+        refuses("invalid_blocks_format"),
+        writes("<html>No</html>", status=403),
+    ],
+)
+async def test_a_message_that_can_never_be_updated_is_let_be(answer: Answer) -> None:
+    async with messenger_of(answer) as (messenger, slack):
+        await messenger.redraw(ANSWERED)
+
+    assert slack.methods == ["chat.update"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (refuses("ratelimited", status=429, Retry_After="9"), TransientError),
+        (writes("", status=502), TransientError),
+        (refuses("internal_error"), TransientError),
+        (refuses("user_not_found"), TransientError),
+        (refuses("a_code_of_next_year"), TransientError),
+        (refuses("token_revoked"), CannotGoOn),
+    ],
+)
+async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind: type[Exception]) -> None:
+    async with messenger_of(answer) as (messenger, _):
+        with pytest.raises(TransientError) as caught:
+            await messenger.redraw(ANSWERED)
+
+    assert type(caught.value) is kind
+    assert not isinstance(caught.value, UnknownRefusal)
+
+
+# Telling
+
+
+async def test_the_clicker_alone_is_told() -> None:
+    async with messenger_of(TAKEN) as (messenger, slack):
+        await messenger.tell(f"{slack.url}response", "other_person")
+
+    assert slack.received[0].values == {
+        "text": WORDING["refusal"]["other_person"],
+        "response_type": "ephemeral",
+        "replace_original": False,
+    }
+
+
+async def test_without_a_response_url_nobody_can_be_told() -> None:
+    async with messenger_of(writes("expired_url", status=404)) as (messenger, slack):
+        with pytest.raises(TransientError):
+            await messenger.tell("", "closed")
+        with pytest.raises(TransientError):
+            await messenger.tell(f"{slack.url}response", "closed")

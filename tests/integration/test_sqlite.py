@@ -1,0 +1,434 @@
+"""The store's file: who may open it, what survives, and how writes share a commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import stat
+import sys
+import threading
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import NOON, a_request
+
+from bot.errors import ConfigError, StartRefused, StoreError, StoreUnusable
+from bot.store import open_store, store_path
+from bot.store.database import Database, connect
+from bot.triage.model import Change, OutboxRow, Question
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.store.sqlite import SqliteStore
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WRITER = Path(__file__).with_name("store_writer.py")
+
+not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+
+
+@asynccontextmanager
+async def opened(path: Path, *, create: bool = True) -> AsyncIterator[SqliteStore]:
+    store = await open_store(f"sqlite:///{path}", create=create)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def a_database(path: Path) -> AsyncIterator[Database]:
+    connection = connect(path, create=True)
+    connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
+    database = Database(connection)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def a_question(identifier: str) -> Question:
+    ref = new_ref(identifier, "0" * 32)
+    return Question(request=a_request(identifier), ref=ref, accepted_at=NOON, due_at=NOON)
+
+
+async def fill(path: Path, count: int = 1) -> None:
+    async with opened(path) as store:
+        await store.add([Change(question=a_question(f"alert-{number}")) for number in range(count)])
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+# The URL
+
+
+def test_a_url_names_a_relative_or_an_absolute_file() -> None:
+    assert store_path("sqlite:///triage-bot.db") == Path("triage-bot.db")
+    assert store_path("sqlite:////var/lib/triage-bot.db") == Path("/var/lib/triage-bot.db")
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:///", "sqlite://x.db", "postgres:///x", "/var/x.db"])
+def test_any_other_url_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="STORE_URL"):
+        store_path(url)
+
+
+# Opening
+
+
+async def test_what_was_stored_is_there_after_closing_and_opening(tmp_path: Path) -> None:
+    await fill(tmp_path / "store.db")
+
+    async with opened(tmp_path / "store.db", create=False) as store:
+        assert await store.find("alert-0") == a_question("alert-0")
+
+
+async def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    async with opened(path) as store:
+        await store.add([Change(question=a_question("one"))])
+
+        modes = modes_in(tmp_path)
+        assert "store.db" in modes
+        assert set(modes.values()) == {0o600}
+
+
+async def test_the_connection_survives_a_loss_of_power_and_is_the_only_one(tmp_path: Path) -> None:
+    def pragmas(connection: sqlite3.Connection) -> dict[str, Any]:
+        names = ("journal_mode", "synchronous", "locking_mode", "foreign_keys")
+        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+    async with a_database(tmp_path / "store.db") as database:
+        assert await database.read(pragmas) == {
+            "journal_mode": "wal",
+            "synchronous": 2,  # FULL
+            "locking_mode": "exclusive",
+            "foreign_keys": 1,
+        }
+
+
+async def test_a_second_opener_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with opened(path) as store:
+        with pytest.raises(StartRefused, match="held by another process"):
+            await open_store(f"sqlite:///{path}", create=True)
+
+        assert list(await store.add([Change(question=a_question("one"))])) == [True]
+
+    async with opened(path) as store:
+        assert await store.find("one") is not None
+
+
+async def test_only_who_may_create_a_store_does(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="no store"):
+        await open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    assert modes_in(tmp_path) == {}
+
+
+async def test_a_missing_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="folder"):
+        await open_store(f"sqlite:///{tmp_path / 'missing' / 'store.db'}", create=True)
+
+    assert modes_in(tmp_path) == {}
+
+
+async def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="is a folder"):
+        await open_store(f"sqlite:///{tmp_path}", create=True)
+
+
+@not_as_root
+@pytest.mark.parametrize("mode", [0o500, 0o000])
+async def test_a_folder_that_may_not_be_written_is_a_wrong_setting(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=mode)
+
+    with pytest.raises(StoreUnusable, match="may not be written"):
+        await open_store(f"sqlite:///{folder / 'store.db'}", create=True)
+
+
+@not_as_root
+async def test_a_file_that_may_not_be_written_is_a_wrong_setting(tmp_path: Path) -> None:
+    await fill(tmp_path / "store.db")
+    (tmp_path / "store.db").chmod(0o400)
+
+    with pytest.raises(StoreUnusable, match="may not be written"):
+        await open_store(f"sqlite:///{tmp_path / 'store.db'}", create=True)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"These are somebody's notes.\n" * 100)
+    before = path.read_bytes()
+
+    with pytest.raises(StoreUnusable, match="no SQLite database"):
+        await open_store(f"sqlite:///{path}", create=True)
+
+    assert path.read_bytes() == before
+    assert list(modes_in(tmp_path)) == [path.name]
+
+
+async def test_another_programs_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    execute(path, "CREATE TABLE question (id INTEGER)", "INSERT INTO question VALUES (1)")
+    before = path.read_bytes()
+
+    with pytest.raises(StoreUnusable, match="another program"):
+        await open_store(f"sqlite:///{path}", create=True)
+
+    assert path.read_bytes() == before
+
+
+async def test_a_store_of_another_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await fill(path)
+    execute(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+
+    with pytest.raises(StoreUnusable, match=r"schema 99.*reads 1"):
+        await open_store(f"sqlite:///{path}", create=True)
+
+    assert path.read_bytes() == before
+
+
+async def test_a_store_torn_by_a_crash_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await fill(path, count=200)
+    pages = bytearray(path.read_bytes())
+    pages[4096 * 2 :] = b"\xff" * (len(pages) - 4096 * 2)
+    path.write_bytes(pages)
+    path.with_name("store.db-wal").touch()  # as an unclean stop leaves it
+
+    with pytest.raises(StoreUnusable, match="corrupt"):
+        await open_store(f"sqlite:///{path}", create=True)
+
+    assert path.read_bytes() == pages
+
+
+async def test_a_refused_file_is_let_go_of(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await fill(path)
+    execute(path, "PRAGMA user_version = 99")
+    with pytest.raises(StoreUnusable):
+        await open_store(f"sqlite:///{path}", create=True)
+
+    execute(path, "PRAGMA user_version = 1")
+
+    async with opened(path, create=False) as store:
+        assert await store.find("alert-0") is not None
+
+
+async def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    (tmp_path / "store.db").touch()
+
+    await fill(tmp_path / "store.db")
+
+
+# Closing
+
+
+async def test_a_closed_store_refuses_and_finishes_what_was_submitted(tmp_path: Path) -> None:
+    store = await open_store(f"sqlite:///{tmp_path / 'store.db'}", create=True)
+    adding = asyncio.gather(
+        *(store.add([Change(question=a_question(f"alert-{number}"))]) for number in range(50))
+    )
+    await asyncio.sleep(0)
+
+    await store.close()
+    await store.close()
+
+    assert [list(each) for each in await adding] == [[True]] * 50
+    with pytest.raises(StoreError, match="closed"):
+        await store.find("alert-0")
+
+
+# Killed
+
+
+async def killed_writer(path: Path, *, after: int) -> list[int]:
+    """Kill a process in the middle of a stream of writes; return what it reported as stored."""
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(WRITER),
+        f"sqlite:///{path}",
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": os.environ["PATH"]},
+    )
+    assert writer.stdout
+    async with asyncio.timeout(60):
+        stored = [int(await writer.stdout.readline()) for _ in range(after)]
+        writer.kill()
+        # Lines that stood in the pipe when it was killed; the last one may be torn.
+        stored += [
+            int(line) for line in (await writer.stdout.read()).splitlines(keepends=True) if b"\n" in line
+        ]
+        assert await writer.wait() == -signal.SIGKILL
+    return stored
+
+
+@pytest.mark.parametrize("after", [1, 50, 300])
+async def test_what_was_reported_stored_survives_sigkill(tmp_path: Path, after: int) -> None:
+    stored = await killed_writer(tmp_path / "store.db", after=after)
+
+    async with opened(tmp_path / "store.db", create=False) as store:
+        for number in stored:
+            assert await store.find(f"alert-{number}") is not None
+            assert len(await store.reports_of(f"alert-{number}")) == 1
+
+
+# Sharing a commit
+
+
+async def hold(database: Database) -> threading.Event:
+    """Keep the store's thread busy until the event is set, so that what is submitted meanwhile waits."""
+    go_on, held = threading.Event(), threading.Event()
+
+    def wait(_: sqlite3.Connection) -> None:
+        held.set()
+        assert go_on.wait(30)
+
+    task = asyncio.create_task(database.read(wait))
+    task.add_done_callback(lambda done: done.result())
+    await asyncio.to_thread(held.wait, 30)
+    return go_on
+
+
+async def trace(database: Database) -> list[str]:
+    statements: list[str] = []
+    await database.read(lambda connection: connection.set_trace_callback(statements.append))
+    return statements
+
+
+def insert(name: str, *, then: str = "") -> Any:
+    def work(connection: sqlite3.Connection) -> str:
+        connection.execute("INSERT INTO fact VALUES (?)", (name,))
+        if then:
+            connection.execute(then)
+        return name
+
+    return work
+
+
+def break_after(name: str, error: Exception) -> Any:
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO fact VALUES (?)", (name,))
+        raise error
+
+    return work
+
+
+async def facts(database: Database) -> list[str]:
+    query = "SELECT name FROM fact ORDER BY name"
+    return await database.read(lambda connection: [row[0] for row in connection.execute(query)])
+
+
+async def write_together(database: Database, *works: Any) -> list[Any]:
+    go_on = await hold(database)
+    writing = asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
+    await asyncio.sleep(0)
+    go_on.set()
+    return await writing
+
+
+async def test_writes_that_wait_share_one_commit(tmp_path: Path) -> None:
+    async with a_database(tmp_path / "store.db") as database:
+        statements = await trace(database)
+
+        results = await write_together(database, *(insert(f"{number:02}") for number in range(20)))
+
+        assert results == await facts(database) == [f"{number:02}" for number in range(20)]
+        assert statements.count("COMMIT") == 1
+
+
+async def test_a_job_that_fails_takes_back_itself_alone(tmp_path: Path) -> None:
+    async with a_database(tmp_path / "store.db") as database:
+        statements = await trace(database)
+
+        first, broken, refused, last = await write_together(
+            database,
+            insert("first"),
+            break_after("broken", ValueError("a bug")),
+            insert("refused", then="INSERT INTO nowhere VALUES (1)"),
+            insert("last"),
+        )
+
+        assert (first, last) == ("first", "last")
+        assert isinstance(broken, ValueError)
+        assert isinstance(refused, StoreError)
+        assert await facts(database) == ["first", "last"]
+        assert statements.count("COMMIT") == 1
+
+
+async def test_a_commit_that_fails_takes_back_its_culprit_alone(tmp_path: Path) -> None:
+    async with a_database(tmp_path / "store.db") as database:
+        culprit = (
+            "INSERT INTO report (key, sequence, event_id, body, due_at) VALUES ('nobody', 0, 'e', '{}', 0)"
+        )
+
+        def until_the_commit(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA defer_foreign_keys = ON")
+            connection.execute(culprit)
+
+        first, failed, last = await write_together(
+            database, insert("first"), until_the_commit, insert("last")
+        )
+
+        assert (first, last) == ("first", "last")
+        assert isinstance(failed, StoreError)
+        assert await facts(database) == ["first", "last"]
+
+
+async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(tmp_path: Path) -> None:
+    async with a_database(tmp_path / "store.db") as database:
+        await database.read(lambda connection: connection.execute("PRAGMA query_only = ON"))
+        with pytest.raises(StoreError):
+            await database.write(insert("one"))
+
+        await database.read(lambda connection: connection.execute("PRAGMA query_only = OFF"))
+        await database.write(insert("two"))
+
+        assert await facts(database) == ["two"]
+
+
+async def test_a_waiter_that_gave_up_stops_nobody(tmp_path: Path) -> None:
+    async with a_database(tmp_path / "store.db") as database:
+        go_on = await hold(database)
+        given_up = asyncio.create_task(database.write(insert("one")))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        go_on.set()
+
+        await database.write(insert("two"))
+
+        assert "two" in await facts(database)
+
+
+async def test_a_report_is_never_stored_without_its_question(tmp_path: Path) -> None:
+    async with opened(tmp_path / "store.db") as store:
+        report = OutboxRow(identifier="one", sequence=0, event_id="e", body="{}", due_at=NOON)
+        question = a_question("one")
+        await store.add([Change(question=question, report=report)])
+        clash = Change(question=replace(question, version=1), report=report)
+
+        with pytest.raises(StoreError):  # this sequence is taken
+            await store.save(clash)
+
+        assert await store.find("one") == question
