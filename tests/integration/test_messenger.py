@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from fakes import ADA, NOON, SteppedClock, a_request
-from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
+from fakes import ADA, NOON, SteppedClock
+from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, UPDATED, WORDING, messenger_of
+from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 
-from bot.config_files import load_messages
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import AmbiguousError, TransientError, Undeliverable
 from bot.slack.identity import Identity
 from bot.slack.messages import question_message
 from bot.slack.messenger import SlackMessenger
 from bot.triage import rules
-from bot.triage.model import Choice, Outcome, Person, Posted
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-WORDING = load_messages()
-CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON).question, ADA, NOON).question
-ANSWERED = replace(
-    CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
-)
-MEMBER = {"id": "U0ADA", "name": "ada", "team_id": "T0HOME", "is_email_confirmed": True}
-FOUND = says({"ok": True, "user": MEMBER})
-OPENED = says({"ok": True, "channel": {"id": "D0ADA"}})
-TAKEN = writes("ok", content_type="text/plain")
-UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
-
-
-@asynccontextmanager
-async def messenger_of(
-    *answers: Answer, clock: SteppedClock | None = None
-) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
-    identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
-    async with scripted_slack(*answers) as slack, api_of(slack) as api:
-        yield SlackMessenger(api, identity, WORDING, clock=clock or SteppedClock()), slack
+from bot.triage.model import Person, Posted
 
 
 def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
@@ -197,85 +173,3 @@ async def test_looking_needs_the_history_scope(scopes: set[str], *, can: bool) -
         identity = Identity(team_id="T0HOME", scopes=frozenset(scopes))
 
         assert SlackMessenger(api, identity, WORDING, clock=SteppedClock()).can_look_up is can
-
-
-# Redrawing
-
-
-async def test_a_fresh_click_is_redrawn_through_its_response_url() -> None:
-    async with messenger_of(TAKEN) as (messenger, slack):
-        await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
-
-    [call] = slack.received
-    assert call.values == {**question_message(ANSWERED, WORDING), "replace_original": True}
-
-
-@pytest.mark.parametrize("answer", [writes("expired_url", status=404), refuses("used_url")])
-async def test_without_a_good_response_url_the_message_is_updated(answer: Answer) -> None:
-    async with messenger_of(answer, UPDATED) as (messenger, slack):
-        await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
-
-    assert slack.methods == ["response", "chat.update"]
-    place = {"channel": "D0ADA", "ts": "1.000001", "parse": "none"}
-    assert slack.received[1].values == {**question_message(ANSWERED, WORDING), **place}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        refuses("message_not_found"),
-        refuses("cant_update_message"),
-        refuses("edit_window_closed"),
-        refuses("channel_not_found"),
-        refuses("is_archived"),
-        refuses("invalid_blocks_format"),
-        writes("<html>No</html>", status=403),
-    ],
-)
-async def test_a_message_that_can_never_be_updated_is_let_be(answer: Answer) -> None:
-    async with messenger_of(answer) as (messenger, slack):
-        await messenger.redraw(ANSWERED)
-
-    assert slack.methods == ["chat.update"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (refuses("ratelimited", status=429, Retry_After="9"), TransientError),
-        (writes("", status=502), TransientError),
-        (refuses("internal_error"), TransientError),
-        (refuses("user_not_found"), TransientError),
-        (refuses("a_code_of_next_year"), TransientError),
-        (refuses("token_revoked"), CannotGoOn),
-    ],
-)
-async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind: type[Exception]) -> None:
-    async with messenger_of(answer) as (messenger, _):
-        with pytest.raises(TransientError) as caught:
-            await messenger.redraw(ANSWERED)
-
-    assert type(caught.value) is kind
-    assert not isinstance(caught.value, UnknownRefusal)
-
-
-# Telling
-
-
-async def test_the_clicker_alone_is_told() -> None:
-    async with messenger_of(TAKEN) as (messenger, slack):
-        await messenger.tell(f"{slack.url}response", "other_person")
-
-    assert slack.received[0].values == {
-        "text": WORDING["refusal"]["other_person"],
-        "response_type": "ephemeral",
-        "replace_original": False,
-    }
-
-
-async def test_without_a_response_url_nobody_can_be_told() -> None:
-    async with messenger_of(writes("expired_url", status=404)) as (messenger, slack):
-        with pytest.raises(TransientError):
-            await messenger.tell("", "closed")
-        with pytest.raises(TransientError):
-            await messenger.tell(f"{slack.url}response", "closed")

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-import aiohttp
 import pytest
-from aiohttp import web
-from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
+from scripted_slack import Answer, refuses, says, writes
+from slack_failures import posting, reading
 
-from bot.errors import (
-    AmbiguousError,
-    CannotGoOn,
-    TransientError,
-    TriageBotError,
-    Undeliverable,
-    UnknownRefusal,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from bot.slack.api import SlackApi
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 
 WORKER = """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
     missing_scope no_permission access_denied accesslimited is_bot ekm_access_denied team_access_not_granted
@@ -41,30 +24,6 @@ MESSAGE = """msg_too_long msg_blocks_too_long no_text invalid_blocks invalid_blo
 NOT_DONE = """ratelimited rate_limited service_unavailable request_timeout team_added_to_org
     org_login_required message_limit_exceeded""".split()
 PERHAPS_DONE = ["internal_error", "fatal_error"]
-
-
-async def failure(call: Awaitable[object]) -> TriageBotError:
-    with pytest.raises(TriageBotError) as caught:
-        await call
-    return caught.value
-
-
-def post(api: SlackApi) -> Awaitable[object]:
-    return api.write("chat.postMessage", {"channel": "U0ADA", "text": "Was this you?"})
-
-
-async def posting(answer: Answer, *, patience: aiohttp.ClientTimeout | None = None) -> TriageBotError:
-    """Return what a post that is answered so means; it must have been sent exactly once."""
-    async with scripted_slack(answer) as slack, api_of(slack, patience=patience) as api:
-        error = await failure(post(api))
-        assert slack.methods == ["chat.postMessage"]
-        return error
-
-
-async def reading(answer: Answer) -> TriageBotError:
-    async with scripted_slack(answer) as slack, api_of(slack) as api:
-        return await failure(api.read("users.lookupByEmail", {"email": "ada@example.com"}))
-
 
 # Codes
 
@@ -181,121 +140,3 @@ async def test_the_status_of_an_answer_that_says_nothing_is_kept() -> None:
 
     assert isinstance(error, AmbiguousError)
     assert error.status == 410
-
-
-# Connections
-
-
-async def cut(request: web.Request) -> web.StreamResponse:
-    """Do the work, then close the connection without a word."""
-    assert request.transport
-    request.transport.close()
-    return web.Response()
-
-
-async def reset(request: web.Request) -> web.StreamResponse:
-    """Do the work, then reset the connection."""
-    assert request.transport
-    connection: socket.socket = request.transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    request.transport.abort()
-    return web.Response()
-
-
-async def break_off(request: web.Request) -> web.StreamResponse:
-    """Close the connection in the middle of the body."""
-    response = web.StreamResponse(headers={"Content-Length": "100", "Content-Type": "application/json"})
-    await response.prepare(request)
-    await response.write(b'{"ok": true,')
-    assert request.transport
-    request.transport.close()
-    return response
-
-
-@pytest.mark.parametrize("answer", [cut, reset, break_off])
-async def test_a_connection_that_broke_after_the_request_means_perhaps_done_and_is_not_repeated(
-    answer: Answer,
-) -> None:
-    assert isinstance(await posting(answer), AmbiguousError)
-
-
-@pytest.mark.parametrize("patience", [aiohttp.ClientTimeout(total=0.2), aiohttp.ClientTimeout(sock_read=0.2)])
-async def test_an_answer_that_never_comes_means_perhaps_done(patience: aiohttp.ClientTimeout) -> None:
-    async def hang(_: web.Request) -> web.StreamResponse:
-        await asyncio.Event().wait()
-        return web.Response()
-
-    assert isinstance(await posting(hang, patience=patience), AmbiguousError)
-
-
-async def test_a_refused_connection_means_not_done() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-
-    nowhere = ScriptedSlack(answers=[], url=f"http://127.0.0.1:{port}/")
-    async with api_of(nowhere) as api:
-        assert type(await failure(post(api))) is TransientError
-
-
-async def test_a_name_that_does_not_exist_means_not_done() -> None:
-    nowhere = ScriptedSlack(answers=[], url="http://slack.invalid/")
-
-    async with api_of(nowhere) as api:
-        assert type(await failure(post(api))) is TransientError
-
-
-async def test_a_connection_that_could_not_be_had_in_time_means_not_done() -> None:
-    go_on = asyncio.Event()
-
-    async def wait(_: web.Request) -> web.StreamResponse:
-        await go_on.wait()
-        return web.json_response({"ok": True})
-
-    patience = aiohttp.ClientTimeout(total=30, connect=0.2)
-    async with scripted_slack(wait) as slack, api_of(slack, patience=patience, connections=1) as api:
-        first = asyncio.ensure_future(post(api))
-        while not slack.received:
-            await asyncio.sleep(0.001)
-
-        error = await failure(post(api))
-        go_on.set()
-        await first
-
-    assert type(error) is TransientError
-    assert len(slack.received) == 1
-
-
-# A click's response_url
-
-
-@pytest.mark.parametrize(
-    ("answer", "taken"),
-    [
-        (writes("ok", content_type="text/plain"), True),
-        (says({"ok": True}), True),
-        (says({"ok": False, "error": "expired_url"}), False),
-        (writes("expired_url", content_type="text/plain", status=404), False),
-        (writes("used_url", content_type="text/plain", status=410), False),
-    ],
-)
-async def test_a_response_url_is_good_or_it_is_not(answer: Answer, *, taken: bool) -> None:
-    async with scripted_slack(answer) as slack, api_of(slack) as api:
-        assert await api.respond(f"{slack.url}response", {"text": "Thank you."}) is taken
-
-        assert [call.values for call in slack.received] == [{"text": "Thank you."}]
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        (writes("", status=500), AmbiguousError),
-        (cut, AmbiguousError),
-        (writes("", status=429, Retry_After="5"), TransientError),
-    ],
-)
-async def test_a_response_url_that_fails_is_judged_like_a_call(answer: Answer, kind: type[Exception]) -> None:
-    async with scripted_slack(answer) as slack, api_of(slack) as api:
-        error = await failure(api.respond(f"{slack.url}response", {"text": "Thank you."}))
-
-    assert type(error) is kind
-    assert len(slack.received) == 1

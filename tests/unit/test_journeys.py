@@ -11,18 +11,12 @@ from fakes import MemoryStore, SteppedClock, a_request
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from truthful_slack import LOOK_ENDS, POST_ENDS, KilledError, TruthfulSlack
 
-from bot.errors import (
-    AmbiguousError,
-    CannotGoOn,
-    StoreError,
-    TransientError,
-    Undeliverable,
-    UnknownRefusal,
-)
+from bot.errors import StoreError
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Person, Policy, Posted, Question, State
+from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Policy, Question, State
 from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
@@ -39,66 +33,6 @@ WAYS_ON = {
     State.ASKED: {State.ASKED},
     State.CLOSED: {State.CLOSED, State.ASKED},
 }
-
-
-class KilledError(Exception):
-    """The process died here."""
-
-
-#: How a post may end: whether the message is there, and what we hear of it.
-POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
-    "answered": (True, None),
-    "done, answer lost": (True, AmbiguousError("lost")),
-    "not done, answer lost": (False, AmbiguousError("lost")),
-    "done, then killed": (True, KilledError()),
-    "killed before": (False, KilledError()),
-    "rate limit": (False, TransientError("429")),
-    "refused": (False, Undeliverable("is_archived")),
-    "strange code": (False, UnknownRefusal("strange")),
-    "token refused": (False, CannotGoOn("token_revoked")),
-}
-LOOK_ENDS: dict[str, Exception | None] = {
-    "read": None,
-    "no network": TransientError("no network"),
-    "no scope": CannotGoOn("missing_scope"),
-    "killed": KilledError(),
-}
-
-
-class TruthfulSlack:
-    """Knows which messages there are, and tells it whenever it answers."""
-
-    can_look_up = True
-
-    def __init__(self) -> None:
-        self.messages: dict[str, list[Posted]] = {}
-        self.post_ends: list[str] = []
-        self.look_ends: list[str] = []
-
-    async def find_person(self, email: str) -> Person:
-        return Person(slack_id=f"U0{email}", slack_name=email)
-
-    async def post(self, question: Question) -> Posted:
-        done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
-        place = Posted(channel=f"D0{question.slack_id}", ts="1.000001")
-        if done:
-            self.messages.setdefault(question.ref, []).append(place)
-        if error:
-            raise error
-        return place
-
-    async def look_up(self, question: Question) -> Posted | None:
-        error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
-        if error:
-            raise error
-        return next(iter(self.messages.get(question.ref, ())), None)
-
-    async def redraw(self, question: Question, *, response_url: str = "") -> None:
-        assert question.ts
-        assert response_url == ""
-
-    async def tell(self, response_url: str, message: str) -> None:
-        raise TransientError(f"cannot tell {message} to {response_url}")
 
 
 class Journeys(RuleBasedStateMachine):
@@ -139,12 +73,17 @@ class Journeys(RuleBasedStateMachine):
         seconds=st.sampled_from([0, 1, 5, 10, 60, 1000]),
         posts=st.lists(st.sampled_from(sorted(POST_ENDS)), min_size=1, max_size=6),
         looks=st.lists(st.sampled_from(sorted(LOOK_ENDS)), max_size=3),
+        quick=st.none() | st.sampled_from(Choice),
     )
-    def let_time_pass(self, seconds: int, posts: list[str], looks: list[str]) -> None:
+    def let_time_pass(
+        self, seconds: int, posts: list[str], looks: list[str], *, quick: Choice | None
+    ) -> None:
         self.slack.post_ends, self.slack.look_ends = posts, looks
+        if quick:
+            self.slack.quick_person = lambda row: self.service.answer(self._click(row, quick))
         self.clock.advance(seconds=seconds)
         self.run(self._work())
-        self.slack.post_ends, self.slack.look_ends = [], []
+        self.slack.post_ends, self.slack.look_ends, self.slack.quick_person = [], [], None
 
     @precondition(lambda self: self.slack.messages)
     @rule(data=st.data(), choices=st.lists(st.sampled_from(Choice), min_size=1, max_size=25))
@@ -251,4 +190,4 @@ class Journeys(RuleBasedStateMachine):
 
 
 TestJourneys = Journeys.TestCase
-TestJourneys.settings = settings(max_examples=60, stateful_step_count=25)
+TestJourneys.settings = settings(max_examples=150, stateful_step_count=25)

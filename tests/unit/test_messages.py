@@ -1,72 +1,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from fakes import NOON, a_request
+from drawn import (
+    LONG_ADDRESS,
+    THANKS,
+    WORDING,
+    a_question,
+    answer_of,
+    answered,
+    assert_slack_takes,
+    block,
+    buttons,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from slack_sdk.models.blocks import Block
 
-from bot.config_files import load_messages
-from bot.errors import ConfigError
-from bot.sandbox.slack.limits import length_of_text, problem_of_metadata, problems_of_blocks
-from bot.slack.messages import (
-    CONFIRM_TEXT_MAX,
-    check_wording,
-    question_message,
-    question_metadata,
-    refusal_message,
-)
-from bot.triage.model import Choice, Confidence, Outcome, Question, State
+from bot.sandbox.slack.limits import length_of_text, problem_of_metadata
+from bot.slack.messages import CONFIRM_TEXT_MAX, question_message, question_metadata, refusal_message
+from bot.triage.model import Choice, Confidence, Outcome, Question
 from bot.triage.ratchet import Refusal
-from bot.triage.rules import offered_choices
-
-WORDING = load_messages()
-LONG_ADDRESS = "a" * 61 + "@" + ".".join(["b" * 63] * 3)[:189] + ".io"
-THANKS = "Understood, thanks for letting us know."
-
-
-def a_question(confidence: Confidence = Confidence.LOWEST, **request: Any) -> Question:
-    return Question(
-        request=replace(a_request(**request), confidence=confidence),
-        ref="0" * 32 + "." + "1" * 32,
-        state=State.ASKED,
-        accepted_at=NOON,
-        due_at=None,
-        slack_id="U0ADA",
-        offered=offered_choices(confidence),
-    )
-
-
-def answered(said: Choice, *, standing: Outcome | None = None, answers: int = 1) -> Question:
-    return replace(a_question(), said=said, standing=standing or Outcome(said.value), answers=answers)
-
-
-def block(message: dict[str, Any], block_id: str) -> dict[str, Any]:
-    found = [each for each in message["blocks"] if each["block_id"] == block_id]
-    assert len(found) == 1
-    return dict(found[0])
-
-
-def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {each["action_id"]: each for each in block(message, "answers")["elements"]}
-
-
-def answer_of(question: Question) -> str:
-    return str(block(question_message(question, WORDING), "answer")["text"]["text"])
-
-
-def wording_with(table: str, key: str, text: str) -> dict[str, dict[str, str]]:
-    return {**WORDING, table: {**WORDING[table], key: text}}
-
-
-def assert_slack_takes(message: dict[str, Any]) -> None:
-    assert problems_of_blocks(message["blocks"]) == []
-    for parsed in Block.parse_all(message["blocks"]):
-        parsed.validate_json()
-    assert 0 < len(message["text"]) <= 4000
 
 
 @pytest.mark.parametrize("confidence", ["moderate", "low", "lowest"])
@@ -237,75 +191,3 @@ def test_every_refusal_has_words_for_the_clicker_alone(refusal: Refusal) -> None
     assert message["text"]
     assert message["response_type"] == "ephemeral"
     assert message["replace_original"] is False
-
-
-def test_the_wording_that_ships_is_within_the_limits() -> None:
-    check_wording(WORDING)
-
-
-TOO_LONG = [
-    ("button", "yes", 75),
-    ("confirm_no", "title", 100),
-    ("confirm_no", "text", 300),
-    ("confirm_no", "deny", 30),
-    ("confirm_wrong_user", "confirm", 30),
-    ("confirm_wrong_user", "text", 250),
-    ("text", "cut", 100),
-    ("question", "about", 2000),
-    ("question", "ask", 3000),
-    ("answer", "no", 2000),
-    ("refusal", "closed", 2000),
-]
-
-
-@pytest.mark.parametrize(("table", "key", "limit"), TOO_LONG)
-def test_a_text_beyond_slacks_limit_is_refused_by_its_name(table: str, key: str, limit: int) -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_wording(wording_with(table, key, "x" * (limit + 1)))
-
-    [problem] = [each for each in caught.value.problems if "changed" not in each]
-    assert f"[{table}] {key}" in problem
-    assert str(limit) in problem
-
-
-@pytest.mark.parametrize(("table", "key", "limit"), TOO_LONG)
-def test_a_text_at_slacks_limit_is_taken_and_slack_takes_it_too(table: str, key: str, limit: int) -> None:
-    wording = wording_with(table, key, "x" * limit)
-
-    check_wording(wording)
-
-    long_one = a_question(user=LONG_ADDRESS, summary="x" * 5000)
-    said = [None, Choice.YES, Choice.NO]
-    for each in [replace(long_one, said=choice, answers=2) for choice in said]:
-        assert_slack_takes(question_message(each, wording))
-
-
-@pytest.mark.parametrize(
-    ("table", "key", "text"),
-    [
-        ("question", "ask", "{user}" * 12),
-        ("answer", "changed", "x" * 2990 + "{answer}"),
-        ("answer", "changed", "{answer}" * 40),
-        ("question", "notification", "{summary}" * 4),
-    ],
-)
-def test_placeholders_count_as_what_they_may_become(table: str, key: str, text: str) -> None:
-    with pytest.raises(ConfigError, match=rf"\[{table}\] {key}"):
-        check_wording(wording_with(table, key, text))
-
-
-def test_a_confirm_dialog_that_names_the_address_twice_still_fits() -> None:
-    wording = wording_with("confirm_wrong_user", "text", "{user}? Are you sure about {user}?" + "x" * 200)
-    check_wording(wording)
-
-    assert_slack_takes(question_message(a_question(user=LONG_ADDRESS), wording))
-
-
-def test_all_texts_that_are_too_long_are_named_together() -> None:
-    confirm = dict.fromkeys(WORDING["confirm_no"], "y" * 999)
-    wording = {**wording_with("button", "yes", "x" * 76), "confirm_no": confirm}
-
-    with pytest.raises(ConfigError) as caught:
-        check_wording(wording)
-
-    assert len(caught.value.problems) == 5

@@ -6,73 +6,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from fakes import ADDRESS, NOON, MemoryStore, ScriptedMessenger, SteppedClock, a_request
+from fakes import NOON, a_request
+from service_desk import URL, Desk, a_click
 
-from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError, Undeliverable
-from bot.sqs.wire import write_report
+from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError
 from bot.triage import rules
-from bot.triage.asking import Asker
-from bot.triage.model import Answer, Change, Choice, InvalidBody, Outcome, Policy, Posted, Question, State
+from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Posted, Question, State
 from bot.triage.ratchet import Refusal
-from bot.triage.recorder import Recorder
-from bot.triage.service import TriageService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from bot.triage.model import OutboxRow, TriageRequest
-
-PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
-IDENTIFIER = a_request().identifier
-URL = "https://hooks.example/1"
-
-
-class Desk:
-    """A service with everything around it."""
-
-    def __init__(self) -> None:
-        self.clock = SteppedClock()
-        self.store = MemoryStore()
-        self.messenger = ScriptedMessenger(clock=self.clock)
-        self.woken = 0
-        recorder = Recorder(self.store, write_report, policy=Policy(), clock=self.clock)
-        self.asker = Asker(self.messenger, recorder, spread=lambda: 1.0)
-        self.service = TriageService(recorder, self.messenger, self.asker, on_work=self._wake)
-
-    def _wake(self) -> None:
-        self.woken += 1
-
-    async def ask(self) -> Question:
-        """Accept a request and ask it; return the question."""
-        await self.service.receive([a_request()])
-        await self.service.work_on(await self.question())
-        return await self.question()
-
-    async def answer(self, choice: Choice) -> Question:
-        """Ask, if that was not done, and take an answer."""
-        question = await self.store.find(IDENTIFIER) or await self.ask()
-        answered = await self.service.answer(a_click(question, choice))
-        assert isinstance(answered, Question)
-        return answered
-
-    async def question(self, identifier: str = IDENTIFIER) -> Question:
-        question = await self.store.find(identifier)
-        assert question is not None
-        return question
-
-    async def reports(self, identifier: str = IDENTIFIER) -> Sequence[OutboxRow]:
-        return await self.store.reports_of(identifier)
-
-
-def a_click(question: Question, choice: Choice = Choice.YES) -> Answer:
-    return Answer(
-        ref=question.ref,
-        choice=choice,
-        slack_id="U0ADA",
-        ours=True,
-        posted=question.posted or PLACE,
-        at=NOON + timedelta(minutes=1),
-    )
+    from bot.triage.model import TriageRequest
 
 
 @pytest.fixture
@@ -264,122 +209,3 @@ async def test_a_clicker_who_cannot_be_told_stops_nothing(desk: Desk, error: Tri
     await desk.service.tell(URL, Refusal.CLOSED)
 
     assert len(desk.messenger.told) == 1
-
-
-# Redraw
-
-
-async def test_a_message_is_redrawn_from_the_store_and_then_at_rest(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-
-    await desk.service.redraw(answered, response_url=URL)
-
-    assert desk.messenger.redraws == [(answered, URL)]
-    question = await desk.question()
-    assert (question.shown, question.due_at, question.outdated) == (1, None, False)
-
-
-async def test_a_message_that_shows_everything_is_left_alone(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-    await desk.service.redraw(answered)
-
-    await desk.service.redraw(await desk.answer(Choice.YES))
-
-    assert len(desk.messenger.redraws) == 1
-
-
-async def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    at_once, most_at_once = 0, 0
-
-    async def draw_slowly(_: Question | None) -> None:
-        nonlocal at_once, most_at_once
-        at_once += 1
-        most_at_once = max(most_at_once, at_once)
-        begun.set()
-        await go_on.wait()
-        at_once -= 1
-
-    desk.messenger.before["redraw"] = draw_slowly
-    first = asyncio.create_task(desk.service.redraw(answered, response_url=URL))
-    await begun.wait()
-
-    changed = await desk.answer(Choice.NO)
-    await desk.service.redraw(changed, response_url=URL)
-    go_on.set()
-    await first
-
-    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO]
-    assert most_at_once == 1
-    assert (await desk.question()).shown == 2
-
-
-@pytest.mark.parametrize("error", [TransientError("busy"), AmbiguousError("lost")])
-async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageBotError) -> None:
-    desk.messenger.redraw_ends = [error]
-    answered = await desk.answer(Choice.YES)
-
-    await desk.service.redraw(answered)
-
-    waiting = await desk.question()
-    assert waiting.outdated
-    assert waiting.due_at == NOON + timedelta(seconds=30)
-    assert len(desk.messenger.redraws) == 1
-
-    await desk.service.work_on(waiting)
-    assert not (await desk.question()).outdated
-
-
-async def test_a_redraw_waits_as_long_as_slack_asks(desk: Desk) -> None:
-    desk.messenger.redraw_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
-
-    await desk.service.redraw(await desk.answer(Choice.YES))
-
-    assert (await desk.question()).due_at == NOON + timedelta(minutes=2)
-
-
-async def test_a_redraw_that_breaks_does_not_block_the_next(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-    desk.messenger.redraw_ends = [RuntimeError("a bug")]
-
-    with pytest.raises(RuntimeError):
-        await desk.service.redraw(answered)
-    await desk.service.redraw(answered)
-
-    assert not (await desk.question()).outdated
-
-
-# Work on
-
-
-async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(desk: Desk) -> None:
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
-    await desk.service.receive([a_request()])
-    woken = desk.woken
-
-    await desk.service.work_on(await desk.question())
-
-    assert len(await desk.reports()) == 1
-    assert desk.woken > woken
-
-
-async def test_what_is_due_for_no_reason_is_put_to_rest(desk: Desk) -> None:
-    asked = await desk.ask()
-    due = replace(asked, due_at=NOON, version=asked.version + 1)
-    await desk.store.save(Change(question=due))
-
-    await desk.service.work_on(due)
-
-    assert (await desk.question()).due_at is None
-
-
-async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(desk: Desk) -> None:
-    answered = await desk.answer(Choice.NO)
-
-    assert answered.due_at is not None
-    assert await desk.store.due(answered.due_at, limit=10) == [answered]
-
-    await desk.service.work_on(answered)
-
-    assert desk.messenger.redraws == [(answered, "")]

@@ -1,0 +1,90 @@
+"""The stores that must all pass, and what is put into them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import NOON, AnyStore, MemoryStore, a_request
+
+from bot.store import open_store
+from bot.triage.model import Change, OutboxRow, Question
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+
+Opening = Callable[[], AbstractAsyncContextManager[AnyStore]]
+
+IDENTIFIER = "9Zo02m4B7gIfixq3c4Xh"
+SECOND = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def memory_store() -> AsyncIterator[AnyStore]:
+    yield MemoryStore()
+
+
+@asynccontextmanager
+async def sqlite_store() -> AsyncIterator[AnyStore]:
+    with tempfile.TemporaryDirectory() as folder:
+        store = await open_store(f"sqlite:///{Path(folder) / 'store.db'}", create=True)
+        try:
+            yield store
+        finally:
+            await store.close()
+
+
+STORES = [pytest.param(memory_store, id="memory"), pytest.param(sqlite_store, id="sqlite")]
+every_store = pytest.mark.parametrize("opening", STORES)
+
+
+def a_question(identifier: str = IDENTIFIER, **changes: Any) -> Question:
+    known: dict[str, Any] = {"accepted_at": NOON, "due_at": NOON}
+    ref = new_ref(identifier, "0123456789abcdef" * 2)
+    return Question(request=a_request(identifier), ref=ref, **(known | changes))
+
+
+def a_report(sequence: int = 0, *, identifier: str = IDENTIFIER, due_at: datetime = NOON) -> OutboxRow:
+    return OutboxRow(
+        identifier=identifier,
+        sequence=sequence,
+        event_id=f"event-{identifier}-{sequence}",
+        body=f'{{"sequence":{sequence}}}',
+        due_at=due_at,
+    )
+
+
+async def add(store: AnyStore, *questions: Question, report: OutboxRow | None = None) -> None:
+    added = await store.add([Change(question=each, report=report) for each in questions])
+    assert list(added) == [True] * len(questions)
+
+
+async def report_times(store: AnyStore, identifier: str, *due: datetime) -> list[OutboxRow]:
+    """Add a question with a report due at each of these moments; return the reports."""
+    reports = [a_report(number, identifier=identifier, due_at=each) for number, each in enumerate(due)]
+    question = a_question(identifier, reports=1)
+    await add(store, question, report=reports[0])
+    for version, report in enumerate(reports[1:], start=1):
+        assert await store.save(Change(question=replace(question, version=version), report=report))
+    return reports
+
+
+async def sendable(store: AnyStore, now: datetime) -> list[str]:
+    return [row.event_id for row in await store.sendable(now, limit=1000)]
+
+
+def play(opening: Opening, scenario: Callable[[AnyStore], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with opening() as store:
+            await scenario(store)
+
+    asyncio.run(run())

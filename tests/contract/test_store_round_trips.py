@@ -1,0 +1,89 @@
+"""What comes out of a store is what went in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.triage.model import Change, Choice, Confidence, Outcome, Question, State, TriageRequest
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from fakes import AnyStore
+
+moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+maybe = st.none() | moments
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+tokens = st.text("ABCDEFGHIJ0123456789.", max_size=20)
+counts = st.integers(min_value=0, max_value=2**40)
+questions = st.builds(
+    Question,
+    request=st.builds(
+        TriageRequest,
+        identifier=words.filter(bool),
+        alert=words,
+        summary=words,
+        user=words,
+        confidence=st.sampled_from(Confidence),
+    ),
+    ref=st.just("not yet known"),
+    state=st.sampled_from(State),
+    version=st.just(0),
+    accepted_at=moments,
+    due_at=maybe,
+    attempts=counts,
+    slack_id=tokens,
+    slack_name=words,
+    offered=st.lists(st.sampled_from(Choice), unique=True).map(tuple),
+    claimed_at=maybe,
+    in_doubt_since=maybe,
+    channel=tokens,
+    ts=tokens,
+    asked_at=maybe,
+    standing=st.none() | st.sampled_from(Outcome),
+    reason=words,
+    said=st.none() | st.sampled_from(Choice),
+    answered_at=maybe,
+    answers=counts,
+    idle_changes=counts,
+    reports=counts,
+    shown=counts,
+).map(lambda each: replace(each, ref=new_ref(each.request.identifier, "0" * 32)))
+
+
+@every_store
+@settings(max_examples=50)
+@given(question=questions, later=questions)
+def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, later: Question) -> None:
+    async def scenario(store: AnyStore) -> None:
+        await add(store, question)
+        assert await store.load(question.ref) == question
+        fixed = replace(later, request=question.request, ref=question.ref)
+        saved = replace(fixed, accepted_at=question.accepted_at, version=1)
+
+        assert await store.save(Change(question=saved))
+
+        assert await store.load(question.ref) == saved
+
+    play(opening, scenario)
+
+
+@every_store
+@settings(max_examples=25)
+@given(body=words, event_id=words, due_at=moments)
+def test_every_report_comes_back_as_it_was(
+    opening: Opening, body: str, event_id: str, due_at: datetime
+) -> None:
+    report = replace(a_report(), body=body, event_id=event_id, due_at=due_at)
+
+    async def scenario(store: AnyStore) -> None:
+        await add(store, a_question(reports=1), report=report)
+
+        assert list(await store.reports_of(IDENTIFIER)) == [report]
+
+    play(opening, scenario)

@@ -1,0 +1,39 @@
+"""A Messenger before a server that answers as each test says."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fakes import ADA, NOON, SteppedClock, a_request
+from scripted_slack import Answer, ScriptedSlack, api_of, says, scripted_slack, writes
+
+from bot.config_files import load_messages
+from bot.slack.identity import Identity
+from bot.slack.messenger import SlackMessenger
+from bot.triage import rules
+from bot.triage.model import Choice, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+WORDING = load_messages()
+CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON).question, ADA, NOON).question
+ANSWERED = replace(
+    CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
+)
+MEMBER = {"id": "U0ADA", "name": "ada", "team_id": "T0HOME", "is_email_confirmed": True}
+FOUND = says({"ok": True, "user": MEMBER})
+OPENED = says({"ok": True, "channel": {"id": "D0ADA"}})
+TAKEN = writes("ok", content_type="text/plain")
+UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
+
+
+@asynccontextmanager
+async def messenger_of(
+    *answers: Answer, clock: SteppedClock | None = None
+) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
+    identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
+    async with scripted_slack(*answers) as slack, api_of(slack) as api:
+        yield SlackMessenger(api, identity, WORDING, clock=clock or SteppedClock()), slack

@@ -1,0 +1,65 @@
+"""Stores in files of their own."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fakes import NOON, a_request
+
+from bot.store import open_store
+from bot.store.database import Database, connect
+from bot.triage.model import Change, Question
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.store.sqlite import SqliteStore
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WRITER = Path(__file__).with_name("store_writer.py")
+
+
+@asynccontextmanager
+async def opened(path: Path, *, create: bool = True) -> AsyncIterator[SqliteStore]:
+    store = await open_store(f"sqlite:///{path}", create=create)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def a_database(path: Path) -> AsyncIterator[Database]:
+    connection = connect(path, create=True)
+    connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
+    database = Database(connection)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def a_question(identifier: str) -> Question:
+    ref = new_ref(identifier, "0" * 32)
+    return Question(request=a_request(identifier), ref=ref, accepted_at=NOON, due_at=NOON)
+
+
+async def fill(path: Path, count: int = 1) -> None:
+    async with opened(path) as store:
+        await store.add([Change(question=a_question(f"alert-{number}")) for number in range(count)])
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
+
+
+def execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()

@@ -1,0 +1,138 @@
+"""Making messages show what is stored, and whatever else falls due."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fakes import ADDRESS, NOON, a_request
+from service_desk import URL, Desk
+
+from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
+from bot.triage.model import Change, Choice, Question
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# Redraw
+
+
+async def test_a_message_is_redrawn_from_the_store_and_then_at_rest(desk: Desk) -> None:
+    answered = await desk.answer(Choice.YES)
+
+    await desk.service.redraw(answered, response_url=URL)
+
+    assert desk.messenger.redraws == [(answered, URL)]
+    question = await desk.question()
+    assert (question.shown, question.due_at, question.outdated) == (1, None, False)
+
+
+async def test_a_message_that_shows_everything_is_left_alone(desk: Desk) -> None:
+    answered = await desk.answer(Choice.YES)
+    await desk.service.redraw(answered)
+
+    await desk.service.redraw(await desk.answer(Choice.YES))
+
+    assert len(desk.messenger.redraws) == 1
+
+
+async def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Desk) -> None:
+    answered = await desk.answer(Choice.YES)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    at_once, most_at_once = 0, 0
+
+    async def draw_slowly(_: Question | None) -> None:
+        nonlocal at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        begun.set()
+        await go_on.wait()
+        at_once -= 1
+
+    desk.messenger.before["redraw"] = draw_slowly
+    first = asyncio.create_task(desk.service.redraw(answered, response_url=URL))
+    await begun.wait()
+
+    changed = await desk.answer(Choice.NO)
+    await desk.service.redraw(changed, response_url=URL)
+    go_on.set()
+    await first
+
+    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO]
+    assert most_at_once == 1
+    assert (await desk.question()).shown == 2
+
+
+@pytest.mark.parametrize("error", [TransientError("busy"), AmbiguousError("lost")])
+async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageBotError) -> None:
+    desk.messenger.redraw_ends = [error]
+    answered = await desk.answer(Choice.YES)
+
+    await desk.service.redraw(answered)
+
+    waiting = await desk.question()
+    assert waiting.outdated
+    assert waiting.due_at == NOON + timedelta(seconds=30)
+    assert len(desk.messenger.redraws) == 1
+
+    await desk.service.work_on(waiting)
+    assert not (await desk.question()).outdated
+
+
+async def test_a_redraw_waits_as_long_as_slack_asks(desk: Desk) -> None:
+    desk.messenger.redraw_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
+
+    await desk.service.redraw(await desk.answer(Choice.YES))
+
+    assert (await desk.question()).due_at == NOON + timedelta(minutes=2)
+
+
+async def test_a_redraw_that_breaks_does_not_block_the_next(desk: Desk) -> None:
+    answered = await desk.answer(Choice.YES)
+    desk.messenger.redraw_ends = [RuntimeError("a bug")]
+
+    with pytest.raises(RuntimeError):
+        await desk.service.redraw(answered)
+    await desk.service.redraw(answered)
+
+    assert not (await desk.question()).outdated
+
+
+# Work on
+
+
+async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(desk: Desk) -> None:
+    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+    await desk.service.receive([a_request()])
+    woken = desk.woken
+
+    await desk.service.work_on(await desk.question())
+
+    assert len(await desk.reports()) == 1
+    assert desk.woken > woken
+
+
+async def test_what_is_due_for_no_reason_is_put_to_rest(desk: Desk) -> None:
+    asked = await desk.ask()
+    due = replace(asked, due_at=NOON, version=asked.version + 1)
+    await desk.store.save(Change(question=due))
+
+    await desk.service.work_on(due)
+
+    assert (await desk.question()).due_at is None
+
+
+async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(desk: Desk) -> None:
+    answered = await desk.answer(Choice.NO)
+
+    assert answered.due_at is not None
+    assert await desk.store.due(answered.due_at, limit=10) == [answered]
+
+    await desk.service.work_on(answered)
+
+    assert desk.messenger.redraws == [(answered, "")]
