@@ -6,13 +6,14 @@ import logging
 import random
 import ssl
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bot.control import ControlServer
 from bot.errors import TransientError
-from bot.reading import reading_handlers
+from bot.store_commands import store_handlers
 from bot.slack.api import SlackApi, open_session, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
@@ -28,7 +29,9 @@ from bot.sqs.wire import write_report
 from bot.store import open_store
 from bot.triage.asking import Asker
 from bot.triage.model import Policy, utc_now
+from bot.triage.pacing import Gate
 from bot.triage.recorder import Recorder
+from bot.triage.retention import Retention
 from bot.triage.service import TriageService
 from bot.triage.sweeper import Sweeper
 from bot.worker import Loop, first_of
@@ -57,8 +60,9 @@ class App:
     session: aiohttp.ClientSession
     clock: Clock = staticmethod(utc_now)
 
-    def __init__(self, settings: Settings, wording: Wording) -> None:
+    def __init__(self, settings: Settings, wording: Wording, *, restored: bool = False) -> None:
         self.settings = settings
+        self.restored = restored
         self.wording = wording
         self.random = random.Random()
         self.identity = Identity()
@@ -75,7 +79,7 @@ class App:
         No new work, then no more clicks, and last the reports of what was done meanwhile.
         """
         return (
-            {"poller": self.poller.run, "sweeper": self._sweep},
+            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run},
             {"links": self._listen},
             {"publisher": self._publish},
         )
@@ -93,10 +97,19 @@ class App:
         check_wording(self.wording)
         self.store = await open_store(self.settings.store_url, create=True)
         self._stack.push_async_callback(self.store.close)
-        control = ControlServer(self.settings.control_path, reading_handlers(self.store))
+        if self.restored:
+            await self._restore()
+        handlers = store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake)
+        control = ControlServer(self.settings.control_path, handlers)
         await control.start()
         self._stack.push_async_callback(control.stop)
         self.session = await self._stack.enter_async_context(open_session(self.tls))
+
+    async def _restore(self) -> None:
+        now = self.clock()
+        deadline = now + (self.settings.expire_after or timedelta(0))
+        await self.store.treat_as_restored(now, deadline=deadline)
+        log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
 
     async def _meet_others(self) -> None:
         """Silence is no refusal: whoever cannot be reached now may be later."""
@@ -151,6 +164,7 @@ class App:
         return Policy(
             profile=self.settings.response_profile,
             hold=self.settings.mozdef_sync,
+            expire_after=self.settings.expire_after,
             allow_deescalation=self.settings.allow_deescalation,
             ask_guests=self.settings.ask_guests,
         )
@@ -167,7 +181,7 @@ class App:
 
     @cached_property
     def messenger(self) -> Messenger:
-        api = SlackApi(self.client, self.session)
+        api = SlackApi(self.client, self.session, clock=self.clock)
         return SlackMessenger(api, self.identity, self.wording, clock=self.clock)
 
     @cached_property
@@ -176,16 +190,30 @@ class App:
 
     @cached_property
     def service(self) -> TriageService:
-        asker = Asker(self.messenger, self.recorder, spread=self.random.random)
+        asker = Asker(self.messenger, self.recorder, gate=self.gate, spread=self.random.random)
         return TriageService(self.recorder, self.messenger, asker, on_work=self.wake)
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        return Sweeper(self.store, self.service.work_on, clock=self.clock)
+        return Sweeper(self.store, self.service, self.gate, clock=self.clock)
+
+    @cached_property
+    def gate(self) -> Gate:
+        return Gate(spread=self.random.random)
+
+    @cached_property
+    def retention(self) -> Retention:
+        return Retention(self.store, keep=self.settings.retain, clock=self.clock)
 
     @cached_property
     def poller(self) -> Poller:
-        return Poller(self.request_queue, self.dead_letter_queue, self.service.receive, random=self.random)
+        return Poller(
+            self.request_queue,
+            self.dead_letter_queue,
+            self.service.receive,
+            random=self.random,
+            probe=self.store.probe,
+        )
 
     @cached_property
     def publisher(self) -> Publisher:

@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from bot import variables
+from bot.variable_table import Purpose, all_variables
 from bot.errors import ConfigError
 from bot.redaction import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import timedelta
 
     from bot.triage.model import Profile
 
 
-class Purpose(StrEnum):
-    """What the settings are wanted for: each command is held to those that it needs."""
-
-    RUN = "run"
-    SEND = "send"
-    STORE = "store"  #: the commands that read the store
-    CHECK = "check"  #: everything, but problems are handed over instead of raised
-
-
-_WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
-_SENDER = _WORKER | {Purpose.SEND}
-_READER = _WORKER | {Purpose.STORE}
-
 #: Variables that other releases know. An `.env` that was written for one of them is no mistake.
 _OTHER_RELEASES = (
     "REMIND_AFTER",
     "REMIND_TIMES",
-    "EXPIRE_AFTER",
     "WORKING_HOURS",
     "DEFAULT_TIMEZONE",
     "SECURITY_CHANNEL",
     "MOZDEF_ALERT_URL",
-    "RETAIN_DAYS",
     "METRICS_LISTEN",
     "LOG_FORMAT",
 )
@@ -63,6 +46,8 @@ class Settings:
     store_url: str  #: sqlite:///, then an absolute path
     response_profile: Profile
     mozdef_sync: timedelta  #: an answer is held until its request is this old
+    expire_after: timedelta | None  #: how long a request may go unasked; None: for ever
+    retain: timedelta  #: how long what has ended is kept
     allow_deescalation: bool
     ask_guests: bool
     log_level: str  #: a name that `logging` knows
@@ -82,18 +67,6 @@ class Settings:
     def control_path(self) -> Path:
         """The socket, beside the store's file, on which the running worker listens to commands."""
         return self.store_path.with_name(f"{self.store_path.name}.sock")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Variable:
-    """One variable: who needs it, and how its text becomes the value of one field of `Settings`."""
-
-    name: str
-    setting: str
-    read: Callable[[str], object]
-    default: str = ""  #: as text, which `read` must accept
-    needed_by: frozenset[Purpose] = _WORKER
-    required: bool = False
 
 
 def load_settings(
@@ -149,7 +122,7 @@ def _read_all(
 ) -> dict[str, Any]:
     """Return the fields of `Settings` that have a variable; what is wrong is added to `problems`."""
     settings: dict[str, Any] = {}
-    for variable in _variables(folder, _store_folder(values, folder)):
+    for variable in all_variables(folder, _store_folder(values, folder)):
         if variable.default:
             settings[variable.setting] = variable.read(variable.default)
         text = values.get(variable.name, "")
@@ -161,53 +134,6 @@ def _read_all(
             problems.append(f"{variable.name} {error}")
     problems.extend(_shared_queues(settings))
     return settings
-
-
-def _variables(folder: Path, store_folder: Path) -> tuple[_Variable, ...]:
-    """Return the table of all variables (design.md §7); relative paths start in these folders."""
-    return (*_slack_variables(), *_queue_variables(), *_other_variables(folder, store_folder))
-
-
-def _slack_variables() -> tuple[_Variable, ...]:
-    required = partial(_Variable, required=True)
-    return (
-        required(name="SLACK_BOT_TOKEN", setting="slack_bot_token", read=variables.bot_token),
-        required(name="SLACK_APP_TOKEN", setting="slack_app_token", read=variables.app_token),
-        _Variable(
-            name="SLACK_API_URL",
-            setting="slack_api_url",
-            read=variables.web_api_url,
-            default="https://slack.com/api/",
-        ),
-    )
-
-
-def _queue_variables() -> tuple[_Variable, ...]:
-    queue = partial(_Variable, read=variables.queue_url)
-    return (
-        queue(name="REQUEST_QUEUE_URL", setting="request_queue_url", needed_by=_SENDER, required=True),
-        queue(name="RESPONSE_QUEUE_URL", setting="response_queue_url", required=True),
-        queue(name="DEAD_LETTER_QUEUE_URL", setting="dead_letter_queue_url"),
-        _Variable(name="AWS_REGION", setting="aws_region", read=variables.region, needed_by=_SENDER),
-    )
-
-
-def _other_variables(folder: Path, store_folder: Path) -> tuple[_Variable, ...]:
-    stored = partial(_Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
-    hold = partial(_Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
-    words = partial(_Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
-    switch = partial(_Variable, read=variables.boolean, default="false")
-    log_level = partial(_Variable, name="LOG_LEVEL", setting="log_level", needed_by=frozenset(Purpose))
-    overrides = partial(variables.existing_folder, folder=folder)
-    return (
-        stored(read=partial(variables.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
-        words(read=variables.profile),
-        hold(read=variables.sync_time),
-        switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
-        switch(name="ASK_GUESTS", setting="ask_guests"),
-        log_level(read=variables.log_level, default="INFO"),
-        _Variable(name="CONFIG_DIR", setting="config_dir", read=overrides),
-    )
 
 
 def _store_folder(values: Mapping[str, str], folder: Path) -> Path:

@@ -85,11 +85,12 @@ class UnknownRefusal(TransientError):
 
 
 class CannotGoOn(TransientError):
-    """Slack refuses the worker itself with `code`; no request may suffer for it."""
+    """Slack refuses the worker itself with `code`; no request may suffer for it. `remedy` is a sentence."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, *, remedy: str) -> None:
         super().__init__(f"Slack refuses this app with {code!r}")
         self.code = code
+        self.remedy = remedy
 
 
 class AmbiguousError(TriageBotError):

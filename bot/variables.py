@@ -29,6 +29,11 @@ _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 #: The longest hold, in seconds. The copying that it waits for runs once a minute (contract.md §2.4).
 _MAX_SYNC_SECONDS = 3600
 
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+#: In days. A message that comes again within the 14 days that SQS may keep it must still be known.
+_SHORTEST_RETENTION_DAYS = 15
+
 #: How much of a wrong value is shown.
 _SHOWN_CHARACTERS = 80
 
@@ -92,6 +97,23 @@ def boolean(text: str) -> bool:
     if text.lower() not in _BOOLEANS:
         raise _wrong(text, "true or false")
     return _BOOLEANS[text.lower()]
+
+
+def duration(text: str) -> timedelta | None:
+    """Read a duration such as 90s, 15m, 4h or 2d; 0 is never, None."""
+    if text == "0":
+        return None
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
+    if not found:
+        raise _wrong(text, "a duration such as 90s, 15m, 4h or 2d, or 0 for never")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def retention(text: str) -> timedelta:
+    """Read how many days to keep what has ended. SQS can deliver a message again for 14 days."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < _SHORTEST_RETENTION_DAYS:
+        raise _wrong(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
+    return timedelta(days=int(text))
 
 
 def log_level(text: str) -> str:

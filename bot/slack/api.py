@@ -19,6 +19,10 @@ from bot.slack.faults import fault, retry_after
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
+    from datetime import datetime
+
+    from bot.errors import TriageBotError
+    from bot.triage.ports import Clock
 
 #: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
@@ -55,11 +59,13 @@ def proxy_for(url: str) -> str | None:
 
 
 class SlackApi:
-    """Calls methods with the bot's token."""
+    """Calls methods with the bot's token. A method that Slack asks to wait with waits for everybody."""
 
-    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession, *, clock: Clock) -> None:
         self._client = client
         self._session = session
+        self._clock = clock
+        self._paused_until: dict[str, datetime] = {}
 
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a method that changes something, once.
@@ -96,14 +102,26 @@ class SlackApi:
         return status < HTTPStatus.BAD_REQUEST and not _says_no(response.body)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        self._refuse_in_pause(method)
         try:
             response = await self._client.api_call(method, **arguments)
         except Exception as error:
-            raise fault(error) from error
+            raise self._noted(method, fault(error)) from error
         data = response.data
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
+
+    def _refuse_in_pause(self, method: str) -> None:
+        until = self._paused_until.get(method)
+        now = self._clock()
+        if until is not None and now < until:
+            raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
+
+    def _noted(self, method: str, error: TriageBotError) -> TriageBotError:
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            self._paused_until[method] = self._clock() + error.retry_after
+        return error
 
 
 def _says_no(body: str) -> bool:

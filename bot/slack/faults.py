@@ -21,14 +21,31 @@ if TYPE_CHECKING:
 
     from bot.errors import TriageBotError
 
-#: The worker cannot go on: its token, its scopes, its place in the workspace.
-_WORKER = frozenset(
-    """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
-    missing_scope no_permission access_denied accesslimited is_bot ekm_access_denied team_access_not_granted
-    enterprise_is_restricted two_factor_setup_required messages_tab_disabled
-    metadata_must_be_sent_from_app forbidden_team deprecated_endpoint method_deprecated insecure_request
-    not_enabled unknown_method""".split()
-)
+_RENEW = "Put a valid bot token (the app's page OAuth & Permissions) into SLACK_BOT_TOKEN and restart."
+_WIDEN = "Add the missing scope to the app's bot scopes (OAuth & Permissions) and reinstall the app."
+_ALLOW = "Ask an administrator of the workspace to allow this app to send direct messages."
+_SHOW_MESSAGES = "Switch the Messages tab on, on the app's page App Home."
+_UPGRADE = "Slack does not offer this method (any more): install a newer release of this bot."
+
+#: The worker cannot go on: its token, its scopes, its place in the workspace. What to do about each.
+_WORKER = {
+    **dict.fromkeys(
+        """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
+        is_bot""".split(),
+        _RENEW,
+    ),
+    "missing_scope": _WIDEN,
+    **dict.fromkeys(
+        """no_permission access_denied accesslimited ekm_access_denied team_access_not_granted
+        enterprise_is_restricted two_factor_setup_required forbidden_team not_enabled
+        metadata_must_be_sent_from_app""".split(),
+        _ALLOW,
+    ),
+    "messages_tab_disabled": _SHOW_MESSAGES,
+    **dict.fromkeys(
+        "deprecated_endpoint method_deprecated insecure_request unknown_method".split(), _UPGRADE
+    ),
+}
 
 #: The person cannot be asked.
 _PERSON = frozenset(
@@ -42,6 +59,9 @@ _NOT_DONE = frozenset(
     """ratelimited rate_limited service_unavailable request_timeout team_added_to_org org_login_required
     message_limit_exceeded""".split()
 )
+
+#: How long to wait where Slack asks for it and does not say how long.
+UNSAID_WAIT = timedelta(seconds=1)
 
 #: Slack failed in the middle; the call may have been done.
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
@@ -78,12 +98,14 @@ def _refusal(response: Any) -> TriageBotError:
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     code = _code(response)
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_DONE:
-        wait = retry_after(response.headers)
+        wait = retry_after(response.headers) or UNSAID_WAIT
         return TransientError(f"Slack asks to wait ({code or status})", retry_after=wait)
     if not code or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PERHAPS_DONE:
-        return AmbiguousError(f"Slack's answer says nothing (HTTP {status} {code})".rstrip(), status=status)
+        return AmbiguousError(
+            f"Slack's answer says nothing (HTTP {status}{code and f' {code}'})", status=status
+        )
     if code in _WORKER:
-        return CannotGoOn(code)
+        return CannotGoOn(code, remedy=_WORKER[code])
     if code in _PERSON or _PERSON_PATTERN.match(code):
         return Undeliverable(code)
     return UnknownRefusal(code)

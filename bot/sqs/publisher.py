@@ -174,7 +174,9 @@ class Publisher:
 
 def _outgoing(row: OutboxRow) -> Outgoing:
     group = sha256(row.identifier.encode()).hexdigest()
-    return Outgoing(body=row.body, group=group, deduplication=row.event_id)
+    # A FIFO queue would swallow a replay that comes within five minutes under the same id.
+    deduplication = f"{row.event_id}-{row.replays}" if row.replays else row.event_id
+    return Outgoing(body=row.body, group=group, deduplication=deduplication)
 
 
 def _fields(row: OutboxRow) -> dict[str, str | int]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import queue
 import sqlite3
 import threading
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.errors import StartRefused, StoreError, StoreUnusable
-from bot.store import schema
+from bot.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,17 +23,23 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: How long to wait for another process to let go of the store, in milliseconds.
-LOCK_WAIT_MS = 5000
+#: Pages copied at a time: some 250 kB, a few milliseconds.
+COPY_PAGES = 64
 
 #: Writes that share one commit, at the most.
 GROUP_MAX = 200
 
 
+class _Kind(Enum):
+    READ = auto()
+    WRITE = auto()
+    LONG = auto()  #: other work is done in the middle of it
+
+
 @dataclass(kw_only=True, slots=True)
 class _Job:
     work: Callable[[sqlite3.Connection], Any]
-    writes: bool
+    kind: _Kind
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = field(default=None)
@@ -53,7 +58,7 @@ class Database:
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work that changes nothing. `StoreError` if SQLite cannot."""
-        result: T = await self._submit(work, writes=False)
+        result: T = await self._submit(work, kind=_Kind.READ)
         return result
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -61,8 +66,15 @@ class Database:
 
         `StoreError` if SQLite cannot: then nothing of this work is kept.
         """
-        result: T = await self._submit(work, writes=True)
+        result: T = await self._submit(work, kind=_Kind.WRITE)
         return result
+
+    async def copy_to(self, path: Path) -> None:
+        """Copy the database into a new file, a few pages at a time: other work goes on in between.
+
+        `StoreError` if it cannot be written, or if the database is closed meanwhile.
+        """
+        await self._submit(lambda connection: self._copy(connection, path), kind=_Kind.LONG)
 
     async def close(self) -> None:
         """Finish what was submitted, then close: what comes later is refused with `StoreError`."""
@@ -70,10 +82,10 @@ class Database:
         self._jobs.put(None)
         await self._closed.wait()
 
-    async def _submit(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T:
+    async def _submit(self, work: Callable[[sqlite3.Connection], T], *, kind: _Kind) -> T:
         if self._closing:
             raise StoreError("the store is closed")
-        job = _Job(work=work, writes=writes, future=self._loop.create_future())
+        job = _Job(work=work, kind=kind, future=self._loop.create_future())
         self._jobs.put(job)
         result: T = await job.future
         return result
@@ -97,14 +109,31 @@ class Database:
 
     def _run(self, group: Sequence[_Job]) -> None:
         # Writes first, so that no read tells of what a failing commit takes back.
-        writes = [job for job in group if job.writes]
+        writes = [job for job in group if job.kind is _Kind.WRITE]
         if writes and not self._commit(writes) and len(writes) > 1:
             for job in writes:
                 self._commit([job])
-        for job in group:
-            if not job.writes:
-                _attempt(job, self._connection)
-        self._tell_loop(_settle, group)
+        for kind in (_Kind.READ, _Kind.LONG):
+            for job in group:
+                if job.kind is kind:
+                    _attempt(job, self._connection)
+            if kind is _Kind.READ:
+                self._tell_loop(_settle, [job for job in group if job.kind is not _Kind.LONG])
+        self._tell_loop(_settle, [job for job in group if job.kind is _Kind.LONG])
+
+    def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy, pages=COPY_PAGES, progress=lambda *_: self._serve_waiting())
+
+    def _serve_waiting(self) -> None:
+        """Do what waits, between two steps of a copy: SQLite carries its changes over into the copy."""
+        if self._jobs.empty():
+            return
+        group, last = self._next_group()
+        self._run(group)
+        if last:
+            self._jobs.put(None)
+            raise StoreError("the store was closed before the copy was whole")
 
     def _tell_loop(self, callback: Callable[..., object], *values: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
@@ -127,75 +156,6 @@ class Database:
                 job.error = _translated(error)
             return False
         return True
-
-
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open and lock a database. Errors as `bot.store.open_store` says."""
-    unclean = _prepare_file(path, create=create)
-    with contextlib.ExitStack() as given_up:
-        try:
-            connection = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_MS / 1000
-            )
-            given_up.callback(connection.close)
-            _take(connection, path, unclean=unclean)
-        except sqlite3.Error as error:
-            raise _refusal(error, path) from error
-        given_up.pop_all()
-    return connection
-
-
-def _take(connection: sqlite3.Connection, path: Path, *, unclean: bool) -> None:
-    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    is_new = schema.is_empty(connection, path)  # before anything is written: it may not be ours
-    _lock(connection)
-    if unclean:
-        _check(connection, path)
-    if is_new:
-        schema.create_tables(connection)
-
-
-def _prepare_file(path: Path, *, create: bool) -> bool:
-    """Make the file, for its owner only, where it may be made; tell whether it was left by a crash."""
-    try:
-        if not path.parent.is_dir():
-            raise StoreUnusable(
-                f"the store's folder {path.parent} does not exist; create it, or set STORE_URL"
-            )
-        if not path.exists() and not create:
-            raise StoreUnusable(f"there is no store at {path}; `triage-bot run` makes it (see STORE_URL)")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    except PermissionError as error:
-        raise StoreUnusable(f"the store {path} may not be written by this user: {error.strerror}") from error
-    except IsADirectoryError as error:
-        raise StoreUnusable(f"the store {path} is a folder; set STORE_URL to a file in it") from error
-    except OSError as error:
-        raise StartRefused(f"the store {path} cannot be opened: {error.strerror}") from error
-    return path.with_name(path.name + "-wal").exists()
-
-
-def _lock(connection: sqlite3.Connection) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("COMMIT")
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if verdict != "ok":
-        raise StoreUnusable(f"the store {path} is corrupt ({verdict}); restore a backup")
-
-
-def _refusal(error: sqlite3.Error, path: Path) -> StartRefused | StoreUnusable:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StartRefused(f"the store {path} is held by another process; stop it first")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreUnusable(f"the store {path} is corrupt or no SQLite database ({error}); restore a backup")
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        return StoreUnusable(f"the store {path} or its folder may not be written by this user ({error})")
-    return StartRefused(f"the store {path} cannot be used: {error}")
 
 
 def _attempt(job: _Job, connection: sqlite3.Connection) -> bool:

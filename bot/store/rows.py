@@ -28,10 +28,10 @@ FIXED = ("key", "secret", "identifier", "alert", "summary", "user", "confidence"
 
 _PLAIN = ("version", "attempts", "slack_id", "slack_name", "channel", "ts", "reason")
 _COUNTS = ("answers", "idle_changes", "reports", "shown")
-_TIMES = ("due_at", "claimed_at", "in_doubt_since", "asked_at", "answered_at")
+_TIMES = ("due_at", "deadline", "settled_at", "claimed_at", "in_doubt_since", "asked_at", "answered_at")
 
 #: Columns that a save writes.
-MUTABLE = ("state", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)
+MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -58,6 +58,8 @@ def question_row(question: Question) -> dict[str, Any]:
         "user": request.user,
         "confidence": request.confidence.value,
         "state": question.state.value,
+        "work": question.work or "",
+        "paced": int(question.paced),
         "offered": " ".join(question.offered),
         "standing": question.standing or "",
         "said": question.said or "",
@@ -79,6 +81,7 @@ def question_of(row: Mapping[str, Any]) -> Question:
         request=request,
         ref=f"{row['key']}.{row['secret']}",
         state=State(row["state"]),
+        paced=bool(row["paced"]),
         offered=tuple(Choice(word) for word in row["offered"].split()),
         standing=Outcome(row["standing"]) if row["standing"] else None,
         said=Choice(row["said"]) if row["said"] else None,
@@ -108,4 +111,5 @@ def report_of(row: Mapping[str, Any]) -> OutboxRow:
         due_at=_EPOCH + row["due_at"] * _MICROSECOND,
         sent_at=moment(row["sent_at"]),
         parked_at=moment(row["parked_at"]),
+        replays=row["replays"],
     )

@@ -12,7 +12,10 @@ CREATE TABLE question (
     state          TEXT    NOT NULL,     -- accepted, posting, asked or closed: how far the question got
     version        INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
     accepted_at    INTEGER NOT NULL,     -- when the request was stored
-    due_at         INTEGER,              -- when the sweeper must look next; NULL: nothing is left to do
+    work           TEXT    NOT NULL,     -- redraw or ask: what the sweeper must do; '': nothing
+    due_at         INTEGER,              -- when it is to be done
+    deadline       INTEGER,              -- when the question ends without an answer; NULL: never, or it has
+    paced          INTEGER NOT NULL,     -- 1: due_at is the moment that the person's pace gave
     attempts       INTEGER NOT NULL,     -- failures since the last success
     slack_id       TEXT    NOT NULL,     -- whom the address belongs to in Slack
     slack_name     TEXT    NOT NULL,     -- the name of that user in Slack
@@ -28,11 +31,14 @@ CREATE TABLE question (
     answered_at    INTEGER,              -- when that choice was made
     answers        INTEGER NOT NULL,     -- choices recorded, each unlike the one before
     idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing
+    settled_at     INTEGER,              -- when the last report was written
     reports        INTEGER NOT NULL,     -- reports written; the next one's sequence
     shown          INTEGER NOT NULL      -- how many of them the message shows
 ) STRICT;
 
-CREATE INDEX question_due ON question (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX question_due ON question (work, due_at) WHERE work <> '';
+CREATE INDEX question_deadline ON question (deadline) WHERE deadline IS NOT NULL;
+CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadline IS NULL;
 CREATE INDEX question_accepted ON question (accepted_at);
 
 CREATE TABLE report (
@@ -43,7 +49,14 @@ CREATE TABLE report (
     due_at     INTEGER NOT NULL,  -- not to be sent before
     sent_at    INTEGER,           -- when the queue took it
     parked_at  INTEGER,           -- when the queue refused it for good; a person must look
+    replays    INTEGER NOT NULL DEFAULT 0,  -- how often somebody asked to have it sent again
     PRIMARY KEY (key, sequence)
 ) STRICT;
 
 CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_at IS NULL;
+
+-- Written to find out whether the store takes writes; nobody reads it.
+CREATE TABLE probe (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;

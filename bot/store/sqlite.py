@@ -6,11 +6,12 @@ import asyncio
 import hmac
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from bot.errors import StoreError
-from bot.store.database import Database, connect
+from bot.store.database import Database
+from bot.store.opening import connect
+from bot.store.outbox import SqliteOutbox
 from bot.store.rows import (
     FIXED,
     MUTABLE,
@@ -18,7 +19,6 @@ from bot.store.rows import (
     moment,
     question_of,
     question_row,
-    report_of,
     report_row,
 )
 from bot.triage.rules import row_key
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from bot.triage.model import Change, OutboxRow, Question
-
-#: Two reports of one identifier are at least this far apart: standard queues do not keep order.
-REPORTS_APART = timedelta(seconds=5)
+    from bot.triage.model import Change, Question, Work
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(FIXED + MUTABLE)})"
@@ -47,27 +44,26 @@ _INSERT_REPORT = (
 )
 # This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
-    WHERE due_at > in_doubt_since AND state = 'posting'"""
-_REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
-_UNSENT = "report.sent_at IS NULL AND report.parked_at IS NULL"
-_SENDABLE = f"""{_REPORTS} WHERE {_UNSENT} AND report.due_at <= :now AND NOT EXISTS (
-    SELECT 1 FROM report AS earlier WHERE earlier.key = report.key AND earlier.sequence < report.sequence
-    AND (earlier.sent_at > :apart OR (earlier.sent_at IS NULL AND earlier.parked_at IS NULL)))
-    ORDER BY report.due_at LIMIT :limit"""
-_NEXT_SENDABLE = f"""SELECT min(moment) FROM (
-    SELECT min(due_at) AS moment FROM report WHERE {_UNSENT} AND due_at > :now
-    UNION ALL
-    SELECT max(earlier.sent_at) - :apart + :now AS moment FROM report JOIN report AS earlier
-    ON earlier.key = report.key AND earlier.sequence < report.sequence
-    WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
-    GROUP BY report.key, report.sequence)"""
+    WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
+_OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
+_NEXT_DUE = """SELECT min(moment) FROM (
+    SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'ask' AND due_at > :after
+    UNION ALL SELECT min(deadline) FROM question WHERE deadline > :after)"""
+_ENDED = """SELECT key FROM question WHERE work = '' AND deadline IS NULL AND settled_at < :before
+    AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
+    AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
+_PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+# A restored copy does not know what was asked after it was made, nor which deadlines were met.
+_RESTORED = (
+    "UPDATE question SET deadline = :deadline WHERE deadline IS NOT NULL",
+    """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
+        WHERE state IN ('accepted', 'posting')""",
+)
 
 
-class SqliteStore:
-    """Questions and reports in one file that this process holds alone."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class SqliteStore(SqliteOutbox):
+    """Questions, and with them their reports, in one file that this process holds alone."""
 
     @classmethod
     async def open(cls, path: Path, *, create: bool) -> Self:
@@ -100,37 +96,48 @@ class SqliteStore:
         """See `triage.ports.Store`."""
         return await self._question_by_key(row_key(identifier))
 
-    async def due(self, now: datetime, *, limit: int) -> Sequence[Question]:
+    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        return await self._questions("WHERE due_at <= ? ORDER BY due_at LIMIT ?", (microseconds(now), limit))
+        return await self._questions(
+            "WHERE work = ? AND due_at <= ? ORDER BY due_at LIMIT ?", (work, microseconds(now), limit)
+        )
+
+    async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_OVERDUE, (microseconds(now), limit))
 
     async def next_due(self, after: datetime) -> datetime | None:
         """See `triage.ports.Store`."""
-        return await self._moment("SELECT min(due_at) FROM question WHERE due_at > ?", (microseconds(after),))
+        values = {"after": microseconds(after)}
+        row = await self._database.read(lambda connection: connection.execute(_NEXT_DUE, values).fetchone())
+        return moment(row[0])
+
+    async def probe(self) -> None:
+        """See `triage.ports.Store`."""
+        await self._database.write(lambda connection: connection.execute(_PROBE))
+
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """See `triage.ports.Store`."""
+        values = {"before": microseconds(before), "limit": limit}
+        return await self._database.write(lambda connection: _remove_ended(connection, values))
+
+    async def treat_as_restored(self, now: datetime, *, deadline: datetime) -> None:
+        """Make up for what a restored backup cannot know.
+
+        Open deadlines start anew, and whatever was not asked is in doubt: it may have been asked since.
+        """
+        values = {"now": microseconds(now), "deadline": microseconds(deadline)}
+        await self._database.write(
+            lambda connection: [connection.execute(each, values) for each in _RESTORED]
+        )
+
+    async def copy_to(self, path: Path) -> None:
+        """Write a consistent copy into a new file, while all else goes on. `StoreError` if it cannot be."""
+        await self._database.copy_to(path)
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Archive`."""
         return await self._questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
-
-    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """See `triage.ports.Archive`."""
-        return await self._reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
-
-    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
-        """See `triage.ports.Outbox`."""
-        return await self._reports(_SENDABLE, {**_around(now), "limit": limit})
-
-    async def next_sendable(self, now: datetime) -> datetime | None:
-        """See `triage.ports.Outbox`."""
-        return await self._moment(_NEXT_SENDABLE, _around(now))
-
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
-        await self._mark("sent_at", rows, at)
-
-    async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
-        await self._mark("parked_at", rows, at)
 
     async def _add_alone(self, change: Change) -> bool | StoreError:
         try:
@@ -149,19 +156,6 @@ class SqliteStore:
             lambda connection: connection.execute(f"SELECT * FROM question {condition}", values).fetchall()
         )
         return [question_of(row) for row in rows]
-
-    async def _reports(self, query: str, values: Any) -> list[OutboxRow]:
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [report_of(row) for row in rows]
-
-    async def _moment(self, query: str, values: Any) -> datetime | None:
-        row = await self._database.read(lambda connection: connection.execute(query, values).fetchone())
-        return moment(row[0])
-
-    async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime) -> None:
-        values = [(microseconds(at), row_key(row.identifier), row.sequence) for row in rows]
-        statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
-        await self._database.write(lambda connection: connection.executemany(statement, values))
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -187,5 +181,8 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
     return was_first
 
 
-def _around(now: datetime) -> dict[str, int | None]:
-    return {"now": microseconds(now), "apart": microseconds(now - REPORTS_APART)}
+def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int:
+    keys = [(row["key"],) for row in connection.execute(_ENDED, values)]
+    connection.executemany("DELETE FROM report WHERE key = ?", keys)
+    connection.executemany("DELETE FROM question WHERE key = ?", keys)
+    return len(keys)

@@ -7,54 +7,52 @@ record leaves a row in doubt, and a row in doubt is looked up before it is ever 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage import rules
 from bot.triage.events import about
+from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
+from bot.triage.pacing import Gate, Pace
 from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from bot.triage.model import Posted, Question, Step
+    from bot.triage.model import Person, Posted, Question, Step
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-#: A look-up comes no sooner than this after the post's ambiguous end: Slack's history lags.
-FIRST_LOOK = timedelta(seconds=5)
-
-#: "Not found" counts when seen twice, this far apart.
-LOOKS_APART = timedelta(seconds=10)
-
-#: How long a row in doubt waits where the app may not read its history any more.
-SCOPE_WAIT = timedelta(seconds=60)
-
-
-@dataclass(slots=True)
-class _Doubt:
-    """What this process knows of a row in doubt. A new process looks twice anew."""
-
-    look_at: datetime
-    missed: bool = False
+#: What to do about a code that several people have met and that our tables do not know.
+_UNKNOWN_REMEDY = (
+    "Look it up in Slack's documentation of chat.postMessage; see messages.toml if it blames the text."
+)
 
 
 class Asker:
     """Takes questions that are due one step further towards having been asked."""
 
-    def __init__(self, messenger: Messenger, recorder: Recorder, *, spread: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        messenger: Messenger,
+        recorder: Recorder,
+        *,
+        gate: Gate,
+        spread: Callable[[], float],
+        lag: Lag | None = None,
+    ) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
+        self._gate = gate
         self._spread = spread
+        self._pace = Pace()
         self._refusals = Refusals()
-        self._doubts: dict[str, _Doubt] = {}
+        self._looker = Looker(messenger, clock=recorder.clock, lag=lag or Lag())
 
     async def ask(self, question: Question) -> None:
         """Ask, or find out whether it was asked. Whatever fails is due again later, or ends the question."""
@@ -62,27 +60,55 @@ class Asker:
             await self._take_step(question)
         except Undeliverable as error:
             await self._close(question, error.reason)
-        except UnknownRefusal as error:
-            await self._meet_refusal(question, error)
         except TransientError as error:
             await self._retry(question, error)
         except AmbiguousError as error:
             await self._doubt(question, error)
 
     async def _take_step(self, question: Question) -> None:
-        if question.in_doubt_since is not None:
-            await self._look(question)
+        if question.in_doubt_since is None:
+            await self._ask_in_turn(question)
+        elif question.state is State.ACCEPTED:
+            await self._suspect(question)
         else:
+            await self._look(question)
+
+    async def _ask_in_turn(self, question: Question) -> None:
+        now = self._clock()
+        turn = now if question.paced else self._pace.reserve(question.request.user, now)
+        if turn > now:
+            await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
+            return
+        try:
             await self._post(question)
+        except CannotGoOn as error:
+            self._gate.halt(error, self._clock())
+            raise
+        except UnknownRefusal as error:
+            self._meet_refusal(question, error)
+        except TransientError as error:
+            if error.retry_after is not None:
+                self._gate.pause(self._clock() + error.retry_after)
+            raise
 
     async def _post(self, question: Question) -> None:
+        person = await self._person(question)
+        claimed = await self._recorder.save(rules.claim(question, person, self._clock()))
+        if claimed is not None:
+            await self._record(claimed, await self._messenger.post(claimed))
+            self._gate.resume()
+
+    async def _person(self, question: Question) -> Person:
         person = await self._messenger.find_person(question.request.user)
         reason = rules.why_not_ask(person, self._recorder.policy)
         if reason is not None:
             raise Undeliverable(reason)
-        claimed = await self._recorder.save(rules.claim(question, person, self._clock()))
-        if claimed is not None:
-            await self._record(claimed, await self._messenger.post(claimed))
+        return person
+
+    async def _suspect(self, question: Question) -> None:
+        """Take up a row of a restored backup, which may have been asked since the backup was made."""
+        person = await self._person(question)
+        await self._recorder.decide(question, lambda row: rules.suspect(row, person, self._clock()))
 
     async def _record(self, question: Question, posted: Posted) -> None:
         await self._recorder.decide(question, lambda row: rules.asked(row, posted, self._clock()))
@@ -90,36 +116,18 @@ class Asker:
         log.info("question asked", extra=about(question, "question.asked", channel=posted.channel))
 
     async def _look(self, question: Question) -> None:
-        if not self._messenger.can_look_up:
+        found = await self._looker.look(question)
+        if found is Look.IMPOSSIBLE:
             await self._close(question, "delivery_unknown")
-            return
-        now = self._clock()
-        doubt = self._doubts.setdefault(question.ref, _Doubt(look_at=now + FIRST_LOOK))
-        if now < doubt.look_at:
-            await self._look_later(question, doubt.look_at)
-            return
-        posted = await self._find(question)
-        if posted is not None:
-            await self._record(question, posted)
-        elif doubt.missed:
-            await self._post_again(question)
+        elif found is Look.NOT_THERE:
+            await self._ask_again(question)
+        elif isinstance(found, Look):
+            await self._look_later(question, self._looker.look_at(question))
         else:
-            doubt.look_at, doubt.missed = self._clock() + LOOKS_APART, True
-            await self._look_later(question, doubt.look_at)
+            await self._record(question, found)
 
-    async def _find(self, question: Question) -> Posted | None:
-        """Look the question up. A look that failed says nothing of the question: it is only tried again."""
-        try:
-            return await self._messenger.look_up(question)
-        except Undeliverable as error:
-            raise TransientError(f"the look-up was refused: {error.reason}") from error
-        except CannotGoOn as error:
-            raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
-        except (UnknownRefusal, AmbiguousError) as error:
-            raise TransientError(f"the look-up failed: {error}") from error
-
-    async def _post_again(self, question: Question) -> None:
-        self._doubts.pop(question.ref, None)
+    async def _ask_again(self, question: Question) -> None:
+        self._looker.forget(question)
         log.info("question not found, so it was not asked", extra=about(question, "question.missed"))
         await self._recorder.decide(question, lambda row: rules.not_posted(row, self._clock()))
 
@@ -129,9 +137,7 @@ class Asker:
     async def _doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
         log.warning("unsure whether asked: %s", error, extra=about(question, "question.doubted"))
-        look_at = self._clock() + FIRST_LOOK
-        self._doubts[question.ref] = _Doubt(look_at=look_at)
-        await self._look_later(question, look_at)
+        await self._look_later(question, self._looker.doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
         log.warning("not asked yet: %s", error, extra=about(question, "question.delayed"))
@@ -139,19 +145,19 @@ class Asker:
         definite = question.in_doubt_since is None
         await self._recorder.decide(question, lambda row: _not_done(row, due_at, definite=definite))
 
-    async def _meet_refusal(self, question: Question, error: UnknownRefusal) -> None:
+    def _meet_refusal(self, question: Question, error: UnknownRefusal) -> NoReturn:
+        """Judge a refusal that blames nobody in particular. Raises it, or what it turned out to be."""
         now = self._clock()
         self._refusals.note(question, error.code, now)
+        if self._refusals.is_worker_trouble(error.code):
+            self._gate.halt(CannotGoOn(error.code, remedy=_UNKNOWN_REMEDY), now)
         if self._refusals.is_final(question, error.code, now):
-            await self._close(question, error.code)
-        else:
-            await self._retry(question, error)
+            raise Undeliverable(error.code) from error
+        raise error
 
     async def _close(self, question: Question, reason: str) -> None:
-        now = self._clock()
-        await self._recorder.decide(
-            question, lambda row: rules.close(row, reason, now, self._recorder.policy)
-        )
+        now, policy = self._clock(), self._recorder.policy
+        await self._recorder.decide(question, lambda row: rules.close(row, reason, now, policy))
         self._forget(question)
         log.info("question closed", extra=about(question, "question.closed", reason=reason))
 
@@ -161,7 +167,7 @@ class Asker:
 
     def _forget(self, question: Question) -> None:
         self._refusals.forget(question)
-        self._doubts.pop(question.ref, None)
+        self._looker.forget(question)
 
 
 def _if_open(row: Question, decision: Callable[[Question, datetime], Step], due_at: datetime) -> Step | None:

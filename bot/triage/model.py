@@ -53,12 +53,20 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+class Work(StrEnum):
+    """What the sweeper has to do for a question, the most urgent first."""
+
+    REDRAW = "redraw"
+    ASK = "ask"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policy:
     """What the engineer decided."""
 
     profile: Profile = Profile.MOZDEF
     hold: timedelta = timedelta(seconds=90)  #: a request's reports wait until it is this old
+    expire_after: timedelta | None = timedelta(hours=24)  #: None: never
     allow_deescalation: bool = False
     ask_guests: bool = False
 
@@ -127,8 +135,10 @@ class Question:
     state: State = State.ACCEPTED
     version: int = 0  #: raised by every save: a save of an older version is refused
     accepted_at: datetime
-    due_at: datetime | None  #: when the sweeper must look at it next; None: nothing is left to do
+    due_at: datetime | None  #: when its `work` is to be done; None: there is none
+    deadline: datetime | None = None  #: when it ends without an answer; None: never, or it has ended
     attempts: int = 0  #: failures since the last success: sets the next back-off
+    paced: bool = False  #: whether `due_at` is the moment that its person's pace gave it
     slack_id: str = ""
     slack_name: str = ""
     offered: tuple[Choice, ...] = ()
@@ -143,6 +153,7 @@ class Question:
     answered_at: datetime | None = None
     answers: int = 0  #: choices recorded, each unlike the one before
     idle_changes: int = 0  #: those that did not raise the standing
+    settled_at: datetime | None = None  #: when the last report was written
     reports: int = 0  #: written so far: the next report's sequence
     shown: int = 0  #: how many of them the message shows
 
@@ -160,6 +171,13 @@ class Question:
     def outdated(self) -> bool:
         """Whether its message shows less than is stored."""
         return bool(self.ts) and self.shown < self.reports
+
+    @property
+    def work(self) -> Work | None:
+        """What the sweeper has to do for it when it is due."""
+        if self.outdated:
+            return Work.REDRAW
+        return Work.ASK if self.state in (State.ACCEPTED, State.POSTING) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,6 +222,7 @@ class OutboxRow:
     due_at: datetime
     sent_at: datetime | None = None
     parked_at: datetime | None = None  #: refused for good by the queue; a person must look
+    replays: int = 0  #: how often somebody asked to have it sent again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

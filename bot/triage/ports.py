@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bot.errors import StoreError
-    from bot.triage.model import Change, OutboxRow, Person, Posted, Question, Report
+    from bot.triage.model import Change, OutboxRow, Person, Posted, Question, Report, Work
 
 #: Tells the time: aware, in UTC.
 Clock = Callable[[], datetime]
@@ -43,11 +45,23 @@ class Store(Protocol):
     async def find(self, identifier: str) -> Question | None:
         """Return the question of this identifier."""
 
-    async def due(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        """Return the questions that are due, the longest due first."""
+    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
+        """Return the questions whose work of this kind is due, the longest due first."""
+
+    async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
+        """Return the questions whose deadline has come, the oldest first."""
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """Return the earliest moment after this one at which a question is due."""
+        """Return the earliest moment after this one at which work is due or a deadline comes."""
+
+    async def probe(self) -> None:
+        """Write something that nobody reads. `StoreError`: the store takes no writes."""
+
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """Remove questions that ended before this moment, with all reports sent before it; say how many.
+
+        Those with a report that is parked, unsent or sent later stay, and so do those with work left.
+        """
 
 
 class Outbox(Protocol):
@@ -70,7 +84,7 @@ class Outbox(Protocol):
 
 
 class Archive(Protocol):
-    """What the commands read."""
+    """What the commands ask."""
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         """Return the questions accepted last, the newest first."""
@@ -80,6 +94,18 @@ class Archive(Protocol):
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         """Return all reports of this identifier, in order."""
+
+    async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
+        """Return the identifiers with a report that was sent since then, the oldest first."""
+
+    async def identifiers_unsent(self) -> Sequence[str]:
+        """Return the identifiers with a report that waits or is parked, the oldest first."""
+
+    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+        """Put all reports of these identifiers into the outbox again, due now: byte for byte as they were."""
+
+    async def copy_to(self, path: Path) -> None:
+        """Write a consistent copy into a new file, while all else goes on. `StoreError` if it cannot be."""
 
 
 class Messenger(Protocol):

@@ -78,6 +78,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         answers=question.answers + 1,
         idle_changes=idle_changes,
         reports=question.reports + 1,
+        settled_at=answer.at,
         due_at=answer.at + REDRAW_GRACE,
     )
     return Step(question=after, report=report_on(question, after, at=answer.at, policy=policy))
@@ -100,6 +101,7 @@ def _placed(question: Question, answer: Answer) -> Question:
         ts=place.ts if place else "",
         asked_at=question.asked_at or answer.at,
         in_doubt_since=None,
+        deadline=None,
         attempts=0,
     )
 

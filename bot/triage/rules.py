@@ -45,15 +45,16 @@ def new_ref(identifier: str, secret: str) -> str:
     return f"{row_key(identifier)}.{secret}"
 
 
-def accept(request: TriageRequest, ref: str, now: datetime) -> Step:
+def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take a request in: it is due at once."""
     kept = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
-    return Step(question=Question(request=kept, ref=ref, accepted_at=now, due_at=now))
+    deadline = now + policy.expire_after if policy.expire_after else None
+    return Step(question=Question(request=kept, ref=ref, accepted_at=now, due_at=now, deadline=deadline))
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take in what can be told of an invalid request: it ends before it began."""
-    return _closed(accept(salvaged, ref, now).question, "invalid_request", now, policy)
+    return _closed(accept(salvaged, ref, now, policy).question, "invalid_request", now, policy)
 
 
 def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
@@ -90,11 +91,28 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
     )
 
 
+def suspect(question: Question, person: Person, now: datetime) -> Step | None:
+    """Treat a restored row as if it had been claimed as soon as it was accepted: it is to be looked up."""
+    if question.state is not State.ACCEPTED or question.in_doubt_since is None:
+        return None
+    claimed = claim(question, person, question.accepted_at).question
+    return Step(question=replace(claimed, in_doubt_since=question.in_doubt_since, due_at=now))
+
+
+def postpone(question: Question, due_at: datetime) -> Step | None:
+    """Wait for the moment that the person's pace allows; None if somebody has begun meanwhile."""
+    if question.state is not State.ACCEPTED:
+        return None
+    return Step(question=replace(question, due_at=due_at, paced=True))
+
+
 def asked(question: Question, posted: Posted, now: datetime) -> Step | None:
     """Record where the question stands; None if a click said so first."""
     if question.ts:
         return None
-    placed = replace(question, channel=posted.channel, ts=posted.ts, asked_at=now, in_doubt_since=None)
+    placed = replace(
+        question, channel=posted.channel, ts=posted.ts, asked_at=now, in_doubt_since=None, deadline=None
+    )
     state = State.ASKED if question.state is State.POSTING else question.state
     return Step(question=replace(placed, state=state, attempts=0, due_at=None, shown=question.reports))
 
@@ -120,17 +138,21 @@ def close(question: Question, reason: str, now: datetime, policy: Policy) -> Ste
     return _closed(question, reason, now, policy)
 
 
+def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
+    """End a question whose deadline has come; None if it has ended, or the deadline has moved.
+
+    One that was not asked yet is still asked when that is possible: an answer is worth having.
+    """
+    if question.deadline is None or question.deadline > now or question.standing is not None:
+        return None
+    ended = _ended(question, "not_asked_in_time", now)
+    return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
+
+
 def shown(question: Question, reports: int) -> Step:
     """Record that the message shows this many reports; what came since is still due."""
     due_at = None if reports >= question.reports else question.due_at
     return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
-
-
-def rest(question: Question) -> Step | None:
-    """Let a question be that was due for no reason; None if there is one."""
-    if question.outdated or question.state in (State.ACCEPTED, State.POSTING):
-        return None
-    return Step(question=replace(question, due_at=None))
 
 
 def retry_delay(attempts: int, spread: float) -> timedelta:
@@ -140,14 +162,17 @@ def retry_delay(attempts: int, spread: float) -> timedelta:
 
 
 def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:
-    closed = replace(
+    ended = _ended(question, reason, now)
+    closed = replace(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
+    return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
+
+
+def _ended(question: Question, reason: str, now: datetime) -> Question:
+    return replace(
         question,
-        state=State.CLOSED,
         standing=Outcome.UNDELIVERABLE,
         reason=reason,
-        in_doubt_since=None,
-        due_at=None,
+        deadline=None,
+        settled_at=now,
         reports=question.reports + 1,
-        shown=question.reports + 1,
     )
-    return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))

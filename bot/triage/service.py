@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import rules
 from bot.triage.events import about
-from bot.triage.model import InvalidBody, State, Step
+from bot.triage.model import InvalidBody, Step
 from bot.triage.ratchet import Refusal, answer_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bot.triage.asking import Asker
-    from bot.triage.model import Answer, Question, TriageRequest
+    from bot.triage.model import Answer, Change, Question, TriageRequest
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
 
@@ -42,7 +42,7 @@ class TriageService:
         """
         steps = [self._taken_in(each) for each in batch]
         changes = [self._recorder.change(step) for step in steps if step is not None]
-        verdicts = iter(await self._recorder.store.add(changes) if changes else ())
+        verdicts = await self._add(changes)
         fates = [step is None or _log_receipt(step, next(verdicts)) for step in steps]
         self._on_work()
         return fates
@@ -72,11 +72,17 @@ class TriageService:
         """Do what is due for a question, whatever it is."""
         if question.outdated:
             await self.redraw(question)
-        elif question.state in (State.ACCEPTED, State.POSTING):
+        else:
             await self._asker.ask(question)
             self._on_work()  # whoever could not be asked left a report
-        else:
-            await self._recorder.decide(question, rules.rest)
+
+    async def expire(self, question: Question) -> None:
+        """End a question whose deadline has come."""
+        policy, clock = self._recorder.policy, self._recorder.clock
+        current, step = await self._recorder.decide(question, lambda row: rules.expire(row, clock(), policy))
+        if current is not None and step is not None:
+            log.info("question expired", extra=about(current, "question.expired", reason=current.reason))
+            self._on_work()
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what is stored. One redraw a message is under way at a time."""
@@ -97,6 +103,14 @@ class TriageService:
         except (TransientError, AmbiguousError) as error:
             log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": {}})
 
+    async def _add(self, changes: Sequence[Change]) -> Iterator[bool | StoreError]:
+        """Add what is new. `StoreError` if nothing at all could be stored: then it is the store's trouble."""
+        verdicts = await self._recorder.store.add(changes) if changes else ()
+        failures = [verdict for verdict in verdicts if isinstance(verdict, StoreError)]
+        if failures and len(failures) == len(verdicts):
+            raise failures[0]
+        return iter(verdicts)
+
     def _taken_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received
         if request is None:
@@ -104,7 +118,7 @@ class TriageService:
         now, ref = self._recorder.clock(), rules.new_ref(request.identifier, secrets.token_hex(16))
         if isinstance(received, InvalidBody):
             return rules.reject(request, ref, now, self._recorder.policy)
-        return rules.accept(request, ref, now)
+        return rules.accept(request, ref, now, self._recorder.policy)
 
     async def _redraw_once(self, question: Question, response_url: str) -> Question | None:
         """Redraw and record it; return the row as it is then, or None to leave it to the sweeper."""

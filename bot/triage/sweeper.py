@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
 from bot.triage.events import about
+from bot.triage.model import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from bot.triage.model import Question
+    from bot.triage.pacing import Gate
     from bot.triage.ports import Clock, Store
 
 log = logging.getLogger(__name__)
@@ -29,12 +32,23 @@ STORE_PAUSE = timedelta(seconds=1)
 SLEEP_MAX = timedelta(seconds=60)
 
 
+class Desk(Protocol):
+    """Who does the work: `triage.service.TriageService`."""
+
+    async def work_on(self, question: Question) -> None:
+        """Do what is due for a question."""
+
+    async def expire(self, question: Question) -> None:
+        """End a question whose deadline has come."""
+
+
 class Sweeper:
     """Works on due questions, many at a time, no question twice at a time."""
 
-    def __init__(self, store: Store, work_on: Callable[[Question], Awaitable[None]], *, clock: Clock) -> None:
+    def __init__(self, store: Store, service: Desk, gate: Gate, *, clock: Clock) -> None:
         self._store = store
-        self._work_on = work_on
+        self._service = service
+        self._gate = gate
         self._clock = clock
         self._woken = asyncio.Event()
         self._in_progress: dict[str, asyncio.Task[None]] = {}
@@ -69,14 +83,31 @@ class Sweeper:
     async def _start_due(self) -> timedelta:
         """Start work on what is due, as far as there is room; return how long to sleep then."""
         now = self._clock()
-        room = IN_PROGRESS_MAX - len(self._in_progress)
-        if room > 0:
-            # Those in progress are still due in the store: ask for as many more.
-            due = await self._store.due(now, limit=IN_PROGRESS_MAX)
-            self._start([each for each in due if each.ref not in self._in_progress][:room])
-        next_due = await self._store.next_due(now)
+        await self._expire(now)
+        # Answers' redraws go before new questions.
+        self._start(await self._find(Work.REDRAW, now, self._room))
+        room = self._gate.room(now, self._room, under_way=len(self._in_progress))
+        self._start(await self._find(Work.ASK, now, room))
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
-        return SLEEP_MAX if next_due is None else min(SLEEP_MAX, next_due - now)
+        wake_at = [await self._store.next_due(now), self._gate.opens_at(now), now + SLEEP_MAX]
+        return min(moment for moment in wake_at if moment is not None) - now
+
+    async def _expire(self, now: datetime) -> None:
+        overdue = await self._store.overdue(now, limit=IN_PROGRESS_MAX)
+        await asyncio.gather(*(self._service.expire(question) for question in overdue))
+        if len(overdue) == IN_PROGRESS_MAX:
+            self.wake()
+
+    async def _find(self, work: Work, now: datetime, room: int) -> Sequence[Question]:
+        if room <= 0:
+            return ()
+        # Those in progress are still due in the store: ask for as many more.
+        due = await self._store.due(work, now, limit=room + len(self._in_progress))
+        return [question for question in due if question.ref not in self._in_progress][:room]
+
+    @property
+    def _room(self) -> int:
+        return IN_PROGRESS_MAX - len(self._in_progress)
 
     def _start(self, questions: Sequence[Question]) -> None:
         for question in questions:
@@ -85,7 +116,7 @@ class Sweeper:
 
     async def _work(self, question: Question) -> None:
         try:
-            await self._work_on(question)
+            await self._service.work_on(question)
         except StoreError as error:
             log.error("work failed: %s", error, extra=about(question, "question.failed"))
             await asyncio.sleep(STORE_PAUSE.total_seconds())

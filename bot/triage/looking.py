@@ -1,0 +1,96 @@
+"""Looking for a question that may stand in Slack already. A row in doubt is never posted again before that.
+
+*Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
+history lags. What a process knows of its looks dies with it; the next one looks twice anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bot.triage.model import Posted, Question
+    from bot.triage.ports import Clock, Messenger
+
+#: How long a row in doubt waits where the app may not read its history any more.
+SCOPE_WAIT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lag:
+    """How far Slack's history is trusted to lag."""
+
+    first_look: timedelta = timedelta(seconds=5)  #: no look sooner after the ambiguous end
+    looks_apart: timedelta = timedelta(seconds=10)  #: the second look comes this long after the first
+
+
+class Look(Enum):
+    """What a look has shown, where it did not find the question."""
+
+    TOO_SOON = auto()
+    MISSED = auto()  #: a later look decides
+    NOT_THERE = auto()  #: for certain: it was not posted
+    IMPOSSIBLE = auto()  #: the app may not look
+
+
+@dataclass(slots=True)
+class _Doubt:
+    look_at: datetime
+    missed: bool = False
+
+
+class Looker:
+    """Looks rows in doubt up, each as often as it takes to be sure."""
+
+    def __init__(self, messenger: Messenger, *, clock: Clock, lag: Lag) -> None:
+        self._messenger = messenger
+        self._clock = clock
+        self._lag = lag
+        self._doubts: dict[str, _Doubt] = {}
+
+    def doubt(self, question: Question) -> datetime:
+        """Take note that a post's end is unknown since now; return when to look for the first time."""
+        doubt = _Doubt(look_at=self._clock() + self._lag.first_look)
+        self._doubts[question.ref] = doubt
+        return doubt.look_at
+
+    def look_at(self, question: Question) -> datetime:
+        """Return when to look next. A row that a dead process left behind is in doubt since it was met."""
+        known = self._doubts.get(question.ref)
+        return known.look_at if known else self.doubt(question)
+
+    def forget(self, question: Question) -> None:
+        """Forget a question that is in doubt no more."""
+        self._doubts.pop(question.ref, None)
+
+    async def look(self, question: Question) -> Posted | Look:
+        """Look, if it is time to. `TransientError` if this look says nothing: it is only tried again."""
+        if not self._messenger.can_look_up:
+            return Look.IMPOSSIBLE
+        if self._clock() < self.look_at(question):
+            return Look.TOO_SOON
+        posted = await self._look_up(question)
+        if posted is not None:
+            return posted
+        doubt = self._doubts[question.ref]
+        if doubt.missed:
+            return Look.NOT_THERE
+        doubt.look_at, doubt.missed = self._clock() + self._lag.looks_apart, True
+        return Look.MISSED
+
+    async def _look_up(self, question: Question) -> Posted | None:
+        try:
+            return await self._messenger.look_up(question)
+        except Undeliverable as error:
+            raise TransientError(f"the look-up was refused: {error.reason}") from error
+        except CannotGoOn as error:
+            raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
+        except (UnknownRefusal, AmbiguousError) as error:
+            raise TransientError(f"the look-up failed: {error}") from error

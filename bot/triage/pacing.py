@@ -1,0 +1,102 @@
+"""How fast to ask: nobody faster than Slack takes it, nobody starved by a flood for somebody else.
+
+There is no pace for the workspace as a whole: it would be a guess. Slack says when it is too fast.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from bot.errors import CannotGoOn
+
+log = logging.getLogger(__name__)
+
+#: Slack takes about one message a second in a conversation …
+INTERVAL = timedelta(seconds=1)
+#: … and short bursts of more: https://docs.slack.dev/apis/web-api/rate-limits (2026-11).
+BURST = 3
+
+#: How often Slack is tried while it refuses the worker as a whole.
+PROBE_INTERVAL = timedelta(seconds=30)
+
+#: How often the log says so.
+REMIND_INTERVAL = timedelta(hours=1)
+
+
+class Pace:
+    """Gives each person's questions their moments: a burst, then one a second."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, datetime] = {}
+
+    def reserve(self, user: str, now: datetime) -> datetime:
+        """Return the moment at which the next question may be put to this person, which is taken now."""
+        self._forget(now)
+        behind = max(self._next.get(user, now), now)
+        self._next[user] = behind + INTERVAL
+        return max(now, behind - (BURST - 1) * INTERVAL)
+
+    def _forget(self, now: datetime) -> None:
+        """Forget who could burst again. The oldest stand first: whoever is asked again moves to the end."""
+        for user, moment in list(self._next.items())[:2]:
+            if moment <= now:
+                del self._next[user]
+
+
+class Gate:
+    """Whether questions may be put at all: open, shut for a while, or ajar for one that tries."""
+
+    def __init__(self, *, spread: Callable[[], float]) -> None:
+        self._spread = spread
+        self._shut_until: datetime | None = None
+        self._halted_by = ""
+        self._told: dict[str, datetime] = {}
+
+    def room(self, now: datetime, wanted: int, *, under_way: int) -> int:
+        """Return how many questions may be started now, of so many."""
+        if self._shut_until is not None and now < self._shut_until:
+            return 0
+        if self._halted_by:
+            return min(wanted, 0 if under_way else 1)
+        return wanted
+
+    def opens_at(self, now: datetime) -> datetime | None:
+        """Return when it opens, if it is shut."""
+        return self._shut_until if self._shut_until is not None and self._shut_until > now else None
+
+    def pause(self, until: datetime) -> None:
+        """Shut it until then: Slack asked to wait."""
+        self._shut_until = max(until, self._shut_until or until)
+
+    def halt(self, error: CannotGoOn, now: datetime) -> None:
+        """Shut it because Slack refuses the worker itself; from time to time one question tries again."""
+        self._halted_by = error.code
+        self.pause(now + PROBE_INTERVAL * (0.5 + self._spread() / 2))
+        told = self._told.get(error.code)
+        if told is None or now - told >= REMIND_INTERVAL:
+            self._told[error.code] = now
+            fields = {"code": error.code}
+            log.critical(
+                "nobody is asked any more: Slack refuses this app with %s. Requests are still taken in. %s",
+                error.code,
+                error.remedy,
+                extra={"event": "asking.halted", "fields": fields},
+            )
+
+    def resume(self) -> None:
+        """Open it: Slack took a question."""
+        if self._halted_by:
+            log.warning("people are asked again", extra={"event": "asking.resumed", "fields": {}})
+        self._halted_by = ""
+        self._told.clear()
+
+    @property
+    def halted_by(self) -> str:
+        """The code with which Slack refuses the worker, or ""."""
+        return self._halted_by

@@ -1,0 +1,52 @@
+"""Retention: what has ended long ago is removed, a little at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.errors import StoreError
+
+if TYPE_CHECKING:
+    from bot.triage.ports import Clock, Store
+
+log = logging.getLogger(__name__)
+
+#: How often to look for what may go.
+INTERVAL = timedelta(hours=1)
+
+#: Questions removed in one step, and the pause between two: no click waits for it.
+STEP = 100
+STEP_PAUSE = timedelta(milliseconds=100)
+
+
+class Retention:
+    """Removes questions whose end, and whose last report, are older than `keep`."""
+
+    def __init__(self, store: Store, *, keep: timedelta, clock: Clock) -> None:
+        self._store = store
+        self._keep = keep
+        self._clock = clock
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Remove what may go, every hour, until `stop` is set."""
+        while not stop.is_set():
+            removed = await self._step()
+            pause = STEP_PAUSE if removed == STEP else INTERVAL
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause.total_seconds())
+
+    async def _step(self) -> int:
+        try:
+            removed = await self._store.remove_ended(self._clock() - self._keep, limit=STEP)
+        except StoreError as error:
+            log.warning("nothing removed: %s", error, extra={"event": "retention.failed", "fields": {}})
+            return 0
+        if removed:
+            log.info(
+                "old questions removed", extra={"event": "questions.removed", "fields": {"count": removed}}
+            )
+        return removed

@@ -1,0 +1,90 @@
+"""The table of all variables: who needs each, how it is read, what it is where nobody sets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bot import variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Purpose(StrEnum):
+    """What the settings are wanted for: each command is held to those that it needs."""
+
+    RUN = "run"
+    SEND = "send"
+    STORE = "store"  #: the commands that read the store
+    CHECK = "check"  #: everything, but problems are handed over instead of raised
+
+
+_WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
+_SENDER = _WORKER | {Purpose.SEND}
+_READER = _WORKER | {Purpose.STORE}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """One variable: who needs it, and how its text becomes the value of one field of `Settings`."""
+
+    name: str
+    setting: str
+    read: Callable[[str], object]
+    default: str = ""  #: as text, which `read` must accept
+    needed_by: frozenset[Purpose] = _WORKER
+    required: bool = False
+
+
+def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
+    """Return the table of all variables ; relative paths start in these folders."""
+    return (*_slack_variables(), *_queue_variables(), *_other_variables(folder, store_folder))
+
+
+def _slack_variables() -> tuple[Variable, ...]:
+    required = partial(Variable, required=True)
+    return (
+        required(name="SLACK_BOT_TOKEN", setting="slack_bot_token", read=variables.bot_token),
+        required(name="SLACK_APP_TOKEN", setting="slack_app_token", read=variables.app_token),
+        Variable(
+            name="SLACK_API_URL",
+            setting="slack_api_url",
+            read=variables.web_api_url,
+            default="https://slack.com/api/",
+        ),
+    )
+
+
+def _queue_variables() -> tuple[Variable, ...]:
+    queue = partial(Variable, read=variables.queue_url)
+    return (
+        queue(name="REQUEST_QUEUE_URL", setting="request_queue_url", needed_by=_SENDER, required=True),
+        queue(name="RESPONSE_QUEUE_URL", setting="response_queue_url", required=True),
+        queue(name="DEAD_LETTER_QUEUE_URL", setting="dead_letter_queue_url"),
+        Variable(name="AWS_REGION", setting="aws_region", read=variables.region, needed_by=_SENDER),
+    )
+
+
+def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
+    stored = partial(Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
+    duration = partial(Variable, read=variables.duration)
+    hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
+    words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
+    switch = partial(Variable, read=variables.boolean, default="false")
+    log_level = partial(Variable, name="LOG_LEVEL", setting="log_level", needed_by=frozenset(Purpose))
+    overrides = partial(variables.existing_folder, folder=folder)
+    return (
+        stored(read=partial(variables.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
+        words(read=variables.profile),
+        hold(read=variables.sync_time),
+        duration(name="EXPIRE_AFTER", setting="expire_after", default="24h"),
+        Variable(name="RETAIN_DAYS", setting="retain", read=variables.retention, default="30"),
+        switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
+        switch(name="ASK_GUESTS", setting="ask_guests"),
+        log_level(read=variables.log_level, default="INFO"),
+        Variable(name="CONFIG_DIR", setting="config_dir", read=overrides),
+    )
