@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from bot.control import ControlServer
 from bot.errors import TransientError
-from bot.store_commands import store_handlers
 from bot.slack.api import SlackApi, open_session, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
@@ -27,6 +26,7 @@ from bot.sqs.publisher import Publisher
 from bot.sqs.queues import Outgoing
 from bot.sqs.wire import write_report
 from bot.store import open_store
+from bot.store_commands import store_handlers
 from bot.triage.asking import Asker
 from bot.triage.model import Policy, utc_now
 from bot.triage.pacing import Gate

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
-from bot.variable_table import Purpose, all_variables
 from bot.errors import ConfigError
 from bot.redaction import Secret
+from bot.variable_table import Purpose, all_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,6 +38,14 @@ def render_question(view: View) -> str:
     return "\n\n".join("\n".join(section) for section in sections)
 
 
+def render_replay(views: Sequence[View]) -> str:
+    """Return a line for each report that is to go again, with its alert's identifier."""
+    lines = [
+        f"{view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}" for view in views
+    ]
+    return "\n".join(printable(line) for line in lines)
+
+
 def _row(view: View, now: datetime) -> tuple[str, ...]:
     names = ("identifier", "alert", "user")
     return (
@@ -140,9 +148,12 @@ def _reports_section(view: View) -> Iterator[str]:
     if not reports:
         yield "  none yet"
     for report in reports:
-        told = f"{report['response']}" if report["response"] else f"{report['category']} (changes nothing)"
-        yield printable(f"  {report['sequence']}  {report['outcome']}, told as {told}, {_fate(report)}")
+        yield printable(f"  {report['sequence']}  {report['outcome']}, {_told(report)}, {_fate(report)}")
         yield from _quoted(str(report["body"]))
+
+
+def _told(report: View) -> str:
+    return f"told as {report['response'] or report['category'] + ' (changes nothing)'}"
 
 
 def _fate(report: View) -> str:

@@ -1,0 +1,39 @@
+"""`triage-bot backup`: a copy of the store, received in pieces and put in place whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import TriageBotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+class BackupFailed(TriageBotError):
+    """The copy could not be written. What was there before is untouched."""
+
+
+def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
+    """Write the pieces into a file, for its owner only; return its size in bytes.
+
+    The file appears, or is replaced, only when all of it is on the disk. `BackupFailed` if it cannot be.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        with part.open("wb") as file:
+            file.writelines(base64.b64decode(piece.get("data", "")) for piece in pieces)
+            size = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise BackupFailed(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return size

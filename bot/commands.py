@@ -1,0 +1,216 @@
+"""What each command does. Each validates only the settings that it needs, and imports only what it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import ConfigError, TriageBotError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from bot.config import Settings
+    from bot.variable_table import Purpose
+    from bot.views import View
+
+# Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
+OK = 0
+FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
+WRONG_USAGE = 2  # argparse's own
+WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a person must change a setting first
+
+_REPLAY_WARNING = (
+    "a replay overwrites what an analyst has set in MozDef meanwhile; every `no` pages somebody again;"
+    " and a stock MozDef drops a repeat that changes nothing"
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the worker until a signal ends it."""
+    from bot.config_files import load_messages
+    from bot.variable_table import Purpose
+
+    settings = _settings(Purpose.RUN)
+    wording = load_messages(settings.config_dir)
+    from bot.app import App
+    from bot.worker import run_worker
+
+    try:
+        asyncio.run(run_worker(App(settings, wording, restored=options.restored)))
+    except* TriageBotError as group:
+        # A loop met what it should have met at the start: the reason is worth more than the group.
+        raise _innermost(group) from None
+    return OK
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """Run the trial."""
+    try:
+        from bot.sandbox.program import run_sandbox, run_self_test
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            [f"the sandbox needs {error.name}: install it with pip install 'triage-bot[sandbox]'"]
+        ) from error
+    if options.self_test:
+        return run_self_test()
+    return run_sandbox(port=options.port, open_browser=options.open)
+
+
+def send(options: argparse.Namespace) -> int:
+    """Enqueue a request as MozDef would."""
+    from bot.app import send_request
+    from bot.printable import printable
+    from bot.sending import identifier_in, read_body, sample_body
+    from bot.variable_table import Purpose
+
+    settings = _settings(Purpose.SEND)
+    body = read_body(options.file) if options.file else sample_body(options)
+    message_id = asyncio.run(send_request(settings, body))
+    print(f"identifier  {printable(identifier_in(body)) or '(none: the bot will refuse it)'}")
+    print(f"message id  {message_id}")
+    return OK
+
+
+def check(_: argparse.Namespace) -> int:
+    """Look at all that the worker needs, and say what is wrong and how to mend it."""
+    from bot.variable_table import Purpose
+
+    return asyncio.run(_check(_load(Purpose.CHECK)))
+
+
+async def _check(settings: Settings) -> int:
+    from bot.checking import check_everything
+    from bot.findings import is_sound, render_findings
+    from bot.printable import printable
+
+    # Printed before the event loop ends: that waits for look-ups of names which may still hang.
+    findings = await check_everything(settings)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in render_findings(findings, width=width).split("\n"):
+        print(printable(line), flush=True)
+    return OK if is_sound(findings) else FAILED
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Show the questions accepted last."""
+    from bot.rendering import render_list
+    from bot.triage.model import utc_now
+    from bot.views import render_json
+
+    views = list(_ask_store("list", limit=options.limit))
+    print(render_json(views) if options.json else render_list(views, utc_now()))
+    return OK
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show all that is known of one question."""
+    from bot.printable import printable
+    from bot.rendering import render_question
+    from bot.views import render_json
+
+    views = list(_ask_store("show", identifier=options.identifier))
+    if not views:
+        name = printable(options.identifier)
+        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows which are")
+        return FAILED
+    print(render_json(views[0]) if options.json else render_question(views[0]))
+    return OK
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Send reports again, byte for byte."""
+    from bot.rendering import render_replay
+
+    chosen = _chosen_reports(options)
+    views = list(_ask_store("replay", dry_run=True, **chosen))
+    if not views:
+        print("There is nothing to send again.")
+        return OK
+    print(render_replay(views))
+    if options.dry_run:
+        print("Nothing was sent (--dry-run).")
+        return OK
+    complain(_REPLAY_WARNING, level="warning")
+    list(_ask_store("replay", **chosen))
+    print(
+        "They go out now, or as soon as the worker runs; `triage-bot show IDENTIFIER` tells when each was sent."
+    )
+    return OK
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Write a consistent copy of the store into a file."""
+    from pathlib import Path
+
+    from bot.backup import write_backup
+
+    size = write_backup(Path(options.file), _ask_store("backup"))
+    print(f"{options.file}: {size} bytes. To restore it, see the README.")
+    return OK
+
+
+def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:
+    if options.unsent:
+        return {"unsent": True}
+    if options.since:
+        return {"since_seconds": options.since.total_seconds()}
+    return {"identifiers": options.identifiers}
+
+
+def _settings(purpose: Purpose) -> Settings:
+    settings = _load(purpose)
+    for warning in settings.warnings:
+        complain(warning, level="warning")
+    return settings
+
+
+def _load(purpose: Purpose) -> Settings:
+    from bot.config import load_settings, settle_environment
+    from bot.log import configure_logging
+
+    settings = load_settings(purpose)
+    settle_environment(settings)
+    secrets = [settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()]
+    configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
+    return settings
+
+
+def _ask_store(command: str, **arguments: Any) -> Iterator[View]:
+    """Ask the worker that holds the store, or the store itself where no worker runs."""
+    from bot.control import NoWorker, call
+    from bot.variable_table import Purpose
+
+    settings = _settings(Purpose.STORE)
+    try:
+        yield from call(settings.control_path, command, **arguments)
+    except NoWorker:
+        yield from asyncio.run(_ask_file(settings, command, arguments))
+
+
+async def _ask_file(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+    from bot.store import open_store
+    from bot.store_commands import store_handlers
+    from bot.triage.model import utc_now
+
+    store = await open_store(settings.store_url)
+    try:
+        handlers = store_handlers(store, settings.store_path, clock=utc_now)
+        async with aclosing(handlers[command](arguments)) as views:
+            return [dict(view) async for view in views]
+    finally:
+        await store.close()
+
+
+def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
+    first = group.exceptions[0]
+    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def complain(problem: str, *, level: str = "error") -> None:
+    """Say what is wrong, on standard error."""
+    print(f"triage-bot: {level}: {problem}", file=sys.stderr)
