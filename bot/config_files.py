@@ -67,7 +67,8 @@ def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]
         if problem:
             yield f"[{table}] {key} {problem}"
         else:
-            known[key] = str(text)
+            # Texts with placeholders are formatted when shown; in the others, {{ is resolved here.
+            known[key] = str(text) if _placeholders(known[key]) else str(text).format()
 
 
 def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:

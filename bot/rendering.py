@@ -41,7 +41,8 @@ def render_question(view: View) -> str:
 def render_replay(views: Sequence[View]) -> str:
     """Return a line for each report that is to go again, with its alert's identifier."""
     lines = [
-        f"{view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}" for view in views
+        f"{view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
+        for view in views
     ]
     return "\n".join(printable(line) for line in lines)
 

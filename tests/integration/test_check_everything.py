@@ -8,12 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bot.reading import reading_handlers
 
 from bot.checking import PATIENCE, check_everything
 from bot.config import Purpose, Settings, load_settings
 from bot.control import ControlServer
 from bot.findings import Finding, Verdict
-from bot.reading import reading_handlers
 from bot.store import open_store
 
 if TYPE_CHECKING:
