@@ -10,13 +10,14 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from bot.alert_files import load_alert_policies
 from bot.config_files import load_messages
 from bot.control import CallFailed, NoWorker, call
 from bot.errors import ConfigError
 from bot.findings import Finding, Verdict, skipped
 from bot.slack import checks as slack
 from bot.slack.api import open_session, web_client
-from bot.slack.messages import check_wording
+from bot.slack.wording import check_wording
 from bot.sqs import checks as sqs
 from bot.store import checks as store
 
@@ -62,7 +63,7 @@ class _Checkup:
         if "CONFIG_DIR" in self._faulty:
             return [skipped(_WORDING, ["CONFIG_DIR"])]
         try:
-            check_wording(load_messages(folder))
+            check_wording(load_messages(folder), load_alert_policies(folder))
         except ConfigError as error:
             return [_wrong(_WORDING, problem, "expected ") for problem in error.problems]
         source = _source_of_wording(folder)

@@ -32,16 +32,18 @@ _REPLAY_WARNING = (
 
 def run(options: argparse.Namespace) -> int:
     """Run the worker until a signal ends it."""
+    from bot.alert_files import load_alert_policies
     from bot.config_files import load_messages
     from bot.variable_table import Purpose
 
     settings = _settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
+    alerts = load_alert_policies(settings.config_dir)
     from bot.app import App
     from bot.worker import run_worker
 
     try:
-        asyncio.run(run_worker(App(settings, wording, restored=options.restored)))
+        asyncio.run(run_worker(App(settings, wording, alerts, restored=options.restored)))
     except* TriageBotError as group:
         # A loop met what it should have met at the start: the reason is worth more than the group.
         raise _innermost(group) from None
@@ -137,9 +139,7 @@ def replay(options: argparse.Namespace) -> int:
         return OK
     complain(_REPLAY_WARNING, level="warning")
     list(_ask_store("replay", **chosen))
-    print(
-        "They go out now, or as soon as the worker runs; `triage-bot show IDENTIFIER` tells when each was sent."
-    )
+    print("They go out now, or as soon as the worker runs; `triage-bot show` tells when each was sent.")
     return OK
 
 

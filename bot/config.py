@@ -16,21 +16,14 @@ from bot.variable_table import Purpose, all_variables
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import timedelta
+    from zoneinfo import ZoneInfo
 
     from bot.triage.model import Profile
+    from bot.triage.working_time import WorkingHours
 
 
 #: Variables that other releases know. An `.env` that was written for one of them is no mistake.
-_OTHER_RELEASES = (
-    "REMIND_AFTER",
-    "REMIND_TIMES",
-    "WORKING_HOURS",
-    "DEFAULT_TIMEZONE",
-    "SECURITY_CHANNEL",
-    "MOZDEF_ALERT_URL",
-    "METRICS_LISTEN",
-    "LOG_FORMAT",
-)
+_OTHER_RELEASES = ("METRICS_LISTEN", "LOG_FORMAT")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +39,13 @@ class Settings:
     store_url: str  #: sqlite:///, then an absolute path
     response_profile: Profile
     mozdef_sync: timedelta  #: an answer is held until its request is this old
-    expire_after: timedelta | None  #: how long a request may go unasked; None: for ever
+    remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
+    remind_times: int  #: how often, 0 to 10
+    expire_after: timedelta | None  #: how long a request may go unasked or unanswered; None: for ever
+    working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
+    default_timezone: ZoneInfo  #: of people whose profile names none that we know
+    security_channel: str = ""  #: a channel's id; empty: there is none
+    mozdef_alert_url: str = ""  #: of an alert, with `{identifier}` for its id, percent-encoded; empty: none
     retain: timedelta  #: how long what has ended is kept
     allow_deescalation: bool
     ask_guests: bool

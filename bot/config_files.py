@@ -1,16 +1,19 @@
-"""The wording: `messages.toml` as it ships, and what the engineer puts over it."""
+"""The wording: `messages.toml` as it ships, and what the engineer puts over it.
+
+What any file of the configuration needs is public: reading, the check of a text, the words for a problem.
+"""
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 #: Table → key → text; each text is a template for `str.format`.
 Messages = dict[str, dict[str, str]]
@@ -31,17 +34,18 @@ def load_messages(config_dir: Path | None = None, *, defaults: Path | None = Non
     A key may use the placeholders that its default uses, all or some of them. Raises `ConfigError` with all
     problems; each names file, table and key, and says what is expected.
     """
-    shipped = _read((defaults or defaults_folder()) / _MESSAGES)
+    shipped = read_toml((defaults or defaults_folder()) / _MESSAGES)
     messages = {table: dict(keys) for table, keys in shipped.items()}
     path = config_dir / _MESSAGES if config_dir else None
     if path and path.exists():
-        problems = list(_overlay(messages, _read(path)))
+        problems = list(_overlay(messages, read_toml(path)))
         if problems:
             raise ConfigError([f"{path}: {problem}" for problem in problems])
     return messages
 
 
-def _read(path: Path) -> Mapping[str, Mapping[str, str]]:
+def read_toml(path: Path) -> Mapping[str, Any]:
+    """Return what the file holds. Raises `ConfigError` if it cannot be read or is no TOML."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -54,7 +58,7 @@ def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[st
     for table, keys in overrides.items():
         known = messages.get(table)
         if known is None:
-            yield f"[{table}] is not known; expected one of {_names(messages)}"
+            yield f"[{table}] is not known; expected one of {names(messages)}"
         elif not isinstance(keys, dict):
             yield f"{table} is no table; expected [{table}] with keys below it"
         else:
@@ -73,14 +77,15 @@ def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]
 
 def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
     if key not in known:
-        return f"is not known; expected one of {_names(known)}"
+        return f"is not known; expected one of {names(known)}"
+    return text_problem(text, _placeholders(known[key]))
+
+
+def text_problem(text: object, allowed: frozenset[str]) -> str:
+    """Return what is wrong with a text that may use these placeholders; "" if nothing is."""
     if not isinstance(text, str) or not text.strip():
         return f"is {text!r}; expected some text in quotes"
-    return _template_problem(text, _placeholders(known[key]))
-
-
-def _template_problem(text: str, allowed: frozenset[str]) -> str:
-    expected = _names({f"{{{name}}}": name for name in allowed}) or "no placeholder at all"
+    expected = names(f"{{{name}}}" for name in allowed) or "no placeholder at all"
     try:
         unknown = _placeholders(text) - allowed
     except ValueError:
@@ -99,5 +104,6 @@ def _placeholders(text: str) -> frozenset[str]:
     )
 
 
-def _names(names: Mapping[str, object]) -> str:
-    return ", ".join(sorted(names))
+def names(known: Iterable[str]) -> str:
+    """Return the names that were to be expected, for a sentence."""
+    return ", ".join(sorted(known))

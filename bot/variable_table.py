@@ -41,8 +41,14 @@ class Variable:
 
 
 def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
-    """Return the table of all variables ; relative paths start in these folders."""
-    return (*_slack_variables(), *_queue_variables(), *_other_variables(folder, store_folder))
+    """Return the table of all variables; relative paths start in these folders."""
+    return (
+        *_slack_variables(),
+        *_queue_variables(),
+        *_clock_variables(),
+        *_security_team_variables(),
+        *_other_variables(folder, store_folder),
+    )
 
 
 def _slack_variables() -> tuple[Variable, ...]:
@@ -69,9 +75,28 @@ def _queue_variables() -> tuple[Variable, ...]:
     )
 
 
+def _clock_variables() -> tuple[Variable, ...]:
+    duration = partial(Variable, read=variables.duration)
+    times = partial(Variable, name="REMIND_TIMES", setting="remind_times", default="1")
+    zone = partial(Variable, name="DEFAULT_TIMEZONE", setting="default_timezone", default="UTC")
+    return (
+        duration(name="REMIND_AFTER", setting="remind_after", default="4h"),
+        times(read=variables.reminder_count),
+        duration(name="EXPIRE_AFTER", setting="expire_after", default="24h"),
+        Variable(name="WORKING_HOURS", setting="working_hours", read=variables.working_hours),
+        zone(read=variables.zone),
+    )
+
+
+def _security_team_variables() -> tuple[Variable, ...]:
+    return (
+        Variable(name="SECURITY_CHANNEL", setting="security_channel", read=variables.channel_id),
+        Variable(name="MOZDEF_ALERT_URL", setting="mozdef_alert_url", read=variables.alert_url),
+    )
+
+
 def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     stored = partial(Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
-    duration = partial(Variable, read=variables.duration)
     hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
     words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
     switch = partial(Variable, read=variables.boolean, default="false")
@@ -81,7 +106,6 @@ def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         stored(read=partial(variables.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
         words(read=variables.profile),
         hold(read=variables.sync_time),
-        duration(name="EXPIRE_AFTER", setting="expire_after", default="24h"),
         Variable(name="RETAIN_DAYS", setting="retain", read=variables.retention, default="30"),
         switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
         switch(name="ASK_GUESTS", setting="ask_guests"),

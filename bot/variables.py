@@ -13,9 +13,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from bot.redaction import Secret, redact
 from bot.triage.model import Profile
+from bot.triage.working_time import WorkingHours, find_time_zone, parse_working_hours
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from zoneinfo import ZoneInfo
 
 _BOT_TOKEN = "xoxb-"  # noqa: S105 - the prefix that every bot token has
 _APP_TOKEN = "xapp-"  # noqa: S105 - the prefix that every app-level token has
@@ -33,6 +35,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 #: In days. A message that comes again within the 14 days that SQS may keep it must still be known.
 _SHORTEST_RETENTION_DAYS = 15
+
+#: More would be a nuisance, whatever the question is.
+_MOST_REMINDERS = 10
+
+#: What a URL may consist of, by RFC 3986. `<`, `>` and `|` would break the link in a Slack message.
+_URL_CHARACTERS = r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+"
 
 #: How much of a wrong value is shown.
 _SHOWN_CHARACTERS = 80
@@ -114,6 +122,48 @@ def retention(text: str) -> timedelta:
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < _SHORTEST_RETENTION_DAYS:
         raise _wrong(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
     return timedelta(days=int(text))
+
+
+def reminder_count(text: str) -> int:
+    """Read how often a person is reminded of one question."""
+    if not re.fullmatch("[0-9]{1,2}", text) or int(text) > _MOST_REMINDERS:
+        raise _wrong(text, f"a whole number, 0 to {_MOST_REMINDERS}")
+    return int(text)
+
+
+def working_hours(text: str) -> WorkingHours:
+    """Read when people work, by their own clocks."""
+    try:
+        return parse_working_hours(text)
+    except ValueError as error:
+        raise ValueError(redact(str(error))) from error
+
+
+def zone(text: str) -> ZoneInfo:
+    """Read the name of a time zone of the tz database."""
+    found = find_time_zone(text)
+    if not found:
+        raise _wrong(text, "a time zone's name such as Europe/Berlin or UTC")
+    return found
+
+
+def channel_id(text: str) -> str:
+    """Read the id of a Slack channel. Whether the bot is a member is for Slack to say."""
+    if not re.fullmatch("[CG][A-Z0-9]{2,30}", text):
+        raise _wrong(text, "a channel's id such as C0123456789 (at the end of the channel's About page)")
+    return text
+
+
+def alert_url(text: str) -> str:
+    """Read the template of the links to alerts. `{identifier}` stands after the host, as it stands here."""
+    expected = "an https URL with {identifier} in its path or query, such as https://mozdef.example.com/alert/{identifier}"
+    host, _, rest = text.removeprefix("https://").partition("/")
+    filled = text.replace("{identifier}", "x")
+    if not text.startswith("https://") or "{" in host or "{identifier}" not in rest:
+        raise _wrong(text, expected)
+    if not re.fullmatch(_URL_CHARACTERS, filled, re.ASCII) or not _url(filled, expected).path:
+        raise _wrong(text, expected)
+    return text
 
 
 def log_level(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox's web page: its files, its state as a stream of events, and the two things one can do on it."""
+"""The sandbox's web page: its files, and its state as a stream of events."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.page_actions import PageActions
 from bot.sandbox.page_state import page_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aiohttp.typedefs import Handler
 
     from bot.sandbox.trial import Trial
@@ -89,8 +88,7 @@ class Page:
         application.router.add_get("/assets/{name}", _asset)
         application.router.add_get("/api/state", self._state)
         application.router.add_get("/api/events", self._events)
-        application.router.add_post("/api/alerts", self._send_alert)
-        application.router.add_post("/api/clicks", self._click)
+        PageActions(self._trial).add_to(application.router)
         return application
 
     def _document(self) -> dict[str, Any]:
@@ -127,26 +125,6 @@ class Page:
         await asyncio.sleep(_BURST_SECONDS)
         return True
 
-    async def _send_alert(self, request: web.Request) -> web.Response:
-        asked = await _fields(request, "alert", "summary", "user", "confidence")
-        if not self._trial.ready:
-            return _trouble("The worker is not ready yet", status=503)
-        sent = await self._trial.send_alert(**asked)
-        return web.json_response({"identifier": sent.identifier})
-
-    async def _click(self, request: web.Request) -> web.Response:
-        pressed = await _fields(request, "user", "channel", "ts", "action_id")
-        try:
-            click = await self._trial.slack.click(
-                user=pressed["user"],
-                channel=pressed["channel"],
-                ts=pressed["ts"],
-                action_id=pressed["action_id"],
-            )
-        except LookupError as error:
-            return _trouble(f"There is no such button any more ({error})", status=404)
-        return web.json_response({"trouble": click.warning} if click.warning else {})
-
 
 @web.middleware
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -176,26 +154,7 @@ def _file(name: str) -> web.Response:
     return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8")
 
 
-async def _fields(request: web.Request, *names: str) -> dict[str, str]:
-    """Read a JSON object of strings.
-
-    :raises HTTPBadRequest: when one is missing or no string.
-    """
-    try:
-        body: Mapping[str, Any] = await request.json()
-        fields = {name: body[name] for name in names}
-    except (ValueError, LookupError, TypeError) as error:
-        raise web.HTTPBadRequest(text=f"A JSON object with {', '.join(names)} is expected.") from error
-    if not all(isinstance(value, str) for value in fields.values()):
-        raise web.HTTPBadRequest(text="Every field is a string.")
-    return fields
-
-
 def _why(error: OSError | OverflowError) -> str:
     """Say in the system's own words why a port was refused; asyncio's sentence repeats the address."""
     errno = error.errno if isinstance(error, OSError) else None
     return os.strerror(errno).lower() if errno else str(error)
-
-
-def _trouble(words: str, *, status: int) -> web.Response:
-    return web.json_response({"trouble": words}, status=status)

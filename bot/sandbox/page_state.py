@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.sandbox.askable import unreachable_because
 from bot.sandbox.samples import SAMPLES
+from bot.sandbox.slack_state import slack_state
+from bot.sandbox.trial_samples import HINTS, NOTE_REQUIRED, THIRTY_SECONDS, TRIAL_SAMPLES
+from bot.sandbox.worker_process import ALERT_URL
 
 if TYPE_CHECKING:
     from bot.sandbox.child_process import ChildProcess
     from bot.sandbox.ledger import Ledger, Receipt, SentAlert
-    from bot.sandbox.slack.workspace import Message, Person, Workspace
+    from bot.sandbox.samples import Sample
     from bot.sandbox.trial import Trial
 
 Json = dict[str, Any]
 
-#: Older alerts, messages and receipts stay in the trial, and leave the page.
+#: Older alerts and receipts stay in the trial, and leave the page.
 SHOWN: Final = 150
+
+#: The keys of `details.triagebot` that the page shows by themselves.
+_TOLD: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
 
 _TITLES: Final = {
     "sensitive_host_session": "Sensitive host",
     "duo_bypass_codes_used": "Duo code used",
     "duo_bypass_codes_generated": "Duo codes created",
     "ssh_access_sign_releng": "Signing machine",
+    THIRTY_SECONDS: "30 seconds to answer",
+    NOTE_REQUIRED: "Note required",
 }
 
 
@@ -36,10 +43,9 @@ def page_state(trial: Trial, *, ended: str | None, failed: bool) -> Json:
             "failed": failed,
             "parts": _parts(trial, ended=ended is not None),
         },
-        "samples": [_sample(label) for label in SAMPLES],
-        "bot": {"name": trial.workspace.bot.real_name},
-        "people": [_person(person) for person in trial.workspace.people],
-        "messages": _messages(trial.workspace),
+        "samples": [_sample(sample) for sample in (*SAMPLES.values(), *TRIAL_SAMPLES)],
+        "alert_url": ALERT_URL,
+        **slack_state(trial.workspace),
         "alerts": [_alert(alert, trial.ledger) for alert in trial.ledger.alerts[-SHOWN:]],
         "receipts": [_receipt(receipt) for receipt in trial.ledger.receipts[-SHOWN:]],
     }
@@ -79,47 +85,13 @@ def _part(name: str, words: str, state: str) -> Json:
     return {"name": name, "state": state, "words": words if state == "up" else state}
 
 
-def _sample(label: str) -> Json:
-    sample = SAMPLES[label]
+def _sample(sample: Sample) -> Json:
     return {
-        "alert": label,
-        "title": _TITLES.get(label, label),
+        "alert": sample.alert,
+        "title": _TITLES.get(sample.alert, sample.alert),
         "summary": sample.summary,
         "confidence": sample.confidence,
-    }
-
-
-def _person(person: Person) -> Json:
-    note = unreachable_because(person)
-    return {
-        "id": person.id,
-        # The stand-in's names carry a hint in brackets, which the note replaces.
-        "name": person.real_name.split(" (")[0],
-        "email": person.email,
-        "note": note,
-        "reachable": note is None,
-    }
-
-
-def _messages(workspace: Workspace) -> list[Json]:
-    made: list[Json] = []
-    for conversation in workspace.conversations:
-        if conversation.person is not None:
-            seen = conversation.seen_by(conversation.person)[-SHOWN:]
-            made.extend(_message(message, conversation.person) for message in seen)
-    return made
-
-
-def _message(message: Message, person: str) -> Json:
-    return {
-        "person": person,
-        "channel": message.channel,
-        "ts": message.ts,
-        "text": message.text,
-        "blocks": list(message.blocks),
-        "edited": message.edited_ts is not None,
-        "ephemeral": message.ephemeral_for is not None,
-        "thread": message.thread_ts is not None,
+        "hint": HINTS.get(sample.alert),
     }
 
 
@@ -159,6 +131,6 @@ def told_by_the_bot(body: str) -> Json:
     """Return what `details.triagebot` says of a body: outcome, alert, reason … as far as they are there."""
     try:
         told = json.loads(body)["details"]["triagebot"]
-        return {key: told[key] for key in ("outcome", "alert", "reason", "said", "retracted") if key in told}
+        return {key: told[key] for key in _TOLD if key in told}
     except (ValueError, LookupError, TypeError):
         return {}

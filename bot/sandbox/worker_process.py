@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from bot.sandbox import queues
 from bot.sandbox.child_process import ChildProcess, bare_environment
+from bot.sandbox.slack import SECURITY_CHANNEL
+from bot.sandbox.trial_samples import CONFIG_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What Python is given to run the worker. -P: the current directory is no place to import from.
 WORKER: Final = ("-P", "-m", "bot", "run")
+#: Where MozDef shows an alert. Nothing is there: the page follows such links to its own list of alerts.
+ALERT_URL: Final = "https://mozdef.example.com/alert/{identifier}"
 #: The worker promises to end within 10 s of SIGTERM.
 STOP_GRACE: Final = timedelta(seconds=10)
 
@@ -56,6 +60,9 @@ def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) 
         "AWS_REGION": queues.REGION,
         "AWS_ACCESS_KEY_ID": queues.ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": queues.SECRET_ACCESS_KEY,
+        "SECURITY_CHANNEL": SECURITY_CHANNEL,
+        "MOZDEF_ALERT_URL": ALERT_URL,
+        "CONFIG_DIR": str(CONFIG_DIR),
         # Nobody wants to wait a minute and a half to see an answer arrive.
         "MOZDEF_SYNC_SECONDS": "0",
     }

@@ -8,7 +8,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.slack.messages import QUESTION_EVENT, question_message, question_metadata, refusal_message
+from bot.slack.messages import (
+    QUESTION_EVENT,
+    question_message,
+    question_metadata,
+    refusal_message,
+    reminder_message,
+)
 from bot.triage.events import about
 from bot.triage.model import Person, Posted
 
@@ -19,8 +25,9 @@ if TYPE_CHECKING:
     from bot.errors import TriageBotError
     from bot.slack.api import SlackApi
     from bot.slack.identity import Identity
-    from bot.slack.messages import Wording
+    from bot.slack.wording import Wording
     from bot.triage.model import Question
+    from bot.triage.policy import Policy
     from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -49,10 +56,13 @@ _SLACKBOT = "USLACKBOT"
 class SlackMessenger:
     """Speaks to people in one workspace: the port `Messenger` of `triage.ports`."""
 
-    def __init__(self, api: SlackApi, identity: Identity, wording: Wording, *, clock: Clock) -> None:
+    def __init__(
+        self, api: SlackApi, identity: Identity, wording: Wording, policy: Policy, *, clock: Clock
+    ) -> None:
         self._api = api
         self._identity = identity
         self._wording = wording
+        self._policy = policy
         self._clock = clock
         self._people: dict[str, tuple[datetime, Person]] = {}
 
@@ -76,7 +86,7 @@ class SlackMessenger:
         answer = await self._api.write(
             "chat.postMessage",
             {
-                **question_message(question, self._wording),
+                **question_message(question, self._wording, self._policy),
                 "channel": question.slack_id,
                 "metadata": question_metadata(question),
                 "unfurl_links": False,
@@ -112,7 +122,7 @@ class SlackMessenger:
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See `triage.ports.Messenger`. A message that is gone, or may not be changed any more, is let be."""
-        message = question_message(question, self._wording)
+        message = question_message(question, self._wording, self._policy)
         if response_url and await self._api.respond(response_url, {**message, "replace_original": True}):
             return
         place = {"channel": question.channel, "ts": question.ts}
@@ -123,12 +133,29 @@ class SlackMessenger:
                 raise TransientError(str(error)) from error
             log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
 
+    async def remind(self, question: Question) -> None:
+        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too."""
+        link = await self._permalink(question)
+        reminder = reminder_message(question, self._wording, self._policy, link=link)
+        thread = {"channel": question.channel, "thread_ts": question.ts, "reply_broadcast": True}
+        quiet = {"unfurl_links": False, "unfurl_media": False}
+        await self._api.write("chat.postMessage", {**reminder, **thread, **quiet})
+
     async def tell(self, response_url: str, message: str) -> None:
         """See `triage.ports.Messenger`."""
         if not response_url or not await self._api.respond(
             response_url, refusal_message(message, self._wording)
         ):
             raise TransientError("there is no way to reach the clicker")
+
+    async def _permalink(self, question: Question) -> str:
+        """Return a link to the question; "" where Slack gives none, for the reminder is worth more."""
+        place = {"channel": question.channel, "message_ts": question.ts}
+        try:
+            return str((await self._api.read("chat.getPermalink", place)).get("permalink") or "")
+        except (PermanentError, TransientError) as error:
+            log.info("no link to the question: %s", error, extra=about(question, "permalink.missing"))
+            return ""
 
     def _person(self, answer: Mapping[str, Any]) -> Person:
         user = answer.get("user")
@@ -142,6 +169,7 @@ class SlackMessenger:
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
+            time_zone=str(facts.get("tz") or ""),
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:

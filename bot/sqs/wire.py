@@ -160,6 +160,7 @@ def _facts(report: Report, event_id: str) -> dict[str, Any]:
         "askedSlack": report.asked_slack_id,
         "said": report.said,
         "retracted": report.retracted,
+        "comment": report.comment,
     }
     return always | {name: value for name, value in sometimes.items() if value}
 

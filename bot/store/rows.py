@@ -26,9 +26,32 @@ _MICROSECOND = timedelta(microseconds=1)
 #: Columns that never change once the row is there.
 FIXED = ("key", "secret", "identifier", "alert", "summary", "user", "confidence", "accepted_at")
 
-_PLAIN = ("version", "attempts", "slack_id", "slack_name", "channel", "ts", "reason")
-_COUNTS = ("answers", "idle_changes", "reports", "shown")
-_TIMES = ("due_at", "deadline", "settled_at", "claimed_at", "in_doubt_since", "asked_at", "answered_at")
+_PLAIN = (
+    "version",
+    "attempts",
+    "slack_id",
+    "slack_name",
+    "time_zone",
+    "channel",
+    "ts",
+    "reason",
+    "note",
+    "card_ts",
+    "taken_by",
+    "taken_name",
+)
+_COUNTS = ("reminders", "answers", "idle_changes", "reports", "shown", "notes", "card_shown")
+_TIMES = (
+    "due_at",
+    "deadline",
+    "card_due_at",
+    "taken_at",
+    "settled_at",
+    "claimed_at",
+    "in_doubt_since",
+    "asked_at",
+    "answered_at",
+)
 
 #: Columns that a save writes.
 MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)

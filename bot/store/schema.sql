@@ -12,19 +12,21 @@ CREATE TABLE question (
     state          TEXT    NOT NULL,     -- accepted, posting, asked or closed: how far the question got
     version        INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
     accepted_at    INTEGER NOT NULL,     -- when the request was stored
-    work           TEXT    NOT NULL,     -- redraw or ask: what the sweeper must do; '': nothing
+    work           TEXT    NOT NULL,     -- redraw, ask or remind: what the sweeper must do; '': nothing
     due_at         INTEGER,              -- when it is to be done
     deadline       INTEGER,              -- when the question ends without an answer; NULL: never, or it has
     paced          INTEGER NOT NULL,     -- 1: due_at is the moment that the person's pace gave
     attempts       INTEGER NOT NULL,     -- failures since the last success
     slack_id       TEXT    NOT NULL,     -- whom the address belongs to in Slack
     slack_name     TEXT    NOT NULL,     -- the name of that user in Slack
+    time_zone      TEXT    NOT NULL,     -- of that user's profile
     offered        TEXT    NOT NULL,     -- the choices that the message offers, separated by spaces
     claimed_at     INTEGER,              -- the first claim for posting; where a look-up starts
     in_doubt_since INTEGER,              -- a post may have happened since; NULL: its end is known
     channel        TEXT    NOT NULL,     -- the conversation that holds the message
     ts             TEXT    NOT NULL,     -- the message's name in that conversation
     asked_at       INTEGER,              -- when a reply, a look-up or a click proved the post
+    reminders      INTEGER NOT NULL,     -- sent, or perhaps sent
     standing       TEXT    NOT NULL,     -- the outcome that counts; '': none yet
     reason         TEXT    NOT NULL,     -- why a standing is undeliverable
     said           TEXT    NOT NULL,     -- the person's last choice, which the standing may outrank
@@ -33,12 +35,22 @@ CREATE TABLE question (
     idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing
     settled_at     INTEGER,              -- when the last report was written
     reports        INTEGER NOT NULL,     -- reports written; the next one's sequence
-    shown          INTEGER NOT NULL      -- how many of them the message shows
+    shown          INTEGER NOT NULL,     -- how many of them the message shows
+    note           TEXT    NOT NULL,     -- what the person wrote last about the answer
+    notes          INTEGER NOT NULL,     -- how often they wrote
+    card_due_at    INTEGER,              -- when the security team's card is to be posted or updated
+    card_ts        TEXT    NOT NULL,     -- the card's name in the security channel
+    card_shown     INTEGER NOT NULL,     -- how many reports the card shows
+    taken_by       TEXT    NOT NULL,     -- the Slack id of whoever took the alert over
+    taken_name     TEXT    NOT NULL,     -- the name of that user in Slack
+    taken_at       INTEGER               -- and when
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE work <> '';
 CREATE INDEX question_deadline ON question (deadline) WHERE deadline IS NOT NULL;
 CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadline IS NULL;
+CREATE INDEX question_card ON question (card_due_at) WHERE card_due_at IS NOT NULL;
+CREATE INDEX question_person ON question (slack_id, answered_at) WHERE slack_id <> '';
 CREATE INDEX question_accepted ON question (accepted_at);
 
 CREATE TABLE report (

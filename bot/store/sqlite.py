@@ -21,6 +21,7 @@ from bot.store.rows import (
     question_row,
     report_row,
 )
+from bot.triage.model import Work
 from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from bot.triage.model import Change, Question, Work
+    from bot.triage.model import Change, Question
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(FIXED + MUTABLE)})"
@@ -45,18 +46,27 @@ _INSERT_REPORT = (
 # This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
+_WORK_DUE = "WHERE work = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+_CARDS_DUE = "WHERE card_due_at <= ? ORDER BY card_due_at LIMIT ?"
+_OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
+    ORDER BY asked_at DESC LIMIT ?"""
+_ANSWERED_BY = "WHERE slack_id = ? AND answered_at >= ? ORDER BY answered_at DESC LIMIT ?"
 _OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
 _NEXT_DUE = """SELECT min(moment) FROM (
     SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
     UNION ALL SELECT min(due_at) FROM question WHERE work = 'ask' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'remind' AND due_at > :after
+    UNION ALL SELECT min(card_due_at) FROM question WHERE card_due_at > :after
     UNION ALL SELECT min(deadline) FROM question WHERE deadline > :after)"""
-_ENDED = """SELECT key FROM question WHERE work = '' AND deadline IS NULL AND settled_at < :before
+_ENDED = """SELECT key FROM question
+    WHERE work = '' AND deadline IS NULL AND card_due_at IS NULL AND settled_at < :before
     AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
     AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
 _PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 # A restored copy does not know what was asked after it was made, nor which deadlines were met.
 _RESTORED = (
     "UPDATE question SET deadline = :deadline WHERE deadline IS NOT NULL",
+    "UPDATE question SET due_at = :remind_at WHERE work = 'remind'",
     """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
         WHERE state IN ('accepted', 'posting')""",
 )
@@ -98,9 +108,9 @@ class SqliteStore(SqliteOutbox):
 
     async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        return await self._questions(
-            "WHERE work = ? AND due_at <= ? ORDER BY due_at LIMIT ?", (work, microseconds(now), limit)
-        )
+        if work is Work.CARD:
+            return await self._questions(_CARDS_DUE, (microseconds(now), limit))
+        return await self._questions(_WORK_DUE, (work, microseconds(now), limit))
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
@@ -112,6 +122,14 @@ class SqliteStore(SqliteOutbox):
         row = await self._database.read(lambda connection: connection.execute(_NEXT_DUE, values).fetchone())
         return moment(row[0])
 
+    async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_OPEN_FOR, (slack_id, limit))
+
+    async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))
+
     async def probe(self) -> None:
         """See `triage.ports.Store`."""
         await self._database.write(lambda connection: connection.execute(_PROBE))
@@ -121,12 +139,16 @@ class SqliteStore(SqliteOutbox):
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
-    async def treat_as_restored(self, now: datetime, *, deadline: datetime) -> None:
+    async def treat_as_restored(
+        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
+    ) -> None:
         """Make up for what a restored backup cannot know.
 
-        Open deadlines start anew, and whatever was not asked is in doubt: it may have been asked since.
+        Open deadlines and reminders start anew, and whatever was not asked is in doubt: it may have been
+        asked since.
         """
-        values = {"now": microseconds(now), "deadline": microseconds(deadline)}
+        moments = {"now": now, "deadline": deadline, "remind_at": remind_at}
+        values = {name: microseconds(moment) for name, moment in moments.items()}
         await self._database.write(
             lambda connection: [connection.execute(each, values) for each in _RESTORED]
         )

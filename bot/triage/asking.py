@@ -7,6 +7,7 @@ record leaves a row in doubt, and a row in doubt is looked up before it is ever 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
@@ -14,7 +15,6 @@ from bot.triage import rules
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
-from bot.triage.pacing import Gate, Pace
 from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from bot.triage.model import Person, Posted, Question, Step
+    from bot.triage.pacing import Pacing
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
 
@@ -41,16 +42,15 @@ class Asker:
         messenger: Messenger,
         recorder: Recorder,
         *,
-        gate: Gate,
-        spread: Callable[[], float],
+        pacing: Pacing,
         lag: Lag | None = None,
     ) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
-        self._gate = gate
-        self._spread = spread
-        self._pace = Pace()
+        self._gate = pacing.gate
+        self._pace = pacing.pace
+        self._spread = pacing.spread
         self._refusals = Refusals()
         self._looker = Looker(messenger, clock=recorder.clock, lag=lag or Lag())
 
@@ -93,6 +93,8 @@ class Asker:
 
     async def _post(self, question: Question) -> None:
         person = await self._person(question)
+        if await self._waits_for_hours(question, person):
+            return
         claimed = await self._recorder.save(rules.claim(question, person, self._clock()))
         if claimed is not None:
             await self._record(claimed, await self._messenger.post(claimed))
@@ -105,13 +107,22 @@ class Asker:
             raise Undeliverable(reason)
         return person
 
+    async def _waits_for_hours(self, question: Question, person: Person) -> bool:
+        now, policy = self._clock(), self._recorder.policy
+        ask_at = policy.ask_at(replace(question, time_zone=person.time_zone), now)
+        if ask_at <= now:
+            return False
+        await self._recorder.decide(question, lambda row: rules.wait_for_hours(row, person, ask_at, policy))
+        return True
+
     async def _suspect(self, question: Question) -> None:
         """Take up a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
         await self._recorder.decide(question, lambda row: rules.suspect(row, person, self._clock()))
 
     async def _record(self, question: Question, posted: Posted) -> None:
-        await self._recorder.decide(question, lambda row: rules.asked(row, posted, self._clock()))
+        policy = self._recorder.policy
+        await self._recorder.decide(question, lambda row: rules.asked(row, posted, self._clock(), policy))
         self._forget(question)
         log.info("question asked", extra=about(question, "question.asked", channel=posted.channel))
 

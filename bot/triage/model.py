@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -58,17 +58,8 @@ class Work(StrEnum):
 
     REDRAW = "redraw"
     ASK = "ask"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Policy:
-    """What the engineer decided."""
-
-    profile: Profile = Profile.MOZDEF
-    hold: timedelta = timedelta(seconds=90)  #: a request's reports wait until it is this old
-    expire_after: timedelta | None = timedelta(hours=24)  #: None: never
-    allow_deescalation: bool = False
-    ask_guests: bool = False
+    REMIND = "remind"
+    CARD = "card"  #: has a moment of its own: it goes on beside the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +92,7 @@ class Person:
     is_guest: bool = False
     is_external: bool = False
     unconfirmed: bool = False
+    time_zone: str = ""  #: of the profile, as tz database names it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +111,7 @@ class Answer:
     choice: Choice
     slack_id: str
     ours: bool  #: the clicker belongs to this workspace or its organisation
-    posted: Posted | None  #: the clicked message
+    posted: Posted | None  #: the clicked message; None: the person's own Home
     at: datetime
 
 
@@ -141,12 +133,14 @@ class Question:
     paced: bool = False  #: whether `due_at` is the moment that its person's pace gave it
     slack_id: str = ""
     slack_name: str = ""
+    time_zone: str = ""  #: of the person's profile; working hours are counted in it
     offered: tuple[Choice, ...] = ()
     claimed_at: datetime | None = None  #: the first claim; where a look-up starts
     in_doubt_since: datetime | None = None  #: set by a claim, cleared by a definite end
     channel: str = ""
     ts: str = ""
     asked_at: datetime | None = None
+    reminders: int = 0  #: sent, or perhaps sent: none is ever repeated
     standing: Outcome | None = None
     reason: str = ""  #: of an undeliverable standing
     said: Choice | None = None  #: the last choice, which `standing` may outrank
@@ -156,6 +150,14 @@ class Question:
     settled_at: datetime | None = None  #: when the last report was written
     reports: int = 0  #: written so far: the next report's sequence
     shown: int = 0  #: how many of them the message shows
+    note: str = ""  #: what the person wrote last
+    notes: int = 0  #: how often they wrote
+    card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
+    card_ts: str = ""  #: the card's name in the security channel
+    card_shown: int = 0  #: how many reports the card shows
+    taken_by: str = ""  #: the Slack id of whoever of the security team took the alert
+    taken_name: str = ""
+    taken_at: datetime | None = None
 
     @property
     def posted(self) -> Posted | None:
@@ -177,7 +179,9 @@ class Question:
         """What the sweeper has to do for it when it is due."""
         if self.outdated:
             return Work.REDRAW
-        return Work.ASK if self.state in (State.ACCEPTED, State.POSTING) else None
+        if self.state in (State.ACCEPTED, State.POSTING):
+            return Work.ASK
+        return Work.REMIND if self.state is State.ASKED and self.standing is None and self.due_at else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,6 +205,7 @@ class Report:
     asked_slack_id: str = ""
     said: Choice | None = None
     retracted: bool = False
+    comment: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

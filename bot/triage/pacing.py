@@ -6,6 +6,7 @@ There is no pace for the workspace as a whole: it would be a guess. Slack says w
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,15 @@ class Pace:
         for user, moment in list(self._next.items())[:2]:
             if moment <= now:
                 del self._next[user]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pacing:
+    """What everybody who puts messages into conversations shares."""
+
+    gate: Gate
+    pace: Pace
+    spread: Callable[[], float]  #: a random number in 0..1, for jitter
 
 
 class Gate:

@@ -57,6 +57,12 @@ class Store(Protocol):
     async def probe(self) -> None:
         """Write something that nobody reads. `StoreError`: the store takes no writes."""
 
+    async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        """Return the questions that were put to this person and have no answer, the newest first."""
+
+    async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
+        """Return the questions that this person answered since then, the latest answer first."""
+
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
         """Remove questions that ended before this moment, with all reports sent before it; say how many.
 
@@ -127,5 +133,27 @@ class Messenger(Protocol):
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what the question says."""
 
+    async def remind(self, question: Question) -> None:
+        """Remind the person of the question. `AmbiguousError`: perhaps it was done."""
+
     async def tell(self, response_url: str, message: str) -> None:
         """Say a named message (see `slack.messages`) to whoever clicked, and to nobody else."""
+
+
+class SecurityTeam(Protocol):
+    """How the security team hears of alerts, where it works."""
+
+    async def show(self, question: Question) -> str:
+        """Post the question's card, or update it (`card_ts`) and say below it what is new; return its ts.
+
+        `PermanentError`: there is no such channel for us.
+        """
+
+
+class Home(Protocol):
+    """What a person sees of all their questions, in one place."""
+
+    async def publish(
+        self, slack_id: str, unanswered: Sequence[Question], answered: Sequence[Question]
+    ) -> None:
+        """Show these to this person, and to nobody else."""

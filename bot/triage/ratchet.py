@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bot.triage.model import Outcome, State, Step
-from bot.triage.reporting import report_on
+from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
-    from bot.triage.model import Answer, Policy, Posted, Question
+    from bot.triage.clicks import Note, Take
+    from bot.triage.model import Answer, Posted, Question
+    from bot.triage.policy import Policy
 
 #: The order of the statuses: acknowledged < manual < escalated.
 RANKS = {
@@ -26,6 +28,10 @@ RANKS = {
 #: Changes of mind that do not raise the standing, an identifier; more are answered with words only.
 IDLE_CHANGES_MAX = 20
 
+#: Notes of one identifier, and characters of one: what MozDef's index can hold, and a person can read.
+NOTES_MAX = 20
+NOTE_LENGTH_MAX = 3000
+
 #: When the sweeper redraws a message, if the redraw right after the click came to nothing.
 REDRAW_GRACE = timedelta(seconds=20)
 
@@ -38,6 +44,8 @@ class Refusal(StrEnum):
     OTHER_PERSON = "other_person"
     OTHER_CONVERSATION = "other_conversation"
     NOT_OFFERED = "not_offered"
+    NOT_ANSWERED = "not_answered"
+    TOO_MANY_NOTES = "too_many_notes"
     TOO_MANY_CHANGES = "too_many_changes"
 
 
@@ -81,7 +89,53 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         settled_at=answer.at,
         due_at=answer.at + REDRAW_GRACE,
     )
-    return Step(question=after, report=report_on(question, after, at=answer.at, policy=policy))
+    return Step(
+        question=with_card(after, answer.at, policy),
+        report=report_on(question, after, at=answer.at, policy=policy),
+    )
+
+
+def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
+    """Take what the person writes about their answer: MozDef and the security team get to read it."""
+    if not note.ours:
+        return Refusal.OTHER_WORKSPACE
+    if not question.slack_id or note.slack_id != question.slack_id:
+        return Refusal.OTHER_PERSON
+    if question.said is None:
+        return Refusal.NOT_ANSWERED
+    if question.notes >= NOTES_MAX:
+        return Refusal.TOO_MANY_NOTES
+    after = replace(
+        question,
+        note=note.text[:NOTE_LENGTH_MAX],
+        notes=question.notes + 1,
+        reports=question.reports + 1,
+        settled_at=note.at,
+        due_at=note.at + REDRAW_GRACE,
+    )
+    return Step(
+        question=with_card(after, note.at, policy),
+        report=report_on(question, after, at=note.at, policy=policy, comment=after.note),
+    )
+
+
+def take_alert(question: Question, click: Take) -> Step | Refusal | None:
+    """Record who of the security team took the alert; None if somebody did before."""
+    if not click.ours:
+        return Refusal.OTHER_WORKSPACE
+    if click.posted is None or not question.card_ts or click.posted.ts != question.card_ts:
+        return Refusal.OTHER_CONVERSATION
+    if question.taken_by:
+        return None
+    return Step(
+        question=replace(
+            question,
+            taken_by=click.slack_id,
+            taken_name=click.slack_name,
+            taken_at=click.at,
+            card_due_at=click.at,
+        )
+    )
 
 
 def _risen(question: Question, chosen: Outcome) -> int:
@@ -107,6 +161,6 @@ def _placed(question: Question, answer: Answer) -> Question:
 
 
 def _same_conversation(question: Question, posted: Posted | None) -> bool:
-    if posted is None:
-        return False
+    if posted is None:  # the person's own Home, which nobody else can see
+        return True
     return posted.channel == question.channel if question.channel else posted.channel.startswith("D")

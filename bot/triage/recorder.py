@@ -11,7 +11,8 @@ from bot.triage.reporting import report_due
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bot.triage.model import Policy, Question
+    from bot.triage.model import Question
+    from bot.triage.policy import Policy
     from bot.triage.ports import Clock, Store, WriteReport
 
 Verdict = TypeVar("Verdict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.triage.model import Outcome, Profile, Report
@@ -9,7 +10,8 @@ from bot.triage.model import Outcome, Profile, Report
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Policy, Question
+    from bot.triage.model import Question
+    from bot.triage.policy import Policy
 
 #: What each outcome is called in the only three words that a stock MozDef keeps.
 MOZDEF_RESPONSES = {
@@ -32,7 +34,15 @@ def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
     return max(now, question.accepted_at + policy.hold)
 
 
-def report_on(before: Question, after: Question, *, at: datetime, policy: Policy) -> Report:
+def with_card(question: Question, now: datetime, policy: Policy) -> Question:
+    """Return the question with its card due, if the security team has one of it or wants one now."""
+    wanted = question.standing is not None and policy.wants_card(question, question.standing)
+    return replace(question, card_due_at=now) if wanted or question.card_ts else question
+
+
+def report_on(
+    before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
+) -> Report:
     """Report what has become of a question; as a note where MozDef would refuse to hear it again.
 
     `ValueError` if it has no outcome.
@@ -40,7 +50,7 @@ def report_on(before: Question, after: Question, *, at: datetime, policy: Policy
     if after.standing is None:
         raise ValueError("a report needs an outcome")
     human = after.said is not None
-    note = _said_before(before, after, policy)
+    note = bool(comment) or _said_before(before, after, policy)
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,
@@ -59,6 +69,7 @@ def report_on(before: Question, after: Question, *, at: datetime, policy: Policy
         asked_slack_id=after.slack_id,
         said=after.said if note else None,
         retracted=after.retracted,
+        comment=comment,
     )
 
 

@@ -11,13 +11,14 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step
-from bot.triage.reporting import report_on
+from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step, Work
+from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Person, Policy, Posted, TriageRequest
+    from bot.triage.model import Person, Posted, TriageRequest
+    from bot.triage.policy import Policy
 
 #: Confidences at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
@@ -48,8 +49,8 @@ def new_ref(identifier: str, secret: str) -> str:
 def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take a request in: it is due at once."""
     kept = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
-    deadline = now + policy.expire_after if policy.expire_after else None
-    return Step(question=Question(request=kept, ref=ref, accepted_at=now, due_at=now, deadline=deadline))
+    question = Question(request=kept, ref=ref, accepted_at=now, due_at=now)
+    return Step(question=replace(question, deadline=policy.deadline(question, now)))
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
@@ -83,6 +84,7 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
             state=State.POSTING,
             slack_id=person.slack_id,
             slack_name=person.slack_name,
+            time_zone=person.time_zone,
             offered=offered_choices(question.request.confidence),
             claimed_at=question.claimed_at or now,
             in_doubt_since=now,
@@ -100,21 +102,59 @@ def suspect(question: Question, person: Person, now: datetime) -> Step | None:
 
 
 def postpone(question: Question, due_at: datetime) -> Step | None:
-    """Wait for the moment that the person's pace allows; None if somebody has begun meanwhile."""
-    if question.state is not State.ACCEPTED:
+    """Wait for the moment that the person's pace allows; None if there is nothing to wait for any more."""
+    if question.state is not State.ACCEPTED and question.work is not Work.REMIND:
         return None
     return Step(question=replace(question, due_at=due_at, paced=True))
 
 
-def asked(question: Question, posted: Posted, now: datetime) -> Step | None:
-    """Record where the question stands; None if a click said so first."""
+def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy: Policy) -> Step | None:
+    """Wait until the person works; the time that a request may go unasked begins then."""
+    if question.state is not State.ACCEPTED:
+        return None
+    known = replace(question, time_zone=person.time_zone, due_at=ask_at, paced=True)
+    deadline = policy.deadline(known, ask_at) if question.deadline else None
+    return Step(question=replace(known, deadline=deadline))
+
+
+def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> Step | None:
+    """Record where the question stands; None if a click said so first.
+
+    From now on its clocks run. One that has ended already (it could not be asked in time) has none left.
+    """
     if question.ts:
         return None
-    placed = replace(
-        question, channel=posted.channel, ts=posted.ts, asked_at=now, in_doubt_since=None, deadline=None
-    )
     state = State.ASKED if question.state is State.POSTING else question.state
-    return Step(question=replace(placed, state=state, attempts=0, due_at=None, shown=question.reports))
+    placed = replace(
+        question,
+        state=state,
+        channel=posted.channel,
+        ts=posted.ts,
+        asked_at=now,
+        in_doubt_since=None,
+        attempts=0,
+        paced=False,
+        due_at=None,
+        deadline=None,
+        shown=question.reports,
+    )
+    return Step(question=placed if question.standing else _timed(placed, now, policy))
+
+
+def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
+    """Count a reminder, before it is sent: one that may have been sent is never repeated."""
+    if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
+        return None
+    counted = replace(question, reminders=question.reminders + 1, attempts=0, paced=False)
+    return Step(question=replace(counted, due_at=policy.remind_at(counted, now)))
+
+
+def not_reminded(question: Question, due_at: datetime) -> Step | None:
+    """Take a reminder back that was definitely not sent; None if nobody waits for it any more."""
+    if question.state is not State.ASKED or question.standing is not None or question.reminders < 1:
+        return None
+    counted = replace(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
+    return Step(question=replace(counted, due_at=due_at))
 
 
 def not_posted(question: Question, due_at: datetime) -> Step | None:
@@ -141,18 +181,38 @@ def close(question: Question, reason: str, now: datetime, policy: Policy) -> Ste
 def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
     """End a question whose deadline has come; None if it has ended, or the deadline has moved.
 
-    One that was not asked yet is still asked when that is possible: an answer is worth having.
+    One that was not asked yet is still asked when that is possible, and a late answer is always welcome.
     """
     if question.deadline is None or question.deadline > now or question.standing is not None:
         return None
-    ended = _ended(question, "not_asked_in_time", now)
+    if question.state is State.ASKED:
+        ended = replace(_ended(question, Outcome.TIMED_OUT, now, policy), due_at=now)
+    else:
+        ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason="not_asked_in_time")
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
 
 
 def shown(question: Question, reports: int) -> Step:
-    """Record that the message shows this many reports; what came since is still due."""
+    """Record that the message shows this many reports; what came since is still due.
+
+    A message is redrawn only after its question has ended, so no reminder is due any more.
+    """
     due_at = None if reports >= question.reports else question.due_at
     return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
+
+
+def card_shown(question: Question, drawn: Question, ts: str) -> Step:
+    """Record where the security team's card is, and that it shows what was `drawn`; newer things stay due."""
+    current = (drawn.reports, drawn.taken_by) == (question.reports, question.taken_by)
+    due_at = None if current else question.card_due_at
+    return Step(question=replace(question, card_ts=ts, card_shown=drawn.reports, card_due_at=due_at))
+
+
+def card_later(question: Question, due_at: datetime | None) -> Step | None:
+    """Try the card again later, or (None) never; None if there is nothing to try."""
+    if question.card_due_at is None:
+        return None
+    return Step(question=replace(question, card_due_at=due_at))
 
 
 def retry_delay(attempts: int, spread: float) -> timedelta:
@@ -162,17 +222,26 @@ def retry_delay(attempts: int, spread: float) -> timedelta:
 
 
 def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:
-    ended = _ended(question, reason, now)
+    ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
     closed = replace(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
     return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
 
 
-def _ended(question: Question, reason: str, now: datetime) -> Question:
-    return replace(
+def _ended(
+    question: Question, outcome: Outcome, now: datetime, policy: Policy, *, reason: str = ""
+) -> Question:
+    ended = replace(
         question,
-        standing=Outcome.UNDELIVERABLE,
+        standing=outcome,
         reason=reason,
         deadline=None,
         settled_at=now,
         reports=question.reports + 1,
     )
+    return with_card(ended, now, policy)
+
+
+def _timed(question: Question, now: datetime, policy: Policy) -> Question:
+    """Start the clocks of a question that was just asked."""
+    ending = replace(question, deadline=policy.deadline(question, now))
+    return replace(ending, due_at=policy.remind_at(ending, now))

@@ -4,34 +4,52 @@ from __future__ import annotations
 
 import logging
 import secrets
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import rules
 from bot.triage.events import about
-from bot.triage.model import InvalidBody, Step
-from bot.triage.ratchet import Refusal, answer_question
+from bot.triage.model import InvalidBody, Step, Work
+from bot.triage.ratchet import Refusal, add_note, answer_question, take_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bot.triage.asking import Asker
+    from bot.triage.cards import Cards
+    from bot.triage.clicks import Note, Take
     from bot.triage.model import Answer, Change, Question, TriageRequest
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
+    from bot.triage.reminding import Reminder
 
 log = logging.getLogger(__name__)
+
+#: How far back a person's Home goes, and how many questions of each kind it lists at the most.
+LOOK_BACK = timedelta(days=30)
+LISTED_MAX = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """Who does what is due."""
+
+    asker: Asker
+    reminder: Reminder
+    cards: Cards
 
 
 class TriageService:
     """What happens to a request, a question and an answer."""
 
     def __init__(
-        self, recorder: Recorder, messenger: Messenger, asker: Asker, *, on_work: Callable[[], None]
+        self, recorder: Recorder, messenger: Messenger, workers: Workers, *, on_work: Callable[[], None]
     ) -> None:
         self._recorder = recorder
         self._messenger = messenger
-        self._asker = asker
+        self._workers = workers
         self._on_work = on_work
         self._redrawing: set[str] = set()
 
@@ -52,36 +70,51 @@ class TriageService:
 
         `StoreError`: it was not stored, and the person must be able to click again.
         """
-        question = await self._recorder.store.load(answer.ref)
-        if question is None:
-            return Refusal.CLOSED
         policy = self._recorder.policy
-        current, verdict = await self._recorder.decide(
-            question, lambda row: answer_question(row, answer, policy)
-        )
-        if current is None:
-            return Refusal.CLOSED
-        if isinstance(verdict, Refusal):
-            return verdict
-        if verdict is not None:
-            _log_answer(current)
-            self._on_work()
-        return current
+        return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), _log_answer)
 
-    async def work_on(self, question: Question) -> None:
-        """Do what is due for a question, whatever it is."""
-        if question.outdated:
+    async def add_note(self, note: Note) -> Question | Refusal:
+        """Take what a person wrote about their answer; as for `answer`."""
+        policy = self._recorder.policy
+        return await self._take(note.ref, lambda row: add_note(row, note, policy), _log_note)
+
+    async def take(self, take: Take) -> Question | Refusal:
+        """Record who of the security team takes an alert over; as for `answer`."""
+        return await self._take(take.ref, lambda row: take_alert(row, take), _log_take)
+
+    async def find(self, ref: str) -> Question | None:
+        """Return the question of this ref."""
+        return await self._recorder.store.load(ref)
+
+    async def questions_of(self, slack_id: str) -> tuple[Sequence[Question], Sequence[Question]]:
+        """Return what a person has not answered, and what they answered in the last 30 days."""
+        store, since = self._recorder.store, self._recorder.clock() - LOOK_BACK
+        unanswered = await store.open_for(slack_id, limit=LISTED_MAX)
+        return unanswered, await store.answered_by(slack_id, since, limit=LISTED_MAX)
+
+    async def work_on(self, question: Question, work: Work) -> None:
+        """Do what is due for a question."""
+        if work is Work.REDRAW:
             await self.redraw(question)
+        elif work is Work.ASK:
+            await self._workers.asker.ask(question)
+        elif work is Work.REMIND:
+            await self._workers.reminder.remind(question)
         else:
-            await self._asker.ask(question)
-            self._on_work()  # whoever could not be asked left a report
+            await self._workers.cards.show(question)
+        self._on_work()  # whoever could not be asked left a report
 
     async def expire(self, question: Question) -> None:
         """End a question whose deadline has come."""
         policy, clock = self._recorder.policy, self._recorder.clock
         current, step = await self._recorder.decide(question, lambda row: rules.expire(row, clock(), policy))
         if current is not None and step is not None:
-            log.info("question expired", extra=about(current, "question.expired", reason=current.reason))
+            log.info(
+                "question expired",
+                extra=about(
+                    current, "question.expired", reason=current.reason or None, standing=current.standing
+                ),
+            )
             self._on_work()
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
@@ -102,6 +135,25 @@ class TriageService:
             await self._messenger.tell(response_url, refusal.value)
         except (TransientError, AmbiguousError) as error:
             log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": {}})
+
+    async def _take(
+        self,
+        ref: str,
+        decision: Callable[[Question], Step | Refusal | None],
+        log_it: Callable[[Question], None],
+    ) -> Question | Refusal:
+        question = await self._recorder.store.load(ref)
+        if question is None:
+            return Refusal.CLOSED
+        current, verdict = await self._recorder.decide(question, decision)
+        if current is None:
+            return Refusal.CLOSED
+        if isinstance(verdict, Refusal):
+            return verdict
+        if verdict is not None:
+            log_it(current)
+            self._on_work()
+        return current
 
     async def _add(self, changes: Sequence[Change]) -> Iterator[bool | StoreError]:
         """Add what is new. `StoreError` if nothing at all could be stored: then it is the store's trouble."""
@@ -153,3 +205,11 @@ def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT00
 def _log_answer(question: Question) -> None:
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
     log.info("question answered", extra=about(question, "question.answered", **fields))
+
+
+def _log_note(question: Question) -> None:
+    log.info("note added", extra=about(question, "note.added", sequence=question.reports - 1))
+
+
+def _log_take(question: Question) -> None:
+    log.info("alert taken", extra=about(question, "alert.taken", slack_id=question.taken_by))

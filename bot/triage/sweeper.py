@@ -35,7 +35,7 @@ SLEEP_MAX = timedelta(seconds=60)
 class Desk(Protocol):
     """Who does the work: `triage.service.TriageService`."""
 
-    async def work_on(self, question: Question) -> None:
+    async def work_on(self, question: Question, work: Work) -> None:
         """Do what is due for a question."""
 
     async def expire(self, question: Question) -> None:
@@ -84,10 +84,12 @@ class Sweeper:
         """Start work on what is due, as far as there is room; return how long to sleep then."""
         now = self._clock()
         await self._expire(now)
-        # Answers' redraws go before new questions.
-        self._start(await self._find(Work.REDRAW, now, self._room))
-        room = self._gate.room(now, self._room, under_way=len(self._in_progress))
-        self._start(await self._find(Work.ASK, now, room))
+        # What people and the security team wait for goes before new questions, those before reminders.
+        for work in (Work.REDRAW, Work.CARD):
+            self._start(await self._find(work, now, self._room), work)
+        for work in (Work.ASK, Work.REMIND):
+            room = self._gate.room(now, self._room, under_way=len(self._in_progress))
+            self._start(await self._find(work, now, room), work)
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
         wake_at = [await self._store.next_due(now), self._gate.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
@@ -109,14 +111,14 @@ class Sweeper:
     def _room(self) -> int:
         return IN_PROGRESS_MAX - len(self._in_progress)
 
-    def _start(self, questions: Sequence[Question]) -> None:
+    def _start(self, questions: Sequence[Question], work: Work) -> None:
         for question in questions:
-            task = asyncio.create_task(self._work(question), name=f"work {question.ref}")
+            task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")
             self._in_progress[question.ref] = task
 
-    async def _work(self, question: Question) -> None:
+    async def _work(self, question: Question, work: Work) -> None:
         try:
-            await self._service.work_on(question)
+            await self._service.work_on(question, work)
         except StoreError as error:
             log.error("work failed: %s", error, extra=about(question, "question.failed"))
             await asyncio.sleep(STORE_PAUSE.total_seconds())

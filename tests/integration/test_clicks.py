@@ -22,7 +22,8 @@ from bot.slack.messenger import SlackMessenger
 from bot.sqs.wire import write_report
 from bot.store.sqlite import SqliteStore
 from bot.triage.asking import Asker
-from bot.triage.model import Choice, Confidence, Outcome, Policy, State, TriageRequest, utc_now
+from bot.triage.policy import Policy
+from bot.triage.model import Choice, Confidence, Outcome, State, TriageRequest, utc_now
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
 

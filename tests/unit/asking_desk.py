@@ -11,7 +11,8 @@ from bot.errors import AmbiguousError
 from bot.sqs.wire import write_report
 from bot.triage import rules
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Outcome, Person, Policy, Posted, Question, State, Step
+from bot.triage.policy import Policy
+from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step
 from bot.triage.ratchet import answer_question
 from bot.triage.recorder import Recorder
 

@@ -9,7 +9,8 @@ from fakes import NOON, MemoryStore, ScriptedMessenger, SteppedClock, a_request
 
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Policy, Posted, Question
+from bot.triage.policy import Policy
+from bot.triage.model import Answer, Choice, Posted, Question
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
 

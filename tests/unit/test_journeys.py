@@ -16,7 +16,8 @@ from truthful_slack import LOOK_ENDS, POST_ENDS, KilledError, TruthfulSlack
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Policy, Question, State
+from bot.triage.policy import Policy
+from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Question, State
 from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import rules
-from bot.triage.model import Answer, Choice, Outcome, Policy, Posted, Profile, Question, Report, State, Step
+from bot.triage.policy import Policy
+from bot.triage.model import Answer, Choice, Outcome, Posted, Profile, Question, Report, State, Step
 from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question, why_not_answer
 
 POLICY = Policy()

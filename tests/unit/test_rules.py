@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import rules
-from bot.triage.model import Choice, Confidence, Outcome, Person, Policy, Posted, Question, State
+from bot.triage.policy import Policy
+from bot.triage.model import Choice, Confidence, Outcome, Person, Posted, Question, State
 
 POLICY = Policy()
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bot.sandbox.slack.cast import default_workspace
+from bot.sandbox.slack.cast import SECURITY_CHANNEL, default_workspace
 from bot.sandbox.slack.server import SlackStandIn
 from bot.sandbox.slack.socket_mode import SocketMode
 from bot.sandbox.slack.workspace import Change, Conversation, Message, Person, Workspace
 
 __all__ = [
+    "SECURITY_CHANNEL",
     "Change",
     "Conversation",
     "Message",

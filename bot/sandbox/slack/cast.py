@@ -1,6 +1,8 @@
-"""The people of the sandbox: colleagues who can be asked, and one of each kind that cannot."""
+"""The people of the sandbox: colleagues, one of each kind that is not asked, and the security team."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from bot.sandbox.slack.workspace import Person, Workspace
 
@@ -50,11 +52,17 @@ _PEOPLE = (
         is_stranger=True,
         team_id="T0PARTNER01",
     ),
+    Person(id="U0RADIAP009", name="radia", real_name="Radia Perlman", email="radia@example.com"),
+    Person(id="U0DOROTH010", name="dorothy", real_name="Dorothy Denning", email="dorothy@example.com"),
 )
+
+#: Where the security team works, and who is in it.
+SECURITY_CHANNEL: Final = "C0SECURITY1"
+_ANALYSTS: Final = ("U0RADIAP009", "U0DOROTH010")
 
 
 def default_workspace() -> Workspace:
-    """Return a fresh workspace: four members, one deactivated, one bot, one guest, one stranger."""
+    """Return a fresh workspace: four members, one of each kind that is not asked, and two analysts."""
     workspace = Workspace(team_id="T0SANDBOX01", name="Sandbox", bot=_BOT, people=_PEOPLE)
-    workspace.add_channel("C0SECURITY1", name="security")
+    workspace.add_channel(SECURITY_CHANNEL, name="security", members=_ANALYSTS)
     return workspace

@@ -21,6 +21,7 @@ def post_message(call: Call) -> Json:
     text, blocks, metadata = checked_content(call, limits.POST_TEXT_LIMIT)
     if not blocks and not text.strip():
         raise SlackError("no_text")
+    thread = _thread(call, conversation)
     message = Message(
         channel=conversation.id,
         ts=call.installation.next_ts(),
@@ -28,8 +29,9 @@ def post_message(call: Call) -> Json:
         text=text,
         blocks=completed_blocks(blocks or []),
         metadata=metadata or None,
-        thread_ts=_thread(call, conversation),
-        is_broadcast=call.flag("reply_broadcast"),
+        thread_ts=thread,
+        # Outside of a thread there is nothing to broadcast.
+        is_broadcast=thread is not None and call.flag("reply_broadcast"),
     )
     call.installation.workspace.post(message)
     return _answer(call, message)
@@ -37,7 +39,7 @@ def post_message(call: Call) -> Json:
 
 def update_message(call: Call) -> Json:
     """Change one of the bot's own messages. Blocks and metadata stay unless new ones are given."""
-    conversation = joined_conversation(call, call.required("channel"))
+    conversation = _writable(joined_conversation(call, call.required("channel")))
     message = _own_message(call, conversation, call.required("ts"))
     text, blocks, metadata = checked_content(call, limits.UPDATE_TEXT_LIMIT)
     if not text.strip() and not blocks:
@@ -53,13 +55,15 @@ def update_message(call: Call) -> Json:
 
 
 def find_permalink(call: Call) -> Json:
-    """Return the address of a message for people."""
+    """Return the address of a message for people; that of a reply names its thread too."""
     channel, ts = call.required("channel"), call.required("message_ts")
-    if joined_conversation(call, channel).message(ts) is None:
+    message = joined_conversation(call, channel).message(ts)
+    if message is None or message.ephemeral_for is not None:
         raise SlackError("message_not_found")
     domain = call.installation.workspace.domain
     link = f"https://{domain}.slack.com/archives/{channel}/p{ts.replace('.', '')}"
-    return {"channel": channel, "permalink": link}
+    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message.thread_ts else ""
+    return {"channel": channel, "permalink": link + thread}
 
 
 def checked_content(call: Call, text_limit: int) -> tuple[str, list[Any] | None, Json | None]:
@@ -92,7 +96,13 @@ def _target(call: Call) -> Conversation:
     channel = call.text("channel") or ""
     if channel.startswith(("U", "W")):
         return direct_message_of(call, channel, unknown="channel_not_found")
-    return joined_conversation(call, channel)
+    return _writable(joined_conversation(call, channel))
+
+
+def _writable(conversation: Conversation) -> Conversation:
+    if conversation.is_archived:
+        raise SlackError("is_archived")
+    return conversation
 
 
 def _thread(call: Call, conversation: Conversation) -> str | None:

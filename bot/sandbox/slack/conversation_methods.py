@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.slack.calls import SlackError
 from bot.sandbox.slack.objects import message_object
-from bot.sandbox.slack.workspace import microseconds
+from bot.sandbox.slack.timestamps import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

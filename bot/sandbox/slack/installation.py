@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.slack.workspace import moment_of
+from bot.sandbox.slack.timestamps import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

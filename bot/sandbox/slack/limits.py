@@ -16,6 +16,7 @@ from bot.sandbox.slack.shapes import (
     array,
     boolean,
     complain,
+    integer,
     one_of,
     shape,
     string,
@@ -76,8 +77,8 @@ _text_input = shape(
         "placeholder": _plain(150),
         "initial_value": string(at_most=3000),
         "multiline": boolean,
-        "min_length": anything,
-        "max_length": anything,
+        "min_length": integer(at_least=0, at_most=3000),
+        "max_length": integer(at_least=1, at_most=3000),
         "focus_on_load": boolean,
     },
 )

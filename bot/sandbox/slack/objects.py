@@ -76,8 +76,7 @@ def message_object(message: Message, installation: Installation, *, with_metadat
     }
     if message.blocks:
         shown["blocks"] = list(message.blocks)
-    if message.thread_ts is not None:
-        shown["thread_ts"] = message.thread_ts
+    shown |= _thread_fields(message, installation)
     if message.is_broadcast:
         shown["subtype"] = "thread_broadcast"
     if message.edited_ts is not None:
@@ -85,6 +84,17 @@ def message_object(message: Message, installation: Installation, *, with_metadat
     if with_metadata and message.metadata:
         shown["metadata"] = message.metadata
     return shown
+
+
+def _thread_fields(message: Message, installation: Installation) -> Json:
+    """Return what tells of a thread: a reply names its first message, and so does that message itself."""
+    if message.thread_ts is not None:
+        return {"thread_ts": message.thread_ts}
+    conversation = installation.workspace.conversation(message.channel)
+    replies = conversation.replies(message.ts) if conversation else ()
+    if not replies:
+        return {}
+    return {"thread_ts": message.ts, "reply_count": len(replies), "latest_reply": replies[-1]}
 
 
 def completed_blocks(blocks: Sequence[Json]) -> list[Json]:
@@ -98,6 +108,8 @@ def _completed_block(block: Json) -> Json:
     for element in [*stored.get("elements", ()), stored.get("accessory", {})]:
         if element.get("type") == "button":
             element.setdefault("action_id", secrets.token_urlsafe(4))
+    if stored["type"] == "input":
+        stored["element"].setdefault("action_id", secrets.token_urlsafe(4))
     return stored
 
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from aiohttp import web
 
 from bot.sandbox.slack.installation import App, Installation
-from bot.sandbox.slack.payloads import Press, PressFields, block_actions, event_callback, view_submission
+from bot.sandbox.slack.payloads import (
+    Press,
+    PressFields,
+    app_home_opened,
+    block_actions,
+    event_callback,
+    view_closed,
+    view_submission,
+)
 from bot.sandbox.slack.response_urls import ResponseUrls
 from bot.sandbox.slack.socket_mode import DisconnectReason, SocketMode
+from bot.sandbox.slack.submissions import WrongReplyError, completed_values, mistakes_in, take_reply
 from bot.sandbox.slack.web_api import WebApi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from aiohttp.typedefs import Middleware
 
@@ -33,13 +42,15 @@ WARNING: Final = "Something went wrong, please try again."
 class Click:
     """What came of a press: `warning` is what Slack shows the person, None if the app took it.
 
-    `payload` is what was sent, and `reply` what the app acknowledged it with, if anything.
+    `payload` is what was sent (empty: nothing was), and `reply` what the app acknowledged it with, if
+    anything. `errors` are what Slack shows beside the inputs of a modal, by block_id; the modal stays open.
     """
 
     acknowledged: bool
     warning: str | None
     payload: Json
     reply: Json | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +147,40 @@ class SlackStandIn:
         return await self._interact(block_actions(self.installation, Press(**press)))
 
     async def submit_view(self, *, user: str, view_id: str, values: Json) -> Click:
-        """Fill in and submit a modal; `values` as Slack nests them. LookupError if there is none."""
-        view = self.workspace.modals[view_id]
-        payload = view_submission(self.installation, user, view=view, values=values)
-        return await self._interact(payload, accepts_response=True)
+        """Fill in and submit the modal that a person sees; `values` as Slack nests them.
+
+        Slack's own checks come first, then the app; what it answers is done. LookupError if there is none.
+        """
+        view = self._modal(user, view_id)
+        mistakes = mistakes_in(view, values)
+        if mistakes:
+            return Click(acknowledged=False, warning=None, payload={}, errors=mistakes)
+        filled = completed_values(view, values)
+        payload = view_submission(self.installation, user, view=view, values=filled)
+        click = await self._interact(payload, accepts_response=True)
+        return self._after_reply(user, view, click) if click.acknowledged else click
+
+    async def close_view(self, *, user: str, view_id: str) -> Click | None:
+        """Close the modal that a person sees. The app is told if it asked for that, else this is None.
+
+        LookupError if they see no such modal.
+        """
+        view = self._modal(user, view_id)
+        close = self.workspace.modals.clear if view.get("clear_on_close") else self.workspace.modals.close
+        close(user)
+        if not view.get("notify_on_close"):
+            return None
+        return await self._interact(view_closed(self.installation, user, view=view))
+
+    async def open_home(self, user: str, *, tab: Literal["home", "messages"] = "home") -> EventDelivery:
+        """Look at a tab of the app as this person, which sends `app_home_opened`.
+
+        LookupError if there is no such person, or nobody who could look: a bot, a deactivated account.
+        """
+        person = self.workspace.person(user)
+        if person is None or person.deleted or person.is_bot:
+            raise LookupError(f"nobody looks at Slack as {user}")
+        return await self.send_event(app_home_opened(self.installation, user, tab=tab))
 
     async def send_event(self, event: Json) -> EventDelivery:
         """Send an event of the Events API, again and again (with the same event_id) until it is taken."""
@@ -161,6 +202,19 @@ class SlackStandIn:
     def grant(self, scopes: Iterable[str]) -> None:
         """Give the bot token exactly these scopes from now on."""
         self.installation.app = replace(self.installation.app, scopes=frozenset(scopes))
+
+    def _modal(self, user: str, view_id: str) -> Json:
+        view = self.workspace.modals.seen_by(user)
+        if view is None or view["id"] != view_id:
+            raise LookupError(f"{user} does not see the modal {view_id}")
+        return view
+
+    def _after_reply(self, user: str, view: Json, click: Click) -> Click:
+        try:
+            errors = take_reply(self.installation, user, view=view, reply=click.reply)
+        except WrongReplyError:
+            return replace(click, warning=WARNING)
+        return replace(click, errors=errors)
 
     async def _interact(self, payload: Json, *, accepts_response: bool = False) -> Click:
         taken = await self.socket_mode.send("interactive", payload, accepts_response=accepts_response)

@@ -28,6 +28,18 @@ def string(*, at_most: int, at_least: int = 0) -> Check:
     return check
 
 
+def integer(*, at_least: int, at_most: int) -> Check:
+    """Accept a whole number, both limits inclusive."""
+
+    def check(value: Any, pointer: str, problems: list[str]) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            complain(problems, "must be an integer", pointer)
+        elif not at_least <= value <= at_most:
+            complain(problems, f"must be between {at_least} and {at_most}", pointer)
+
+    return check
+
+
 def one_of(*words: str) -> Check:
     """Accept these words alone."""
 

@@ -1,33 +1,55 @@
-"""The methods views.open, .update and .publish: modals and the App Home."""
+"""The methods views.open, .push, .update and .publish: modals and the App Home."""
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bot.sandbox.slack import limits
-from bot.sandbox.slack.calls import SlackError, refused_arguments
-from bot.sandbox.slack.objects import completed_blocks
+from bot.sandbox.slack.calls import SlackError
+from bot.sandbox.slack.modals import StackFullError
+from bot.sandbox.slack.views import checked_view, new_view_id, stored_view
 
 if TYPE_CHECKING:
     from bot.sandbox.slack.calls import Call
+    from bot.sandbox.slack.views import Kind
     from bot.sandbox.slack.workspace import Json
 
 
 def open_view(call: Call) -> Json:
     """Show a modal to whoever's click the trigger belongs to."""
-    view = _stored_view(call, kind="modal", view_id=f"V{secrets.token_hex(5).upper()}")
+    given = _given(call, kind="modal")
+    _check_external_id(call, given)
     user = _redeem_trigger(call)
-    call.installation.workspace.show_modal(user, {**view, "shown_to": user})
+    view = stored_view(call.installation, given, view_id=new_view_id())
+    call.installation.workspace.show_modal(user, view)
+    return {"view": view}
+
+
+def push_view(call: Call) -> Json:
+    """Lay a modal upon the one that the trigger's person sees."""
+    given = _given(call, kind="modal")
+    _check_external_id(call, given)
+    user = _redeem_trigger(call)
+    modals = call.installation.workspace.modals
+    below = modals.seen_by(user)
+    if below is None:
+        raise SlackError("not_found")
+    view = stored_view(call.installation, given, view_id=new_view_id(), below=below)
+    try:
+        modals.push(user, view)
+    except StackFullError as error:
+        raise SlackError("push_limit_reached") from error
     return {"view": view}
 
 
 def update_view(call: Call) -> Json:
     """Replace a modal that is open."""
+    given = _given(call, kind="modal")
     modal = _modal(call)
+    _check_external_id(call, given, own_id=modal["id"])
     _check_hash(call, modal)
-    view = _stored_view(call, kind="modal", view_id=modal["id"])
-    call.installation.workspace.show_modal(modal["shown_to"], {**view, "shown_to": modal["shown_to"]})
+    view = stored_view(call.installation, given, view_id=modal["id"])
+    view |= {key: modal[key] for key in ("root_view_id", "previous_view_id")}
+    call.installation.workspace.modals.replace(view)
     return {"view": view}
 
 
@@ -36,40 +58,17 @@ def publish_view(call: Call) -> Json:
     user = call.required("user_id")
     if call.installation.workspace.person(user) is None:
         raise SlackError("user_not_found")
+    given = _given(call, kind="home")
     shown = call.installation.workspace.homes.get(user)
     if shown is not None:
         _check_hash(call, shown)
-    view_id = shown["id"] if shown is not None else f"V{secrets.token_hex(5).upper()}"
-    view = _stored_view(call, kind="home", view_id=view_id)
+    view = stored_view(call.installation, given, view_id=shown["id"] if shown else new_view_id())
     call.installation.workspace.publish_home(user, view)
     return {"view": view}
 
 
-def _stored_view(call: Call, *, kind: str, view_id: str) -> Json:
-    """Return the view as Slack keeps it and shows it in payloads."""
-    given = call.structure("view", otherwise="invalid_arguments")
-    problems = limits.problems_of_view(given)
-    if not problems and given["type"] != kind:
-        problems = [f"[ERROR] must be a valid enum value ({kind}) [json-pointer:/view/type]"]
-    if problems:
-        raise refused_arguments("invalid_arguments", problems)
-    installation = call.installation
-    return {
-        "private_metadata": "",
-        "callback_id": "",
-        "external_id": "",
-        "previous_view_id": None,
-        **given,
-        "blocks": completed_blocks(given["blocks"]),
-        "id": view_id,
-        "root_view_id": view_id,
-        "team_id": installation.workspace.team_id,
-        "app_id": installation.app.id,
-        "app_installed_team_id": installation.workspace.team_id,
-        "bot_id": installation.app.bot_id,
-        "state": {"values": {}},
-        "hash": f"{installation.next_ts()}.{secrets.token_hex(4)}",
-    }
+def _given(call: Call, *, kind: Kind) -> Json:
+    return checked_view(call.structure("view", otherwise="invalid_arguments"), kind=kind)
 
 
 def _redeem_trigger(call: Call) -> str:
@@ -85,13 +84,22 @@ def _redeem_trigger(call: Call) -> str:
     return trigger.user
 
 
-def _modal(call: Call) -> dict[str, Any]:
+def _modal(call: Call) -> Json:
     modals = call.installation.workspace.modals
-    external_id = call.text("external_id")
-    for view in modals.values():
-        if view["id"] == call.text("view_id") or (external_id and view["external_id"] == external_id):
-            return view
-    raise SlackError("not_found")
+    found = modals.of_external_id(call.text("external_id") or "")
+    if found is not None:
+        return found
+    try:
+        return modals.view(call.text("view_id") or "")
+    except LookupError as error:
+        raise SlackError("not_found") from error
+
+
+def _check_external_id(call: Call, given: Json, *, own_id: str = "") -> None:
+    """Refuse an id of the app's own that another open view has already."""
+    taken = call.installation.workspace.modals.of_external_id(given.get("external_id", ""))
+    if taken is not None and taken["id"] != own_id:
+        raise SlackError("duplicate_external_id")
 
 
 def _check_hash(call: Call, view: Json) -> None:

@@ -40,6 +40,7 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "chat.update": Method(work=chat_methods.update_message, scopes=("chat:write",)),
         "chat.getPermalink": Method(work=chat_methods.find_permalink),
         "views.open": Method(work=view_methods.open_view),
+        "views.push": Method(work=view_methods.push_view),
         "views.update": Method(work=view_methods.update_view),
         "views.publish": Method(work=view_methods.publish_view),
     }

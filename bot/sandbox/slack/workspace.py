@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+from bot.sandbox.slack.modals import Modals
+from bot.sandbox.slack.timestamps import microseconds, moment_of, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from typing import Unpack
 
 Json = dict[str, Any]
-ChangeKind = Literal["message_posted", "message_changed", "message_deleted", "home_published", "modal_shown"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+ChangeKind = Literal[
+    "message_posted", "message_changed", "message_deleted", "home_published", "modal_shown", "modal_closed"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +74,20 @@ class Change:
 
 @dataclass(kw_only=True)
 class Conversation:
-    """A direct message (`person` is set) or a channel (`name` is set); the bot may be in it or not."""
+    """A direct message (`person` is set) or a channel (`name` is set); the bot may be in it or not.
+
+    `members` are the people of a channel, by id.
+    """
 
     id: str
     person: str | None = None
     name: str | None = None
+    members: Sequence[str] = ()
     has_bot: bool = True
+    is_archived: bool = False
     _moments: list[int] = field(default_factory=list)
     _messages: dict[str, Message] = field(default_factory=dict)
+    _replies: dict[str, list[str]] = field(default_factory=dict)
 
     def message(self, ts: str) -> Message | None:
         """Return the message of that ts, ephemeral ones included."""
@@ -88,12 +97,20 @@ class Conversation:
         """Store a new message (its ts must be the newest) or the next state of a known one."""
         if message.ts not in self._messages:
             self._moments.append(microseconds(message.ts))
+            if message.thread_ts not in (None, message.ts) and message.ephemeral_for is None:
+                self._replies.setdefault(str(message.thread_ts), []).append(message.ts)
         self._messages[message.ts] = message
 
     def remove(self, ts: str) -> None:
         """Forget a message."""
-        del self._messages[ts]
+        message = self._messages.pop(ts)
         self._moments.remove(microseconds(ts))
+        if ts in self._replies.get(str(message.thread_ts), ()):
+            self._replies[str(message.thread_ts)].remove(ts)
+
+    def replies(self, ts: str) -> Sequence[str]:
+        """Return the ts of each reply in the thread of a message, oldest first."""
+        return self._replies.get(ts, ())
 
     def newest_first(self, after: int, before: int) -> Iterator[Message]:
         """Yield what everybody in it sees, from `after` to `before`: microseconds, both inclusive."""
@@ -103,9 +120,21 @@ class Conversation:
             if message.ephemeral_for is None:
                 yield message
 
+    def newest(self, count: int) -> list[Message]:
+        """Return the newest messages, oldest first, ephemeral ones of whomever included."""
+        return list(self._messages.values())[-count:]
+
     def seen_by(self, user: str) -> list[Message]:
         """Return every message that `user` sees, oldest first."""
         return [each for each in self._messages.values() if each.ephemeral_for in (None, user)]
+
+
+class ChannelFacts(TypedDict):
+    """What a new channel is like. See `Conversation`."""
+
+    name: str
+    members: NotRequired[Sequence[str]]
+    has_bot: NotRequired[bool]
 
 
 class Workspace:
@@ -116,7 +145,7 @@ class Workspace:
         self.name = name
         self.bot = bot
         self.homes: dict[str, Json] = {}
-        self.modals: dict[str, Json] = {}
+        self.modals = Modals(self._modal_changed)
         self._people = {person.id: person for person in (bot, *people)}
         self._conversations: dict[str, Conversation] = {}
         self._subscribers: list[asyncio.Queue[Change]] = []
@@ -150,9 +179,9 @@ class Workspace:
         """Add a person, or put a known one (same id) into a new state, such as deactivated."""
         self._people[person.id] = person
 
-    def add_channel(self, channel: str, *, name: str, has_bot: bool = True) -> Conversation:
+    def add_channel(self, channel: str, **facts: Unpack[ChannelFacts]) -> Conversation:
         """Add a channel, with the app's bot in it or not."""
-        return self._conversations.setdefault(channel, Conversation(id=channel, name=name, has_bot=has_bot))
+        return self._conversations.setdefault(channel, Conversation(id=channel, **facts))
 
     def direct_message(self, user: str) -> Conversation:
         """Return the direct message of the bot and a person, opening it if need be."""
@@ -196,9 +225,8 @@ class Workspace:
         self._emit(Change(kind="home_published", user=user, view=self.homes[user]))
 
     def show_modal(self, user: str, view: Mapping[str, Any]) -> None:
-        """Show a person a modal, or its next state."""
-        self.modals[view["id"]] = dict(view)
-        self._emit(Change(kind="modal_shown", user=user, view=self.modals[view["id"]]))
+        """Show a person a modal, in place of whatever modal they see."""
+        self.modals.open(user, view)
 
     def subscribe(self) -> asyncio.Queue[Change]:
         """Return a queue without a bound that gets every change from now on; `unsubscribe` it when done."""
@@ -210,22 +238,9 @@ class Workspace:
         """Stop filling a queue of `subscribe`."""
         self._subscribers.remove(queue)
 
+    def _modal_changed(self, user: str, view: Json | None) -> None:
+        self._emit(Change(kind="modal_shown" if view else "modal_closed", user=user, view=view))
+
     def _emit(self, change: Change) -> None:
         for queue in self._subscribers:
             queue.put_nowait(change)
-
-
-def moment_of(at: datetime) -> int:
-    """Return an aware time as microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def microseconds(ts: str) -> int:
-    """Read a ts (`1732417200.000100`, seconds since 1970) as whole microseconds; ValueError if it is none."""
-    seconds, _, fraction = ts.partition(".")
-    return int(seconds) * 1_000_000 + int(f"{fraction:0<6}"[:6])
-
-
-def timestamp(moment: int) -> str:
-    """Write microseconds since 1970 as a ts."""
-    return f"{moment // 1_000_000}.{moment % 1_000_000:06d}"

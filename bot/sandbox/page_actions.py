@@ -1,0 +1,133 @@
+"""What one can do on the page, as requests: send an alert, and whatever people do in Slack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.sandbox.slack.server import Click
+    from bot.sandbox.trial import Trial
+
+
+class PageActions:
+    """The page's requests. Each answers with JSON: `trouble` is what the person is told, if anything."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """Take the requests of the page."""
+        router.add_post("/api/alerts", self._send_alert)
+        router.add_post("/api/clicks", self._click)
+        router.add_post("/api/home/clicks", self._click_at_home)
+        router.add_post("/api/home/opened", self._open_home)
+        router.add_post("/api/modals/submitted", self._submit)
+        router.add_post("/api/modals/closed", self._close)
+
+    async def _send_alert(self, request: web.Request) -> web.Response:
+        asked = await _fields(request, "alert", "summary", "user", "confidence")
+        if not self._trial.ready:
+            return _trouble("The worker is not ready yet", status=503)
+        sent = await self._trial.send_alert(**asked)
+        return web.json_response({"identifier": sent.identifier})
+
+    async def _click(self, request: web.Request) -> web.Response:
+        pressed = await _fields(request, "user", "channel", "ts", "action_id", "block_id")
+        try:
+            click = await self._trial.slack.click(
+                user=pressed["user"],
+                channel=pressed["channel"],
+                ts=pressed["ts"],
+                action_id=pressed["action_id"],
+                block_id=pressed["block_id"],
+            )
+        except LookupError as error:
+            return _trouble(f"There is no such button any more ({error})", status=404)
+        return _told(click)
+
+    async def _click_at_home(self, request: web.Request) -> web.Response:
+        pressed = await _fields(request, "user", "action_id", "block_id")
+        try:
+            click = await self._trial.slack.click(
+                user=pressed["user"],
+                action_id=pressed["action_id"],
+                block_id=pressed["block_id"],
+                via="home",
+            )
+        except LookupError as error:
+            return _trouble(f"There is no such button any more ({error})", status=404)
+        return _told(click)
+
+    async def _open_home(self, request: web.Request) -> web.Response:
+        user = (await _fields(request, "user"))["user"]
+        try:
+            delivery = await self._trial.slack.open_home(user)
+        except LookupError as error:
+            return _trouble(f"There is no Home to be seen ({error})", status=404)
+        trouble = None if delivery.acknowledged else "The bot did not hear that its Home was opened."
+        return web.json_response({"trouble": trouble} if trouble else {})
+
+    async def _submit(self, request: web.Request) -> web.Response:
+        filled = await _fields(request, "user", "view_id")
+        values = (await request.json()).get("values")
+        if not _is_nested_text(values):
+            raise web.HTTPBadRequest(text="values nests block, action and text.")
+        try:
+            click = await self._trial.slack.submit_view(**filled, values=_state(values))
+        except LookupError as error:
+            return _trouble(f"This form is not open any more ({error})", status=404)
+        return _told(click)
+
+    async def _close(self, request: web.Request) -> web.Response:
+        closed = await _fields(request, "user", "view_id")
+        try:
+            await self._trial.slack.close_view(**closed)
+        except LookupError as error:
+            return _trouble(f"This form is not open any more ({error})", status=404)
+        return web.json_response({})
+
+
+def _is_nested_text(values: object) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(block, dict) and all(isinstance(text, str) for text in block.values())
+        for block in values.values()
+    )
+
+
+def _state(values: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return what was typed as Slack sends it: an empty input is null."""
+    return {
+        block_id: {
+            action_id: {"type": "plain_text_input", "value": text or None}
+            for action_id, text in block.items()
+        }
+        for block_id, block in values.items()
+    }
+
+
+def _told(click: Click) -> web.Response:
+    told: dict[str, Any] = {"trouble": click.warning, "errors": dict(click.errors)}
+    return web.json_response({key: value for key, value in told.items() if value})
+
+
+async def _fields(request: web.Request, *names: str) -> dict[str, str]:
+    """Read a JSON object of strings.
+
+    :raises HTTPBadRequest: when one is missing or no string.
+    """
+    try:
+        body: Mapping[str, Any] = await request.json()
+        fields = {name: body[name] for name in names}
+    except (ValueError, LookupError, TypeError) as error:
+        raise web.HTTPBadRequest(text=f"A JSON object with {', '.join(names)} is expected.") from error
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise web.HTTPBadRequest(text="Every field is a string.")
+    return fields
+
+
+def _trouble(words: str, *, status: int) -> web.Response:
+    return web.json_response({"trouble": words}, status=status)

@@ -1,0 +1,85 @@
+"""The modals that people have open: a stack for each person, of which they see the uppermost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+
+#: A root view and the two that Slack lets an app push upon it.
+MOST_VIEWS: Final = 3
+
+
+class StackFullError(Exception):
+    """The person has as many views open as Slack allows."""
+
+
+class Modals:
+    """Every open modal. `changed(user, view)` is called with what that person sees now, None for nothing."""
+
+    def __init__(self, changed: Callable[[str, dict[str, Any] | None], None]) -> None:
+        self._stacks: dict[str, list[dict[str, Any]]] = {}
+        self._changed = changed
+
+    def open(self, user: str, view: Mapping[str, Any]) -> None:
+        """Show a modal as the root of a new stack; what was open before is gone."""
+        self._stacks[user] = [dict(view)]
+        self._tell(user)
+
+    def push(self, user: str, view: Mapping[str, Any]) -> None:
+        """Lay a view upon what is open; `StackFullError` if nothing more may be."""
+        stack = self._stacks.setdefault(user, [])
+        if len(stack) >= MOST_VIEWS:
+            raise StackFullError
+        stack.append(dict(view))
+        self._tell(user)
+
+    def replace(self, view: Mapping[str, Any]) -> None:
+        """Put the view of the same id into its next state; LookupError if it is not open."""
+        user = self.owner(view["id"])
+        stack = self._stacks[user]
+        index = next(index for index, one in enumerate(stack) if one["id"] == view["id"])
+        stack[index] = dict(view)
+        self._tell(user)
+
+    def close(self, user: str) -> None:
+        """Take away what the person sees; what lies below is seen again."""
+        self._stacks[user].pop()
+        self._tell(user)
+
+    def clear(self, user: str) -> None:
+        """Take away everything that the person has open."""
+        self._stacks[user].clear()
+        self._tell(user)
+
+    def seen_by(self, user: str) -> dict[str, Any] | None:
+        """Return the modal that the person sees, if any."""
+        stack = self._stacks.get(user)
+        return stack[-1] if stack else None
+
+    def view(self, view_id: str) -> dict[str, Any]:
+        """Return an open view, seen or below another; LookupError if there is none of that id."""
+        found = (view for stack in self._stacks.values() for view in stack if view["id"] == view_id)
+        return _first(found, view_id)
+
+    def of_external_id(self, external_id: str) -> dict[str, Any] | None:
+        """Return the open view that the app has given this id of its own."""
+        views = (view for stack in self._stacks.values() for view in stack)
+        return next((view for view in views if external_id and view["external_id"] == external_id), None)
+
+    def owner(self, view_id: str) -> str:
+        """Return who has that view open; LookupError if nobody has."""
+        owners = (user for user, stack in self._stacks.items() if any(one["id"] == view_id for one in stack))
+        return _first(owners, view_id)
+
+    def _tell(self, user: str) -> None:
+        self._changed(user, self.seen_by(user))
+
+
+def _first(found: Iterator[T], view_id: str) -> T:
+    for one in found:
+        return one
+    raise LookupError(f"no modal {view_id} is open")

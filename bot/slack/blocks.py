@@ -1,0 +1,63 @@
+"""Block Kit, as far as this bot speaks it: plain dictionaries, every text with its kind. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+Block = dict[str, Any]
+
+#: Slack's limits, in characters: https://docs.slack.dev/reference/block-kit (2026-11).
+SECTION_MAX = 3000
+HEADER_MAX = 150
+FIELD_MAX = 2000
+CONFIRM_TEXT_MAX = 300
+BUTTON_MAX = 75
+
+
+def section(text: str, *, block_id: str = "") -> Block:
+    """Return a section. Nothing in its text becomes a link or a mention by itself."""
+    return _named({"type": "section", "text": mrkdwn(text)}, block_id)
+
+
+def context(*texts: str, block_id: str = "") -> Block:
+    """Return small print."""
+    return _named({"type": "context", "elements": [mrkdwn(text) for text in texts]}, block_id)
+
+
+def header(text: str) -> Block:
+    """Return a heading, cut to what Slack takes."""
+    return {"type": "header", "text": plain(text[:HEADER_MAX])}
+
+
+def actions(elements: Sequence[Block], *, block_id: str) -> Block:
+    """Return a row of buttons. A block_id is unique in its message."""
+    return {"type": "actions", "block_id": block_id, "elements": list(elements)}
+
+
+def button(text: str, *, action_id: str, value: str) -> Block:
+    """Return a button without a style."""
+    return {"type": "button", "action_id": action_id, "value": value, "text": plain(text)}
+
+
+def mrkdwn(text: str) -> Block:
+    """Return a text with Slack's markup; verbatim, so that Slack makes no links or mentions of its own."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def plain(text: str) -> Block:
+    """Return a text without markup."""
+    return {"type": "plain_text", "text": text, "emoji": True}
+
+
+def readable(moment: datetime, zone: ZoneInfo) -> str:
+    """Return a moment as people say it: `Tue 24 Nov 2026, 17:30 (Europe/Berlin)`."""
+    return f"{moment.astimezone(zone):%a %d %b %Y, %H:%M} ({zone.key})"
+
+
+def _named(block: Block, block_id: str) -> Block:
+    return {**block, "block_id": block_id} if block_id else block

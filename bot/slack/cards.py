@@ -1,0 +1,105 @@
+"""The security team's card of one alert, and the lines in its thread. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from bot.slack import blocks
+from bot.slack.home import title_of
+from bot.slack.messages import address, summary_text
+from bot.slack.text import clean, cut, escape, harmless
+from bot.triage.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.slack.wording import Wording
+    from bot.triage.model import Question
+    from bot.triage.policy import Policy
+
+#: The button with which somebody takes the alert.
+TAKE_ACTION = "take-it"
+
+#: Characters: a card is to be read at a glance.
+SUMMARY_MAX = 1500
+FIELD_MAX = 1000
+
+
+def card_message(
+    question: Question, wording: Wording, policy: Policy, *, team_id: str, alert_url: str
+) -> dict[str, Any]:
+    """Return `text` and `blocks` of the card. `alert_url` is a template with {identifier}, or ""."""
+    words = wording["card"]
+    headline = _headline(question, wording, policy, team_id)
+    content = [
+        blocks.section(headline, block_id="outcome"),
+        blocks.section(summary_text(question, wording, SUMMARY_MAX), block_id="summary"),
+        blocks.section(cut("\n".join(_facts(question, wording, policy)), 2900, mark="…"), block_id="facts"),
+        *_link(question, words["link"], alert_url),
+        _taken(question, words, policy, team_id),
+    ]
+    return {"text": headline, "blocks": content}
+
+
+def thread_lines(question: Question, wording: Wording, policy: Policy, *, team_id: str) -> list[str]:
+    """Return what is new since the card was last shown."""
+    words = wording["card"]
+    lines = []
+    if question.card_shown < question.reports:
+        lines.append(words["changed"].format(outcome=_headline(question, wording, policy, team_id)))
+        if question.note:
+            lines.append(words["noted"].format(note=_harmless(question.note, wording)))
+    elif question.taken_by:
+        lines.append(
+            words["taken_line"].format(who=profile_link(team_id, question.taken_by, question.taken_name))
+        )
+    return lines
+
+
+def profile_link(team_id: str, slack_id: str, name: str) -> str:
+    """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
+    label = f"@{escape(clean(name))}" if name else slack_id
+    return f"<slack://user?team={quote(team_id)}&id={quote(slack_id)}|{label}>"
+
+
+def _headline(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
+    outcome = question.standing or Outcome.UNDELIVERABLE
+    who = address(question)
+    if question.slack_id:
+        who = profile_link(team_id, question.slack_id, question.slack_name)
+    return wording["card"][outcome].format(title=title_of(question, policy), who=who)
+
+
+def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str]:
+    words, zone = wording["card"], policy.default_zone
+    facts = {
+        words["address"]: address(question),
+        words["confidence"]: question.request.confidence.value,
+        words["reason"]: escape(clean(question.reason)),
+        words["asked"]: blocks.readable(question.asked_at, zone) if question.asked_at else "",
+        words["answered"]: blocks.readable(question.answered_at, zone) if question.answered_at else "",
+        words["retracted"]: wording["button"][question.said] if question.said and question.retracted else "",
+        words["note"]: _harmless(question.note, wording) if question.note else "",
+    }
+    return (f"*{name}:* {value}" for name, value in facts.items() if value)
+
+
+def _link(question: Question, label: str, alert_url: str) -> list[blocks.Block]:
+    if not alert_url:
+        return []
+    url = alert_url.replace("{identifier}", quote(question.request.identifier, safe=""))
+    return [blocks.section(f"<{escape(url)}|{label}>", block_id="link")]
+
+
+def _taken(question: Question, words: Any, policy: Policy, team_id: str) -> blocks.Block:
+    if not question.taken_by or question.taken_at is None:
+        button = blocks.button(words["take"], action_id=TAKE_ACTION, value=question.ref)
+        return blocks.actions([button], block_id="take")
+    who = profile_link(team_id, question.taken_by, question.taken_name)
+    date = blocks.readable(question.taken_at, policy.default_zone)
+    return blocks.context(words["taken"].format(who=who, date=date), block_id="taken")
+
+
+def _harmless(text: str, wording: Wording) -> str:
+    return harmless(text, FIELD_MAX, mark=wording["text"]["cut"], empty=wording["text"]["empty"])

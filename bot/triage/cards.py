@@ -1,0 +1,55 @@
+"""The security team's cards: one an alert, posted at least once, never in the way of a report to MozDef."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.triage import rules
+from bot.triage.events import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.triage.model import Question
+    from bot.triage.ports import SecurityTeam
+    from bot.triage.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+#: How long to wait where Slack refuses the channel: somebody must invite the bot, or name another channel.
+REFUSED_WAIT = timedelta(minutes=5)
+
+
+class Cards:
+    """Keeps the cards in the security channel as the store says."""
+
+    def __init__(self, team: SecurityTeam, recorder: Recorder, *, spread: Callable[[], float]) -> None:
+        self._team = team
+        self._recorder = recorder
+        self._spread = spread
+
+    async def show(self, question: Question) -> None:
+        """Post the question's card, or bring it up to date."""
+        try:
+            ts = await self._team.show(question)
+        except (PermanentError, UnknownRefusal) as error:
+            log.error(
+                "no card for the security team: %s; invite the bot, or correct SECURITY_CHANNEL",
+                error,
+                extra=about(question, "card.refused"),
+            )
+            await self._later(question, REFUSED_WAIT)
+        except (TransientError, AmbiguousError) as error:
+            log.warning("no card for the security team yet: %s", error, extra=about(question, "card.delayed"))
+            wait = getattr(error, "retry_after", None) or timedelta(0)
+            await self._later(question, wait + rules.RETRY_MAX * self._spread())
+        else:
+            await self._recorder.decide(question, lambda row: rules.card_shown(row, question, ts))
+            log.info("card shown", extra=about(question, "card.shown"))
+
+    async def _later(self, question: Question, wait: timedelta) -> None:
+        due_at = self._recorder.clock() + wait
+        await self._recorder.decide(question, lambda row: rules.card_later(row, due_at))

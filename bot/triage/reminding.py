@@ -1,0 +1,68 @@
+"""The verb *remind*: each reminder at most once. It is counted before it is sent, never repeated in doubt."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
+from bot.triage import rules
+from bot.triage.events import about
+
+if TYPE_CHECKING:
+    from bot.triage.model import Question
+    from bot.triage.pacing import Pacing
+    from bot.triage.ports import Messenger
+    from bot.triage.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+
+class Reminder:
+    """Reminds people of questions that they have not answered."""
+
+    def __init__(
+        self,
+        messenger: Messenger,
+        recorder: Recorder,
+        *,
+        pacing: Pacing,
+    ) -> None:
+        self._messenger = messenger
+        self._recorder = recorder
+        self._clock = recorder.clock
+        self._gate = pacing.gate
+        self._pace = pacing.pace
+        self._spread = pacing.spread
+
+    async def remind(self, question: Question) -> None:
+        """Remind, if it is time and nobody has answered meanwhile."""
+        now, policy = self._clock(), self._recorder.policy
+        turn = now if question.paced else self._pace.reserve(question.request.user, now)
+        if turn > now:
+            await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
+            return
+        counted, step = await self._recorder.decide(question, lambda row: rules.remind(row, now, policy))
+        if counted is not None and step is not None:
+            await self._send(counted)
+
+    async def _send(self, question: Question) -> None:
+        try:
+            await self._messenger.remind(question)
+        except TransientError as error:
+            await self._take_back(question, error)
+        except (AmbiguousError, PermanentError) as error:
+            log.warning("unsure whether reminded: %s", error, extra=about(question, "reminder.doubted"))
+        else:
+            log.info("question reminded", extra=about(question, "question.reminded", n=question.reminders))
+
+    async def _take_back(self, question: Question, error: TransientError) -> None:
+        log.warning("not reminded yet: %s", error, extra=about(question, "reminder.delayed"))
+        now = self._clock()
+        if isinstance(error, CannotGoOn):
+            self._gate.halt(error, now)
+        elif error.retry_after is not None:
+            self._gate.pause(now + error.retry_after)
+        jittered = rules.retry_delay(question.attempts, self._spread())
+        due_at = now + (error.retry_after or jittered) + jittered
+        await self._recorder.decide(question, lambda row: rules.not_reminded(row, due_at))

@@ -1,0 +1,154 @@
+"""Working time: clocks that run only while a person is at work, by the time zone that they live in. Pure.
+
+A working day opens when the clocks of the zone first show its opening time or a later one, and closes when
+they first show its closing time or a later one. So an hour that is skipped in spring is not waited for, and
+one that is repeated in autumn is worked twice; what lies between is counted as it really passes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date, tzinfo
+
+_WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+#: As a closing time: the end of the day.
+_MIDNIGHT = time(0)
+
+#: How many days are looked at. Nobody is waited for longer; it bounds the work for the oddest schedule.
+_FARTHEST_DAYS = 3653
+
+_ONE_DAY = timedelta(days=1)
+_ONE_SECOND = timedelta(seconds=1)
+
+_DAY = "|".join(_WEEK)
+_TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
+_SCHEDULE = re.compile(
+    rf"(?P<days>(?:{_DAY})(?:-(?:{_DAY}))?(?:,(?:{_DAY})(?:-(?:{_DAY}))?)*)"
+    rf"(?P<opens>{_TIME})-(?P<closes>{_TIME}|24:00)"
+)
+_EXAMPLE = "Mon-Fri 09:00-18:00 or Mon,Wed,Fri 8:30-24:00"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkingHours:
+    """When people work, by their own clocks. `closes` is after `opens`; raises `ValueError` if it is not."""
+
+    days: frozenset[int]  #: Monday is 0; at least one
+    opens: time
+    closes: time  #: 00:00 is the end of the day
+
+    def __post_init__(self) -> None:
+        if not self.days or not self.days <= frozenset(range(7)):
+            raise ValueError("working hours need a day, and know none but 0 to 6")
+        if self.closes != _MIDNIGHT and self.closes <= self.opens:
+            raise ValueError("working hours close after they open")
+
+
+def parse_working_hours(text: str) -> WorkingHours:
+    """Read a schedule such as `Mon-Fri 09:00-18:00`; days may wrap (`Fri-Mon`), 24:00 ends the day.
+
+    Raises `ValueError` with the rest of a sentence that begins with the variable's name. It shows `text`.
+    """
+    found = _SCHEDULE.fullmatch(text.replace(" ", "").lower())
+    if not found:
+        raise ValueError(f"is {text!r}; expected days and hours such as {_EXAMPLE}")
+    opens, closes = _minutes(found["opens"]), _minutes(found["closes"])
+    if closes <= opens:
+        raise ValueError(f"is {text!r}; expected a closing time later in the day than the opening time")
+    return WorkingHours(days=_days(found["days"]), opens=_clock(opens), closes=_clock(closes))
+
+
+def after_working_time(
+    start: datetime, duration: timedelta, hours: WorkingHours | None, zone: tzinfo
+) -> datetime:
+    """Return the first moment at which `duration` of working time has passed since `start`, both in UTC.
+
+    Without `hours` every hour counts. With them, it is never more than ten years after `start`.
+    """
+    if hours is None or duration <= timedelta(0):
+        return start + duration
+    remaining = duration
+    for opening, closing in _sessions(start, hours, zone):
+        if remaining <= closing - opening:
+            return opening + remaining
+        remaining -= closing - opening
+    return start + timedelta(days=_FARTHEST_DAYS)
+
+
+def next_working_moment(start: datetime, hours: WorkingHours | None, zone: tzinfo) -> datetime:
+    """Return `start` if it is within `hours`, else the moment when they open next; both in UTC."""
+    return start if hours is None else next(_sessions(start, hours, zone))[0]
+
+
+def find_time_zone(name: str) -> ZoneInfo | None:
+    """Return the zone that the tz database has under `name`, which may be any text; None: it has none."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError, ImportError):
+        # Not there; a path out of the database, or a file that is no zone; a folder, or a name too long.
+        return None
+
+
+def time_zone(name: str, default: ZoneInfo) -> ZoneInfo:
+    """Return the zone called `name`, which may be any text, or `default` if there is none."""
+    return find_time_zone(name) or default
+
+
+def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
+    """Yield opening and closing of each working day that is not over at `start`; the first is cut to it."""
+    today = start.astimezone(zone).date()
+    for day in (today + number * _ONE_DAY for number in range(_FARTHEST_DAYS)):
+        if day.weekday() not in hours.days:
+            continue
+        closing_day = day + _ONE_DAY if hours.closes == _MIDNIGHT else day
+        opening = max(start, _first_shown(day, hours.opens, zone))
+        closing = _first_shown(closing_day, hours.closes, zone)
+        if opening < closing:
+            yield opening, closing
+
+
+def _first_shown(day: date, clock: time, zone: tzinfo) -> datetime:
+    """Return, in UTC, when the clocks of `zone` first show this local time or a later one."""
+    local = datetime.combine(day, clock, tzinfo=zone)
+    first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+    # A local time that is skipped is converted crosswise: the "second" reading comes before the change.
+    return first if first <= second else _leap(second, first, local)
+
+
+def _leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
+    """Return when the clocks leap over `skipped`: after `early`, at the latest at `late`; to the second."""
+    wanted = skipped.replace(tzinfo=None)
+    while late - early > _ONE_SECOND:
+        middle = early + (late - early) // 2 // _ONE_SECOND * _ONE_SECOND
+        if middle.astimezone(skipped.tzinfo).replace(tzinfo=None) < wanted:
+            early = middle
+        else:
+            late = middle
+    return late
+
+
+def _days(text: str) -> frozenset[int]:
+    """Read `mon-fri`, `fri-mon` or `mon,wed-fri`."""
+    days: set[int] = set()
+    for part in text.split(","):
+        names = part.split("-")
+        first, last = _WEEK.index(names[0]), _WEEK.index(names[-1])
+        days |= {(first + number) % 7 for number in range((last - first) % 7 + 1)}
+    return frozenset(days)
+
+
+def _minutes(text: str) -> int:
+    hour, minute = text.split(":")
+    return int(hour) * 60 + int(minute)
+
+
+def _clock(minutes: int) -> time:
+    return time(minutes // 60 % 24, minutes % 60)
