@@ -58,7 +58,7 @@ class App(Parts):
         await self.stack.aclose()
 
     async def _open(self) -> None:
-        check_wording(self.wording, self.alerts)
+        check_wording(self.wording)
         self.store = await open_store(self.settings.store_url, create=True)
         self.stack.push_async_callback(self.store.close)
         if self._restored:

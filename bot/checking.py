@@ -63,7 +63,8 @@ class _Checkup:
         if "CONFIG_DIR" in self._faulty:
             return [skipped(_WORDING, ["CONFIG_DIR"])]
         try:
-            check_wording(load_messages(folder), load_alert_policies(folder))
+            check_wording(load_messages(folder))
+            load_alert_policies(folder)
         except ConfigError as error:
             return [_wrong(_WORDING, problem, "expected ") for problem in error.problems]
         source = _source_of_wording(folder)

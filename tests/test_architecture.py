@@ -31,11 +31,13 @@ ALLOWED: dict[str, set[str]] = {
     "variable_table": {"variables"},
     "config": {"errors", "redaction", "triage", "variable_table"},
     "config_files": {"errors"},
+    "alert_files": {"config_files", "errors", "triage", "variables"},
     "log": {"printable", "redaction"},
     "sending": {"errors", "sandbox"},
     "sandbox": set(),
     "app": {"config", "control", "errors", "slack", "sqs", "store", "store_commands", "triage", "worker"},
     "checking": {
+        "alert_files",
         "config",
         "config_files",
         "control",
@@ -48,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {"", "commands", "errors", "variables"},
     "commands": {
+        "alert_files",
         "app",
         "backup",
         "checking",
@@ -73,7 +76,7 @@ ALLOWED: dict[str, set[str]] = {
 #: Within the triage: nouns, decisions, ports, verbs.
 TRIAGE_LAYERS = (
     {"model"},
-    {"reporting", "events"},
+    {"reporting", "events", "policies", "working_time"},
     {"rules", "ratchet"},
     {"ports", "refusals", "pacing"},
     {"recorder", "looking", "retention"},

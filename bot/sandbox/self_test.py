@@ -1,4 +1,4 @@
-"""The self-test: five alerts through the whole loop, four of them answered, told as a transcript."""
+"""The self-test: five alerts through the whole loop, four of them answered, one with a note; a transcript."""
 
 from __future__ import annotations
 
@@ -14,31 +14,44 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.page_state import told_by_the_bot
 from bot.sandbox.samples import SAMPLES
+from bot.sandbox.slack import SECURITY_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bot.sandbox.ledger import Receipt, SentAlert
+    from bot.sandbox.slack.server import Click
     from bot.sandbox.slack.workspace import Message
     from bot.sandbox.trial import Trial
 
-#: The whole test, start-up included, ends within this; on an idle machine it takes about 5 s.
+#: The whole test, start-up included, ends within this; on an idle machine it takes about 9 s.
 TIME_LIMIT: Final = timedelta(seconds=18)
 UNKNOWN_ADDRESS: Final = "nobody@example.com"
+#: The action_id of the button that opens the form for a note.
+NOTE_BUTTON: Final = "note"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One alert, the button that its person presses (None: nobody is asked), the status that it must get."""
+    """One alert, the button that its person presses (None: nobody is asked), the status that it must get.
+
+    `note` is what the person adds, if anything; the security team then finds the alert in its channel.
+    """
 
     alert: str
     press: str | None
     status: str
+    note: str | None = None
 
 
 CASES: Final = (
     Case(alert="sensitive_host_session", press="answer-yes", status="acknowledged"),
-    Case(alert="ssh_access_sign_releng", press="answer-no", status="escalated"),
+    Case(
+        alert="ssh_access_sign_releng",
+        press="answer-no",
+        status="escalated",
+        note="I have been on a train since six, and my laptop is at home.",
+    ),
     Case(alert="duo_bypass_codes_used", press="answer-wrongUser", status="manual"),
     Case(alert="duo_bypass_codes_generated", press="answer-notSure", status="manual"),
     Case(alert="sensitive_host_session", press=None, status="manual"),
@@ -73,10 +86,15 @@ class SelfTest:
         await self._trial.start()
         self._say(f"Ready after {time.monotonic() - began:.1f} s. Sending {len(CASES)} alerts.")
         sent = [await self._send(case, user) for case, user in self._people()]
-        return [
+        ended = [
             await self._run_case(number, case, alert)
             for number, (case, alert) in enumerate(zip(CASES, sent, strict=True), start=1)
         ]
+        # Reports about one alert are sent some seconds apart, so the notes are looked for at the end.
+        for case, alert in zip(CASES, sent, strict=True):
+            if case.note:
+                await self._await_note(case, alert)
+        return ended
 
     def _people(self) -> Iterator[tuple[Case, str]]:
         """Yield each case with the address that it is about: another person each time."""
@@ -94,11 +112,14 @@ class SelfTest:
         self._say(f"\n{number}. {alert.alert}, confidence {alert.confidence}, about {alert.user}")
         if case.press:
             await self._answer(case.press, alert)
+        if case.note:
+            await self._add_note(case.note, alert)
+            await self._read_card(alert)
         await self._until(
             f"MozDef's response about {alert.user}", lambda: self._trial.ledger.responses(alert.identifier)
         )
         status = self._trial.ledger.status(alert.identifier)
-        self._tell_response(self._trial.ledger.responses(alert.identifier)[-1])
+        self._tell_response(self._trial.ledger.responses(alert.identifier)[0])
         right = status == case.status
         self._tell("status", f"{status} ✓" if right else f"{status} ✗ It must be {case.status}.")
         return right
@@ -109,24 +130,65 @@ class SelfTest:
         question = self._expected_message(alert.user)
         self._tell("asked", *texts(question))
         self._tell("offered", " · ".join(button["text"]["text"] for button in buttons(question)))
-        button = next((one for one in buttons(question) if one["action_id"] == action_id), None)
-        if button is None:
-            raise SandboxFailed(f"The question to {alert.user} has no button {action_id}")
-        await self._press(button, question)
+        await self._press(action_id, question)
         await self._until(f"the message of {alert.user} to be redrawn", lambda: self._is_redrawn(question))
         redrawn = self._expected_message(alert.user)
         self._tell("reads", *[text for text in texts(redrawn) if text not in texts(question)])
 
-    async def _press(self, button: dict[str, Any], question: Message) -> None:
-        person = next(one.person for one in self._trial.workspace.conversations if one.id == question.channel)
+    async def _add_note(self, note: str, alert: SentAlert) -> None:
+        """Press the button for a note, and write one into the form that opens."""
+        question = self._expected_message(alert.user)
+        await self._press(NOTE_BUTTON, question)
+        person, modals = self._person_of(question), self._trial.workspace.modals
+        await self._until("the form for a note", lambda: modals.seen_by(person))
+        view = modals.seen_by(person) or {}
+        field = next(block for block in view["blocks"] if block["type"] == "input")
+        values = {field["block_id"]: {field["element"]["action_id"]: {"value": note}}}
+        submitted = await self._trial.slack.submit_view(user=person, view_id=view["id"], values=values)
+        self._expect_taken(submitted)
+        self._tell("wrote", note)
+
+    async def _read_card(self, alert: SentAlert) -> None:
+        """Find the alert's card in the security team's channel."""
+        await self._until(f"the security team's card about {alert.user}", lambda: self._card(alert))
+        card = self._card(alert)
+        self._tell("card", *(texts(card)[:1] if card else []))
+
+    async def _await_note(self, case: Case, alert: SentAlert) -> None:
+        """Wait until MozDef has the note, and see that the alert is as it was."""
+        responses = self._trial.ledger.responses
+        await self._until(
+            f"the note of {alert.user} at MozDef",
+            lambda: any(told_by_the_bot(one.body).get("comment") for one in responses(alert.identifier)),
+        )
+        status = self._trial.ledger.status(alert.identifier)
+        if status != case.status:
+            raise SandboxFailed(f"The note of {alert.user} made the alert {status}, not {case.status}")
+        self._say(f"\nThe note of {alert.user} is indexed by MozDef; the alert stays {status}.")
+
+    async def _press(self, action_id: str, question: Message) -> None:
+        button = next((one for one in buttons(question) if one["action_id"] == action_id), None)
+        if button is None:
+            raise SandboxFailed(f"The question in {question.channel} has no button {action_id}")
         click = await self._trial.slack.click(
-            user=person or "", channel=question.channel, ts=question.ts, action_id=button["action_id"]
+            user=self._person_of(question), channel=question.channel, ts=question.ts, action_id=action_id
         )
         self._tell("pressed", button["text"]["text"])
-        if click.warning:
-            raise SandboxFailed(
-                f"The click was not acknowledged: {click.warning}", log=self._trial.worker_log()
-            )
+        self._expect_taken(click)
+
+    def _expect_taken(self, click: Click) -> None:
+        if not click.acknowledged or click.errors:
+            what = click.warning or "; ".join(click.errors.values())
+            raise SandboxFailed(f"The bot did not take it: {what}", log=self._trial.worker_log())
+
+    def _person_of(self, message: Message) -> str:
+        conversation = self._trial.workspace.conversation(message.channel)
+        return (conversation.person if conversation else None) or ""
+
+    def _card(self, alert: SentAlert) -> Message | None:
+        channel = self._trial.workspace.conversation(SECURITY_CHANNEL)
+        cards = channel.newest(len(CASES) * 4) if channel else []
+        return next((one for one in cards if any(alert.user in text for text in texts(one))), None)
 
     async def _until(self, what: str, holds: Callable[[], object]) -> None:
         self._awaited = what

@@ -20,7 +20,7 @@ NOTE_REQUIRED: Final = "sandbox_note_required"
 TRIAL_SAMPLES: Final = (
     Sample(
         alert=THIRTY_SECONDS,
-        summary="Your password was changed a moment ago from 192.0.2.44, a network that you never used before.",
+        summary="Your password was changed just now from 192.0.2.44, a network that you never used before.",
         confidence="high",
     ),
     Sample(

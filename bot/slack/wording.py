@@ -10,9 +10,7 @@ from bot.slack.blocks import BUTTON_MAX, CONFIRM_TEXT_MAX, SECTION_MAX
 from bot.triage.model import Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bot.triage.policies import AlertPolicies, AlertPolicy
+    from bot.triage.policies import AlertPolicy
 
 #: Table → key → text, as `messages.toml` has it.
 Wording = Mapping[str, Mapping[str, str]]
@@ -61,12 +59,14 @@ _LIMITS = {
 _LIMIT = 2000
 
 
-def check_wording(wording: Wording, alerts: AlertPolicies) -> None:
-    """Refuse texts that Slack would refuse. `ConfigError` names file, table, key and limit of each."""
-    problems = list(_too_long(wording, "messages.toml:"))
-    for label, policy in alerts.by_label.items():
-        if not problems:
-            problems += _too_long(words_for(policy, wording), f"alerts.toml: [alert.{label}], so that")
+def check_wording(wording: Wording) -> None:
+    """Refuse texts that Slack would refuse. `ConfigError` names table, key and limit of each."""
+    problems = [
+        f"messages.toml: [{table}] {key} has up to {length} characters; expected at most {limit}"
+        for table, texts in wording.items()
+        for key, text in texts.items()
+        if (length := _length(table, text, wording)) > (limit := _LIMITS.get((table, key), _LIMIT))
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -74,14 +74,6 @@ def check_wording(wording: Wording, alerts: AlertPolicies) -> None:
 def words_for(policy: AlertPolicy, wording: Wording) -> Wording:
     """Return the wording for one alert."""
     return policy.reworded(wording) if policy.wording else wording
-
-
-def _too_long(wording: Wording, where: str) -> Iterator[str]:
-    for table, texts in wording.items():
-        for key, text in texts.items():
-            length, limit = _length(table, text, wording), _LIMITS.get((table, key), _LIMIT)
-            if length > limit:
-                yield f"{where} [{table}] {key} has up to {length} characters; expected at most {limit}"
 
 
 def _length(table: str, text: str, wording: Wording) -> int:

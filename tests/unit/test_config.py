@@ -6,13 +6,16 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.config import Purpose, Settings, load_settings
+from bot.config import Settings, load_settings
 from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.triage.model import Profile
+from bot.triage.working_time import parse_working_hours
+from bot.variable_table import Purpose, all_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +59,11 @@ def test_the_required_variables_alone_are_enough_and_the_rest_has_the_documented
         store_url=f"sqlite:///{folder}/triage-bot.db",
         response_profile=Profile.MOZDEF,
         mozdef_sync=timedelta(seconds=90),
+        remind_after=timedelta(hours=4),
+        remind_times=1,
+        expire_after=timedelta(hours=24),
+        default_timezone=ZoneInfo("UTC"),
+        retain=timedelta(days=30),
         allow_deescalation=False,
         ask_guests=False,
         log_level="INFO",
@@ -71,6 +79,14 @@ def test_every_variable_can_be_set(folder: Path) -> None:
         STORE_URL="sqlite:////var/lib/bot/other.db",
         RESPONSE_PROFILE="verbatim",
         MOZDEF_SYNC_SECONDS="0",
+        REMIND_AFTER="90s",
+        REMIND_TIMES="10",
+        EXPIRE_AFTER="0",
+        WORKING_HOURS="Sun-Thu 08:30-17:00",
+        DEFAULT_TIMEZONE="Asia/Jerusalem",
+        SECURITY_CHANNEL="C0123456789",
+        MOZDEF_ALERT_URL="https://mozdef.example.com:8443/alert/{identifier}?tab=1",
+        RETAIN_DAYS="15",
         ALLOW_DEESCALATION="Yes",
         ASK_GUESTS="1",
         LOG_LEVEL="debug",
@@ -83,6 +99,14 @@ def test_every_variable_can_be_set(folder: Path) -> None:
     assert settings.store_url == "sqlite:////var/lib/bot/other.db"
     assert settings.response_profile is Profile.VERBATIM
     assert settings.mozdef_sync == timedelta(0)
+    assert settings.remind_after == timedelta(seconds=90)
+    assert settings.remind_times == 10
+    assert settings.expire_after is None
+    assert settings.working_hours == parse_working_hours("Sun-Thu 08:30-17:00")
+    assert settings.default_timezone == ZoneInfo("Asia/Jerusalem")
+    assert settings.security_channel == "C0123456789"
+    assert settings.mozdef_alert_url == "https://mozdef.example.com:8443/alert/{identifier}?tab=1"
+    assert settings.retain == timedelta(days=15)
     assert settings.allow_deescalation
     assert settings.ask_guests
     assert settings.log_level == "DEBUG"
@@ -209,18 +233,22 @@ def test_check_gets_the_problems_with_all_else_that_could_be_read(folder: Path) 
 
 
 def test_variables_of_other_releases_are_named_in_one_warning(folder: Path) -> None:
-    (folder / ".env").write_text("REMIND_AFTER=4h\nUNRELATED=1\n")
+    (folder / ".env").write_text("METRICS_LISTEN=127.0.0.1:9464\nUNRELATED=1\n")
 
-    settings = load(folder, EXPIRE_AFTER="24h", METRICS_LISTEN="")
+    settings = load(folder, LOG_FORMAT="json", EXPIRE_AFTER="24h")
 
     assert settings.warnings == (
-        "ignored, since this release does not know them: REMIND_AFTER, EXPIRE_AFTER",
+        "ignored, since this release does not know them: METRICS_LISTEN, LOG_FORMAT",
     )
     assert load(folder / "elsewhere").warnings == ()
 
 
+#: Those that have an example in the file, since they have no default.
+_EXAMPLES = "DEAD_LETTER|AWS|CONFIG_DIR|WORKING_HOURS|SECURITY_CHANNEL|MOZDEF_ALERT_URL"
+
+
 def test_the_example_file_changes_nothing_when_its_defaults_are_switched_on(folder: Path) -> None:
-    switched_on = re.sub("(?m)^#(?!DEAD_LETTER|AWS|CONFIG_DIR)(?=[A-Z_]+=)", "", EXAMPLE.read_text())
+    switched_on = re.sub(f"(?m)^#(?!{_EXAMPLES})(?=[A-Z_]+=)", "", EXAMPLE.read_text())
     plain = load(folder)
     (folder / ".env").write_text(switched_on)
 
@@ -233,4 +261,15 @@ def test_the_example_file_documents_every_variable_and_no_other(folder: Path) ->
     settings = load_settings(Purpose.CHECK, environ=dict.fromkeys(documented, "?"), directory=folder)
 
     assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
-    assert len(documented) == 14
+    assert sorted(documented) == sorted(each.name for each in all_variables(folder, folder))
+
+
+def test_the_examples_in_the_example_file_can_be_taken_as_they_stand(folder: Path) -> None:
+    examples = re.findall(f"(?m)^#((?:{_EXAMPLES})[A-Z_]*)=(.*)$", EXAMPLE.read_text())
+
+    settings = load(folder, **{name: value for name, value in examples if name != "CONFIG_DIR"})
+
+    assert len(examples) == 6
+    assert settings.working_hours == parse_working_hours("Mon-Fri 09:00-18:00")
+    assert settings.security_channel
+    assert settings.mozdef_alert_url.count("{identifier}") == 1

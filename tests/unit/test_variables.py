@@ -49,6 +49,31 @@ def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
         ("MOZDEF_SYNC_SECONDS", "3601"),
         ("MOZDEF_SYNC_SECONDS", "1.5"),
         ("MOZDEF_SYNC_SECONDS", "٣"),
+        ("REMIND_AFTER", "4 h"),
+        ("REMIND_AFTER", "-1h"),
+        ("REMIND_TIMES", "11"),
+        ("REMIND_TIMES", "-1"),
+        ("REMIND_TIMES", "1.0"),
+        ("EXPIRE_AFTER", "tomorrow"),
+        ("WORKING_HOURS", "9 to 5"),
+        ("WORKING_HOURS", "Mon-Fri 18:00-09:00"),
+        ("DEFAULT_TIMEZONE", "CEST"),
+        ("DEFAULT_TIMEZONE", "Europe"),
+        ("DEFAULT_TIMEZONE", "/etc/localtime"),
+        ("SECURITY_CHANNEL", "#security"),
+        ("SECURITY_CHANNEL", "U0123456789"),
+        ("SECURITY_CHANNEL", "c0123456789"),
+        ("MOZDEF_ALERT_URL", "http://mozdef.example.com/alert/{identifier}"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert/"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert/{id}"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier}/{user}"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier!r}"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{{identifier}}"),
+        ("MOZDEF_ALERT_URL", "https://{identifier}.example.com/alert"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com?{identifier}"),
+        ("MOZDEF_ALERT_URL", "https:///{identifier}"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier}|bank"),
+        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert {identifier}"),
         ("ALLOW_DEESCALATION", "on"),
         ("LOG_LEVEL", "LOUD"),
         ("AWS_REGION", "Frankfurt am Main"),
@@ -81,10 +106,11 @@ def test_swapped_tokens_are_recognised(tmp_path: Path) -> None:
     assert all("swapped" in problem and "secret" not in problem for problem in found)
 
 
-def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path) -> None:
-    (problem,) = problems(tmp_path, {**COMPLETE, "LOG_LEVEL": "xoxb-1-secret"})
+@pytest.mark.parametrize("name", ["LOG_LEVEL", "WORKING_HOURS", "SECURITY_CHANNEL", "MOZDEF_ALERT_URL"])
+def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path, name: str) -> None:
+    (problem,) = problems(tmp_path, {**COMPLETE, name: "xoxb-1-secret"})
 
-    assert problem.startswith("LOG_LEVEL is ")
+    assert problem.startswith(f"{name} is ")
     assert "secret" not in problem
 
 

@@ -34,7 +34,8 @@ OFFICE = parse_working_hours("Mon-Fri 09:00-18:00")
 #: Clocks that leap by half an hour, by two, over midnight, over a whole day, or not at all.
 ODD_ZONES = """
     Australia/Lord_Howe Antarctica/Troll America/Havana Asia/Beirut Asia/Tehran America/Goose_Bay
-    America/Sao_Paulo Pacific/Apia Africa/Casablanca Asia/Pyongyang America/New_York Europe/Berlin Asia/Kolkata
+    America/Sao_Paulo Pacific/Apia Africa/Casablanca Asia/Pyongyang America/New_York Europe/Berlin
+    Asia/Kolkata
 """.split()
 
 
@@ -48,13 +49,14 @@ def wall(moment: datetime, zone: tzinfo) -> datetime:
 
 def open_minutes(start: datetime, hours: WorkingHours, zone: tzinfo, days: int) -> list[datetime]:
     """Return each minute from `start` on at which a clock that is never put back is within the hours."""
+    opens, closes = (clock.hour * 60 + clock.minute for clock in (hours.opens, hours.closes))
     found = []
-    latest = datetime.min
-    for number in range(-2 * 1440, days * 1440):
+    latest = wall(start - DAY, zone)
+    for number in range(-1440, days * 1440):
         moment = start + number * MINUTE
         latest = max(latest, wall(moment, zone))
-        closed = hours.closes != MIDNIGHT and latest.time() >= hours.closes
-        if moment >= start and latest.weekday() in hours.days and latest.time() >= hours.opens and not closed:
+        is_open = opens <= latest.hour * 60 + latest.minute < (closes or 1440)
+        if number >= 0 and is_open and latest.weekday() in hours.days:
             found.append(moment)
     return found
 
@@ -88,14 +90,14 @@ def starts(draw: st.DrawFn, zone: str) -> datetime:
     """Draw a whole minute, mostly in the days around a change of the clocks."""
     year = draw(st.integers(2000, 2040))
     near = changes(zone, year) or [datetime(year, 6, 1, tzinfo=UTC)]
-    return draw(st.sampled_from(near)) + draw(st.integers(-4 * 1440, 2 * 1440)) * MINUTE
+    return draw(st.sampled_from(near)) + draw(st.integers(-3 * 1440, 1440)) * MINUTE
 
 
 @given(st.data())
 def test_working_time_is_what_a_walk_from_minute_to_minute_counts(data: st.DataObject) -> None:
     name, hours = data.draw(zones), data.draw(schedules())
     zone, start = ZoneInfo(name), data.draw(starts(name))
-    worked = open_minutes(start, hours, zone, days=8)
+    worked = open_minutes(start, hours, zone, days=5)
     assume(worked)
     number = data.draw(st.integers(1, len(worked)))
 
@@ -109,7 +111,7 @@ def test_working_time_is_what_a_walk_from_minute_to_minute_counts(data: st.DataO
 def test_working_time_adds_up(data: st.DataObject) -> None:
     name, hours = data.draw(zones), data.draw(schedules())
     zone, start = ZoneInfo(name), data.draw(starts(name))
-    first, second = (data.draw(st.timedeltas(timedelta(0), timedelta(hours=30))) for _ in range(2))
+    first, second = (data.draw(st.timedeltas(timedelta(0), 3 * HOUR)) for _ in range(2))
 
     at_once = after_working_time(start, first + second, hours, zone)
 
@@ -223,11 +225,11 @@ def test_a_schedule_is_read(text: str, days: set[int], opens: time, closes: time
         "Mon, 09:00-18:00",
         "Montag-Freitag 09:00-18:00",
         "Mon-Fri 09:00-18:00 Sat 10:00-12:00",
-        "Mon-Fri ٠9:00-18:00",
+        "Mon-Fri \N{ARABIC-INDIC DIGIT ZERO}9:00-18:00",
     ],
 )
 def test_a_wrong_schedule_is_shown_with_what_is_expected(text: str) -> None:
-    with pytest.raises(ValueError, match="^is .*; expected ") as caught:
+    with pytest.raises(ValueError, match="expected ") as caught:
         parse_working_hours(text)
 
     assert str(caught.value).startswith(f"is {text!r}; expected ")
@@ -249,8 +251,10 @@ def test_a_zone_is_found_by_its_name() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "Europe", "Europe/", "Europe/Atlantis", "/etc/passwd", "../../etc/passwd", "tzdata.zi", "a\0b"]
-    + ["x" * 5000, "\ud800", "__init__.py", "Europe/__init__.py", "a..b/c", "..", " ", "UTC\n"],
+    [
+        *("", " ", ".", "..", "Europe", "Europe/", "Europe/Atlantis", "UTC\n", "a\0b", "\ud800", "x" * 5000),
+        *("/etc/passwd", "../../etc/passwd", "tzdata.zi", "__init__.py", "Europe/__init__.py", "a..b/c"),
+    ],
 )
 def test_a_zone_that_nobody_knows_is_the_default(name: str) -> None:
     assert time_zone(name, BERLIN) is BERLIN

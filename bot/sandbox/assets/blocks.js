@@ -1,12 +1,13 @@
-// Block Kit, the blocks that a direct message of this bot can hold, as DOM nodes.
+// Block Kit, the blocks that this bot's messages, modals and App Homes can hold, as DOM nodes.
 import { element } from "./elements.js";
 import { plainText, textObject } from "./mrkdwn.js";
 
-const BUILDERS = { section, actions, context, divider, header };
+const BUILDERS = { section, actions, context, divider, header, input };
 
-// `press(action)` is called when a button was pressed and, where it asks first, confirmed.
-export function blockKit(blocks, { people, press, ask }) {
-  return blocks.map((block) => (BUILDERS[block.type] ?? unknown)(block, { people, press, ask }));
+// `press(action)` is called when a button was pressed and, where it asks first, confirmed; `input(block)`
+// makes a form's field, where there is a form.
+export function blockKit(blocks, slack) {
+  return blocks.map((block) => (BUILDERS[block.type] ?? unknown)(block, slack));
 }
 
 function section(block, slack) {
@@ -35,13 +36,17 @@ function header(block) {
   return element("p", { class: "block block-header" }, plainText(block.text.text));
 }
 
+function input(block, slack) {
+  return slack.input ? slack.input(block) : unknown(block);
+}
+
 function unknown(block) {
   return element("p", { class: "block block-unknown" }, `(a block of type “${block.type}”)`);
 }
 
 function control(made, block, slack) {
   if (made.type !== "button") return unknown(made);
-  if (made.url) return link(made);
+  if (made.url) return link(made, block, slack);
   return element("button", {
     type: "button",
     class: `button ${made.style ? `button-${made.style}` : ""}`,
@@ -52,15 +57,17 @@ function control(made, block, slack) {
   }, plainText(made.text.text));
 }
 
-function link(made) {
+// Slack tells the app of a press on a link, too.
+function link(made, block, slack) {
   const href = /^https?:/.test(made.url) ? made.url : null;
-  return element("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer" }, plainText(made.text.text));
+  const onclick = () => slack.press({ action_id: made.action_id, block_id: block.block_id });
+  return element("a", { class: "button", href, onclick, "data-control": `${block.block_id ?? ""} ${made.action_id}`, target: "_blank", rel: "noopener noreferrer" }, plainText(made.text.text));
 }
 
 async function pressed(button, { made, block, slack }) {
   if (button.getAttribute("aria-busy")) return;
   if (made.confirm && !(await slack.ask(made.confirm, made.style))) return;
   button.setAttribute("aria-busy", "true");
-  await slack.press({ action_id: made.action_id, block_id: block.block_id, value: made.value });
+  await slack.press({ action_id: made.action_id, block_id: block.block_id });
   button.removeAttribute("aria-busy");
 }

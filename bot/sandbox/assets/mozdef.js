@@ -1,5 +1,6 @@
 // The MozDef part: the form that sends an alert, and the alerts with the status that they have by now.
 import { arrange, byId, clockTime, element, radio } from "./elements.js";
+import { followAlerts } from "./permalinks.js";
 import { post } from "./server.js";
 import { viewAs } from "./slack.js";
 
@@ -22,6 +23,15 @@ export function showMozdef(state) {
 
 const nameOf = (address) => people.find((person) => person.email === address)?.name ?? address;
 
+// A link to an alert leads to where MozDef lists it.
+function showAlert(identifier) {
+  const found = byId("alerts").querySelector(`[data-key="${CSS.escape(identifier)}"]`);
+  found?.scrollIntoView({ block: "center" });
+  found?.focus({ preventScroll: true });
+  found?.classList.add("is-target");
+  found?.addEventListener("animationend", () => found.classList.remove("is-target"), { once: true });
+}
+
 function prepareForm(state) {
   samples = state.samples;
   const choices = [...samples.map((sample) => [sample.alert, sample.title]), [OWN, "Write my own"]];
@@ -29,6 +39,7 @@ function prepareForm(state) {
     group: "sample", value, words, checked: index === 0, onchange: () => choose(value) })));
   byId("confidence").replaceChildren(...CONFIDENCES.map((word) => radio({
     group: "confidence", value: word, words: word, checked: false })));
+  followAlerts({ template: state.alert_url, follow: showAlert });
   fillPeople(state.people);
   choose(samples[0].alert);
   byId("alert-person").addEventListener("change", toggleAddress);
@@ -48,6 +59,8 @@ function toggleAddress() {
 function choose(value) {
   const sample = samples.find((one) => one.alert === value);
   byId("alert-label").value = sample?.alert ?? "";
+  byId("sample-hint").hidden = !sample?.hint;
+  byId("sample-hint").textContent = sample?.hint ?? "";
   byId("label-shown").textContent = sample?.alert ?? "";
   byId("label-field").hidden = Boolean(sample);
   byId("alert-summary").value = sample?.summary ?? "";
@@ -93,7 +106,7 @@ function tell(trouble) {
 }
 
 function alertElement(alert) {
-  return element("li", { class: `alert status-${alert.status}` },
+  return element("li", { class: `alert status-${alert.status}`, tabindex: "-1" },
     element("span", { class: "alert-words" },
       element("code", {}, alert.alert),
       element("span", { class: "aside" }, `${alert.person} · ${alert.confidence} · ${clockTime(alert.sent_at)}`)),

@@ -1,4 +1,5 @@
 // Slack's mrkdwn, the part that messages of this bot can contain, as DOM nodes.
+import { dateWords } from "./dates.js";
 import { element } from "./elements.js";
 
 const BLOCK = /```([\s\S]+?)```/;
@@ -11,7 +12,9 @@ const INLINE = [
 ];
 const EMOJI = {
   white_check_mark: "✅", warning: "⚠️", rotating_light: "🚨", wave: "👋", lock: "🔒", shield: "🛡️",
-  eyes: "👀", thinking_face: "🤔", bell: "🔔", x: "❌", question: "❓", pray: "🙏", heavy_check_mark: "✔️",
+  eyes: "👀", thinking_face: "🤔", bell: "🔔", x: "❌", question: "❓",
+  memo: "📝", hourglass: "⌛", alarm_clock: "⏰", mag: "🔍", raising_hand: "🙋", house: "🏠", speech_balloon: "💬",
+  pray: "🙏", heavy_check_mark: "✔️",
 };
 
 // `people` maps a member's id to the name that a mention shows.
@@ -63,8 +66,10 @@ function reference(inside, people) {
   const [target, words] = inside.split("|", 2);
   if (target.startsWith("@")) return mention(`@${people[target.slice(1)] ?? words ?? target.slice(1)}`);
   if (target.startsWith("#")) return mention(`#${words ?? target.slice(1)}`);
+  const date = target.startsWith("!") ? dateWords(unescape(target.slice(1))) : null;
+  if (date) return element("time", {}, date);
   if (target.startsWith("!")) return mention(words ?? `@${target.slice(1).split("^")[0]}`);
-  if (!/^(https?:|mailto:)/.test(unescape(target))) return plain(`<${inside}>`);
+  if (!/^(https?:|mailto:|slack:\/\/user\?)/.test(unescape(target))) return plain(`<${inside}>`);
   const shown = words ?? target.replace(/^mailto:/, "");
   return element("a", { href: unescape(target), target: "_blank", rel: "noopener noreferrer" }, plain(shown));
 }

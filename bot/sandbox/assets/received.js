@@ -38,7 +38,8 @@ function verdict(receipt) {
 
 function note(receipt) {
   return card("status-note", receipt, {
-    chip: "note", title: OUTCOMES[receipt.outcome] ?? "A note",
+    chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
+      : OUTCOMES[receipt.outcome] ?? "A note",
     words: receipt.verdict || "MozDef indexes it and leaves the alert as it is",
   });
 }
@@ -62,6 +63,7 @@ function card(look, receipt, { chip, title, words }) {
         element("span", { class: "aside" }, receipt.user || ""))
       : null,
     element("p", { class: "receipt-words" }, words),
+    receipt.comment ? element("blockquote", { class: "comment" }, receipt.comment) : null,
     receipt.reason ? element("p", { class: "receipt-words aside" }, "Reason: ", element("code", {}, receipt.reason)) : null,
     element("details", {},
       element("summary", { "data-control": "body" }, element("span", {}, "Body"),

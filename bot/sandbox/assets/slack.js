@@ -1,83 +1,89 @@
-// The Slack part: whose Slack is looked at, their messages from the bot, and the buttons.
-import { arrange, byId, clockTime, element } from "./elements.js";
-import { blockKit } from "./blocks.js";
+// The Slack part: where one looks (a person's Messages or Home, or a channel), and what is pressed there.
+import { arrange, byId, element } from "./elements.js";
 import { ask } from "./confirm.js";
-import { mrkdwn } from "./mrkdwn.js";
+import { drawHome } from "./home.js";
+import { showModal } from "./modal.js";
+import { drawMessages, showMessage } from "./messages.js";
+import { followLinks } from "./permalinks.js";
+import { botAvatar, drawPlaces, markSeen } from "./places.js";
 import { post } from "./server.js";
 
-let viewed = null;
-let latest = { people: [], messages: [], bot: { name: "Triage Bot" } };
-const seen = new Map(); // person → ts of the newest message that was on screen
-const troubles = new Map(); // message → what Slack said when a click got no answer
+let latest = null;
+const view = { place: null, tab: "messages", analyst: null };
+const troubles = new Map(); // message, or person at Home → what Slack said when a press got no answer
+let pressed = null; // the last button: where the keyboard goes back to after a dialog
 
 export function showSlack(state) {
+  if (!latest) prepare(state);
   latest = state;
-  viewed ??= state.people.find((person) => person.reachable)?.id ?? null;
   draw();
 }
 
 export function viewAs(id) {
-  viewed = id;
-  draw();
+  look(id, "messages");
   byId("messages").scrollTop = byId("messages").scrollHeight;
 }
 
+function prepare(state) {
+  view.place = state.people.find((person) => person.reachable)?.id ?? null;
+  view.analyst = state.channels[0]?.members[0] ?? null;
+  for (const tab of tabs()) {
+    tab.addEventListener("click", () => look(view.place, tab.dataset.tab));
+    tab.addEventListener("keydown", moveAlongTabs);
+  }
+  followLinks({ domain: state.domain, follow: goTo, visit: (person) => personOf(person) && look(person, "messages") });
+}
+
+function look(place, tab) {
+  Object.assign(view, { place, tab });
+  draw();
+  if (tab === "home") opened(place);
+}
+
+// Slack tells the app whenever somebody looks at its Home.
+async function opened(person) {
+  troubles.delete(`home ${person}`);
+  const answer = await post("/api/home/opened", { user: person });
+  if (answer.trouble) troubles.set(`home ${person}`, answer.trouble);
+  draw();
+}
+
+// A link to a message leads to wherever that message is seen.
+function goTo(channel, ts) {
+  const message = latest.messages.find((one) => one.channel === channel && one.ts === ts);
+  look(message?.person ?? channel, "messages");
+  showMessage(channel, ts);
+}
+
+const channelInView = () => latest.channels.find((channel) => channel.id === view.place);
+const viewer = () => (channelInView() ? view.analyst : view.place);
+const tabs = () => [...byId("tabs").querySelectorAll("[role=tab]")];
+
 function draw() {
-  const messages = messagesFor(viewed);
-  if (messages.length) seen.set(viewed, messages.at(-1).ts);
-  arrange(byId("people"), latest.people.map(personRow), { key: (row) => row.id, build: personElement });
-  arrange(byId("conversation-head"), [headOf(viewed)], { key: () => "head", build: headElement });
-  drawMessages(messages);
+  const channel = channelInView();
+  const messages = (channel?.messages ?? latest.messages.filter((one) => one.person === view.place))
+    .filter((message) => !message.only_for || message.only_for === viewer());
+  markSeen(view.place, messages);
+  drawPlaces(latest, { viewed: view.place, choose: (id) => look(id, "messages") });
+  drawHead(channel);
+  drawTabs(channel);
+  drawMessages(messages, { ...context(), place: view.place, isChannel: Boolean(channel), troubles, press, goTo });
+  drawHome(latest.homes[view.place], { ...context(), person: personOf(view.place),
+    trouble: troubles.get(`home ${view.place}`) ?? null, press: pressAtHome });
+  showModal(latest.modals[viewer()] ?? null, { ...context(), user: viewer(), closed: refocus });
 }
 
-const messagesFor = (id) => latest.messages.filter((message) => message.person === id);
+const personOf = (id) => latest.people.find((person) => person.id === id);
+const names = () => Object.fromEntries([...latest.people, latest.bot].map((person) => [person.id, person.name]));
+const context = () => ({ people: names(), ask, bot: latest.bot });
 
-// The conversation follows new messages, unless the reader has scrolled up to older ones.
-function drawMessages(messages) {
-  const box = byId("messages");
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
-  const items = messages.length ? messages.map(withTrouble) : [{ empty: viewed }];
-  arrange(box, items, { key: keyOf, build: (item) => (item.empty ? emptyElement() : messageElement(item)) });
-  if (atEnd) box.scrollTop = box.scrollHeight;
+function drawHead(channel) {
+  const head = channel ? { channel: channel.name, members: channel.members.map(personOf), analyst: view.analyst }
+    : { bot: latest.bot.name, name: personOf(view.place)?.name ?? "", email: personOf(view.place)?.email ?? "" };
+  arrange(byId("conversation-head"), [head], { key: () => "head", build: head.channel ? channelHead : personHead });
 }
 
-const keyOf = (item) => (item.empty ? `empty ${item.empty}` : `${item.channel} ${item.ts}`);
-const withTrouble = (message) => ({ ...message, trouble: troubles.get(keyOf(message)) ?? null });
-
-function personRow(person) {
-  const after = Number(seen.get(person.id) ?? 0);
-  const unread = messagesFor(person.id).filter((message) => Number(message.ts) > after).length;
-  return { ...person, viewed: person.id === viewed, unread: person.id === viewed ? 0 : unread };
-}
-
-function personElement(person) {
-  const radio = element("input", {
-    type: "radio", name: "viewed", value: person.id, checked: person.viewed, "data-control": "view",
-    onchange: () => viewAs(person.id),
-  });
-  return element("label", { class: `person ${person.reachable ? "" : "is-unreachable"}` },
-    radio, avatar(person.name, person.id),
-    element("span", { class: "person-words" },
-      element("span", { class: "person-name" }, person.name),
-      person.note ? element("span", { class: "person-note" }, person.note) : null),
-    person.unread ? badge(person.unread) : null);
-}
-
-const badge = (count) => element("span", { class: "badge" }, String(count),
-  element("span", { class: "spoken" }, count === 1 ? " unread message" : " unread messages"));
-
-function avatar(name, id) {
-  const initials = name.split(/\s+/).map((word) => word[0]).slice(0, 2).join("").toUpperCase();
-  const hue = [...id].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 6, 0);
-  return element("span", { class: `avatar hue-${hue}`, "aria-hidden": "true" }, initials);
-}
-
-function headOf(id) {
-  const person = latest.people.find((one) => one.id === id);
-  return { bot: latest.bot.name, name: person?.name ?? "", email: person?.email ?? "" };
-}
-
-function headElement(head) {
+function personHead(head) {
   return element("div", { class: "conversation-title" },
     botAvatar(),
     element("div", {},
@@ -86,39 +92,62 @@ function headElement(head) {
         head.email ? ` · ${head.email}` : null)));
 }
 
-const botAvatar = () => element("img", { class: "avatar", src: "/assets/icon.svg", alt: "", width: 32, height: 32 });
-
-function emptyElement() {
-  return element("p", { class: "empty" },
-    "No messages. When MozDef raises an alert about this person, the bot’s question appears here.");
+function channelHead(head) {
+  const options = head.members.map((person) => element("option",
+    { value: person.id, selected: person.id === head.analyst }, person.name));
+  const choose = (event) => { view.analyst = event.target.value; draw(); };
+  return element("div", { class: "conversation-title" },
+    element("span", { class: "avatar channel-mark", "aria-hidden": "true" }, "#"),
+    element("div", {},
+      element("p", {}, element("strong", {}, head.channel)),
+      element("p", { class: "viewing" }, "where the security team gets its cards")),
+    element("label", { class: "acting" }, "as",
+      element("select", { id: "analyst", "data-control": "analyst", onchange: choose }, options)));
 }
 
-function messageElement(message) {
-  const names = Object.fromEntries(latest.people.map((person) => [person.id, person.name]));
-  const slack = { people: names, ask, press: (action) => click(message, action) };
-  return element("article", { class: `message ${message.ephemeral ? "is-ephemeral" : ""}`, "data-ts": message.ts },
-    botAvatar(),
-    element("div", { class: "message-body" },
-      messageHead(message),
-      message.blocks.length
-        ? blockKit(message.blocks, slack)
-        : element("div", { class: "rich" }, mrkdwn(message.text, names)),
-      message.edited ? element("span", { class: "edited" }, "(edited)") : null,
-      message.trouble ? element("p", { class: "trouble", role: "alert" }, message.trouble) : null));
+function drawTabs(channel) {
+  const isHome = !channel && view.tab === "home";
+  byId("tabs").hidden = Boolean(channel) || !personOf(view.place)?.looks;
+  byId("panel-messages").hidden = isHome;
+  byId("panel-home").hidden = !isHome;
+  for (const tab of tabs()) {
+    const isSelected = (tab.dataset.tab === "home") === isHome;
+    tab.setAttribute("aria-selected", String(isSelected));
+    tab.tabIndex = isSelected ? 0 : -1;
+  }
 }
 
-function messageHead(message) {
-  return element("p", { class: "message-head" },
-    element("strong", {}, latest.bot.name), element("span", { class: "app" }, "APP"),
-    element("time", {}, clockTime(Number(message.ts))),
-    message.ephemeral ? element("span", { class: "only-you" }, "Only visible to you") : null,
-    message.thread ? element("span", { class: "only-you" }, "In a thread") : null);
+function moveAlongTabs(event) {
+  if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+  const other = tabs().find((tab) => tab !== event.currentTarget);
+  other.focus();
+  other.click();
 }
 
 // As in Slack, a press that the bot does not acknowledge puts a warning under the message.
-async function click(message, action) {
-  troubles.delete(keyOf(message));
-  const answer = await post("/api/clicks", { user: viewed, channel: message.channel, ts: message.ts, ...action });
-  if (answer.trouble) troubles.set(keyOf(message), answer.trouble);
+async function press(message, action) {
+  const key = `${message.channel} ${message.ts}`;
+  pressed = { box: "messages", key, control: `${action.block_id} ${action.action_id}` };
+  await tell(key, "/api/clicks", { user: viewer(), channel: message.channel, ts: message.ts, ...action });
+}
+
+async function pressAtHome(action) {
+  pressed = { box: "home", key: "home", control: `${action.block_id} ${action.action_id}` };
+  await tell(`home ${view.place}`, "/api/home/clicks", { user: view.place, ...action });
+}
+
+async function tell(key, path, action) {
+  troubles.delete(key);
+  const answer = await post(path, action);
+  if (answer.trouble) troubles.set(key, answer.trouble);
   draw();
+}
+
+// The button that opened the dialog may have been drawn anew meanwhile.
+function refocus() {
+  const isLost = document.activeElement === document.body || document.activeElement.closest("dialog");
+  if (!pressed || !isLost) return;
+  const item = [...byId(pressed.box).children].find((child) => child.dataset.key === pressed.key);
+  const controls = [...(item?.querySelectorAll("[data-control]") ?? [])];
+  (controls.find((control) => control.dataset.control === pressed.control) ?? byId(pressed.box)).focus();
 }

@@ -1,0 +1,90 @@
+// A modal: the bot's form in front of everything else, with Slack's own way of saying what is wrong in it.
+import { byId, element } from "./elements.js";
+import { blockKit } from "./blocks.js";
+import { plainText, textObject } from "./mrkdwn.js";
+import { post } from "./server.js";
+
+let shown = null; // the view on screen, and who looks at it
+let closed = () => {};
+
+// `view` is what the person sees, null for no modal; `closed()` is called after the last one has gone.
+export function showModal(view, slack) {
+  const dialog = byId("modal");
+  if (!view) return dialog.open ? dialog.close() : undefined;
+  closed = slack.closed;
+  if (shown?.view.id !== view.id || shown.view.hash !== view.hash) build(view, slack);
+  if (!dialog.open) open(dialog);
+}
+
+function open(dialog) {
+  dialog.oncancel = (event) => { event.preventDefault(); leave(); };
+  dialog.onclose = () => { shown = null; closed(); };
+  byId("modal-form").onsubmit = submit;
+  byId("modal-close").onclick = leave;
+  dialog.showModal();
+}
+
+// What was typed stays where the next view has the same field.
+function build(view, slack) {
+  const typed = shown ? values() : {};
+  shown = { view, user: slack.user };
+  const fields = { ...slack, input: (block) => field(block, typed), press: () => {} };
+  byId("modal-title").replaceChildren(plainText(view.title ?? ""));
+  byId("modal-blocks").replaceChildren(...blockKit(view.blocks, fields));
+  byId("modal-close").replaceChildren(plainText(view.close ?? "Cancel"));
+  byId("modal-submit").replaceChildren(plainText(view.submit ?? "Submit"));
+  byId("modal-submit").hidden = !view.submit;
+  tell({});
+}
+
+function field(block, typed) {
+  const [id, made] = [`input-${block.block_id}`, block.element];
+  const input = element(made.multiline ? "textarea" : "input", {
+    id, class: "modal-input", rows: made.multiline ? 5 : null, autocomplete: "off", autofocus: true,
+    "data-block": block.block_id, "data-action": made.action_id, maxlength: made.max_length ?? 3000,
+    placeholder: made.placeholder?.text, "aria-required": block.optional ? null : "true",
+    "aria-describedby": `${id}-hint ${id}-error` });
+  input.value = typed[block.block_id]?.[made.action_id] ?? made.initial_value ?? "";
+  return element("div", { class: "block field" },
+    element("label", { for: id }, plainText(block.label.text),
+      block.optional ? element("span", { class: "aside" }, " optional") : null),
+    input,
+    element("p", { class: "field-error", id: `${id}-error`, role: "alert", hidden: true }),
+    element("p", { class: "aside", id: `${id}-hint`, hidden: !block.hint }, textObject(block.hint)));
+}
+
+const inputs = () => [...byId("modal-blocks").querySelectorAll(".modal-input")];
+
+function values() {
+  const typed = {};
+  for (const input of inputs()) typed[input.dataset.block] = { [input.dataset.action]: input.value };
+  return typed;
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const button = byId("modal-submit");
+  if (button.getAttribute("aria-busy")) return;
+  button.setAttribute("aria-busy", "true");
+  const answer = await post("/api/modals/submitted", { user: shown.user, view_id: shown.view.id, values: values() });
+  button.removeAttribute("aria-busy");
+  if (shown) tell(answer);
+}
+
+async function leave() {
+  const answer = await post("/api/modals/closed", { user: shown.user, view_id: shown.view.id });
+  if (answer.trouble) byId("modal").close();
+}
+
+function tell({ trouble, errors = {} }) {
+  byId("modal-trouble").hidden = !trouble;
+  byId("modal-trouble").textContent = trouble ?? "";
+  for (const input of inputs()) {
+    const words = errors[input.dataset.block];
+    const error = byId(`${input.id}-error`);
+    error.hidden = !words;
+    error.textContent = words ?? "";
+    input.toggleAttribute("aria-invalid", Boolean(words));
+  }
+  inputs().find((input) => input.hasAttribute("aria-invalid"))?.focus();
+}
