@@ -233,5 +233,6 @@ def buttons(message: Message) -> list[dict[str, Any]]:
 def texts(message: Message) -> list[str]:
     """Return the text of each section, roughly as a person reads it: without the marks of mrkdwn."""
     sections = [block["text"]["text"] for block in message.blocks if "text" in block]
-    unmarked = [re.sub(r"^>\s?|[*`]", "", text, flags=re.MULTILINE) for text in sections]
+    unlinked = [re.sub(r"<[^<>|]*\|([^<>]*)>", r"\1", text) for text in sections]
+    unmarked = [re.sub(r"^>\s?|[*`]", "", text, flags=re.MULTILINE) for text in unlinked]
     return [html.unescape(" ".join(text.split())) for text in unmarked]

@@ -5,88 +5,20 @@ from __future__ import annotations
 import os
 import re
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import chromium
 import pytest
+from sandbox_page import button, question, receipt_about, receipts, send_alert
 from sandbox_process import SandboxProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
+
+pytest_plugins = ["page_fixtures"]
 
 HOSTILE = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium.require()
-    with chromium.launch() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    chromium.require()
-    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def page(browser: Browser, sandbox: SandboxProcess) -> Iterator[Page]:
-    """The page, ready. Whatever the browser complains of, an error or a refused script, fails the test."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(60_000)
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(sandbox.url)
-    page.locator("body[data-ready=true]").wait_for()
-    yield page
-    page.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def artefacts(tmp_path: Path) -> Path:
-    """Where pictures are kept: a folder that whoever runs the tests may name."""
-    folder = Path(os.environ.get("TEST_ARTEFACTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def send_alert(page: Page, *, summary: str, address: str, confidence: str = "moderate") -> None:
-    page.get_by_label("Write my own").check()
-    page.get_by_label("Alert label").fill("sandbox_test")
-    page.get_by_label("Summary").fill(summary)
-    if page.locator(f"#alert-person option[value='{address}']").count():
-        page.locator("#alert-person").select_option(address)
-    else:
-        page.locator("#alert-person").select_option("other")
-        page.get_by_label("E-mail address").fill(address)
-    page.get_by_role("radio", name=confidence, exact=True).check()
-    page.locator("#send").click()
-
-
-def question(page: Page, summary: str) -> Locator:
-    """The message that asks about that summary."""
-    message = page.locator("#messages .message").filter(has_text=summary)
-    message.wait_for()
-    return message
-
-
-def button(message: Locator, choice: str) -> Locator:
-    return message.locator(f"[data-action-id=answer-{choice}]")
-
-
-def receipts(page: Page) -> Locator:
-    return page.locator("#receipts .receipt")
-
-
-def receipt_about(page: Page, address: str, status: str) -> Locator:
-    return receipts(page).filter(has_text=address).filter(has=page.locator(".chip", has_text=status)).first
 
 
 def test_a_no_that_is_confirmed_is_seen_to_escalate_the_alert(page: Page, artefacts: Path) -> None:
