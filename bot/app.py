@@ -6,7 +6,6 @@ import logging
 import random
 import ssl
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -106,9 +105,8 @@ class App:
         self.session = await self._stack.enter_async_context(open_session(self.tls))
 
     async def _restore(self) -> None:
-        now = self.clock()
-        deadline = now + (self.settings.expire_after or timedelta(0))
-        await self.store.treat_as_restored(now, deadline=deadline)
+        now, expire_after = self.clock(), self.settings.expire_after
+        await self.store.treat_as_restored(now, deadline=now + expire_after if expire_after else None)
         log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
 
     async def _meet_others(self) -> None:

@@ -121,7 +121,7 @@ class SqliteStore(SqliteOutbox):
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
-    async def treat_as_restored(self, now: datetime, *, deadline: datetime) -> None:
+    async def treat_as_restored(self, now: datetime, *, deadline: datetime | None) -> None:
         """Make up for what a restored backup cannot know.
 
         Open deadlines start anew, and whatever was not asked is in doubt: it may have been asked since.

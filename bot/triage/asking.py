@@ -14,7 +14,7 @@ from bot.triage import rules
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
-from bot.triage.pacing import Gate, Pace
+from bot.triage.pacing import MISSED_AFTER, Gate, Pace
 from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Asker:
 
     async def _ask_in_turn(self, question: Question) -> None:
         now = self._clock()
-        turn = now if question.paced else self._pace.reserve(question.request.user, now)
+        turn = now if _is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
             return
@@ -168,6 +168,11 @@ class Asker:
     def _forget(self, question: Question) -> None:
         self._refusals.forget(question)
         self._looker.forget(question)
+
+
+def _is_in_turn(question: Question, now: datetime) -> bool:
+    """Whether this is the moment that its person's pace gave it. One that was missed has to be given anew."""
+    return question.paced and question.due_at is not None and now - question.due_at <= MISSED_AFTER
 
 
 def _if_open(row: Question, decision: Callable[[Question, datetime], Step], due_at: datetime) -> Step | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import rules
 from bot.triage.events import about
-from bot.triage.model import InvalidBody, Step
+from bot.triage.model import InvalidBody, Step, Work
 from bot.triage.ratchet import Refusal, answer_question
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ class TriageService:
 
     async def work_on(self, question: Question) -> None:
         """Do what is due for a question, whatever it is."""
-        if question.outdated:
+        if question.work is Work.REDRAW:
             await self.redraw(question)
-        else:
+        elif question.work is Work.ASK:
             await self._asker.ask(question)
             self._on_work()  # whoever could not be asked left a report
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.config import Purpose, Settings, load_settings
+from bot.config import Settings, load_settings
 from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.triage.model import Profile
+from bot.variable_table import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +57,8 @@ def test_the_required_variables_alone_are_enough_and_the_rest_has_the_documented
         store_url=f"sqlite:///{folder}/triage-bot.db",
         response_profile=Profile.MOZDEF,
         mozdef_sync=timedelta(seconds=90),
+        expire_after=timedelta(hours=24),
+        retain=timedelta(days=30),
         allow_deescalation=False,
         ask_guests=False,
         log_level="INFO",
@@ -71,6 +74,8 @@ def test_every_variable_can_be_set(folder: Path) -> None:
         STORE_URL="sqlite:////var/lib/bot/other.db",
         RESPONSE_PROFILE="verbatim",
         MOZDEF_SYNC_SECONDS="0",
+        EXPIRE_AFTER="0",
+        RETAIN_DAYS="15",
         ALLOW_DEESCALATION="Yes",
         ASK_GUESTS="1",
         LOG_LEVEL="debug",
@@ -83,6 +88,8 @@ def test_every_variable_can_be_set(folder: Path) -> None:
     assert settings.store_url == "sqlite:////var/lib/bot/other.db"
     assert settings.response_profile is Profile.VERBATIM
     assert settings.mozdef_sync == timedelta(0)
+    assert settings.expire_after is None
+    assert settings.retain == timedelta(days=15)
     assert settings.allow_deescalation
     assert settings.ask_guests
     assert settings.log_level == "DEBUG"
@@ -211,10 +218,10 @@ def test_check_gets_the_problems_with_all_else_that_could_be_read(folder: Path) 
 def test_variables_of_other_releases_are_named_in_one_warning(folder: Path) -> None:
     (folder / ".env").write_text("REMIND_AFTER=4h\nUNRELATED=1\n")
 
-    settings = load(folder, EXPIRE_AFTER="24h", METRICS_LISTEN="")
+    settings = load(folder, WORKING_HOURS="Mon-Fri 09:00-18:00", METRICS_LISTEN="")
 
     assert settings.warnings == (
-        "ignored, since this release does not know them: REMIND_AFTER, EXPIRE_AFTER",
+        "ignored, since this release does not know them: REMIND_AFTER, WORKING_HOURS",
     )
     assert load(folder / "elsewhere").warnings == ()
 
@@ -233,4 +240,4 @@ def test_the_example_file_documents_every_variable_and_no_other(folder: Path) ->
     settings = load_settings(Purpose.CHECK, environ=dict.fromkeys(documented, "?"), directory=folder)
 
     assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
-    assert len(documented) == 14
+    assert len(documented) == 16

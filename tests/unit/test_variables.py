@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +50,16 @@ def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
         ("MOZDEF_SYNC_SECONDS", "3601"),
         ("MOZDEF_SYNC_SECONDS", "1.5"),
         ("MOZDEF_SYNC_SECONDS", "٣"),
+        ("EXPIRE_AFTER", "24"),
+        ("EXPIRE_AFTER", "0h"),
+        ("EXPIRE_AFTER", "1.5h"),
+        ("EXPIRE_AFTER", "-4h"),
+        ("EXPIRE_AFTER", "1 h"),
+        ("EXPIRE_AFTER", "٣h"),
+        ("RETAIN_DAYS", "14"),
+        ("RETAIN_DAYS", "0"),
+        ("RETAIN_DAYS", "30d"),
+        ("RETAIN_DAYS", "٣٣"),
         ("ALLOW_DEESCALATION", "on"),
         ("LOG_LEVEL", "LOUD"),
         ("AWS_REGION", "Frankfurt am Main"),
@@ -59,6 +70,22 @@ def test_a_wrong_value_is_named_and_shown(tmp_path: Path, name: str, value: str)
     (problem,) = problems(tmp_path, {**COMPLETE, name: value})
 
     assert problem.startswith(f"{name} is {value!r}; expected ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("4h", timedelta(hours=4)),
+        ("2d", timedelta(days=2)),
+        ("0", None),
+    ],
+)
+def test_a_duration_is_read_with_its_unit(tmp_path: Path, text: str, expected: timedelta | None) -> None:
+    settings = load_settings(Purpose.RUN, environ={**COMPLETE, "EXPIRE_AFTER": text}, directory=tmp_path)
+
+    assert settings.expire_after == expected
 
 
 @pytest.mark.parametrize("name", ["SLACK_BOT_TOKEN", "SLACK_APP_TOKEN"])
