@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 import pytest
 from hypothesis import HealthCheck, settings
 from moto.server import ThreadedMotoServer
+from world import World
 
 from bot.sqs.clients import Connector
 
@@ -83,6 +85,24 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
         return sqs.create_queue(QueueName=f"{uuid4().hex}{suffix}", Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type] # the stubs want literals
 
     return create
+
+
+@pytest.fixture
+def create_world(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[Callable[..., World]]:
+    """Make worlds whose worker is not started yet: with these variables, and `options` as `World` has them."""
+    worlds: list[World] = []
+
+    def create(*, options: Mapping[str, Any] = MappingProxyType({}), **variables: str) -> World:
+        folder = tmp_path_factory.mktemp("world")
+        worlds.append(World(folder, sqs, aws_environment, variables=variables, **options))
+        return worlds[-1]
+
+    yield create
+    for world in worlds:
+        world.__exit__()
+        world.assert_clean_log()
 
 
 @pytest.fixture

@@ -1,28 +1,23 @@
-"""What stands behind the triage's ports in its tests: a store in memory, a Slack that does as it is told."""
+"""What stands behind the triage's ports in its tests: a clock, a Slack that does as it is told."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bot.errors import StoreError
 from bot.triage.model import Confidence, Person, Posted, TriageRequest
-from bot.triage.ports import Archive, Outbox, Store
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
-    from bot.triage.model import Change, OutboxRow, Question
+    from bot.triage.model import Question
 
 T = TypeVar("T")
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ADA = Person(slack_id="U0ADA", slack_name="ada")
 ADDRESS = "ada@example.com"
-APART = timedelta(seconds=5)
 
 
 def a_request(
@@ -48,93 +43,6 @@ class SteppedClock:
 
     def advance(self, *, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-class AnyStore(Store, Outbox, Archive, Protocol):
-    """All that a store must be."""
-
-
-class MemoryStore:
-    """Keeps what a store must keep, in dictionaries. `fails` are raised by the next saves, one each."""
-
-    def __init__(self) -> None:
-        self.questions: dict[str, Question] = {}
-        self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
-        self.fails: list[StoreError] = []
-
-    async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
-        return [self._add(change) for change in changes]
-
-    async def save(self, change: Change) -> bool:
-        if self.fails:
-            raise self.fails.pop(0)
-        stored = await self.load(change.question.ref)
-        if stored is None or stored.version != change.question.version - 1:
-            return False
-        self._put(change)
-        return True
-
-    async def load(self, ref: str) -> Question | None:
-        question = self.questions.get(ref.partition(".")[0])
-        return question if question and question.ref == ref else None
-
-    async def find(self, identifier: str) -> Question | None:
-        return self.questions.get(row_key(identifier))
-
-    async def due(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        due = [(each.due_at, each) for each in self.questions.values() if each.due_at and each.due_at <= now]
-        return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
-
-    async def next_due(self, after: datetime) -> datetime | None:
-        moments = [each.due_at for each in self.questions.values() if each.due_at and each.due_at > after]
-        return min(moments, default=None)
-
-    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
-        ready = [row for moment, row in self._ready() if moment <= now]
-        return sorted(ready, key=lambda row: row.due_at)[:limit]
-
-    async def next_sendable(self, now: datetime) -> datetime | None:
-        return min((moment for moment, _ in self._ready() if moment > now), default=None)
-
-    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        for row in rows:
-            self.reports[row.identifier][row.sequence] = replace(row, sent_at=at)
-
-    async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        for row in rows:
-            self.reports[row.identifier][row.sequence] = replace(row, parked_at=at)
-
-    async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        return sorted(self.questions.values(), key=lambda each: each.accepted_at, reverse=True)[:limit]
-
-    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        return list(self.reports[identifier])
-
-    def _add(self, change: Change) -> bool | StoreError:
-        request = change.question.request
-        try:
-            request.summary.encode(), request.alert.encode()
-        except UnicodeEncodeError as error:
-            return StoreError(f"cannot be stored: {error}")
-        if change.question.ref.partition(".")[0] in self.questions:
-            return False
-        self._put(change)
-        return True
-
-    def _put(self, change: Change) -> None:
-        self.questions[change.question.ref.partition(".")[0]] = change.question
-        if change.report:
-            self.reports[change.report.identifier].append(change.report)
-
-    def _ready(self) -> list[tuple[datetime, OutboxRow]]:
-        """Each first report that waits, and when it may go."""
-        ready = []
-        for rows in list(self.reports.values()):
-            waiting = [row for row in rows if row.sent_at is None and row.parked_at is None]
-            if waiting:
-                sent = [row.sent_at + APART for row in rows if row.sent_at]
-                ready.append((max([waiting[0].due_at, *sent]), waiting[0]))
-        return ready
 
 
 @dataclass(kw_only=True)

@@ -1,24 +1,22 @@
 """Socket Mode links, healed where the SDK does not heal them.
 
-The SDK retries a failed handshake on the same one-time URL for ever, notices no TCP reset, and believes in a
-link that has never said hello. Here a link that does not work for a while is replaced as a whole.
+A link is one websocket after another. When Slack asks for another one, that is opened before the last one is
+closed; when Slack turns a link away, or a link breaks at once, the next try waits, longer each time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from bot.slack.websocket import Websocket
+from bot.triage.rules import retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from aiohttp import WSMessage
     from slack_bolt.app.async_app import AsyncApp
     from slack_sdk.web.async_client import AsyncWebClient
 
@@ -26,107 +24,126 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Links of one worker. With two, a link that Slack refreshes loses no click. Slack allows an app ten.
+#: Links of one worker. With two, a link that breaks loses no click. Slack allows an app ten.
 LINKS = 2
 
-#: Seconds between pings; a link is stale after four without an answer.
-PING_INTERVAL = 5
-
-#: How often a link is looked at.
+#: How often a link is looked at: nothing tells of a connection that was reset.
 LOOK_INTERVAL = timedelta(milliseconds=500)
 
-#: How long a link may take to say hello, before it is replaced …
+#: How long a link may take to say hello, before it is replaced.
 PATIENCE = timedelta(seconds=10)
-#: … and how much longer at the most when that did not help.
-PATIENCE_MAX = timedelta(seconds=60)
 
-#: The SDK can take ten seconds to close a link whose other end is dead.
-CLOSE_TIMEOUT = timedelta(seconds=2)
+#: A link that ends sooner after its hello counts as a failure: the next one waits.
+STEADY_AFTER = timedelta(seconds=1)
+
+#: The wait doubles so often at the most: with full jitter up to 8 s.
+DOUBLINGS_MAX = 3
 
 #: A hello that comes sooner after the start may count links of a worker that was killed.
 SETTLED_AFTER = timedelta(seconds=60)
-
-#: The SDK writes debug lines unless the logger itself has a level.
-_sdk_log = logging.getLogger("slack_sdk.link")
 
 
 class Link:
     """One link: `run` keeps it working until it is told to stop."""
 
     def __init__(
-        self, app: AsyncApp, app_token: str, client: AsyncWebClient, *, spread: Callable[[], float]
+        self,
+        app: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        *,
+        spread: Callable[[], float],
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
         self._spread = spread
-        self._handler: AsyncSocketModeHandler | None = None
-        self._greeted = False
-        self.is_up = False
+        self._patience = patience
+        self._current: Websocket | None = None
+        self._opening = False
+        self._closing: set[asyncio.Task[None]] = set()
+        self._was_up = False
         self.on_hello: Callable[[int], None] = lambda _: None  #: told how many links Slack counts
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a click can come over it now."""
+        return self._current is not None and self._current.works
+
+    @property
+    def websockets(self) -> int:
+        """How many websockets Slack may count for it now: more than one while one replaces another."""
+        return self.is_up + self._opening + len(self._closing)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Open the link, and open another whenever it does not work; close it when `stop` is set."""
-        patience = PATIENCE
+        failures = 0
         while not stop.is_set():
-            self._greeted = False
-            connecting = self._connect()
-            worked = await self._watch(stop, patience)
-            await self._close(connecting)
-            patience = PATIENCE if worked else min(patience * (1 + self._spread()), PATIENCE_MAX)
+            worked_for = await self._serve(stop)
+            failures = 0 if worked_for >= STEADY_AFTER else failures + 1
+            if failures and not stop.is_set():
+                await self._pause(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
+        self._replace(None)
+        await asyncio.gather(*self._closing)
+        self._note()
 
-    def _connect(self) -> asyncio.Task[None]:
-        _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.INFO))
-        _sdk_log.addFilter(_without_traceback)
-        self._handler = AsyncSocketModeHandler(
-            self._app, self._app_token, logger=_sdk_log, web_client=self._client, ping_interval=PING_INTERVAL
-        )
-        self._handler.client.proxy = self._client.proxy
-        self._handler.client.on_message_listeners.append(self._on_message)
-        return asyncio.create_task(self._handler.connect_async(), name="link connecting")
+    async def _serve(self, stop: asyncio.Event) -> timedelta:
+        """Open a websocket in place of the last one, and look after it; return how long it worked."""
+        loop = asyncio.get_running_loop()
+        self._opening = True
+        fresh = await self._open(stop)
+        self._opening = False
+        if fresh is None:
+            return timedelta(0)
+        self._replace(fresh)
+        self._note()
+        opened_at = loop.time()
+        while fresh.works and not fresh.ended.is_set() and not stop.is_set():
+            await self._pause(stop, LOOK_INTERVAL, fresh.ended)
+        self._note()
+        return timedelta(seconds=loop.time() - opened_at)
 
-    async def _watch(self, stop: asyncio.Event, patience: timedelta) -> bool:
-        """Return when told to stop, or when it has not worked for `patience`; tell whether it ever did."""
-        down, worked = timedelta(0), False
-        while down < patience and not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_INTERVAL.total_seconds())
-            self._note(is_up=await self._works())
-            down = timedelta(0) if self.is_up else down + LOOK_INTERVAL
-            worked = worked or self.is_up
-        return worked
+    async def _open(self, stop: asyncio.Event) -> Websocket | None:
+        fresh = Websocket(self._app, self._app_token, self._client, on_hello=self.on_hello)
+        opening = asyncio.create_task(fresh.open(), name="link opening")
+        stopping = asyncio.create_task(stop.wait())
+        waits = {opening, stopping}
+        await asyncio.wait(waits, timeout=self._patience.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if opening.done() and not opening.exception():
+            return fresh
+        self._tell_failure(opening)
+        opening.cancel()
+        self._close(fresh)
+        return None
 
-    async def _works(self) -> bool:
-        return self._greeted and self._handler is not None and await self._handler.client.is_connected()
+    def _tell_failure(self, opening: asyncio.Task[None]) -> None:
+        error = opening.exception() if opening.done() else None
+        reason = f"{type(error).__name__}: {error}" if error else "Slack says no hello"
+        log.warning("link not opened: %s", reason, extra={"event": "link.refused", "fields": {}})
 
-    def _note(self, *, is_up: bool) -> None:
-        if is_up != self.is_up:
-            event = "link.opened" if is_up else "link.lost"
-            log.info("link is %s", "up" if is_up else "down", extra={"event": event, "fields": {}})
-        self.is_up = is_up
+    def _replace(self, fresh: Websocket | None) -> None:
+        last, self._current = self._current, fresh
+        if last is not None:
+            self._close(last, successor=fresh)
 
-    async def _on_message(self, message: WSMessage) -> None:
-        if '"hello"' not in message.data[:2000]:
-            return
-        with contextlib.suppress(ValueError, AttributeError):
-            hello = json.loads(message.data)
-            if hello.get("type") == "hello":
-                self._greeted = True
-                self.on_hello(int(hello.get("num_connections") or 0))
+    def _close(self, websocket: Websocket, *, successor: Websocket | None = None) -> None:
+        task = asyncio.create_task(websocket.close(successor=successor), name="link closing")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
-    async def _close(self, connecting: asyncio.Task[None]) -> None:
-        self._note(is_up=False)
-        connecting.cancel()
-        handler, self._handler = self._handler, None
-        if handler is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(handler.close_async(), CLOSE_TIMEOUT.total_seconds())
+    def _note(self) -> None:
+        if self.is_up != self._was_up:
+            self._was_up = self.is_up
+            event = "link.opened" if self.is_up else "link.lost"
+            log.info("link is %s", "up" if self.is_up else "down", extra={"event": event, "fields": {}})
 
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    """Keep the sentence alone: it names the error, and comes again and again while Slack is down."""
-    record.exc_info = record.exc_text = None
-    return True
+    async def _pause(self, stop: asyncio.Event, pause: timedelta, *events: asyncio.Event) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, *events)]
+        await asyncio.wait(waits, timeout=pause.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 class Links:
@@ -172,7 +189,7 @@ class Links:
     def _count(self, connections: int) -> None:
         if self._clock() - self._started_at < SETTLED_AFTER:
             return
-        strangers = connections > len(self._links)
+        strangers = connections > sum(link.websockets for link in self._links)
         if strangers and not self._strangers:
             log.error(
                 "another program listens with this app's token and takes some of the clicks; stop it",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bot.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Database:
     async def copy_to(self, path: Path) -> None:
         """Copy the database into a new file, a few pages at a time: other work goes on in between.
 
-        `StoreError` if it cannot be written, or if the database is closed meanwhile.
+        `StoreError` if it cannot be written, or if the database is closed meanwhile: then no file is left.
         """
         await self._submit(lambda connection: self._copy(connection, path), kind=_Kind.LONG)
 
@@ -122,7 +122,7 @@ class Database:
         self._tell_loop(_settle, [job for job in group if job.kind is _Kind.LONG])
 
     def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
-        with contextlib.closing(sqlite3.connect(path)) as copy:
+        with _new_file(path), contextlib.closing(sqlite3.connect(path)) as copy:
             connection.backup(copy, pages=COPY_PAGES, progress=lambda *_: self._serve_waiting())
 
     def _serve_waiting(self) -> None:
@@ -156,6 +156,20 @@ class Database:
                 job.error = _translated(error)
             return False
         return True
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[None]:
+    """Make a file for its owner only; it is gone again if what is done with it fails."""
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be made: {error.strerror}") from error
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _attempt(job: _Job, connection: sqlite3.Connection) -> bool:

@@ -22,23 +22,23 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     unclean = _prepare_file(path, create=create)
     with contextlib.ExitStack() as given_up:
         try:
+            if unclean:
+                _check(path)
             connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_MS / 1000
             )
             given_up.callback(connection.close)
-            _take(connection, path, unclean=unclean)
+            _take(connection, path)
         except sqlite3.Error as error:
             raise _refusal(error, path) from error
         given_up.pop_all()
     return connection
 
 
-def _take(connection: sqlite3.Connection, path: Path, *, unclean: bool) -> None:
+def _take(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     is_new = schema.is_empty(connection, path)  # before anything is written: it may not be ours
     _lock(connection)
-    if unclean:
-        _check(connection, path)
     if is_new:
         schema.create_tables(connection)
 
@@ -69,8 +69,11 @@ def _lock(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+def _check(path: Path) -> None:
+    """Look for damage, and change nothing: a connection that may write would carry the log over by closing."""
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_MS / 1000)) as connection:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StoreUnusable(f"the store {path} is corrupt ({verdict}); restore a backup")
 

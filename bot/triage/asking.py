@@ -15,6 +15,7 @@ from bot.triage import rules
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
+from bot.triage.pacing import is_in_turn
 from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Asker:
 
     async def _ask_in_turn(self, question: Question) -> None:
         now = self._clock()
-        turn = now if question.paced else self._pace.reserve(question.request.user, now)
+        turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
             return

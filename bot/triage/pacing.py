@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.errors import CannotGoOn
+    from bot.triage.model import Question
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 INTERVAL = timedelta(seconds=1)
 #: … and short bursts of more: https://docs.slack.dev/apis/web-api/rate-limits (2026-11).
 BURST = 3
+
+#: A moment in a person's pace is missed after this: what a pause held up must not all go at once.
+MISSED_AFTER = BURST * INTERVAL
 
 #: How often Slack is tried while it refuses the worker as a whole.
 PROBE_INTERVAL = timedelta(seconds=30)
@@ -39,15 +44,21 @@ class Pace:
     def reserve(self, user: str, now: datetime) -> datetime:
         """Return the moment at which the next question may be put to this person, which is taken now."""
         self._forget(now)
-        behind = max(self._next.get(user, now), now)
+        behind = max(self._next.pop(user, now), now)
         self._next[user] = behind + INTERVAL
         return max(now, behind - (BURST - 1) * INTERVAL)
 
     def _forget(self, now: datetime) -> None:
-        """Forget who could burst again. The oldest stand first: whoever is asked again moves to the end."""
-        for user, moment in list(self._next.items())[:2]:
-            if moment <= now:
-                del self._next[user]
+        """Forget who could burst again. Two are looked at for each reservation, so that all have their turn."""
+        for user in list(islice(self._next, 2)):
+            moment = self._next.pop(user)
+            if moment > now:
+                self._next[user] = moment
+
+
+def is_in_turn(question: Question, now: datetime) -> bool:
+    """Whether this is the moment that its person's pace gave it. One that was missed has to be given anew."""
+    return question.paced and question.due_at is not None and now - question.due_at <= MISSED_AFTER
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

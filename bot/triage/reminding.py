@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
 from bot.triage import rules
 from bot.triage.events import about
+from bot.triage.pacing import is_in_turn
 
 if TYPE_CHECKING:
     from bot.triage.model import Question
@@ -38,7 +39,7 @@ class Reminder:
     async def remind(self, question: Question) -> None:
         """Remind, if it is time and nobody has answered meanwhile."""
         now, policy = self._clock(), self._recorder.policy
-        turn = now if question.paced else self._pace.reserve(question.request.user, now)
+        turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
             return

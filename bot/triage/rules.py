@@ -103,7 +103,8 @@ def suspect(question: Question, person: Person, now: datetime) -> Step | None:
 
 def postpone(question: Question, due_at: datetime) -> Step | None:
     """Wait for the moment that the person's pace allows; None if there is nothing to wait for any more."""
-    if question.state is not State.ACCEPTED and question.work is not Work.REMIND:
+    unasked = question.state in (State.ACCEPTED, State.POSTING) and question.in_doubt_since is None
+    if not unasked and question.work is not Work.REMIND:
         return None
     return Step(question=replace(question, due_at=due_at, paced=True))
 
@@ -112,7 +113,7 @@ def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy:
     """Wait until the person works; the time that a request may go unasked begins then."""
     if question.state is not State.ACCEPTED:
         return None
-    known = replace(question, time_zone=person.time_zone, due_at=ask_at, paced=True)
+    known = replace(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
     deadline = policy.deadline(known, ask_at) if question.deadline else None
     return Step(question=replace(known, deadline=deadline))
 
@@ -161,14 +162,12 @@ def not_posted(question: Question, due_at: datetime) -> Step | None:
     """Record that the post was not done, for certain: it may be claimed again."""
     if question.state is not State.POSTING:
         return None
-    return Step(
-        question=replace(question, in_doubt_since=None, attempts=question.attempts + 1, due_at=due_at)
-    )
+    return Step(question=replace(_later(question, due_at), in_doubt_since=None))
 
 
 def defer(question: Question, due_at: datetime) -> Step:
     """Look at the question again later; what is known of it stays as it is."""
-    return Step(question=replace(question, attempts=question.attempts + 1, due_at=due_at))
+    return Step(question=_later(question, due_at))
 
 
 def close(question: Question, reason: str, now: datetime, policy: Policy) -> Step | None:
@@ -219,6 +218,10 @@ def retry_delay(attempts: int, spread: float) -> timedelta:
     """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
     longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
     return longest * spread
+
+
+def _later(question: Question, due_at: datetime) -> Question:
+    return replace(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
 
 
 def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:

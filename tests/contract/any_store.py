@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes import NOON, AnyStore, MemoryStore, a_request
+from fakes import NOON, a_request
+from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
 from bot.triage.model import Change, OutboxRow, Question
@@ -68,10 +69,12 @@ async def add(store: AnyStore, *questions: Question, report: OutboxRow | None = 
     assert list(added) == [True] * len(questions)
 
 
-async def report_times(store: AnyStore, identifier: str, *due: datetime) -> list[OutboxRow]:
+async def report_times(
+    store: AnyStore, identifier: str, *due: datetime, accepted_at: datetime = NOON
+) -> list[OutboxRow]:
     """Add a question with a report due at each of these moments; return the reports."""
     reports = [a_report(number, identifier=identifier, due_at=each) for number, each in enumerate(due)]
-    question = a_question(identifier, reports=1)
+    question = a_question(identifier, reports=1, accepted_at=accepted_at)
     await add(store, question, report=reports[0])
     for version, report in enumerate(reports[1:], start=1):
         assert await store.save(Change(question=replace(question, version=version), report=report))

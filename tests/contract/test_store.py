@@ -11,7 +11,7 @@ from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, ev
 from fakes import NOON, a_request
 
 from bot.errors import StoreError
-from bot.triage.model import Change, State
+from bot.triage.model import Change, State, Work
 from bot.triage.rules import new_ref
 
 # Questions
@@ -174,9 +174,9 @@ async def test_questions_are_due_in_order_of_their_moments(opening: Opening) -> 
             await add(store, a_question(name, due_at=NOON + seconds * SECOND))
         await add(store, a_question("never", due_at=None))
 
-        due = await store.due(NOON + 10 * SECOND, limit=10)
+        due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=10)
         assert [each.request.identifier for each in due] == ["first", "second", "third"]
-        due = await store.due(NOON + 10 * SECOND, limit=2)
+        due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2)
         assert [each.request.identifier for each in due] == ["first", "second"]
 
 
@@ -186,8 +186,8 @@ async def test_a_question_is_due_at_its_very_moment_and_not_before(opening: Open
         moment = NOON + timedelta(microseconds=123_457)
         await add(store, a_question(due_at=moment))
 
-        assert list(await store.due(moment - timedelta(microseconds=1), limit=10)) == []
-        assert len(await store.due(moment, limit=10)) == 1
+        assert list(await store.due(Work.ASK, moment - timedelta(microseconds=1), limit=10)) == []
+        assert len(await store.due(Work.ASK, moment, limit=10)) == 1
         assert await store.next_due(moment - timedelta(microseconds=1)) == moment
         assert await store.next_due(moment) is None
 

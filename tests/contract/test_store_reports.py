@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from any_store import IDENTIFIER, SECOND, Opening, every_store, play, report_times, sendable
-from fakes import APART, NOON, AnyStore
+from fakes import NOON
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_store import APART, AnyStore
 
 # Reports
 

@@ -14,7 +14,7 @@ from bot.triage.model import Change, Choice, Confidence, Outcome, Question, Stat
 from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
-    from fakes import AnyStore
+    from memory_store import AnyStore
 
 moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 maybe = st.none() | moments
@@ -36,6 +36,8 @@ questions = st.builds(
     version=st.just(0),
     accepted_at=moments,
     due_at=maybe,
+    deadline=maybe,
+    paced=st.booleans(),
     attempts=counts,
     slack_id=tokens,
     slack_name=words,
@@ -49,6 +51,7 @@ questions = st.builds(
     reason=words,
     said=st.none() | st.sampled_from(Choice),
     answered_at=maybe,
+    settled_at=maybe,
     answers=counts,
     idle_changes=counts,
     reports=counts,

@@ -13,13 +13,14 @@ from bot.config_files import load_messages
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage import rules
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice, Outcome, Policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORDING = load_messages()
-CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON).question, ADA, NOON).question
+ACCEPTED = rules.accept(a_request(), "key.secret", NOON, Policy()).question
+CLAIMED = rules.claim(ACCEPTED, ADA, NOON).question
 ANSWERED = replace(
     CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
 )
@@ -35,5 +36,5 @@ async def messenger_of(
     *answers: Answer, clock: SteppedClock | None = None
 ) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
     identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
-    async with scripted_slack(*answers) as slack, api_of(slack) as api:
+    async with scripted_slack(*answers) as slack, api_of(slack, clock=clock) as api:
         yield SlackMessenger(api, identity, WORDING, clock=clock or SteppedClock()), slack

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from aiohttp import web
+from fakes import SteppedClock
 
 from bot.slack.api import SlackApi, web_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from bot.triage.ports import Clock
 
 #: Answers a request, or breaks the connection under it.
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -66,15 +69,20 @@ async def scripted_slack(*answers: Answer) -> AsyncIterator[ScriptedSlack]:
 
 @asynccontextmanager
 async def api_of(
-    slack: ScriptedSlack, *, patience: aiohttp.ClientTimeout | None = None, connections: int = 10
+    slack: ScriptedSlack,
+    *,
+    patience: aiohttp.ClientTimeout | None = None,
+    connections: int = 10,
+    clock: Clock | None = None,
 ) -> AsyncIterator[SlackApi]:
-    """Our way to a Slack, patient by default."""
+    """Our way to a Slack, patient by default; by a clock that stands unless there is another."""
     tls = ssl.create_default_context()
     async with aiohttp.ClientSession(
         timeout=patience or aiohttp.ClientTimeout(total=30),
         connector=aiohttp.TCPConnector(limit=connections),
     ) as session:
-        yield SlackApi(web_client(slack.url, session, tls, token="xoxb-1"), session)
+        client = web_client(slack.url, session, tls, token="xoxb-1")
+        yield SlackApi(client, session, clock=clock or SteppedClock())
 
 
 def says(answer: Any, *, status: int = 200, **headers: str) -> Answer:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from fakes import NOON, a_request
 
 from bot.store import open_store
-from bot.store.database import Database, connect
+from bot.store.database import Database
+from bot.store.opening import connect
 from bot.triage.model import Change, Question
 from bot.triage.rules import new_ref
 

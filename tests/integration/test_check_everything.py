@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bot.reading import reading_handlers
 
 from bot.checking import PATIENCE, check_everything
-from bot.config import Purpose, Settings, load_settings
+from bot.config import Settings, load_settings
 from bot.control import ControlServer
 from bot.findings import Finding, Verdict
 from bot.store import open_store
+from bot.store_commands import store_handlers
+from bot.triage.model import utc_now
+from bot.variable_table import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -139,7 +141,7 @@ async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> No
 async def test_a_store_that_the_running_worker_holds_is_fine(tmp_path: Path) -> None:
     chosen = settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9")
     store = await open_store(chosen.store_url, create=True)
-    control = ControlServer(chosen.control_path, reading_handlers(store))
+    control = ControlServer(chosen.control_path, store_handlers(store, chosen.store_path, clock=utc_now))
     await control.start()
 
     findings = await look(chosen)

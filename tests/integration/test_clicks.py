@@ -22,8 +22,8 @@ from bot.slack.messenger import SlackMessenger
 from bot.sqs.wire import write_report
 from bot.store.sqlite import SqliteStore
 from bot.triage.asking import Asker
-from bot.triage.policy import Policy
-from bot.triage.model import Choice, Confidence, Outcome, State, TriageRequest, utc_now
+from bot.triage.model import Choice, Confidence, Outcome, Policy, State, TriageRequest, utc_now
+from bot.triage.pacing import Gate
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
 
@@ -179,9 +179,9 @@ async def triage(folder: Path) -> AsyncIterator[Triage]:
 
 def _service(slack: SlackWorld, store: SqliteStore, identity: Identity) -> TriageService:
     recorder = Recorder(store, write_report, policy=Policy(), clock=utc_now)
-    api = SlackApi(slack.client, slack.session)
+    api = SlackApi(slack.client, slack.session, clock=utc_now)
     messenger = SlackMessenger(api, identity, load_messages(), clock=utc_now)
-    asker = Asker(messenger, recorder, spread=lambda: 0.0)
+    asker = Asker(messenger, recorder, gate=Gate(spread=lambda: 0.0), spread=lambda: 0.0)
     return TriageService(recorder, messenger, asker, on_work=lambda: None)
 
 

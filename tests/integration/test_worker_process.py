@@ -19,24 +19,6 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10
 
 
-@pytest.fixture
-def create_world(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[Callable[..., World]]:
-    """Make worlds whose worker is not started yet; each has queues of its own."""
-    worlds: list[World] = []
-
-    def create(**variables: str) -> World:
-        folder = tmp_path_factory.mktemp("process")
-        worlds.append(World(folder, sqs, aws_environment, variables=variables))
-        return worlds[-1]
-
-    yield create
-    for world in worlds:
-        world.__exit__()
-        world.assert_clean_log()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def killed(
     tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]

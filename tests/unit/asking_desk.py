@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import NOON, MemoryStore, ScriptedMessenger, SteppedClock, a_request
+from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from memory_store import MemoryStore
 
 from bot.errors import AmbiguousError
 from bot.sqs.wire import write_report
 from bot.triage import rules
 from bot.triage.asking import Asker
-from bot.triage.policy import Policy
-from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step
+from bot.triage.model import Answer, Choice, Outcome, Person, Policy, Posted, Question, Step, Work
+from bot.triage.pacing import Gate
 from bot.triage.ratchet import answer_question
 from bot.triage.recorder import Recorder
 
@@ -38,11 +39,12 @@ class Desk:
 
     def restart(self) -> None:
         """Forget what only the process knew."""
-        self.asker = Asker(self.messenger, self.recorder, spread=lambda: 1.0)
+        self.gate = Gate(spread=lambda: 1.0)
+        self.asker = Asker(self.messenger, self.recorder, gate=self.gate, spread=lambda: 1.0)
 
     async def accept(self, *requests: TriageRequest) -> None:
         steps = [
-            rules.accept(each, rules.new_ref(each.identifier, "secret"), self.clock())
+            rules.accept(each, rules.new_ref(each.identifier, "secret"), self.clock(), self.recorder.policy)
             for each in requests or [a_request()]
         ]
         await self.store.add([self.recorder.change(step) for step in steps])
@@ -60,11 +62,10 @@ class Desk:
 
     async def _ask_all_that_is_due(self) -> None:
         for _ in range(10):
-            due = await self.store.due(self.clock(), limit=100)
-            unasked = [each for each in due if each.state in (State.ACCEPTED, State.POSTING)]
-            if not unasked:
+            due = await self.store.due(Work.ASK, self.clock(), limit=1000)
+            if not due:
                 return
-            for question in unasked:
+            for question in due:
                 await self.asker.ask(question)
         raise AssertionError("a question stays due, whatever is done")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import NOON, MemoryStore, ScriptedMessenger, SteppedClock, a_request
+from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from memory_store import MemoryStore
 
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
-from bot.triage.policy import Policy
-from bot.triage.model import Answer, Choice, Posted, Question
+from bot.triage.model import Answer, Choice, Policy, Posted, Question
+from bot.triage.pacing import Gate
 from bot.triage.recorder import Recorder
 from bot.triage.service import TriageService
 
@@ -33,16 +34,21 @@ class Desk:
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.woken = 0
         recorder = Recorder(self.store, write_report, policy=Policy(), clock=self.clock)
-        self.asker = Asker(self.messenger, recorder, spread=lambda: 1.0)
+        gate = Gate(spread=lambda: 1.0)
+        self.asker = Asker(self.messenger, recorder, gate=gate, spread=lambda: 1.0)
         self.service = TriageService(recorder, self.messenger, self.asker, on_work=self._wake)
 
     def _wake(self) -> None:
         self.woken += 1
 
+    async def accept(self) -> Question:
+        """Accept a request; return the question."""
+        await self.service.receive([a_request()])
+        return await self.question()
+
     async def ask(self) -> Question:
         """Accept a request and ask it; return the question."""
-        await self.service.receive([a_request()])
-        await self.service.work_on(await self.question())
+        await self.service.work_on(await self.accept())
         return await self.question()
 
     async def answer(self, choice: Choice) -> Question:

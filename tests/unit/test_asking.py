@@ -126,7 +126,7 @@ async def test_one_persons_failure_does_not_hold_up_another(desk: Desk) -> None:
 
 
 async def test_a_worker_that_slack_refuses_closes_nothing(desk: Desk) -> None:
-    desk.messenger.post_ends = [CannotGoOn("token_revoked")] * 200
+    desk.messenger.post_ends = [CannotGoOn("token_revoked", remedy="Renew it.")] * 200
     await desk.accept()
     await desk.work(seconds=3600)
     assert await desk.reasons() == []

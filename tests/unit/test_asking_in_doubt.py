@@ -83,7 +83,7 @@ async def test_a_question_that_shows_late_is_found_by_the_second_look(desk: Desk
         AmbiguousError("half a page"),
         Undeliverable("channel_not_found"),
         UnknownRefusal("strange_code"),
-        CannotGoOn("token_revoked"),
+        CannotGoOn("token_revoked", remedy="Renew it."),
     ],
 )
 async def test_a_look_that_failed_never_counts(desk: Desk, failure: TriageBotError) -> None:
@@ -190,7 +190,7 @@ async def test_without_the_history_scope_a_question_in_doubt_is_settled_and_neve
 async def test_a_scope_that_is_gone_at_run_time_is_looked_for_every_minute(desk: Desk) -> None:
     desk.messenger.people |= people("grace")
     desk.messenger.post_ends = [LOST]
-    desk.messenger.look_ends = [CannotGoOn("missing_scope")] * 3 + [PLACE]
+    desk.messenger.look_ends = [CannotGoOn("missing_scope", remedy="Renew it.")] * 3 + [PLACE]
     await desk.accept()
     await desk.work(seconds=10)
 

@@ -25,7 +25,7 @@ def desk() -> Desk:
         TransientError("429"),
         Undeliverable("is_archived"),
         UnknownRefusal("strange_code"),
-        CannotGoOn("token_revoked"),
+        CannotGoOn("token_revoked", remedy="Renew it."),
     ],
 )
 async def test_a_click_that_overtakes_the_post_is_never_moved_back(

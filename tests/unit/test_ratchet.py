@@ -15,7 +15,7 @@ from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question
 
 POLICY = Policy()
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
-CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON).question, ADA, NOON).question
+CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON, POLICY).question, ADA, NOON).question
 ASKED = replace(CLAIMED, state=State.ASKED, channel="D0ADA", ts=PLACE.ts, asked_at=NOON, in_doubt_since=None)
 UNASKED = replace(CLAIMED, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time", reports=1, shown=1)
 CLICK = Answer(
@@ -173,7 +173,7 @@ def test_a_choice_that_was_not_offered_is_refused() -> None:
 
 
 def test_nobody_can_answer_what_nobody_was_asked() -> None:
-    unclaimed = rules.accept(a_request(), "key.secret", NOON).question
+    unclaimed = rules.accept(a_request(), "key.secret", NOON, POLICY).question
 
     assert answer_question(unclaimed, replace(CLICK, slack_id=""), POLICY) is Refusal.OTHER_PERSON
 

@@ -17,10 +17,27 @@ POLICY = Policy()
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
 LATER = NOON + timedelta(minutes=5)
 
-ACCEPTED = rules.accept(a_request(), "key.secret", NOON).question
+ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
 CLAIMED = rules.claim(ACCEPTED, ADA, NOON).question
-ASKED = replace(CLAIMED, state=State.ASKED, channel="D0ADA", ts="1.000001", asked_at=NOON)
-CLOSED = replace(CLAIMED, state=State.CLOSED, standing=Outcome.UNDELIVERABLE, reason="x", reports=1, shown=1)
+ASKED = replace(
+    CLAIMED,
+    state=State.ASKED,
+    channel="D0ADA",
+    ts="1.000001",
+    asked_at=NOON,
+    in_doubt_since=None,
+    deadline=None,
+)
+CLOSED = replace(
+    CLAIMED,
+    state=State.CLOSED,
+    standing=Outcome.UNDELIVERABLE,
+    reason="x",
+    reports=1,
+    shown=1,
+    in_doubt_since=None,
+    deadline=None,
+)
 
 
 def test_a_ref_begins_with_what_any_store_can_compute() -> None:
@@ -32,14 +49,26 @@ def test_a_ref_begins_with_what_any_store_can_compute() -> None:
 
 
 def test_an_accepted_request_is_due_at_once() -> None:
-    step = rules.accept(a_request(), "key.secret", NOON)
+    step = rules.accept(a_request(), "key.secret", NOON, POLICY)
 
     assert step.report is None
-    assert step.question == Question(request=a_request(), ref="key.secret", accepted_at=NOON, due_at=NOON)
+    assert step.question == Question(
+        request=a_request(),
+        ref="key.secret",
+        accepted_at=NOON,
+        due_at=NOON,
+        deadline=NOON + timedelta(hours=24),
+    )
+
+
+def test_a_request_that_never_expires_has_no_deadline() -> None:
+    step = rules.accept(a_request(), "key.secret", NOON, Policy(expire_after=None))
+
+    assert step.question.deadline is None
 
 
 def test_an_endless_summary_is_kept_only_as_far_as_anybody_could_see() -> None:
-    step = rules.accept(a_request(summary="x" * 1_000_000), "key.secret", NOON)
+    step = rules.accept(a_request(summary="x" * 1_000_000), "key.secret", NOON, POLICY)
 
     assert step.question.request.summary == "x" * 50_000
 
@@ -114,6 +143,7 @@ def test_a_posted_question_is_asked_and_at_rest() -> None:
     assert step.question.posted == PLACE
     assert step.question.asked_at == LATER
     assert (step.question.in_doubt_since, step.question.due_at) == (None, None)
+    assert step.question.deadline is None
 
 
 def test_a_late_reply_changes_nothing_once_a_click_told_the_place() -> None:
@@ -177,18 +207,6 @@ def test_a_message_that_shows_less_stays_due() -> None:
 
     assert (step.question.shown, step.question.due_at) == (2, LATER)
     assert step.question.outdated
-
-
-def test_what_was_due_for_no_reason_is_let_be() -> None:
-    step = rules.rest(replace(ASKED, due_at=LATER))
-
-    assert step is not None
-    assert step.question.due_at is None
-
-
-@pytest.mark.parametrize("question", [ACCEPTED, CLAIMED, replace(ASKED, reports=1)])
-def test_what_is_due_for_a_reason_is_not_let_be(question: Question) -> None:
-    assert rules.rest(question) is None
 
 
 def test_retries_double_up_to_half_a_minute() -> None:

@@ -114,6 +114,27 @@ async def test_what_cannot_be_stored_is_left_in_the_queue_alone(desk: Desk) -> N
     assert {each.request.identifier for each in desk.store.questions.values()} == {"known", "one", "two"}
 
 
+async def test_a_store_that_takes_nothing_at_all_is_the_stores_trouble_and_no_requests(desk: Desk) -> None:
+    desk.store.fails = [StoreError("disk full")]
+    batch: list[TriageRequest | InvalidBody] = [
+        a_request("one"),
+        InvalidBody(reason="not JSON", salvaged=None),
+        a_request("two"),
+    ]
+
+    with pytest.raises(StoreError, match="disk full"):
+        await desk.service.receive(batch)
+    assert desk.store.questions == {}
+
+    assert await desk.service.receive(batch) == [True, True, True]
+
+
+async def test_a_batch_with_nothing_to_store_asks_nothing_of_a_broken_store(desk: Desk) -> None:
+    desk.store.fails = [StoreError("disk full")]
+
+    assert await desk.service.receive([InvalidBody(reason="not JSON", salvaged=None)]) == [True]
+
+
 # Answer
 
 

@@ -11,7 +11,7 @@ from fakes import ADDRESS, NOON, a_request
 from service_desk import URL, Desk
 
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
-from bot.triage.model import Change, Choice, Question
+from bot.triage.model import Change, Choice, Question, Work
 
 
 @pytest.fixture
@@ -117,21 +117,22 @@ async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(desk: De
     assert desk.woken > woken
 
 
-async def test_what_is_due_for_no_reason_is_put_to_rest(desk: Desk) -> None:
+async def test_what_is_due_for_no_reason_is_not_asked_again(desk: Desk) -> None:
     asked = await desk.ask()
     due = replace(asked, due_at=NOON, version=asked.version + 1)
     await desk.store.save(Change(question=due))
 
     await desk.service.work_on(due)
 
-    assert (await desk.question()).due_at is None
+    assert len(desk.messenger.posts) == 1
+    assert await desk.question() == due
 
 
 async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(desk: Desk) -> None:
     answered = await desk.answer(Choice.NO)
 
     assert answered.due_at is not None
-    assert await desk.store.due(answered.due_at, limit=10) == [answered]
+    assert await desk.store.due(Work.REDRAW, answered.due_at, limit=10) == [answered]
 
     await desk.service.work_on(answered)
 

@@ -1,19 +1,20 @@
-"""A Slack that may fail in every way, and tells the truth whenever it answers."""
+"""A Slack that may fail in every way, whose history may lag, and that tells the truth whenever it answers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage.model import Person, Posted, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
-
-class KilledError(Exception):
-    """The process died here."""
-
+    from bot.triage.model import Choice
 
 #: How a post may end: whether the message is there, and what we hear of it.
 POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
@@ -23,39 +24,51 @@ POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
     "done, then killed": (True, KilledError()),
     "killed before": (False, KilledError()),
     "rate limit": (False, TransientError("429")),
+    "long rate limit": (False, TransientError("429", retry_after=timedelta(seconds=40))),
     "refused": (False, Undeliverable("is_archived")),
     "strange code": (False, UnknownRefusal("strange")),
-    "token refused": (False, CannotGoOn("token_revoked")),
+    "token refused": (False, CannotGoOn("token_revoked", remedy="Renew it.")),
 }
 LOOK_ENDS: dict[str, Exception | None] = {
     "read": None,
     "no network": TransientError("no network"),
-    "no scope": CannotGoOn("missing_scope"),
+    "no scope": CannotGoOn("missing_scope", remedy="Renew it."),
     "killed": KilledError(),
 }
 
 
+class Message(NamedTuple):
+    ref: str
+    person: str
+    posted: Posted
+    at: datetime
+
+
 class TruthfulSlack:
-    """Knows which messages there are, and tells it whenever it answers."""
+    """Knows its messages, and tells them whenever it answers. Those of the last `lag` show later."""
 
     can_look_up = True
 
-    def __init__(self) -> None:
-        self.messages: dict[str, list[Posted]] = {}
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.messages: list[Message] = []
+        self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
+        self.lag = timedelta(0)
         self.post_ends: list[str] = []
         self.look_ends: list[str] = []
-        self.quick_person: Callable[[Question], Awaitable[object]] | None = None  #: clicks before the reply
+        self.quick_person: Callable[[Message], Awaitable[object]] | None = None  #: clicks before the reply
+        self._clock = clock
 
     async def find_person(self, email: str) -> Person:
         return Person(slack_id=f"U0{email}", slack_name=email)
 
     async def post(self, question: Question) -> Posted:
         done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
-        place = Posted(channel=f"D0{question.slack_id}", ts="1.000001")
+        place = Posted(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
         if done:
-            self.messages.setdefault(question.ref, []).append(place)
+            message = Message(question.ref, question.slack_id, place, self._clock())
+            self.messages.append(message)
             if self.quick_person:
-                await self.quick_person(question)
+                await self.quick_person(message)
         if error:
             raise error
         return place
@@ -64,11 +77,17 @@ class TruthfulSlack:
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
         if error:
             raise error
-        return next(iter(self.messages.get(question.ref, ())), None)
+        assert question.claimed_at
+        since, until = question.claimed_at - timedelta(minutes=30), self._clock() - self.lag
+        return next(
+            (each.posted for each in self.messages if each.ref == question.ref and since <= each.at <= until),
+            None,
+        )
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         assert question.ts
         assert response_url == ""
+        self.shown[question.ref] = question.said
 
     async def tell(self, response_url: str, message: str) -> None:
         raise TransientError(f"cannot tell {message} to {response_url}")

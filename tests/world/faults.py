@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,46 @@ from world.patience import PATIENCE_SECONDS
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
+#: What a websocket meets before it is one.
+Handshake = Callable[[web.Request, "Handler"], Awaitable[web.StreamResponse]]
+
+
+async def refused(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Refuse the handshake, though the ticket is good; it stays unused."""
+    return web.Response(status=503, text="busy")
+
+
+async def mute(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Take the websocket, and never say hello."""
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    async for _ in websocket:
+        pass
+    return websocket
+
+
+async def turned_away(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Take the websocket, and say that there are too many."""
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    await websocket.send_json({"type": "disconnect", "reason": "too_many_websockets", "debug_info": {}})
+    await websocket.close()
+    return websocket
+
+
+async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take a fifth of a second over the handshake."""
+    await asyncio.sleep(0.2)
+    return await handler(request)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One call as it came in: the method's name, and its parameters."""
+    """One call as it came in: the method's name, its parameters, and when, in seconds of a steady clock."""
 
     method: str
     parameters: dict[str, Any]
+    at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -67,6 +102,16 @@ class Faults:
         self.calls: list[Call] = []
         self._holds: dict[str, Hold] = {}
         self._refusals: dict[str, str] = {}
+        self._limits: dict[str, str] = {}
+        self._handshakes: list[Handshake] = []
+
+    def count(self, method: str) -> int:
+        """Return how often a method was called."""
+        return len(self.calls_of(method))
+
+    def calls_of(self, method: str) -> list[Call]:
+        """Return the calls of a method, in order."""
+        return [call for call in list(self.calls) if call.method == method]
 
     def hold(self, hold: Hold) -> None:
         """Hold the calls of the hold's method from now on, instead of how they were held before."""
@@ -76,12 +121,22 @@ class Faults:
         """Answer a method's calls with an error code of Slack's, without doing them."""
         self._refusals[method] = code
 
+    def limit(self, method: str, retry_after: str) -> None:
+        """Answer a method's calls with HTTP 429 and this `Retry-After`."""
+        self._limits[method] = retry_after
+
+    def meet(self, *handshakes: Handshake) -> None:
+        """Let the next websockets meet this instead of Slack's own welcome, one each."""
+        self._handshakes.extend(handshakes)
+
     def heal(self) -> None:
         """Hold and refuse nothing any more."""
         for hold in self._holds.values():
             hold.release()
         self._holds.clear()
         self._refusals.clear()
+        self._limits.clear()
+        self._handshakes.clear()
 
     async def break_off(self) -> None:
         """Break off every call that is held, and hold no more."""
@@ -101,11 +156,19 @@ class Faults:
     async def _pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request on, or do to it what was decided."""
         method = request.match_info.get("method", "")
+        if request.path == "/link/" and self._handshakes:
+            return await self._handshakes.pop(0)(request, handler)
         if not method:
             return await handler(request)
         self.calls.append(Call(method=method, parameters=await read_parameters(request)))
         if method in self._refusals:
             return web.json_response({"ok": False, "error": self._refusals[method]})
+        if method in self._limits:
+            return web.json_response(
+                {"ok": False, "error": "ratelimited"},
+                status=429,
+                headers={"Retry-After": self._limits[method]},
+            )
         hold = self._holds.get(method)
         if hold and not hold.after_work:
             await hold.keep()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.sandbox.slack import SlackStandIn, default_workspace
+from bot.sandbox.slack.server import SCOPES
+from bot.sandbox.slack.workspace import Person
 from world.faults import Faults, Hold
 from world.patience import PATIENCE_SECONDS, until
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message, Person
+    from bot.sandbox.slack.workspace import Message
 
 T = TypeVar("T")
 
@@ -34,7 +38,7 @@ class SlackSide:
     bot_token = "xoxb-acceptance-bot"
     app_token = "xapp-acceptance-app"
 
-    def __init__(self) -> None:
+    def __init__(self, *, history_lag: timedelta = timedelta(0)) -> None:
         self.faults = Faults()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="slack", daemon=True)
@@ -44,6 +48,7 @@ class SlackSide:
             bot_token=self.bot_token,
             app_token=self.app_token,
             middlewares=[self.faults.middleware()],
+            history_lag=history_lag,
         )
         self._port = 0
 
@@ -70,9 +75,9 @@ class SlackSide:
         self._thread.join()
         self._loop.close()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(self, work: Coroutine[Any, Any, T], *, seconds: float = PATIENCE_SECONDS) -> T:
         """Do something in Slack's thread, and return what comes of it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)
 
     def do(self, work: Callable[[], T]) -> T:
         """Call a function in Slack's thread: nobody else changes the workspace meanwhile."""
@@ -100,6 +105,19 @@ class SlackSide:
         """Let somebody join the workspace."""
         self.do(lambda: self.stand_in.workspace.admit(person))
 
+    def without_scope(self, scope: str) -> None:
+        """Take one scope of the manifest's away; without one (`""`), give all of them back."""
+        self.do(lambda: self.stand_in.grant(set(SCOPES) - {scope}))
+
+    def renew_token(self, token: str) -> None:
+        """Revoke the bot's token, and give out this one in its place."""
+        installation = self.stand_in.installation
+
+        def renew() -> None:
+            installation.app = replace(installation.app, bot_token=token)
+
+        self.do(renew)
+
     def messages(self) -> Sequence[Message]:
         """Return every message of every conversation, ephemeral ones included."""
         workspace = self.stand_in.workspace
@@ -120,6 +138,10 @@ class SlackSide:
         """Return every message that puts the question about this alert, known by its metadata."""
         key = hashlib.sha256(identifier.encode()).hexdigest()[:32]
         return [one for one in self.messages() if _ref(one).startswith(f"{key}.")]
+
+    def all_questions(self) -> Sequence[Message]:
+        """Return every message that puts a question."""
+        return [one for one in self.messages() if _ref(one)]
 
     def question(self, identifier: str) -> Message:
         """Wait until the question about this alert was asked, and return it as it stands."""
@@ -144,6 +166,11 @@ class SlackSide:
     def told(self, user: str) -> Sequence[str]:
         """Return what was said to this person, and to nobody else who sees the conversation."""
         return [one.text for one in self.messages() if one.ephemeral_for == user]
+
+
+def newcomer(name: str) -> Person:
+    """Return somebody who may be asked, at NAME@example.com."""
+    return Person(id=f"U0{name.upper()}", name=name, real_name=name, email=f"{name}@example.com")
 
 
 def ref_of(question: Message) -> str:

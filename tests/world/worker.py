@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import bot
 from world.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 
@@ -31,9 +32,17 @@ def bare_environment(home: Path) -> dict[str, str]:
 class WorkerProcess:
     """One `triage-bot run` after another in one folder, with one log."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        log: str = "worker.log",
+        program: Sequence[str] = ("-m", "bot"),
+    ) -> None:
         self.folder = folder
         self.environment = dict(environment)
+        self._program = program
         self._log = folder.with_name(log)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,17 +51,23 @@ class WorkerProcess:
         """All that its runs have written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start a run."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bot", "run"],
+                [sys.executable, "-P", *self._program, "run", *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
+
+    def limit_files(self, size: int) -> None:
+        """Let the run write no file beyond this size in bytes, as on a full disk; -1: let it again."""
+        assert self._process is not None
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
     def is_running(self) -> bool:
         """Whether a run is under way."""

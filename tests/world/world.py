@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -48,10 +49,12 @@ class World:
         aws: Mapping[str, str],
         *,
         fifo: bool = False,
+        history_lag: timedelta = timedelta(0),
+        program: Sequence[str] = ("-m", "bot"),
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.sqs = sqs
-        self.slack = SlackSide()
+        self.slack = SlackSide(history_lag=history_lag)
         self.requests = self._create_queue("requests")
         self.responses = Mailbox(sqs, self._create_queue("responses", fifo=fifo))
         self.dead_letters = Mailbox(sqs, self._create_queue("dead-letters"))
@@ -59,7 +62,7 @@ class World:
         self.settings = {**self._settings(), **aws, **variables}
         home = folder / "worker"
         home.mkdir()
-        self.worker = WorkerProcess(home, {**bare_environment(folder), **self.settings})
+        self.worker = WorkerProcess(home, {**bare_environment(folder), **self.settings}, program=program)
 
     def __enter__(self) -> Self:
         return self
@@ -68,9 +71,9 @@ class World:
         self.worker.close()
         self.slack.close()
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the worker, and wait until it listens."""
-        self.worker.start()
+        self.worker.start(*options)
         self.slack.until_linked()
         self.worker.until_logged("worker.started")
 
@@ -87,6 +90,17 @@ class World:
     def send_body(self, body: str) -> None:
         """Put any text into the request queue."""
         self.sqs.send_message(QueueUrl=self.requests, MessageBody=body)
+
+    def send_many(self, users: Sequence[str]) -> Sequence[str]:
+        """Send a request for each of these addresses, ten at a time; return the identifiers in order."""
+        requests = [alert(user=user) for user in users]
+        for first in range(0, len(requests), 10):
+            entries: list[Any] = [
+                {"Id": str(index), "MessageBody": json.dumps(request)}
+                for index, request in enumerate(requests[first : first + 10])
+            ]
+            self.sqs.send_message_batch(QueueUrl=self.requests, Entries=entries)
+        return [str(request["identifier"]) for request in requests]
 
     def until_taken(self) -> None:
         """Wait until nothing is left in the request queue, not even hidden."""
@@ -108,6 +122,19 @@ class World:
         row = self.row(identifier)
         assert row is not None
         return row
+
+    def accepted_at(self, identifier: str) -> float:
+        """Return when the worker accepted a request, in seconds since 1970."""
+        return datetime.fromisoformat(self.known_row(identifier)["acceptedAt"]).timestamp()
+
+    def until_asked(self, identifier: str) -> dict[str, Any]:
+        """Wait until the worker knows that a question was asked; return its row."""
+
+        def look() -> dict[str, Any] | None:
+            row = self.row(identifier)
+            return row if row and row["state"] == "asked" else None
+
+        return until(look, what=f"{identifier} is known to be asked")
 
     def reports(self, identifier: str, count: int = 1) -> Sequence[Letter]:
         """Wait for so many reports of an identifier, and return all that have come, in order."""

@@ -1,0 +1,158 @@
+"""One websocket to Slack: opened once, never healed here. `links` opens the next one.
+
+The SDK's client would replace its connection by itself: it closes the old one first, comes back without any
+pause when Slack turns it away, and retries a failed handshake on the same one-time URL for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
+from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp import WSMessage
+    from slack_bolt.app.async_app import AsyncApp
+    from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+    from slack_sdk.socket_mode.request import SocketModeRequest
+    from slack_sdk.web.async_client import AsyncWebClient
+
+#: Seconds between pings; a connection that answers none is closed after half as many more.
+PING_INTERVAL = 5
+
+#: How long Slack may take to close its end; the SDK can take ten seconds where that end is dead.
+CLOSE_TIMEOUT = timedelta(seconds=1)
+
+#: The SDK writes debug lines unless the logger itself has a level.
+_sdk_log = logging.getLogger("slack_sdk.link")
+
+
+class Websocket:
+    """A connection and what comes over it. `open` once, `close` once."""
+
+    def __init__(
+        self, app: AsyncApp, app_token: str, client: AsyncWebClient, *, on_hello: Callable[[int], None]
+    ) -> None:
+        _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.WARNING))
+        _sdk_log.addFilter(_without_traceback)
+        self._app = app
+        self._on_hello = on_hello
+        self._greeted = asyncio.Event()
+        #: Set when it is to be replaced: Slack says so, or it is broken.
+        self.ended = asyncio.Event()
+        self._client = _Client(
+            app_token=app_token, logger=_sdk_log, web_client=client, ping_interval=PING_INTERVAL
+        )
+        self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
+        self._client.on_end = self.ended.set
+        self._client.on_message_listeners.append(self._hear)
+        self._client.socket_mode_request_listeners.append(self._take)
+
+    @property
+    def works(self) -> bool:
+        """Whether a click can come over it now."""
+        session = self._client.current_session
+        return (
+            self._greeted.is_set() and session is not None and not session.closed and not self._client.stale
+        )
+
+    async def open(self) -> None:
+        """Connect, and wait until Slack says hello. Raises whatever kept it from that; TimeoutError: Slack's.
+
+        `ConnectionError` if Slack turns the connection away.
+        """
+        await self._client.connect()
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._greeted, self.ended)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not self.works:
+            raise ConnectionError("Slack turned the link away")
+
+    async def close(self, *, successor: Websocket | None = None) -> None:
+        """Part with Slack: what is on its way is still taken, and acknowledged over the successor."""
+        self._client.successor = successor._client if successor else None  # noqa: SLF001 - of its own kind
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
+                await self._client.part()
+        await self._client.abandon()
+
+    async def _hear(self, message: WSMessage) -> None:
+        if '"hello"' not in message.data[:2000]:
+            return
+        with contextlib.suppress(ValueError, AttributeError):
+            hello = json.loads(message.data)
+            if hello.get("type") == "hello":
+                self._greeted.set()
+                self._on_hello(int(hello.get("num_connections") or 0))
+
+    async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+        started = time.time()  # as the SDK counts, for its own debug lines
+        response = await run_async_bolt_app(self._app, request)
+        await send_async_response(client, request, response, started)
+
+
+class _Client(SocketModeClient):
+    """The SDK's client, but for its healing."""
+
+    on_end: Callable[[], None]
+    successor: _Client | None = None
+
+    async def connect(self) -> None:
+        """Connect once. Raises what kept it from that."""
+        self.wss_uri = await self.issue_new_wss_url()
+        tls = self.web_client.ssl
+        self.current_session = await self.aiohttp_client_session.ws_connect(
+            self.wss_uri,
+            autoping=False,
+            timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
+            heartbeat=self.ping_interval,
+            proxy=self.proxy,
+            ssl=True if tls is None else tls,
+        )
+        self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())
+        self.message_receiver = asyncio.ensure_future(self.receive_messages())
+
+    async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the SDK's own
+        """Say that another connection is wanted: Slack asks for it, or this one is broken."""
+        self.on_end()
+
+    async def send_message(self, message: str) -> None:
+        """Send over the successor, if there is one: this connection says nothing any more."""
+        await super(_Client, self.successor or self).send_message(message)
+
+    async def part(self) -> None:
+        """Say goodbye, and read until Slack has said it too."""
+        session = self.current_session
+        if session is None or session.closed:
+            return
+        # Not `close`: that one throws away what Slack has sent meanwhile.
+        await session.send_frame(WSCloseCode.OK.to_bytes(2, "big"), WSMsgType.CLOSE)
+        while not session.closed:
+            await asyncio.sleep(0.01)
+
+    async def abandon(self) -> None:
+        """Let go of everything, however far it got."""
+        process: Callable[[], Awaitable[None]] = super().process_message
+        close: Callable[[], Awaitable[None]] = super().close
+        while not self.message_queue.empty():
+            await process()
+        await close()
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Keep the sentence alone: it names the error, and comes again and again while Slack is down."""
+    record.exc_info = record.exc_text = None
+    return True

@@ -1,0 +1,73 @@
+"""How fast people are asked: as fast as Slack takes it, and nobody waits for a flood of somebody else's."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from world import ADA, GRACE, newcomer, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from world import World
+
+#: What Slack says in seconds; it need not be whole.
+RETRY_AFTER = 3.5
+
+
+def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
+    create_world: Callable[..., World],
+) -> None:
+    world = create_world()
+    world.start()
+    answered = world.send()
+    question = world.slack.question(answered)
+    faults = world.slack.faults
+    faults.limit("chat.postMessage", str(RETRY_AFTER))
+    refused = world.send(user="grace@example.com")
+    world.worker.until_logged("question.delayed", refused)
+    limited = faults.calls_of("chat.postMessage")
+    faults.heal()
+
+    others = world.send_many(["alan@example.com", "katherine@example.com"])
+    world.slack.press(question, "yes")
+
+    world.slack.redrawn(answered, "Understood, thanks for letting us know.")
+    redrawn_after = time.monotonic() - limited[-1].at
+    for identifier in (refused, *others):
+        world.slack.question(identifier)
+    resumed = faults.calls_of("chat.postMessage")[len(limited) :]
+    waits = [call.at - limited[-1].at for call in resumed]
+    assert len(limited) == 2
+    assert len(waits) == 3
+    assert min(waits) >= RETRY_AFTER
+    assert redrawn_after < min(waits)
+
+
+def test_a_flood_for_one_person_does_not_keep_another_waiting(create_world: Callable[..., World]) -> None:
+    world = create_world()
+    world.slack.admit(newcomer("late"))
+    world.start()
+    flood = world.send_many(["ada@example.com"] * 300)
+    world.worker.until_logged("request.accepted", flood[-1])
+
+    late = world.send(user="late@example.com")
+    world.slack.question(late)
+
+    to_ada = len(_posts_to(world, ADA))
+    assert to_ada < len(flood) // 2
+    until(lambda: len(_posts_to(world, ADA)) >= to_ada + 4, what="the flood goes on")
+    posts = _posts_to(world, ADA)
+    # A burst of three, then one a second; one more for calls that were under way in between.
+    assert all(
+        later - 1 - earlier <= 3 + (posts[later] - posts[earlier]) + 1
+        for earlier in range(len(posts))
+        for later in range(earlier + 1, len(posts))
+    )
+    assert _posts_to(world, GRACE) == []
+
+
+def _posts_to(world: World, user: str) -> Sequence[float]:
+    posts = world.slack.faults.calls_of("chat.postMessage")
+    return [call.at for call in posts if call.parameters["channel"] == user]

@@ -1,0 +1,105 @@
+"""A worker that is told to stop stops in time, whatever Slack and SQS do, and hides nothing in the queue."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from world.sqs_proxy import SqsProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from world import World
+
+#: How long stopping may take, whatever hangs: a promise of the worker's.
+STOP_SECONDS = 10
+
+
+def _slack_is_away(world: World) -> None:
+    world.slack.stop()
+    identifier = world.send()
+    world.worker.until_logged("question.delayed", identifier)
+
+
+def _slack_asks_to_wait(world: World) -> None:
+    world.slack.faults.limit("chat.postMessage", "120")
+    identifier = world.send()
+    world.worker.until_logged("question.delayed", identifier)
+    world.send_many(["grace@example.com"] * 5)
+
+
+def _slack_hangs_in_a_look_up(world: World) -> None:
+    hold = world.slack.hold("users.lookupByEmail")
+    world.send(user="alan@example.com")
+    hold.wait_until_reached()
+
+
+def _slack_refuses_the_worker(world: World) -> None:
+    world.slack.without_scope("chat:write")
+    world.send()
+    world.worker.until_logged("asking.halted")
+
+
+@pytest.mark.parametrize(
+    "trouble", [_slack_is_away, _slack_asks_to_wait, _slack_hangs_in_a_look_up, _slack_refuses_the_worker]
+)
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_worker_in_trouble_with_slack_stops_in_time_and_hides_nothing(
+    create_world: Callable[..., World], trouble: Callable[[World], None], signals: int
+) -> None:
+    world = create_world()
+    world.start()
+    trouble(world)
+
+    world.worker.signal(signal.SIGTERM)
+    if signals > 1:
+        world.worker.until_logged("worker.stopping")
+        world.worker.signal(signal.SIGTERM)
+
+    # The second signal may come after the end: then the first was enough.
+    assert world.worker.exit_code(seconds=STOP_SECONDS) in ({0} if signals == 1 else {0, 1})
+    assert world.waiting(world.requests)[1] == 0
+
+
+def test_a_worker_that_cannot_reach_sqs_stops_in_time(
+    create_world: Callable[..., World], sqs_endpoint: str
+) -> None:
+    with SqsProxy(sqs_endpoint) as proxy:
+        world = create_world(AWS_ENDPOINT_URL_SQS=proxy.url)
+        world.start()
+        proxy.upstream = "http://127.0.0.1:9"
+        world.worker.until_logged("poll.failed", seconds=60)
+
+        world.worker.signal(signal.SIGTERM)
+
+        assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
+
+
+def test_a_worker_that_waits_for_its_first_token_check_stops_and_a_second_signal_ends_it(
+    create_world: Callable[..., World],
+) -> None:
+    world = create_world()
+    hold = world.slack.hold("auth.test")
+    world.worker.start()
+    hold.wait_until_reached()
+
+    world.worker.signal(signal.SIGTERM)
+
+    assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
+    assert world.waiting(world.requests) == (0, 0)
+
+
+def test_what_is_due_is_told_before_the_worker_stops(create_world: Callable[..., World]) -> None:
+    world = create_world()
+    world.start()
+    identifier = world.send()
+    question = world.slack.question(identifier)
+    world.until_asked(identifier)
+
+    click = world.slack.press(question, "no")
+    assert world.worker.stop() == 0
+
+    assert click.acknowledged
+    assert world.status(identifier) == "escalated"

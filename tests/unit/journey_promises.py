@@ -1,0 +1,117 @@
+"""What must hold of all questions and reports after every step of a journey."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bot.triage.model import InvalidBody, Outcome, Policy, Question, State
+from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from memory_store import AnyStore
+
+    from bot.triage.model import Choice, OutboxRow, TriageRequest
+
+WAYS_ON = {
+    State.ACCEPTED: {State.ACCEPTED, State.POSTING, State.ASKED, State.CLOSED},
+    State.POSTING: {State.POSTING, State.ASKED, State.CLOSED},
+    State.ASKED: {State.ASKED},
+    State.CLOSED: {State.CLOSED, State.ASKED},
+}
+
+
+class Promises:
+    """Remembers what was true after the step before, and holds what is true now against it."""
+
+    def __init__(self) -> None:
+        self._accepted: set[str] = set()
+        self._before: dict[str, Question] = {}
+        self._written: dict[str, list[tuple[str, str]]] = {}
+        self._delivered: dict[str, int] = {}
+
+    @property
+    def has_reports(self) -> bool:
+        return any(self._written.values())
+
+    def accept(self, batch: Sequence[TriageRequest | InvalidBody]) -> None:
+        """Note what may be deleted from the queue: from now on it must not be lost."""
+        for each in batch:
+            request = each.salvaged if isinstance(each, InvalidBody) else each
+            assert request is not None
+            self._accepted.add(request.identifier)
+
+    def deliver(self, rows: Sequence[OutboxRow]) -> None:
+        """Note what the response queue got: each in its turn, or again, or all from the start."""
+        assert len({row.identifier for row in rows}) == len(rows)
+        for row in rows:
+            last = self._delivered.get(row.identifier, row.sequence - 1)
+            assert row.sequence in (0, last, last + 1)
+            assert (row.event_id, row.body) == self._written[row.identifier][row.sequence]
+            self._delivered[row.identifier] = row.sequence
+
+    async def check(self, store: AnyStore, policy: Policy, now: datetime) -> None:
+        questions = await store.list_questions(limit=100)
+        assert {each.request.identifier for each in questions} >= self._accepted
+        for question in questions:
+            await self._check_reports(store, question)
+            before = self._before.get(question.ref)
+            self._before[question.ref] = question
+            _check_alone(question)
+            if before is not None and before != question:
+                _check_step(before, question, policy)
+                _check_expiry(before, question, now)
+
+    async def _check_reports(self, store: AnyStore, question: Question) -> None:
+        name = question.request.identifier
+        rows = await store.reports_of(name)
+        assert [row.sequence for row in rows] == list(range(question.reports))
+        written = [(row.event_id, row.body) for row in rows]
+        assert written[: len(self._written.get(name, ()))] == self._written.get(name, [])
+        self._written[name] = written
+        assert bool(rows) == (question.standing is not None)
+        outcomes = [json.loads(row.body)["details"]["triagebot"]["outcome"] for row in rows]
+        assert outcomes[-1:] == [question.standing] * bool(rows)
+
+
+def judge_click(before: Question | None, choice: Choice, result: Question | Refusal) -> None:
+    """Check what came of a click by the asked person; `before` is the row as it was when they began."""
+    if before is None:  # a question that the backup does not know
+        assert result is Refusal.CLOSED
+    elif not before.slack_id:  # a restored one, whose person is not known again yet
+        assert result is Refusal.OTHER_PERSON
+    else:
+        assert result is Refusal.TOO_MANY_CHANGES or isinstance(result, Question)
+    if isinstance(result, Question):
+        assert (result.state, result.said) == (State.ASKED, choice)
+
+
+def _check_alone(question: Question) -> None:
+    assert question.idle_changes <= IDLE_CHANGES_MAX
+    assert question.state is not State.ASKED or question.posted
+    assert question.in_doubt_since is None or question.state in (State.ACCEPTED, State.POSTING)
+    assert (question.work is None) or question.due_at is not None
+
+
+def _check_step(before: Question, question: Question, policy: Policy) -> None:
+    """Nothing goes back."""
+    assert question.state in WAYS_ON[before.state]
+    assert question.claimed_at == (before.claimed_at or question.claimed_at)
+    assert question.posted == (before.posted or question.posted)
+    assert before.standing is None or question.standing is not None
+    if before.said and before.standing and question.standing and not policy.allow_deescalation:
+        assert RANKS[question.standing] >= RANKS[before.standing]
+    if before.state is State.CLOSED and question.state is State.ASKED:
+        assert question.said is not None
+        assert question.standing is not Outcome.UNDELIVERABLE
+
+
+def _check_expiry(before: Question, question: Question, now: datetime) -> None:
+    """Not early; and an outcome that somebody has set is never replaced by the clock."""
+    if question.reason == "not_asked_in_time" and before.reason != question.reason:
+        assert before.standing is None
+        assert before.deadline is not None
+        assert before.deadline <= now

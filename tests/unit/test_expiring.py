@@ -1,0 +1,150 @@
+"""What is not asked in time is told to MozDef, and is asked all the same."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from fakes import ADA, ADDRESS, NOON, a_request
+from service_desk import Desk, a_click
+
+from bot.errors import StoreError, TransientError
+from bot.triage import rules
+from bot.triage.model import Choice, Outcome, Policy, Question, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DAY = timedelta(hours=24)
+POLICY = Policy()
+ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def accept_and_wait(desk: Desk) -> Question:
+    """Accept a request while Slack is away, until its deadline."""
+    desk.messenger.people = {ADDRESS: TransientError("no network")}
+    question = await desk.accept()
+    await desk.service.work_on(question)
+    desk.clock.now = NOON + DAY
+    return await desk.question()
+
+
+async def facts(desk: Desk) -> list[Mapping[str, object]]:
+    bodies = [json.loads(report.body) for report in await desk.reports()]
+    return [body["details"]["triagebot"] | {"category": body["category"]} for body in bodies]
+
+
+async def test_a_request_that_was_not_asked_in_time_is_reported_and_stays_to_be_asked(desk: Desk) -> None:
+    waiting = await accept_and_wait(desk)
+    assert list(await desk.store.overdue(NOON + DAY, limit=10)) == [waiting]
+
+    await desk.service.expire(waiting)
+
+    question = await desk.question()
+    assert (question.state, question.standing) == (State.ACCEPTED, Outcome.UNDELIVERABLE)
+    assert (question.reason, question.deadline, question.work) == ("not_asked_in_time", None, waiting.work)
+    [fact] = await facts(desk)
+    assert (fact["reason"], fact["sequence"], fact["category"]) == ("not_asked_in_time", 0, "triagebot")
+    assert list(await desk.store.overdue(NOON + 10 * DAY, limit=10)) == []
+
+
+async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(desk: Desk) -> None:
+    await desk.service.expire(await accept_and_wait(desk))
+    desk.messenger.people = {ADDRESS: ADA}
+
+    await desk.service.work_on(await desk.question())
+    asked = await desk.question()
+    assert (asked.state, asked.standing, asked.outdated) == (State.ASKED, Outcome.UNDELIVERABLE, False)
+    await desk.service.answer(a_click(asked, Choice.YES))
+
+    question = await desk.question()
+    assert (question.standing, question.reason) == (Outcome.YES, "")
+    first, second = await facts(desk)
+    assert (second["outcome"], second["sequence"], second["category"]) == ("yes", 1, "triagebot")
+    assert "reason" not in second
+    assert first["outcome"] == "undeliverable"
+
+
+async def test_nobody_expires_early(desk: Desk) -> None:
+    waiting = await accept_and_wait(desk)
+    desk.clock.now = NOON + DAY - timedelta(microseconds=1)
+    assert list(await desk.store.overdue(desk.clock(), limit=10)) == []
+
+    await desk.service.expire(waiting)
+
+    assert await desk.question() == waiting
+    assert await desk.reports() == []
+
+
+async def test_a_request_expires_once(desk: Desk) -> None:
+    waiting = await accept_and_wait(desk)
+
+    await desk.service.expire(waiting)
+    await desk.service.expire(waiting)
+
+    assert len(await desk.reports()) == 1
+
+
+async def test_whoever_was_asked_meanwhile_does_not_expire(desk: Desk) -> None:
+    waiting = await accept_and_wait(desk)
+    desk.messenger.people = {ADDRESS: ADA}
+    await desk.service.work_on(waiting)
+
+    await desk.service.expire(waiting)
+
+    question = await desk.question()
+    assert (question.state, question.standing, question.deadline) == (State.ASKED, None, None)
+
+
+async def test_a_deadline_that_cannot_be_stored_is_met_later(desk: Desk) -> None:
+    waiting = await accept_and_wait(desk)
+    desk.store.fails = [StoreError("disk full")]
+    with pytest.raises(StoreError):
+        await desk.service.expire(waiting)
+    assert await desk.reports() == []
+
+    await desk.service.expire(waiting)
+
+    assert len(await desk.reports()) == 1
+
+
+async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(desk: Desk) -> None:
+    await desk.service.expire(await accept_and_wait(desk))
+    desk.messenger.people = {ADDRESS: replace(ADA, deactivated=True)}
+
+    await desk.service.work_on(await desk.question())
+
+    first, second = await facts(desk)
+    assert (first["category"], first["reason"]) == ("triagebot", "not_asked_in_time")
+    assert (second["category"], second["reason"]) == ("triagebotnote", "user_deactivated")
+
+
+def test_a_row_in_doubt_expires_and_stays_in_doubt() -> None:
+    claimed = rules.claim(ACCEPTED, ADA, NOON).question
+
+    step = rules.expire(claimed, NOON + DAY, POLICY)
+
+    assert step is not None
+    assert step.report is not None
+    assert (step.question.state, step.question.in_doubt_since) == (State.POSTING, NOON)
+    assert step.question.standing is Outcome.UNDELIVERABLE
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        replace(ACCEPTED, deadline=None),
+        replace(ACCEPTED, standing=Outcome.YES),
+        replace(ACCEPTED, deadline=NOON + 2 * DAY),
+    ],
+)
+def test_what_has_ended_or_has_another_deadline_does_not_expire(question: Question) -> None:
+    assert rules.expire(question, NOON + DAY, POLICY) is None

@@ -1,0 +1,34 @@
+"""`triage-bot run` by a clock that is wrong: the first argument says by how many seconds it is ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime, timedelta
+
+from bot.app import App
+from bot.config import load_settings, settle_environment
+from bot.config_files import load_messages
+from bot.log import configure_logging
+from bot.triage.model import utc_now
+from bot.variable_table import Purpose
+from bot.worker import run_worker
+
+AHEAD = timedelta(seconds=int(sys.argv[1]))
+
+
+def wrong_clock() -> datetime:
+    return utc_now() + AHEAD
+
+
+class ClockedApp(App):
+    """The worker, by the wrong clock."""
+
+    clock = staticmethod(wrong_clock)
+
+
+if __name__ == "__main__":
+    settings = load_settings(Purpose.RUN)
+    settle_environment(settings)
+    configure_logging(settings.log_level, sys.stderr)
+    asyncio.run(run_worker(ClockedApp(settings, load_messages(settings.config_dir))))
