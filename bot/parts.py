@@ -144,7 +144,7 @@ class Parts:
         workers = Workers(
             asker=Asker(self.messenger, self.recorder, pacing=self.pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=self.pacing),
-            cards=Cards(self.security_team, self.recorder, spread=self.random.random),
+            cards=Cards(self.security_team, self.recorder, pacing=self.pacing),
         )
         return TriageService(self.recorder, self.messenger, workers, on_work=self.wake)
 

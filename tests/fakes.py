@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
 
 T = TypeVar("T")
+Call = Literal["find", "post", "redraw", "remind"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ADA = Person(slack_id="U0ADA", slack_name="ada")
@@ -56,12 +57,14 @@ class ScriptedMessenger:
     look_ends: list[Exception | Posted | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
-    before: dict[Literal["find", "post", "redraw"], Callable[[Question | None], Awaitable[None]]] = field(
+    remind_ends: list[Exception | None] = field(default_factory=list)
+    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(
         default_factory=dict
     )  #: run inside a call, before it ends
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
     looks: list[datetime] = field(default_factory=list)
     redraws: list[tuple[Question, str]] = field(default_factory=list)
+    reminders: list[tuple[datetime, Question]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
 
     async def find_person(self, email: str) -> Person:
@@ -84,13 +87,34 @@ class ScriptedMessenger:
         await self._before("redraw", question)
         _play(self.redraw_ends.pop(0) if self.redraw_ends else None)
 
+    async def remind(self, question: Question) -> None:
+        self.reminders.append((self.clock(), question))
+        await self._before("remind", question)
+        _play(self.remind_ends.pop(0) if self.remind_ends else None)
+
     async def tell(self, response_url: str, message: str) -> None:
         self.told.append((response_url, message))
         _play(self.tell_ends.pop(0) if self.tell_ends else None)
 
-    async def _before(self, call: Literal["find", "post", "redraw"], question: Question | None) -> None:
+    async def _before(self, call: Call, question: Question | None) -> None:
         if call in self.before:
             await self.before[call](question)
+
+
+@dataclass(kw_only=True)
+class ScriptedSecurityTeam:
+    """Takes each card as the list says, one entry a call; else it is shown."""
+
+    show_ends: list[Exception | None] = field(default_factory=list)
+    before_end: Callable[[Question], Awaitable[None]] | None = None  #: run inside a call
+    cards: list[Question] = field(default_factory=list)
+
+    async def show(self, question: Question) -> str:
+        self.cards.append(question)
+        if self.before_end:
+            await self.before_end(question)
+        _play(self.show_ends.pop(0) if self.show_ends else None)
+        return question.card_ts or f"17640000{len(self.cards):02}.000200"
 
 
 def _play(end: T | Exception) -> T:

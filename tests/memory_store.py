@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
-from bot.triage.model import State
+from bot.triage.model import State, Work
 from bot.triage.ports import Archive, Outbox, Store
 from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
-    from bot.triage.model import Change, OutboxRow, Question, Work
+    from bot.triage.model import Change, OutboxRow, Question
 
 APART = timedelta(seconds=5)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class AnyStore(Store, Outbox, Archive, Protocol):
     """All that a store must be."""
 
-    async def treat_as_restored(self, now: datetime, *, deadline: datetime | None) -> None:
+    async def treat_as_restored(
+        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
+    ) -> None:
         """Make up for what a restored backup cannot know."""
 
 
@@ -60,8 +63,8 @@ class MemoryStore:
         return self.questions.get(row_key(identifier))
 
     async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
-        found = [(each.due_at, each) for each in self.questions.values() if each.due_at and each.work is work]
-        due = [(due_at, each) for due_at, each in found if due_at <= now]
+        found = [(_due_at(each, work), each) for each in self.questions.values()]
+        due = [(due_at, each) for due_at, each in found if due_at and due_at <= now]
         return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
@@ -70,9 +73,26 @@ class MemoryStore:
         return [each for _, each in sorted(overdue, key=lambda pair: pair[0])][:limit]
 
     async def next_due(self, after: datetime) -> datetime | None:
-        due = [each.due_at for each in self.questions.values() if each.work]
+        due = [_due_at(each, work) for each in self.questions.values() for work in Work]
         deadlines = [each.deadline for each in self.questions.values()]
         return min((moment for moment in due + deadlines if moment and moment > after), default=None)
+
+    async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        found = [
+            (each.asked_at, each)
+            for each in self.questions.values()
+            if each.slack_id == slack_id and each.state is State.ASKED and each.answered_at is None
+        ]
+        newest_first = sorted(found, key=lambda pair: pair[0] or _NEVER, reverse=True)
+        return [each for _, each in newest_first][:limit]
+
+    async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
+        found = [
+            (each.answered_at, each)
+            for each in self.questions.values()
+            if each.slack_id == slack_id and each.answered_at and each.answered_at >= since
+        ]
+        return [each for _, each in sorted(found, key=lambda pair: pair[0], reverse=True)][:limit]
 
     async def probe(self) -> None:
         self._fail()
@@ -88,10 +108,13 @@ class MemoryStore:
             del self.reports[self.questions.pop(key).request.identifier]
         return len(removed)
 
-    async def treat_as_restored(self, now: datetime, *, deadline: datetime | None) -> None:
+    async def treat_as_restored(
+        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
+    ) -> None:
         for key, each in self.questions.items():
             open_till = deadline if each.deadline else None
-            self.questions[key] = replace(each, deadline=open_till)
+            due_at = remind_at if each.work is Work.REMIND else each.due_at
+            self.questions[key] = replace(each, deadline=open_till, due_at=due_at)
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
                 self.questions[key] = doubted
@@ -162,7 +185,8 @@ class MemoryStore:
     def _is_at_rest(self, question: Question, before: datetime) -> bool:
         rows = self.reports.get(question.request.identifier, ())
         all_sent = all(row.sent_at and row.sent_at < before for row in rows)
-        return question.work is None and question.deadline is None and all_sent
+        nothing_left = question.work is None and question.deadline is None and question.card_due_at is None
+        return nothing_left and all_sent
 
     def _rows(self) -> list[OutboxRow]:
         return [row for rows in self.reports.values() for row in rows]
@@ -183,3 +207,10 @@ class MemoryStore:
                 sent = [row.sent_at + APART for row in rows if row.sent_at]
                 ready.append((max([waiting[0].due_at, *sent]), waiting[0]))
         return ready
+
+
+def _due_at(question: Question, work: Work) -> datetime | None:
+    """Return when this kind of work is due for a question; None: there is none of it."""
+    if work is Work.CARD:
+        return question.card_due_at
+    return question.due_at if question.work is work else None

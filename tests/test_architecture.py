@@ -35,7 +35,19 @@ ALLOWED: dict[str, set[str]] = {
     "log": {"printable", "redaction"},
     "sending": {"errors", "sandbox"},
     "sandbox": set(),
-    "app": {"config", "control", "errors", "slack", "sqs", "store", "store_commands", "triage", "worker"},
+    "parts": {"config", "slack", "sqs", "store", "triage"},
+    "app": {
+        "config",
+        "control",
+        "errors",
+        "parts",
+        "slack",
+        "sqs",
+        "store",
+        "store_commands",
+        "triage",
+        "worker",
+    },
     "checking": {
         "alert_files",
         "config",
@@ -75,12 +87,14 @@ ALLOWED: dict[str, set[str]] = {
 
 #: Within the triage: nouns, decisions, ports, verbs.
 TRIAGE_LAYERS = (
-    {"model"},
-    {"reporting", "events", "policies", "working_time"},
+    {"model", "working_time"},
+    {"clicks", "events", "policies"},
+    {"policy"},
+    {"reporting"},
     {"rules", "ratchet"},
     {"ports", "refusals", "pacing"},
     {"recorder", "looking", "retention"},
-    {"asking", "sweeper"},
+    {"asking", "cards", "reminding", "sweeper"},
     {"service"},
 )
 

@@ -9,6 +9,7 @@ from bot.slack import blocks
 from bot.slack.home import title_of
 from bot.slack.messages import address, summary_text
 from bot.slack.text import clean, cut, escape, harmless
+from bot.slack.wording import words_for
 from bot.triage.model import Outcome
 
 if TYPE_CHECKING:
@@ -45,15 +46,16 @@ def card_message(
 def thread_lines(question: Question, wording: Wording, policy: Policy, *, team_id: str) -> list[str]:
     """Return what is new since the card was last shown."""
     words = wording["card"]
+    news = question.reports - question.card_shown
+    if not news and question.taken_by:
+        who = profile_link(team_id, question.taken_by, question.taken_name)
+        return [words["taken_line"].format(who=who)]
+    noted = _ends_with_note(question)
     lines = []
-    if question.card_shown < question.reports:
-        lines.append(words["changed"].format(outcome=_headline(question, wording, policy, team_id)))
-        if question.note:
-            lines.append(words["noted"].format(note=_harmless(question.note, wording)))
-    elif question.taken_by:
-        lines.append(
-            words["taken_line"].format(who=profile_link(team_id, question.taken_by, question.taken_name))
-        )
+    if news > noted:
+        lines.append(_change(question, wording, policy, team_id))
+    if news and noted:
+        lines.append(words["noted"].format(note=_harmless(question.note, wording)))
     return lines
 
 
@@ -61,6 +63,20 @@ def profile_link(team_id: str, slack_id: str, name: str) -> str:
     """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
     label = f"@{escape(clean(name))}" if name else slack_id
     return f"<slack://user?team={quote(team_id)}&id={quote(slack_id)}|{label}>"
+
+
+def _ends_with_note(question: Question) -> bool:
+    """Whether the last report is a note: it was written, and no answer since."""
+    return question.notes > 0 and question.settled_at != question.answered_at
+
+
+def _change(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
+    """Return what has changed: the outcome, or only what the person says where that is outranked."""
+    words = wording["card"]
+    if question.retracted and question.said:
+        said = words_for(policy.of(question), wording)["button"][question.said]
+        return f"{words['retracted']}: {said}"
+    return words["changed"].format(outcome=_headline(question, wording, policy, team_id))
 
 
 def _headline(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
@@ -73,13 +89,14 @@ def _headline(question: Question, wording: Wording, policy: Policy, team_id: str
 
 def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str]:
     words, zone = wording["card"], policy.default_zone
+    buttons = words_for(policy.of(question), wording)["button"]
     facts = {
         words["address"]: address(question),
         words["confidence"]: question.request.confidence.value,
         words["reason"]: escape(clean(question.reason)),
         words["asked"]: blocks.readable(question.asked_at, zone) if question.asked_at else "",
         words["answered"]: blocks.readable(question.answered_at, zone) if question.answered_at else "",
-        words["retracted"]: wording["button"][question.said] if question.said and question.retracted else "",
+        words["retracted"]: buttons[question.said] if question.said and question.retracted else "",
         words["note"]: _harmless(question.note, wording) if question.note else "",
     }
     return (f"*{name}:* {value}" for name, value in facts.items() if value)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bot.errors import AmbiguousError, PermanentError, TransientError
+from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
 from bot.slack.cards import card_message, thread_lines
 from bot.triage.events import about
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bot.slack.api import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.wording import Wording
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
+
+#: Refusals after which only a new card can show what there is to see.
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +51,28 @@ class SlackSecurityTeam:
         """See `triage.ports.SecurityTeam`."""
         team_id = self._identity.team_id
         card = card_message(question, self._wording, self._policy, team_id=team_id, alert_url=self._alert_url)
-        if not question.card_ts:
-            answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
-            return str(answer["ts"])
-        place = {"channel": self._channel, "ts": question.card_ts}
-        await self._api.write("chat.update", {**card, **place, "parse": "none"})
+        if not question.card_ts or not await self._update(question, card):
+            return await self._post(card)
         for line in thread_lines(question, self._wording, self._policy, team_id=team_id):
             await self._say(question, line)
         return question.card_ts
+
+    async def _post(self, card: Mapping[str, Any]) -> str:
+        answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
+        if not answer.get("ts"):
+            raise AmbiguousError("Slack did not say where the card is")
+        return str(answer["ts"])
+
+    async def _update(self, question: Question, card: Mapping[str, Any]) -> bool:
+        """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""
+        place = {"channel": self._channel, "ts": question.card_ts}
+        try:
+            await self._api.write("chat.update", {**card, **place, "parse": "none"})
+        except UnknownRefusal as error:
+            if error.code not in _GONE:
+                raise
+            return False
+        return True
 
     async def _say(self, question: Question, line: str) -> None:
         """Add a line to the card's thread. The card says it all already, so a lost line is let be."""

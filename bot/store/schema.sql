@@ -46,11 +46,11 @@ CREATE TABLE question (
     taken_at       INTEGER               -- and when
 ) STRICT;
 
-CREATE INDEX question_due ON question (work, due_at) WHERE work <> '';
+CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX question_deadline ON question (deadline) WHERE deadline IS NOT NULL;
 CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadline IS NULL;
 CREATE INDEX question_card ON question (card_due_at) WHERE card_due_at IS NOT NULL;
-CREATE INDEX question_person ON question (slack_id, answered_at) WHERE slack_id <> '';
+CREATE INDEX question_person ON question (slack_id, answered_at);
 CREATE INDEX question_accepted ON question (accepted_at);
 
 CREATE TABLE report (

@@ -57,6 +57,8 @@ class Asker:
 
     async def ask(self, question: Question) -> None:
         """Ask, or find out whether it was asked. Whatever fails is due again later, or ends the question."""
+        if question.state not in (State.ACCEPTED, State.POSTING):
+            return  # it was asked, or never will be
         try:
             await self._take_step(question)
         except Undeliverable as error:

@@ -55,6 +55,7 @@ class Reminder:
         except (AmbiguousError, PermanentError) as error:
             log.warning("unsure whether reminded: %s", error, extra=about(question, "reminder.doubted"))
         else:
+            self._gate.resume()
             log.info("question reminded", extra=about(question, "question.reminded", n=question.reminders))
 
     async def _take_back(self, question: Question, error: TransientError) -> None:

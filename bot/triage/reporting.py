@@ -37,7 +37,8 @@ def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
 def with_card(question: Question, now: datetime, policy: Policy) -> Question:
     """Return the question with its card due, if the security team has one of it or wants one now."""
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
-    return replace(question, card_due_at=now) if wanted or question.card_ts else question
+    kept = bool(question.card_ts) and policy.has_channel
+    return replace(question, card_due_at=now) if wanted or kept else question
 
 
 def report_on(

@@ -146,7 +146,7 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
     """Count a reminder, before it is sent: one that may have been sent is never repeated."""
     if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
         return None
-    counted = replace(question, reminders=question.reminders + 1, attempts=0, paced=False)
+    counted = replace(question, reminders=question.reminders + 1, paced=False)
     return Step(question=replace(counted, due_at=policy.remind_at(counted, now)))
 
 

@@ -283,7 +283,9 @@ def test_no_address_and_no_alert_text_is_logged(world: World) -> None:
 
 
 def _keys(message: Any) -> list[tuple[str, str]]:
-    return [(one["action_id"], one["value"]) for one in buttons(message)]
+    """Return the answer buttons, by name and value."""
+    answers = [one for one in buttons(message) if one["action_id"].startswith("answer-")]
+    return [(one["action_id"], one["value"]) for one in answers]
 
 
 def _with_words(world: World, identifier: str, words: str) -> Any:

@@ -114,7 +114,7 @@ async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(opening:
         posting = a_question("posting", state=State.POSTING, slack_id="U0ADA", claimed_at=NOON)
         await add(store, accepted, posting)
 
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR)
+        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=None)
 
         for before in (accepted, posting):
             restored = await store.find(before.request.identifier)
@@ -130,7 +130,7 @@ async def test_open_deadlines_start_anew_and_what_has_none_gets_none(opening: Op
         await add(store, a_question("open", deadline=NOON + SECOND), a_question("expired", deadline=None))
         assert len(await store.overdue(LATER, limit=10)) == 1
 
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR)
+        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=None)
 
         assert list(await store.overdue(LATER + HOUR - SECOND, limit=10)) == []
         overdue = await store.overdue(LATER + HOUR, limit=10)
@@ -142,7 +142,7 @@ async def test_without_an_expiry_open_deadlines_are_lifted(opening: Opening) -> 
     async with opening() as store:
         await add(store, a_question(deadline=NOON + SECOND))
 
-        await store.treat_as_restored(LATER, deadline=None)
+        await store.treat_as_restored(LATER, deadline=None, remind_at=None)
 
         assert list(await store.overdue(LATER + HOUR, limit=10)) == []
 
@@ -156,7 +156,7 @@ async def test_what_was_asked_or_has_ended_is_left_as_it_was(opening: Opening) -
         closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
         await add(store, asked, answered, closed)
 
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR)
+        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=LATER)
 
         for before in (asked, answered, closed):
             assert await store.find(before.request.identifier) == before

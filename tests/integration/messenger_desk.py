@@ -13,13 +13,15 @@ from bot.config_files import load_messages
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage import rules
-from bot.triage.model import Choice, Outcome, Policy
+from bot.triage.model import Choice, Outcome
+from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 WORDING = load_messages()
-ACCEPTED = rules.accept(a_request(), "key.secret", NOON, Policy()).question
+POLICY = Policy()
+ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
 CLAIMED = rules.claim(ACCEPTED, ADA, NOON).question
 ANSWERED = replace(
     CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
@@ -37,4 +39,4 @@ async def messenger_of(
 ) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
     identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
     async with scripted_slack(*answers) as slack, api_of(slack, clock=clock) as api:
-        yield SlackMessenger(api, identity, WORDING, clock=clock or SteppedClock()), slack
+        yield SlackMessenger(api, identity, WORDING, POLICY, clock=clock or SteppedClock()), slack

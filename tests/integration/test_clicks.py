@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_world import ADA, APP_TOKEN, running
+from click_desk import triage
 from world import World, buttons, until
 
-from bot.config_files import load_messages
-from bot.errors import StoreError
-from bot.slack.api import SlackApi
-from bot.slack.connection import bolt_app
-from bot.slack.identity import Identity
-from bot.slack.links import Link, Links
-from bot.slack.listeners import Listeners
-from bot.slack.messenger import SlackMessenger
-from bot.sqs.wire import write_report
-from bot.store.sqlite import SqliteStore
-from bot.triage.asking import Asker
-from bot.triage.model import Choice, Confidence, Outcome, Policy, State, TriageRequest, utc_now
-from bot.triage.pacing import Gate
-from bot.triage.recorder import Recorder
-from bot.triage.service import TriageService
+from bot.triage.model import Choice, Outcome, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
-    from sandbox_world import World as SlackWorld
-
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
-    from bot.triage.model import Change, Question
 
 
 @pytest.fixture(scope="module")
@@ -100,105 +78,6 @@ def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> N
     assert len(world.slack.questions(identifier)) == 1
 
 
-class RefusingStore(SqliteStore):
-    """Refuses to write while it is told to, as one on a full disk does."""
-
-    is_full = False
-
-    async def save(self, change: Change) -> bool:
-        if self.is_full:
-            raise StoreError("the disk is full")
-        return await super().save(change)
-
-
-@dataclass(kw_only=True)
-class Others:
-    """Whether another program listens with the same token."""
-
-    listen: bool = False
-    asked: int = field(default=0)
-
-    def __call__(self) -> bool:
-        self.asked += 1
-        return self.listen
-
-
-@dataclass(frozen=True, kw_only=True)
-class Triage:
-    """The program from the websocket to the store, without its queues."""
-
-    slack: SlackWorld
-    store: RefusingStore
-    others: Others
-    service: TriageService
-
-    async def ask(self, identifier: str) -> Question:
-        """Put a question, and return its row."""
-        request = TriageRequest(
-            identifier=identifier, alert="a", summary="s", user="ada@example.com", confidence=Confidence.LOW
-        )
-        await self.service.receive([request])
-        await self.service.work_on(await self.row(identifier))
-        return await self.row(identifier)
-
-    async def row(self, identifier: str) -> Question:
-        """Return what is stored."""
-        question = await self.store.find(identifier)
-        assert question is not None
-        return question
-
-    def message(self, question: Question) -> Message | None:
-        """Return the question's message as it stands."""
-        return self.slack.slack.workspace.message(question.channel, question.ts)
-
-    async def press(self, question: Question, choice: Choice, *, ref: str | None = None) -> Click:
-        """Press an answer button."""
-        return await self.slack.slack.click(
-            user=ADA,
-            channel=question.channel,
-            ts=question.ts,
-            action_id=f"answer-{choice}",
-            value=ref or question.ref,
-        )
-
-
-@asynccontextmanager
-async def triage(folder: Path) -> AsyncIterator[Triage]:
-    async with AsyncExitStack() as stack:
-        slack = await stack.enter_async_context(running())
-        store = await RefusingStore.open(folder / "store.db", create=True)
-        stack.push_async_callback(store.close)
-        identity = Identity()
-        identity.learn(await slack.client.auth_test())
-        service = _service(slack, store, identity)
-        others = Others()
-        listeners = Listeners(service, identity, clock=utc_now, others_listen=others)
-        await stack.enter_async_context(_linked(slack, listeners, identity))
-        yield Triage(slack=slack, store=store, others=others, service=service)
-
-
-def _service(slack: SlackWorld, store: SqliteStore, identity: Identity) -> TriageService:
-    recorder = Recorder(store, write_report, policy=Policy(), clock=utc_now)
-    api = SlackApi(slack.client, slack.session, clock=utc_now)
-    messenger = SlackMessenger(api, identity, load_messages(), clock=utc_now)
-    asker = Asker(messenger, recorder, gate=Gate(spread=lambda: 0.0), spread=lambda: 0.0)
-    return TriageService(recorder, messenger, asker, on_work=lambda: None)
-
-
-@asynccontextmanager
-async def _linked(slack: SlackWorld, listeners: Listeners, identity: Identity) -> AsyncIterator[None]:
-    app = bolt_app(slack.client, identity)
-    listeners.register(app)
-    links = Links([Link(app, APP_TOKEN, slack.client, spread=lambda: 0.0)], clock=utc_now)
-    stop = asyncio.Event()
-    running_links = asyncio.create_task(links.run(stop, drain=listeners.drain))
-    async with asyncio.timeout(30):
-        await slack.slack.until_linked()
-    yield
-    stop.set()
-    await running_links
-
-
 async def test_a_click_that_cannot_be_stored_is_neither_acknowledged_nor_thanked_for_and_can_be_repeated(
     tmp_path: Path,
 ) -> None:
@@ -235,9 +114,9 @@ async def test_a_question_that_another_worker_may_hold_is_left_to_it(tmp_path: P
         question = await bot.ask("one")
         unknown = "0" * 32 + "." + "1" * 32
 
-        alone = await bot.press(question, Choice.YES, ref=unknown)
+        alone = await bot.press(question, Choice.YES, value=unknown)
         bot.others.listen = True
-        shared = await bot.press(question, Choice.YES, ref=unknown)
+        shared = await bot.press(question, Choice.YES, value=unknown)
         known = await bot.press(question, Choice.YES)
 
         assert (alone.acknowledged, shared.acknowledged, known.acknowledged) == (True, False, True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, NOON, SteppedClock
-from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, UPDATED, WORDING, messenger_of
+from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 
 from bot.errors import AmbiguousError, TransientError, Undeliverable
@@ -104,7 +104,7 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     [call] = slack.received
     assert (call.method, call.verb) == ("chat.postMessage", "POST")
     assert call.values == {
-        **question_message(CLAIMED, WORDING),
+        **question_message(CLAIMED, WORDING, POLICY),
         "channel": "U0ADA",
         "metadata": {"event_type": "triage_question", "event_payload": {"ref": "key.secret"}},
         "unfurl_links": False,
@@ -172,4 +172,4 @@ async def test_looking_needs_the_history_scope(scopes: set[str], *, can: bool) -
     async with scripted_slack(FOUND) as slack, api_of(slack) as api:
         identity = Identity(team_id="T0HOME", scopes=frozenset(scopes))
 
-        assert SlackMessenger(api, identity, WORDING, clock=SteppedClock()).can_look_up is can
+        assert SlackMessenger(api, identity, WORDING, POLICY, clock=SteppedClock()).can_look_up is can

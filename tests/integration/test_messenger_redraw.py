@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from messenger_desk import ANSWERED, TAKEN, UPDATED, WORDING, messenger_of
+from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, refuses, writes
 
 from bot.errors import CannotGoOn, TransientError, UnknownRefusal
@@ -17,7 +17,7 @@ async def test_a_fresh_click_is_redrawn_through_its_response_url() -> None:
         await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
 
     [call] = slack.received
-    assert call.values == {**question_message(ANSWERED, WORDING), "replace_original": True}
+    assert call.values == {**question_message(ANSWERED, WORDING, POLICY), "replace_original": True}
 
 
 @pytest.mark.parametrize("answer", [writes("expired_url", status=404), refuses("used_url")])
@@ -27,7 +27,7 @@ async def test_without_a_good_response_url_the_message_is_updated(answer: Answer
 
     assert slack.methods == ["response", "chat.update"]
     place = {"channel": "D0ADA", "ts": "1.000001", "parse": "none"}
-    assert slack.received[1].values == {**question_message(ANSWERED, WORDING), **place}
+    assert slack.received[1].values == {**question_message(ANSWERED, WORDING, POLICY), **place}
 
 
 @pytest.mark.parametrize(

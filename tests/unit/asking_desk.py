@@ -12,8 +12,9 @@ from bot.errors import AmbiguousError
 from bot.sqs.wire import write_report
 from bot.triage import rules
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Outcome, Person, Policy, Posted, Question, Step, Work
-from bot.triage.pacing import Gate
+from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, Step, Work
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
 from bot.triage.ratchet import answer_question
 from bot.triage.recorder import Recorder
 
@@ -30,17 +31,18 @@ LOST = AmbiguousError("the answer was lost")
 class Desk:
     """An Asker with everything around it, and a clock that jumps to whatever is due next."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy | None = None) -> None:
         self.clock = SteppedClock()
         self.store = MemoryStore()
         self.messenger = ScriptedMessenger(clock=self.clock)
-        self.recorder = Recorder(self.store, write_report, policy=Policy(), clock=self.clock)
+        self.recorder = Recorder(self.store, write_report, policy=policy or Policy(), clock=self.clock)
         self.restart()
 
     def restart(self) -> None:
         """Forget what only the process knew."""
         self.gate = Gate(spread=lambda: 1.0)
-        self.asker = Asker(self.messenger, self.recorder, gate=self.gate, spread=lambda: 1.0)
+        pacing = Pacing(gate=self.gate, pace=Pace(), spread=lambda: 1.0)
+        self.asker = Asker(self.messenger, self.recorder, pacing=pacing)
 
     async def accept(self, *requests: TriageRequest) -> None:
         steps = [

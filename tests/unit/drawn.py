@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fakes import NOON, a_request
 from slack_sdk.models.blocks import Block
@@ -12,9 +13,14 @@ from bot.config_files import load_messages
 from bot.sandbox.slack.limits import problems_of_blocks
 from bot.slack.messages import question_message
 from bot.triage.model import Choice, Confidence, Outcome, Question, State
+from bot.triage.policy import Policy
 from bot.triage.rules import offered_choices
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 WORDING = load_messages()
+POLICY = Policy()
 LONG_ADDRESS = "a" * 61 + "@" + ".".join(["b" * 63] * 3)[:189] + ".io"
 THANKS = "Understood, thanks for letting us know."
 
@@ -46,7 +52,7 @@ def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def answer_of(question: Question) -> str:
-    return str(block(question_message(question, WORDING), "answer")["text"]["text"])
+    return str(block(question_message(question, WORDING, POLICY), "answer")["text"]["text"])
 
 
 def wording_with(table: str, key: str, text: str) -> dict[str, dict[str, str]]:
@@ -58,3 +64,37 @@ def assert_slack_takes(message: dict[str, Any]) -> None:
     for parsed in Block.parse_all(message["blocks"]):
         parsed.validate_json()
     assert 0 < len(message["text"]) <= 4000
+
+
+#: What an alert must not be able to do: shout, mention, link, hide.
+HOSTILE = "<!channel> <https://evil.example|your bank> <@U1> &lt;!here&gt; a\u202eb\u200bc\x00d {user} {0}"
+
+#: What a text of ours may link to: the alert in MozDef, somebody's profile, a message in Slack.
+_OUR_LINK = re.compile(
+    r"<(?:https://mozdef\.example|https://sandbox\.slack\.com|slack://user)[^<>|]*\|[^<>]*>"
+)
+
+
+def texts_of(drawn: Any) -> Iterator[dict[str, Any]]:
+    """Yield every text object in what is drawn."""
+    if isinstance(drawn, list):
+        for each in drawn:
+            yield from texts_of(each)
+    elif isinstance(drawn, dict):
+        if drawn.get("type") in ("mrkdwn", "plain_text"):
+            yield drawn
+        for each in drawn.values():
+            yield from texts_of(each)
+
+
+def assert_harmless(drawn: Any) -> None:
+    """Nothing links or mentions but what we link to ourselves, and nothing in it is invisible."""
+    markups = [each for each in texts_of(drawn) if each["type"] == "mrkdwn"]
+    for text in markups:
+        assert text["verbatim"] is True
+    plain = [each["text"] for each in markups]
+    if isinstance(drawn, dict) and isinstance(drawn.get("text"), str):
+        plain.append(drawn["text"])
+    for text in plain:
+        assert not set("<>") & set(_OUR_LINK.sub("", text)), text
+        assert not set("\u202e\u200b\x00") & set(text)

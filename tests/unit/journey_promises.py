@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bot.triage.model import InvalidBody, Outcome, Policy, Question, State
+from bot.triage.model import InvalidBody, Outcome, Question, State
 from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memory_store import AnyStore
 
     from bot.triage.model import Choice, OutboxRow, TriageRequest
+    from bot.triage.policy import Policy
 
 WAYS_ON = {
     State.ACCEPTED: {State.ACCEPTED, State.POSTING, State.ASKED, State.CLOSED},
@@ -111,7 +112,8 @@ def _check_step(before: Question, question: Question, policy: Policy) -> None:
 
 def _check_expiry(before: Question, question: Question, now: datetime) -> None:
     """Not early; and an outcome that somebody has set is never replaced by the clock."""
-    if question.reason == "not_asked_in_time" and before.reason != question.reason:
+    by_the_clock = question.standing is Outcome.TIMED_OUT or question.reason == "not_asked_in_time"
+    if by_the_clock and (before.standing, before.reason) != (question.standing, question.reason):
         assert before.standing is None
         assert before.deadline is not None
         assert before.deadline <= now

@@ -40,6 +40,7 @@ class MortalStore:
         self.load, self.find = kept.load, kept.find
         self.due, self.overdue, self.next_due = kept.due, kept.overdue, kept.next_due
         self.probe, self.remove_ended = kept.probe, kept.remove_ended
+        self.open_for, self.answered_by = kept.open_for, kept.answered_by
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         try:

@@ -11,7 +11,7 @@ from bot.alert_files import load_alert_policies
 from bot.config_files import defaults_folder, load_messages
 from bot.errors import ConfigError
 from bot.sandbox.samples import SAMPLES
-from bot.slack.wording import check_wording
+from bot.slack.wording import check_wording, words_for
 from bot.triage.model import Choice, Outcome
 from bot.triage.policies import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
@@ -72,7 +72,8 @@ def test_each_known_alert_has_a_title_of_its_own_and_words_that_slack_takes() ->
     assert set(policies.by_label) == set(SAMPLES)
     assert len({policies.of(label).title for label in SAMPLES} | {policies.default.title}) == 5
     assert all(policies.of(label).wording for label in SAMPLES)
-    check_wording(messages, policies)
+    for label in SAMPLES:
+        check_wording(words_for(policies.of(label), messages))
 
 
 def test_the_file_that_ships_can_be_put_over_itself() -> None:
@@ -277,5 +278,5 @@ def test_words_at_the_limit_are_taken_here_and_by_slack_and_one_more_is_too_much
 ) -> None:
     policies = overlaid(mine, defaults, f'[alert.vpn.words]\n{word} = "{text}"\n')
 
-    check_wording(load_messages(), policies)
+    check_wording(words_for(policies.of("vpn"), load_messages()))
     assert len(problems(mine, defaults, f'[alert.vpn.words]\n{word} = "{text}x"\n')) == 1

@@ -8,7 +8,7 @@ from asking_desk import Desk, people
 from fakes import ADA, ADDRESS, NOON, a_request
 
 from bot.errors import CannotGoOn, StoreError, TransientError, Undeliverable, UnknownRefusal
-from bot.triage.model import Choice, Posted, Question, State
+from bot.triage.model import Choice, Posted, Question, State, Work
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def test_an_accepted_request_is_asked_once(desk: Desk) -> None:
     assert question.state is State.ASKED
     assert question.posted == Posted(channel="D0ADA", ts="1764000001.000100")
     assert (question.slack_id, question.slack_name, question.asked_at) == ("U0ADA", "ada", NOON)
-    assert (question.in_doubt_since, question.due_at, question.standing) == (None, None, None)
+    assert (question.in_doubt_since, question.work, question.standing) == (None, Work.REMIND, None)
     assert desk.post_times() == [0]
     assert desk.messenger.looks == []
 

@@ -13,7 +13,8 @@ from service_desk import Desk, a_click
 
 from bot.errors import StoreError, TransientError
 from bot.triage import rules
-from bot.triage.model import Choice, Outcome, Policy, Question, State
+from bot.triage.model import Choice, Outcome, Question, State, Work
+from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ async def accept_and_wait(desk: Desk) -> Question:
     """Accept a request while Slack is away, until its deadline."""
     desk.messenger.people = {ADDRESS: TransientError("no network")}
     question = await desk.accept()
-    await desk.service.work_on(question)
+    await desk.service.work_on(question, Work.ASK)
     desk.clock.now = NOON + DAY
     return await desk.question()
 
@@ -60,7 +61,7 @@ async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(desk: Desk) 
     await desk.service.expire(await accept_and_wait(desk))
     desk.messenger.people = {ADDRESS: ADA}
 
-    await desk.service.work_on(await desk.question())
+    await desk.service.work_on(await desk.question(), Work.ASK)
     asked = await desk.question()
     assert (asked.state, asked.standing, asked.outdated) == (State.ASKED, Outcome.UNDELIVERABLE, False)
     await desk.service.answer(a_click(asked, Choice.YES))
@@ -96,12 +97,12 @@ async def test_a_request_expires_once(desk: Desk) -> None:
 async def test_whoever_was_asked_meanwhile_does_not_expire(desk: Desk) -> None:
     waiting = await accept_and_wait(desk)
     desk.messenger.people = {ADDRESS: ADA}
-    await desk.service.work_on(waiting)
+    await desk.service.work_on(waiting, Work.ASK)
 
     await desk.service.expire(waiting)
 
     question = await desk.question()
-    assert (question.state, question.standing, question.deadline) == (State.ASKED, None, None)
+    assert (question.state, question.standing, question.deadline) == (State.ASKED, None, NOON + 2 * DAY)
 
 
 async def test_a_deadline_that_cannot_be_stored_is_met_later(desk: Desk) -> None:
@@ -120,7 +121,7 @@ async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(desk
     await desk.service.expire(await accept_and_wait(desk))
     desk.messenger.people = {ADDRESS: replace(ADA, deactivated=True)}
 
-    await desk.service.work_on(await desk.question())
+    await desk.service.work_on(await desk.question(), Work.ASK)
 
     first, second = await facts(desk)
     assert (first["category"], first["reason"]) == ("triagebot", "not_asked_in_time")

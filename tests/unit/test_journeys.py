@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from fakes import SteppedClock, a_request
+from fakes import ScriptedSecurityTeam, SteppedClock, a_request
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -19,11 +19,14 @@ from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, InvalidBody, Policy, Question, State, Work
-from bot.triage.pacing import Gate
+from bot.triage.cards import Cards
+from bot.triage.model import Answer, Choice, InvalidBody, Question, State, Work
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
 from bot.triage.ratchet import Refusal
 from bot.triage.recorder import Recorder
-from bot.triage.service import TriageService
+from bot.triage.reminding import Reminder
+from bot.triage.service import TriageService, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -66,7 +69,9 @@ class Journeys(RuleBasedStateMachine):
     )
     def begin(self, names: list[str], *, allow: bool, lag: int, expire_after: int | None) -> None:
         expiry = timedelta(seconds=expire_after) if expire_after else None
-        self.policy = Policy(allow_deescalation=allow, expire_after=expiry)
+        self.policy = Policy(
+            allow_deescalation=allow, expire_after=expiry, remind_after=timedelta(seconds=30), remind_times=2
+        )
         self.slack.lag = timedelta(seconds=lag)
         self.start()
         self.receive(names, [])
@@ -151,9 +156,12 @@ class Journeys(RuleBasedStateMachine):
         self.lost |= before - {each.request.identifier for each in self._questions()}
         self.promises = Promises()
         self.slack.shown = {each.ref: each.said for each in self._questions() if not each.outdated}
+        self.slack.reminded.clear()  # the backup does not know of those, either
         expiry = self.policy.expire_after
         self.run(
-            self.kept.treat_as_restored(self.clock(), deadline=self.clock() + expiry if expiry else None)
+            self.kept.treat_as_restored(
+                self.clock(), deadline=self.clock() + expiry if expiry else None, remind_at=None
+            )
         )
         self._start_with_store()
 
@@ -166,14 +174,21 @@ class Journeys(RuleBasedStateMachine):
             self.clock.advance(seconds=60)
         for question in self._questions():
             assert question.state in (State.ASKED, State.CLOSED)
-            assert question.work is None
-            assert question.deadline is None
+            is_open = question.state is State.ASKED and question.standing is None
+            assert question.work is None or is_open
+            assert question.deadline is None or is_open
             assert self.slack.shown.get(question.ref) == question.said
 
     @invariant()
     def nobody_has_two_messages(self) -> None:
         asked = Counter(message.ref for message in self.slack.messages)
         assert not asked or max(asked.values()) == 1
+
+    @invariant()
+    def no_reminder_is_one_too_many(self) -> None:
+        if hasattr(self, "kept"):
+            for question in self._questions():
+                assert self.slack.reminded[question.ref] <= question.reminders <= self.policy.remind_times
 
     @invariant()
     def what_was_promised_holds(self) -> None:
@@ -190,8 +205,13 @@ class Journeys(RuleBasedStateMachine):
     def _start_with_store(self) -> None:
         self.store = MortalStore(self.kept)
         recorder = Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
-        asker = Asker(self.slack, recorder, gate=Gate(spread=lambda: 1.0), spread=lambda: 1.0)
-        self.service = TriageService(recorder, self.slack, asker, on_work=lambda: None)
+        pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
+        workers = Workers(
+            asker=Asker(self.slack, recorder, pacing=pacing),
+            reminder=Reminder(self.slack, recorder, pacing=pacing),
+            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing),
+        )
+        self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
 
     def _questions(self) -> Sequence[Question]:
         questions: Sequence[Question] = self.run(self.kept.list_questions(limit=100))
@@ -230,7 +250,7 @@ class Journeys(RuleBasedStateMachine):
                 for work in Work:
                     for question in await self.kept.due(work, self.clock(), limit=20):
                         with suppress(StoreError):
-                            await self.service.work_on(question)
+                            await self.service.work_on(question, work)
         except KilledError:
             self.kept = await self.home.open()
             self._start_with_store()

@@ -17,7 +17,8 @@ from bot.errors import (
 )
 from bot.triage import rules
 from bot.triage.looking import SCOPE_WAIT, Lag, Look, Looker
-from bot.triage.model import Policy, Posted
+from bot.triage.model import Posted
+from bot.triage.policy import Policy
 
 PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
 CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON, Policy()).question, ADA, NOON).question

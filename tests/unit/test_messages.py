@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from drawn import (
     LONG_ADDRESS,
+    POLICY,
     THANKS,
     WORDING,
     a_question,
@@ -18,21 +19,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sandbox.slack.limits import length_of_text, problem_of_metadata
-from bot.slack.messages import CONFIRM_TEXT_MAX, question_message, question_metadata, refusal_message
+from bot.slack.blocks import CONFIRM_TEXT_MAX
+from bot.slack.messages import question_message, question_metadata, refusal_message
 from bot.triage.model import Choice, Confidence, Outcome, Question
 from bot.triage.ratchet import Refusal
 
 
 @pytest.mark.parametrize("confidence", ["moderate", "low", "lowest"])
 def test_wrong_person_is_offered_where_mozdef_may_be_wrong(confidence: str) -> None:
-    message = question_message(a_question(Confidence(confidence)), WORDING)
+    message = question_message(a_question(Confidence(confidence)), WORDING, POLICY)
 
     assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure", "answer-wrongUser"]
 
 
 @pytest.mark.parametrize("confidence", ["highest", "high"])
 def test_wrong_person_is_not_offered_where_mozdef_is_sure(confidence: str) -> None:
-    message = question_message(a_question(Confidence(confidence)), WORDING)
+    message = question_message(a_question(Confidence(confidence)), WORDING, POLICY)
 
     assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure"]
 
@@ -40,7 +42,7 @@ def test_wrong_person_is_not_offered_where_mozdef_is_sure(confidence: str) -> No
 def test_every_button_carries_the_ref_and_yes_and_no_their_colours() -> None:
     question = a_question()
 
-    shown = buttons(question_message(question, WORDING))
+    shown = buttons(question_message(question, WORDING, POLICY))
 
     assert {each["value"] for each in shown.values()} == {question.ref}
     styles = {action_id: each.get("style") for action_id, each in shown.items()}
@@ -53,7 +55,7 @@ def test_every_button_carries_the_ref_and_yes_and_no_their_colours() -> None:
 
 
 def test_no_and_wrong_person_ask_back_and_the_others_do_not() -> None:
-    shown = buttons(question_message(a_question(), WORDING))
+    shown = buttons(question_message(a_question(), WORDING, POLICY))
 
     asking_back = {action_id for action_id, each in shown.items() if "confirm" in each}
     assert asking_back == {"answer-no", "answer-wrongUser"}
@@ -64,7 +66,7 @@ def test_no_and_wrong_person_ask_back_and_the_others_do_not() -> None:
 
 
 def test_the_question_names_the_address_and_shows_the_summary() -> None:
-    message = question_message(a_question(summary="Codes were made on <host>."), WORDING)
+    message = question_message(a_question(summary="Codes were made on <host>."), WORDING, POLICY)
 
     assert block(message, "summary")["text"] == {
         "type": "mrkdwn",
@@ -76,7 +78,7 @@ def test_the_question_names_the_address_and_shows_the_summary() -> None:
 
 
 def test_the_notification_is_one_full_line() -> None:
-    message = question_message(a_question(summary="Codes\nwere   made."), WORDING)
+    message = question_message(a_question(summary="Codes\nwere   made."), WORDING, POLICY)
 
     assert "Codes were made." in message["text"]
     assert "ada@example.com" in message["text"]
@@ -87,7 +89,7 @@ def test_yes_is_answered_in_the_words_of_the_specification() -> None:
     question = answered(Choice.YES)
 
     assert answer_of(question) == THANKS
-    assert question_message(question, WORDING)["text"] == THANKS
+    assert question_message(question, WORDING, POLICY)["text"] == THANKS
 
 
 @pytest.mark.parametrize("choice", list(Choice))
@@ -120,7 +122,10 @@ def test_an_answer_taken_back_says_that_the_security_team_still_comes() -> None:
     ],
 )
 def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
-    before, after = question_message(a_question(), WORDING), question_message(question, WORDING)
+    before, after = (
+        question_message(a_question(), WORDING, POLICY),
+        question_message(question, WORDING, POLICY),
+    )
 
     assert block(after, "answers") == block(before, "answers")
     assert after["blocks"][: len(before["blocks"])] == before["blocks"]
@@ -129,13 +134,13 @@ def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
 def test_a_choice_that_was_not_offered_is_never_drawn() -> None:
     question = replace(a_question(), offered=(Choice.NO,))
 
-    assert list(buttons(question_message(question, WORDING))) == ["answer-no"]
+    assert list(buttons(question_message(question, WORDING, POLICY))) == ["answer-no"]
 
 
 def test_the_longest_address_fits_into_every_place() -> None:
     assert len(LONG_ADDRESS) == 254
 
-    message = question_message(a_question(user=LONG_ADDRESS, summary="x" * 5000), WORDING)
+    message = question_message(a_question(user=LONG_ADDRESS, summary="x" * 5000), WORDING, POLICY)
 
     assert_slack_takes(message)
     text = buttons(message)["answer-wrongUser"]["confirm"]["text"]["text"]
@@ -144,7 +149,7 @@ def test_the_longest_address_fits_into_every_place() -> None:
 
 
 def test_a_long_summary_is_cut_with_a_mark() -> None:
-    message = question_message(a_question(summary="<" * 5000), WORDING)
+    message = question_message(a_question(summary="<" * 5000), WORDING, POLICY)
 
     text = block(message, "summary")["text"]["text"]
     assert text.endswith(WORDING["text"]["cut"])
@@ -169,7 +174,9 @@ def test_slack_takes_every_question(
     question = a_question(confidence, user=user, summary=summary)
     standing = Outcome(said.value) if said else None
 
-    message = question_message(replace(question, said=said, standing=standing, answers=answers), WORDING)
+    message = question_message(
+        replace(question, said=said, standing=standing, answers=answers), WORDING, POLICY
+    )
 
     assert_slack_takes(message)
     assert length_of_text(message["blocks"]) <= 13_200

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import rules
-from bot.triage.policy import Policy
 from bot.triage.model import Answer, Choice, Outcome, Posted, Profile, Question, Report, State, Step
+from bot.triage.policy import Policy
 from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question, why_not_answer
 
 POLICY = Policy()
@@ -158,12 +158,17 @@ def test_a_rise_is_taken_after_any_number_of_changes() -> None:
         (replace(CLICK, slack_id="U0EVE"), Refusal.OTHER_PERSON),
         (replace(CLICK, slack_id=""), Refusal.OTHER_PERSON),
         (replace(CLICK, posted=Posted(channel="D0EVE", ts=PLACE.ts)), Refusal.OTHER_CONVERSATION),
-        (replace(CLICK, posted=None), Refusal.OTHER_CONVERSATION),
     ],
 )
 def test_a_click_that_is_not_the_asked_persons_own_is_refused(click: Answer, refusal: Refusal) -> None:
     assert why_not_answer(ASKED, click) is refusal
     assert answer_question(ASKED, click, POLICY) is refusal
+
+
+def test_the_asked_persons_own_home_is_as_good_as_the_conversation() -> None:
+    assert isinstance(answer_question(ASKED, replace(CLICK, posted=None), POLICY), Step)
+    stranger = replace(CLICK, posted=None, slack_id="U0EVE")
+    assert why_not_answer(ASKED, stranger) is Refusal.OTHER_PERSON
 
 
 def test_a_choice_that_was_not_offered_is_refused() -> None:

@@ -8,7 +8,6 @@ import pytest
 from fakes import NOON, a_request
 
 from bot.triage.model import Choice, Outcome, Profile, Question, Report, State
-
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_due, report_on, response
 

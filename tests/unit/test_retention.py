@@ -14,7 +14,8 @@ from memory_store import MemoryStore
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
 from bot.triage import rules
-from bot.triage.model import Policy, Step
+from bot.triage.model import Step
+from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.retention import STEP, Retention
 

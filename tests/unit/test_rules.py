@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import rules
-from bot.triage.policy import Policy
 from bot.triage.model import Choice, Confidence, Outcome, Person, Posted, Question, State
+from bot.triage.policy import Policy
 
 POLICY = Policy()
+QUIET = Policy(remind_after=None, expire_after=None)
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
 LATER = NOON + timedelta(minutes=5)
 
@@ -134,8 +135,8 @@ def test_a_second_claim_keeps_the_time_of_the_first() -> None:
     assert claimed.in_doubt_since == LATER
 
 
-def test_a_posted_question_is_asked_and_at_rest() -> None:
-    step = rules.asked(CLAIMED, PLACE, LATER)
+def test_a_posted_question_is_asked_and_at_rest_where_no_clock_runs() -> None:
+    step = rules.asked(CLAIMED, PLACE, LATER, QUIET)
 
     assert step is not None
     assert step.report is None
@@ -147,11 +148,11 @@ def test_a_posted_question_is_asked_and_at_rest() -> None:
 
 
 def test_a_late_reply_changes_nothing_once_a_click_told_the_place() -> None:
-    assert rules.asked(ASKED, PLACE, LATER) is None
+    assert rules.asked(ASKED, PLACE, LATER, POLICY) is None
 
 
 def test_a_late_reply_tells_the_place_of_a_closed_question_and_leaves_it_closed() -> None:
-    step = rules.asked(CLOSED, PLACE, LATER)
+    step = rules.asked(CLOSED, PLACE, LATER, POLICY)
 
     assert step is not None
     assert step.question.state is State.CLOSED

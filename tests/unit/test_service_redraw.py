@@ -80,7 +80,7 @@ async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageB
     assert waiting.due_at == NOON + timedelta(seconds=30)
     assert len(desk.messenger.redraws) == 1
 
-    await desk.service.work_on(waiting)
+    await desk.service.work_on(waiting, Work.REDRAW)
     assert not (await desk.question()).outdated
 
 
@@ -111,7 +111,7 @@ async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(desk: De
     await desk.service.receive([a_request()])
     woken = desk.woken
 
-    await desk.service.work_on(await desk.question())
+    await desk.service.work_on(await desk.question(), Work.ASK)
 
     assert len(await desk.reports()) == 1
     assert desk.woken > woken
@@ -122,7 +122,7 @@ async def test_what_is_due_for_no_reason_is_not_asked_again(desk: Desk) -> None:
     due = replace(asked, due_at=NOON, version=asked.version + 1)
     await desk.store.save(Change(question=due))
 
-    await desk.service.work_on(due)
+    await desk.service.work_on(due, Work.ASK)
 
     assert len(desk.messenger.posts) == 1
     assert await desk.question() == due
@@ -134,6 +134,6 @@ async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(desk: 
     assert answered.due_at is not None
     assert await desk.store.due(Work.REDRAW, answered.due_at, limit=10) == [answered]
 
-    await desk.service.work_on(answered)
+    await desk.service.work_on(answered, Work.REDRAW)
 
     assert desk.messenger.redraws == [(answered, "")]

@@ -12,8 +12,9 @@ from memory_store import MemoryStore
 
 from bot.errors import CannotGoOn, StoreError
 from bot.triage import rules
-from bot.triage.model import Change, Policy, Question, State, Work
+from bot.triage.model import Change, Question, State, Work
 from bot.triage.pacing import Gate
+from bot.triage.policy import Policy
 from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Desk:
         self.gate = Gate(spread=lambda: 1.0)
         self.doing: Doing | None = None
         self.done: Counter[str] = Counter()
+        self.works: list[Work] = []
         self.expired: list[tuple[str, datetime]] = []
 
     async def add(self, *identifiers: str, due_at: datetime = NOON) -> None:
@@ -40,7 +42,8 @@ class Desk:
     async def put(self, *questions: Question) -> None:
         assert all(await self.store.add([Change(question=each) for each in questions]))
 
-    async def work_on(self, question: Question) -> None:
+    async def work_on(self, question: Question, work: Work) -> None:
+        self.works.append(work)
         await (self.doing or self.put_to_rest)(question)
 
     async def expire(self, question: Question) -> None:

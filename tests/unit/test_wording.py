@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
-from drawn import LONG_ADDRESS, WORDING, a_question, assert_slack_takes, wording_with
+from drawn import LONG_ADDRESS, POLICY, WORDING, a_question, assert_slack_takes, wording_with
+from fakes import NOON
 
 from bot.errors import ConfigError
-from bot.slack.messages import check_wording, question_message
-from bot.triage.model import Choice
+from bot.sandbox.slack.limits import problems_of_view
+from bot.slack.cards import card_message
+from bot.slack.home import home_view
+from bot.slack.messages import question_message, reminder_message
+from bot.slack.notes import note_view
+from bot.slack.wording import check_wording
+from bot.triage.model import Choice, Outcome
+
+if TYPE_CHECKING:
+    from bot.slack.wording import Wording
+    from bot.triage.model import Question
 
 
 def test_the_wording_that_ships_is_within_the_limits() -> None:
@@ -28,6 +39,22 @@ TOO_LONG = [
     ("question", "ask", 3000),
     ("answer", "no", 2000),
     ("refusal", "closed", 2000),
+    ("answer", "timedOut", 2000),
+    ("note", "button", 75),
+    ("note", "title", 24),
+    ("note", "submit", 24),
+    ("note", "close", 24),
+    ("note", "label", 2000),
+    ("note", "thanks", 2000),
+    ("reminder", "text_open", 2000),
+    ("reminder", "link", 2000),
+    ("home", "open", 150),
+    ("home", "answered", 150),
+    ("home", "real", 150),
+    ("home", "none", 2000),
+    ("home", "explanation", 2000),
+    ("card", "take", 75),
+    ("card", "link", 2000),
 ]
 
 
@@ -47,10 +74,33 @@ def test_a_text_at_slacks_limit_is_taken_and_slack_takes_it_too(table: str, key:
 
     check_wording(wording)
 
-    long_one = a_question(user=LONG_ADDRESS, summary="x" * 5000)
-    said = [None, Choice.YES, Choice.NO]
-    for each in [replace(long_one, said=choice, answers=2) for choice in said]:
-        assert_slack_takes(question_message(each, wording))
+    long_one = replace(a_question(user=LONG_ADDRESS, summary="x" * 5000), deadline=NOON, notes=1)
+    for said in [None, Choice.YES, Choice.NO]:
+        standing = Outcome(said) if said else Outcome.TIMED_OUT
+        assert_slack_takes_all_of(replace(long_one, said=said, standing=standing, answers=2), wording)
+
+
+def assert_slack_takes_all_of(question: Question, wording: Wording) -> None:
+    """Draw everything that can be drawn of a question."""
+    link = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
+    assert_slack_takes(question_message(question, wording, POLICY))
+    assert_slack_takes(reminder_message(question, wording, POLICY, link=link))
+    assert_slack_takes(card_message(question, wording, POLICY, team_id="T0HOME", alert_url=""))
+    for view in (note_view(question, wording), home_view([question], [question], wording, POLICY)):
+        assert problems_of_view(view) == []
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_an_outcome_of_a_card_has_room_for_the_longest_title_and_name(outcome: Outcome) -> None:
+    room = 2000 - len(WORDING["card"]["changed"].format(outcome=""))
+    text = "{title}{who}" + "x" * (room - 150 - 254)
+
+    wording = wording_with("card", outcome, text)
+
+    check_wording(wording)
+    assert_slack_takes_all_of(replace(a_question(user=LONG_ADDRESS), standing=outcome), wording)
+    with pytest.raises(ConfigError, match=r"\[card\]"):
+        check_wording(wording_with("card", outcome, text + "x"))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +110,13 @@ def test_a_text_at_slacks_limit_is_taken_and_slack_takes_it_too(table: str, key:
         ("answer", "changed", "x" * 2990 + "{answer}"),
         ("answer", "changed", "{answer}" * 40),
         ("question", "notification", "{summary}" * 4),
+        ("reminder", "text", "{user}" * 8),
+        ("reminder", "text", "{deadline}" * 26),
+        ("home", "asked", "{title}" * 14),
+        ("home", "said", "{choice}" * 27),
+        ("card", "no", "{who}" * 8),
+        ("card", "changed", "{outcome}" * 90),
+        ("card", "taken", "{who}{date}" * 6),
     ],
 )
 def test_placeholders_count_as_what_they_may_become(table: str, key: str, text: str) -> None:
@@ -71,7 +128,7 @@ def test_a_confirm_dialog_that_names_the_address_twice_still_fits() -> None:
     wording = wording_with("confirm_wrong_user", "text", "{user}? Are you sure about {user}?" + "x" * 200)
     check_wording(wording)
 
-    assert_slack_takes(question_message(a_question(user=LONG_ADDRESS), wording))
+    assert_slack_takes(question_message(a_question(user=LONG_ADDRESS), wording, POLICY))
 
 
 def test_all_texts_that_are_too_long_are_named_together() -> None:

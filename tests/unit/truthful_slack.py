@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,6 +53,7 @@ class TruthfulSlack:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.messages: list[Message] = []
         self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
+        self.reminded: Counter[str] = Counter()
         self.lag = timedelta(0)
         self.post_ends: list[str] = []
         self.look_ends: list[str] = []
@@ -88,6 +90,13 @@ class TruthfulSlack:
         assert question.ts
         assert response_url == ""
         self.shown[question.ref] = question.said
+
+    async def remind(self, question: Question) -> None:
+        assert question.said is None
+        done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
+        self.reminded[question.ref] += done
+        if error:
+            raise error
 
     async def tell(self, response_url: str, message: str) -> None:
         raise TransientError(f"cannot tell {message} to {response_url}")

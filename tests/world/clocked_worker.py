@@ -6,6 +6,7 @@ import asyncio
 import sys
 from datetime import datetime, timedelta
 
+from bot.alert_files import load_alert_policies
 from bot.app import App
 from bot.config import load_settings, settle_environment
 from bot.config_files import load_messages
@@ -31,4 +32,5 @@ if __name__ == "__main__":
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
-    asyncio.run(run_worker(ClockedApp(settings, load_messages(settings.config_dir))))
+    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    asyncio.run(run_worker(ClockedApp(settings, *words)))

@@ -1,0 +1,271 @@
+"""Reminders, deadlines, notes, cards and the Home, by the real worker, with waits of seconds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from world import ADA, GRACE, World, buttons, sections, until
+from world.slack_views import (
+    ALERT_URL,
+    RADIA,
+    card_of,
+    home_of,
+    open_home,
+    reminders_of,
+    send_note,
+    thread_of,
+)
+
+from bot.config_files import load_messages
+from bot.sandbox.slack.cast import SECURITY_CHANNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+    from bot.sandbox.slack.workspace import Message
+
+WORDS = load_messages()
+EXPIRE_SECONDS = 5
+VARIABLES = {
+    "REMIND_AFTER": "2s",
+    "EXPIRE_AFTER": f"{EXPIRE_SECONDS}s",
+    "SECURITY_CHANNEL": SECURITY_CHANNEL,
+    "MOZDEF_ALERT_URL": ALERT_URL,
+}
+
+
+#: What takes its time on a busy machine is not to be overtaken by those waits.
+UNHURRIED = """
+[alert.unhurried]
+remind_after = "1h"
+expire_after = "1h"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A world in which each of these alerts has gone its way, as far as it could go at once."""
+
+    world: World
+    silent: Message  #: Ada says nothing until the deadline has passed
+    answered: Message  #: Grace says yes at once
+    refused: Message  #: Alan says no, and then yes
+    noted: Message  #: Katherine says that she is not sure, and writes a note
+    at_home: Message  #: Grace answers in her Home
+
+
+@pytest.fixture(scope="module")
+def asked(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[Asked]:
+    """One world for all, since most of its time is waiting."""
+    folder = tmp_path_factory.mktemp("people")
+    (folder / "alerts.toml").write_text(UNHURRIED, encoding="utf-8")
+    variables = {**VARIABLES, "CONFIG_DIR": str(folder)}
+    with World(folder, sqs, aws_environment, variables=variables) as world:
+        world.start()
+        world.send(identifier="unasked", user="nobody@example.com")
+        people = {
+            "answered": "grace",
+            "at_home": "grace",
+            "refused": "alan",
+            "noted": "katherine",
+            "silent": "ada",
+        }
+        for identifier, name in people.items():
+            label = "unhurried" if identifier in ("at_home", "noted") else "hurried"
+            address, summary = f"{name}@example.com", f"About {identifier}."
+            world.send(identifier=identifier, alert=label, user=address, summary=summary)
+        questions = {identifier: world.slack.question(identifier) for identifier in people}
+        asked = Asked(world=world, **questions)
+        _answer(asked)
+        yield asked
+        world.assert_clean_log()
+
+
+def _answer(asked: Asked) -> None:
+    slack = asked.world.slack
+    presses = (
+        (asked.answered, "yes"),
+        (asked.refused, "no"),
+        (asked.refused, "yes"),
+        (asked.noted, "notSure"),
+    )
+    for question, choice in presses:
+        assert slack.press(question, choice).acknowledged
+    home = open_home(slack, GRACE)
+    assert asked.at_home.metadata
+    row = next(block for block in home["blocks"] if "About at_home." in str(block))
+    place = home["blocks"][home["blocks"].index(row) + 1]
+    pressed = slack.stand_in.click(user=GRACE, action_id="answer-no", block_id=place["block_id"], via="home")
+    assert slack.run(pressed).acknowledged
+    send_note(slack, asked.noted, "I was on a train.")
+
+
+def outcomes(world: World, identifier: str, count: int) -> list[tuple[str, int, str]]:
+    """Return outcome, sequence and category of each report."""
+    reports = world.reports(identifier, count)
+    facts = [one.details["triagebot"] for one in reports]
+    return [
+        (fact["outcome"], fact["sequence"], json.loads(one.body)["category"])
+        for fact, one in zip(facts, reports, strict=True)
+    ]
+
+
+# Reminders and deadlines
+
+
+def test_a_deadline_is_reported_not_early_and_at_most_five_seconds_late(asked: Asked) -> None:
+    report = asked.world.reports("silent")[0]
+
+    facts = report.details["triagebot"]
+    assert (facts["outcome"], facts["sequence"], report.details["response"]) == ("timedOut", 0, "wrongUser")
+    asked_at = datetime.fromisoformat(facts["askedAt"]).timestamp()
+    stored_at = datetime.fromisoformat(json.loads(report.body)["timestamp"]).timestamp()
+    assert 0 <= stored_at - asked_at - EXPIRE_SECONDS <= 5
+    assert report.sent_at >= asked_at + EXPIRE_SECONDS - 0.001  # SQS tells milliseconds only
+
+
+def test_an_unanswered_question_is_reminded_of_once_in_its_thread_and_in_the_conversation(
+    asked: Asked,
+) -> None:
+    asked.world.reports("silent")
+
+    [reminder] = reminders_of(asked.world.slack, asked.silent)
+
+    assert (reminder.thread_ts, reminder.is_broadcast) == (asked.silent.ts, True)
+    assert reminder.channel == asked.silent.channel
+    assert float(reminder.ts) - float(asked.silent.ts) >= 2
+    assert buttons(reminder) == []
+    [text] = sections(reminder)
+    assert "ada@example.com" in text
+    assert f"/p{asked.silent.ts.replace('.', '')}|{WORDS['reminder']['link']}>" in text
+
+
+def test_nobody_is_reminded_of_what_they_have_answered(asked: Asked) -> None:
+    asked.world.reports("silent")  # its reminder and its deadline have passed: so have all others
+
+    for identifier, question in (("answered", asked.answered), ("refused", asked.refused)):
+        answered_at = datetime.fromisoformat(asked.world.known_row(identifier)["answeredAt"]).timestamp()
+        sent = [float(one.ts) for one in reminders_of(asked.world.slack, question)]
+        assert [ts for ts in sent if ts > answered_at] == []
+    assert [one[0] for one in outcomes(asked.world, "answered", 1)] == ["yes"]
+
+
+def test_a_late_yes_is_welcome_and_leaves_the_alert_acknowledged(asked: Asked) -> None:
+    world = asked.world
+    late = world.slack.redrawn("silent", WORDS["answer"]["timedOut"])
+    assert [one["value"] for one in buttons(late)] == [one["value"] for one in buttons(asked.silent)]
+
+    click = world.slack.press(late, "yes")
+
+    assert click.acknowledged
+    world.slack.redrawn("silent", WORDS["answer"]["yes"])
+    assert outcomes(world, "silent", 2) == [("timedOut", 0, "triagebot"), ("yes", 1, "triagebot")]
+    assert world.status("silent", 2) == "acknowledged"
+
+
+def test_no_and_then_yes_stays_escalated_and_is_told_kindly(asked: Asked) -> None:
+    assert outcomes(asked.world, "refused", 2) == [("no", 0, "triagebot"), ("no", 1, "triagebotnote")]
+    assert asked.world.status("refused", 2) == "escalated"
+    asked.world.slack.redrawn("refused", WORDS["answer"]["retracted"])
+
+
+# Notes
+
+
+def test_a_note_reaches_mozdef_and_leaves_the_alert_as_it_is(asked: Asked) -> None:
+    answer, note = asked.world.reports("noted", 2)
+
+    assert outcomes(asked.world, "noted", 2) == [
+        ("notSure", 0, "triagebot"),
+        ("notSure", 1, "triagebotnote"),
+    ]
+    assert note.details["triagebot"]["comment"] == "I was on a train."
+    assert "comment" not in answer.details["triagebot"]
+    assert asked.world.status("noted", 2) == "manual"
+    asked.world.slack.redrawn("noted", WORDS["answer"]["notSure"])
+    until(
+        lambda: WORDS["note"]["thanks"] in str(asked.world.slack.questions("noted")[0].blocks), what="thanks"
+    )
+
+
+# The security team
+
+
+def test_every_outcome_but_yes_has_one_card(asked: Asked) -> None:
+    slack = asked.world.slack
+
+    for identifier in ("silent", "refused", "noted", "at_home", "unasked"):
+        card = until(partial(card_of, slack, identifier), what=f"a card about {identifier}")
+        assert card.user == slack.stand_in.workspace.bot.id
+        assert "<@" not in str(card.blocks)
+
+    assert card_of(slack, "answered") is None
+
+
+def test_a_note_updates_the_card_and_adds_a_line_that_says_only_that(asked: Asked) -> None:
+    slack = asked.world.slack
+    asked.world.reports("noted", 2)
+
+    def look() -> bool:
+        card = card_of(slack, "noted")
+        return card is not None and "I was on a train." in str(card.blocks)
+
+    until(look, what="the note on the card")
+    card = card_of(slack, "noted")
+    assert card is not None
+    noted = WORDS["card"]["noted"].format(note="I was on a train.")
+    # A card that was posted only after the note says all of it at once.
+    assert thread_of(slack, card) in ([noted], [])
+
+
+def test_somebody_takes_an_alert_and_everybody_sees_who(asked: Asked) -> None:
+    slack = asked.world.slack
+    card = until(lambda: card_of(slack, "at_home"), what="the card")
+
+    click = slack.press(card, "", action_id="take-it", user=RADIA)
+
+    assert click.acknowledged
+
+    def look() -> str:
+        shown = card_of(slack, "at_home")
+        return str(shown.blocks) if shown and "Taken by" in str(shown.blocks) else ""
+
+    blocks = until(look, what="who took it")
+    assert "@radia" in blocks
+    assert "take-it" not in blocks
+    until(lambda: "takes it" in " ".join(thread_of(slack, card)), what="the line in the thread")
+
+
+# Home
+
+
+def test_an_answer_in_the_home_counts_and_the_message_shows_it(asked: Asked) -> None:
+    world = asked.world
+
+    world.slack.redrawn("at_home", WORDS["answer"]["no"])
+
+    assert outcomes(world, "at_home", 1) == [("no", 0, "triagebot")]
+    assert world.status("at_home") == "escalated"
+
+    def look() -> bool:
+        shown = str(home_of(world.slack, GRACE))
+        return "About at_home." not in shown and WORDS["home"]["answered"] in shown
+
+    until(look, what="the Home without the question")
+
+
+def test_a_home_tells_that_this_is_real_and_shows_nothing_of_others(asked: Asked) -> None:
+    home = str(open_home(asked.world.slack, ADA))
+
+    assert WORDS["home"]["real"] in home
+    for other in ("answered", "refused", "noted", "at_home"):
+        assert f"About {other}." not in home

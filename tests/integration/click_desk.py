@@ -1,0 +1,195 @@
+"""The program from the websocket to the store, without its queues, before the stand-in Slack."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sandbox_world import ADA, APP_TOKEN, running
+
+from bot.config_files import load_messages
+from bot.errors import StoreError
+from bot.sandbox.slack.cast import SECURITY_CHANNEL
+from bot.slack.api import SlackApi
+from bot.slack.connection import bolt_app
+from bot.slack.identity import Identity
+from bot.slack.links import Link, Links
+from bot.slack.listeners import Listeners
+from bot.slack.messenger import SlackMessenger
+from bot.slack.security import SecurityChannel, SlackSecurityTeam
+from bot.slack.views import SlackViews
+from bot.sqs.wire import write_report
+from bot.store.sqlite import SqliteStore
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.model import Confidence, TriageRequest, Work, utc_now
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
+from bot.triage.service import TriageService, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sandbox_world import World
+
+    from bot.sandbox.slack.server import Click
+    from bot.sandbox.slack.workspace import Message
+    from bot.triage.model import Change, Choice, Question
+
+ALERT_URL = "https://mozdef.example/alerts/{identifier}"
+
+
+class RefusingStore(SqliteStore):
+    """Refuses to write while it is told to, as one on a full disk does."""
+
+    is_full = False
+
+    async def save(self, change: Change) -> bool:
+        if self.is_full:
+            raise StoreError("the disk is full")
+        return await super().save(change)
+
+
+@dataclass(kw_only=True)
+class Others:
+    """Whether another program listens with the same token."""
+
+    listen: bool = False
+    asked: int = field(default=0)
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.listen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triage:
+    """One worker's inside, with what stands around it."""
+
+    slack: World
+    store: RefusingStore
+    others: Others
+    service: TriageService
+
+    async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
+        """Put a question, and return its row."""
+        request = TriageRequest(
+            identifier=identifier,
+            alert="a",
+            summary=summary,
+            user="ada@example.com",
+            confidence=Confidence.LOW,
+        )
+        await self.service.receive([request])
+        await self.service.work_on(await self.row(identifier), Work.ASK)
+        return await self.row(identifier)
+
+    async def row(self, identifier: str = "one") -> Question:
+        """Return what is stored."""
+        question = await self.store.find(identifier)
+        assert question is not None
+        return question
+
+    async def bodies(self, identifier: str = "one") -> list[str]:
+        """Return the reports so far."""
+        return [report.body for report in await self.store.reports_of(identifier)]
+
+    async def show_card(self, identifier: str = "one") -> Message:
+        """Post or update the card, and return it."""
+        await self.service.work_on(await self.row(identifier), Work.CARD)
+        card = self.slack.slack.workspace.message(SECURITY_CHANNEL, (await self.row(identifier)).card_ts)
+        assert card is not None
+        return card
+
+    def message(self, question: Question) -> Message | None:
+        """Return the question's message as it stands."""
+        return self.slack.slack.workspace.message(question.channel, question.ts)
+
+    async def press(self, question: Question, choice: Choice, **forged: Any) -> Click:
+        """Press an answer button, as Ada but for what is forged."""
+        return await self.press_button(question, f"answer-{choice}", **forged)
+
+    async def press_button(self, question: Question, action_id: str, **forged: Any) -> Click:
+        """Press any button of the question's message."""
+        place = {"user": ADA, "channel": question.channel, "ts": question.ts, "value": question.ref}
+        return await self.slack.slack.click(action_id=action_id, **{**place, **forged})
+
+    async def write_note(self, text: str, *, user: str = ADA) -> Click:
+        """Fill the open window for a note in, and send it."""
+        view = self.modal(user)
+        assert view is not None
+        values = {"note": {"text": {"type": "plain_text_input", "value": text}}}
+        return await self.slack.slack.submit_view(user=user, view_id=view["id"], values=values)
+
+    def modal(self, user: str = ADA) -> Any:
+        """Return the window that somebody sees, if any."""
+        return self.slack.slack.workspace.modals.seen_by(user)
+
+    def home(self, user: str = ADA) -> Any:
+        """Return the Home that somebody was shown last, if any."""
+        return self.slack.slack.workspace.homes.get(user)
+
+    def told(self, user: str) -> list[str]:
+        """Return what was said to somebody alone."""
+        conversations = self.slack.slack.workspace.conversations
+        seen = [one for each in conversations for one in each.seen_by(user)]
+        return [one.text for one in seen if one.ephemeral_for == user]
+
+
+@asynccontextmanager
+async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Triage]:
+    """Run one, listening over one link."""
+    async with AsyncExitStack() as stack:
+        slack = await stack.enter_async_context(running())
+        store = await RefusingStore.open(folder / "store.db", create=True)
+        stack.push_async_callback(store.close)
+        identity = Identity()
+        identity.learn(await slack.client.auth_test())
+        api = SlackApi(slack.client, slack.session, clock=utc_now)
+        policy = policy or Policy()
+        recorder = Recorder(store, write_report, policy=policy, clock=utc_now)
+        service, views = _service(api, identity, recorder), SlackViews(api, load_messages(), policy)
+        others = Others()
+        listeners = Listeners(service, views, identity, clock=utc_now, others_listen=others)
+        await stack.enter_async_context(_linked(slack, listeners, identity))
+        yield Triage(slack=slack, store=store, others=others, service=service)
+
+
+async def until(look: Any) -> Any:
+    """Wait until there is something to see, and return that. `TimeoutError` if never."""
+    async with asyncio.timeout(30):
+        while not (seen := look()):
+            await asyncio.sleep(0.01)
+    return seen
+
+
+def _service(api: SlackApi, identity: Identity, recorder: Recorder) -> TriageService:
+    words = load_messages(), recorder.policy
+    messenger = SlackMessenger(api, identity, *words, clock=utc_now)
+    channel = SecurityChannel(channel=SECURITY_CHANNEL, alert_url=ALERT_URL)
+    pacing = Pacing(gate=Gate(spread=lambda: 0.0), pace=Pace(), spread=lambda: 0.0)
+    workers = Workers(
+        asker=Asker(messenger, recorder, pacing=pacing),
+        reminder=Reminder(messenger, recorder, pacing=pacing),
+        cards=Cards(SlackSecurityTeam(api, identity, words, channel), recorder, pacing=pacing),
+    )
+    return TriageService(recorder, messenger, workers, on_work=lambda: None)
+
+
+@asynccontextmanager
+async def _linked(slack: World, listeners: Listeners, identity: Identity) -> AsyncIterator[None]:
+    app = bolt_app(slack.client, identity)
+    listeners.register(app)
+    links = Links([Link(app, APP_TOKEN, slack.client, spread=lambda: 0.0)], clock=utc_now)
+    stop = asyncio.Event()
+    running_links = asyncio.create_task(links.run(stop, drain=listeners.drain))
+    async with asyncio.timeout(30):
+        await slack.slack.until_linked()
+    yield
+    stop.set()
+    await running_links

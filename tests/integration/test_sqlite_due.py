@@ -1,0 +1,139 @@
+"""Finding what is due costs the same however many questions are open: counted in SQLite's own steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import NOON, a_request
+
+from bot.store import open_store
+from bot.store.database import Database
+from bot.store.opening import connect
+from bot.store.sqlite import SqliteStore
+from bot.triage.model import Change, Choice, Outcome, Question, State, Work
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+FEW, MANY = 100, 100_000
+HOUR = timedelta(hours=1)
+
+#: What the sweeper asks of the store each time it wakes. At noon there is one question due of each kind.
+LOOKS: dict[str, Callable[[SqliteStore], Awaitable[object]]] = {
+    **{f"due to {work}": partial(SqliteStore.due, work=work, now=NOON, limit=10) for work in Work},
+    "overdue": lambda store: store.overdue(NOON, limit=10),
+    "next due": lambda store: store.next_due(NOON),
+}
+
+
+def open_question(identifier: str, **changes: Any) -> Question:
+    """Return a question that waits for its answer until tomorrow."""
+    known: dict[str, Any] = {
+        "state": State.ASKED,
+        "slack_id": "U0ADA",
+        "offered": tuple(Choice),
+        "channel": "D0ADA",
+        "ts": "1.1",
+        "asked_at": NOON,
+        "due_at": NOON + 4 * HOUR,
+        "deadline": NOON + 24 * HOUR,
+    }
+    return Question(
+        request=a_request(identifier),
+        ref=new_ref(identifier, "0" * 32),
+        accepted_at=NOON,
+        **(known | changes),
+    )
+
+
+DUE = (
+    open_question("reminder", due_at=NOON),
+    open_question("overdue", deadline=NOON),
+    open_question("unasked", state=State.ACCEPTED, ts="", due_at=NOON),
+    open_question("stale", standing=Outcome.NO, reports=1, due_at=NOON, deadline=None),
+    open_question("card", standing=Outcome.NO, due_at=None, deadline=None, card_due_at=NOON),
+)
+
+
+async def fill(path: Path, count: int) -> None:
+    """Write a store with what is due, and so many open questions that are not."""
+    store = await open_store(f"sqlite:///{path}", create=True)
+    await store.add([Change(question=each) for each in (*DUE, open_question("copied"))])
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(question)")]
+        changed = {
+            "key": "printf('%032x', number)",
+            "identifier": "printf('copy-%d', number)",
+            "due_at": "due_at + number * 1000",
+            "deadline": "deadline + number * 1000",
+        }
+        copied = ", ".join(changed.get(name, name) for name in names)
+        connection.execute(
+            "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers"
+            f" WHERE number < ?) INSERT INTO question SELECT {copied} FROM question, numbers"
+            " WHERE identifier = 'copied'",
+            (count,),
+        )
+        connection.commit()
+
+
+@asynccontextmanager
+async def counted(path: Path) -> AsyncIterator[tuple[SqliteStore, list[None]]]:
+    """Open a store, with a list that grows by one for each step of SQLite's."""
+    steps: list[None] = []
+    connection = connect(path, create=False)
+    connection.row_factory = sqlite3.Row
+    store = SqliteStore(Database(connection))
+    connection.set_progress_handler(lambda: steps.append(None), 1)
+    try:
+        yield store, steps
+    finally:
+        connection.set_progress_handler(None, 0)
+        await store.close()
+
+
+async def costs(path: Path) -> dict[str, tuple[int, object]]:
+    """Return how many steps each look takes, and what it finds."""
+    found: dict[str, tuple[int, object]] = {}
+    async with counted(path) as (store, steps):
+        for name, look in LOOKS.items():
+            before = len(steps)
+            seen = await look(store)
+            found[name] = (len(steps) - before, seen)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("due")
+
+
+async def test_finding_what_is_due_costs_the_same_with_100_and_with_100_000_open_questions(
+    folder: Path,
+) -> None:
+    await fill(folder / "few.db", FEW)
+    await fill(folder / "many.db", MANY)
+
+    few, many = await costs(folder / "few.db"), await costs(folder / "many.db")
+
+    assert many == few
+    assert all(steps > 0 for steps, _ in many.values())
+    assert {
+        name: [each.request.identifier for each in seen]
+        for name, (_, seen) in many.items()
+        if isinstance(seen, list)
+    } == {
+        "due to redraw": ["stale"],
+        "due to ask": ["unasked"],
+        "due to remind": ["reminder"],
+        "due to card": ["card"],
+        "overdue": ["overdue"],
+    }

@@ -1,0 +1,285 @@
+"""What the security team reads: the card, and the lines in its thread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from drawn import (
+    HOSTILE,
+    LONG_ADDRESS,
+    POLICY,
+    WORDING,
+    a_question,
+    assert_harmless,
+    assert_slack_takes,
+    block,
+)
+from fakes import NOON, a_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.cards import card_message, thread_lines
+from bot.triage.model import Choice, Outcome, Question
+from bot.triage.policies import AlertPolicies, AlertPolicy
+from bot.triage.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALERT_URL = "https://mozdef.example/alerts/{identifier}"
+WORDS: Mapping[str, str] = WORDING["card"]
+LATER = NOON + timedelta(minutes=5)
+ANSWERED = replace(
+    a_question(),
+    slack_name="ada",
+    said=Choice.NO,
+    standing=Outcome.NO,
+    answers=1,
+    reports=1,
+    asked_at=NOON,
+    answered_at=LATER,
+    settled_at=LATER,
+)
+POSTED = replace(ANSWERED, card_ts="1764000001.000200", card_shown=1)
+PROFILE = "<slack://user?team=T0HOME&id=U0ADA|@ada>"
+
+
+def drawn(question: Question, *, policy: Policy = POLICY, alert_url: str = ALERT_URL) -> dict[str, Any]:
+    return card_message(question, WORDING, policy, team_id="T0HOME", alert_url=alert_url)
+
+
+def lines(question: Question, policy: Policy = POLICY) -> list[str]:
+    return thread_lines(question, WORDING, policy, team_id="T0HOME")
+
+
+def text_of(card: dict[str, Any], block_id: str) -> str:
+    found = block(card, block_id)
+    return str(found["text"]["text"] if "text" in found else found["elements"][0]["text"])
+
+
+def noted(question: Question, note: str = "I was on a train.", *, minutes: int = 6) -> Question:
+    return replace(
+        question,
+        note=note,
+        notes=question.notes + 1,
+        reports=question.reports + 1,
+        settled_at=NOON + timedelta(minutes=minutes),
+    )
+
+
+def changed(question: Question, said: Choice, standing: Outcome, *, minutes: int = 7) -> Question:
+    at = NOON + timedelta(minutes=minutes)
+    return replace(
+        question,
+        said=said,
+        standing=standing,
+        answers=question.answers + 1,
+        reports=question.reports + 1,
+        answered_at=at,
+        settled_at=at,
+    )
+
+
+# The card
+
+
+def test_a_card_tells_who_what_and_when() -> None:
+    card = drawn(ANSWERED)
+
+    headline = text_of(card, "outcome")
+    assert PROFILE in headline
+    assert "Security alert" in headline
+    assert card["text"] == headline
+    assert text_of(card, "summary") == "Codes were made."
+    facts = text_of(card, "facts")
+    assert f"*{WORDS['address']}:* ada@example.com" in facts
+    assert f"*{WORDS['confidence']}:* lowest" in facts
+    assert f"*{WORDS['asked']}:* Tue 24 Nov 2026, 12:00 (UTC)" in facts
+    assert f"*{WORDS['answered']}:* Tue 24 Nov 2026, 12:05 (UTC)" in facts
+    assert WORDS["note"] not in facts
+    assert WORDS["reason"] not in facts
+
+
+def test_nobody_is_notified_by_being_named() -> None:
+    assert "<@" not in str(drawn(ANSWERED))
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_each_outcome_has_words_of_its_own(outcome: Outcome) -> None:
+    expected = WORDS[outcome].format(title="Security alert", who=PROFILE)
+
+    assert text_of(drawn(replace(ANSWERED, standing=outcome, said=None)), "outcome") == expected
+
+
+def test_who_could_not_be_asked_is_named_by_the_address_and_why() -> None:
+    card = drawn(
+        replace(
+            a_question(), slack_id="", standing=Outcome.UNDELIVERABLE, reason="users_not_found", reports=1
+        )
+    )
+
+    assert "ada@example.com" in text_of(card, "outcome")
+    assert "slack://" not in str(card)
+    assert f"*{WORDS['reason']}:* users_not_found" in text_of(card, "facts")
+
+
+def test_times_are_those_of_the_security_teams_own_zone() -> None:
+    card = drawn(
+        replace(ANSWERED, time_zone="Asia/Tokyo"), policy=Policy(default_zone=ZoneInfo("Europe/Berlin"))
+    )
+
+    assert "13:00 (Europe/Berlin)" in text_of(card, "facts")
+
+
+def test_the_title_of_the_alert_is_that_of_its_policy() -> None:
+    alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(title="Codes & <more>")})
+
+    assert "Codes &amp; &lt;more&gt;" in text_of(drawn(ANSWERED, policy=Policy(alerts=alerts)), "outcome")
+
+
+def test_an_answer_taken_back_and_a_note_are_facts() -> None:
+    card = drawn(noted(changed(ANSWERED, Choice.YES, Outcome.NO)))
+
+    facts = text_of(card, "facts")
+    assert f"*{WORDS['retracted']}:* {WORDING['button']['yes']}" in facts
+    assert f"*{WORDS['note']}:* I was on a train." in facts
+
+
+def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
+    mine = AlertPolicy(wording={"button_yes": "Yes, I opened it"})
+    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
+
+    facts = text_of(drawn(changed(ANSWERED, Choice.YES, Outcome.NO), policy=policy), "facts")
+
+    assert "Yes, I opened it" in facts
+
+
+@pytest.mark.parametrize(
+    ("identifier", "expected"),
+    [
+        ("9Zo02m4B7gIfixq3c4Xh", "https://mozdef.example/alerts/9Zo02m4B7gIfixq3c4Xh"),
+        ("a/../b?c=d&e#f", "https://mozdef.example/alerts/a%2F..%2Fb%3Fc%3Dd%26e%23f"),
+        ("x|y>z<{identifier}", "https://mozdef.example/alerts/x%7Cy%3Ez%3C%7Bidentifier%7D"),
+    ],
+)
+def test_a_card_links_to_the_alert_and_to_nothing_else(identifier: str, expected: str) -> None:
+    question = replace(ANSWERED, request=replace(ANSWERED.request, identifier=identifier))
+
+    assert text_of(drawn(question), "link") == f"<{expected}|{WORDS['link']}>"
+
+
+def test_without_an_address_of_mozdef_there_is_no_link() -> None:
+    card = drawn(ANSWERED, alert_url="")
+
+    assert "link" not in [each["block_id"] for each in card["blocks"]]
+
+
+def test_take_it_is_a_button_until_somebody_took_it() -> None:
+    untaken = block(drawn(ANSWERED), "take")
+    taken = drawn(replace(ANSWERED, taken_by="U0RADIA", taken_name="radia", taken_at=LATER))
+
+    [button] = untaken["elements"]
+    assert (button["action_id"], button["value"]) == ("take-it", ANSWERED.ref)
+    assert "take" not in [each["block_id"] for each in taken["blocks"]]
+    text = text_of(taken, "taken")
+    assert "<slack://user?team=T0HOME&id=U0RADIA|@radia>" in text
+    assert "12:05 (UTC)" in text
+
+
+def test_nothing_in_a_hostile_alert_or_note_does_anything() -> None:
+    question = replace(
+        noted(ANSWERED, HOSTILE),
+        request=replace(ANSWERED.request, summary=HOSTILE),
+        slack_name="ada><!here>",
+        reason=HOSTILE,
+        taken_by="U0RADIA",
+        taken_name="radia|><!channel>",
+        taken_at=LATER,
+    )
+
+    card = drawn(question)
+
+    assert_harmless(card)
+    assert_slack_takes(card)
+    for line in lines(replace(question, card_shown=1)):
+        assert_harmless({"text": line})
+
+
+@given(
+    summary=st.text(st.characters(), max_size=100) | st.text(max_size=20).map(lambda text: text * 300),
+    note=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50),
+    outcome=st.sampled_from(Outcome),
+    name=st.text(max_size=80),
+)
+def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name: str) -> None:
+    question = replace(
+        noted(ANSWERED, note[:3000]),
+        request=replace(ANSWERED.request, summary=summary, user=LONG_ADDRESS, identifier="&" * 255),
+        standing=outcome,
+        slack_name=name,
+    )
+
+    card = drawn(question)
+
+    assert_slack_takes(card)
+    assert_harmless(card)
+    assert all(0 < len(line) <= 4000 for line in lines(replace(question, card_shown=1)))
+
+
+# The thread
+
+
+def test_a_note_alone_is_one_line_that_says_nothing_of_the_outcome() -> None:
+    assert lines(noted(POSTED)) == [WORDS["noted"].format(note="I was on a train.")]
+
+
+def test_a_second_note_is_one_line_of_its_own() -> None:
+    shown = replace(noted(POSTED), card_shown=2)
+
+    assert lines(noted(shown, "And it was late.", minutes=9)) == [
+        WORDS["noted"].format(note="And it was late.")
+    ]
+
+
+def test_another_outcome_is_a_line() -> None:
+    [line] = lines(changed(replace(POSTED, standing=Outcome.NOT_SURE), Choice.NO, Outcome.NO))
+
+    assert line == WORDS["changed"].format(outcome=WORDS["no"].format(title="Security alert", who=PROFILE))
+
+
+def test_a_late_answer_after_a_note_does_not_repeat_the_note() -> None:
+    shown = replace(noted(POSTED), card_shown=2)
+
+    [line] = lines(changed(shown, Choice.NOT_SURE, Outcome.NOT_SURE))
+
+    assert "train" not in line
+
+
+def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_changed() -> None:
+    [line] = lines(changed(POSTED, Choice.YES, Outcome.NO))
+
+    assert WORDING["button"]["yes"] in line
+    assert WORDS["no"].format(title="Security alert", who=PROFILE) not in line
+
+
+def test_an_answer_and_a_note_that_came_together_are_two_lines_in_their_order() -> None:
+    timed_out = replace(POSTED, said=None, standing=Outcome.TIMED_OUT, answered_at=None, answers=0)
+
+    first, second = lines(noted(changed(timed_out, Choice.NO, Outcome.NO), minutes=8))
+
+    assert first.startswith(WORDS["changed"].format(outcome=""))
+    assert "train" in second
+
+
+def test_who_took_it_is_a_line() -> None:
+    taken = replace(POSTED, taken_by="U0RADIA", taken_name="radia", taken_at=LATER)
+
+    assert lines(taken) == [WORDS["taken_line"].format(who="<slack://user?team=T0HOME&id=U0RADIA|@radia>")]
+
+
+def test_what_the_card_shows_already_is_no_line() -> None:
+    assert lines(POSTED) == []

@@ -1,0 +1,159 @@
+"""A person's Home: what they may answer there, what they answered, and why they may trust it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from drawn import (
+    HOSTILE,
+    LONG_ADDRESS,
+    POLICY,
+    WORDING,
+    a_question,
+    assert_harmless,
+    block,
+    texts_of,
+)
+from fakes import NOON, a_request
+from hypothesis import given
+from hypothesis import strategies as st
+from slack_sdk.models.views import View
+
+from bot.sandbox.slack.limits import problems_of_view
+from bot.sandbox.slack.views import VIEW_LIMIT
+from bot.slack.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
+from bot.slack.messages import answer_buttons
+from bot.triage.model import Choice, Confidence, Outcome, Question
+from bot.triage.policies import AlertPolicies, AlertPolicy
+from bot.triage.policy import Policy
+from bot.triage.service import LISTED_MAX
+
+WORDS = WORDING["home"]
+OPEN = replace(a_question(), asked_at=NOON, time_zone="Europe/Berlin")
+ANSWERED = replace(
+    OPEN,
+    said=Choice.NO,
+    standing=Outcome.NO,
+    answers=1,
+    reports=1,
+    answered_at=NOON + timedelta(minutes=5),
+)
+
+
+def drawn(*unanswered: Question, answered: tuple[Question, ...] = (), policy: Policy = POLICY) -> Any:
+    view = home_view(unanswered, answered, WORDING, policy)
+    assert problems_of_view(view) == []
+    View(**view).validate_json()
+    assert len(view["blocks"]) <= 100
+    assert len(json.dumps(view).encode()) <= VIEW_LIMIT
+    return view
+
+
+def words_of(view: Any) -> list[str]:
+    return [text["text"] for text in texts_of(view["blocks"])]
+
+
+def test_a_home_with_nothing_to_answer_says_so() -> None:
+    view = drawn()
+
+    assert view["type"] == "home"
+    assert WORDS["none"] in words_of(view)
+    assert "actions" not in [each["type"] for each in view["blocks"]]
+    assert WORDS["answered"] not in words_of(view)
+
+
+def test_an_open_question_can_be_answered_there() -> None:
+    view = drawn(OPEN)
+
+    assert block({"blocks": named(view)}, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
+    assert "Codes were made." in words_of(view)
+    assert WORDS["none"] not in words_of(view)
+
+
+def test_dates_are_the_persons_own() -> None:
+    view = drawn(OPEN, answered=(ANSWERED,))
+
+    asked = WORDS["asked"].format(title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
+    assert asked in words_of(view)
+    said = WORDS["said"].format(
+        title="Security alert",
+        choice=WORDING["button"]["no"],
+        date="Tue 24 Nov 2026, 13:05 (Europe/Berlin)",
+    )
+    assert said in words_of(view)
+
+
+def test_each_question_keeps_its_own_ref_and_words() -> None:
+    mine = AlertPolicy(title="Codes created", wording={"button_yes": "Yes, I made them"})
+    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
+    other = replace(OPEN, ref="other.ref", request=replace(OPEN.request, alert="unheard-of"))
+
+    view = drawn(OPEN, other, policy=policy)
+
+    first, second = (block({"blocks": named(view)}, f"answers-{number}") for number in (0, 1))
+    assert [each["elements"][0]["value"] for each in (first, second)] == [OPEN.ref, "other.ref"]
+    labels = [each["elements"][0]["text"]["text"] for each in (first, second)]
+    assert labels == ["Yes, I made them", WORDING["button"]["yes"]]
+
+
+def test_what_was_answered_has_no_buttons() -> None:
+    view = drawn(answered=(ANSWERED,))
+
+    assert WORDS["answered"] in words_of(view)
+    assert "actions" not in [each["type"] for each in view["blocks"]]
+
+
+def test_everybody_is_told_whether_this_is_real() -> None:
+    for view in (drawn(), drawn(OPEN, answered=(ANSWERED,))):
+        assert WORDS["real"] in words_of(view)
+        assert WORDS["explanation"] in words_of(view)
+    for promise in ("password", "security team"):
+        assert promise in WORDS["explanation"]
+
+
+def test_nothing_in_a_hostile_alert_does_anything() -> None:
+    mine = AlertPolicy(title="Codes & <more>")
+    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
+    hostile = replace(OPEN, request=replace(OPEN.request, summary=HOSTILE))
+
+    view = drawn(hostile, answered=(replace(ANSWERED, request=hostile.request),), policy=policy)
+
+    assert_harmless(view)
+    assert title_of(hostile, policy) == "Codes &amp; &lt;more&gt;"
+
+
+def test_an_alert_without_a_title_is_called_by_its_label() -> None:
+    alerts = AlertPolicies(default=AlertPolicy(title=""))
+    question = replace(OPEN, request=replace(OPEN.request, alert="<odd>"))
+
+    assert title_of(question, Policy(alerts=alerts)) == "&lt;odd&gt;"
+
+
+@given(
+    summary=st.text(st.characters(), max_size=50) | st.text(max_size=20).map(lambda text: text * 400),
+    unanswered=st.integers(min_value=0, max_value=40),
+    answered=st.integers(min_value=0, max_value=40),
+)
+def test_slack_takes_every_home(summary: str, unanswered: int, answered: int) -> None:
+    request = replace(a_request(user=LONG_ADDRESS, summary=summary), confidence=Confidence.LOWEST)
+
+    view = drawn(
+        *[replace(OPEN, request=request)] * unanswered,
+        answered=(replace(ANSWERED, request=request),) * answered,
+    )
+
+    assert_harmless(view)
+    rows = [each for each in view["blocks"] if each["type"] == "actions"]
+    assert len(rows) == min(unanswered, OPEN_MAX)
+
+
+def test_as_many_are_looked_up_as_are_shown() -> None:
+    assert max(OPEN_MAX, ANSWERED_MAX) <= LISTED_MAX
+
+
+def named(view: Any) -> list[Any]:
+    """Return the blocks that have a name."""
+    return [each for each in view["blocks"] if "block_id" in each]

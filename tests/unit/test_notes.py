@@ -1,0 +1,261 @@
+"""Notes: what a person writes about their answer, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from drawn import WORDING, block
+from fakes import NOON, a_request
+from hypothesis import given
+from hypothesis import strategies as st
+from service_desk import Desk, a_click, a_note
+
+from bot.errors import StoreError
+from bot.sandbox.slack.limits import problems_of_view
+from bot.slack.messages import question_message
+from bot.slack.notes import note_errors, note_view
+from bot.triage.model import Choice, Outcome, Question
+from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
+from bot.triage.policy import Policy
+from bot.triage.ratchet import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bot.triage.clicks import Note
+
+ALWAYS = AlertPolicies(
+    by_label={a_request().alert: AlertPolicy(notes=dict.fromkeys(Choice, NoteRule.OFFERED))}
+)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def noted(desk: Desk, *texts: str, choice: Choice = Choice.NO) -> Question:
+    """Answer, and write these notes; return the question."""
+    question = await desk.answer(choice)
+    for text in texts:
+        result = await desk.service.add_note(a_note(question, text))
+        assert isinstance(result, Question)
+    return await desk.question()
+
+
+async def bodies(desk: Desk) -> Sequence[dict[str, Any]]:
+    return [json.loads(row.body) for row in await desk.reports()]
+
+
+# Adding one
+
+
+async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(desk: Desk) -> None:
+    question = await noted(desk, "I was on a train.")
+
+    assert (question.note, question.notes, question.standing) == ("I was on a train.", 1, Outcome.NO)
+    answer, note = await bodies(desk)
+    assert (answer["category"], note["category"]) == ("triagebot", "triagebotnote")
+    details = note["details"]
+    assert not {"response", "user"} & details.keys()
+    assert (details["email"], details["slack"]) == ("ada@example.com", "U0ADA")
+    facts = details["triagebot"]
+    assert (facts["sequence"], facts["outcome"], facts["said"]) == (1, "no", "no")
+    assert facts["comment"] == "I was on a train."
+    assert note["timestamp"] == (NOON + timedelta(minutes=2)).isoformat()
+
+
+@pytest.mark.parametrize("choice", list(Choice))
+async def test_whatever_was_answered_may_be_explained(desk: Desk, choice: Choice) -> None:
+    question = await noted(desk, "a reason", choice=choice)
+
+    assert (question.said, question.note) == (choice, "a reason")
+
+
+async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(desk: Desk) -> None:
+    question = await noted(desk, "first", "second")
+
+    assert (question.note, question.notes) == ("second", 2)
+    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(desk)]
+    assert comments == [None, "first", "second"]
+    assert len({row.event_id for row in await desk.reports()}) == 3
+
+
+async def test_an_answer_after_a_note_carries_no_comment(desk: Desk) -> None:
+    question = await noted(desk, "I was on a train.", choice=Choice.YES)
+
+    await desk.service.answer(a_click(question, Choice.NO))
+
+    last = (await bodies(desk))[-1]
+    assert (last["category"], last["details"]["response"]) == ("triagebot", "no")
+    assert "comment" not in last["details"]["triagebot"]
+
+
+async def test_a_note_makes_the_message_due_for_a_redraw(desk: Desk) -> None:
+    await desk.service.redraw(await desk.answer(Choice.NO))
+    await desk.service.add_note(a_note(await desk.question()))
+
+    question = await desk.question()
+    assert question.outdated
+    await desk.service.redraw(question)
+    assert [drawn.notes for drawn, _ in desk.messenger.redraws] == [0, 1]
+
+
+async def test_a_note_of_3000_characters_is_kept_whole(desk: Desk) -> None:
+    question = await noted(desk, "é" * NOTE_LENGTH_MAX)
+
+    assert NOTE_LENGTH_MAX == 3000
+    assert question.note == "é" * 3000
+
+
+async def test_a_longer_note_is_cut_there(desk: Desk) -> None:
+    question = await noted(desk, "x" * 3000 + "y")
+
+    assert question.note == "x" * 3000
+    assert (await bodies(desk))[-1]["details"]["triagebot"]["comment"] == "x" * 3000
+
+
+async def test_twenty_notes_are_taken_and_no_more(desk: Desk) -> None:
+    question = await noted(desk, *[f"note {number}" for number in range(20)])
+
+    refusal = await desk.service.add_note(a_note(question, "one more"))
+
+    assert NOTES_MAX == 20
+    assert refusal is Refusal.TOO_MANY_NOTES
+    assert await desk.question() == question
+    assert len(await desk.reports()) == 21
+
+
+async def test_notes_do_not_use_up_the_changes_of_mind(desk: Desk) -> None:
+    question = await noted(desk, "first", "second")
+
+    assert question.idle_changes == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "refusal"),
+    [
+        (lambda note: replace(note, ours=False), Refusal.OTHER_WORKSPACE),
+        (lambda note: replace(note, slack_id="U0EVE"), Refusal.OTHER_PERSON),
+        (lambda note: replace(note, slack_id=""), Refusal.OTHER_PERSON),
+        (lambda note: replace(note, ref="0" * 32 + "." + "1" * 32), Refusal.CLOSED),
+        (lambda note: replace(note, ref=""), Refusal.CLOSED),
+    ],
+)
+async def test_a_note_of_anybody_else_changes_nothing(
+    desk: Desk, spoil: Callable[[Note], Note], refusal: Refusal
+) -> None:
+    question = await desk.answer(Choice.NO)
+
+    assert await desk.service.add_note(spoil(a_note(question))) is refusal
+
+    assert await desk.question() == question
+    assert len(await desk.reports()) == 1
+
+
+async def test_a_note_before_an_answer_is_refused(desk: Desk) -> None:
+    question = await desk.ask()
+
+    assert await desk.service.add_note(a_note(question)) is Refusal.NOT_ANSWERED
+
+    assert await desk.question() == question
+
+
+async def test_a_note_after_the_deadline_alone_is_refused(desk: Desk) -> None:
+    await desk.ask()
+    await desk.pass_time(until=NOON + timedelta(days=2))
+
+    refusal = await desk.service.add_note(a_note(await desk.question()))
+
+    assert refusal is Refusal.NOT_ANSWERED
+
+
+async def test_a_note_that_could_not_be_stored_can_be_sent_again(desk: Desk) -> None:
+    question = await desk.answer(Choice.NO)
+    desk.store.fails = [StoreError("disk full")]
+
+    with pytest.raises(StoreError):
+        await desk.service.add_note(a_note(question))
+    assert len(await desk.reports()) == 1
+
+    assert isinstance(await desk.service.add_note(a_note(question)), Question)
+
+
+# Offering one
+
+
+@pytest.mark.parametrize(
+    ("choice", "offered"),
+    [(Choice.YES, False), (Choice.NO, True), (Choice.NOT_SURE, True), (Choice.WRONG_USER, False)],
+)
+async def test_a_note_is_offered_after_no_and_not_sure(desk: Desk, choice: Choice, *, offered: bool) -> None:
+    question = await desk.answer(choice)
+
+    assert has_note_button(question, Policy()) is offered
+
+
+@pytest.mark.parametrize("choice", list(Choice))
+async def test_a_note_is_offered_where_the_alerts_policy_says_so(desk: Desk, choice: Choice) -> None:
+    question = await desk.answer(choice)
+
+    assert has_note_button(question, Policy(alerts=ALWAYS))
+
+
+async def test_nothing_is_offered_before_an_answer(desk: Desk) -> None:
+    question = await desk.ask()
+
+    assert not has_note_button(question, Policy(alerts=ALWAYS))
+
+
+async def test_the_button_names_the_question_and_a_note_is_thanked_for(desk: Desk) -> None:
+    question = await noted(desk, "I was on a train.")
+
+    message = question_message(question, WORDING, Policy())
+
+    [button] = block(message, "note")["elements"]
+    assert (button["action_id"], button["value"]) == ("note", question.ref)
+    assert block(message, "noted")["elements"][0]["text"] == WORDING["note"]["thanks"]
+    assert "train" not in json.dumps(message)
+
+
+# Its window
+
+
+async def test_the_window_knows_its_question_and_slack_takes_it(desk: Desk) -> None:
+    question = await desk.answer(Choice.NO)
+
+    view = note_view(question, WORDING)
+
+    assert problems_of_view(view) == []
+    assert (view["callback_id"], view["private_metadata"]) == ("note", question.ref)
+    [field] = view["blocks"]
+    assert field["element"]["max_length"] == NOTE_LENGTH_MAX
+    assert field["element"]["multiline"] is True
+
+
+@pytest.mark.parametrize("refusal", list(Refusal))
+def test_the_window_says_why_a_note_was_not_taken(refusal: Refusal) -> None:
+    assert note_errors(refusal.value, WORDING) == {"note": WORDING["refusal"][refusal]}
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
+def test_any_text_is_told_to_mozdef_as_it_was_written(text: str) -> None:
+    async def write() -> str:
+        desk = Desk()
+        await noted(desk, text)
+        return (await desk.reports())[-1].body
+
+    body = asyncio.run(write())
+
+    assert body.isascii()
+    assert json.loads(body)["details"]["triagebot"].get("comment", "") == text
+
+
+def has_note_button(question: Question, policy: Policy) -> bool:
+    message = question_message(question, WORDING, policy)
+    return "note" in [each["block_id"] for each in message["blocks"]]

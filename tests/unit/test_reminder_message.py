@@ -1,0 +1,107 @@
+"""What a reminder says, and that it can be known again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from drawn import (
+    HOSTILE,
+    LONG_ADDRESS,
+    POLICY,
+    WORDING,
+    a_question,
+    assert_harmless,
+    assert_slack_takes,
+    block,
+)
+from fakes import NOON
+
+from bot.sandbox.slack.limits import problem_of_metadata
+from bot.slack.messages import question_message, reminder_message
+from bot.triage.model import Choice, Outcome
+from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
+from bot.triage.policy import Policy
+
+LINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
+WORDS = WORDING["reminder"]
+UNANSWERED = replace(
+    a_question(),
+    channel="D0ADA",
+    ts="1764000001.000100",
+    deadline=NOON + timedelta(hours=24),
+    reminders=1,
+    time_zone="America/New_York",
+)
+
+
+def test_a_reminder_says_what_is_asked_and_by_when_in_the_persons_own_time() -> None:
+    message = reminder_message(UNANSWERED, WORDING, POLICY, link=LINK)
+
+    expected = WORDS["text"].format(
+        user="ada@example.com", deadline="Wed 25 Nov 2026, 07:00 (America/New_York)"
+    )
+    assert message["text"] == expected
+    assert block(message, "reminder")["text"]["text"] == f"{expected} <{LINK}|{WORDS['link']}>"
+
+
+def test_a_reminder_has_a_link_and_no_button() -> None:
+    message = reminder_message(UNANSWERED, WORDING, POLICY, link=LINK)
+
+    assert [each["type"] for each in message["blocks"]] == ["section"]
+
+
+def test_a_reminder_without_a_link_is_still_a_sentence() -> None:
+    message = reminder_message(UNANSWERED, WORDING, POLICY, link="")
+
+    assert block(message, "reminder")["text"]["text"] == message["text"]
+
+
+def test_a_reminder_of_a_question_without_a_deadline_names_none() -> None:
+    message = reminder_message(replace(UNANSWERED, deadline=None), WORDING, POLICY, link=LINK)
+
+    assert message["text"] == WORDS["text_open"].format(user="ada@example.com")
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_each_reminder_can_be_known_again_and_is_no_question(number: int) -> None:
+    message = reminder_message(replace(UNANSWERED, reminders=number), WORDING, POLICY, link="")
+
+    assert message["metadata"] == {
+        "event_type": "triage_reminder",
+        "event_payload": {"ref": UNANSWERED.ref, "n": number},
+    }
+    assert problem_of_metadata(message["metadata"]) is None
+
+
+@pytest.mark.parametrize("user", [LONG_ADDRESS, "a&b'{user}`*_~@example.com"])
+def test_slack_takes_every_reminder(user: str) -> None:
+    question = replace(UNANSWERED, request=replace(UNANSWERED.request, user=user, summary=HOSTILE))
+
+    message = reminder_message(question, WORDING, POLICY, link=LINK)
+
+    assert_slack_takes(message)
+    assert_harmless(message)
+    assert "evil" not in str(message)
+
+
+@pytest.mark.parametrize("said", [None, *Choice])
+@pytest.mark.parametrize("notes", [0, 2])
+def test_every_state_of_a_question_is_taken_by_slack_and_harmless(said: Choice | None, notes: int) -> None:
+    everything = AlertPolicy(title=HOSTILE[:100], notes=dict.fromkeys(Choice, NoteRule.REQUIRED))
+    question = replace(
+        UNANSWERED,
+        request=replace(UNANSWERED.request, summary=HOSTILE),
+        said=said,
+        standing=Outcome(said) if said else Outcome.TIMED_OUT,
+        answers=1,
+        reports=1,
+        note=HOSTILE,
+        notes=notes,
+    )
+
+    message = question_message(question, WORDING, Policy(alerts=AlertPolicies(default=everything)))
+
+    assert_slack_takes(message)
+    assert_harmless(message)
