@@ -57,7 +57,9 @@ class Linked:
 
 
 @asynccontextmanager
-async def linked(*, spread: Callable[[], float] = lambda: 0.1, faults: Faults | None = None) -> AsyncIterator[Linked]:
+async def linked(
+    *, spread: Callable[[], float] = lambda: 0.1, faults: Faults | None = None
+) -> AsyncIterator[Linked]:
     faults = faults or Faults()
     async with running(middlewares=[faults.middleware()]) as world:
         identity = Identity()

@@ -85,9 +85,7 @@ async def test_a_slack_that_failed_in_the_middle_perhaps_did_it(code: str) -> No
         ({}, 1),
     ],
 )
-async def test_a_rate_limit_is_heard_however_it_is_said(
-    header: dict[str, str], seconds: float
-) -> None:
+async def test_a_rate_limit_is_heard_however_it_is_said(header: dict[str, str], seconds: float) -> None:
     spoken = await posting(refuses("ratelimited", status=429, **header))
     silent = await posting(writes("slow down", status=429, **header))
 
