@@ -17,11 +17,23 @@ class BackupFailed(TriageBotError):
     """The copy could not be written. What was there before is untouched."""
 
 
+def require_elsewhere(path: Path, store: Path) -> None:
+    """Refuse to write over the store or what belongs to it: a worker that runs would lose what it writes.
+
+    `BackupFailed`.
+    """
+    taken = [store.with_name(f"{store.name}{suffix}") for suffix in ("", "-wal", "-shm", ".sock")]
+    if path.resolve() in [each.resolve() for each in taken]:
+        raise BackupFailed(f"{path} belongs to the store itself; name another file")
+
+
 def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
     """Write the pieces into a file, for its owner only; return its size in bytes.
 
     The file appears, or is replaced, only when all of it is on the disk. `BackupFailed` if it cannot be.
     """
+    if not path.name or path.is_dir():
+        raise BackupFailed(f"{path} is a folder; name a file in it")
     part = path.with_name(f"{path.name}.part")
     try:
         part.unlink(missing_ok=True)

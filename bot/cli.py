@@ -98,9 +98,20 @@ def _add_replay(subparsers: Any) -> None:
     text = "send reports again, byte for byte, for the hours in which MozDef lost them"
     parser = _add(subparsers, "replay", commands.replay, text)
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("identifiers", metavar="IDENTIFIER", nargs="*", default=[], help="of these alerts")
-    which.add_argument("--since", type=_duration, metavar="2h", help="of what was sent in this time")
-    which.add_argument("--unsent", action="store_true", help="of what was not sent, parked reports included")
+    which.add_argument(
+        "identifiers", metavar="IDENTIFIER", nargs="*", default=[], help="the reports of these alerts"
+    )
+    which.add_argument(
+        "--since",
+        type=_duration,
+        metavar="TIME",
+        help="of each alert that was reported in the last 15m, 2h, 1d …",
+    )
+    which.add_argument(
+        "--unsent",
+        action="store_true",
+        help="of each alert with a report that waits, or that the queue refused",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
 
 

@@ -25,8 +25,8 @@ WRONG_USAGE = 2  # argparse's own
 WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a person must change a setting first
 
 _REPLAY_WARNING = (
-    "a replay overwrites what an analyst has set in MozDef meanwhile; every `no` pages somebody again;"
-    " and a stock MozDef drops a repeat that changes nothing"
+    "a replay overwrites what an analyst has set in MozDef meanwhile, and every `no` pages somebody again;"
+    " a stock MozDef drops a repeat that changes nothing"
 )
 
 
@@ -104,7 +104,7 @@ def list_(options: argparse.Namespace) -> int:
     from bot.triage.model import utc_now
     from bot.views import render_json
 
-    views = list(_ask_store("list", limit=options.limit))
+    views = list(_ask_store("list", _store_settings(), limit=options.limit))
     print(render_json(views) if options.json else render_list(views, utc_now()))
     return OK
 
@@ -115,7 +115,7 @@ def show(options: argparse.Namespace) -> int:
     from bot.rendering import render_question
     from bot.views import render_json
 
-    views = list(_ask_store("show", identifier=options.identifier))
+    views = list(_ask_store("show", _store_settings(), identifier=options.identifier))
     if not views:
         name = printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows which are")
@@ -128,18 +128,19 @@ def replay(options: argparse.Namespace) -> int:
     """Send reports again, byte for byte."""
     from bot.rendering import render_replay
 
-    chosen = _chosen_reports(options)
-    views = list(_ask_store("replay", dry_run=True, **chosen))
+    settings, chosen = _store_settings(), _chosen_reports(options)
+    views = list(_ask_store("replay", settings, dry_run=True, **chosen))
     if not views:
-        print("There is nothing to send again.")
+        print("There is no report to send again.")
         return OK
     print(render_replay(views))
     if options.dry_run:
         print("Nothing was sent (--dry-run).")
         return OK
     complain(_REPLAY_WARNING, level="warning")
-    list(_ask_store("replay", **chosen))
-    print("They go out now, or as soon as the worker runs; `triage-bot show` tells when each was sent.")
+    list(_ask_store("replay", settings, **chosen))
+    print("They wait to be sent now: a worker that runs does so at once, one that is stopped when it starts.")
+    print("`triage-bot show IDENTIFIER` says when each was sent.")
     return OK
 
 
@@ -147,10 +148,14 @@ def backup(options: argparse.Namespace) -> int:
     """Write a consistent copy of the store into a file."""
     from pathlib import Path
 
-    from bot.backup import write_backup
+    from bot.backup import require_elsewhere, write_backup
+    from bot.printable import printable
 
-    size = write_backup(Path(options.file), _ask_store("backup"))
-    print(f"{options.file}: {size} bytes. To restore it, see the README.")
+    path, settings = Path(options.file), _store_settings()
+    require_elsewhere(path, settings.store_path)
+    size = write_backup(path, _ask_store("backup", settings))
+    print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
+    print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
     return OK
 
 
@@ -180,12 +185,16 @@ def _load(purpose: Purpose) -> Settings:
     return settings
 
 
-def _ask_store(command: str, **arguments: Any) -> Iterator[View]:
-    """Ask the worker that holds the store, or the store itself where no worker runs."""
-    from bot.control import NoWorker, call
+def _store_settings() -> Settings:
     from bot.variable_table import Purpose
 
-    settings = _settings(Purpose.STORE)
+    return _settings(Purpose.STORE)
+
+
+def _ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
+    """Ask the worker that holds the store, or the store itself where no worker runs."""
+    from bot.control import NoWorker, call
+
     try:
         yield from call(settings.control_path, command, **arguments)
     except NoWorker:

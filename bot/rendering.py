@@ -39,12 +39,18 @@ def render_question(view: View) -> str:
 
 
 def render_replay(views: Sequence[View]) -> str:
-    """Return a line for each report that is to go again, with its alert's identifier."""
+    """Return how many reports go again, and a line for each: its alert, its place, and what became of it."""
+    alerts = {view["identifier"] for view in views}
     lines = [
-        f"{view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
+        f"  {view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
         for view in views
     ]
-    return "\n".join(printable(line) for line in lines)
+    heading = f"{_counted(len(views), 'report')} of {_counted(len(alerts), 'alert')}, in this order:"
+    return "\n".join([heading, *(printable(line) for line in lines)])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(view: View, now: datetime) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ class _StoreCommands:
         if "since_seconds" in arguments:
             since = self._clock() - timedelta(seconds=float(arguments["since_seconds"]))
             return await self._archive.identifiers_sent_since(since)
-        identifiers = [str(identifier) for identifier in arguments["identifiers"]]
+        identifiers = list(dict.fromkeys(str(identifier) for identifier in arguments["identifiers"]))
         for identifier in identifiers:
             if await self._archive.find(identifier) is None:
                 raise UnknownAlert(f"there is no alert {identifier!r} in the store; nothing was sent")

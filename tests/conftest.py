@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import boto3
@@ -91,12 +90,12 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
 def create_world(
     tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> Iterator[Callable[..., World]]:
-    """Make worlds whose worker is not started yet: with these variables, and `options` as `World` has them."""
+    """Make worlds whose worker is not started yet; each has queues of its own."""
     worlds: list[World] = []
 
-    def create(*, options: Mapping[str, Any] = MappingProxyType({}), **variables: str) -> World:
+    def create(**variables: str) -> World:
         folder = tmp_path_factory.mktemp("world")
-        worlds.append(World(folder, sqs, aws_environment, variables=variables, **options))
+        worlds.append(World(folder, sqs, aws_environment, variables=variables))
         return worlds[-1]
 
     yield create

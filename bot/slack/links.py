@@ -80,29 +80,31 @@ class Link:
         """Open the link, and open another whenever it does not work; close it when `stop` is set."""
         failures = 0
         while not stop.is_set():
-            worked_for = await self._serve(stop)
-            failures = 0 if worked_for >= STEADY_AFTER else failures + 1
+            failures = await self._serve(stop, failures)
             if failures and not stop.is_set():
                 await self._pause(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
         self._replace(None)
         await asyncio.gather(*self._closing)
         self._note()
 
-    async def _serve(self, stop: asyncio.Event) -> timedelta:
-        """Open a websocket in place of the last one, and look after it; return how long it worked."""
+    async def _serve(self, stop: asyncio.Event, failures: int) -> int:
+        """Open a websocket in place of the last one, and look after it; return the failures in a row."""
         loop = asyncio.get_running_loop()
         self._opening = True
         fresh = await self._open(stop)
         self._opening = False
         if fresh is None:
-            return timedelta(0)
+            return failures + 1
         self._replace(fresh)
         self._note()
         opened_at = loop.time()
         while fresh.works and not fresh.ended.is_set() and not stop.is_set():
             await self._pause(stop, LOOK_INTERVAL, fresh.ended)
         self._note()
-        return timedelta(seconds=loop.time() - opened_at)
+        if loop.time() - opened_at >= STEADY_AFTER.total_seconds():
+            return 0
+        # One that still works has not failed: Slack asks for another, which may wait a little meanwhile.
+        return 1 if fresh.works else failures + 1
 
     async def _open(self, stop: asyncio.Event) -> Websocket | None:
         fresh = Websocket(self._app, self._app_token, self._client, on_hello=self.on_hello)
@@ -113,7 +115,8 @@ class Link:
         stopping.cancel()
         if opening.done() and not opening.exception():
             return fresh
-        self._tell_failure(opening)
+        if not stop.is_set():
+            self._tell_failure(opening)
         opening.cancel()
         self._close(fresh)
         return None

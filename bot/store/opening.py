@@ -70,7 +70,7 @@ def _lock(connection: sqlite3.Connection) -> None:
 
 
 def _check(path: Path) -> None:
-    """Look for damage, and change nothing: a connection that may write would carry the log over by closing."""
+    """Look for damage, and change nothing: who may write carries the log over by closing."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_MS / 1000)) as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]

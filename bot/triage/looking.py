@@ -29,6 +29,9 @@ class Lag:
 
     first_look: timedelta = timedelta(seconds=5)  #: no look sooner after the ambiguous end
     looks_apart: timedelta = timedelta(seconds=10)  #: the second look comes this long after the first
+    #: A post may be under way in Slack this long after its claim, though whoever sent it was killed at once:
+    #: as long as a call may take. Somebody who lives knows better when it ended.
+    post_takes: timedelta = timedelta(seconds=15)
 
 
 class Look(Enum):
@@ -62,9 +65,9 @@ class Looker:
         return doubt.look_at
 
     def look_at(self, question: Question) -> datetime:
-        """Return when to look next. A row that a dead process left behind is in doubt since it was met."""
+        """Return when to look next."""
         known = self._doubts.get(question.ref)
-        return known.look_at if known else self.doubt(question)
+        return known.look_at if known else self._found_in_doubt(question)
 
     def forget(self, question: Question) -> None:
         """Forget a question that is in doubt no more."""
@@ -84,6 +87,14 @@ class Looker:
             return Look.NOT_THERE
         doubt.look_at, doubt.missed = self._clock() + self._lag.looks_apart, True
         return Look.MISSED
+
+    def _found_in_doubt(self, question: Question) -> datetime:
+        """Take up a row that a dead process left behind; return when to look for the first time."""
+        now = self._clock()
+        under_way_until = (question.in_doubt_since or now) + self._lag.post_takes
+        look_at = max(now, under_way_until) + self._lag.first_look
+        self._doubts[question.ref] = _Doubt(look_at=look_at)
+        return look_at
 
     async def _look_up(self, question: Question) -> Posted | None:
         try:

@@ -49,7 +49,7 @@ class Pace:
         return max(now, behind - (BURST - 1) * INTERVAL)
 
     def _forget(self, now: datetime) -> None:
-        """Forget who could burst again. Two are looked at for each reservation, so that all have their turn."""
+        """Forget who could burst again: two are looked at for each reservation, and all in turn."""
         for user in list(islice(self._next, 2)):
             moment = self._next.pop(user)
             if moment > now:

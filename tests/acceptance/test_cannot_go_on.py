@@ -1,41 +1,16 @@
-"""Slack refuses the worker itself: a scope or a token is taken away. Nobody's question suffers for it."""
+"""A token is revoked, or Slack is away for too long: nothing is lost, and MozDef is told in time."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-import pytest
-from world import World
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
 
-    from mypy_boto3_sqs import SQSClient
+    from world import World
 
 PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_scope(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[tuple[World, Sequence[str]]]:
-    """A world whose app lost chat:write while it ran, accepted requests without it, and has it again.
-
-    For all tests of this module, and before them: Slack is tried twice a minute at the most. The others may
-    run meanwhile.
-    """
-    with World(tmp_path_factory.mktemp("scope"), sqs, aws_environment) as world:
-        world.start()
-        world.slack.without_scope("chat:write")
-        identifiers = world.send_many(PEOPLE)
-        world.until_taken()
-        world.worker.until_logged("CRITICAL", "asking.halted")
-        for identifier in identifiers:
-            world.worker.until_logged("request.accepted", identifier)
-        world.slack.without_scope("")
-        yield world, identifiers
-        world.assert_clean_log()
 
 
 def test_a_revoked_token_loses_nothing_over_the_restart_with_a_new_one(
@@ -87,19 +62,3 @@ def test_what_cannot_be_asked_in_time_is_told_and_still_asked_and_the_answer_rep
     assert answer["details"]["triagebot"]["sequence"] == 1
     assert world.status(identifier, 2) == "acknowledged"
     assert len(world.slack.questions(identifier)) == 1
-
-
-def test_a_scope_that_is_given_back_brings_every_question_once(
-    without_scope: tuple[World, Sequence[str]],
-) -> None:
-    world, identifiers = without_scope
-
-    world.worker.until_logged("asking.resumed", seconds=60)
-    for identifier in identifiers:
-        world.until_asked(identifier)
-
-    assert [len(world.slack.questions(identifier)) for identifier in identifiers] == [1] * len(identifiers)
-    loud = [line for line in world.worker.log.splitlines() if "CRITICAL" in line]
-    assert len(loud) == 1
-    assert "reinstall" in loud[0]
-    assert world.slack.press(world.slack.question(identifiers[0]), "yes").acknowledged

@@ -1,44 +1,44 @@
-"""Questions that may stand in Slack or not: each is looked up, and none is ever asked twice."""
+"""What Slack keeps the worker from: a reply that is lost, a scope that is taken away. Nobody is asked twice.
+
+All worlds of this module wait at the same time: a look-up takes seconds, a halted worker tries twice a
+minute.
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import world as world_package
 from world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
 CLOCKED_WORKER = str(Path(world_package.__file__).with_name("clocked_worker.py"))
 
-#: What is unusual about the worlds of this module, by name.
-WORLDS: Mapping[str, Mapping[str, Any]] = {
-    "usual": {},
-    # More than the first look waits for, less than the second.
-    "lagging": {"history_lag": timedelta(seconds=12)},
-    "ahead": {"program": (CLOCKED_WORKER, "600")},
-    "behind": {"program": (CLOCKED_WORKER, "-600")},
-    "closed history": {},
-    "closing history": {},
-}
+#: More than the first look waits for, less than the second.
+LAG = timedelta(seconds=12)
+
+PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
+
+WORLDS = ("usual", "lagging", "ahead", "behind", "closed history", "closing history")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def doubtful(
     tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> Iterator[Mapping[str, tuple[World, str]]]:
-    """Worlds with a question in doubt each. All of them wait at the same time."""
+    """Worlds with a question in doubt each."""
     with ExitStack() as stack:
         worlds: dict[str, tuple[World, str]] = {}
-        for name, options in WORLDS.items():
-            world = World(tmp_path_factory.mktemp("doubt"), sqs, aws_environment, **options)
+        for name in WORLDS:
+            world = World(tmp_path_factory.mktemp("doubt"), sqs, aws_environment)
             stack.enter_context(world)
             worlds[name] = (world, _put_in_doubt(world, name))
         yield worlds
@@ -46,34 +46,22 @@ def doubtful(
             world.assert_clean_log()
 
 
-@pytest.mark.parametrize("name", ["usual", "lagging", "ahead", "behind"])
-def test_a_question_that_was_posted_when_the_worker_was_killed_is_found(
-    doubtful: Mapping[str, tuple[World, str]], name: str
-) -> None:
-    world, identifier = doubtful[name]
-
-    world.until_asked(identifier)
-
-    assert len(world.slack.questions(identifier)) == 1
-    assert world.slack.faults.count("chat.postMessage") == 1
-    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
-    assert world.status(identifier) == "acknowledged"
-
-
-def test_without_im_history_at_start_a_row_in_doubt_is_settled_and_never_repeated(
-    doubtful: Mapping[str, tuple[World, str]],
-) -> None:
-    world, identifier = doubtful["closed history"]
-
-    details = world.reports(identifier)[0].details
-
-    assert world.status(identifier) == "manual"
-    assert details["triagebot"]["outcome"] == "undeliverable"
-    assert details["triagebot"]["reason"] == "delivery_unknown"
-    assert len(world.slack.questions(identifier)) == 1
-    # It was there after all: a click of the person who was asked counts.
-    assert world.slack.press(world.slack.question(identifier), "no").acknowledged
-    assert world.status(identifier, 2) == "escalated"
+@pytest.fixture(scope="module", autouse=True)
+def without_scope(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[tuple[World, Sequence[str]]]:
+    """A world whose app lost chat:write while it ran, took requests in without it, and has it again."""
+    with World(tmp_path_factory.mktemp("scope"), sqs, aws_environment) as world:
+        world.start()
+        world.slack.without_scope("chat:write")
+        identifiers = world.send_many(PEOPLE)
+        world.until_taken()
+        world.worker.until_logged("CRITICAL", "asking.halted")
+        for identifier in identifiers:
+            world.worker.until_logged("request.accepted", identifier)
+        world.slack.without_scope("")
+        yield world, identifiers
+        world.assert_clean_log()
 
 
 def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_waits(
@@ -97,22 +85,75 @@ def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_wait
     assert len(world.slack.questions(identifier)) == 1
 
 
+def test_without_im_history_at_start_a_row_in_doubt_is_settled_and_never_repeated(
+    doubtful: Mapping[str, tuple[World, str]],
+) -> None:
+    world, identifier = doubtful["closed history"]
+
+    details = world.reports(identifier)[0].details
+
+    assert world.status(identifier) == "manual"
+    assert details["triagebot"]["outcome"] == "undeliverable"
+    assert details["triagebot"]["reason"] == "delivery_unknown"
+    assert len(world.slack.questions(identifier)) == 1
+    # It was there after all: a click of the person who was asked counts.
+    assert world.slack.press(world.slack.question(identifier), "no").acknowledged
+    assert world.status(identifier, 2) == "escalated"
+
+
+@pytest.mark.parametrize("name", ["usual", "ahead", "behind", "lagging"])
+def test_a_question_that_was_posted_when_the_worker_was_killed_is_found(
+    doubtful: Mapping[str, tuple[World, str]], name: str
+) -> None:
+    world, identifier = doubtful[name]
+
+    world.until_asked(identifier)
+
+    assert len(world.slack.questions(identifier)) == 1
+    assert world.slack.faults.count("chat.postMessage") == 1
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
+
+
+def test_a_scope_that_is_given_back_brings_every_question_once(
+    without_scope: tuple[World, Sequence[str]],
+) -> None:
+    world, identifiers = without_scope
+
+    world.worker.until_logged("asking.resumed", seconds=60)
+    for identifier in identifiers:
+        world.until_asked(identifier)
+
+    assert [len(world.slack.questions(identifier)) for identifier in identifiers] == [1] * len(identifiers)
+    loud = [line for line in world.worker.log.splitlines() if "CRITICAL" in line]
+    assert len(loud) == 1
+    assert "reinstall" in loud[0]
+    assert world.slack.press(world.slack.question(identifiers[0]), "yes").acknowledged
+
+
 def _put_in_doubt(world: World, name: str) -> str:
     """Start the worker, and let it not know of a question whether it was posted. It was."""
+    if name in ("ahead", "behind"):
+        world.worker.program = (CLOCKED_WORKER, "600" if name == "ahead" else "-600")
+    if name == "lagging":
+        world.slack.lag(LAG)
     if name == "closed history":
         world.slack.without_scope("im:history")
     world.start()
     if name == "closing history":
         world.slack.without_scope("im:history")
+    identifier = _lose_a_reply(world)
+    if name not in ("closed history", "closing history"):
+        world.worker.kill()
+    world.slack.forget_held()
+    if not world.worker.is_running():
+        world.start()
+    return identifier
+
+
+def _lose_a_reply(world: World) -> str:
     hold = world.slack.hold("chat.postMessage", after_work=True)
     identifier = world.send()
     hold.wait_until_reached()
-    if name in ("closed history", "closing history"):
-        world.slack.forget_held()
-        world.worker.until_logged("question.doubted", identifier)
-    else:
-        world.until_taken()
-        world.worker.kill()
-        world.slack.forget_held()
-        world.start()
+    world.until_taken()
     return identifier

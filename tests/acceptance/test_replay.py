@@ -2,78 +2,97 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from world import World, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from subprocess import CompletedProcess
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A world with an alert that has two reports, whose worker runs or is stopped."""
+
+    world: World
+    identifier: str
+
+    @property
+    def shown(self) -> str:
+        """All that is known of the alert."""
+        return self.world.worker.command("show", self.identifier, "--json").stdout
+
+
+@pytest.fixture(scope="module")
+def both(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[Mapping[str, Answered]]:
+    """Both worlds, which wait at the same time: reports of one alert are some seconds apart."""
+    with ExitStack() as stack:
+        worlds = {
+            # The stopped one has a FIFO queue, which would swallow a repeat under the same id.
+            name: stack.enter_context(
+                World(tmp_path_factory.mktemp(name), sqs, aws_environment, fifo=name == "stopped")
+            )
+            for name in ("running", "stopped")
+        }
+        identifiers = {name: _answer_twice(world) for name, world in worlds.items()}
+        for name, world in worlds.items():
+            _until_all_sent(world, [identifiers[name]], 2)
+        assert worlds["stopped"].worker.stop() == 0
+        yield {name: Answered(world=world, identifier=identifiers[name]) for name, world in worlds.items()}
+        for world in worlds.values():
+            world.assert_clean_log()
 
 
 @pytest.fixture(params=["running", "stopped"])
-def is_running(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param == "running")
+def answered(request: pytest.FixtureRequest, both: Mapping[str, Answered]) -> Answered:
+    return both[request.param]
 
 
-@pytest.mark.parametrize("fifo", [False, True])
-def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(
-    create_world: Callable[..., World], *, fifo: bool, is_running: bool
-) -> None:
-    world = create_world(options={"fifo": fifo})
-    identifier = _answered_twice(world)
-    other = world.send(user="nobody@example.com")
-    world.reports(other)
+def test_a_dry_run_shows_what_would_go_and_changes_nothing(answered: Answered) -> None:
+    before = answered.shown
+
+    dry = answered.world.worker.command("replay", "--dry-run", answered.identifier)
+
+    assert dry.returncode == 0
+    assert dry.stdout.count(answered.identifier) == 2
+    assert "Nothing was sent" in dry.stdout
+    assert dry.stderr == ""
+    assert answered.shown == before
+
+
+def test_one_unknown_alert_among_known_ones_sends_nothing(answered: Answered) -> None:
+    before = answered.shown
+
+    refused = answered.world.worker.command("replay", answered.identifier, "no-such-alert")
+
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert len(refused.stderr.splitlines()) == 1
+    assert "no-such-alert" in refused.stderr
+    assert answered.shown == before
+
+
+def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(answered: Answered) -> None:
+    world, identifier = answered.world, answered.identifier
     first = [letter.body for letter in world.reports(identifier, 2)]
 
-    replayed = _command(world, is_running, "replay", identifier)
+    replayed = world.worker.command("replay", identifier)
+    if not world.worker.is_running():
+        world.start()
 
     assert replayed.returncode == 0, replayed.stderr
-    again = [letter.body for letter in world.reports(identifier, 4)]
-    assert again == [*first, *first]
-    assert len(world.reports(other)) == 1
+    assert [letter.body for letter in world.reports(identifier, 4)] == [*first, *first]
     assert replayed.stdout.count(identifier) == 2
     for word in ("overwrites", "pages", "drops"):
         assert word in replayed.stderr
     assert world.status(identifier, 4) == "escalated"
-
-
-def test_nothing_is_sent_by_a_dry_run_which_shows_what_would_be(
-    create_world: Callable[..., World], *, is_running: bool
-) -> None:
-    world = create_world()
-    identifier = _answered_twice(world)
-    before = _bodies(world)
-
-    shown = _command(world, is_running, "replay", "--dry-run", identifier)
-
-    assert shown.returncode == 0
-    assert shown.stdout.count(identifier) == 2
-    assert "Nothing was sent" in shown.stdout
-    # A replay would be done before the question that comes next is answered.
-    _start_if_stopped(world)
-    world.reports(world.send(user="nobody@example.com"))
-    assert len(_bodies(world)) == len(before) + 1
-
-
-def test_one_unknown_alert_among_known_ones_sends_nothing(
-    create_world: Callable[..., World], *, is_running: bool
-) -> None:
-    world = create_world()
-    world.start()
-    identifier = world.send(user="nobody@example.com")
-    world.reports(identifier)
-
-    refused = _command(world, is_running, "replay", identifier, "no-such-alert")
-
-    assert refused.returncode == 1
-    assert "no-such-alert" in refused.stderr
-    assert refused.stdout == ""
-    assert "Traceback" not in refused.stderr
-    _start_if_stopped(world)
-    world.reports(world.send(user="nobody@example.com"))
-    assert len(world.reports(identifier)) == 1
 
 
 def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(
@@ -82,14 +101,12 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(
     world = create_world()
     world.start()
     sent = [world.send(user="nobody@example.com") for _ in range(3)]
-    for identifier in sent:
-        world.reports(identifier)
-    until(lambda: _all_sent(world, sent), what="all reports are known to be sent")
+    _until_all_sent(world, sent)
 
     unsent = world.worker.command("replay", "--unsent", "--dry-run")
     lately = world.worker.command("replay", "--since", "1h")
 
-    assert unsent.stdout.strip() == "There is nothing to send again."
+    assert unsent.stdout.strip() == "There is no report to send again."
     assert lately.returncode == 0
     for identifier in sent:
         assert identifier in lately.stdout
@@ -116,40 +133,22 @@ def test_what_to_replay_is_said_in_one_way(
     assert "usage: triage-bot replay" in ended.stderr
 
 
-def _answered_twice(world: World) -> str:
-    """Let a person say yes, then no; return the alert's identifier when both reports are sent."""
+def _answer_twice(world: World) -> str:
+    """Let a person say yes, then no; return the alert's identifier."""
     world.start()
     identifier = world.send()
     question = world.slack.question(identifier)
     world.until_asked(identifier)
     for choice in ("yes", "no"):
         assert world.slack.press(question, choice).acknowledged
-    world.reports(identifier, 2)
-    until(lambda: _all_sent(world, [identifier]), what="both reports are known to be sent")
     return identifier
 
 
-def _all_sent(world: World, identifiers: Sequence[str]) -> bool:
-    reports: list[Mapping[str, object]] = []
+def _until_all_sent(world: World, identifiers: Sequence[str], count: int = 1) -> None:
+    """Wait until so many reports of each have come, and the worker knows that they were sent."""
     for identifier in identifiers:
-        reports += world.known_row(identifier)["reports"]
-    return all(report["sentAt"] for report in reports)
-
-
-def _command(world: World, is_running: bool, *arguments: str) -> CompletedProcess[str]:  # noqa: FBT001 - a fixture
-    """Give a command to the worker, or to the store of one that is stopped, which is started afterwards."""
-    if is_running:
-        return world.worker.command(*arguments)
-    assert world.worker.stop() == 0
-    done = world.worker.command(*arguments)
-    world.start()
-    return done
-
-
-def _start_if_stopped(world: World) -> None:
-    if not world.worker.is_running():
-        world.start()
-
-
-def _bodies(world: World) -> Sequence[str]:
-    return [letter.body for letter in world.responses.letters()]
+        world.reports(identifier, count)
+        until(
+            lambda name=identifier: all(one["sentAt"] for one in world.known_row(name)["reports"]),  # type: ignore[misc] # mypy wants no default there
+            what=f"the reports of {identifier} are known to be sent",
+        )

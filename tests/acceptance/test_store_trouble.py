@@ -99,13 +99,15 @@ def _content(world: World) -> dict[str, bytes]:
 
 
 def _leave_unclean(world: World) -> None:
-    """Run the worker until its store has pages, and another time until there is more to carry over to them."""
+    """Run the worker until its store has pages, then until there is more to carry over to them."""
     world.start()
-    for identifier in world.send_many(["ada@example.com", "grace@example.com"] * 3):
+    identifiers = world.send_many(["ada@example.com", "grace@example.com"] * 3)
+    for identifier in identifiers:
         world.until_asked(identifier)
     world.worker.stop()
     world.start()
-    world.until_asked(world.send())
+    # No request is sent: the last run's poll may still wait in SQS, and hide it for a minute.
+    assert world.slack.press(world.slack.question(identifiers[0]), "yes").acknowledged
     world.worker.kill()
 
 

@@ -48,8 +48,8 @@ async def test_whoever_was_not_asked_is_asked_once_after_two_looks(desk: Desk) -
 
     assert (await desk.question()).state is State.ASKED
     assert [moment - RESTORED for moment in desk.messenger.looks] == [
-        timedelta(seconds=5),
-        timedelta(seconds=15),
+        timedelta(seconds=20),
+        timedelta(seconds=30),
     ]
     assert len(desk.messenger.posts) == 1
 
@@ -71,7 +71,7 @@ async def test_a_person_who_cannot_be_found_now_is_still_looked_up_later(desk: D
 async def test_a_crash_after_the_person_was_found_changes_nothing(desk: Desk) -> None:
     await restore(desk)
     desk.messenger.look_ends = [None, None, PLACE]
-    await desk.work(seconds=7)
+    await desk.work(seconds=22)
     assert (await desk.question()).state is State.POSTING
 
     desk.restart()

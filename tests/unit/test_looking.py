@@ -81,7 +81,7 @@ async def test_what_was_forgotten_is_met_anew(desk: Desk) -> None:
 
     desk.looker.forget(CLAIMED)
 
-    assert desk.looker.look_at(CLAIMED) == NOON + 10 * SECOND
+    assert desk.looker.look_at(CLAIMED) == NOON + 20 * SECOND  # a post may still be under way
 
 
 async def test_an_app_that_may_not_look_says_so(desk: Desk) -> None:

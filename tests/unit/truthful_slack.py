@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.triage.model import Person, Posted, Question
+from bot.triage.model import Answer, Person, Posted, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +43,10 @@ class Message(NamedTuple):
     person: str
     posted: Posted
     at: datetime
+
+    def click(self, choice: Choice, at: datetime) -> Answer:
+        """A click on it by the person whom it was sent to."""
+        return Answer(ref=self.ref, choice=choice, slack_id=self.person, ours=True, posted=self.posted, at=at)
 
 
 class TruthfulSlack:

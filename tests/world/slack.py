@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import threading
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.sandbox.slack import SlackStandIn, default_workspace
@@ -17,6 +16,7 @@ from world.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from datetime import timedelta
 
     from bot.sandbox.slack.server import Click
     from bot.sandbox.slack.workspace import Message
@@ -38,7 +38,7 @@ class SlackSide:
     bot_token = "xoxb-acceptance-bot"
     app_token = "xapp-acceptance-app"
 
-    def __init__(self, *, history_lag: timedelta = timedelta(0)) -> None:
+    def __init__(self) -> None:
         self.faults = Faults()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="slack", daemon=True)
@@ -48,7 +48,6 @@ class SlackSide:
             bot_token=self.bot_token,
             app_token=self.app_token,
             middlewares=[self.faults.middleware()],
-            history_lag=history_lag,
         )
         self._port = 0
 
@@ -117,6 +116,11 @@ class SlackSide:
             installation.app = replace(installation.app, bot_token=token)
 
         self.do(renew)
+
+    def lag(self, lag: timedelta) -> None:
+        """Let the history hide what was posted for so long from now on."""
+        installation = self.stand_in.installation
+        self.do(lambda: setattr(installation, "history_lag", lag))
 
     def messages(self) -> Sequence[Message]:
         """Return every message of every conversation, ephemeral ones included."""

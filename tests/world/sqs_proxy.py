@@ -1,4 +1,4 @@
-"""Between the worker and SQS: some entries of its batches fail, as they do in the real one and not in moto."""
+"""Between the worker and SQS: entries of its batches fail, as the real one's do and moto's do not."""
 
 from __future__ import annotations
 

@@ -32,17 +32,11 @@ def bare_environment(home: Path) -> dict[str, str]:
 class WorkerProcess:
     """One `triage-bot run` after another in one folder, with one log."""
 
-    def __init__(
-        self,
-        folder: Path,
-        environment: Mapping[str, str],
-        *,
-        log: str = "worker.log",
-        program: Sequence[str] = ("-m", "bot"),
-    ) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
         self.folder = folder
         self.environment = dict(environment)
-        self._program = program
+        #: What Python runs, before the command.
+        self.program: Sequence[str] = ("-m", "bot")
         self._log = folder.with_name(log)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,8 +48,8 @@ class WorkerProcess:
     def start(self, *options: str) -> None:
         """Start a run."""
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", *self._program, "run", *options],
+            self._process = subprocess.Popen(  # noqa: S603 - the program under test
+                [sys.executable, "-P", *self.program, "run", *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -49,12 +49,10 @@ class World:
         aws: Mapping[str, str],
         *,
         fifo: bool = False,
-        history_lag: timedelta = timedelta(0),
-        program: Sequence[str] = ("-m", "bot"),
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.sqs = sqs
-        self.slack = SlackSide(history_lag=history_lag)
+        self.slack = SlackSide()
         self.requests = self._create_queue("requests")
         self.responses = Mailbox(sqs, self._create_queue("responses", fifo=fifo))
         self.dead_letters = Mailbox(sqs, self._create_queue("dead-letters"))
@@ -62,7 +60,7 @@ class World:
         self.settings = {**self._settings(), **aws, **variables}
         home = folder / "worker"
         home.mkdir()
-        self.worker = WorkerProcess(home, {**bare_environment(folder), **self.settings}, program=program)
+        self.worker = WorkerProcess(home, {**bare_environment(folder), **self.settings})
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,44 @@
+"""`python -m tests.torture`: run, print the table, exit 1 if a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+
+from .trial import Options, Trial
+from .verdict import render
+
+
+def main() -> int:
+    """Run one trial; its folder (log and store) is kept where a promise was broken, or where it is named."""
+    options = _parser().parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {name: value for name, value in vars(options).items() if name != "folder"}
+    print("$ python -m tests.torture " + shlex.join(sys.argv[1:]), flush=True)
+    result = asyncio.run(Trial(Options(**wanted), folder).run())
+    print(render(result))
+    print(f"log and store: {folder}")
+    return 1 if result.violations else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--alerts", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, help="end the killing after so many minutes")
+    parser.add_argument("--fifo", action="store_true", help="the response queue is a FIFO queue")
+    parser.add_argument("--without-look-up", action="store_true", help="break the worker: never look up")
+    parser.add_argument("--outbox-after-ack", action="store_true", help="break it: report in a second step")
+    parser.add_argument("--folder", type=Path, help="where log and store are kept")
+    parser.add_argument("--log-level", default="INFO")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The alerts of a run, and what must become of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from bot.sandbox.slack import Person, Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+_BOT: Final = Person(id="U0TRIAGEBOT", name="triagebot", real_name="Triage bot", is_bot=True)
+_LABELS: Final = ("sensitive_host_session", "duo_bypass_codes_used", "ssh_access_sign_releng", "brand_new")
+_CONFIDENCES: Final = ("highest", "high", "moderate", "low", "lowest")
+_SURE: Final = frozenset({"highest", "high"})
+
+
+class Kind(StrEnum):
+    """What is special about an alert."""
+
+    ASKABLE = "askable"
+    UNKNOWN = "unknown"  #: nobody has that address
+    DEACTIVATED = "deactivated"
+    INVALID = "invalid"  #: breaks the contract, but its identifier can be read
+    UNREADABLE = "unreadable"  #: is no JSON
+
+
+_MIX: Final = {
+    Kind.ASKABLE: 94,
+    Kind.UNKNOWN: 2,
+    Kind.DEACTIVATED: 1,
+    Kind.INVALID: 2,
+    Kind.UNREADABLE: 1,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """One request. `person` is the Slack id of whoever must be asked, empty if nobody may be."""
+
+    identifier: str
+    body: str
+    kind: Kind
+    person: str
+    choices: tuple[str, ...]  #: the buttons that the question must have
+
+    @property
+    def key(self) -> str:
+        """The first part of every ref of this alert (design.md §2.2)."""
+        return hashlib.sha256(self.identifier.encode()).hexdigest()[:32]
+
+
+def make_workspace(people: int) -> Workspace:
+    """Return a workspace with so many members who can be asked, and one who has left."""
+    members = [
+        Person(id=f"U0P{n:07}", name=f"p{n}", real_name=f"Person {n}", email=f"p{n}@example.com")
+        for n in range(people)
+    ]
+    gone = Person(id="U0GONE00001", name="gone", real_name="Gone", email="gone@example.com", deleted=True)
+    return Workspace(team_id="T0TORTURE01", name="Torture", bot=_BOT, people=[*members, gone])
+
+
+def make_alerts(count: int, workspace: Workspace, random: Random) -> list[Alert]:
+    """Return alerts of every kind, for people drawn by lot."""
+    members = [person for person in workspace.people if not person.deleted]
+    kinds = random.choices(list(_MIX), weights=list(_MIX.values()), k=count)
+    return [_alert(f"alert-{n:06}", kind, members, random) for n, kind in enumerate(kinds)]
+
+
+def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Random) -> Alert:
+    person = random.choice(members)
+    confidence = random.choice(_CONFIDENCES)
+    addresses = {
+        Kind.UNKNOWN: f"{identifier}@nowhere.example.com",
+        Kind.DEACTIVATED: "gone@example.com",
+        Kind.INVALID: "N/A",
+    }
+    fields = {
+        "identifier": identifier,
+        "alert": random.choice(_LABELS),
+        "identityConfidence": confidence,
+        "summary": f"{identifier}: a login from <somewhere> & elsewhere",
+        "user": addresses.get(kind, person.email),
+    }
+    body = f"{{no JSON: {identifier}" if kind is Kind.UNREADABLE else json.dumps(fields)
+    return Alert(
+        identifier=identifier,
+        body=body,
+        kind=kind,
+        person=person.id if kind is Kind.ASKABLE else "",
+        choices=("yes", "no", "notSure", *(() if confidence in _SURE else ("wrongUser",))),
+    )

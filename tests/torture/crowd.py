@@ -1,0 +1,161 @@
+"""The people of the workspace: they answer, twice, late, otherwise than before or never; and some forge."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from .history import Press
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+
+    from bot.sandbox.slack import Message, SlackStandIn
+
+    from .alerts import Alert
+    from .history import History
+
+#: How often somebody presses again whose press Slack calls failed.
+_PATIENCE: Final = 80
+
+#: What people are like: habit → how many of a hundred have it.
+_HABITS: Final = {"at once": 30, "soon": 20, "twice": 12, "late": 10, "changing": 16, "never": 12}
+
+#: How many questions somebody tries to answer who may not.
+_FORGED: Final = 0.15
+
+
+class Crowd:
+    """Reads every direct message, and acts on each question once."""
+
+    def __init__(self, slack: SlackStandIn, history: History, *, seed: int) -> None:
+        self._slack = slack
+        self._history = history
+        self._seed = seed
+        self._alerts: Mapping[str, Alert] = {alert.key: alert for alert in history.alerts}
+        self._questions: dict[str, Message] = {}
+        self._busy: set[asyncio.Task[None]] = set()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch the workspace. Never returns."""
+        changes = self._slack.workspace.subscribe()
+        while True:
+            change = await changes.get()
+            if change.kind == "message_posted" and change.message is not None:
+                self._notice(change.message)
+
+    def hurry(self) -> None:
+        """Let nobody put off an answer any more."""
+        self._hurry.set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody still wants to press something."""
+        return bool(self._busy)
+
+    def _notice(self, message: Message) -> None:
+        key = key_of(message)
+        if key not in self._alerts or key in self._questions:
+            return
+        self._questions[key] = message
+        alert = self._alerts[key]
+        random = Random(f"{self._seed} {alert.identifier}")
+        self._start(self._respond(alert, message, random))
+        if random.random() < _FORGED:
+            self._start(self._forge(alert, message, random))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+
+    async def _respond(self, alert: Alert, message: Message, random: Random) -> None:
+        habit = random.choices(list(_HABITS), weights=list(_HABITS.values()))[0]
+        choice = random.choice(alert.choices)
+        if habit == "never":
+            return
+        await self._wait({"at once": 0.0, "late": random.uniform(5, 40)}.get(habit, random.uniform(0, 2)))
+        if habit == "twice":
+            self._start(self._insist(alert, message, choice))
+        await self._insist(alert, message, choice)
+        if habit == "changing":
+            for _ in range(random.randint(1, 2)):
+                await self._wait(random.uniform(0, 3))
+                await self._insist(alert, message, random.choice(alert.choices))
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), seconds)
+
+    async def _insist(self, alert: Alert, message: Message, choice: str) -> None:
+        """Press until Slack shows no warning any more, as people do."""
+        for _ in range(_PATIENCE):
+            press = self._record(alert, choice, honest=True)
+            await self._press(press, user=alert.person, channel=message.channel, ts=message.ts)
+            if press.acknowledged:
+                return
+            await asyncio.sleep(0.3)
+
+    async def _forge(self, alert: Alert, message: Message, random: Random) -> None:
+        await asyncio.sleep(random.choice([0.0, random.uniform(0, 3)]))
+        choice = random.choice(("yes", "no", "notSure", "wrongUser"))
+        forgery = random.choice([self._by_another, self._by_reference, self._elsewhere, self._by_guess])
+        if choice not in alert.choices:
+            forgery = self._unoffered
+        press = {"user": alert.person, "channel": message.channel, "ts": message.ts}
+        await self._press(self._record(alert, choice, honest=False), **forgery(press, message, random))
+
+    def _by_another(self, press: dict[str, str], _: Message, random: Random) -> dict[str, str]:
+        """Let somebody else press."""
+        return {**press, "user": self._somebody_but(press["user"], random)}
+
+    def _by_reference(self, press: dict[str, str], message: Message, random: Random) -> dict[str, str]:
+        """Let somebody press in their own conversation, with the reference of this question."""
+        others = [each for each in self._questions.values() if each.channel != message.channel]
+        if not others:
+            return self._by_another(press, message, random)
+        own = random.choice(others)
+        user = self._slack.workspace.conversation(own.channel)
+        assert user is not None
+        assert user.person is not None
+        return {"user": user.person, "channel": own.channel, "ts": own.ts, "value": _ref(message)}
+
+    def _elsewhere(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:
+        """Let the press come from another workspace."""
+        return {**press, "team": "T0ELSEWHERE"}
+
+    def _unoffered(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:
+        """Press a button that the question has not."""
+        return press
+
+    def _by_guess(self, press: dict[str, str], message: Message, _: Random) -> dict[str, str]:
+        """Guess the secret part of the reference, and miss."""
+        return {**press, "value": f"{_ref(message).partition('.')[0]}.{'0' * 32}"}
+
+    def _somebody_but(self, user: str, random: Random) -> str:
+        return random.choice([each.id for each in self._slack.workspace.people if each.id != user])
+
+    def _record(self, alert: Alert, choice: str, *, honest: bool) -> Press:
+        number = len(self._history.presses)
+        press = Press(number=number, identifier=alert.identifier, choice=choice, honest=honest)
+        self._history.presses.append(press)
+        return press
+
+    async def _press(self, press: Press, **place: Any) -> None:
+        click = await self._slack.click(action_id=f"answer-{press.choice}", **place)
+        press.acknowledged = click.acknowledged
+
+
+def key_of(message: Message) -> str:
+    """Return the first part of the reference that a question carries, "" if it is no question."""
+    return _ref(message).partition(".")[0]
+
+
+def _ref(message: Message) -> str:
+    metadata = message.metadata or {}
+    if metadata.get("event_type") != "triage_question":
+        return ""
+    return str((metadata.get("event_payload") or {}).get("ref") or "")

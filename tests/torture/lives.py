@@ -1,0 +1,127 @@
+"""Brings the worker to life, and ends it: on its cue, from outside at any moment, or with SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bot.sandbox.child_process import bare_environment
+
+from .history import End
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import Mapping
+
+    from .victim import Cue
+
+#: The checkout, from which the worker is imported.
+_HOME: Final = Path(__file__).resolve().parents[2]
+
+#: Seconds that a worker may take to end after SIGTERM, before it counts as stuck.
+_STUCK: Final = 15.0
+
+
+class Lives:
+    """The nursery process, seen from outside."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._facts: dict[str, Any] = {}
+        self._changed = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, folder: Path, environment: Mapping[str, str]) -> Lives:
+        """Start the nursery with its log and the worker's store in `folder`."""
+        with (folder / "worker.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-W", "error", "-m", "tests.torture.victim"),
+                cwd=folder,
+                env={
+                    **bare_environment(folder),
+                    **environment,
+                    "PYTHONPATH": str(_HOME),
+                    "STORE_URL": f"sqlite:///{folder / 'torture.db'}",
+                },
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        return cls(process)
+
+    async def live(self, cue: Cue, *, seconds: float, wanted: Literal["kill", "term"] = "kill") -> End:
+        """Live one life: to its cue, or for so many seconds."""
+        await self.begin(cue)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._until("died")
+        except TimeoutError:
+            return await self.end(wanted)
+        return self._end(wanted, 0.0)
+
+    async def begin(self, cue: Cue) -> None:
+        """Begin a life, and wait until it has."""
+        assert self._process.stdin is not None
+        self._facts.clear()
+        self._process.stdin.write(json.dumps(asdict(cue)).encode() + b"\n")
+        await self._process.stdin.drain()
+        await self._until("born")
+
+    async def end(self, wanted: Literal["kill", "term"]) -> End:
+        """End the life that has begun, and wait until it is over."""
+        began = time.monotonic()
+        self._send({"kill": signal.SIGKILL, "term": signal.SIGTERM}[wanted])
+        try:
+            async with asyncio.timeout(_STUCK):
+                await self._until("died")
+        except TimeoutError:
+            self._send(signal.SIGKILL)
+            await self._until("died")
+        return self._end(wanted, time.monotonic() - began)
+
+    async def stop(self) -> None:
+        """End the nursery, and the life in it if there is one."""
+        if self._process.returncode is None:
+            if "born" in self._facts and "died" not in self._facts:
+                self._send(signal.SIGKILL)
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+    def _send(self, number: signal.Signals) -> None:
+        # The pid cannot be another's: the nursery reaps a life only when it is told to begin the next.
+        if "died" not in self._facts:
+            os.kill(self._facts["born"], number)
+
+    def _end(self, wanted: str, seconds: float) -> End:
+        code = self._facts["died"]
+        status = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return End(wanted=wanted, status=status, seconds=seconds, place=self._facts.get("dies", ""))
+
+    async def _until(self, fact: str) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: fact in self._facts or self._reader.done())
+        if fact not in self._facts:
+            raise RuntimeError("the nursery ended; see its log")
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            async with self._changed:
+                self._facts.update(json.loads(line))
+                self._changed.notify_all()
+        asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._wake()))
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,169 @@
+"""What goes wrong in Slack: a middleware before the stand-in, and the weather of its links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from random import Random
+
+    from aiohttp.typedefs import Handler
+
+    from bot.sandbox.slack import SlackStandIn
+
+    Fault = Callable[["SlackFaults", web.Request, Handler], Awaitable[web.StreamResponse]]
+
+#: How long a call may hang, in seconds of ours; the worker gives up after 1.5.
+_HANG: Final = (0.3, 2.0)
+
+#: How far the history lags, in seconds of Slack's clock, at the most.
+_LAG: Final = 8.0
+
+_HTML: Final = "<html><body>Something is broken on our side</body></html>"
+
+_REASONS: Final[tuple[Literal["warning", "refresh_requested", "link_disabled"], ...]] = (
+    "warning",
+    "refresh_requested",
+    "link_disabled",
+)
+
+
+class SlackFaults:
+    """Spoils calls while `raging`; `counts` tells how often which way."""
+
+    def __init__(self, random: Random) -> None:
+        self.raging = True
+        self.counts: Counter[str] = Counter()
+        self._random = random
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Serve a request, or spoil it."""
+        name = self._draw(request.path) if self.raging else ""
+        try:
+            if not name:
+                return await handler(request)
+            self.counts[name] += 1
+            return await _FAULTS[name](self, request, handler)
+        except ConnectionError:  # the caller was killed before it had its answer
+            return _cut(request)
+
+    async def weather(self, slack: SlackStandIn) -> None:
+        """End links in every way there is, and let the history lag now more and now less. Never returns."""
+        while True:
+            await asyncio.sleep(self._random.uniform(0.3, 4.0))
+            slack.installation.history_lag = timedelta(seconds=self._random.uniform(0, _LAG))
+            reason = self._random.choice([*_REASONS, "dropped", "quiet"])
+            self.counts[f"link {reason}"] += reason != "quiet"
+            if reason == "dropped":
+                slack.drop_links()
+            for each in _REASONS:
+                if reason == each:
+                    await slack.disconnect(each)
+
+    def _draw(self, path: str) -> str:
+        share, faults = next((share, faults) for start, share, faults in _SHARES if path.startswith(start))
+        if self._random.random() >= share:
+            return ""
+        return self._random.choices(list(faults), weights=list(faults.values()))[0]
+
+    async def _hang(self) -> None:
+        await asyncio.sleep(self._random.uniform(*_HANG))
+
+    async def _dropped_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await handler(request)
+        return _cut(request)
+
+    async def _reset_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
+        return _cut(request)
+
+    async def _too_many(self, _: web.Request, __: Handler) -> web.StreamResponse:
+        wait = self._random.choice(["1", "1.5", "0", "soon", "4"])
+        refusal = {"ok": False, "error": "ratelimited"}
+        return web.json_response(refusal, status=429, headers={"Retry-After": wait})
+
+    async def _limited_with_200(self, _: web.Request, __: Handler) -> web.StreamResponse:
+        return web.json_response({"ok": False, "error": "ratelimited"}, headers={"Retry-After": "2"})
+
+    async def _broken_before(self, _: web.Request, __: Handler) -> web.StreamResponse:
+        return web.Response(status=503, text=_HTML, content_type="text/html")
+
+    async def _broken_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await handler(request)
+        return web.Response(status=502, text=_HTML, content_type="text/html")
+
+    async def _hung_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
+        await self._hang()
+        return _cut(request)
+
+    async def _done_late(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.read()  # it has arrived, whatever becomes of the caller meanwhile
+        await self._hang()
+        return await handler(request)
+
+    async def _hung_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        await self._hang()
+        return response
+
+    async def _overtaken(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer so late that people click first."""
+        response = await handler(request)
+        await asyncio.sleep(self._random.uniform(0.05, 0.6))
+        return response
+
+    async def _refused_handshake(self, _: web.Request, __: Handler) -> web.StreamResponse:
+        raise web.HTTPServiceUnavailable(text=_HTML, content_type="text/html")
+
+    async def _slow_handshake(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        await self._hang()
+        return await handler(request)
+
+
+_FAULTS: Final[Mapping[str, Fault]] = {
+    "dropped after": SlackFaults._dropped_after,
+    "reset before": SlackFaults._reset_before,
+    "429": SlackFaults._too_many,
+    "200 ratelimited": SlackFaults._limited_with_200,
+    "503 before": SlackFaults._broken_before,
+    "502 after": SlackFaults._broken_after,
+    "hung before": SlackFaults._hung_before,
+    "done late": SlackFaults._done_late,
+    "hung after": SlackFaults._hung_after,
+    "overtaken": SlackFaults._overtaken,
+    "handshake refused": SlackFaults._refused_handshake,
+    "handshake slow": SlackFaults._slow_handshake,
+}
+
+_CALL_FAULTS: Final = {
+    "dropped after": 6,
+    "reset before": 4,
+    "429": 4,
+    "200 ratelimited": 3,
+    "503 before": 3,
+    "502 after": 4,
+    "hung before": 2,
+    "done late": 2,
+    "hung after": 3,
+}
+
+#: What starts with which path is spoiled how often, and how; the first that fits counts.
+_SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
+    ("/api/chat.postMessage", 0.35, {**_CALL_FAULTS, "overtaken": 30}),
+    ("/api/auth.test", 0.05, {"503 before": 1, "reset before": 1}),
+    ("/api/apps.connections.open", 0.05, {"503 before": 1, "429": 1, "reset before": 1}),
+    ("/link/", 0.08, {"handshake refused": 1, "handshake slow": 2}),
+    ("/", 0.12, _CALL_FAULTS),
+)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)

@@ -1,0 +1,252 @@
+"""The checker must be able to fail: each promise is broken once, by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from bot.sandbox.slack import Message
+
+from .alerts import Alert, Kind, make_alerts, make_workspace
+from .answers import why_unexplained
+from .checker import HOLD_SECONDS, Promise, judge
+from .history import End, History, Press
+from .sqs_queue import Sent
+
+_RECEIVED_AT = 1000.0
+_QUESTION: dict[str, Any] = {"block_id": "question"}
+_ANSWER: dict[str, Any] = {"block_id": "answer"}
+
+
+def an_alert(kind: Kind = Kind.ASKABLE) -> Alert:
+    alerts = make_alerts(500, make_workspace(3), Random(1))
+    return next(alert for alert in alerts if alert.kind is kind)
+
+
+def a_question(alert: Alert, *, ts: str = "1.000001", channel: str = "") -> Message:
+    return Message(
+        channel=channel or f"D{alert.person[1:]}",
+        ts=ts,
+        user="U0TRIAGEBOT",
+        text="Was it you?",
+        blocks=[_QUESTION, _ANSWER],
+        metadata={"event_type": "triage_question", "event_payload": {"ref": f"{alert.key}.secret"}},
+    )
+
+
+def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
+    response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"
+    details = {
+        "identifier": alert.identifier,
+        "user": {"email": "p@example.com", "slack": alert.person, "slackName": "p"},
+        "identityConfidence": "low",
+        "response": response,
+        "triagebot": {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts},
+    }
+    body = {"category": "triagebot", "timestamp": "2026-11-24T03:00:00+00:00", "details": details}
+    return Sent(
+        number=0,
+        at=_RECEIVED_AT + HOLD_SECONDS + after,
+        body=json.dumps(body),
+        group="",
+        deduplication="",
+        attributes={},
+    )
+
+
+def presses(alert: Alert, *choices: str, acknowledged: bool = True) -> list[Press]:
+    return [
+        Press(number=n, identifier=alert.identifier, choice=choice, honest=True, acknowledged=acknowledged)
+        for n, choice in enumerate(choices)
+    ]
+
+
+def a_run(alert: Alert, **changes: Any) -> History:
+    """Return a run with one alert in which all went well, but for the changes."""
+    run = History(
+        alerts=[alert],
+        presses=presses(alert, "yes"),
+        messages=[a_question(alert)],
+        reports=[a_report(alert, "yes")],
+        received={alert.body: _RECEIVED_AT},
+        deleted={alert.body: _RECEIVED_AT + 1},
+    )
+    return replace(run, **changes)
+
+
+def broken(history: History) -> set[Promise]:
+    return {violation.promise for violation in judge(history)}
+
+
+def test_a_run_in_which_all_went_well_breaks_no_promise() -> None:
+    assert judge(a_run(an_alert())) == []
+
+
+def test_a_deleted_request_that_was_never_asked_is_lost() -> None:
+    run = a_run(an_alert(), presses=[], messages=[], reports=[])
+
+    assert broken(run) == {Promise.LOST}
+
+
+def test_a_request_for_nobody_is_lost_if_it_is_not_reported() -> None:
+    run = a_run(an_alert(Kind.UNKNOWN), presses=[], messages=[], reports=[])
+
+    assert broken(run) == {Promise.LOST}
+
+
+def test_two_questions_of_one_alert_are_one_too_many() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, messages=[a_question(alert), a_question(alert, ts="2.000001")])
+
+    assert broken(run) == {Promise.TWICE}
+
+
+def test_a_question_in_another_conversation_is_misdirected() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, messages=[a_question(alert, channel="D0SOMEBODY")])
+
+    assert broken(run) == {Promise.MISDIRECTED}
+
+
+def test_nobody_who_can_be_asked_is_given_up() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, presses=[], reports=[a_report(alert, "undeliverable")])
+
+    assert broken(run) == {Promise.GIVEN_UP}
+
+
+def test_an_acknowledged_answer_needs_a_report() -> None:
+    assert broken(a_run(an_alert(), reports=[])) == {Promise.UNREPORTED}
+
+
+def test_an_acknowledged_change_of_mind_needs_a_report() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, presses=presses(alert, "yes", "no"))
+
+    assert broken(run) == {Promise.UNREPORTED}
+
+
+def test_an_answer_that_only_a_forger_gave_is_forged() -> None:
+    alert = an_alert()
+    [press] = presses(alert, "yes")
+    press.honest = False
+
+    assert broken(a_run(alert, presses=[press])) == {Promise.FORGED}
+
+
+def test_first_outcomes_may_not_differ() -> None:
+    alert = an_alert()
+    again = a_report(alert, "no", eventId="another")
+
+    assert Promise.CONFLICTING in broken(a_run(alert, reports=[a_report(alert, "yes"), again]))
+
+
+def test_a_repeat_must_be_the_same_to_the_byte() -> None:
+    alert = an_alert()
+    report = a_report(alert, "yes")
+
+    run = a_run(alert, reports=[report, replace(report, body=report.body + " ")])
+
+    assert Promise.ALTERED in broken(run)
+
+
+def test_a_repeat_that_is_the_same_to_the_byte_is_fine_even_after_a_later_report() -> None:
+    alert = an_alert()
+    first, second = a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=6)
+
+    run = a_run(alert, presses=presses(alert, "yes", "no"), reports=[first, second, first])
+
+    assert judge(run) == []
+
+
+def test_reports_come_in_their_order() -> None:
+    alert = an_alert()
+    first, second = a_report(alert, "yes", after=6), a_report(alert, "no", sequence=1)
+
+    run = a_run(alert, presses=presses(alert, "yes", "no"), reports=[second, first])
+
+    assert Promise.DISORDERLY in broken(run)
+
+
+def test_two_reports_of_one_alert_are_five_seconds_apart() -> None:
+    alert = an_alert()
+    first, second = a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=4)
+
+    run = a_run(alert, presses=presses(alert, "yes", "no"), reports=[first, second])
+
+    assert broken(run) == {Promise.DISORDERLY}
+
+
+def test_a_report_that_repeats_what_mozdef_knows_is_unheard() -> None:
+    alert = an_alert()
+    first = a_report(alert, "notSure")
+    second = a_report(alert, "wrongUser", sequence=1, after=6)
+
+    run = a_run(alert, presses=presses(alert, "notSure", "wrongUser"), reports=[first, second])
+
+    assert broken(run) == {Promise.UNHEARD}
+
+
+def test_a_report_that_comes_before_mozdef_knows_the_alert_is_unheard() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, reports=[a_report(alert, "yes", after=-1)])
+
+    assert broken(run) == {Promise.UNHEARD}
+
+
+def test_a_valid_request_has_no_place_in_the_dead_letter_queue() -> None:
+    alert = an_alert()
+    copy = replace(a_report(alert, "yes"), body=alert.body)
+
+    assert broken(a_run(alert, dead_letters=[copy])) == {Promise.MISJUDGED}
+
+
+def test_an_invalid_request_is_copied() -> None:
+    run = a_run(an_alert(Kind.UNREADABLE), presses=[], messages=[], reports=[])
+
+    assert broken(run) == {Promise.UNCOPIED}
+
+
+def test_a_request_that_stays_in_the_queue_is_left() -> None:
+    assert broken(a_run(an_alert(), deleted={})) == {Promise.LEFT}
+
+
+def test_a_message_shows_the_answer() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, messages=[replace(a_question(alert), blocks=[_QUESTION])])
+
+    assert broken(run) == {Promise.UNSHOWN}
+
+
+def test_a_worker_that_ends_by_itself_has_fallen() -> None:
+    ends = [
+        End(wanted="kill", status="SIGKILL", seconds=0.1),
+        End(wanted="kill", status="exit code 1", seconds=0.1),
+        End(wanted="term", status="exit code 0", seconds=11.0),
+    ]
+
+    found = judge(a_run(an_alert(), ends=ends))
+
+    assert [violation.promise for violation in found] == [Promise.FALLEN, Promise.FALLEN]
+
+
+def test_a_report_that_the_queue_refuses_for_good_is_not_missed() -> None:
+    alert = an_alert()
+
+    assert judge(a_run(alert, reports=[], refused=frozenset({alert.identifier}))) == []
+
+
+def test_a_press_that_slack_calls_failed_may_have_been_taken_or_not() -> None:
+    alert = an_alert()
+    failed = presses(alert, "yes", acknowledged=False)
+
+    assert why_unexplained([*failed, *presses(alert, "no")], ["no"]) is None
+    assert why_unexplained([*failed, *presses(alert, "no")], ["yes", "no"]) is None

@@ -1,0 +1,57 @@
+"""What the torture found, once more without chance: a post that Slack does after its sender was killed."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
+from memory_store import MemoryStore
+
+from bot.sqs.wire import write_report
+from bot.triage import rules
+from bot.triage.asking import Asker
+from bot.triage.model import Posted
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
+from bot.triage.recorder import Recorder
+
+if TYPE_CHECKING:
+    from bot.triage.model import Question
+
+#: Seconds after the claim at which Slack does the post, later than a restart and two looks may take.
+_DONE_AFTER = 18
+_PLACE = Posted(channel="D0ADA", ts="1764000018.000100")
+
+
+class LateSlack(ScriptedMessenger):
+    """Holds a dead worker's post back for a while."""
+
+    async def look_up(self, question: Question) -> Posted | None:
+        await super().look_up(question)
+        return _PLACE if self.clock() - NOON >= timedelta(seconds=_DONE_AFTER) else None
+
+
+async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeated() -> None:
+    clock = SteppedClock()
+    store, slack = MemoryStore(), LateSlack(clock=clock)
+    recorder = Recorder(store, write_report, policy=Policy(), clock=clock)
+    await store.add(
+        [recorder.change(rules.accept(a_request(), rules.new_ref("x", "secret"), NOON, Policy()))]
+    )
+    [accepted] = store.questions.values()
+    await recorder.save(rules.claim(accepted, ADA, NOON))
+
+    # The store hands the dead worker's claims to the next one at its start, one second later.
+    pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
+    asker = Asker(slack, recorder, pacing=pacing)
+    due: datetime | None = NOON + timedelta(seconds=1)
+    while due is not None:
+        clock.now = due
+        [question] = store.questions.values()
+        await asker.ask(question)
+        [question] = store.questions.values()
+        due = question.due_at
+
+    assert slack.posts == []
+    assert question.posted == _PLACE

@@ -1,0 +1,46 @@
+"""A short torture, for every check of the project; the long ones are run by hand (see `__main__`)."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pytest
+
+_HOME: Final = Path(__file__).resolve().parents[2]
+
+
+async def _run(folder: Path, *options: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.torture", "--folder", str(folder), *options),
+        cwd=_HOME,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Together, since they mostly wait: the whole costs as much as the longest.
+    sound, blind, careless = await asyncio.gather(
+        _run(tmp_path / "sound", "--kills", "15", "--alerts", "150", "--seed", "7"),
+        _run(tmp_path / "blind", "--kills", "10", "--alerts", "250", "--seed", "8", "--without-look-up"),
+        _run(tmp_path / "careless", "--kills", "10", "--alerts", "200", "--seed", "9", "--outbox-after-ack"),
+    )
+
+    with capsys.disabled():
+        print("\n" + sound[1])
+    assert sound[0] == 0, sound[1]
+    assert blind[0] == 1, blind[1]
+    assert "     0  questions asked twice" not in blind[1], blind[1]
+    assert careless[0] == 1, careless[1]
+    assert "     0  acknowledged answers without a report" not in careless[1], careless[1]

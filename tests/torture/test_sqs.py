@@ -1,0 +1,141 @@
+"""The stand-in SQS, seen through the program's own adapter."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from bot.errors import StartRefused, TransientError
+from bot.sqs.clients import Connector
+from bot.sqs.queues import Outgoing
+
+from .haste import FastClock
+from .sqs import SqsStandIn
+from .sqs_knobs import Knobs
+from .sqs_queue import Oddities
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.sqs.queues import Queue
+
+
+@asynccontextmanager
+async def running(name: str = "requests") -> AsyncIterator[tuple[SqsStandIn, Queue]]:
+    sqs = SqsStandIn(clock=FastClock.start(), random=Random(1))
+    await sqs.start()
+    url = sqs.create(name)
+    session = boto3.Session(
+        aws_access_key_id="torture", aws_secret_access_key="torture", region_name="us-west-2"
+    )
+    connector = Connector(endpoint_url=sqs.address, session=session)
+    try:
+        yield sqs, connector.open(url)
+    finally:
+        connector.close()
+        await sqs.stop()
+
+
+def outgoing(body: str, *, deduplication: str = "") -> Outgoing:
+    return Outgoing(body=body, group="group", deduplication=deduplication or body)
+
+
+async def test_what_was_sent_is_received_once_and_gone_when_it_is_deleted() -> None:
+    async with running() as (sqs, queue):
+        refusals = await queue.send_batch([outgoing("one"), outgoing("two")])
+
+        received = await queue.receive(wait_seconds=1)
+        deleted = await queue.delete_batch(received)
+
+        assert list(refusals) == [None, None] == list(deleted)
+        assert {message.body for message in received} == {"one", "two"} == set(sqs.queues["requests"].deleted)
+        assert sqs.queues["requests"].depth() == (0, 0)
+
+
+async def test_a_long_poll_ends_when_a_message_comes() -> None:
+    async with running() as (_, queue):
+        poll = asyncio.create_task(queue.receive(wait_seconds=20))
+        await queue.send(outgoing("late"))
+
+        async with asyncio.timeout(10):
+            received = await poll
+
+        assert [message.body for message in received] == ["late"]
+
+
+async def test_what_is_handed_back_is_visible_again() -> None:
+    async with running() as (_, queue):
+        await queue.send(outgoing("again"))
+        await queue.hand_back(await queue.receive(wait_seconds=1))
+
+        received = await queue.receive(wait_seconds=1)
+
+        assert [message.body for message in received] == ["again"]
+
+
+async def test_a_fifo_queue_drops_a_repeat_and_holds_back_a_group_in_flight() -> None:
+    async with running("responses.fifo") as (sqs, queue):
+        for body in ("one", "one", "two"):
+            await queue.send(outgoing(body))
+
+        first = await queue.receive(limit=1, wait_seconds=0)
+        second = await queue.receive(limit=1, wait_seconds=0)
+
+        assert [message.body for message in first] == ["one"]
+        assert not second
+        assert [sent.body for sent in sqs.queues["responses.fifo"].history] == ["one", "two"]
+
+
+async def test_a_lost_reply_hides_that_the_work_was_done() -> None:
+    async with running() as (sqs, queue):
+        sqs.turn(Knobs(lost_reply=1.0))
+
+        with pytest.raises(TransientError):
+            await queue.send_batch([outgoing("done")])
+
+        assert {sent.body for sent in sqs.queues["requests"].history} == {"done"}
+
+
+async def test_an_error_means_that_nothing_was_done() -> None:
+    async with running() as (sqs, queue):
+        sqs.turn(Knobs(error=1.0))
+
+        with pytest.raises(TransientError):
+            await queue.send(outgoing("not done"))
+
+        assert not sqs.queues["requests"].history
+
+
+async def test_a_deleted_message_can_come_back() -> None:
+    async with running() as (sqs, queue):
+        sqs.turn(Knobs(oddities=Oddities(resurrect=1.0)))
+        await queue.send(outgoing("undead"))
+        await queue.delete_batch(await queue.receive(wait_seconds=1))
+
+        received = await queue.receive(wait_seconds=20)
+
+        assert [message.body for message in received] == ["undead"]
+
+
+async def test_entries_of_a_batch_fail_by_themselves() -> None:
+    async with running() as (sqs, queue):
+        sqs.refuses_for_good = lambda body: body == "unwanted"
+
+        wanted, unwanted = await queue.send_batch([outgoing("wanted"), outgoing("unwanted")])
+
+        assert wanted is None
+        assert unwanted is not None
+        assert unwanted.permanent
+
+
+async def test_a_queue_that_does_not_exist_is_a_refusal() -> None:
+    async with running() as (sqs, queue):
+        del sqs.queues["requests"]
+
+        with pytest.raises(StartRefused):
+            await queue.describe()

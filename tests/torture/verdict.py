@@ -1,0 +1,58 @@
+"""The table at the end of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .alerts import Kind
+from .checker import Promise
+from .mortality import BOUNDARIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .trial import Result
+
+#: Examples that are shown of each broken promise.
+_EXAMPLES = 5
+
+
+def render(result: Result) -> str:
+    """Return what happened, and each promise with how often it was broken."""
+    return "\n".join([*_story(result), "", *_promises(result)])
+
+
+def _story(result: Result) -> Iterator[str]:
+    history = result.history
+    kinds = Counter(alert.kind for alert in history.alerts)
+    places = Counter(end.place for end in history.ends if end.place)
+    missed = [boundary for boundary in BOUNDARIES if boundary not in places]
+    yield f"alerts        {len(history.alerts):6}  " + _listed({kind.value: kinds[kind] for kind in Kind})
+    yield f"kills         {result.kills:6}  {sum(places.values())} of them at boundaries"
+    yield f"boundaries    {len(places):6}  of {len(BOUNDARIES)}" + (f"; not: {missed}" if missed else "")
+    yield f"stops         {sum(end.wanted == 'term' for end in history.ends):6}  by SIGTERM"
+    yield f"questions     {len(history.messages):6}"
+    honest = [press for press in history.presses if press.honest]
+    taken = sum(press.acknowledged for press in honest)
+    yield f"presses       {len(honest):6}  {taken} acknowledged; {len(history.presses) - len(honest)} forged"
+    events = {sent.body for sent in history.reports}
+    refused = f"{len(history.refused)} alerts whose reports the queue refuses for good"
+    yield f"reports       {len(events):6}  sent {len(history.reports)} times; {refused}"
+    yield f"faults        {sum(result.faults.values()):6}  {_listed(dict(sorted(result.faults.items())))}"
+    yield f"seconds       {result.seconds:6.0f}"
+
+
+def _promises(result: Result) -> Iterator[str]:
+    counts = Counter(violation.promise for violation in result.violations)
+    for promise in Promise:
+        yield f"{counts[promise]:6}  {promise}"
+        examples = [each for each in result.violations if each.promise is promise][:_EXAMPLES]
+        for each in examples:
+            yield f"        {each.identifier} {each.evidence}"
+    yield ""
+    yield "every promise was kept" if not result.violations else "PROMISES WERE BROKEN"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,0 +1,159 @@
+"""The real worker, built to die on cue, and the nursery that brings it to life again and again.
+
+`python -m tests.torture.victim` reads one JSON object a line (see `Cue`), lives one life for each, and
+writes what became of it. A life is a forked process: all modules are loaded already, so it serves at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import aiohttp
+
+from bot.alert_files import load_alert_policies
+from bot.app import App
+from bot.config import load_settings, settle_environment
+from bot.config_files import load_messages
+from bot.log import configure_logging
+from bot.variable_table import Purpose
+from bot.worker import run_worker
+
+from .haste import FastClock
+from .mortality import (
+    DEAD_LETTER_VERBS,
+    MESSENGER_VERBS,
+    REQUEST_VERBS,
+    RESPONSE_VERBS,
+    STORE_VERBS,
+    Doom,
+    Mortal,
+)
+from .sabotage import BlindMessenger, CarelessStore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bot.config import Settings
+    from bot.slack.wording import Wording
+    from bot.sqs.queues import Queue
+    from bot.store.sqlite import SqliteStore
+    from bot.triage.policies import AlertPolicies
+    from bot.triage.ports import Messenger
+    from bot.worker import Loop
+
+#: How long a call to Slack may take: 15 and 5 seconds of the torture's time.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.5, connect=0.5)
+
+#: How often those are woken who sleep by a clock that is slower than theirs, in seconds of ours.
+_TICK: Final = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cue:
+    """One life: when its clock began, where it dies, and how it is broken."""
+
+    origin: float
+    boundary: str = ""  #: one of `mortality.BOUNDARIES`, or empty
+    passings: int = 0  #: it dies when it passes the boundary for the n-th time
+    without_look_up: bool = False
+    outbox_after_ack: bool = False
+
+
+class Victim(App):
+    """The worker as it is, with a fast clock, shorter time-outs and mortal parts."""
+
+    def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
+        super().__init__(settings, *words)
+        self.clock = FastClock(origin=cue.origin)
+        self._cue = cue
+        self._doom = Doom(cue.boundary, cue.passings)
+
+    async def _open(self) -> None:
+        await super()._open()
+        store: Any = CarelessStore(self.store) if self._cue.outbox_after_ack else self.store
+        self.store = cast("SqliteStore", Mortal(store, STORE_VERBS, self._doom))
+        connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
+        session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
+        self.session = await self.stack.enter_async_context(session)
+
+    def stages(self) -> Sequence[Mapping[str, Loop]]:
+        """See `App.stages`."""
+        first, *others = super().stages()
+        return ({**first, "tick": self._tick}, *others)
+
+    async def _tick(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self.wake()
+            await asyncio.sleep(_TICK)
+
+    @cached_property
+    def request_queue(self) -> Queue:
+        """See `App`."""
+        return cast("Queue", Mortal(super().request_queue, REQUEST_VERBS, self._doom))
+
+    @cached_property
+    def response_queue(self) -> Queue:
+        """See `App`."""
+        return cast("Queue", Mortal(super().response_queue, RESPONSE_VERBS, self._doom))
+
+    @cached_property
+    def dead_letter_queue(self) -> Queue | None:
+        """See `App`."""
+        return cast("Queue", Mortal(super().dead_letter_queue, DEAD_LETTER_VERBS, self._doom))
+
+    @cached_property
+    def messenger(self) -> Messenger:
+        """See `App`."""
+        inner: Any = super().messenger
+        inner = BlindMessenger(inner) if self._cue.without_look_up else inner
+        return cast("Messenger", Mortal(inner, MESSENGER_VERBS, self._doom))
+
+
+def main() -> None:
+    """Live one life for each line of standard input."""
+    settings = load_settings(Purpose.RUN)
+    settle_environment(settings)
+    configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
+    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    child = 0
+    for line in sys.stdin:
+        if child:
+            # Not before: until the last line was read, its pid must not become another process's.
+            os.waitpid(child, 0)
+        cue = Cue(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            os._exit(_live(Victim(settings, words, cue)))
+        _say(born=child)
+        _say(died=_end_of(child))
+
+
+def _end_of(child: int) -> int:
+    """Wait for a process's end without reaping it; return its exit code, or minus the signal's number."""
+    end = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert end is not None
+    return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+
+
+def _live(victim: Victim) -> int:
+    try:
+        asyncio.run(run_worker(victim))
+    except BaseException:  # noqa: BLE001 - whatever it is, this process ends here and says why
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _say(**facts: object) -> None:
+    os.write(sys.stdout.fileno(), json.dumps(facts).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()

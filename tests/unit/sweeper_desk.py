@@ -1,0 +1,86 @@
+"""A Sweeper with everything around it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fakes import NOON, SteppedClock, a_request
+from memory_store import MemoryStore
+
+from bot.triage import rules
+from bot.triage.model import Change, Question, State, Work
+from bot.triage.pacing import Gate
+from bot.triage.policy import Policy
+from bot.triage.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
+
+    Doing = Callable[[Question], Awaitable[None]]
+
+
+class Desk:
+    """A Sweeper and its store; what was worked on is at rest afterwards."""
+
+    def __init__(self) -> None:
+        self.clock = SteppedClock()
+        self.store = MemoryStore()
+        self.gate = Gate(spread=lambda: 1.0)
+        self.doing: Doing | None = None
+        self.done: Counter[str] = Counter()
+        self.works: list[Work] = []
+        self.expired: list[tuple[str, datetime]] = []
+
+    async def add(self, *identifiers: str, due_at: datetime = NOON) -> None:
+        await self.put(*(replace(accepted(name), due_at=due_at) for name in identifiers))
+
+    async def put(self, *questions: Question) -> None:
+        assert all(await self.store.add([Change(question=each) for each in questions]))
+
+    async def work_on(self, question: Question, work: Work) -> None:
+        self.works.append(work)
+        await (self.doing or self.put_to_rest)(question)
+
+    async def expire(self, question: Question) -> None:
+        self.expired.append((question.request.identifier, self.clock()))
+        await self.put_to_rest(question)
+
+    async def put_to_rest(self, question: Question) -> None:
+        self.done[question.request.identifier] += 1
+        rested = replace(question, version=question.version + 1, due_at=None, deadline=None)
+        assert await self.store.save(Change(question=rested))
+
+    async def until_done(self, *identifiers: str) -> None:
+        await until(lambda: set(identifiers) <= self.done.keys())
+
+    @asynccontextmanager
+    async def sweeping(self, doing: Doing | None = None) -> AsyncIterator[Sweeper]:
+        self.doing = doing
+        sweeper = Sweeper(self.store, self, self.gate, clock=self.clock)
+        stop = asyncio.Event()
+        running = asyncio.create_task(sweeper.run(stop))
+        try:
+            yield sweeper
+        finally:
+            stop.set()
+            async with asyncio.timeout(30):
+                await running
+
+
+def accepted(identifier: str) -> Question:
+    return rules.accept(a_request(identifier), rules.new_ref(identifier, "s"), NOON, Policy()).question
+
+
+def redrawable(identifier: str) -> Question:
+    return replace(accepted(identifier), state=State.ASKED, channel="D0ADA", ts="1.0", reports=1)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.001)

@@ -1,0 +1,195 @@
+"""A hundred thousand hostile bodies and texts: nothing escapes, nothing reaches Slack or MozDef unescaped."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import unicodedata
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from drawn import WORDING, assert_slack_takes
+from fakes import ADA, NOON, a_request
+from hostile_bodies import HostileBodies
+
+from bot.slack.blocks import SECTION_MAX
+from bot.slack.messages import question_message
+from bot.slack.text import harmless
+from bot.slack.wording import NOTIFICATION_MAX
+from bot.sqs.wire import decode_request, write_report
+from bot.triage import rules
+from bot.triage.model import (
+    Answer,
+    Choice,
+    InvalidBody,
+    Posted,
+    Profile,
+    Question,
+    Step,
+    TriageRequest,
+)
+from bot.triage.policy import Policy
+from bot.triage.ratchet import answer_question
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.triage.model import Report
+
+BODIES, TEXTS = 30_000, 75_000
+
+#: Every how-many-th message is held against all of Slack's rules; that takes a while.
+SAMPLE = 40
+
+#: Whatever SQS refuses or a terminal obeys: a body is printable ASCII.
+NOT_PRINTABLE = re.compile("[^ -~]")
+BODY_BYTES_MAX = 64 * 1024
+
+#: Controls, formats, surrogates, private use, unassigned: nobody should get any of them, but for the newline.
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+
+PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
+POLICIES = [
+    Policy(profile=profile, allow_deescalation=allow) for profile in Profile for allow in (True, False)
+]
+
+
+def seeded(name: str) -> random.Random:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"{name}: seed {seed}")  # pytest shows it when the test fails
+    return random.Random(seed)
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every string that stands under a `text`, at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "text" and isinstance(inner, str):
+                yield inner
+            else:
+                yield from texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner)
+
+
+def assert_harmless(text: str) -> None:
+    assert DROPPED.isdisjoint(map(unicodedata.category, set(text) - {"\n"}))
+    assert "<" not in text  # and with it no <!channel>, no <@person>, no <http…|link>
+    assert ">" not in text
+
+
+def assert_fits(message: dict[str, Any]) -> None:
+    for block in message["blocks"]:
+        if block["type"] == "section":
+            assert 0 < len(block["text"]["text"]) <= SECTION_MAX
+    assert 0 < len(message["text"]) <= 4000
+
+
+def settle(question: Question, dice: random.Random) -> Iterator[tuple[Question, Report]]:
+    """Take a question to one of its ends and change the mind about it; yield all that MozDef is told."""
+    policy, later = dice.choice(POLICIES), NOON + timedelta(days=2)
+    early = [rules.expire(question, later, policy), rules.close(question, "users_not_found", later, policy)]
+    step: Any = dice.choice([None, *early])
+    if step is not None:
+        yield step.question, step.report
+    current = rules.claim(step.question if step else question, ADA, NOON).question
+    for choice in dice.choices(list(Choice), k=2):
+        answer = Answer(
+            ref=current.ref, choice=choice, slack_id=ADA.slack_id, ours=True, posted=PLACE, at=later
+        )
+        step = answer_question(current, answer, policy)
+        if isinstance(step, Step) and step.report:
+            current = step.question
+            yield current, step.report
+
+
+def assert_mozdef_can_read(report: Report) -> None:
+    row = write_report(report, NOON)
+    assert not NOT_PRINTABLE.search(row.body)
+    assert len(row.body) < BODY_BYTES_MAX
+    details = json.loads(row.body)["details"]
+    assert details["identifier"] == report.identifier
+    assert details["triagebot"]["outcome"] == report.outcome
+
+
+def test_no_body_does_any_harm_on_its_whole_way() -> None:
+    dice = seeded("bodies")
+    bodies, accepted, rejected = HostileBodies(dice), 0, 0
+
+    for number in range(BODIES):
+        decoded = decode_request(bodies.draw())
+        if isinstance(decoded, InvalidBody):
+            rejected += 1
+            assert not NOT_PRINTABLE.search(decoded.reason)
+            if decoded.salvaged:
+                step = rules.reject(decoded.salvaged, "0.1", NOON, dice.choice(POLICIES))
+                assert step.report
+                assert_mozdef_can_read(step.report)
+        else:
+            accepted += 1
+            take_whole_way(decoded, dice, thoroughly=number % SAMPLE == 0)
+
+    # Neither kind may be so rare that nothing was tried.
+    assert accepted > BODIES / 10
+    assert rejected > BODIES / 10
+
+
+def take_whole_way(request: TriageRequest, dice: random.Random, *, thoroughly: bool) -> None:
+    accepted = rules.accept(request, rules.new_ref(request.identifier, "1" * 32), NOON, POLICIES[0]).question
+    claimed = rules.claim(accepted, ADA, NOON).question
+    answered = []
+    for question, report in settle(accepted, dice):
+        assert_mozdef_can_read(report)
+        answered += [question] if question.said else []
+    for question in [claimed, *answered[-1:]]:
+        message = question_message(question, WORDING, POLICIES[0])
+        assert_harmless("".join(texts_in(message)))
+        assert_fits(message)
+        if thoroughly:
+            assert_slack_takes(message)
+
+
+def test_no_text_reaches_slack_as_anything_but_text() -> None:
+    dice = seeded("texts")
+    bodies = HostileBodies(dice)
+    marks = WORDING["text"]
+    question = replace(a_claimed_question(), reports=1)
+
+    for number in range(TEXTS):
+        text, limit = bodies.text(), dice.choice((NOTIFICATION_MAX, SECTION_MAX))
+        shown = harmless(text, limit, mark=marks["cut"], empty=marks["empty"])
+        assert_harmless(shown)
+        assert 0 < len(shown) <= limit
+        assert not re.search("&(?!amp;|lt;|gt;)", shown)
+        if number % SAMPLE == 0:
+            request = replace(question.request, summary=text)
+            assert_slack_takes(question_message(replace(question, request=request), WORDING, POLICIES[0]))
+
+
+def a_claimed_question() -> Question:
+    return rules.claim(rules.accept(a_request(), "0.1", NOON, Policy()).question, ADA, NOON).question
+
+
+def test_the_drawn_bodies_are_as_hostile_as_they_should_be() -> None:
+    bodies = HostileBodies(random.Random(1))
+    drawn = [bodies.draw() for _ in range(3000)]
+
+    assert sum(body.isascii() for body in drawn) > 300
+    assert any("\u202e" in body for body in drawn)
+    assert any("<!channel>" in body for body in drawn)
+    assert any(len(body) > 20_000 for body in drawn)
+    assert any(_is_base64_of_json(body) for body in drawn)
+    texts = [bodies.text() for _ in range(300)]
+    assert sum(not DROPPED.isdisjoint(map(unicodedata.category, text)) for text in texts) > 30
+    assert sum("<" in text for text in texts) > 30
+
+
+def _is_base64_of_json(body: str) -> bool:
+    try:
+        return isinstance(json.loads(base64.b64decode(body, validate=True)), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,98 @@
+"""What a sweeper begins first, and what a gate holds up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+from fakes import NOON
+from sweeper_desk import Desk, accepted, redrawable
+
+from bot.errors import CannotGoOn
+from bot.triage.model import Change, Question
+from bot.triage.sweeper import IN_PROGRESS_MAX
+
+# Deadlines
+
+
+async def test_a_deadline_is_met_when_it_comes_and_not_before() -> None:
+    desk = Desk()
+    await desk.put(replace(accepted("early"), due_at=None), replace(accepted("late"), due_at=None))
+    [early] = [each for each in desk.store.questions.values() if each.request.identifier == "early"]
+    sooner = replace(early, version=1, deadline=NOON + timedelta(milliseconds=20))
+    assert await desk.store.save(Change(question=sooner))
+
+    async with desk.sweeping() as sweeper:
+        sweeper.wake()
+        desk.clock.advance(seconds=1)
+        await desk.until_done("early")
+
+    assert desk.expired == [("early", NOON + timedelta(seconds=1))]
+
+
+async def test_more_deadlines_than_one_look_brings_are_all_met() -> None:
+    desk = Desk()
+    names = [f"question-{number}" for number in range(IN_PROGRESS_MAX * 2 + 1)]
+    await desk.put(*(replace(accepted(name), due_at=None, deadline=NOON) for name in names))
+
+    async with desk.sweeping():
+        await desk.until_done(*names)
+
+    assert Counter(name for name, _ in desk.expired) == dict.fromkeys(names, 1)
+
+
+# Answers before questions, and a gate
+
+
+async def test_redraws_go_before_questions_that_are_due_longer() -> None:
+    desk = Desk()
+    questions = [f"question-{number}" for number in range(IN_PROGRESS_MAX)]
+    await desk.add(*questions)
+    await desk.put(redrawable("answered"))
+    begun: list[str] = []
+
+    async def work(question: Question) -> None:
+        begun.append(question.request.identifier)
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work):
+        await desk.until_done(*questions, "answered")
+
+    assert begun[0] == "answered"
+
+
+async def test_a_shut_gate_holds_questions_up_and_no_redraw_nor_deadline() -> None:
+    desk = Desk()
+    desk.gate.pause(NOON + timedelta(hours=1))
+    await desk.add("question")
+    await desk.put(redrawable("answered"), replace(accepted("overdue"), due_at=None, deadline=NOON))
+
+    async with desk.sweeping() as sweeper:
+        await desk.until_done("answered", "overdue")
+        assert "question" not in desk.done
+        desk.clock.advance(seconds=3600)
+        sweeper.wake()
+        await desk.until_done("question")
+
+
+async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
+    desk = Desk()
+    await desk.add("one", "two", "three")
+    desk.gate.halt(CannotGoOn("token_revoked", remedy="Renew it."), NOON)
+    desk.clock.advance(seconds=30)
+    at_once = most_at_once = 0
+
+    async def work(question: Question) -> None:
+        nonlocal at_once, most_at_once
+        at_once += 1
+        most_at_once = max(most_at_once, at_once)
+        await asyncio.sleep(0)
+        at_once -= 1
+        await desk.put_to_rest(question)
+
+    async with desk.sweeping(work):
+        await desk.until_done("one", "two", "three")
+
+    assert most_at_once == 1
