@@ -56,7 +56,7 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
         view = body["view"]
         return Note(
             ref=str(view["private_metadata"]),
-            text=str(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"] or ""),
+            text=_storable(str(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"] or "")),
             slack_id=str(body["user"]["id"]),
             ours=identity.is_home_of(body),
             at=now,
@@ -85,6 +85,11 @@ def shape(event: str, body: Mapping[str, Any]) -> dict[str, object]:
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
     return {"event": event, "fields": {"type": str(body.get("type")), "action_id": str(action_id)}}
+
+
+def _storable(text: str) -> str:
+    """Return a text with lone surrogates replaced: no store takes those."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _place(body: Mapping[str, Any]) -> Posted:

@@ -33,7 +33,7 @@ class Desk:
         self.gate = Gate(spread=lambda: 1.0)
         self.doing: Doing | None = None
         self.done: Counter[str] = Counter()
-        self.works: list[Work] = []
+        self.works: list[tuple[str, Work]] = []
         self.expired: list[tuple[str, datetime]] = []
 
     async def add(self, *identifiers: str, due_at: datetime = NOON) -> None:
@@ -43,7 +43,7 @@ class Desk:
         assert all(await self.store.add([Change(question=each) for each in questions]))
 
     async def work_on(self, question: Question, work: Work) -> None:
-        self.works.append(work)
+        self.works.append((question.request.identifier, work))
         await (self.doing or self.put_to_rest)(question)
 
     async def expire(self, question: Question) -> None:
@@ -52,7 +52,7 @@ class Desk:
 
     async def put_to_rest(self, question: Question) -> None:
         self.done[question.request.identifier] += 1
-        rested = replace(question, version=question.version + 1, due_at=None, deadline=None)
+        rested = replace(question, version=question.version + 1, due_at=None, deadline=None, card_due_at=None)
         assert await self.store.save(Change(question=rested))
 
     async def until_done(self, *identifiers: str) -> None:

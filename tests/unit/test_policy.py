@@ -89,6 +89,16 @@ async def test_the_second_reminder_counts_working_hours_from_the_first() -> None
     assert [moment for moment, _ in desk.messenger.reminders] == [at(24, 16), at(25, 11)]
 
 
+@pytest.mark.parametrize(("microseconds", "is_due"), [(-1, True), (0, False), (1, False)])
+def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, is_due: bool) -> None:
+    policy = Policy(remind_after=4 * HOUR)
+    deadline = NOON + 4 * HOUR - timedelta(microseconds=microseconds)
+
+    moment = policy.remind_at(replace(a_question(), deadline=deadline), NOON)
+
+    assert (moment is not None) is is_due
+
+
 # Asking
 
 

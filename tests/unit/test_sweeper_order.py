@@ -8,11 +8,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 from fakes import NOON
-from sweeper_desk import Desk, accepted, redrawable
+from sweeper_desk import Desk, accepted, redrawable, until
 
 from bot.errors import CannotGoOn
-from bot.triage.model import Change, Question
+from bot.triage.model import Change, Outcome, Question, State, Work
 from bot.triage.sweeper import IN_PROGRESS_MAX
+
+
+def remindable(identifier: str) -> Question:
+    return replace(accepted(identifier), state=State.ASKED, channel="D0ADA", ts="1.0")
+
+
+def carded(identifier: str) -> Question:
+    ended = replace(accepted(identifier), state=State.CLOSED, standing=Outcome.UNDELIVERABLE)
+    return replace(ended, due_at=None, card_due_at=NOON)
+
 
 # Deadlines
 
@@ -63,18 +73,49 @@ async def test_redraws_go_before_questions_that_are_due_longer() -> None:
     assert begun[0] == "answered"
 
 
-async def test_a_shut_gate_holds_questions_up_and_no_redraw_nor_deadline() -> None:
+async def test_each_kind_of_work_is_begun_in_the_order_of_who_waits_for_it() -> None:
+    desk = Desk()
+    await desk.put(remindable("reminder"), accepted("question"), carded("card"), redrawable("answered"))
+
+    async with desk.sweeping():
+        await desk.until_done("reminder", "question", "card", "answered")
+
+    assert desk.works == [
+        ("answered", Work.REDRAW),
+        ("card", Work.CARD),
+        ("question", Work.ASK),
+        ("reminder", Work.REMIND),
+    ]
+
+
+async def test_a_card_that_is_due_beside_a_redraw_follows_it() -> None:
+    desk = Desk()
+    await desk.put(replace(redrawable("answered"), standing=Outcome.NO, card_due_at=NOON))
+
+    async def show(question: Question) -> None:
+        done = {"shown": question.reports} if question.outdated else {"card_due_at": None}
+        changed = replace(question, version=question.version + 1, **done)
+        assert await desk.store.save(Change(question=changed))
+        desk.done["answered"] += 1
+
+    async with desk.sweeping(show):
+        await until(lambda: desk.done["answered"] == 2)
+
+    assert desk.works == [("answered", Work.REDRAW), ("answered", Work.CARD)]
+
+
+async def test_a_shut_gate_holds_questions_and_reminders_up_and_no_redraw_card_nor_deadline() -> None:
     desk = Desk()
     desk.gate.pause(NOON + timedelta(hours=1))
-    await desk.add("question")
-    await desk.put(redrawable("answered"), replace(accepted("overdue"), due_at=None, deadline=NOON))
+    await desk.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
+    await desk.put(replace(accepted("overdue"), due_at=None, deadline=NOON))
 
     async with desk.sweeping() as sweeper:
-        await desk.until_done("answered", "overdue")
-        assert "question" not in desk.done
+        await desk.until_done("answered", "card", "overdue")
+        assert not {"question", "reminder"} & desk.done.keys()
         desk.clock.advance(seconds=3600)
         sweeper.wake()
-        await desk.until_done("question")
+        await desk.until_done("question", "reminder")
 
 
 async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
