@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.slack.wording import Wording
+    from bot.sqs.queues import Queue
     from bot.triage.policies import AlertPolicies
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,9 @@ class App(Parts):
 
         No new work, then no more clicks, and last the reports of what was done meanwhile.
         """
+        told = {"watchdog": self.watchdog.run} if self.notifier.address else {}
         return (
-            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run},
+            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run, **told},
             {"links": self._listen},
             {"publisher": self._publish},
         )
@@ -80,15 +82,17 @@ class App(Parts):
 
     async def _meet_others(self) -> None:
         """Silence is no refusal: whoever cannot be reached now may be later."""
-        for queue in (self.request_queue, self.response_queue, self.dead_letter_queue):
-            try:
-                if queue is not None:
-                    await queue.describe()
-            except TransientError as error:
-                log.warning(
-                    "queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}}
-                )
+        queues = (self.request_queue, self.response_queue, self.dead_letter_queue)
+        self.queues_met = all([await self._meet(queue) for queue in queues if queue is not None])
         await self.introduction.attempt()
+
+    async def _meet(self, queue: Queue) -> bool:
+        try:
+            await queue.describe()
+        except TransientError as error:
+            log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
+            return False
+        return True
 
     async def _sweep(self, stop: asyncio.Event) -> None:
         await first_of(self.introduction.wait(), stop.wait())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import shutil
 import sys
 from contextlib import aclosing
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from bot.config_files import load_messages
     from bot.variable_table import Purpose
 
+    # Whatever ends the process from outside, a watchdog's SIGABRT too: the log says where it was.
+    faulthandler.enable()
     settings = _settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bot.notify import Notifier
 from bot.slack.api import SlackApi, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
@@ -33,8 +34,11 @@ from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import TriageService, Workers
 from bot.triage.sweeper import Sweeper
+from bot.watchdog import Progress, Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import aiohttp
     from slack_bolt.app.async_app import AsyncApp
     from slack_sdk.web.async_client import AsyncWebClient
@@ -53,6 +57,7 @@ class Parts:
     store: SqliteStore
     session: aiohttp.ClientSession
     clock: Clock = staticmethod(utc_now)
+    queues_met = False  #: whether all queues were reached at the start
 
     def __init__(self, settings: Settings, wording: Wording, alerts: AlertPolicies) -> None:
         self.settings = settings
@@ -114,7 +119,13 @@ class Parts:
     @cached_property
     def introduction(self) -> Introduction:
         app_token = self.settings.slack_app_token.reveal()
-        return Introduction(self.client, app_token, self.identity, spread=self.random.random)
+        return Introduction(
+            self.client,
+            app_token,
+            self.identity,
+            spread=self.random.random,
+            on_progress=self.mark_links,
+        )
 
     @cached_property
     def messenger(self) -> Messenger:
@@ -163,13 +174,15 @@ class Parts:
 
     @cached_property
     def poller(self) -> Poller:
-        return Poller(
+        poller = Poller(
             self.request_queue,
             self.dead_letter_queue,
             self.service.receive,
             random=self.random,
             probe=self.store.probe,
         )
+        poller.on_progress = self.poll_progress.mark
+        return poller
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -184,7 +197,11 @@ class Parts:
     def links(self) -> Links:
         app_token = self.settings.slack_app_token.reveal()
         client = web_client(self.settings.slack_api_url, self.session, self.tls)
-        links = [Link(self.bolt, app_token, client, spread=self.random.random) for _ in range(LINKS)]
+        spread = self.random.random
+        links = [
+            Link(self.bolt, app_token, client, spread=spread, on_progress=progress.mark)
+            for progress in self.link_progress
+        ]
         return Links(links, clock=self.clock)
 
     @cached_property
@@ -192,3 +209,30 @@ class Parts:
         return Listeners(
             self.service, self.views, self.identity, clock=self.clock, others_listen=self.links.others_listen
         )
+
+    @cached_property
+    def poll_progress(self) -> Progress:
+        return Progress("poller")
+
+    @cached_property
+    def link_progress(self) -> Sequence[Progress]:
+        return [Progress(f"link {number}") for number in range(1, LINKS + 1)]
+
+    def mark_links(self) -> None:
+        """Note that whoever the links wait for gets on."""
+        for progress in self.link_progress:
+            progress.mark()
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        return Notifier(self.settings.notify_socket)
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        progress = (self.poll_progress, *self.link_progress)
+        return Watchdog(self.notifier, self.settings.watchdog, progress, lacking=self.lacking)
+
+    def lacking(self) -> Sequence[str]:
+        """Name what the worker waits for. The store is there: it was opened at the start."""
+        there = {"the queues": self.queues_met or self.poller.reached, "Slack": self.links.reachable}
+        return [name for name, is_there in there.items() if not is_there]

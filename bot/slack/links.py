@@ -54,12 +54,19 @@ class Link:
     """One link: `run` keeps it working until it is told to stop."""
 
     def __init__(
-        self, app: AsyncApp, app_token: str, client: AsyncWebClient, *, spread: Callable[[], float]
+        self,
+        app: AsyncApp,
+        app_token: str,
+        client: AsyncWebClient,
+        *,
+        spread: Callable[[], float],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
         self._spread = spread
+        self._on_progress = on_progress
         self._handler: AsyncSocketModeHandler | None = None
         self._greeted = False
         self.is_up = False
@@ -89,6 +96,7 @@ class Link:
         """Return when told to stop, or when it has not worked for `patience`; tell whether it ever did."""
         down, worked = timedelta(0), False
         while down < patience and not stop.is_set():
+            self._on_progress()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_INTERVAL.total_seconds())
             self._note(is_up=await self._works())

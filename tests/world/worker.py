@@ -13,7 +13,7 @@ import bot
 from world.patience import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 
@@ -34,6 +34,8 @@ class WorkerProcess:
     def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
         self.folder = folder
         self.environment = dict(environment)
+        #: What is started: another program to put in its place, or one that starts it, for a test to set.
+        self.program: Sequence[str] = (sys.executable, "-P", "-m", "bot", "run")
         self._log = folder.with_name(log)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -46,7 +48,7 @@ class WorkerProcess:
         """Start a run."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "bot", "run"],
+                self.program,
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
