@@ -44,10 +44,9 @@ class CuedQueue:
         self._queue = queue
 
     async def receive(self) -> Sequence[Received]:
-        if Path("loop").exists():
-            Path("held").touch()
-            time.sleep(3600)  # noqa: ASYNC251 - this is the hang
-        if Path("poller").exists():
+        if is_cue("loop"):
+            hold_up()
+        if is_cue("poller"):
             await asyncio.Event().wait()
         return await self._queue.receive(wait_seconds=1)
 
@@ -56,6 +55,15 @@ class CuedQueue:
 
     async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
         return await self._queue.hand_back(messages)
+
+
+def is_cue(name: str) -> bool:
+    return Path(name).exists()
+
+
+def hold_up() -> None:
+    Path("held").touch()
+    time.sleep(3600)
 
 
 class HastyApp(App):

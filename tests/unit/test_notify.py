@@ -7,8 +7,9 @@ from uuid import uuid4
 
 from world.service_manager import ServiceManager
 
-from bot.config import Purpose, load_settings
+from bot.config import load_settings
 from bot.notify import Notifier
+from bot.variable_table import Purpose
 from bot.watchdog import Progress
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ class WorkerProcess:
     def start(self) -> None:
         """Start a run."""
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - the program under test
                 self.program,
                 cwd=self.folder,
                 env=self.environment,
