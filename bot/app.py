@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bot.control import ControlServer
 from bot.errors import TransientError
+from bot.notify import MORE_TIME
+from bot.parameters import fetch_tokens
 from bot.parts import Parts
 from bot.slack.api import open_session
 from bot.slack.wording import check_wording
@@ -15,10 +19,10 @@ from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
 from bot.store import open_store
 from bot.store_commands import store_handlers
+from bot.triage.rules import retry_delay
 from bot.worker import Loop, first_of
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping, Sequence
 
     from bot.config import Settings
@@ -41,6 +45,7 @@ class App(Parts):
     async def start(self) -> None:
         """Take the store, then ask SQS and Slack whether they know us. `ConfigError`, `StartRefused`."""
         await self._open()
+        await self._fetch_tokens()
         await self._meet_others()
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
@@ -79,6 +84,17 @@ class App(Parts):
             remind_at=now + settings.remind_after if settings.remind_after else None,
         )
         log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
+
+    async def _fetch_tokens(self) -> None:
+        for attempts in itertools.count():
+            try:
+                self.settings = await fetch_tokens(self.settings)
+            except TransientError as error:
+                log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
+                self.notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS="waiting for the parameter store")
+                await asyncio.sleep(retry_delay(attempts, self.random.random()).total_seconds())
+            else:
+                return
 
     async def _meet_others(self) -> None:
         """Silence is no refusal: whoever cannot be reached now may be later."""

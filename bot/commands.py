@@ -178,7 +178,8 @@ def _load(purpose: Purpose) -> Settings:
 
     settings = load_settings(purpose)
     settle_environment(settings)
-    secrets = [settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()]
+    tokens = (settings.slack_bot_token, settings.slack_app_token)
+    secrets = [token.reveal() for token in tokens if not token.parameter]
     configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
     return settings
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 
+#: How much longer the start may take, in microseconds, each time that it is not done yet.
+MORE_TIME = 60_000_000
+
 
 class Notifier:
     """Tells the service manager how the worker is. Says nothing where there is none: `address` is empty."""

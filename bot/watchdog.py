@@ -13,6 +13,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.notify import MORE_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -28,9 +30,6 @@ LOOK_INTERVAL = timedelta(milliseconds=250)
 
 #: How often the manager is told something, where it has no watchdog.
 TELL_INTERVAL = timedelta(seconds=10)
-
-#: How much longer the start may take each time that it is not done yet.
-MORE_TIME = timedelta(seconds=60)
 
 
 class Progress:
@@ -97,8 +96,7 @@ class Watchdog:
             return
         self._told = status, time.monotonic()
         self._ready = self._ready or not lacking
-        more_time = MORE_TIME // timedelta(microseconds=1)
-        news = {"READY": 1} if self._ready else {"EXTEND_TIMEOUT_USEC": more_time}
+        news = {"READY": 1} if self._ready else {"EXTEND_TIMEOUT_USEC": MORE_TIME}
         self._notifier.tell(**news, WATCHDOG=1, STATUS=status)
 
     def _give_up(self, stalled: Sequence[str]) -> None:
