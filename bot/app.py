@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from bot.condition import COMMAND, condition_handler
 from bot.control import ControlServer
 from bot.errors import TransientError
 from bot.notify import MORE_TIME
@@ -20,6 +22,7 @@ from bot.sqs.queues import Outgoing
 from bot.store import open_store
 from bot.store_commands import store_handlers
 from bot.triage.rules import retry_delay
+from bot.watchdog import Watchdog
 from bot.worker import Loop, first_of
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class App(Parts):
     ) -> None:
         super().__init__(settings, wording, alerts)
         self._restored = restored
+        self._queues_met = False
 
     async def start(self) -> None:
         """Take the store, then ask SQS and Slack whether they know us. `ConfigError`, `StartRefused`."""
@@ -60,6 +64,12 @@ class App(Parts):
             {"publisher": self._publish},
         )
 
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        """What systemd hears of this worker."""
+        progress = (self.poll_progress, *self.link_progress)
+        return Watchdog(self.notifier, self.settings.watchdog, progress, lacking=self._lacking)
+
     async def close(self) -> None:
         """Give everything back, the last taken first."""
         await self.stack.aclose()
@@ -71,7 +81,10 @@ class App(Parts):
         if self._restored:
             await self._restore()
         self.session = await self.stack.enter_async_context(open_session(self.tls))
-        handlers = store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake)
+        handlers = {
+            **store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake),
+            COMMAND: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
+        }
         control = ControlServer(self.settings.control_path, handlers)
         await control.start()
         self.stack.push_async_callback(control.stop)
@@ -99,7 +112,7 @@ class App(Parts):
     async def _meet_others(self) -> None:
         """Silence is no refusal: whoever cannot be reached now may be later."""
         queues = (self.request_queue, self.response_queue, self.dead_letter_queue)
-        self.queues_met = all([await self._meet(queue) for queue in queues if queue is not None])
+        self._queues_met = all([await self._meet(queue) for queue in queues if queue is not None])
         await self.introduction.attempt()
 
     async def _meet(self, queue: Queue) -> bool:
@@ -109,6 +122,11 @@ class App(Parts):
             log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
             return False
         return True
+
+    def _lacking(self) -> Sequence[str]:
+        """Name what the worker waits for. The store is there: it was opened at the start."""
+        there = {"the queues": self._queues_met or self.poller.reached, "Slack": self.links.reachable}
+        return [name for name, is_there in there.items() if not is_there]
 
     async def _sweep(self, stop: asyncio.Event) -> None:
         await first_of(self.introduction.wait(), stop.wait())

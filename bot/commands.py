@@ -81,20 +81,24 @@ def send(options: argparse.Namespace) -> int:
     return OK
 
 
-def check(_: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> int:
     """Look at all that the worker needs, and say what is wrong and how to mend it."""
     from bot.variable_table import Purpose
 
-    return asyncio.run(_check(_load(Purpose.CHECK)))
+    return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
 
 
-async def _check(settings: Settings) -> int:
+async def _check(settings: Settings, *, as_json: bool) -> int:
     from bot.checking import check_everything
-    from bot.findings import is_sound, render_findings
+    from bot.findings import findings_view, is_sound, render_findings
     from bot.printable import printable
+    from bot.views import render_json
 
     # Printed before the event loop ends: that waits for look-ups of names which may still hang.
     findings = await check_everything(settings)
+    if as_json:
+        print(render_json(findings_view(findings)), flush=True)
+        return OK if is_sound(findings) else FAILED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in render_findings(findings, width=width).split("\n"):
         print(printable(line), flush=True)

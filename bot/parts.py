@@ -34,7 +34,7 @@ from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import TriageService, Workers
 from bot.triage.sweeper import Sweeper
-from bot.watchdog import Progress, Watchdog
+from bot.watchdog import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,6 @@ class Parts:
     store: SqliteStore
     session: aiohttp.ClientSession
     clock: Clock = staticmethod(utc_now)
-    queues_met = False  #: whether all queues were reached at the start
 
     def __init__(self, settings: Settings, wording: Wording, alerts: AlertPolicies) -> None:
         self.settings = settings
@@ -151,11 +150,15 @@ class Parts:
         return Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
 
     @cached_property
+    def cards(self) -> Cards:
+        return Cards(self.security_team, self.recorder, spread=self.random.random)
+
+    @cached_property
     def service(self) -> TriageService:
         workers = Workers(
             asker=Asker(self.messenger, self.recorder, pacing=self.pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=self.pacing),
-            cards=Cards(self.security_team, self.recorder, spread=self.random.random),
+            cards=self.cards,
         )
         return TriageService(self.recorder, self.messenger, workers, on_work=self.wake)
 
@@ -226,13 +229,3 @@ class Parts:
     @cached_property
     def notifier(self) -> Notifier:
         return Notifier(self.settings.notify_socket)
-
-    @cached_property
-    def watchdog(self) -> Watchdog:
-        progress = (self.poll_progress, *self.link_progress)
-        return Watchdog(self.notifier, self.settings.watchdog, progress, lacking=self.lacking)
-
-    def lacking(self) -> Sequence[str]:
-        """Name what the worker waits for. The store is there: it was opened at the start."""
-        there = {"the queues": self.queues_met or self.poller.reached, "Slack": self.links.reachable}
-        return [name for name, is_there in there.items() if not is_there]

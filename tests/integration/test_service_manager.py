@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-HASTY_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("hasty_worker.py")))
+HASTY_WORKER = (str(Path(__file__).with_name("hasty_worker.py")),)
 
 #: Of the watchdog: so many pings in a row span more time than the hasty worker's patience.
 INTERVAL_SECONDS = 2

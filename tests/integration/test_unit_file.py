@@ -70,10 +70,10 @@ def folder() -> Iterator[Path]:
 
 
 def confined(state: Path, *arguments: str) -> tuple[str, ...]:
-    """Return the command that starts Python under the unit's restrictions, with this as its state folder."""
+    """Return what starts Python under the unit's restrictions, with this state folder."""
     os.chown(state, USER, USER)
     state.chmod(0o700)
-    return (sys.executable, "-P", str(HERE / "confinement.py"), str(UNIT), str(state), *arguments)
+    return (str(HERE / "confinement.py"), str(UNIT), str(state), *arguments)
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,7 +120,11 @@ def test_the_restrictions_hold(folder: Path) -> None:
     state.mkdir()
 
     tried = subprocess.run(  # noqa: S603 - this very Python
-        confined(state, "-c", ATTEMPTS), check=False, capture_output=True, text=True, cwd=folder
+        [sys.executable, "-P", *confined(state, "-c", ATTEMPTS)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
     )
 
     assert tried.returncode == 0, tried.stderr
@@ -146,7 +150,7 @@ def test_the_whole_loop_works_under_the_restrictions(
     folder: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> None:
     with World(folder, sqs, aws_environment) as world:
-        world.worker.program = confined(world.worker.folder, "-m", "bot", "run")
+        world.worker.program = confined(world.worker.folder, "-m", "bot")
         world.start()
 
         identifier = world.send()

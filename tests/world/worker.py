@@ -31,11 +31,17 @@ def bare_environment(home: Path) -> dict[str, str]:
 class WorkerProcess:
     """One `triage-bot run` after another in one folder, with one log."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        log: str = "worker.log",
+        program: Sequence[str] = ("-m", "bot"),
+    ) -> None:
         self.folder = folder
         self.environment = dict(environment)
-        #: What is started: another program to put in its place, or one that starts it, for a test to set.
-        self.program: Sequence[str] = (sys.executable, "-P", "-m", "bot", "run")
+        self.program = program  #: what Python is told to run; a test may set another one
         self._log = folder.with_name(log)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -44,11 +50,11 @@ class WorkerProcess:
         """All that its runs have written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start a run."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the program under test
-                self.program,
+                [sys.executable, "-P", *self.program, "run", *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
