@@ -29,7 +29,7 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     try:
         condition = await asyncio.to_thread(_ask, settings)
     except NoWorker:
-        return [*await store.check_store(url), _channel(settings, None)]
+        return [*await store.check_store(url), _channel_without_worker(settings)]
     except CallFailed as error:
         unknown = skipped(channel_check.SUBJECT, ["the worker"])
         return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
@@ -52,6 +52,11 @@ def _worker(links: int) -> Finding:
         detail="runs, without a link to Slack: no click can reach it",
         remedy="see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
     )
+
+
+def _channel_without_worker(settings: Settings) -> Finding:
+    channel = settings.security_channel
+    return channel_check.not_tried(channel, "no worker runs here") if channel else channel_check.no_channel()
 
 
 def _channel(settings: Settings, trouble: str | None) -> Finding:

@@ -20,17 +20,18 @@ def no_channel() -> Finding:
     return Finding(subject=SUBJECT, verdict=Verdict.OK, detail="none is set: no cards (SECURITY_CHANNEL)")
 
 
+def not_tried(channel: str, why: str) -> Finding:
+    """Return the finding that nobody knows yet whether cards arrive."""
+    return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=f"{channel}: not tried yet, {why}")
+
+
 def check_channel(channel: str, trouble: str | None) -> Finding:
     """Judge the channel by what kept the last card back: a code of Slack's or a sentence.
 
     Empty: the card was shown; None: no card was tried yet.
     """
     if trouble is None:
-        return Finding(
-            subject=SUBJECT,
-            verdict=Verdict.OK,
-            detail=f"{channel}: not tried yet, no card was due since the worker's start",
-        )
+        return not_tried(channel, "no card was due since the worker's start")
     if not trouble:
         return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=f"{channel}: the last card arrived")
     remedy = _REMEDIES.get(trouble, "see the worker's log for card.refused and card.delayed")
