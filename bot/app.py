@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from bot.condition import COMMAND, condition_handler
 from bot.control import ControlServer
 from bot.errors import TransientError
+from bot.notify import MORE_TIME
+from bot.parameters import fetch_tokens
 from bot.parts import Parts
 from bot.slack.api import open_session
 from bot.slack.wording import check_wording
@@ -15,14 +21,16 @@ from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
 from bot.store import open_store
 from bot.store_commands import store_handlers
+from bot.triage.rules import retry_delay
+from bot.watchdog import Watchdog
 from bot.worker import Loop, first_of
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Mapping, Sequence
 
     from bot.config import Settings
     from bot.slack.wording import Wording
+    from bot.sqs.queues import Queue
     from bot.triage.policies import AlertPolicies
 
 log = logging.getLogger(__name__)
@@ -36,10 +44,12 @@ class App(Parts):
     ) -> None:
         super().__init__(settings, wording, alerts)
         self._restored = restored
+        self._queues_met = False
 
     async def start(self) -> None:
         """Take the store, then ask SQS and Slack whether they know us. `ConfigError`, `StartRefused`."""
         await self._open()
+        await self._fetch_tokens()
         await self._meet_others()
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
@@ -47,11 +57,18 @@ class App(Parts):
 
         No new work, then no more clicks, and last the reports of what was done meanwhile.
         """
+        told = {"watchdog": self.watchdog.run} if self.notifier.address else {}
         return (
-            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run},
+            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run, **told},
             {"links": self._listen},
             {"publisher": self._publish},
         )
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        """What systemd hears of this worker."""
+        progress = (self.poll_progress, *self.link_progress)
+        return Watchdog(self.notifier, self.settings.watchdog, progress, lacking=self._lacking)
 
     async def close(self) -> None:
         """Give everything back, the last taken first."""
@@ -64,7 +81,10 @@ class App(Parts):
         if self._restored:
             await self._restore()
         self.session = await self.stack.enter_async_context(open_session(self.tls))
-        handlers = store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake)
+        handlers = {
+            **store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake),
+            COMMAND: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
+        }
         control = ControlServer(self.settings.control_path, handlers)
         await control.start()
         self.stack.push_async_callback(control.stop)
@@ -78,17 +98,35 @@ class App(Parts):
         )
         log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
 
+    async def _fetch_tokens(self) -> None:
+        for attempts in itertools.count():
+            try:
+                self.settings = await fetch_tokens(self.settings)
+            except TransientError as error:
+                log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
+                self.notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS="waiting for the parameter store")
+                await asyncio.sleep(retry_delay(attempts, self.random.random()).total_seconds())
+            else:
+                return
+
     async def _meet_others(self) -> None:
         """Silence is no refusal: whoever cannot be reached now may be later."""
-        for queue in (self.request_queue, self.response_queue, self.dead_letter_queue):
-            try:
-                if queue is not None:
-                    await queue.describe()
-            except TransientError as error:
-                log.warning(
-                    "queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}}
-                )
+        queues = (self.request_queue, self.response_queue, self.dead_letter_queue)
+        self._queues_met = all([await self._meet(queue) for queue in queues if queue is not None])
         await self.introduction.attempt()
+
+    async def _meet(self, queue: Queue) -> bool:
+        try:
+            await queue.describe()
+        except TransientError as error:
+            log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
+            return False
+        return True
+
+    def _lacking(self) -> Sequence[str]:
+        """Name what the worker waits for. The store is there: it was opened at the start."""
+        there = {"the queues": self._queues_met or self.poller.reached, "Slack": self.links.reachable}
+        return [name for name, is_there in there.items() if not is_there]
 
     async def _sweep(self, stop: asyncio.Event) -> None:
         await first_of(self.introduction.wait(), stop.wait())

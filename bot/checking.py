@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 
 from bot.alert_files import load_alert_policies
 from bot.config_files import load_messages
-from bot.control import CallFailed, NoWorker, call
-from bot.errors import ConfigError
+from bot.credential_check import check_credentials
+from bot.errors import ConfigError, TriageBotError
 from bot.findings import Finding, Verdict, skipped
+from bot.parameters import fetch_secret
 from bot.slack import checks as slack
 from bot.slack.api import open_session, web_client
 from bot.slack.wording import check_wording
 from bot.sqs import checks as sqs
 from bot.store import checks as store
+from bot.worker_checks import check_store_and_worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
+
+    from aiohttp import ClientSession
+    from slack_sdk.web.async_client import AsyncWebClient
 
     from bot.config import Settings
 
@@ -32,21 +37,19 @@ if TYPE_CHECKING:
 #: How long one thing may take. All are looked at together, so this is about how long the command takes.
 PATIENCE = timedelta(seconds=10)
 
-#: How long the worker may take to answer: it is beside us.
-WORKER_PATIENCE = timedelta(seconds=5)
-
 _SETTINGS = "settings"
 _WORDING = "wording"
 
 
 async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
-    """Look at settings, wording, tokens, scopes, queues and store; return what was found, in this order.
+    """Look at all that the worker needs, from the settings to the store; return what was found, in order.
 
     `settings` are those of `Purpose.CHECK`. What depends on a wrong setting is skipped. Raises nothing.
     """
     checkup = _Checkup(settings, patience)
     outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
-    return [*checkup.of_settings, *checkup.wording(), *chain.from_iterable(outside)]
+    own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.wording()]
+    return [*own, *chain.from_iterable(outside)]
 
 
 class _Checkup:
@@ -71,12 +74,11 @@ class _Checkup:
         return [Finding(subject=_WORDING, verdict=Verdict.OK, detail=source)]
 
     async def slack(self) -> Sequence[Finding]:
-        settings, tls = self._settings, ssl.create_default_context()
-        token = settings.slack_bot_token.reveal()
+        tls = ssl.create_default_context()
         async with open_session(tls) as session:
-            client = web_client(settings.slack_api_url, session, tls, token=token)
-            bot = partial(slack.check_bot_token, client)
-            app = partial(slack.check_app_token, client, settings.slack_app_token.reveal())
+            client = web_client(self._settings.slack_api_url, session, tls)
+            bot = partial(self._bot_token, client)
+            app = partial(self._app_token, client, session)
             return await _together(
                 self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL")),
                 self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL")),
@@ -91,28 +93,32 @@ class _Checkup:
         )
 
     async def store(self) -> Sequence[Finding]:
-        return await self._look(store.SUBJECT, self._store, needs=("STORE_URL",))
+        check = partial(check_store_and_worker, self._settings)
+        return await self._look(store.SUBJECT, check, needs=("STORE_URL",))
+
+    async def _bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
+        try:
+            token = await fetch_secret(self._settings, "slack_bot_token")
+        except TriageBotError as error:
+            return [
+                slack.no_token(slack.BOT_TOKEN, str(error)),
+                skipped("scopes", [f"the {slack.BOT_TOKEN}"]),
+            ]
+        client.token = token.reveal()
+        return await slack.check_bot_token(client)
+
+    async def _app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
+        try:
+            token = await fetch_secret(self._settings, "slack_app_token")
+        except TriageBotError as error:
+            return [slack.no_token(slack.APP_TOKEN, str(error))]
+        return await slack.check_app_token(client, session, token.reveal())
 
     async def _queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
         if role is sqs.DEAD_LETTER_QUEUE and not url and role.variable not in self._faulty:
             return [sqs.no_dead_letter_queue()]
         check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
         return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION"))
-
-    async def _store(self) -> Sequence[Finding]:
-        url = self._settings.store_url
-        try:
-            await asyncio.to_thread(self._ask_worker)
-        except NoWorker:
-            return await store.check_store(url)
-        except CallFailed as error:
-            return [store.perhaps_held(url, str(error))]
-        return [store.held_by_worker(url)]
-
-    def _ask_worker(self) -> None:
-        answers = call(self._settings.control_path, "list", patience=WORKER_PATIENCE, limit=1)
-        for _ in answers:
-            pass
 
     async def _look(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
         faulty = [name for name in needs if name in self._faulty]

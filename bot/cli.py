@@ -50,7 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         "--restored", action="store_true", help="the store is a restored backup: look before asking"
     )
     _add_sandbox(subparsers)
-    _add(subparsers, "check", commands.check, "look at tokens, scopes, queues and store; say what is wrong")
+    checking = _add(
+        subparsers, "check", commands.check, "look at tokens, scopes, queues and store; say what is wrong"
+    )
+    checking.add_argument("--json", action="store_true", help="print JSON for programs")
     _add_send(subparsers)
     _add_readers(subparsers)
     _add_replay(subparsers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import shutil
 import sys
 from contextlib import aclosing
@@ -36,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     from bot.config_files import load_messages
     from bot.variable_table import Purpose
 
+    # Whatever ends the process from outside, a watchdog's SIGABRT too: the log says where it was.
+    faulthandler.enable()
     settings = _settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
@@ -78,20 +81,24 @@ def send(options: argparse.Namespace) -> int:
     return OK
 
 
-def check(_: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> int:
     """Look at all that the worker needs, and say what is wrong and how to mend it."""
     from bot.variable_table import Purpose
 
-    return asyncio.run(_check(_load(Purpose.CHECK)))
+    return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
 
 
-async def _check(settings: Settings) -> int:
+async def _check(settings: Settings, *, as_json: bool) -> int:
     from bot.checking import check_everything
-    from bot.findings import is_sound, render_findings
+    from bot.findings import findings_view, is_sound, render_findings
     from bot.printable import printable
+    from bot.views import render_json
 
     # Printed before the event loop ends: that waits for look-ups of names which may still hang.
     findings = await check_everything(settings)
+    if as_json:
+        print(render_json(findings_view(findings)), flush=True)
+        return OK if is_sound(findings) else FAILED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in render_findings(findings, width=width).split("\n"):
         print(printable(line), flush=True)
@@ -180,7 +187,8 @@ def _load(purpose: Purpose) -> Settings:
 
     settings = load_settings(purpose)
     settle_environment(settings)
-    secrets = [settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()]
+    tokens = (settings.slack_bot_token, settings.slack_app_token)
+    secrets = [token.reveal() for token in tokens if not token.parameter]
     configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
     return settings
 

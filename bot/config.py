@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 
+from bot.credentials import Credentials, read_credentials
 from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.variable_table import Purpose, all_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import timedelta
     from zoneinfo import ZoneInfo
 
     from bot.triage.model import Profile
@@ -53,6 +54,9 @@ class Settings:
     config_dir: Path | None = None
     aws_region: str | None = None  #: counts where a queue's URL names none
     aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
+    credentials: Credentials = field(default_factory=Credentials)  #: what systemd handed over
+    notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
+    watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
     journal_stream: str = ""  #: systemd's word for the journal that stderr may go to
     warnings: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
@@ -71,7 +75,8 @@ class Settings:
 def load_settings(
     purpose: Purpose, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> Settings:
-    """Return the settings for `purpose`, of the environment and, behind it, of `directory`'s `.env`.
+    """Return the settings for `purpose`: of the environment, behind it of `directory`'s `.env`, and last of
+    systemd's credentials.
 
     By default these are the process's own environment and current directory. An empty value counts as not
     set. Raises one `ConfigError` with all problems; for `Purpose.CHECK` they are in `Settings.problems`.
@@ -79,14 +84,20 @@ def load_settings(
     folder = (directory or Path.cwd()).absolute()
     surroundings = _filled(os.environ if environ is None else environ)
     from_file, problems = _read_env_file(folder / ".env")
-    settings = _read_all(purpose, from_file | surroundings, folder, problems)
+    values = from_file | surroundings
+    credentials = read_credentials(surroundings, values)
+    problems.extend(credentials.problems)
+    settings = _read_all(purpose, {**credentials.values, **values}, folder, problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
     return Settings(
         **settings,
         aws_variables=_aws_variables(from_file, surroundings),
+        credentials=credentials,
+        notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
+        watchdog=_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=_warnings(from_file | surroundings),
+        warnings=_warnings(values),
         problems=tuple(problems),
     )
 
@@ -161,6 +172,13 @@ def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]
         for name, value in from_file.items()
         if name.startswith("AWS_") and name not in surroundings
     }
+
+
+def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
+    microseconds = surroundings.get("WATCHDOG_USEC", "")
+    # Inherited by all that a service starts, so it may be meant for another process.
+    is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
 def _warnings(values: Mapping[str, str]) -> tuple[str, ...]:

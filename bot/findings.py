@@ -47,6 +47,11 @@ def is_sound(findings: Iterable[Finding]) -> bool:
     return all(finding.verdict is not Verdict.FAILED for finding in findings)
 
 
+def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
+    """Return the findings as JSON has them."""
+    return {"sound": is_sound(findings), "findings": [_view(finding) for finding in findings]}
+
+
 def skipped(subject: str, needs: Sequence[str]) -> Finding:
     """Return the finding that `subject` was not looked at, since something is wrong with what it needs."""
     return Finding(
@@ -64,6 +69,16 @@ def render_findings(findings: Sequence[Finding], *, width: int | None = None) ->
     column = max((len(finding.subject) for finding in findings), default=0)
     lines = [line for finding in findings for line in _lines(finding, column, width)]
     return "\n".join([*lines, "", _summary(findings)])
+
+
+def _view(finding: Finding) -> dict[str, object]:
+    return {
+        "subject": finding.subject,
+        "verdict": finding.verdict,
+        "detail": _one_line(finding.detail),
+        "remedy": _one_line(finding.remedy),
+        "facts": dict(finding.facts),
+    }
 
 
 def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:

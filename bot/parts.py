@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bot.notify import Notifier
 from bot.slack.api import SlackApi, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
@@ -33,8 +34,11 @@ from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import TriageService, Workers
 from bot.triage.sweeper import Sweeper
+from bot.watchdog import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import aiohttp
     from slack_bolt.app.async_app import AsyncApp
     from slack_sdk.web.async_client import AsyncWebClient
@@ -114,7 +118,13 @@ class Parts:
     @cached_property
     def introduction(self) -> Introduction:
         app_token = self.settings.slack_app_token.reveal()
-        return Introduction(self.client, app_token, self.identity, spread=self.random.random)
+        return Introduction(
+            self.client,
+            app_token,
+            self.identity,
+            spread=self.random.random,
+            on_progress=self.mark_links,
+        )
 
     @cached_property
     def messenger(self) -> Messenger:
@@ -140,11 +150,15 @@ class Parts:
         return Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
 
     @cached_property
+    def cards(self) -> Cards:
+        return Cards(self.security_team, self.recorder, pacing=self.pacing)
+
+    @cached_property
     def service(self) -> TriageService:
         workers = Workers(
             asker=Asker(self.messenger, self.recorder, pacing=self.pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=self.pacing),
-            cards=Cards(self.security_team, self.recorder, pacing=self.pacing),
+            cards=self.cards,
         )
         return TriageService(self.recorder, self.messenger, workers, on_work=self.wake)
 
@@ -163,13 +177,15 @@ class Parts:
 
     @cached_property
     def poller(self) -> Poller:
-        return Poller(
+        poller = Poller(
             self.request_queue,
             self.dead_letter_queue,
             self.service.receive,
             random=self.random,
             probe=self.store.probe,
         )
+        poller.on_progress = self.poll_progress.mark
+        return poller
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -184,7 +200,10 @@ class Parts:
     def links(self) -> Links:
         app_token = self.settings.slack_app_token.reveal()
         client = web_client(self.settings.slack_api_url, self.session, self.tls)
-        links = [Link(self.bolt, app_token, client, spread=self.random.random) for _ in range(LINKS)]
+        spread = self.random.random
+        links = [Link(self.bolt, app_token, client, spread=spread) for _ in self.link_progress]
+        for link, progress in zip(links, self.link_progress, strict=True):
+            link.on_progress = progress.mark
         return Links(links, clock=self.clock)
 
     @cached_property
@@ -192,3 +211,20 @@ class Parts:
         return Listeners(
             self.service, self.views, self.identity, clock=self.clock, others_listen=self.links.others_listen
         )
+
+    @cached_property
+    def poll_progress(self) -> Progress:
+        return Progress("poller")
+
+    @cached_property
+    def link_progress(self) -> Sequence[Progress]:
+        return [Progress(f"link {number}") for number in range(1, LINKS + 1)]
+
+    def mark_links(self) -> None:
+        """Note that whoever the links wait for gets on."""
+        for progress in self.link_progress:
+            progress.mark()
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        return Notifier(self.settings.notify_socket)

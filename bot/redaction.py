@@ -39,6 +39,11 @@ class Secret:
         """Return the value, to be handed to whoever must authenticate with it."""
         return self._value
 
+    @property
+    def parameter(self) -> str:
+        """The parameter (`ssm:/name`) that holds the value, and is no secret; empty: the value is here."""
+        return self._value.removeprefix("ssm:") if self._value.startswith("ssm:/") else ""
+
     def __bool__(self) -> bool:
         return bool(self._value)
 

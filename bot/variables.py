@@ -45,6 +45,9 @@ _ALERT_URL = re.compile(
     r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/(?:[A-Za-z0-9_.~:/?#\[\]@!$&'()*+,;=%-]|{identifier})*"
 )
 
+#: Where a secret is kept in AWS's parameter store.
+_PARAMETER = re.compile(r"ssm:(?:/[A-Za-z0-9_.-]+)+")
+
 #: How much of a wrong value is shown.
 _SHOWN_CHARACTERS = 80
 
@@ -187,11 +190,11 @@ def existing_folder(text: str, folder: Path) -> Path:
 
 
 def _token(text: str, prefix: str, expected: str) -> Secret:
-    if re.fullmatch(re.escape(prefix) + "[!-~]+", text):
+    if re.fullmatch(re.escape(prefix) + "[!-~]+", text) or _PARAMETER.fullmatch(text):
         return Secret(text)
     if not text:
         raise _wrong(text, expected)
-    raise ValueError(f"{_token_holds(text, prefix)}; expected {expected}")
+    raise ValueError(f"{_token_holds(text, prefix)}; expected {expected}, or ssm:/parameter/name")
 
 
 def _token_holds(text: str, prefix: str) -> str:

@@ -1,6 +1,6 @@
-"""What `check` asks Slack: are the tokens good, are the scopes there. It opens no websocket.
+"""What `check` asks Slack: are the tokens good, are the scopes there, can Socket Mode be reached.
 
-A second link would take clicks away from the worker that runs.
+It opens no websocket: a second link would take clicks away from the worker that runs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
 from bot.findings import Finding, Verdict, skipped
+from bot.skew import clock_finding
 from bot.slack.faults import fault
+from bot.slack.handshake import check_host
 from bot.slack.identity import SCOPES, Identity
+from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
+    from aiohttp import ClientSession
     from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
@@ -43,6 +47,8 @@ _COPY_APP_TOKEN = (
 )
 #: What helps against a refusal, where a new token does not.
 _REMEDIES = {
+    "not_allowed_token_type": "put each token where it belongs: xoxb-… into SLACK_BOT_TOKEN, xapp-… into"
+    " SLACK_APP_TOKEN",
     "access_denied": "ask a workspace admin to let the app in, or to let it in from this network",
     "accesslimited": f"allow this machine's address at {_APP} > OAuth & Permissions > IP address ranges",
     "not_enabled": f"turn Socket Mode on at {_APP} > Socket Mode",
@@ -74,22 +80,32 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
     except TriageBotError as error:
         return [_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN), skipped("scopes", [f"the {BOT_TOKEN}"])]
     known = Finding(subject=BOT_TOKEN, verdict=Verdict.OK, detail=_whose(response, identity))
-    return [known, *(_scope(scope, identity.scopes) for scope in SCOPES)]
+    clock = clock_finding("Slack", _header(response, "date"), utc_now())
+    scopes = [_scope(scope, identity.scopes) for scope in SCOPES]
+    return [known, *scopes, *([clock] if clock else [])]
 
 
-async def check_app_token(client: AsyncWebClient, app_token: str) -> Sequence[Finding]:
-    """Ask Slack for the address of a websocket, and leave it unused. Raises nothing."""
+async def check_app_token(
+    client: AsyncWebClient, session: ClientSession, app_token: str
+) -> Sequence[Finding]:
+    """Ask Slack for the address of a websocket, and knock at its host. Raises nothing."""
     try:
         response = await _asked(client.apps_connections_open(app_token=app_token))
     except TriageBotError as error:
         return [_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
     # The host alone: the rest of the address is a ticket.
-    host = urlsplit(str(response.get("url") or "")).hostname
-    if not host:
+    url = str(response.get("url") or "")
+    if not urlsplit(url).hostname:
         detail = "Slack's answer to apps.connections.open names no websocket"
         return [Finding(subject=APP_TOKEN, verdict=Verdict.FAILED, detail=detail, remedy=_NETWORK)]
-    detail = f"good for Socket Mode, at {host} (no link was opened)"
-    return [Finding(subject=APP_TOKEN, verdict=Verdict.OK, detail=detail)]
+    good = Finding(subject=APP_TOKEN, verdict=Verdict.OK, detail="good for Socket Mode")
+    return [good, await check_host(session, url)]
+
+
+def no_token(subject: str, reason: str) -> Finding:
+    """Return the finding that a token could not be fetched from where it is kept."""
+    detail, _, remedy = reason.partition(": ")
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
 
 async def _asked(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
@@ -97,6 +113,10 @@ async def _asked(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
         return await call
     except Exception as error:
         raise fault(error) from error
+
+
+def _header(response: AsyncSlackResponse, name: str) -> str:
+    return next((str(value) for key, value in response.headers.items() if key.lower() == name), "")
 
 
 def _whose(response: AsyncSlackResponse, identity: Identity) -> str:
@@ -112,7 +132,8 @@ def _scope(scope: str, granted: frozenset[str]) -> Finding:
         subject=subject,
         verdict=Verdict.WARNING if scope in _OPTIONAL else Verdict.FAILED,
         detail=f"missing: without it the bot cannot {_USES[scope]}",
-        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes, then reinstall it there",
+        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes (the manifest's line"
+        f" oauth_config.scopes.bot), then reinstall it there",
     )
 
 

@@ -46,12 +46,19 @@ class Introduction:
     """Finds out who we are in Slack, however long Slack takes to answer."""
 
     def __init__(
-        self, client: AsyncWebClient, app_token: str, identity: Identity, *, spread: Callable[[], float]
+        self,
+        client: AsyncWebClient,
+        app_token: str,
+        identity: Identity,
+        *,
+        spread: Callable[[], float],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._app_token = app_token
         self._identity = identity
         self._spread = spread
+        self._on_progress = on_progress
         self._done = asyncio.Event()
 
     async def wait(self) -> None:
@@ -65,6 +72,7 @@ class Introduction:
         """
         attempts = 0
         while not stop.is_set() and not self._done.is_set():
+            self._on_progress()
             delay = retry_delay(attempts, self._spread())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay.total_seconds())
@@ -73,6 +81,7 @@ class Introduction:
 
     async def attempt(self) -> None:
         """Introduce this worker, if Slack can be reached. `StartRefused` as for `run`."""
+        self._on_progress()
         try:
             await self._introduce()
         except (TransientError, AmbiguousError) as error:

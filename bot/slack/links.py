@@ -65,6 +65,7 @@ class Link:
         self._closing: set[asyncio.Task[None]] = set()
         self._was_up = False
         self.on_hello: Callable[[int], None] = lambda _: None  #: told how many links Slack counts
+        self.on_progress: Callable[[], None] = lambda: None  #: told that it is being looked after
 
     @property
     def is_up(self) -> bool:
@@ -80,6 +81,7 @@ class Link:
         """Open the link, and open another whenever it does not work; close it when `stop` is set."""
         failures = 0
         while not stop.is_set():
+            self.on_progress()
             failures = await self._serve(stop, failures)
             if failures and not stop.is_set():
                 await self._pause(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
@@ -99,6 +101,7 @@ class Link:
         self._note()
         opened_at = loop.time()
         while fresh.works and not fresh.ended.is_set() and not stop.is_set():
+            self.on_progress()
             await self._pause(stop, LOOK_INTERVAL, fresh.ended)
         self._note()
         if loop.time() - opened_at >= STEADY_AFTER.total_seconds():

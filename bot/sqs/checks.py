@@ -10,13 +10,17 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.findings import Finding, Verdict
+from bot.skew import clock_finding
 from bot.sqs.clients import Connector, region_in
+from bot.sqs.permissions import denied_actions
+from bot.sqs.policies import encryption, redrive
 from bot.sqs.refusals import code_of, is_mendable
+from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.sqs.queues import QueueFacts
+    from bot.sqs.queues import Queue, QueueFacts
 
 _NO_SUCH_QUEUE = re.compile("NonExistentQueue|QueueDoesNotExist|InvalidAddress")
 
@@ -44,22 +48,32 @@ DEAD_LETTER_QUEUE = QueueRole(subject="dead-letter queue", variable="DEAD_LETTER
 
 
 async def check_queue(role: QueueRole, url: str, *, region: str | None = None) -> Sequence[Finding]:
-    """Describe the queue at `url`, or say why that cannot be done. Raises nothing.
+    """Describe the queue at `url` and try what the worker must do, or say why not. Raises nothing.
 
     `region` as for `Connector`. Each call has threads of its own, so that queues do not wait for each other.
     """
     try:
         connector = Connector(region=region)
         try:
-            facts = await connector.open(url).describe()
+            return await _looked_at(role, connector.open(url))
         finally:
             connector.close()
     except ConfigError as error:
         remedy = "correct AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_SQS, in the environment or in .env"
         return [_failed(role, url, str(error), remedy)]
     except (StartRefused, TransientError) as error:
-        return [_failure(role, url, error)]
-    return [_described(role, url, facts)]
+        return [_failure(role, url, error), *_clock(role, _date_of(error))]
+
+
+async def _looked_at(role: QueueRole, queue: Queue) -> Sequence[Finding]:
+    facts = await queue.describe()
+    return [
+        _described(role, queue.url, facts),
+        await _permissions(role, queue),
+        encryption(role.subject, _shown(queue.url), facts),
+        *([redrive(role.subject, _shown(queue.url), facts)] if role is REQUEST_QUEUE else []),
+        *_clock(role, facts.date),
+    ]
 
 
 def no_dead_letter_queue() -> Finding:
@@ -72,11 +86,48 @@ def no_dead_letter_queue() -> Finding:
     )
 
 
+async def _permissions(role: QueueRole, queue: Queue) -> Finding:
+    subject = f"{role.subject} permissions"
+    try:
+        denied = await denied_actions(queue, role.actions)
+    except BotoCoreError as error:
+        detail = f"cannot be tried: SQS was not reached ({type(error).__name__})"
+        return Finding(subject=subject, verdict=Verdict.WARNING, detail=detail, remedy="try again")
+    if denied:
+        detail = f"denied: {', '.join(f'sqs:{action}' for action in denied)}"
+        return Finding(
+            subject=subject,
+            verdict=Verdict.FAILED,
+            detail=detail,
+            remedy=f"allow the worker's role {_allowed(role)}",
+        )
+    return Finding(subject=subject, verdict=Verdict.OK, detail=f"{_allowed(role)}: tried, none is denied")
+
+
+def _allowed(role: QueueRole) -> str:
+    return ", ".join(f"sqs:{action}" for action in role.actions)
+
+
+def _clock(role: QueueRole, date: str) -> list[Finding]:
+    """Judge the clock by what one of the queues says."""
+    finding = clock_finding("AWS", date, utc_now()) if role is REQUEST_QUEUE else None
+    return [finding] if finding else []
+
+
+def _date_of(error: Exception) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return ""
+    headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("date", ""))
+
+
 def _described(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
+    region = facts.arn.split(":")[3]
     return Finding(
         subject=role.subject,
         verdict=Verdict.OK,
-        detail=f"{facts.visible} visible, {facts.in_flight} in flight, {facts.delayed} delayed",
+        detail=f"in {region}; {facts.visible} visible, {facts.in_flight} in flight, {facts.delayed} delayed",
         facts={"URL": _shown(url), "ARN": facts.arn},
     )
 
@@ -109,8 +160,8 @@ def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) 
     if _NO_SUCH_QUEUE.search(code):
         return f"there is no such queue ({code})", _create_or_correct(role, url)
     if permanent and is_mendable(code):
-        allowed = ", ".join(f"sqs:{action}" for action in role.actions)
-        return f"sqs:{error.operation_name} is denied ({code})", f"allow the worker's role {allowed} on it"
+        allowed = f"allow the worker's role {_allowed(role)} on it"
+        return f"sqs:{error.operation_name} is denied ({code})", allowed
     if permanent:
         return f"AWS does not accept the credentials ({code})", f"renew them: {_CREDENTIALS}"
     return (

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError, TransientError, TriageBotError
@@ -28,6 +29,14 @@ Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool]]]
 
 #: Writes something to the store; `StoreError` while it cannot.
 Probe = Callable[[], Awaitable[None]]
+
+#: Told that polling gets on, and within which time it will say so again.
+OnProgress = Callable[[timedelta], None]
+
+#: A poll or a back-off takes 30 s at the most, and with it a look-up of a name that nobody answers …
+POLL_PATIENCE = timedelta(seconds=45)
+#: … and other calls wait for one another, each with two attempts.
+CALLS_PATIENCE = timedelta(seconds=90)
 
 #: Seconds to wait at stop for the poll in flight (sqs-facts.md, boto3).
 PARTING = 2.0
@@ -72,6 +81,8 @@ class Poller:
         self._random = random
         self._backoff = Backoff(random)
         self._probe = probe
+        self.on_progress: OnProgress = lambda _: None
+        self.reached = False  #: whether a poll was ever answered
         #: Messages since the start: `received`, `rejected`, `deleted`, `left`, `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
@@ -80,8 +91,11 @@ class Poller:
         if not self._dead_letters:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
+            self.on_progress(POLL_PATIENCE)
             try:
-                if batch := await self._poll(stop):
+                batch = await self._poll(stop)
+                self.reached = True
+                if batch:
                     await self._take(batch)
                 self._backoff.after_success()
             except StoreError as error:
@@ -110,6 +124,7 @@ class Poller:
     async def _take(self, batch: Sequence[Received]) -> None:
         # The order counts: copy, store, delete. What fails before its turn is left, and comes again.
         self.counts["received"] += len(batch)
+        self.on_progress(CALLS_PATIENCE)
         decoded = [(message, decode_request(message.body)) for message in batch]
         ready = [pair for pair in decoded if await self._is_copied(*pair)]
         stored = await self._store(ready) if ready else []
@@ -121,6 +136,7 @@ class Poller:
     async def _is_copied(self, message: Received, decoded: Decoded) -> bool:
         if isinstance(decoded, TriageRequest):
             return True
+        self.on_progress(CALLS_PATIENCE)
         if self._dead_letters and not await self._dead_letters.copy(message, decoded.reason):
             return False
         self.counts["rejected"] += 1
@@ -137,6 +153,7 @@ class Poller:
         return [message for message, known in zip(messages, verdicts, strict=True) if known]
 
     async def _delete(self, messages: Sequence[Received]) -> None:
+        self.on_progress(CALLS_PATIENCE)
         refusals = await self._queue.delete_batch(messages)
         for message, refusal in zip(messages, refusals, strict=True):
             if refusal:
@@ -147,6 +164,7 @@ class Poller:
     async def _hand_back(self, messages: Sequence[Received]) -> None:
         if not messages:
             return
+        self.on_progress(CALLS_PATIENCE)
         try:
             refusals = await self._queue.hand_back(messages)
         except TriageBotError as error:
@@ -162,12 +180,14 @@ class Poller:
         if self._probe is None:
             await pause(stop, wait)
         while self._probe and not stop.is_set():
+            self.on_progress(POLL_PATIENCE)
             await pause(stop, around(BETWEEN_PROBES, self._random))
             if await _succeeds(self._probe):
                 return
 
     def _after_trouble(self, error: Exception) -> float:
         self.counts["failures"] += 1
+        self.on_progress(POLL_PATIENCE)
         wait = self._backoff.after_failure()
         log.warning(
             "polling is interrupted: %s",

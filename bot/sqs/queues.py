@@ -70,6 +70,7 @@ class QueueFacts:
     encryption: str  #: `sqs`, a KMS key's id, or empty
     dead_letter_arn: str = ""
     max_receive_count: int | None = None
+    date: str = ""  #: when SQS said so, as the header of its answer has it
 
 
 class Queue:
@@ -148,7 +149,12 @@ class Queue:
     async def describe(self) -> QueueFacts:
         """Return what SQS says of the queue."""
         answer = await self._on(self._calls_thread, self._calls.get_queue_attributes, AttributeNames=["All"])
-        return _facts(answer["Attributes"])
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        return _facts(answer["Attributes"], date=headers.get("date", ""))
+
+    async def call(self, call: Callable[[SQSClient, str], Any]) -> None:
+        """Make a call of one's own, with the client and the URL. boto3's errors as they come."""
+        await self._calls_thread.run(call, self._calls, self.url)
 
     def close(self) -> None:
         """Let the thread of the long poll end. The queue is of no use then."""
@@ -214,7 +220,7 @@ def _refusal(entry: Mapping[str, Any]) -> Refusal:
     return Refusal(code=code, permanent=permanent, unfit=permanent and is_unfit(code))
 
 
-def _facts(attributes: Mapping[str, str]) -> QueueFacts:
+def _facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
     redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
     managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
     return QueueFacts(
@@ -225,4 +231,5 @@ def _facts(attributes: Mapping[str, str]) -> QueueFacts:
         encryption=attributes.get("KmsMasterKeyId") or managed,
         dead_letter_arn=redrive.get("deadLetterTargetArn", ""),
         max_receive_count=int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None,
+        date=date,
     )

@@ -46,6 +46,11 @@ def is_unfit(code: str) -> bool:
     return code in _UNFIT_MESSAGE
 
 
+def is_denied(code: str) -> bool:
+    """Whether the code says that a policy does not allow it."""
+    return code in _DENIED or code.startswith("KMS.AccessDenied")
+
+
 def is_mendable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
     return code in _DENIED or code.startswith("Kms") or "Throttl" in code
@@ -73,7 +78,7 @@ def _refused(error: ClientError, queue_url: str) -> StartRefused | TransientErro
     code = code_of(error)
     if code in _MISSING_QUEUE:
         return StartRefused(f"there is no queue {queue_url}: create it, or correct its URL and region")
-    if code in _DENIED or code.startswith("KMS.AccessDenied"):
+    if is_denied(code):
         action = f"sqs:{error.operation_name.removesuffix('Batch')}"
         return StartRefused(f"access to {queue_url} is denied ({code}): allow {action} to this worker")
     if code in _BAD_CREDENTIALS:

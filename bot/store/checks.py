@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -19,18 +20,52 @@ if TYPE_CHECKING:
 
 SUBJECT = "store"
 
+DISK = "store's disk"
+
+MEBIBYTE = 1024 * 1024
+
+#: Ten thousand alerts take some 20 MiB, and a backup takes as much as the store.
+ROOMY_BYTES = 512 * MEBIBYTE
+#: With less than this a checkpoint may find no room.
+FULL_BYTES = 32 * MEBIBYTE
+
 #: How long to wait for whoever holds the store at this moment, in seconds.
 _LOCK_WAIT_SECONDS = 2.0
 
 
 async def check_store(url: str) -> Sequence[Finding]:
     """Judge a store that no worker holds: can it be used, or made. Raises nothing but for a wrong URL."""
-    return [await asyncio.to_thread(_judge, store_path(url))]
+    path = store_path(url)
+    return [await asyncio.to_thread(_judge, path), *check_disk(url)]
 
 
-def held_by_worker(url: str) -> Finding:
-    """Return the finding that the running worker has the store open, and answers."""
-    return _fine(f"{store_path(url)}, held by the worker that runs")
+def held_by_worker(url: str, trouble: str) -> Finding:
+    """Return the finding that the running worker has the store open; `trouble`: why it takes no writes."""
+    path = store_path(url)
+    if trouble:
+        remedy = f"free space or mend the disk (df -h {path.parent}); the worker goes on by itself"
+        return _failed(f"{path}, held by the worker that runs: {trouble}", remedy)
+    return _fine(f"{path}, held by the worker that runs, takes writes")
+
+
+def check_disk(url: str) -> Sequence[Finding]:
+    """Judge the room that is left where the store is; nothing if there is no such place."""
+    folder = store_path(url).parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return []
+    return [disk_finding(folder, free)]
+
+
+def disk_finding(folder: Path, free: int) -> Finding:
+    """Judge the bytes that are free in a folder."""
+    detail = f"{free // MEBIBYTE} MiB free in {folder}"
+    if free >= ROOMY_BYTES:
+        return Finding(subject=DISK, verdict=Verdict.OK, detail=detail)
+    verdict = Verdict.WARNING if free >= FULL_BYTES else Verdict.FAILED
+    remedy = f"free some: du -xh {folder} | sort -h"
+    return Finding(subject=DISK, verdict=verdict, detail=detail, remedy=remedy)
 
 
 def perhaps_held(url: str, reason: str) -> Finding:
@@ -60,7 +95,7 @@ def _judge(path: Path) -> Finding:
 
 def _judge_file(path: Path) -> Finding:
     try:
-        is_empty = _is_empty(path)
+        is_empty, verdict = _looked_into(path)
     except StoreUnusable as error:
         detail, _, remedy = str(error).rpartition("; ")
         return _failed(detail, remedy)
@@ -68,18 +103,21 @@ def _judge_file(path: Path) -> Finding:
         return _unreadable(path, error)
     if is_empty:
         return _fine(f"{path} is empty; its tables will be made at the first run")
-    return _fine(f"{path}, schema {schema.SCHEMA_VERSION}, held by nobody")
+    if verdict != "ok":
+        return _failed(f"{path} is corrupt ({verdict})", "restore a backup, see the README")
+    return _fine(f"{path}, schema {schema.SCHEMA_VERSION}, held by nobody, whole")
 
 
-def _is_empty(path: Path) -> bool:
-    """Look into the file as `schema.is_empty` does, with its errors and SQLite's own."""
+def _looked_into(path: Path) -> tuple[bool, str]:
+    """Tell whether the file is empty (errors of `schema.is_empty`, and SQLite's own), and if it is whole."""
     # Read-only, so that nothing is converted or checkpointed. After a clean stop all is in the one file,
     # which `immutable` reads without making another beside it; after a crash the log counts too.
     after_crash = path.with_name(f"{path.name}-wal").exists()
     how = "mode=ro" if after_crash else "immutable=1"
     uri = f"file:{quote(str(path))}?{how}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
-        return schema.is_empty(connection, path)
+        is_empty = schema.is_empty(connection, path)
+        return is_empty, str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> Finding:

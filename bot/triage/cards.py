@@ -37,6 +37,8 @@ class Cards:
         self._pace = pacing.pace
         self._spread = pacing.spread
         self._turns: dict[str, datetime] = {}  #: of the cards that wait for one
+        #: What kept the last card back: Slack's code, or a sentence. Empty: nothing; None: none was tried.
+        self.last_trouble: str | None = None
 
     async def show(self, question: Question) -> None:
         """Post the question's card, or bring it up to date."""
@@ -54,6 +56,7 @@ class Cards:
         try:
             ts = await self._team.show(question)
         except (PermanentError, UnknownRefusal) as error:
+            self.last_trouble = _code_of(error)
             log.error(
                 "no card for the security team: %s; invite the bot, or correct SECURITY_CHANNEL",
                 error,
@@ -61,10 +64,12 @@ class Cards:
             )
             await self._later(question, REFUSED_WAIT)
         except (TransientError, AmbiguousError) as error:
+            self.last_trouble = _code_of(error)
             log.warning("no card for the security team yet: %s", error, extra=about(question, "card.delayed"))
             wait = getattr(error, "retry_after", None) or timedelta(0)
             await self._later(question, wait + rules.RETRY_MAX * self._spread())
         else:
+            self.last_trouble = ""
             await self._recorder.decide(question, lambda row: rules.card_shown(row, question, ts))
             log.info("card shown", extra=about(question, "card.shown"))
 
@@ -80,3 +85,8 @@ class Cards:
     async def _later(self, question: Question, wait: timedelta) -> None:
         due_at = self._recorder.clock() + wait
         await self._recorder.decide(question, lambda row: rules.card_later(row, due_at))
+
+
+def _code_of(error: Exception) -> str:
+    """Return Slack's code where there is one, else the sentence."""
+    return str(getattr(error, "code", "") or getattr(error, "reason", "") or error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -47,10 +48,10 @@ class Place:
     folder: Path
     environment: Mapping[str, str]
 
-    async def check(self, *, without: Collection[str] = (), **changes: str) -> Shown:
+    async def check(self, *options: str, without: Collection[str] = (), **changes: str) -> Shown:
         environment = {name: value for name, value in self.environment.items() if name not in without}
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "bot", "check"),
+            *(sys.executable, "-P", "-m", "bot", "check", *options),
             cwd=self.folder,
             env={**environment, **changes},
             stdout=asyncio.subprocess.PIPE,
@@ -68,13 +69,15 @@ def place(
     """Tell of a place where all is well, with three queues and the given Slack."""
 
     def beside(world: World) -> Place:
+        target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
+        redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 10})
         environment = {
             **bare_environment(tmp_path),
             **aws_environment,
             "SLACK_BOT_TOKEN": BOT_TOKEN,
             "SLACK_APP_TOKEN": APP_TOKEN,
             "SLACK_API_URL": world.slack.api_url,
-            "REQUEST_QUEUE_URL": create_queue(),
+            "REQUEST_QUEUE_URL": create_queue(RedrivePolicy=redrive),
             "RESPONSE_QUEUE_URL": create_queue(fifo=True),
             "DEAD_LETTER_QUEUE_URL": create_queue(),
         }
@@ -90,7 +93,7 @@ async def test_where_all_is_well_it_says_so_and_exits_0(place: CheckedPlace) -> 
         shown = await here.check()
 
         assert shown.code == 0, shown.text
-        assert shown.text.endswith("\n\n13 ok.\n")
+        assert shown.text.endswith("\n\n26 ok.\n")
         assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
 
 
@@ -156,6 +159,22 @@ async def test_no_secret_is_shown_whatever_fails(place: CheckedPlace) -> None:
         assert "Slack refuses it (invalid_auth)" in shown.about("bot token")
         assert "Slack refuses it (invalid_auth)" in shown.about("app-level token")
         assert "hush" not in shown.text
+
+
+async def test_programs_get_json(place: CheckedPlace) -> None:
+    async with running() as world:
+        here = place(world)
+
+        sound = await here.check("--json")
+        unsound = await here.check("--json", SLACK_APP_TOKEN="xapp-revoked")
+
+        assert (sound.code, unsound.code) == (0, 1)
+        assert json.loads(sound.text)["sound"] is True
+        findings = {each["subject"]: each for each in json.loads(unsound.text)["findings"]}
+        assert findings["app-level token"]["verdict"] == "failed"
+        assert "connections:write" in findings["app-level token"]["remedy"]
+        assert findings["request queue"]["facts"]["URL"] == here.environment["REQUEST_QUEUE_URL"]
+        assert findings["bot token"]["verdict"] == "ok"
 
 
 async def test_a_variable_of_another_release_is_a_warning(place: CheckedPlace) -> None:

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from bot.checking import PATIENCE, check_everything
 from bot.config import Settings, load_settings
-from bot.control import ControlServer
 from bot.findings import Finding, Verdict
-from bot.store import open_store
-from bot.store_commands import store_handlers
-from bot.triage.model import utc_now
 from bot.variable_table import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
 #: Nothing that the check says of these can be good: they are on no machine.
@@ -51,15 +47,23 @@ async def silence() -> AsyncIterator[str]:
     """A server that takes every call and never answers; yields its address."""
     over = asyncio.Event()
 
-    async def wait(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    calls: set[asyncio.Task[None]] = set()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
-    server = await asyncio.start_server(wait, "127.0.0.1", 0)
+    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.add(asyncio.create_task(wait(writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
     yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     over.set()
     server.close()
     await server.wait_closed()
+    await asyncio.gather(*calls)
 
 
 async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,31 +142,16 @@ async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> No
     assert findings["wording"].detail == f"messages.toml as it ships ({tmp_path} has none)"
 
 
-async def test_a_store_that_the_running_worker_holds_is_fine(tmp_path: Path) -> None:
-    chosen = settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9")
-    store = await open_store(chosen.store_url, create=True)
-    control = ControlServer(chosen.control_path, store_handlers(store, chosen.store_path, clock=utc_now))
-    await control.start()
+async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it_is_skipped(
+    tmp_path: Path, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
+    tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}
 
-    findings = await look(chosen)
+    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", **tokens))
 
-    await control.stop()
-    await store.close()
-    assert findings["store"].verdict is Verdict.OK
-    assert findings["store"].detail.endswith("triage-bot.db, held by the worker that runs")
-
-
-async def test_a_worker_that_cannot_read_its_store_fails(tmp_path: Path) -> None:
-    async def list_questions(arguments: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        yield {"identifier": arguments["what no command hands over"]}
-
-    chosen = settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9")
-    control = ControlServer(chosen.control_path, {"list": list_questions})
-    await control.start()
-
-    findings = await look(chosen)
-
-    await control.stop()
-    assert findings["store"].verdict is Verdict.FAILED
-    assert "the worker failed to do this" in findings["store"].detail
-    assert "the worker's log" in findings["store"].remedy
+    for subject in ("bot token", "app-level token"):
+        assert findings[subject].verdict is Verdict.FAILED
+        assert findings[subject].detail == "the parameter /triage/nowhere cannot be read (ParameterNotFound)"
+        assert findings[subject].remedy == "create it as a SecureString, or correct its name"
+    assert findings["scopes"].verdict is Verdict.SKIPPED

@@ -49,7 +49,7 @@ async def refusing(code: str, status: int = 400) -> AsyncIterator[str]:
 
 
 async def look(role: QueueRole, url: str, *, region: str | None = None) -> Finding:
-    (finding,) = await check_queue(role, url, region=region)
+    finding, *_ = await check_queue(role, url, region=region)
     return finding
 
 
@@ -62,7 +62,7 @@ async def test_a_queue_is_shown_with_its_depth(create_queue: Callable[..., str],
     finding = await look(REQUEST_QUEUE, url, region="us-west-2")
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail == "1 visible, 1 in flight, 0 delayed"
+    assert finding.detail == "in us-west-2; 1 visible, 1 in flight, 0 delayed"
     assert finding.facts["ARN"].endswith(url.rpartition("/")[2])
 
 

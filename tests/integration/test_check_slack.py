@@ -37,7 +37,7 @@ async def look(
         client = web_client(url or world.slack.api_url, session, tls, token=bot_token)
         findings: Sequence[Finding] = [
             *await check_bot_token(client),
-            *await check_app_token(client, app_token),
+            *await check_app_token(client, session, app_token),
         ]
     return {finding.subject: finding for finding in findings}
 
@@ -46,7 +46,8 @@ async def test_good_tokens_and_all_scopes_are_fine() -> None:
     async with running() as world:
         findings = await look(world)
 
-    assert list(findings) == ["bot token", *(f"scope {scope}" for scope in SCOPES), "app-level token"]
+    scopes = [f"scope {scope}" for scope in SCOPES]
+    assert list(findings) == ["bot token", *scopes, "clock and Slack", "app-level token", "Socket Mode host"]
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 

@@ -13,7 +13,7 @@ import pytest
 from bot.findings import Finding, Verdict
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
-from bot.store.checks import check_store
+from bot.store.checks import FULL_BYTES, ROOMY_BYTES, check_disk, check_store, disk_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def url_of(path: Path) -> str:
 
 
 def look(path: Path) -> Finding:
-    (finding,) = asyncio.run(check_store(url_of(path)))
+    finding, *_ = asyncio.run(check_store(url_of(path)))
     return finding
 
 
@@ -88,7 +88,7 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 1, held by nobody")
+    assert finding.detail.endswith(".db, schema 1, held by nobody, whole")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -103,7 +103,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert finding.detail.endswith("schema 1, held by nobody")
+    assert finding.detail.endswith("schema 1, held by nobody, whole")
     assert log.read_bytes() == before
 
 
@@ -173,6 +173,40 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     assert finding.detail.endswith("has schema 99, this release reads 1")
     assert "install the release that wrote it" in finding.remedy
+
+
+def test_a_store_with_a_damaged_page_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    with path.open("r+b") as file:
+        # The second page: the first table's, whose rows now claim to be elsewhere.
+        file.seek(4096)
+        file.write(b"\x0d\x00\x00\x00\x09\x0f\xff" + b"\xff" * 64)
+
+    finding = look(path)
+
+    assert finding.verdict is Verdict.FAILED
+    assert "is corrupt" in finding.detail
+    assert finding.remedy.startswith("restore a backup")
+
+
+@pytest.mark.parametrize(
+    ("free", "verdict"),
+    [(FULL_BYTES - 1, Verdict.FAILED), (FULL_BYTES, Verdict.WARNING), (ROOMY_BYTES, Verdict.OK)],
+)
+def test_a_disk_without_room_is_told_before_it_is_full(tmp_path: Path, free: int, verdict: Verdict) -> None:
+    finding = disk_finding(tmp_path, free)
+
+    assert finding.verdict is verdict
+    assert f"MiB free in {tmp_path}" in finding.detail
+    assert finding.remedy.startswith("free some") or verdict is Verdict.OK
+
+
+def test_the_disk_of_the_store_is_looked_at(tmp_path: Path) -> None:
+    (finding,) = check_disk(url_of(tmp_path / "bot.db"))
+
+    assert finding.subject == "store's disk"
+    assert check_disk(url_of(tmp_path / "nowhere" / "bot.db")) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

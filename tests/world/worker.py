@@ -32,11 +32,17 @@ def bare_environment(home: Path) -> dict[str, str]:
 class WorkerProcess:
     """One `triage-bot run` after another in one folder, with one log."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *, log: str = "worker.log") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        log: str = "worker.log",
+        program: Sequence[str] = ("-m", "bot"),
+    ) -> None:
         self.folder = folder
         self.environment = dict(environment)
-        #: What Python runs, before the command.
-        self.program: Sequence[str] = ("-m", "bot")
+        self.program = program  #: what Python is told to run; a test may set another one
         self._log = folder.with_name(log)
         self._process: subprocess.Popen[bytes] | None = None
 

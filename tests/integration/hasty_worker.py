@@ -1,0 +1,94 @@
+"""The real worker with a short patience, which gets stuck on cue: when a file of that name is there.
+
+`poller`: a poll never ends. `loop`: the event loop is held up for good, which a file `held` tells.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.alert_files import load_alert_policies
+from bot.app import App
+from bot.config import load_settings, settle_environment
+from bot.config_files import load_messages
+from bot.log import configure_logging
+from bot.sqs.poller import Poller
+from bot.variable_table import Purpose
+from bot.watchdog import PATIENCE, Progress
+from bot.worker import run_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from bot.sqs.queues import Queue, Received, Refusal
+
+#: Of 45 s this makes 4.5.
+HASTE = 10
+
+
+class HastyProgress(Progress):
+    def mark(self, patience: timedelta = PATIENCE) -> None:
+        super().mark(patience / HASTE)
+
+
+class CuedQueue:
+    """A request queue with short polls."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def receive(self) -> Sequence[Received]:
+        if is_cue("loop"):
+            hold_up()
+        if is_cue("poller"):
+            await asyncio.Event().wait()
+        return await self._queue.receive(wait_seconds=1)
+
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        return await self._queue.delete_batch(messages)
+
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+        return await self._queue.hand_back(messages)
+
+
+def is_cue(name: str) -> bool:
+    return Path(name).exists()
+
+
+def hold_up() -> None:
+    Path("held").touch()
+    time.sleep(3600)
+
+
+class HastyApp(App):
+    @cached_property
+    def poller(self) -> Poller:
+        poller = Poller(CuedQueue(self.request_queue), None, self.service.receive, random=self.random)
+        poller.on_progress = self.poll_progress.mark
+        return poller
+
+    @cached_property
+    def poll_progress(self) -> Progress:
+        return HastyProgress("poller")
+
+    @cached_property
+    def link_progress(self) -> Sequence[Progress]:
+        return [HastyProgress("link 1"), HastyProgress("link 2")]
+
+
+def main() -> None:
+    settings = load_settings(Purpose.RUN)
+    settle_environment(settings)
+    configure_logging(settings.log_level, sys.stderr)
+    wording = load_messages(settings.config_dir)
+    asyncio.run(run_worker(HastyApp(settings, wording, load_alert_policies(settings.config_dir))))
+
+
+if __name__ == "__main__":
+    main()

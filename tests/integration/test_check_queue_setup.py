@@ -1,0 +1,180 @@
+"""What `check` says of a queue that is there: permissions, encryption, redrive policy, the clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from bot.findings import Finding, Verdict
+from bot.sqs.checks import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+CreateQueue = Callable[..., str]
+
+URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/triage-requests"
+ARN = "arn:aws:sqs:eu-central-1:123456789012:triage-requests"
+ATTRIBUTES = {
+    "QueueArn": ARN,
+    "ApproximateNumberOfMessages": "0",
+    "ApproximateNumberOfMessagesNotVisible": "0",
+    "ApproximateNumberOfMessagesDelayed": "0",
+}
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@asynccontextmanager
+async def policed(*, denied: Collection[str] = (), date: str = "", **attributes: str) -> AsyncIterator[str]:
+    """An SQS of one queue, whose policy denies these actions; yields its address. It does nothing else."""
+
+    async def answer(request: web.Request) -> web.Response:
+        action = request.headers["X-Amz-Target"].removeprefix("AmazonSQS.").removesuffix("Batch")
+        headers = {"Date": date} if date else {}
+        if action in denied:
+            refusal = {"__type": "com.amazonaws.sqs#AccessDeniedException"}
+            return web.json_response(refusal, status=403, headers=headers)
+        if action == "GetQueueAttributes":
+            return web.json_response({"Attributes": {**ATTRIBUTES, **attributes}}, headers=headers)
+        refusal = {"__type": "com.amazonaws.sqs#InvalidParameterValue"}
+        return web.json_response(refusal, status=400, headers=headers)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def look(role: QueueRole, url: str = URL) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in await check_queue(role, url, region="us-west-2")}
+
+
+@pytest.mark.parametrize("role", [REQUEST_QUEUE, RESPONSE_QUEUE, DEAD_LETTER_QUEUE])
+async def test_what_the_worker_may_do_is_tried_and_changes_nothing(
+    create_queue: CreateQueue, sqs: SQSClient, role: QueueRole
+) -> None:
+    url = create_queue(fifo=role is RESPONSE_QUEUE)
+
+    finding = (await look(role, url))[f"{role.subject} permissions"]
+
+    assert finding.verdict is Verdict.OK
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert [counts[name] for name in names] == ["0", "0"]  # type: ignore[index] # the stubs want literals
+
+
+async def test_a_message_that_waits_stays_where_it_is(create_queue: CreateQueue, sqs: SQSClient) -> None:
+    url = create_queue()
+    sqs.send_message(QueueUrl=url, MessageBody="waiting")
+
+    await look(REQUEST_QUEUE, url)
+
+    (message,) = sqs.receive_message(QueueUrl=url, AttributeNames=["All"])["Messages"]
+    assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("role", "action"),
+    [
+        (REQUEST_QUEUE, "ReceiveMessage"),
+        (REQUEST_QUEUE, "DeleteMessage"),
+        (REQUEST_QUEUE, "ChangeMessageVisibility"),
+        (RESPONSE_QUEUE, "SendMessage"),
+        (DEAD_LETTER_QUEUE, "SendMessage"),
+    ],
+)
+async def test_each_action_that_is_denied_is_named(
+    role: QueueRole, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with policed(denied={action}) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = (await look(role))[f"{role.subject} permissions"]
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail == f"denied: sqs:{action}"
+    assert "allow" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("attributes", "how"),
+    [
+        ({"SqsManagedSseEnabled": "true"}, "SSE-SQS"),
+        ({"KmsMasterKeyId": "alias/own"}, "SSE-KMS, key alias/own"),
+    ],
+)
+async def test_how_a_queue_is_encrypted_is_said(
+    attributes: dict[str, str], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with policed(**attributes) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = (await look(RESPONSE_QUEUE))["response queue encryption"]
+
+    assert (finding.verdict, finding.detail) == (Verdict.OK, how)
+
+
+async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(
+    create_queue: CreateQueue,
+) -> None:
+    url = create_queue(SqsManagedSseEnabled="false")
+
+    finding = (await look(RESPONSE_QUEUE, url))["response queue encryption"]
+
+    assert finding.verdict is Verdict.WARNING
+    assert finding.remedy == (
+        f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true"
+    )
+
+
+@pytest.mark.parametrize("count", [None, 3])
+async def test_a_redrive_policy_that_is_missing_or_hasty_is_a_warning_with_the_command(
+    create_queue: CreateQueue, sqs: SQSClient, count: int | None
+) -> None:
+    target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
+    policy = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": count})}
+    url = create_queue(**(policy if count else {}))
+
+    finding = (await look(REQUEST_QUEUE, url))["request queue redrive"]
+
+    assert finding.verdict is Verdict.WARNING
+    _, _, attributes = finding.remedy.replace("QUEUE_ARN", target).partition(" --attributes ")
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=json.loads(attributes.strip("'")))
+    assert (await look(REQUEST_QUEUE, url))["request queue redrive"].verdict is Verdict.OK
+
+
+async def test_a_clock_that_aws_does_not_agree_with_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with policed(date="Mon, 23 Nov 2020 03:00:00 GMT") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = (await look(REQUEST_QUEUE))["clock and AWS"]
+
+    assert finding.verdict is Verdict.FAILED
+    assert "ahead of AWS" in finding.detail
+
+
+async def test_a_signature_that_is_refused_for_the_clock_shows_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with policed(denied={"GetQueueAttributes"}, date="Mon, 23 Nov 2020 03:00:00 GMT") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        findings = await look(REQUEST_QUEUE)
+
+    assert findings["request queue"].verdict is Verdict.FAILED
+    assert "ahead of AWS" in findings["clock and AWS"].detail

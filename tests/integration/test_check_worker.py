@@ -1,0 +1,167 @@
+"""What `check` learns from the worker that runs beside it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from world import World, until
+
+from bot.condition import COMMAND, condition_handler
+from bot.config import Settings, load_settings
+from bot.control import ControlServer
+from bot.errors import StoreError
+from bot.findings import Finding, Verdict
+from bot.variable_table import Purpose
+from bot.worker_checks import check_store_and_worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+
+    from bot.control import Handler
+
+CHANNEL = "C0SECURITY1"
+
+
+class Store:
+    """Takes writes, or refuses them with a sentence."""
+
+    def __init__(self, trouble: str = "") -> None:
+        self._trouble = trouble
+
+    async def probe(self) -> None:
+        if self._trouble:
+            raise StoreError(self._trouble)
+
+
+def settings(folder: Path, **environ: str) -> Settings:
+    return load_settings(Purpose.CHECK, environ={"SECURITY_CHANNEL": CHANNEL, **environ}, directory=folder)
+
+
+def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
+    return condition_handler(Store(trouble), lambda: card, lambda: links)
+
+
+@asynccontextmanager
+async def worker(chosen: Settings, **handlers: Handler) -> AsyncIterator[None]:
+    """A worker that listens beside the store, and can do these."""
+    control = ControlServer(chosen.control_path, handlers)
+    await control.start()
+    yield
+    await control.stop()
+
+
+async def look(chosen: Settings) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in await check_store_and_worker(chosen)}
+
+
+async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{COMMAND: condition(card="")}):
+        findings = await look(chosen)
+
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+    assert findings["store"].detail.endswith("triage-bot.db, held by the worker that runs, takes writes")
+    assert findings["worker"].detail == "runs, with 2 links to Slack"
+    assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
+
+
+async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{COMMAND: condition(trouble="the store cannot do it: disk is full")}):
+        findings = await look(chosen)
+
+    assert findings["store"].verdict is Verdict.FAILED
+    assert findings["store"].detail.endswith("the store cannot do it: disk is full")
+    assert f"df -h {tmp_path}" in findings["store"].remedy
+
+
+async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{COMMAND: condition(links=0)}):
+        findings = await look(chosen)
+
+    assert findings["worker"].verdict is Verdict.FAILED
+    assert "no click can reach it" in findings["worker"].detail
+    assert "its log says why" in findings["worker"].remedy
+
+
+@pytest.mark.parametrize(
+    ("trouble", "remedy"),
+    [
+        ("not_in_channel", "invite the bot"),
+        ("channel_not_found", "correct SECURITY_CHANNEL"),
+        ("is_archived", "unarchive the channel"),
+        ("restricted_action", "let the bot post there"),
+        ("Slack cannot be reached (…)", "see the worker's log"),
+    ],
+)
+async def test_a_card_that_did_not_arrive_has_its_remedy(tmp_path: Path, trouble: str, remedy: str) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{COMMAND: condition(card=trouble)}):
+        finding = (await look(chosen))["security channel"]
+
+    assert finding.verdict is Verdict.FAILED
+    assert f"({trouble})" in finding.detail
+    assert finding.remedy.startswith(remedy)
+
+
+async def test_a_channel_that_no_card_went_to_is_not_tried_yet(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    without_worker = (await look(chosen))["security channel"]
+    async with worker(chosen, **{COMMAND: condition(card=None)}):
+        beside_worker = (await look(chosen))["security channel"]
+    nowhere = (await look(settings(tmp_path, SECURITY_CHANNEL="")))["security channel"]
+
+    for finding in (without_worker, beside_worker):
+        assert finding.verdict is Verdict.OK
+        assert "not tried yet" in finding.detail
+    assert "none is set" in nowhere.detail
+
+
+async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None:
+    async def broken(arguments: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"store": arguments["what no command hands over"]}
+
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{COMMAND: broken}):
+        findings = await look(chosen)
+
+    assert findings["store"].verdict is Verdict.FAILED
+    assert "the worker failed to do this" in findings["store"].detail
+    assert "the worker's log" in findings["store"].remedy
+    assert findings["security channel"].verdict is Verdict.SKIPPED
+
+
+def test_the_real_worker_tells_that_the_bot_is_not_in_the_channel(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    variables = {"SECURITY_CHANNEL": "C0NOTTHERE1"}
+    with World(tmp_path, sqs, aws_environment, variables=variables) as world:
+        world.start()
+        until(lambda: world.worker.log.count("link.opened") == 2, what="the worker knows of its links")
+        before = world.worker.command("check").stdout
+        identifier = world.send()
+        world.slack.press(world.slack.question(identifier), "no")
+        world.worker.until_logged("card.refused", identifier)
+
+        checked = until(lambda: _failed_check(world), what="the check fails")
+
+    assert "C0NOTTHERE1: not tried yet" in before
+    assert "with 2 links to Slack" in before
+    assert "the last card did not arrive (channel_not_found)" in checked
+
+
+def _failed_check(world: World) -> str:
+    checked = world.worker.command("check")
+    return checked.stdout if checked.returncode == 1 else ""

@@ -1,0 +1,167 @@
+"""The unit, judged by systemd's own tools, and the worker under its restrictions."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from confinement import USER, settings_of
+from world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+HERE = Path(__file__).parent
+UNITS = HERE.parents[1] / "systemd"
+UNIT = UNITS / "triage-bot.service"
+DROP_INS = sorted((UNITS / "triage-bot.service.d").iterdir())
+
+#: Of systemd's ten: 1.3.
+EXPOSURE = "--threshold=13"
+
+#: Tries what the unit forbids, and prints what came of each.
+ATTEMPTS = """
+import ctypes, errno, json, mmap, os, pathlib, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(attempt):
+    try:
+        return attempt() or ""
+    except OSError as error:
+        return errno.errorcode[error.errno]
+def called(name, *values):
+    return errno.errorcode[ctypes.get_errno()] if getattr(libc, name)(*values) else ""
+print(json.dumps({
+    "user": os.getuid(),
+    "write here": tried(lambda: pathlib.Path("file").touch()),
+    "write elsewhere": tried(lambda: pathlib.Path("/tmp/file").touch()),
+    "read the tokens": tried(lambda: pathlib.Path("/etc/shadow").read_text()),
+    "see others": tried(lambda: os.listdir("/proc/1")),
+    "become root": tried(lambda: os.setuid(0)),
+    "mount": called("mount", b"none", b"/mnt", b"tmpfs", 0, b""),
+    "unshare": called("unshare", 0x10000000),
+    "netlink": tried(lambda: socket.socket(16, socket.SOCK_RAW)),
+    "connect": tried(lambda: socket.socket().close()),
+    "run what was written": tried(lambda: mmap.mmap(-1, 4096, prot=7).close()),
+    "raise a privilege": "0" if "NoNewPrivs:\\t1" in pathlib.Path("/proc/self/status").read_text() else "1",
+}))
+"""
+
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze") and "CI" not in os.environ, reason="systemd-analyze is missing"
+)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can confine a process like this")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that everybody may enter: a test's own is open to its user alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def confined(state: Path, *arguments: str) -> tuple[str, ...]:
+    """Return what starts Python under the unit's restrictions, with this state folder."""
+    os.chown(state, USER, USER)
+    state.chmod(0o700)
+    return (str(HERE / "confinement.py"), str(UNIT), str(state), *arguments)
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the files of this repository
+        ["systemd-analyze", *arguments],  # noqa: S607 - wherever it is
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+@needs_systemd
+@pytest.mark.parametrize("drop_in", [None, *DROP_INS], ids=lambda path: path.stem if path else "none")
+def test_its_exposure_is_low_with_each_drop_in(folder: Path, drop_in: Path | None) -> None:
+    unit = Path(shutil.copy(UNIT, folder))
+    if drop_in:
+        (folder / "triage-bot.service.d").mkdir()
+        shutil.copy(drop_in, folder / "triage-bot.service.d")
+
+    judged = analyze("security", "--offline=yes", EXPOSURE, "--no-pager", str(unit))
+
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+
+
+@needs_systemd
+def test_systemd_understands_every_line(folder: Path) -> None:
+    program = folder / "triage-bot"
+    program.touch(mode=0o755)
+    text = UNIT.read_text(encoding="utf-8")
+    installed = settings_of(UNIT)["ExecStart"][0].split()[0]
+    unit = folder / UNIT.name
+    unit.write_text(text.replace(installed, str(program)), encoding="utf-8")
+    shutil.copytree(UNITS / "triage-bot.service.d", folder / "triage-bot.service.d")
+
+    verified = analyze("verify", "--man=no", str(unit))
+
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@needs_systemd
+@needs_root
+def test_the_restrictions_hold(folder: Path) -> None:
+    state = folder / "state"
+    state.mkdir()
+
+    tried = subprocess.run(  # noqa: S603 - this very Python
+        [sys.executable, "-P", *confined(state, "-c", ATTEMPTS)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+
+    assert tried.returncode == 0, tried.stderr
+    assert json.loads(tried.stdout) == {
+        "user": USER,
+        "write here": "",
+        "write elsewhere": "EROFS",
+        "read the tokens": "EACCES",
+        "see others": "ENOENT",
+        "become root": "EPERM",
+        "mount": "EPERM",
+        "unshare": "EPERM",
+        "netlink": "EPERM",
+        "connect": "",
+        "run what was written": "EPERM",
+        "raise a privilege": "0",
+    }
+
+
+@needs_systemd
+@needs_root
+def test_the_whole_loop_works_under_the_restrictions(
+    folder: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    with World(folder, sqs, aws_environment) as world:
+        world.worker.program = confined(world.worker.folder, "-m", "bot")
+        world.start()
+
+        identifier = world.send()
+        click = world.slack.press(world.slack.question(identifier), "no")
+
+        assert click.acknowledged
+        world.slack.redrawn(
+            identifier,
+            "Thank you for telling us. The security team has been alerted and will get in touch with you.",
+        )
+        assert world.status(identifier) == "escalated"
+        assert identifier in world.worker.command("list").stdout
+        assert world.worker.stop() == 0
+        assert "ERROR" not in world.worker.log, world.worker.log

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.findings import Verdict
+from bot.skew import clock_finding
+
+THEIRS = "Tue, 24 Nov 2026 03:00:00 GMT"
+NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("seconds", [-29, 0, 0.9, 29])
+def test_a_clock_that_goes_right_is_fine(seconds: float) -> None:
+    finding = clock_finding("AWS", THEIRS, NOON + timedelta(seconds=seconds))
+
+    assert finding is not None
+    assert (finding.verdict, finding.detail) == (Verdict.OK, "agrees with AWS")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "detail"),
+    [
+        (30, Verdict.WARNING, "30 s ahead of AWS"),
+        (-299, Verdict.WARNING, "299 s behind AWS"),
+        (300, Verdict.FAILED, "300 s ahead of AWS"),
+        (-86400, Verdict.FAILED, "86400 s behind AWS"),
+    ],
+)
+def test_a_clock_that_goes_wrong_is_to_be_set(seconds: int, verdict: Verdict, detail: str) -> None:
+    finding = clock_finding("AWS", THEIRS, NOON + timedelta(seconds=seconds))
+
+    assert finding is not None
+    assert (finding.verdict, finding.detail) == (verdict, detail)
+    assert "timedatectl set-ntp true" in finding.remedy
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "2026-11-24T03:00:00Z"])
+def test_an_answer_without_a_date_says_nothing(date: str) -> None:
+    assert clock_finding("Slack", date, NOON) is None
