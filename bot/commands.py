@@ -176,7 +176,13 @@ def _load(purpose: Purpose) -> Settings:
     settings = load_settings(purpose)
     settle_environment(settings)
     secrets = [settings.slack_bot_token.reveal(), settings.slack_app_token.reveal()]
-    configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
+    configure_logging(
+        settings.log_level,
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        journal_stream=settings.journal_stream,
+        secrets=secrets,
+    )
     return settings
 
 
