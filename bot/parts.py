@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bot import __version__
+from bot.health import StoreWatch, Vitals
 from bot.slack.api import SlackApi, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
@@ -28,6 +30,7 @@ from bot.triage.cards import Cards
 from bot.triage.model import utc_now
 from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.ports import NO_METER
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
@@ -40,11 +43,12 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
     from bot.config import Settings
+    from bot.metrics import Metrics
     from bot.slack.wording import Wording
     from bot.sqs.queues import Queue
     from bot.store.sqlite import SqliteStore
     from bot.triage.policies import AlertPolicies
-    from bot.triage.ports import Clock, Messenger, SecurityTeam
+    from bot.triage.ports import Clock, Messenger, Meter, SecurityTeam
 
 
 class Parts:
@@ -61,11 +65,41 @@ class Parts:
         self.random = random.Random()
         self.identity = Identity()
         self.stack = AsyncExitStack()
+        self.polled_at = self.clock()
 
     def wake(self) -> None:
         """Tell whoever sleeps that there is something new in the store."""
         self.sweeper.wake()
         self.publisher.wake()
+
+    def _note_poll(self) -> None:
+        self.polled_at = self.clock()
+
+    async def vitals(self) -> Vitals:
+        """Return what there is to see of this worker now."""
+        return Vitals(
+            links_up=self.links.up,
+            link_shared=self.links.others_listen(),
+            halted_by=self.pacing.gate.halted_by,
+            polled_at=self.polled_at,
+            store=await self.store_watch.look(),
+        )
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        if self.settings.metrics_listen is None:
+            return None
+        from bot.metrics import Metrics  # takes a tenth of a second, which a start without it is spared
+
+        return Metrics(alerts=self.alerts.by_label, version=__version__)
+
+    @cached_property
+    def meter(self) -> Meter:
+        return self.metrics or NO_METER
+
+    @cached_property
+    def store_watch(self) -> StoreWatch:
+        return StoreWatch(self.store, clock=self.clock)
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
@@ -73,7 +107,7 @@ class Parts:
 
     @cached_property
     def connector(self) -> Connector:
-        connector = Connector(region=self.settings.aws_region)
+        connector = Connector(region=self.settings.aws_region, meter=self.meter)
         self.stack.callback(connector.close)
         return connector
 
@@ -122,7 +156,7 @@ class Parts:
 
     @cached_property
     def api(self) -> SlackApi:
-        return SlackApi(self.client, self.session, clock=self.clock)
+        return SlackApi(self.client, self.session, clock=self.clock, meter=self.meter)
 
     @cached_property
     def views(self) -> SlackViews:
@@ -137,7 +171,7 @@ class Parts:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
+        return Recorder(self.store, write_report, policy=self.policy, clock=self.clock, meter=self.meter)
 
     @cached_property
     def service(self) -> TriageService:
@@ -163,17 +197,19 @@ class Parts:
 
     @cached_property
     def poller(self) -> Poller:
-        return Poller(
+        poller = Poller(
             self.request_queue,
             self.dead_letter_queue,
             self.service.receive,
             random=self.random,
             probe=self.store.probe,
         )
+        poller.on_poll = self._note_poll
+        return poller
 
     @cached_property
     def publisher(self) -> Publisher:
-        return Publisher(self.store, self.response_queue, self.clock, random=self.random)
+        return Publisher(self.store, self.response_queue, self.clock, random=self.random, meter=self.meter)
 
     @cached_property
     def bolt(self) -> AsyncApp:

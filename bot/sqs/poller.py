@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.backoff import Backoff, around, pause
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
-from bot.sqs.wire import decode_request
+from bot.sqs.wire import decode_request, identifier_in
 from bot.triage.model import InvalidBody, TriageRequest
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Poller:
         self._random = random
         self._backoff = Backoff(random)
         self._probe = probe
+        self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
         #: Messages since the start: `received`, `rejected`, `deleted`, `left`, `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
@@ -81,7 +82,9 @@ class Poller:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
             try:
-                if batch := await self._poll(stop):
+                batch = await self._poll(stop)
+                self.on_poll()
+                if batch:
                     await self._take(batch)
                 self._backoff.after_success()
             except StoreError as error:
@@ -207,7 +210,11 @@ def _tell_rejected(message: Received, decoded: InvalidBody) -> None:
 
 
 def _tell_undeleted(message: Received, refusal: Refusal) -> None:
-    fields = {"message_id": message.message_id, "code": refusal.code}
+    fields = {
+        "identifier": identifier_in(message.body),
+        "message_id": message.message_id,
+        "code": refusal.code,
+    }
     log.warning(
         "a stored request was not deleted (%s): it will come again, and be known",
         refusal.code,

@@ -10,11 +10,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.sqs.refusals import code_of, is_mendable, is_unfit, translate
 from bot.sqs.threads import DaemonThread
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
+
+    from bot.errors import TriageBotError
+    from bot.triage.ports import Meter
 
 #: Messages in one batch call (SQS quotas, read 2026-11).
 BATCH = 10
@@ -78,13 +82,22 @@ class Queue:
     A long poll has a thread of its own; the other calls, of all queues, share one.
     """
 
-    def __init__(self, url: str, *, polls: SQSClient, calls: SQSClient, calls_thread: DaemonThread) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        polls: SQSClient,
+        calls: SQSClient,
+        calls_thread: DaemonThread,
+        meter: Meter = NO_METER,
+    ) -> None:
         self.url = url
         self.fifo = url.endswith(".fifo")
         self._polls = polls
         self._calls = calls
         self._polls_thread = DaemonThread("sqs-polls")
         self._calls_thread = calls_thread
+        self._meter = meter
 
     async def receive(
         self, *, limit: int = BATCH, wait_seconds: int = 20, visibility_seconds: int = 60
@@ -121,10 +134,10 @@ class Queue:
             answer = await self._send(messages)
         except ClientError as error:
             if not is_unfit(code_of(error)):
-                raise translate(error, self.url) from error
+                raise self._trouble(error, self._calls.send_message_batch) from error
             return await self._send_singly(messages, code_of(error))
         except BotoCoreError as error:
-            raise translate(error, self.url) from error
+            raise self._trouble(error, self._calls.send_message_batch) from error
         return _refusals(answer, len(messages))
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
@@ -158,7 +171,12 @@ class Queue:
         try:
             return await thread.run(call, QueueUrl=self.url, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise translate(error, self.url) from error
+            raise self._trouble(error, call) from error
+
+    def _trouble(self, error: ClientError | BotoCoreError, call: Callable[..., Any]) -> TriageBotError:
+        # Whatever it is, the loops try again for ever: somebody may mend it.
+        self._meter.retried(call.__name__)
+        return translate(error, self.url)
 
     async def _send(self, messages: Sequence[Outgoing]) -> Any:
         entries = [self._entry(index, message) for index, message in enumerate(messages)]
