@@ -124,6 +124,21 @@ def show(options: argparse.Namespace) -> int:
     return OK
 
 
+def stats(options: argparse.Namespace) -> int:
+    """Show what people answered to each kind of alert, and how long it took them."""
+    from bot.stats_plot import write_plot
+    from bot.stats_view import render_statistics
+    from bot.triage.model import utc_now
+    from bot.views import render_json
+
+    views = list(_ask_store("stats", since_seconds=options.since.total_seconds()))
+    title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
+    if options.plot:
+        write_plot(options.plot, views, title=title)
+    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
+    return OK
+
+
 def replay(options: argparse.Namespace) -> int:
     """Send reports again, byte for byte."""
     from bot.rendering import render_replay
