@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from bot.errors import StoreError
 from bot.triage.model import Confidence, Person, Posted, TriageRequest
-from bot.triage.ports import Archive, Outbox, Store
+from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.rules import row_key
+from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bot.triage.model import Change, OutboxRow, Question
+    from bot.triage.statistics import AlertStatistics
 
 T = TypeVar("T")
 
@@ -50,7 +52,7 @@ class SteppedClock:
         self.now += timedelta(seconds=seconds)
 
 
-class AnyStore(Store, Outbox, Archive, Protocol):
+class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
 
@@ -109,6 +111,22 @@ class MemoryStore:
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         return list(self.reports[identifier])
+
+    async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
+        tally = Tally()
+        for each in self.questions.values():
+            if each.asked_at and each.asked_at >= since:
+                taken = each.first_answered_at - each.asked_at if each.first_answered_at else None
+                tally.add(each.request.alert, standing=each.standing, taken=taken)
+        return tally.result()
+
+    async def oldest_open(self) -> datetime | None:
+        return min((each.accepted_at for each in self.questions.values() if not each.standing), default=None)
+
+    async def oldest_unsent(self) -> datetime | None:
+        rows = [row for reports in self.reports.values() for row in reports]
+        waiting = [row.due_at for row in rows if row.sent_at is None and row.parked_at is None]
+        return min(waiting, default=None)
 
     def _add(self, change: Change) -> bool | StoreError:
         request = change.question.request
