@@ -63,8 +63,11 @@ class Meters:
     def __init__(self, address: str) -> None:
         self._address = address
 
+    def text(self) -> str:
+        return fetch(self._address, "/metrics")[1]
+
     def value(self, name: str, **labels: str) -> float | None:
-        samples = read_samples(fetch(self._address, "/metrics")[1])
+        samples = read_samples(self.text())
         return samples.get((name, tuple(sorted(labels.items()))))
 
     def until(self, name: str, value: float, **labels: str) -> None:
