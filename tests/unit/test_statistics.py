@@ -7,15 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.stats_plot import PlotNotWritten, plot_statistics, write_plot
 from bot.stats_view import readable_seconds, render_statistics, statistics_view
-from bot.triage.model import Outcome
+from bot.triage.model import Answer, Choice, Outcome, Posted, Question, State, Step
+from bot.triage.policy import Policy
+from bot.triage.ratchet import answer_question
 from bot.triage.statistics import AlertStatistics, Tally, percentile
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 SECOND = timedelta(seconds=1)
@@ -27,6 +31,27 @@ def statistics(alert: str = "duo", /, **counts: int) -> AlertStatistics:
     known: dict[str, Any] = dict.fromkeys(kinds, 0) | counts
     times: dict[str, Any] = {"median": 130 * SECOND, "p90": 3900 * SECOND}
     return AlertStatistics(alert=alert, asked=sum(known.values()), **known, **times)
+
+
+def a_question() -> Question:
+    request = a_request()
+    return Question(
+        request=request,
+        ref=f"{request.identifier}.0",
+        state=State.ASKED,
+        accepted_at=NOON,
+        asked_at=NOON,
+        due_at=None,
+        slack_id="U0ADA",
+        channel="D0ADA",
+        ts="1.1",
+        offered=tuple(Choice),
+    )
+
+
+def a_click(choice: Choice, at: datetime) -> Answer:
+    posted = Posted(channel="D0ADA", ts="1.1")
+    return Answer(ref=a_question().ref, choice=choice, slack_id="U0ADA", ours=True, posted=posted, at=at)
 
 
 def drawn(views: list[dict[str, Any]]) -> ET.Element:
@@ -46,6 +71,17 @@ def test_a_percentile_is_the_smallest_time_that_so_many_percent_do_not_exceed(
 
 def test_there_is_no_percentile_of_nothing() -> None:
     assert percentile([], 50) is None
+
+
+def test_the_first_answer_keeps_its_time_when_the_mind_is_changed() -> None:
+    first, second = NOON + 60 * SECOND, NOON + 90 * SECOND
+
+    question = answer_question(a_question(), a_click(Choice.YES, first), Policy())
+    assert isinstance(question, Step)
+    changed = answer_question(question.question, a_click(Choice.NO, second), Policy())
+
+    assert isinstance(changed, Step)
+    assert (changed.question.first_answered_at, changed.question.answered_at) == (first, second)
 
 
 def test_the_alert_that_asked_most_people_stands_first() -> None:
