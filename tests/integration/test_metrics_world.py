@@ -68,6 +68,18 @@ def test_a_worker_that_does_its_job_is_healthy(world: World) -> None:
     assert (status, body["healthy"], body["problems"], body["links_up"]) == (200, True, [], 2)
 
 
+def test_every_poll_that_sqs_answers_is_noted(world: World) -> None:
+    address = address_of(world.worker)
+    _, before = health(address)
+
+    world.send()
+
+    until(
+        lambda: health(address)[1]["last_successful_poll"] > before["last_successful_poll"],
+        what="a later poll is noted",
+    )
+
+
 def test_a_worker_that_slack_has_left_is_not_healthy_until_slack_is_back(world: World) -> None:
     address = address_of(world.worker)
 

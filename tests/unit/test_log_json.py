@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.log import LIBRARIES, configure_logging
@@ -65,6 +65,7 @@ def test_a_record_is_one_object_with_time_level_event_message_and_fields() -> No
 
 
 @given(message=ANYTHING, value=ANYTHING)
+@example(message="\x7f", value="\x1b[2K\u202e\ud800")
 def test_whatever_is_logged_is_one_line_of_printable_ascii(message: str, value: str) -> None:
     line = written(message.replace("%", "%%"), identifier=value)
 
