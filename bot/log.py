@@ -116,8 +116,7 @@ class JsonFormatter(DiscreetFormatter):
         }
         if trace := self.trace_of(record):
             entry["trace"] = self.redacted(trace)
-        # JSON itself leaves this one control character as it is.
-        return json.dumps(entry, allow_nan=False).replace("\x7f", "\\u007f")
+        return json.dumps(entry, allow_nan=False)
 
     def _field(self, name: str, value: object) -> object:
         if value is None or isinstance(value, bool | int):
