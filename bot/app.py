@@ -88,6 +88,16 @@ class App(Parts):
         control = ControlServer(self.settings.control_path, handlers)
         await control.start()
         self.stack.push_async_callback(control.stop)
+        await self._show_metrics()
+
+    async def _show_metrics(self) -> None:
+        if self.metrics is None or self.settings.metrics_listen is None:
+            return
+        from bot.metrics_server import MetricsServer
+
+        server = MetricsServer(self.metrics, self.vitals, clock=self.clock)
+        await server.start(*self.settings.metrics_listen)
+        self.stack.push_async_callback(server.stop)
 
     async def _restore(self) -> None:
         now, settings = self.clock(), self.settings

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot import __version__, commands, variables
@@ -12,7 +14,6 @@ from bot.errors import ConfigError, TriageBotError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--json", action="store_true", help="print JSON for programs")
     _add_send(subparsers)
     _add_readers(subparsers)
+    _add_stats(subparsers)
     _add_replay(subparsers)
     saving = _add(subparsers, "backup", commands.backup, "copy the store into a file, while the worker runs")
     saving.add_argument("file", metavar="FILE", help="where to write the copy; one that is there is replaced")
@@ -97,6 +99,15 @@ def _add_readers(subparsers: Any) -> None:
         reader.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def _add_stats(subparsers: Any) -> None:
+    text = "show what people answer to each kind of alert, and how long it takes them"
+    parser = _add(subparsers, "stats", commands.stats, text)
+    since = {"type": _duration, "default": timedelta(days=30), "metavar": "30d"}
+    parser.add_argument("--since", **since, help="of what was asked in this time (default: 30d)")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument("--plot", type=_svg_path, metavar="FILE", help="write a plot, too: an SVG file")
+
+
 def _add_replay(subparsers: Any) -> None:
     text = "send reports again, byte for byte, for the hours in which MozDef lost them"
     parser = _add(subparsers, "replay", commands.replay, text)
@@ -126,6 +137,13 @@ def _duration(text: str) -> timedelta:
     if duration is None:
         raise argparse.ArgumentTypeError("is '0'; expected a duration such as 90s, 15m, 4h or 2d")
     return duration
+
+
+def _svg_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() != ".svg":
+        raise argparse.ArgumentTypeError(f"{text} is not named as an SVG file; expected FILE.svg")
+    return path
 
 
 def _port(text: str) -> int:

@@ -6,18 +6,15 @@ import asyncio
 import faulthandler
 import shutil
 import sys
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError, TriageBotError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from bot.config import Settings
     from bot.variable_table import Purpose
-    from bot.views import View
 
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
@@ -108,10 +105,11 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
 def list_(options: argparse.Namespace) -> int:
     """Show the questions accepted last."""
     from bot.rendering import render_list
+    from bot.store_access import ask_store
     from bot.triage.model import utc_now
     from bot.views import render_json
 
-    views = list(_ask_store("list", _store_settings(), limit=options.limit))
+    views = list(ask_store("list", _store_settings(), limit=options.limit))
     print(render_json(views) if options.json else render_list(views, utc_now()))
     return OK
 
@@ -120,9 +118,10 @@ def show(options: argparse.Namespace) -> int:
     """Show all that is known of one question."""
     from bot.printable import printable
     from bot.rendering import render_question
+    from bot.store_access import ask_store
     from bot.views import render_json
 
-    views = list(_ask_store("show", _store_settings(), identifier=options.identifier))
+    views = list(ask_store("show", _store_settings(), identifier=options.identifier))
     if not views:
         name = printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows which are")
@@ -131,12 +130,29 @@ def show(options: argparse.Namespace) -> int:
     return OK
 
 
+def stats(options: argparse.Namespace) -> int:
+    """Show what people answered to each kind of alert, and how long it took them."""
+    from bot.stats_plot import write_plot
+    from bot.stats_view import render_statistics
+    from bot.store_access import ask_store
+    from bot.triage.model import utc_now
+    from bot.views import render_json
+
+    views = list(ask_store("stats", _store_settings(), since_seconds=options.since.total_seconds()))
+    title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
+    if options.plot:
+        write_plot(options.plot, views, title=title)
+    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
+    return OK
+
+
 def replay(options: argparse.Namespace) -> int:
     """Send reports again, byte for byte."""
     from bot.rendering import render_replay
+    from bot.store_access import ask_store
 
     settings, chosen = _store_settings(), _chosen_reports(options)
-    views = list(_ask_store("replay", settings, dry_run=True, **chosen))
+    views = list(ask_store("replay", settings, dry_run=True, **chosen))
     if not views:
         print("There is no report to send again.")
         return OK
@@ -145,7 +161,7 @@ def replay(options: argparse.Namespace) -> int:
         print("Nothing was sent (--dry-run).")
         return OK
     complain(_REPLAY_WARNING, level="warning")
-    list(_ask_store("replay", settings, **chosen))
+    list(ask_store("replay", settings, **chosen))
     print("They wait to be sent now: a worker that runs does so at once, one that is stopped when it starts.")
     print("`triage-bot show IDENTIFIER` says when each was sent.")
     return OK
@@ -157,10 +173,11 @@ def backup(options: argparse.Namespace) -> int:
 
     from bot.backup import require_elsewhere, write_backup
     from bot.printable import printable
+    from bot.store_access import ask_store
 
     path, settings = Path(options.file), _store_settings()
     require_elsewhere(path, settings.store_path)
-    size = write_backup(path, _ask_store("backup", settings))
+    size = write_backup(path, ask_store("backup", settings))
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
     print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
     return OK
@@ -188,8 +205,13 @@ def _load(purpose: Purpose) -> Settings:
     settings = load_settings(purpose)
     settle_environment(settings)
     tokens = (settings.slack_bot_token, settings.slack_app_token)
-    secrets = [token.reveal() for token in tokens if not token.parameter]
-    configure_logging(settings.log_level, sys.stderr, journal_stream=settings.journal_stream, secrets=secrets)
+    configure_logging(
+        settings.log_level,
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        journal_stream=settings.journal_stream,
+        secrets=[token.reveal() for token in tokens if not token.parameter],
+    )
     return settings
 
 
@@ -197,30 +219,6 @@ def _store_settings() -> Settings:
     from bot.variable_table import Purpose
 
     return _settings(Purpose.STORE)
-
-
-def _ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
-    """Ask the worker that holds the store, or the store itself where no worker runs."""
-    from bot.control import NoWorker, call
-
-    try:
-        yield from call(settings.control_path, command, **arguments)
-    except NoWorker:
-        yield from asyncio.run(_ask_file(settings, command, arguments))
-
-
-async def _ask_file(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
-    from bot.store import open_store
-    from bot.store_commands import store_handlers
-    from bot.triage.model import utc_now
-
-    store = await open_store(settings.store_url)
-    try:
-        handlers = store_handlers(store, settings.store_path, clock=utc_now)
-        async with aclosing(handlers[command](arguments)) as views:
-            return [dict(view) async for view in views]
-    finally:
-        await store.close()
 
 
 def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:

@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from bot.triage.working_time import WorkingHours
 
 
-#: Variables that other releases know. An `.env` that was written for one of them is no mistake.
-_OTHER_RELEASES = ("METRICS_LISTEN", "LOG_FORMAT")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What the engineer chose. What the purpose does not need is left at its default, however it was set."""
@@ -51,6 +47,8 @@ class Settings:
     allow_deescalation: bool
     ask_guests: bool
     log_level: str  #: a name that `logging` knows
+    log_format: str  #: text or json
+    metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
     config_dir: Path | None = None
     aws_region: str | None = None  #: counts where a queue's URL names none
     aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
@@ -97,7 +95,7 @@ def load_settings(
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=_warnings(values),
+        warnings=_warnings(from_file, folder),
         problems=tuple(problems),
     )
 
@@ -181,6 +179,8 @@ def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
-def _warnings(values: Mapping[str, str]) -> tuple[str, ...]:
-    unknown = [name for name in _OTHER_RELEASES if name in values]
-    return (f"ignored, since this release does not know them: {', '.join(unknown)}",) if unknown else ()
+def _warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+    """Name what stands in `.env` in vain: mistyped, or for somebody who does not look there."""
+    known = {variable.name for variable in all_variables(folder, folder)}
+    unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
+    return (f"ignored in .env, since nothing reads them there: {', '.join(unknown)}",) if unknown else ()

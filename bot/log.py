@@ -1,4 +1,4 @@
-"""The log: one line an event, for people, on one stream.
+"""The log: one line an event, on one stream, as text for people or as JSON for log shippers.
 
 A record of ours is `log.info("request accepted", extra={"event": "request.accepted", "fields": {…}})`:
 `extra` always has exactly these two; the message is a constant, and whatever varies is a field.
@@ -6,7 +6,9 @@ A record of ours is `log.info("request accepted", extra={"event": "request.accep
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import os
 import re
 from datetime import UTC, datetime
@@ -26,18 +28,26 @@ _BARE = re.compile(r"[\w.:/@+,-]+", re.ASCII)
 
 
 def configure_logging(
-    level: str, stream: TextIO, *, journal_stream: str = "", secrets: Sequence[str] = ()
+    level: str,
+    stream: TextIO,
+    *,
+    as_json: bool = False,
+    journal_stream: str = "",
+    secrets: Sequence[str] = (),
 ) -> None:
     """Send every record of `level` and above to `stream`; libraries' only from WARNING on, unless at DEBUG.
 
-    `journal_stream` is what systemd says in JOURNAL_STREAM: if `stream` is that journal, lines carry no time
-    of their own. `secrets` are values that must never appear, beside all that look like tokens. May be
-    called again; the last call counts.
+    `journal_stream` is what systemd says in JOURNAL_STREAM: if `stream` is that journal, lines of text carry
+    no time of their own. `secrets` are values that must never appear, beside all that look like tokens. May
+    be called again; the last call counts.
     """
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(LineFormatter(timed=not _is_journal(stream, journal_stream), secrets=secrets))
+    timed = not _is_journal(stream, journal_stream)
+    handler.setFormatter(
+        JsonFormatter(secrets=secrets) if as_json else LineFormatter(timed=timed, secrets=secrets)
+    )
     root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each.formatter, LineFormatter)]:
+    for earlier in [each for each in root.handlers if isinstance(each.formatter, DiscreetFormatter)]:
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(level)
@@ -46,40 +56,88 @@ def configure_logging(
         logging.getLogger(name).setLevel(libraries)
 
 
-class LineFormatter(logging.Formatter):
-    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted request accepted identifier=…`.
+class DiscreetFormatter(logging.Formatter):
+    """What both formats share: nothing that looks like a secret is shown, wherever in a record it stands."""
 
-    No record can forge another: control characters are escaped, and the lines of a traceback are indented.
-    Nothing that looks like a secret is shown, wherever in the record it stands.
-    """
-
-    def __init__(self, *, timed: bool = True, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, *, secrets: Sequence[str] = ()) -> None:
         super().__init__()
-        self._timed = timed
         self._secrets = tuple(secret for secret in secrets if secret)
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line, and below it the indented lines of its traceback, if it has one."""
-        lines = [self._line(record), *_indented(self._trace(record))]
-        return "\n".join(printable(self._redacted(line)) for line in lines)
-
-    def _line(self, record: logging.LogRecord) -> str:
-        time = f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%SZ} " if self._timed else ""
-        event = getattr(record, "event", record.name)
-        fields: Mapping[str, object] = getattr(record, "fields", {})
-        facts = "".join(f" {name}={_value(value)}" for name, value in fields.items())
-        return f"{time}{record.levelname} {event} {record.getMessage()}{facts}"
-
-    def _trace(self, record: logging.LogRecord) -> str:
+    def trace_of(self, record: logging.LogRecord) -> str:
+        """Return the traceback and the stack of a record, as far as it has them."""
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         stack = self.formatStack(record.stack_info) if record.stack_info else ""
         return "\n".join(part for part in (record.exc_text, stack) if part)
 
-    def _redacted(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
+        """Return `text` without the secrets that are known, and without what looks like one."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         return redact(text)
+
+
+class LineFormatter(DiscreetFormatter):
+    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted request accepted identifier=…`.
+
+    No record can forge another: control characters are escaped, and the lines of a traceback are indented.
+    """
+
+    def __init__(self, *, timed: bool = True, secrets: Sequence[str] = ()) -> None:
+        super().__init__(secrets=secrets)
+        self._timed = timed
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line, and below it the indented lines of its traceback, if it has one."""
+        lines = [self._line(record), *_indented(self.trace_of(record))]
+        return "\n".join(printable(self.redacted(line)) for line in lines)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        time = f"{_time_of(record):%Y-%m-%dT%H:%M:%SZ} " if self._timed else ""
+        facts = "".join(f" {name}={_value(value)}" for name, value in _fields_of(record).items())
+        return f"{time}{record.levelname} {_event_of(record)} {record.getMessage()}{facts}"
+
+
+class JsonFormatter(DiscreetFormatter):
+    """Writes a record as one JSON object in ASCII: `time`, `level`, `event`, `message`, `fields`.
+
+    A traceback stands in `trace`. The fields have an object of their own, so that none can pass for another
+    key; numbers, booleans and null stay what they are, all else is text.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line."""
+        entry: dict[str, object] = {
+            "time": _time_of(record).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "event": _event_of(record),
+            "message": self.redacted(record.getMessage()),
+            "fields": {name: self._field(name, value) for name, value in _fields_of(record).items()},
+        }
+        if trace := self.trace_of(record):
+            entry["trace"] = self.redacted(trace)
+        return json.dumps(entry, allow_nan=False)
+
+    def _field(self, name: str, value: object) -> object:
+        if value is None or isinstance(value, bool | int):
+            return value
+        if isinstance(value, float) and math.isfinite(value):
+            return value
+        # Some secrets are known only by the name before them.
+        return self.redacted(f"{name}={value}").removeprefix(f"{name}=")
+
+
+def _time_of(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _event_of(record: logging.LogRecord) -> str:
+    return str(getattr(record, "event", record.name))
+
+
+def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return fields
 
 
 def _indented(text: str) -> list[str]:

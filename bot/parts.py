@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bot.notify import Notifier
+from bot.health import Vitals
 from bot.slack.api import SlackApi, web_client
 from bot.slack.connection import Introduction, bolt_app
 from bot.slack.identity import Identity
-from bot.slack.links import LINKS, Link, Links
+from bot.slack.links import Link, Links
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security import SecurityChannel, SlackSecurityTeam
@@ -26,7 +26,6 @@ from bot.sqs.publisher import Publisher
 from bot.sqs.wire import write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.model import utc_now
 from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
@@ -34,11 +33,9 @@ from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import TriageService, Workers
 from bot.triage.sweeper import Sweeper
-from bot.watchdog import Progress
+from bot.vigil import Vigil
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import aiohttp
     from slack_bolt.app.async_app import AsyncApp
     from slack_sdk.web.async_client import AsyncWebClient
@@ -48,15 +45,14 @@ if TYPE_CHECKING:
     from bot.sqs.queues import Queue
     from bot.store.sqlite import SqliteStore
     from bot.triage.policies import AlertPolicies
-    from bot.triage.ports import Clock, Messenger, SecurityTeam
+    from bot.triage.ports import Messenger, SecurityTeam
 
 
-class Parts:
+class Parts(Vigil):
     """All parts of one worker. `store` and `session` must be there before the parts that use them."""
 
     store: SqliteStore
     session: aiohttp.ClientSession
-    clock: Clock = staticmethod(utc_now)
 
     def __init__(self, settings: Settings, wording: Wording, alerts: AlertPolicies) -> None:
         self.settings = settings
@@ -65,11 +61,22 @@ class Parts:
         self.random = random.Random()
         self.identity = Identity()
         self.stack = AsyncExitStack()
+        self.polled_at = self.clock()
 
     def wake(self) -> None:
         """Tell whoever sleeps that there is something new in the store."""
         self.sweeper.wake()
         self.publisher.wake()
+
+    async def vitals(self) -> Vitals:
+        """Return what there is to see of this worker now."""
+        return Vitals(
+            links_up=self.links.up,
+            link_shared=self.links.others_listen(),
+            halted_by=self.pacing.gate.halted_by,
+            polled_at=self.polled_at,
+            store=await self.store_watch.look(),
+        )
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
@@ -77,7 +84,7 @@ class Parts:
 
     @cached_property
     def connector(self) -> Connector:
-        connector = Connector(region=self.settings.aws_region)
+        connector = Connector(region=self.settings.aws_region, meter=self.meter)
         self.stack.callback(connector.close)
         return connector
 
@@ -132,7 +139,7 @@ class Parts:
 
     @cached_property
     def api(self) -> SlackApi:
-        return SlackApi(self.client, self.session, clock=self.clock)
+        return SlackApi(self.client, self.session, clock=self.clock, meter=self.meter)
 
     @cached_property
     def views(self) -> SlackViews:
@@ -147,7 +154,7 @@ class Parts:
 
     @cached_property
     def recorder(self) -> Recorder:
-        return Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
+        return Recorder(self.store, write_report, policy=self.policy, clock=self.clock, meter=self.meter)
 
     @cached_property
     def cards(self) -> Cards:
@@ -185,11 +192,12 @@ class Parts:
             probe=self.store.probe,
         )
         poller.on_progress = self.poll_progress.mark
+        poller.on_poll = self.note_poll
         return poller
 
     @cached_property
     def publisher(self) -> Publisher:
-        return Publisher(self.store, self.response_queue, self.clock, random=self.random)
+        return Publisher(self.store, self.response_queue, self.clock, random=self.random, meter=self.meter)
 
     @cached_property
     def bolt(self) -> AsyncApp:
@@ -211,20 +219,3 @@ class Parts:
         return Listeners(
             self.service, self.views, self.identity, clock=self.clock, others_listen=self.links.others_listen
         )
-
-    @cached_property
-    def poll_progress(self) -> Progress:
-        return Progress("poller")
-
-    @cached_property
-    def link_progress(self) -> Sequence[Progress]:
-        return [Progress(f"link {number}") for number in range(1, LINKS + 1)]
-
-    def mark_links(self) -> None:
-        """Note that whoever the links wait for gets on."""
-        for progress in self.link_progress:
-            progress.mark()
-
-    @cached_property
-    def notifier(self) -> Notifier:
-        return Notifier(self.settings.notify_socket)

@@ -27,7 +27,11 @@ _WIDEST_LINE = 76
 
 def render_list(views: Sequence[View], now: datetime) -> str:
     """Return a table of questions, one line each, in the order given."""
-    rows = [_HEADINGS, *(_row(view, now) for view in views)]
+    return aligned_table([_HEADINGS, *(_row(view, now) for view in views)])
+
+
+def aligned_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of printable cells in columns."""
     widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
     return "\n".join(_aligned(row, widths) for row in rows)
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import TriageBotError
+from bot.stats_view import statistics_view
 from bot.views import question_view, report_view
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ class UnknownAlert(TriageBotError):
 def store_handlers(
     archive: Archive, path: Path, *, clock: Clock, wake: Callable[[], None] = lambda: None
 ) -> Mapping[str, Handler]:
-    """Return the handlers of `list`, `show`, `replay` and `backup`; `path` is the store's file."""
+    """Return the handlers of the commands that need the store; `path` is its file."""
     commands = _StoreCommands(archive, path, clock=clock, wake=wake)
     return {
         "list": commands.list_questions,
         "show": commands.show,
         "replay": commands.replay,
         "backup": commands.backup,
+        "stats": commands.statistics,
     }
 
 
@@ -66,6 +68,12 @@ class _StoreCommands:
         question = await self._archive.find(identifier)
         if question is not None:
             yield question_view(question, await self._archive.reports_of(identifier))
+
+    async def statistics(self, arguments: Arguments) -> Answers:
+        """Yield the view of each alert's statistics, of what was asked in the last `since_seconds`."""
+        since = self._clock() - timedelta(seconds=float(arguments["since_seconds"]))
+        for each in await self._archive.statistics(since):
+            yield statistics_view(each)
 
     async def replay(self, arguments: Arguments) -> Answers:
         """Yield the views of the reports that are to go again; unless `dry_run`, put them into the outbox.

@@ -48,6 +48,7 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         *_clock_variables(),
         *_security_team_variables(),
         *_other_variables(folder, store_folder),
+        *_observing_variables(),
     )
 
 
@@ -100,7 +101,6 @@ def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
     words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
     switch = partial(Variable, read=variables.boolean, default="false")
-    log_level = partial(Variable, name="LOG_LEVEL", setting="log_level", needed_by=frozenset(Purpose))
     overrides = partial(variables.existing_folder, folder=folder)
     return (
         stored(read=partial(variables.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
@@ -109,6 +109,14 @@ def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         Variable(name="RETAIN_DAYS", setting="retain", read=variables.retention, default="30"),
         switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
         switch(name="ASK_GUESTS", setting="ask_guests"),
-        log_level(read=variables.log_level, default="INFO"),
         Variable(name="CONFIG_DIR", setting="config_dir", read=overrides),
+    )
+
+
+def _observing_variables() -> tuple[Variable, ...]:
+    log = partial(Variable, needed_by=frozenset(Purpose))
+    return (
+        log(name="LOG_LEVEL", setting="log_level", read=variables.log_level, default="INFO"),
+        log(name="LOG_FORMAT", setting="log_format", read=variables.log_format, default="text"),
+        Variable(name="METRICS_LISTEN", setting="metrics_listen", read=variables.listen_address),
     )

@@ -28,6 +28,11 @@ _TOKEN_PREFIXES = (_BOT_TOKEN, _APP_TOKEN, "xoxp-", "xoxa-", "xoxe-", "xoxe.")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
+#: The forms of the log.
+LOG_FORMATS = ("text", "json")
+
+_HIGHEST_PORT = 65535
+
 #: The longest hold, in seconds. The copying that it waits for runs once a minute (contract.md §2.4).
 _MAX_SYNC_SECONDS = 3600
 
@@ -172,6 +177,22 @@ def log_level(text: str) -> str:
     if text.upper() not in _LOG_LEVELS:
         raise _wrong(text, f"one of {', '.join(_LOG_LEVELS)}")
     return text.upper()
+
+
+def log_format(text: str) -> str:
+    """Read in what form the log is written."""
+    if text.lower() not in LOG_FORMATS:
+        raise _wrong(text, " or ".join(LOG_FORMATS))
+    return text.lower()
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Read where to listen: a host (an IPv6 one in brackets) and a port; 0 is any free one."""
+    expected = "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464"
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
+    if not found or int(found[3]) > _HIGHEST_PORT:
+        raise _wrong(text, expected)
+    return found[1] or found[2], int(found[3])
 
 
 def region(text: str) -> str:

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
 from bot.triage.model import State, Work
-from bot.triage.ports import Archive, Outbox, Store
+from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.rules import row_key
+from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from bot.triage.model import Change, OutboxRow, Question
+    from bot.triage.statistics import AlertStatistics
 
 APART = timedelta(seconds=5)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class AnyStore(Store, Outbox, Archive, Protocol):
+class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
     async def treat_as_restored(
@@ -165,6 +167,22 @@ class MemoryStore:
     def _fail(self) -> None:
         if self.fails:
             raise self.fails.pop(0)
+
+    async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
+        tally = Tally()
+        for each in self.questions.values():
+            if each.asked_at and each.asked_at >= since:
+                taken = each.first_answered_at - each.asked_at if each.first_answered_at else None
+                tally.add(each.request.alert, standing=each.standing, taken=taken)
+        return tally.result()
+
+    async def oldest_open(self) -> datetime | None:
+        return min((each.accepted_at for each in self.questions.values() if not each.standing), default=None)
+
+    async def oldest_unsent(self) -> datetime | None:
+        rows = [row for reports in self.reports.values() for row in reports]
+        waiting = [row.due_at for row in rows if row.sent_at is None and row.parked_at is None]
+        return min(waiting, default=None)
 
     def _add(self, change: Change) -> bool | StoreError:
         request = change.question.request

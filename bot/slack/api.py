@@ -15,6 +15,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.faults import fault, retry_after
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.errors import TriageBotError
-    from bot.triage.ports import Clock
+    from bot.triage.ports import Clock, Meter
 
 #: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
@@ -61,10 +62,18 @@ def proxy_for(url: str) -> str | None:
 class SlackApi:
     """Calls methods with the bot's token. A method that Slack asks to wait with waits for everybody."""
 
-    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Clock,
+        meter: Meter = NO_METER,
+    ) -> None:
         self._client = client
         self._session = session
         self._clock = clock
+        self._meter = meter
         self._paused_until: dict[str, datetime] = {}
 
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -119,6 +128,8 @@ class SlackApi:
             raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
 
     def _noted(self, method: str, error: TriageBotError) -> TriageBotError:
+        if isinstance(error, TransientError | AmbiguousError):
+            self._meter.retried(method)
         if isinstance(error, TransientError) and error.retry_after is not None:
             self._paused_until[method] = self._clock() + error.retry_after
         return error

@@ -149,7 +149,8 @@ class Listeners:
             self._later(self._show_home(question.slack_id))
 
     def _refuse(self, refusal: Refusal, body: Body) -> None:
-        log.info("click refused", extra={"event": "click.refused", "fields": {"reason": refusal.value}})
+        if refusal is Refusal.CLOSED:  # the service, which logs all others, does not know the alert
+            log.info("click refused", extra={"event": "click.refused", "fields": {"reason": refusal.value}})
         self._later(self._service.tell(str(body.get("response_url") or ""), refusal))
 
     async def _show_home(self, slack_id: str) -> None:

@@ -20,7 +20,8 @@ from bot.triage.model import utc_now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.sqs.queues import Queue, QueueFacts
+    from bot.sqs.facts import QueueFacts
+    from bot.sqs.queues import Queue
 
 _NO_SUCH_QUEUE = re.compile("NonExistentQueue|QueueDoesNotExist|InvalidAddress")
 

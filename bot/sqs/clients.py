@@ -13,9 +13,12 @@ from botocore.exceptions import BotoCoreError
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.sqs.threads import DaemonThread
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+    from bot.triage.ports import Meter
 
 #: Hosts of Amazon's own, interface endpoints and the older form, each with the region in it.
 _REGION = re.compile(
@@ -44,10 +47,12 @@ class Connector:
         region: str | None = None,
         endpoint_url: str | None = None,
         session: boto3.Session | None = None,
+        meter: Meter = NO_METER,
     ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
         self._session = session or _new_session()
+        self._meter = meter
         self._calls_thread = DaemonThread("sqs-calls")
         self._clients: dict[str, tuple[SQSClient, SQSClient]] = {}
         self._queues: list[Queue] = []
@@ -58,8 +63,9 @@ class Connector:
         `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
         """
         polls, calls = self._clients_of(self._region_of(url))
-        self._queues.append(Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread))
-        return self._queues[-1]
+        queue = Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread, meter=self._meter)
+        self._queues.append(queue)
+        return queue
 
     def close(self) -> None:
         """Let the threads end and give back the connections. Queues opened here are of no use then."""

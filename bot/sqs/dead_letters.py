@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import TriageBotError
 from bot.sqs.queues import Outgoing, Received, Refusal
+from bot.sqs.wire import identifier_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +72,13 @@ def _left(message: Received, why: str) -> bool:
     log.warning(
         "an invalid request could not be copied to the dead-letter queue, so it is left: %s",
         why,
-        extra={"event": "request.left", "fields": {"message_id": message.message_id, "reason": why}},
+        extra={
+            "event": "request.left",
+            "fields": {
+                "identifier": identifier_in(message.body),
+                "message_id": message.message_id,
+                "reason": why,
+            },
+        },
     )
     return False

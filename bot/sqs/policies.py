@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bot.findings import Finding, Verdict
 
 if TYPE_CHECKING:
-    from bot.sqs.queues import QueueFacts
+    from bot.sqs.facts import QueueFacts
 
 #: A request may come again for no fault of its own: after a crash, a lost answer, a store that is full.
 RECEIVES_MIN = 10

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.backoff import Backoff, around, pause
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
-from bot.sqs.wire import decode_request
+from bot.sqs.wire import decode_request, identifier_in
 from bot.triage.model import InvalidBody, TriageRequest
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Poller:
         self._probe = probe
         self.on_progress: OnProgress = lambda _: None
         self.reached = False  #: whether a poll was ever answered
+        self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
         #: Messages since the start: `received`, `rejected`, `deleted`, `left`, `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
@@ -95,6 +96,7 @@ class Poller:
             try:
                 batch = await self._poll(stop)
                 self.reached = True
+                self.on_poll()
                 if batch:
                     await self._take(batch)
                 self._backoff.after_success()
@@ -227,7 +229,11 @@ def _tell_rejected(message: Received, decoded: InvalidBody) -> None:
 
 
 def _tell_undeleted(message: Received, refusal: Refusal) -> None:
-    fields = {"message_id": message.message_id, "code": refusal.code}
+    fields = {
+        "identifier": identifier_in(message.body),
+        "message_id": message.message_id,
+        "code": refusal.code,
+    }
     log.warning(
         "a stored request was not deleted (%s): it will come again, and be known",
         refusal.code,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from bot.errors import TransientError, TriageBotError
 from bot.sqs.backoff import Backoff, pause, wait_after
 from bot.sqs.queues import BATCH, Outgoing, in_batches
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from bot.sqs.queues import Refusal
     from bot.triage.model import OutboxRow
-    from bot.triage.ports import Clock, Outbox
+    from bot.triage.ports import Clock, Meter, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +52,20 @@ class Publisher:
     One that the queue refuses for good is parked; one that it refuses for now rests, and others go on.
     """
 
-    def __init__(self, outbox: Outbox, queue: ResponseQueue, clock: Clock, *, random: Random) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        queue: ResponseQueue,
+        clock: Clock,
+        *,
+        random: Random,
+        meter: Meter = NO_METER,
+    ) -> None:
         self._outbox = outbox
         self._queue = queue
         self._clock = clock
         self._random = random
+        self._meter = meter
         self._backoff = Backoff(random)
         self._woken = asyncio.Event()
         self._resting: dict[str, _Rest] = {}
@@ -116,6 +126,7 @@ class Publisher:
         if rows := self._unmarked:
             await self._outbox.mark_sent(rows, self._clock())
             self._unmarked = []
+            self._meter.sent(len(rows))
             for row in rows:
                 self._resting.pop(row.event_id, None)
                 log.info("report sent", extra={"event": "report.sent", "fields": _fields(row)})
@@ -123,6 +134,7 @@ class Publisher:
     async def _park(self, refused: Sequence[tuple[OutboxRow, Refusal]]) -> None:
         if refused:
             await self._outbox.mark_parked([row for row, _ in refused], self._clock())
+            self._meter.parked(len(refused))
         for row, refusal in refused:
             self._resting.pop(row.event_id, None)
             log.error(

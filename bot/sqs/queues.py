@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.sqs.facts import QueueFacts, facts_of
 from bot.sqs.refusals import code_of, is_mendable, is_unfit, translate
 from bot.sqs.threads import DaemonThread
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
+
+    from bot.errors import TriageBotError
+    from bot.triage.ports import Meter
 
 #: Messages in one batch call (SQS quotas, read 2026-11).
 BATCH = 10
@@ -59,33 +63,28 @@ class Refusal:
     unfit: bool  #: the queue blames the message's size or characters
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class QueueFacts:
-    """A queue as SQS describes it. The three counts are approximate."""
-
-    arn: str
-    visible: int
-    in_flight: int
-    delayed: int
-    encryption: str  #: `sqs`, a KMS key's id, or empty
-    dead_letter_arn: str = ""
-    max_receive_count: int | None = None
-    date: str = ""  #: when SQS said so, as the header of its answer has it
-
-
 class Queue:
     """One queue. A method raises `StartRefused` (somebody must mend it) or `TransientError`, nothing else.
 
     A long poll has a thread of its own; the other calls, of all queues, share one.
     """
 
-    def __init__(self, url: str, *, polls: SQSClient, calls: SQSClient, calls_thread: DaemonThread) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        polls: SQSClient,
+        calls: SQSClient,
+        calls_thread: DaemonThread,
+        meter: Meter = NO_METER,
+    ) -> None:
         self.url = url
         self.fifo = url.endswith(".fifo")
         self._polls = polls
         self._calls = calls
         self._polls_thread = DaemonThread("sqs-polls")
         self._calls_thread = calls_thread
+        self._meter = meter
 
     async def receive(
         self, *, limit: int = BATCH, wait_seconds: int = 20, visibility_seconds: int = 60
@@ -122,10 +121,10 @@ class Queue:
             answer = await self._send(messages)
         except ClientError as error:
             if not is_unfit(code_of(error)):
-                raise translate(error, self.url) from error
+                raise self._trouble(error, self._calls.send_message_batch) from error
             return await self._send_singly(messages, code_of(error))
         except BotoCoreError as error:
-            raise translate(error, self.url) from error
+            raise self._trouble(error, self._calls.send_message_batch) from error
         return _refusals(answer, len(messages))
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
@@ -150,7 +149,7 @@ class Queue:
         """Return what SQS says of the queue."""
         answer = await self._on(self._calls_thread, self._calls.get_queue_attributes, AttributeNames=["All"])
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        return _facts(answer["Attributes"], date=headers.get("date", ""))
+        return facts_of(answer["Attributes"], date=headers.get("date", ""))
 
     async def call(self, call: Callable[[SQSClient, str], Any]) -> None:
         """Make a call of one's own, with the client and the URL. boto3's errors as they come."""
@@ -164,7 +163,12 @@ class Queue:
         try:
             return await thread.run(call, QueueUrl=self.url, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise translate(error, self.url) from error
+            raise self._trouble(error, call) from error
+
+    def _trouble(self, error: ClientError | BotoCoreError, call: Callable[..., Any]) -> TriageBotError:
+        # Whatever it is, the loops try again for ever: somebody may mend it.
+        self._meter.retried(call.__name__)
+        return translate(error, self.url)
 
     async def _send(self, messages: Sequence[Outgoing]) -> Any:
         entries = [self._entry(index, message) for index, message in enumerate(messages)]
@@ -218,18 +222,3 @@ def _refusal(entry: Mapping[str, Any]) -> Refusal:
     code = str(entry.get("Code", "unanswered"))
     permanent = bool(entry.get("SenderFault")) and not is_mendable(code)
     return Refusal(code=code, permanent=permanent, unfit=permanent and is_unfit(code))
-
-
-def _facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
-    redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
-    managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
-    return QueueFacts(
-        arn=attributes["QueueArn"],
-        visible=int(attributes["ApproximateNumberOfMessages"]),
-        in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
-        delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
-        encryption=attributes.get("KmsMasterKeyId") or managed,
-        dead_letter_arn=redrive.get("deadLetterTargetArn", ""),
-        max_receive_count=int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None,
-        date=date,
-    )

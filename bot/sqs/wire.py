@@ -33,10 +33,17 @@ def decode_request(body: str) -> TriageRequest | InvalidBody:
     try:
         fields = _parse(body)
     except (ValueError, RecursionError):
-        return InvalidBody(reason="the body is not JSON", salvaged=None)
+        return InvalidBody(reason="the body is not JSON", salvaged=None, fault="not_json")
     if not isinstance(fields, dict):
-        return InvalidBody(reason="the body is not a JSON object", salvaged=None)
+        return InvalidBody(reason="the body is not a JSON object", salvaged=None, fault="not_an_object")
     return _read(fields)
+
+
+def identifier_in(body: str) -> str | None:
+    """Return the identifier that a body carries, if there is one that could be used."""
+    decoded = decode_request(body)
+    request = decoded.salvaged if isinstance(decoded, InvalidBody) else decoded
+    return request.identifier if request else None
 
 
 def write_report(report: Report, due_at: datetime) -> OutboxRow:
@@ -118,7 +125,11 @@ def _read(fields: dict[str, Any]) -> TriageRequest | InvalidBody:
     request = _request(values) if values["identifier"] else None
     if request and not broken:
         return request
-    return InvalidBody(reason="; ".join(_complaint(name, fields) for name in broken), salvaged=request)
+    return InvalidBody(
+        reason="; ".join(_complaint(name, fields) for name in broken),
+        salvaged=request,
+        fault=broken[0] if len(broken) == 1 else "several_fields",
+    )
 
 
 def _complaint(name: str, fields: Mapping[str, Any]) -> str:

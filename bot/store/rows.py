@@ -51,6 +51,7 @@ _TIMES = (
     "in_doubt_since",
     "asked_at",
     "answered_at",
+    "first_answered_at",
 )
 
 #: Columns that a save writes.

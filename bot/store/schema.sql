@@ -31,6 +31,7 @@ CREATE TABLE question (
     reason         TEXT    NOT NULL,     -- why a standing is undeliverable
     said           TEXT    NOT NULL,     -- the person's last choice, which the standing may outrank
     answered_at    INTEGER,              -- when that choice was made
+    first_answered_at INTEGER,           -- when the person chose for the first time
     answers        INTEGER NOT NULL,     -- choices recorded, each unlike the one before
     idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing
     settled_at     INTEGER,              -- when the last report was written
@@ -52,6 +53,7 @@ CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadlin
 CREATE INDEX question_card ON question (card_due_at) WHERE card_due_at IS NOT NULL;
 CREATE INDEX question_person ON question (slack_id, answered_at);
 CREATE INDEX question_accepted ON question (accepted_at);
+CREATE INDEX question_open ON question (accepted_at) WHERE standing = '';
 
 CREATE TABLE report (
     key        TEXT    NOT NULL REFERENCES question (key),  -- whose report it is

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bot.errors import StoreError
 from bot.store.database import Database
+from bot.store.figures import SqliteFigures
 from bot.store.opening import connect
 from bot.store.outbox import SqliteOutbox
 from bot.store.rows import (
@@ -72,7 +73,7 @@ _RESTORED = (
 )
 
 
-class SqliteStore(SqliteOutbox):
+class SqliteStore(SqliteOutbox, SqliteFigures):
     """Questions, and with them their reports, in one file that this process holds alone."""
 
     @classmethod

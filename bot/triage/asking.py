@@ -98,7 +98,7 @@ class Asker:
         person = await self._person(question)
         if await self._waits_for_hours(question, person):
             return
-        claimed = await self._recorder.save(rules.claim(question, person, self._clock()))
+        claimed = await self._recorder.save(question, rules.claim(question, person, self._clock()))
         if claimed is not None:
             await self._record(claimed, await self._messenger.post(claimed))
             self._gate.resume()

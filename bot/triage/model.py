@@ -79,6 +79,9 @@ class InvalidBody:
 
     reason: str
     salvaged: TriageRequest | None
+    fault: str = (
+        "other"  #: the reason in one word: `not_json`, `not_an_object`, a field's name or `several_fields`
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,6 +148,7 @@ class Question:
     reason: str = ""  #: of an undeliverable standing
     said: Choice | None = None  #: the last choice, which `standing` may outrank
     answered_at: datetime | None = None
+    first_answered_at: datetime | None = None  #: stays, however often the person changes their mind
     answers: int = 0  #: choices recorded, each unlike the one before
     idle_changes: int = 0  #: those that did not raise the standing
     settled_at: datetime | None = None  #: when the last report was written

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
-    from bot.triage.model import Change, OutboxRow, Person, Posted, Question, Report, Work
+    from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Work
+    from bot.triage.statistics import AlertStatistics
 
 #: Tells the time: aware, in UTC.
 Clock = Callable[[], datetime]
@@ -110,8 +111,66 @@ class Archive(Protocol):
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
         """Put all reports of these identifiers into the outbox again, due now: byte for byte as they were."""
 
+    async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
+        """Sum up the questions that were asked since then, by alert: see `triage.statistics.Tally`."""
+
     async def copy_to(self, path: Path) -> None:
         """Write a consistent copy into a new file, while all else goes on. `StoreError` if it cannot be."""
+
+
+class Backlog(Protocol):
+    """What the health of the worker is judged by."""
+
+    async def oldest_open(self) -> datetime | None:
+        """Return when the oldest question that has no outcome was accepted."""
+
+    async def oldest_unsent(self) -> datetime | None:
+        """Return when the oldest report that waits for the queue was, or will be, due."""
+
+    async def probe(self) -> None:
+        """See `Store`."""
+
+
+class Meter(Protocol):
+    """Counts what happens. Never waits, never raises."""
+
+    def stored(self, before: Question | None, after: Question) -> None:
+        """Take note of a step that is durable now; `before` is None for a question that is new."""
+
+    def rejected(self, body: InvalidBody) -> None:
+        """Take note of a request that breaks the contract, and is done with."""
+
+    def sent(self, reports: int) -> None:
+        """Take note of reports that the queue has now."""
+
+    def parked(self, reports: int) -> None:
+        """Take note of reports that the queue refuses for good."""
+
+    def retried(self, method: str) -> None:
+        """Take note of a call that came to nothing and will be made again; `method` is its name."""
+
+
+class NoMeter:
+    """The Meter where nobody wants to know."""
+
+    def stored(self, before: Question | None, after: Question) -> None:
+        """See `Meter`."""
+
+    def rejected(self, body: InvalidBody) -> None:
+        """See `Meter`."""
+
+    def sent(self, reports: int) -> None:
+        """See `Meter`."""
+
+    def parked(self, reports: int) -> None:
+        """See `Meter`."""
+
+    def retried(self, method: str) -> None:
+        """See `Meter`."""
+
+
+#: Knows nothing, so one is enough.
+NO_METER: Meter = NoMeter()
 
 
 class Messenger(Protocol):

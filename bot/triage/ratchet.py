@@ -83,6 +83,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         reason=question.reason if outranked else "",
         said=answer.choice,
         answered_at=answer.at,
+        first_answered_at=question.first_answered_at or answer.at,
         answers=question.answers + 1,
         idle_changes=idle_changes,
         reports=question.reports + 1,

@@ -6,25 +6,40 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bot.triage.model import Change, Step
+from bot.triage.ports import NO_METER
 from bot.triage.reporting import report_due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from bot.errors import StoreError
     from bot.triage.model import Question
     from bot.triage.policy import Policy
-    from bot.triage.ports import Clock, Store, WriteReport
+    from bot.triage.ports import Clock, Meter, Store, WriteReport
 
 Verdict = TypeVar("Verdict")
 
 
 class Recorder:
-    """Writes each step with its report in one durable change, of the version that it was decided on."""
+    """Writes each step with its report in one durable change, of the version that it was decided on.
 
-    def __init__(self, store: Store, write_report: WriteReport, *, policy: Policy, clock: Clock) -> None:
+    Every change of a question passes here, so here is where it is metered: once it is durable, and never
+    before. A repeat, a lost race and a failed write change nothing and count nothing.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        write_report: WriteReport,
+        *,
+        policy: Policy,
+        clock: Clock,
+        meter: Meter = NO_METER,
+    ) -> None:
         self.store = store
         self.policy = policy
         self.clock = clock
+        self.meter = meter
         self._write_report = write_report
 
     def change(self, step: Step) -> Change:
@@ -35,11 +50,22 @@ class Recorder:
             report = self._write_report(step.report, due_at)
         return Change(question=step.question, report=report)
 
-    async def save(self, step: Step) -> Question | None:
-        """Store a step; None if somebody else was first and nothing was written."""
+    async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
+        """Store the first steps of new questions; the verdicts are those of `Store.add`."""
+        verdicts = await self.store.add([self.change(step) for step in steps]) if steps else ()
+        for step, verdict in zip(steps, verdicts, strict=True):
+            if verdict is True:
+                self.meter.stored(None, step.question)
+        return verdicts
+
+    async def save(self, before: Question, step: Step) -> Question | None:
+        """Store a step from `before` on; None if somebody else was first and nothing was written."""
         question = replace(step.question, version=step.question.version + 1)
         change = self.change(replace(step, question=question))
-        return question if await self.store.save(change) else None
+        if not await self.store.save(change):
+            return None
+        self.meter.stored(before, question)
+        return question
 
     async def decide(
         self, question: Question, decision: Callable[[Question], Step | Verdict]
@@ -55,7 +81,7 @@ class Recorder:
             verdict = decision(current)
             if not isinstance(verdict, Step):
                 return current, verdict
-            saved = await self.save(verdict)
+            saved = await self.save(current, verdict)
             if saved is not None:
                 return saved, verdict
             current = await self.store.load(question.ref)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
     from bot.triage.clicks import Note, Take
-    from bot.triage.model import Answer, Change, Question, TriageRequest
+    from bot.triage.model import Answer, Question, TriageRequest
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
     from bot.triage.reminding import Reminder
@@ -59,9 +59,11 @@ class TriageService:
         True: it is stored, was known already, or there is nothing in it that could be.
         """
         steps = [self._taken_in(each) for each in batch]
-        changes = [self._recorder.change(step) for step in steps if step is not None]
-        verdicts = await self._add(changes)
+        verdicts = await self._add([step for step in steps if step is not None])
         fates = [step is None or _log_receipt(step, next(verdicts)) for step in steps]
+        for received, done in zip(batch, fates, strict=True):
+            if done and isinstance(received, InvalidBody):
+                self._recorder.meter.rejected(received)
         self._on_work()
         return fates
 
@@ -149,15 +151,16 @@ class TriageService:
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
+            log.info("click refused", extra=about(question, "click.refused", reason=verdict.value))
             return verdict
         if verdict is not None:
             log_it(current)
             self._on_work()
         return current
 
-    async def _add(self, changes: Sequence[Change]) -> Iterator[bool | StoreError]:
+    async def _add(self, steps: Sequence[Step]) -> Iterator[bool | StoreError]:
         """Add what is new. `StoreError` if nothing at all could be stored: then it is the store's trouble."""
-        verdicts = await self._recorder.store.add(changes) if changes else ()
+        verdicts = await self._recorder.add(steps)
         failures = [verdict for verdict in verdicts if isinstance(verdict, StoreError)]
         if failures and len(failures) == len(verdicts):
             raise failures[0]

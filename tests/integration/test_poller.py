@@ -129,7 +129,11 @@ async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.Log
 
     assert queue.deleted == ["two"]
     [record] = events(caplog, "request.left")
-    assert record.__dict__["fields"] == {"message_id": "one", "code": "ReceiptHandleIsInvalid"}
+    assert record.__dict__["fields"] == {
+        "identifier": "one",
+        "message_id": "one",
+        "code": "ReceiptHandleIsInvalid",
+    }
 
 
 async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -> None:

@@ -40,7 +40,7 @@ async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeate
         [recorder.change(rules.accept(a_request(), rules.new_ref("x", "secret"), NOON, Policy()))]
     )
     [accepted] = store.questions.values()
-    await recorder.save(rules.claim(accepted, ADA, NOON))
+    await recorder.save(accepted, rules.claim(accepted, ADA, NOON))
 
     # The store hands the dead worker's claims to the next one at its start, one second later.
     pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)

@@ -125,8 +125,9 @@ async def test_each_doubt_is_looked_into_anew(desk: Desk) -> None:
 
 async def test_a_row_that_a_crash_left_in_doubt_is_looked_up_after_the_start(desk: Desk) -> None:
     await desk.accept()
-    claim = rules.claim(await desk.question(), ADA, NOON)
-    assert await desk.recorder.save(claim)
+    accepted = await desk.question()
+    claim = rules.claim(accepted, ADA, NOON)
+    assert await desk.recorder.save(accepted, claim)
     desk.restart()
     started = claim.question.due_at
     assert started is not None

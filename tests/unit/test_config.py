@@ -67,6 +67,7 @@ def test_the_required_variables_alone_are_enough_and_the_rest_has_the_documented
         allow_deescalation=False,
         ask_guests=False,
         log_level="INFO",
+        log_format="text",
         aws_variables={},
     )
 
@@ -232,19 +233,17 @@ def test_check_gets_the_problems_with_all_else_that_could_be_read(folder: Path) 
     assert settings.store_path == folder / "triage-bot.db"
 
 
-def test_variables_of_other_releases_are_named_in_one_warning(folder: Path) -> None:
-    (folder / ".env").write_text("METRICS_LISTEN=127.0.0.1:9464\nUNRELATED=1\n")
+def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVLE=DEBUG\nHTTPS_PROXY=http://proxy:3128\nAWS_PROFILE=bot\n")
 
-    settings = load(folder, LOG_FORMAT="json", EXPIRE_AFTER="24h")
+    settings = load(folder, UNRELATED="1")
 
-    assert settings.warnings == (
-        "ignored, since this release does not know them: METRICS_LISTEN, LOG_FORMAT",
-    )
+    assert settings.warnings == ("ignored in .env, since nothing reads them there: LOG_LEVLE, HTTPS_PROXY",)
     assert load(folder / "elsewhere").warnings == ()
 
 
 #: Those that have an example in the file, since they have no default.
-_EXAMPLES = "DEAD_LETTER|AWS|CONFIG_DIR|WORKING_HOURS|SECURITY_CHANNEL|MOZDEF_ALERT_URL"
+_EXAMPLES = "DEAD_LETTER|AWS|CONFIG_DIR|WORKING_HOURS|SECURITY_CHANNEL|MOZDEF_ALERT_URL|METRICS_LISTEN"
 
 
 def test_the_example_file_changes_nothing_when_its_defaults_are_switched_on(folder: Path) -> None:
@@ -269,7 +268,7 @@ def test_the_examples_in_the_example_file_can_be_taken_as_they_stand(folder: Pat
 
     settings = load(folder, **{name: value for name, value in examples if name != "CONFIG_DIR"})
 
-    assert len(examples) == 6
+    assert len(examples) == 7
     assert settings.working_hours == parse_working_hours("Mon-Fri 09:00-18:00")
     assert settings.security_channel
     assert settings.mozdef_alert_url.count("{identifier}") == 1

@@ -55,6 +55,12 @@ def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
         ("REMIND_TIMES", "-1"),
         ("REMIND_TIMES", "1.0"),
         ("EXPIRE_AFTER", "tomorrow"),
+        ("LOG_FORMAT", "xml"),
+        ("METRICS_LISTEN", "9464"),
+        ("METRICS_LISTEN", ":9464"),
+        ("METRICS_LISTEN", "127.0.0.1:65536"),
+        ("METRICS_LISTEN", "::1:9464"),
+        ("METRICS_LISTEN", "http://127.0.0.1:9464"),
         ("WORKING_HOURS", "9 to 5"),
         ("WORKING_HOURS", "Mon-Fri 18:00-09:00"),
         ("DEFAULT_TIMEZONE", "CEST"),
@@ -127,3 +133,19 @@ def test_a_queue_with_two_uses_is_refused(tmp_path: Path, name: str, other: str)
 
     assert name in problem
     assert other in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("localhost:0", ("localhost", 0)),
+    ],
+)
+def test_an_address_to_listen_on_is_a_host_and_a_port(
+    tmp_path: Path, text: str, address: tuple[str, int]
+) -> None:
+    settings = load_settings(Purpose.RUN, environ={**COMPLETE, "METRICS_LISTEN": text}, directory=tmp_path)
+
+    assert settings.metrics_listen == address

@@ -90,7 +90,7 @@ def test_lone_surrogates_of_a_summary_are_replaced() -> None:
     ],
 )
 def test_what_is_not_json_is_refused(body: str) -> None:
-    assert refused(body) == InvalidBody(reason="the body is not JSON", salvaged=None)
+    assert refused(body) == InvalidBody(reason="the body is not JSON", salvaged=None, fault="not_json")
 
 
 def test_base64_with_foreign_characters_is_refused() -> None:
@@ -106,7 +106,9 @@ def test_hostile_json_within_base64_is_refused_too() -> None:
 
 @pytest.mark.parametrize("body", ["[]", "1", "null", '"text"', "NaN"])
 def test_json_that_is_no_object_is_refused(body: str) -> None:
-    assert refused(body) == InvalidBody(reason="the body is not a JSON object", salvaged=None)
+    assert refused(body) == InvalidBody(
+        reason="the body is not a JSON object", salvaged=None, fault="not_an_object"
+    )
 
 
 @pytest.mark.parametrize("name", ["identifier", "alert", "summary", "user"])

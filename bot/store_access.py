@@ -1,0 +1,37 @@
+"""How a command reaches the store: through the worker that holds it, or itself where no worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from bot.control import NoWorker, call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.config import Settings
+    from bot.views import View
+
+
+def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
+    """Yield what `bot.store_commands` answers. `CallFailed`, `StoreUnusable`, `StartRefused`."""
+    try:
+        yield from call(settings.control_path, command, **arguments)
+    except NoWorker:
+        yield from asyncio.run(_ask_file(settings, command, arguments))
+
+
+async def _ask_file(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+    from bot.store import open_store
+    from bot.store_commands import store_handlers
+    from bot.triage.model import utc_now
+
+    store = await open_store(settings.store_url)
+    try:
+        handlers = store_handlers(store, settings.store_path, clock=utc_now)
+        async with aclosing(handlers[command](arguments)) as views:
+            return [dict(view) async for view in views]
+    finally:
+        await store.close()

@@ -1,0 +1,75 @@
+"""Which alerts cry wolf: what people answered, and how long it took them. Pure.
+
+The figures are those of questions that were really asked. Each counts once, by the outcome that stands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.triage.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlertStatistics:
+    """The questions about the alerts of one label."""
+
+    alert: str
+    asked: int
+    yes: int
+    no: int
+    wrong_user: int
+    not_sure: int
+    unanswered: int  #: ended by the bot, for no answer came
+    open: int  #: may still be answered in time
+    median: timedelta | None  #: from being asked to the first answer; None: there is none
+    p90: timedelta | None  #: nine in ten were answered within it
+
+
+class Tally:
+    """Sums questions up, one after another. What it keeps is a number a question that was answered."""
+
+    def __init__(self) -> None:
+        self._endings: defaultdict[str, Counter[Outcome | None]] = defaultdict(Counter)
+        self._taken: defaultdict[str, list[timedelta]] = defaultdict(list)
+
+    def add(self, alert: str, *, standing: Outcome | None, taken: timedelta | None) -> None:
+        """Add a question that was asked; `taken` is the time to the first answer, if there is one."""
+        self._endings[alert][standing] += 1
+        if taken is not None:
+            self._taken[alert].append(taken)
+
+    def result(self) -> Sequence[AlertStatistics]:
+        """Return the statistics of each alert, the one that asked most people first."""
+        summed = [self._of(alert, endings) for alert, endings in self._endings.items()]
+        return sorted(summed, key=lambda each: (-each.asked, each.alert))
+
+    def _of(self, alert: str, endings: Counter[Outcome | None]) -> AlertStatistics:
+        taken = sorted(self._taken[alert])
+        return AlertStatistics(
+            alert=alert,
+            asked=endings.total(),
+            yes=endings[Outcome.YES],
+            no=endings[Outcome.NO],
+            wrong_user=endings[Outcome.WRONG_USER],
+            not_sure=endings[Outcome.NOT_SURE],
+            unanswered=endings[Outcome.TIMED_OUT] + endings[Outcome.UNDELIVERABLE],
+            open=endings[None],
+            median=percentile(taken, 50),
+            p90=percentile(taken, 90),
+        )
+
+
+def percentile(ordered: Sequence[timedelta], percent: int) -> timedelta | None:
+    """Return the smallest of these that so many percent of them do not exceed (nearest rank); None of none.
+
+    `ordered` is ascending, `percent` 1 to 100. Whole numbers alone are reckoned with, so it is exact.
+    """
+    rank = -(-percent * len(ordered) // 100)
+    return ordered[rank - 1] if ordered else None

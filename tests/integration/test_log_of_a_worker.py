@@ -1,0 +1,63 @@
+"""The log of the real worker, as JSON: every line is an object, and an alert's identifier tells its story."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+
+
+@pytest.fixture
+def world(tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]) -> Iterator[World]:
+    with World(tmp_path, sqs, aws_environment, variables={"LOG_FORMAT": "json"}) as world:
+        world.start()
+        yield world
+
+
+def entries(world: World) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in world.worker.log.splitlines()]
+
+
+def test_every_line_of_a_workers_life_is_an_object(world: World) -> None:
+    world.worker.signal(signal.SIGTERM)
+    world.worker.exit_code()
+
+    found = entries(world)
+
+    assert found[-1]["event"] == "worker.stopped"
+    assert {frozenset(entry) for entry in found} == {
+        frozenset({"time", "level", "event", "message", "fields"})
+    }
+
+
+def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> None:
+    identifier = world.send(summary="A session was opened on prod-7.")
+    world.slack.press(world.slack.question(identifier), "no")
+    world.slack.press(world.slack.question(identifier), "no")
+    world.slack.press(world.slack.question(identifier), "yes", user="U0GRACEH002")
+    world.send(identifier=identifier)
+    world.worker.until_logged("request.known")
+    world.worker.until_logged("report.sent")
+    world.worker.until_logged("click.refused")
+
+    told = [entry for entry in entries(world) if entry["fields"].get("identifier") == identifier]
+
+    assert sorted(entry["event"] for entry in told) == [
+        "click.refused",
+        "question.answered",
+        "question.asked",
+        "report.sent",
+        "request.accepted",
+        "request.known",
+    ]
+    for secret in ("prod-7", "ada@example.com", world.slack.bot_token, world.slack.app_token):
+        assert secret not in world.worker.log

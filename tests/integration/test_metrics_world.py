@@ -1,0 +1,132 @@
+"""Metrics and health of the real worker, over HTTP."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from metrics_world import LISTEN, Meters, address_of, fetch, health, problems
+from world import World, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from mypy_boto3_sqs import SQSClient
+
+
+@pytest.fixture
+def world(tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]) -> Iterator[World]:
+    with World(tmp_path, sqs, aws_environment, variables=LISTEN) as world:
+        world.start()
+        address = address_of(world.worker)
+        until(lambda: health(address)[0] == 200, what="the worker is healthy")
+        yield world
+
+
+def test_what_happens_to_an_alert_is_counted_once(world: World) -> None:
+    meters = Meters(address_of(world.worker))
+
+    identifier = world.send()
+    world.slack.press(world.slack.question(identifier), "no")
+    world.slack.press(world.slack.question(identifier), "no")
+    world.send(identifier=identifier)
+    world.send(user="nobody@example.com")
+    world.send_body("{}")
+    world.reports(identifier)
+    world.until_taken()
+
+    alert = "sensitive_host_session"
+    meters.until("triage_reports_sent_total", 2)
+    assert meters.value("triage_requests_accepted_total") == 2
+    assert meters.value("triage_requests_rejected_total", reason="several_fields") == 1
+    assert meters.value("triage_questions_asked_total") == 1
+    assert meters.value("triage_questions_answered_total", choice="no") == 1
+    assert meters.value("triage_questions_undeliverable_total", reason="users_not_found") == 1
+    assert meters.value("triage_ask_seconds_count", alert=alert) == 1
+    assert meters.value("triage_answer_seconds_count", alert=alert) == 1
+    assert meters.value("triage_links_up") == 2
+    assert meters.value("triage_oldest_open_question_seconds") == 0
+
+
+def test_no_metric_carries_an_identifier_an_address_or_a_label_that_mozdef_made_up(world: World) -> None:
+    address = address_of(world.worker)
+
+    identifier = world.send(alert="ada@example.com", user="nobody@example.com")
+    Meters(address).until("triage_reports_sent_total", 1)
+
+    status, text = fetch(address, "/metrics")
+    assert status == 200
+    assert "@" not in text
+    assert identifier not in text
+
+
+def test_a_worker_that_does_its_job_is_healthy(world: World) -> None:
+    status, body = health(address_of(world.worker))
+
+    assert (status, body["healthy"], body["problems"], body["links_up"]) == (200, True, [], 2)
+
+
+def test_every_poll_that_sqs_answers_is_noted(world: World) -> None:
+    address = address_of(world.worker)
+    _, before = health(address)
+
+    world.send()
+
+    until(
+        lambda: health(address)[1]["last_successful_poll"] > before["last_successful_poll"],
+        what="a later poll is noted",
+    )
+
+
+def test_a_worker_that_slack_has_left_is_not_healthy_until_slack_is_back(world: World) -> None:
+    address = address_of(world.worker)
+
+    world.slack.stop()
+    until(lambda: problems(address) == {"no_link"}, what="no link is a problem")
+    status, body = health(address)
+    world.slack.start()
+
+    assert status == 503
+    assert "no click can arrive" in body["problems"][0]["why"]
+    until(lambda: health(address)[0] == 200, what="it is healthy again")
+
+
+def test_a_worker_that_slack_refuses_says_so_and_counts_the_retries(world: World) -> None:
+    address = address_of(world.worker)
+
+    world.slack.faults.refuse("chat.postMessage", "token_revoked")
+    world.send()
+    until(lambda: "asking_halted" in problems(address), what="asking is halted")
+
+    status, body = health(address)
+    assert status == 503
+    assert "token_revoked" in body["problems"][0]["why"]
+    assert Meters(address).value("triage_retries_total", method="chat.postMessage")
+    assert Meters(address).value("triage_problem", problem="asking_halted") == 1
+
+
+def test_a_worker_whose_address_is_taken_says_which_and_leaves(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = {"METRICS_LISTEN": f"127.0.0.1:{taken.getsockname()[1]}"}
+        with World(tmp_path, sqs, aws_environment, variables=listen) as world:
+            world.worker.start()
+            code = world.worker.exit_code()
+
+    assert code == 1
+    assert "METRICS_LISTEN: 127.0.0.1 port" in world.worker.log
+
+
+def test_a_worker_without_the_setting_serves_nothing_and_does_not_load_the_library(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    with World(tmp_path, sqs, aws_environment, variables={"PYTHONPROFILEIMPORTTIME": "1"}) as world:
+        world.start()
+        log = world.worker.log
+
+    assert "metrics.served" not in log
+    assert "aiohttp" in log
+    assert "prometheus_client" not in log

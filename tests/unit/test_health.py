@@ -1,0 +1,94 @@
+"""When the worker is healthy, and what is said where it is not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from fakes import NOON, SteppedClock
+
+from bot.errors import StoreError
+from bot.health import LOOK_INTERVAL, POLL_SILENCE, StoreSigns, StoreWatch, Trouble, Vitals, problems_of
+from bot.metrics_server import health_of
+
+WELL = Vitals(links_up=1, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
+
+
+class ScriptedBacklog:
+    """A store that fails, or hangs, when it is told to."""
+
+    def __init__(self) -> None:
+        self.probes = 0
+        self.error: Exception | None = None
+        self.hangs = False
+
+    async def probe(self) -> None:
+        self.probes += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+
+    async def oldest_open(self) -> datetime | None:
+        return NOON
+
+    async def oldest_unsent(self) -> datetime | None:
+        return None
+
+
+def test_one_link_that_is_up_is_enough() -> None:
+    assert list(problems_of(WELL, NOON)) == []
+    assert health_of(WELL, NOON)["healthy"] is True
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble", "words"),
+    [
+        ({"links_up": 0}, Trouble.NO_LINK, "no click can arrive"),
+        ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
+        ({"halted_by": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
+        ({"store": StoreSigns(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
+        ({"polled_at": NOON - POLL_SILENCE - timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
+    ],
+)
+def test_whatever_keeps_it_from_its_job_is_named(
+    change: dict[str, Any], trouble: Trouble, words: str
+) -> None:
+    health = health_of(replace(WELL, **change), NOON)
+
+    assert health["healthy"] is False
+    [problem] = health["problems"]
+    assert problem["problem"] == trouble
+    assert words in problem["why"]
+
+
+def test_a_poll_may_take_as_long_as_polls_do() -> None:
+    assert list(problems_of(WELL, NOON + POLL_SILENCE)) == []
+
+
+async def test_the_store_is_asked_at_most_once_in_a_while() -> None:
+    store, clock = ScriptedBacklog(), SteppedClock()
+    watch = StoreWatch(store, clock=clock)
+
+    first = await asyncio.gather(watch.look(), watch.look())
+    store.error = StoreError("disk full")
+    again = await watch.look()
+    clock.advance(seconds=LOOK_INTERVAL.total_seconds())
+    later = await watch.look()
+
+    assert {each.trouble for each in (*first, again)} == {""}
+    assert first[0].oldest_open == NOON
+    assert later.trouble == "disk full"
+    assert store.probes == 2
+
+
+async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
+    store = ScriptedBacklog()
+    store.hangs = True
+
+    signs = await StoreWatch(store, clock=SteppedClock(), patience=timedelta(seconds=0.01)).look()
+
+    assert "has not answered" in signs.trouble
