@@ -101,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
         "stats_plot",
         "stats_view",
         "store",
-        "store_commands",
+        "store_access",
         "triage",
         "variable_table",
         "views",

@@ -1,0 +1,179 @@
+"""The AWS side that ships, deployed into the local AWS: the whole loop runs on what it made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from stacks import AlertAction, Forwarder, Stack, deploy
+from world import World, alert, until
+from world.queues import Mailbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import boto3
+    from mypy_boto3_sqs import SQSClient
+
+# It warns of each queue policy and alarm, which it does not make: those are read from the template elsewhere.
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse AWS..:UserWarning")
+
+OPERATOR = "arn:aws:iam::123456789012:role/operator"
+
+#: A stock MozDef takes the first function whose name begins so.
+FUNCTION_PREFIX = "MozDefSlackTriageBotAPI-SlackTriageBotApiFunction"
+
+
+@pytest.fixture(scope="module")
+def stack(aws_session: boto3.Session, sqs_endpoint: str) -> Stack:
+    return deploy(aws_session, sqs_endpoint, CreateForwarder="true", CreateTable="true")
+
+
+@pytest.fixture(scope="module")
+def standard_stack(aws_session: boto3.Session, sqs_endpoint: str) -> Stack:
+    return deploy(aws_session, sqs_endpoint, ResponseQueueType="standard", RequestSenderArns=OPERATOR)
+
+
+@pytest.fixture(scope="module")
+def world(
+    tmp_path_factory: pytest.TempPathFactory,
+    sqs: SQSClient,
+    aws_environment: Mapping[str, str],
+    stack: Stack,
+) -> Iterator[World]:
+    with _world_on(stack, tmp_path_factory.mktemp("stack"), sqs, aws_environment) as world:
+        world.start()
+        yield world
+        assert world.worker.stop() == 0
+        world.assert_clean_log()
+
+
+@pytest.fixture(scope="module")
+def forwarder(
+    tmp_path_factory: pytest.TempPathFactory, aws_environment: Mapping[str, str], stack: Stack
+) -> Forwarder:
+    return Forwarder(tmp_path_factory.mktemp("forwarder"), stack, aws_environment)
+
+
+def test_an_unmodified_mozdef_reaches_the_person_and_gets_the_answer(
+    world: World, forwarder: Forwarder
+) -> None:
+    request = alert(user="grace@example.com", summary="Bypass codes \u2013 ten of them \U0001f511")
+
+    forwarder.invoke(request)
+    world.slack.press(world.slack.question(request["identifier"]), "no")
+
+    assert world.status(request["identifier"]) == "escalated"
+    assert world.reports(request["identifier"])[0].details["response"] == "no"
+
+
+def test_a_changed_mozdef_reaches_the_person_and_gets_the_answer(
+    world: World, stack: Stack, tmp_path: Path, aws_environment: Mapping[str, str]
+) -> None:
+    request = alert(alert="ssh_access_sign_releng")
+
+    AlertAction(tmp_path, stack, aws_environment).ask(request)
+    world.slack.press(world.slack.question(request["identifier"]), "yes")
+
+    assert world.status(request["identifier"]) == "acknowledged"
+
+
+def test_what_the_forwarder_cannot_know_to_be_wrong_ends_in_the_dead_letter_queue(
+    world: World, forwarder: Forwarder
+) -> None:
+    request = alert(user="N/A")
+
+    forwarder.invoke(request)
+
+    assert world.status(request["identifier"]) == "manual"
+    reasons = until(
+        lambda: [one.reason for one in world.dead_letters.letters() if request["identifier"] in one.body],
+        what="the dead letter",
+    )
+    assert "user must be" in reasons[0]
+
+
+def test_the_forwarder_tells_mozdef_the_queue_to_read(forwarder: Forwarder, stack: Stack) -> None:
+    answer = forwarder.invoke({"action": "discover-sqs-queue-url"})
+
+    assert answer == {"result": stack.outputs["ResponseQueueUrl"]}
+
+
+def test_a_request_that_the_queue_refuses_fails_the_invocation(forwarder: Forwarder) -> None:
+    with pytest.raises(AssertionError, match="InvalidParameterValue"):
+        forwarder.invoke(alert(summary="x" * 1_100_000))
+
+
+def test_mozdef_finds_the_forwarder_by_the_beginning_of_its_name(stack: Stack) -> None:
+    names = [one["FunctionName"] for one in stack.client("lambda").list_functions()["Functions"]]
+
+    assert [name for name in names if name.startswith(FUNCTION_PREFIX)] == [stack.outputs["ForwarderName"]]
+    assert len(stack.outputs["ForwarderName"]) <= 64
+
+
+def test_the_loop_runs_on_a_standard_response_queue_too(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str], standard_stack: Stack
+) -> None:
+    with _world_on(standard_stack, tmp_path, sqs, aws_environment) as world:
+        world.start()
+        identifier = world.send()
+
+        world.slack.press(world.slack.question(identifier), "wrongUser")
+
+        assert not world.responses.url.endswith(".fifo")
+        assert world.status(identifier) == "manual"
+        assert world.worker.stop() == 0
+
+
+def test_the_queues_are_as_the_worker_wants_them(stack: Stack, sqs: SQSClient) -> None:
+    facts = {
+        name: sqs.get_queue_attributes(QueueUrl=stack.outputs[f"{name}QueueUrl"], AttributeNames=["All"])
+        for name in ("Request", "Response", "DeadLetter")
+    }
+    attributes = {name: answer["Attributes"] for name, answer in facts.items()}
+
+    assert {one["MessageRetentionPeriod"] for one in attributes.values()} == {str(14 * 24 * 3600)}
+    assert {one["SqsManagedSseEnabled"] for one in attributes.values()} == {"true"}
+    assert {one["VisibilityTimeout"] for one in attributes.values()} == {"60"}
+    assert attributes["Response"]["FifoQueue"] == "true"
+    assert [name for name, one in attributes.items() if "RedrivePolicy" in one] == ["Request"]
+    assert '"maxReceiveCount": 10' in attributes["Request"]["RedrivePolicy"]
+    assert stack.outputs["DeadLetterQueueArn"] in attributes["Request"]["RedrivePolicy"]
+
+
+def test_the_environment_file_names_all_that_the_stack_made(stack: Stack, standard_stack: Stack) -> None:
+    assert stack.environment_file == {
+        "SLACK_BOT_TOKEN": "ssm:/triage-bot/slack-bot-token",
+        "SLACK_APP_TOKEN": "ssm:/triage-bot/slack-app-token",
+        "REQUEST_QUEUE_URL": stack.outputs["RequestQueueUrl"],
+        "RESPONSE_QUEUE_URL": stack.outputs["ResponseQueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
+        "AWS_REGION": "us-west-2",
+        "STORE_URL": f"dynamodb://{stack.outputs['TableName']}",
+    }
+    assert standard_stack.environment_file["STORE_URL"] == "sqlite:///triage-bot.db"
+
+
+def test_the_table_has_a_sparse_index_of_keys(stack: Stack) -> None:
+    table = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+
+    [index] = table["GlobalSecondaryIndexes"]
+    assert _key(table) == ("pk", "sk")
+    assert (index["IndexName"], _key(index)) == ("due", ("duePk", "due"))
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def _world_on(stack: Stack, folder: Path, sqs: SQSClient, aws: Mapping[str, str]) -> World:
+    """Return a world whose worker has the environment that the stack offers, and the others its queues."""
+    offered = {name: value for name, value in stack.environment_file.items() if name.endswith("_URL")}
+    world = World(folder, sqs, aws, variables=offered | {"STORE_URL": "sqlite:///triage-bot.db"})
+    world.requests = stack.outputs["RequestQueueUrl"]
+    world.responses = Mailbox(sqs, stack.outputs["ResponseQueueUrl"])
+    world.dead_letters = Mailbox(sqs, stack.outputs["DeadLetterQueueUrl"])
+    return world
+
+
+def _key(table: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(one["AttributeName"] for one in table["KeySchema"])

@@ -1,0 +1,188 @@
+"""Who may do what with the AWS side that ships, and who is told of trouble: read from the template.
+
+The local AWS makes neither queue policies nor alarms, and asks nobody for permission.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from stacks import TEMPLATE, Template
+
+from bot.sqs.checks import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OPERATOR = "arn:aws:iam::123456789012:role/operator"
+
+
+def test_table_and_forwarder_are_made_on_demand_only() -> None:
+    template = Template()
+
+    for kind in ("AWS::DynamoDB::Table", "AWS::Lambda::Function", "AWS::Logs::LogGroup"):
+        assert not template.resources(kind)
+    names = {name for name, _ in template.statements("AWS::IAM::Policy")}
+    assert names == {"WorkerQueuesPolicy", "WorkerTokensPolicy"}
+
+
+def test_the_table_is_encrypted_can_be_restored_and_forgets_by_itself() -> None:
+    table = Template(CreateTable="true").resources("AWS::DynamoDB::Table")["Table"]
+
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_only_the_worker_may_send_responses() -> None:
+    [denied] = _denials(Template(), "ResponseQueuePolicy", "sqs:SendMessage")
+
+    assert denied["Principal"] == "*"
+    assert denied["Resource"] == "ResponseQueue.Arn"
+    assert denied["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "WorkerRole.Arn"}}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "allowed"),
+    [
+        ({}, {"ArnNotEquals": ["MozDefUser.Arn"]}),
+        ({"MozDefPrincipal": "role"}, {"ArnNotEquals": ["MozDefRole.Arn"]}),
+        ({"CreateForwarder": "true"}, {"ArnNotEquals": ["MozDefUser.Arn", "ForwarderRole.Arn"]}),
+        ({"MozDefPrincipal": "existing", "RequestSenderArns": [OPERATOR]}, {"ArnNotLike": [OPERATOR]}),
+        ({"RequestSenderArns": [OPERATOR]}, {"ArnNotEquals": ["MozDefUser.Arn"], "ArnNotLike": [OPERATOR]}),
+    ],
+)
+def test_only_who_is_named_may_send_requests(
+    parameters: dict[str, Any], allowed: dict[str, list[str]]
+) -> None:
+    [denied] = _denials(Template(**parameters), "RequestQueuePolicy", "sqs:SendMessage")
+
+    # Both conditions must hold for the denial: it meets who is on neither list.
+    assert denied["Principal"] == "*"
+    assert denied["Resource"] == "RequestQueue.Arn"
+    assert denied["Condition"] == {word: {"aws:PrincipalArn": arns} for word, arns in allowed.items()}
+
+
+def test_where_nobody_is_named_nobody_may_send_requests() -> None:
+    [denied] = _denials(Template(MozDefPrincipal="existing"), "RequestQueuePolicy", "sqs:SendMessage")
+
+    assert "Condition" not in denied
+
+
+def test_who_is_named_by_the_parameter_needs_no_policy_of_their_own() -> None:
+    policies = Template(RequestSenderArns=[OPERATOR]).statements("AWS::SQS::QueuePolicy")
+
+    [(name, allowed)] = [each for each in policies if each[1]["Effect"] == "Allow"]
+
+    assert name == "RequestQueuePolicy"
+    assert allowed["Condition"] == {"ArnLike": {"aws:PrincipalArn": [OPERATOR]}}
+    assert "sqs:SendMessage" in allowed["Action"]
+
+
+@pytest.mark.parametrize("queue", ["RequestQueue", "ResponseQueue", "DeadLetterQueue"])
+def test_nobody_uses_a_queue_without_tls(queue: str) -> None:
+    template = Template()
+
+    [denied] = _denials(template, f"{queue}Policy", "sqs:*")
+
+    assert template.resources("AWS::SQS::QueuePolicy")[f"{queue}Policy"]["Queues"] == [queue]
+    assert (denied["Principal"], denied["Resource"]) == ("*", f"{queue}.Arn")
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_no_permission_is_broader_than_its_purpose() -> None:
+    template = Template(CreateForwarder="true", CreateTable="true", RequestSenderArns=[OPERATOR])
+
+    broad = [
+        (name, statement["Sid"])
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role", "AWS::SQS::QueuePolicy")
+        for name, statement in template.statements(kind)
+        if statement["Effect"] == "Allow" and "*" in "".join([*_listed(statement["Action"])])
+    ]
+    everywhere = [
+        (name, statement["Sid"])
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::Role")
+        for name, statement in template.statements(kind)
+        if "*" in _listed(statement["Resource"])
+    ]
+
+    assert broad == []
+    assert everywhere == [("MozDefForwarderPolicy", "FindForwarder")]
+
+
+def test_the_worker_may_do_what_it_does_and_nothing_else() -> None:
+    granted = dict(_grants(Template(TokenKeyArn="arn:aws:kms:us-west-2:123456789012:key/1"), "Worker"))
+
+    tokens = [resource for resource in granted if ":parameter${" in resource]
+    assert granted.pop("RequestQueue.Arn") == {f"sqs:{action}" for action in REQUEST_QUEUE.actions}
+    assert granted.pop("ResponseQueue.Arn") == {f"sqs:{action}" for action in RESPONSE_QUEUE.actions}
+    assert granted.pop("DeadLetterQueue.Arn") == {f"sqs:{action}" for action in DEAD_LETTER_QUEUE.actions}
+    assert [granted.pop(resource) for resource in tokens] == [{"ssm:GetParameter"}] * 2
+    assert granted == {"arn:aws:kms:us-west-2:123456789012:key/1": {"kms:Decrypt"}}
+
+
+def test_mozdef_may_ask_and_read_and_nothing_else() -> None:
+    granted = dict(_grants(Template(), "MozDef"))
+
+    assert granted == {
+        "RequestQueue.Arn": {"sqs:GetQueueUrl", "sqs:SendMessage"},
+        "ResponseQueue.Arn": {
+            "sqs:GetQueueUrl",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+            "sqs:DeleteMessage",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("alarm", "queue", "metric"),
+    [
+        ("OldestRequestAlarm", "RequestQueue", "ApproximateAgeOfOldestMessage"),
+        ("DeadLettersAlarm", "DeadLetterQueue", "ApproximateNumberOfMessagesVisible"),
+        ("OldestResponseAlarm", "ResponseQueue", "ApproximateAgeOfOldestMessage"),
+    ],
+)
+def test_somebody_is_told_when_a_queue_stands_still(alarm: str, queue: str, metric: str) -> None:
+    topic = "arn:aws:sns:us-west-2:123456789012:security"
+    silent = Template().resources("AWS::CloudWatch::Alarm")[alarm]
+
+    told = Template(AlarmTopicArn=topic).resources("AWS::CloudWatch::Alarm")[alarm]
+
+    assert (told["Namespace"], told["MetricName"]) == ("AWS/SQS", metric)
+    assert told["Dimensions"] == [{"Name": "QueueName", "Value": f"{queue}.QueueName"}]
+    assert told["AlarmActions"] == told["OKActions"] == [topic]
+    assert "AlarmActions" not in silent
+
+
+def test_the_guide_for_mozdef_names_only_what_the_stack_has() -> None:
+    guide = TEMPLATE.with_name("mozdef").joinpath("README.md").read_text(encoding="utf-8")
+
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)(?:=\w+)?`", guide))
+
+    assert {"RequestQueueName", "RequestSenderArns", "CreateForwarder"} <= named
+    assert named <= Template().names
+
+
+def _denials(template: Template, policy: str, action: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for name, statement in template.statements("AWS::SQS::QueuePolicy")
+        if (name, statement["Effect"], statement["Action"]) == (policy, "Deny", action)
+    ]
+
+
+def _grants(template: Template, whose: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield each resource with all the actions that are allowed on it."""
+    granted: dict[str, set[str]] = {}
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for name, statement in template.statements(kind):
+            for resource in _listed(statement["Resource"]) if name.startswith(whose) else ():
+                granted.setdefault(resource, set()).update(_listed(statement["Action"]))
+    yield from granted.items()
+
+
+def _listed(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [value]
