@@ -33,7 +33,7 @@ _ALERTS = "alerts.toml"
 #: In characters: Slack's limit for a header.
 _TITLE_MAX = 150
 
-#: In characters: contract.md §1.
+#: In characters: the longest label that a request may have.
 _LABEL_MAX = 255
 
 #: The longest that a placeholder may stand for, in characters.

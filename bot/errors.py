@@ -57,11 +57,11 @@ class PermanentError(TriageBotError):
 
 
 class InvalidRequest(PermanentError):
-    """A request body breaks the contract (contract.md §1). The message names the rule, never the body."""
+    """A request body breaks the contract. The message names the rule, never the body."""
 
 
 class Undeliverable(PermanentError):
-    """The person cannot be asked. `reason` is a code of the closed list, or Slack's own (contract.md §2)."""
+    """The person cannot be asked. `reason` is a code of the closed list, or Slack's own."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

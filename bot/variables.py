@@ -33,7 +33,7 @@ LOG_FORMATS = ("text", "json")
 
 _HIGHEST_PORT = 65535
 
-#: The longest hold, in seconds. The copying that it waits for runs once a minute (contract.md §2.4).
+#: The longest hold, in seconds. The copying that it waits for runs once a minute.
 _MAX_SYNC_SECONDS = 3600
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

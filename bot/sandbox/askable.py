@@ -1,4 +1,4 @@
-"""Whom of the stand-in workspace the bot asks (contract.md §3), for the page and the self-test."""
+"""Whom of the stand-in workspace the bot asks, for the page and the self-test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stock MozDef makes of each message on the response queue (contract.md §2, rules 1 to 10)."""
+"""What a stock MozDef makes of each message on the response queue."""
 
 from __future__ import annotations
 

@@ -54,5 +54,5 @@ _SAMPLES = (
     ),
 )
 
-#: The sample of each known alert label (contract.md §1).
+#: The sample of each known alert label.
 SAMPLES: Final[Mapping[str, Sample]] = MappingProxyType({sample.alert: sample for sample in _SAMPLES})

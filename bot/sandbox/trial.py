@@ -195,7 +195,7 @@ class Trial:
 
 
 def request_body(sent: SentAlert) -> str:
-    """Return the five fields as MozDef writes them (contract.md §1)."""
+    """Return the five fields as MozDef writes them."""
     return json.dumps(
         {
             "identifier": sent.identifier,

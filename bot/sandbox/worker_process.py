@@ -1,4 +1,4 @@
-"""The real worker as its own process, through its documented environment (design.md §7) and nothing else."""
+"""The real worker as its own process, through its documented environment and nothing else."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
-#: Seconds. Full jitter between the two (sqs-facts.md, boto3): many workers that lost SQS at the same
+#: Seconds. Full jitter between the two: many workers that lost SQS at the same
 #: moment must not come back at the same moment.
 SHORTEST = 0.5
 LONGEST = 30.0

@@ -38,10 +38,10 @@ POLL_PATIENCE = timedelta(seconds=45)
 #: … and other calls wait for one another, each with two attempts.
 CALLS_PATIENCE = timedelta(seconds=90)
 
-#: Seconds to wait at stop for the poll in flight (sqs-facts.md, boto3).
+#: Seconds to wait at stop for the poll in flight.
 PARTING = 2.0
 
-#: Seconds between two probes of a store that refuses writes (sqs-facts.md, boto3).
+#: Seconds between two probes of a store that refuses writes.
 BETWEEN_PROBES = 5.0
 
 

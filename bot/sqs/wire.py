@@ -1,4 +1,4 @@
-"""The bodies on both queues (contract.md §1 and §2). Pure: text in, nouns out, and back."""
+"""The bodies on both queues. Pure: text in, nouns out, and back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.triage.model import Confidence, InvalidBody, OutboxRow, Report, TriageR
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Every event id is a uuid5 in this namespace (contract.md §2): a repeat of an event keeps its id.
+#: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENTS = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
 _LABEL_LENGTH = 255

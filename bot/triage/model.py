@@ -64,7 +64,7 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TriageRequest:
-    """What MozDef asks: one alert, one person (contract.md §1). `identifier` is the idempotency key."""
+    """What MozDef asks: one alert, one person. `identifier` is the idempotency key."""
 
     identifier: str
     alert: str
@@ -190,7 +190,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """An outcome, or a note about one, as MozDef is told (contract.md §2). Absent facts are empty."""
+    """An outcome, or a note about one, as MozDef is told. Absent facts are empty."""
 
     identifier: str
     sequence: int

@@ -51,7 +51,7 @@ class Alert:
 
     @property
     def key(self) -> str:
-        """The first part of every ref of this alert (design.md §2.2)."""
+        """The first part of every ref of this alert."""
         return hashlib.sha256(self.identifier.encode()).hexdigest()[:32]
 
 

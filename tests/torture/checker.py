@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .sqs_queue import Sent
 
 #: What the worker is told in MOZDEF_SYNC_SECONDS, and how far reports of one identifier are apart at the
-#: least (contract.md §2): seconds of the torture's time.
+#: least: seconds of the torture's time.
 HOLD_SECONDS: Final = 20
 _APART_SECONDS: Final = 5
 
