@@ -126,7 +126,7 @@ class Asker:
     async def _record(self, question: Question, posted: Posted) -> None:
         policy = self._recorder.policy
         await self._recorder.decide(question, lambda row: rules.asked(row, posted, self._clock(), policy))
-        self._forget(question)
+        self.forget(question)
         log.info("question asked", extra=about(question, "question.asked", channel=posted.channel))
 
     async def _look(self, question: Question) -> None:
@@ -172,14 +172,15 @@ class Asker:
     async def _close(self, question: Question, reason: str) -> None:
         now, policy = self._clock(), self._recorder.policy
         await self._recorder.decide(question, lambda row: rules.close(row, reason, now, policy))
-        self._forget(question)
+        self.forget(question)
         log.info("question closed", extra=about(question, "question.closed", reason=reason))
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         jittered = rules.retry_delay(question.attempts, self._spread())
         return jittered if error.retry_after is None else error.retry_after + jittered
 
-    def _forget(self, question: Question) -> None:
+    def forget(self, question: Question) -> None:
+        """Forget what this process knows of a question that is asked, or has ended."""
         self._refusals.forget(question)
         self._looker.forget(question)
 

@@ -154,6 +154,7 @@ class TriageService:
             log.info("click refused", extra=about(question, "click.refused", reason=verdict.value))
             return verdict
         if verdict is not None:
+            self._workers.asker.forget(current)  # a click proves the post: nothing is in doubt any more
             log_it(current)
             self._on_work()
         return current
