@@ -100,12 +100,7 @@ class App(Parts):
         self.stack.push_async_callback(server.stop)
 
     async def _restore(self) -> None:
-        now, settings = self.clock(), self.settings
-        await self.store.treat_as_restored(
-            now,
-            deadline=now + settings.expire_after if settings.expire_after else None,
-            remind_at=now + settings.remind_after if settings.remind_after else None,
-        )
+        await self.store.treat_as_restored(self.clock(), longest=self.policy.longest_wait)
         log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
 
     async def _fetch_tokens(self) -> None:
@@ -139,7 +134,7 @@ class App(Parts):
         return [name for name, is_there in there.items() if not is_there]
 
     async def _sweep(self, stop: asyncio.Event) -> None:
-        await first_of(self.introduction.wait(), stop.wait())
+        await first_of(self.introduction.wait(), stop.wait(), self.sweeper.keep_deadlines())
         await self.sweeper.run(stop)
 
     async def _listen(self, stop: asyncio.Event) -> None:

@@ -22,7 +22,9 @@ def require_elsewhere(path: Path, store: Path) -> None:
 
     `BackupFailed`.
     """
-    taken = [store.with_name(f"{store.name}{suffix}") for suffix in ("", "-wal", "-shm", ".sock")]
+    suffixes = ("", "-wal", "-shm", ".sock")
+    taken = [store.with_name(f"{store.name}{suffix}") for suffix in suffixes]
+    taken.append(store.with_name(f".{store.name}.backup-in-progress"))
     if path.resolve() in [each.resolve() for each in taken]:
         raise BackupFailed(f"{path} belongs to the store itself; name another file")
 

@@ -15,6 +15,9 @@ from bot.errors import ConfigError, TriageBotError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+#: The longest time that a command looks back.
+LONGEST = timedelta(days=3650)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
@@ -134,8 +137,8 @@ def _duration(text: str) -> timedelta:
         duration = variables.duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    if duration is None:
-        raise argparse.ArgumentTypeError("is '0'; expected a duration such as 90s, 15m, 4h or 2d")
+    if duration is None or duration > LONGEST:
+        raise argparse.ArgumentTypeError(f"is {text!r}; expected a duration such as 90s, 15m, 4h or 2d")
     return duration
 
 

@@ -166,6 +166,7 @@ class Parts(Vigil):
             asker=Asker(self.messenger, self.recorder, pacing=self.pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=self.pacing),
             cards=self.cards,
+            spread=self.random.random,
         )
         return TriageService(self.recorder, self.messenger, workers, on_work=self.wake)
 

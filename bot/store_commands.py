@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ class _StoreCommands:
         self._path = path
         self._clock = clock
         self._wake = wake
+        self._copying = asyncio.Lock()  # there is one working copy
 
     async def list_questions(self, arguments: Arguments) -> Answers:
         """Yield the views of the questions accepted last; argument `limit`."""
@@ -90,8 +91,13 @@ class _StoreCommands:
 
     async def backup(self, _: Arguments) -> Answers:
         """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient."""
-        copy = self._path.with_name(f"{self._path.name}.backup")
-        copy.unlink(missing_ok=True)
+        copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
+        async with self._copying, aclosing(self._copied(copy)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _copied(self, copy: Path) -> Answers:
+        await asyncio.to_thread(copy.unlink, missing_ok=True)
         copying = asyncio.create_task(self._archive.copy_to(copy))
         try:
             while not (await asyncio.wait({copying}, timeout=SIGN_OF_LIFE))[0]:
@@ -103,7 +109,7 @@ class _StoreCommands:
         finally:
             with suppress(Exception):
                 await copying
-            copy.unlink(missing_ok=True)
+            await asyncio.to_thread(copy.unlink, missing_ok=True)
 
     async def _chosen(self, arguments: Arguments) -> Sequence[str]:
         if arguments.get("unsent"):

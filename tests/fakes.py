@@ -87,7 +87,11 @@ class ScriptedMessenger:
         await self._before("redraw", question)
         _play(self.redraw_ends.pop(0) if self.redraw_ends else None)
 
-    async def remind(self, question: Question) -> None:
+    async def link_to(self, question: Question) -> str:
+        return f"https://example.slack.com/archives/{question.channel}/p{question.ts}"
+
+    async def remind(self, question: Question, *, link: str) -> None:
+        assert link
         self.reminders.append((self.clock(), question))
         await self._before("remind", question)
         _play(self.remind_ends.pop(0) if self.remind_ends else None)

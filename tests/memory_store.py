@@ -28,9 +28,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
-    async def treat_as_restored(
-        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
-    ) -> None:
+    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """Make up for what a restored backup cannot know."""
 
 
@@ -110,12 +108,13 @@ class MemoryStore:
             del self.reports[self.questions.pop(key).request.identifier]
         return len(removed)
 
-    async def treat_as_restored(
-        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
-    ) -> None:
+    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
         for key, each in self.questions.items():
-            open_till = deadline if each.deadline else None
-            due_at = remind_at if each.work is Work.REMIND else each.due_at
+            since = each.asked_at or each.accepted_at
+            later = now - since
+            span = each.deadline - since if each.deadline else None
+            open_till = now + min(span, longest or span) if span else None
+            due_at = each.due_at + later if each.due_at and each.work is Work.REMIND else each.due_at
             self.questions[key] = replace(each, deadline=open_till, due_at=due_at)
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
@@ -157,7 +156,9 @@ class MemoryStore:
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
         for identifier in identifiers:
             self.reports[identifier] = [
-                replace(row, sent_at=None, parked_at=None, due_at=now, replays=row.replays + 1)
+                replace(
+                    row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
+                )
                 for row in self.reports[identifier]
             ]
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientConnectorError, ClientHttpProxyError, ConnectionTimeoutError
+from aiohttp import ClientConnectorError, ClientHttpProxyError, ClientResponseError, ConnectionTimeoutError
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
@@ -77,10 +77,16 @@ _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 def fault(error: Exception) -> TriageBotError:
     """Return what a failed call means, as one of our errors."""
     if isinstance(error, _NOT_SENT):
-        return TransientError(f"Slack cannot be reached ({error})")
+        return TransientError(f"Slack cannot be reached ({_words(error)})")
     if isinstance(error, SlackApiError):
         return _refusal(error.response)
-    return AmbiguousError(f"Slack's answer was lost ({type(error).__name__}: {error})")
+    return AmbiguousError(f"Slack's answer was lost ({_words(error)})")
+
+
+def _words(error: Exception) -> str:
+    """Return what an error says; not of one that shows the URL, for an address may stand in it."""
+    name = type(error).__name__
+    return name if isinstance(error, ClientResponseError) else f"{name}: {error}"
 
 
 def retry_after(headers: Mapping[str, Any]) -> timedelta | None:

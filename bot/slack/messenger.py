@@ -133,9 +133,8 @@ class SlackMessenger:
                 raise TransientError(str(error)) from error
             log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
 
-    async def remind(self, question: Question) -> None:
+    async def remind(self, question: Question, *, link: str) -> None:
         """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too."""
-        link = await self._permalink(question)
         reminder = reminder_message(question, self._wording, self._policy, link=link)
         thread = {"channel": question.channel, "thread_ts": question.ts, "reply_broadcast": True}
         quiet = {"unfurl_links": False, "unfurl_media": False}
@@ -148,8 +147,8 @@ class SlackMessenger:
         ):
             raise TransientError("there is no way to reach the clicker")
 
-    async def _permalink(self, question: Question) -> str:
-        """Return a link to the question; "" where Slack gives none, for the reminder is worth more."""
+    async def link_to(self, question: Question) -> str:
+        """See `triage.ports.Messenger`."""
         place = {"channel": question.channel, "message_ts": question.ts}
         try:
             return str((await self._api.read("chat.getPermalink", place)).get("permalink") or "")
@@ -218,5 +217,7 @@ def _is_final(error: TriageBotError) -> bool:
     """Whether no repetition of a redraw would end otherwise."""
     if isinstance(error, AmbiguousError):
         return HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-    code = str(getattr(error, "reason", getattr(error, "code", "")))
+    if isinstance(error, PermanentError):
+        return True
+    code = str(getattr(error, "code", ""))
     return code in _GONE or code.startswith("invalid_blocks")

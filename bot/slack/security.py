@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.slack.blocks import section
 from bot.slack.cards import card_message, thread_lines
 from bot.triage.events import about
 
@@ -76,7 +77,13 @@ class SlackSecurityTeam:
 
     async def _say(self, question: Question, line: str) -> None:
         """Add a line to the card's thread. The card says it all already, so a lost line is let be."""
-        body = {"channel": self._channel, "thread_ts": question.card_ts, "text": line, **_QUIET}
+        body = {
+            "channel": self._channel,
+            "thread_ts": question.card_ts,
+            "text": line,
+            "blocks": [section(line)],
+            **_QUIET,
+        }
         try:
             await self._api.write("chat.postMessage", body)
         except (AmbiguousError, PermanentError, TransientError) as error:

@@ -53,7 +53,7 @@ def is_denied(code: str) -> bool:
 
 def is_mendable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
-    return code in _DENIED or code.startswith("Kms") or "Throttl" in code
+    return code in _DENIED or code.lower().startswith("kms") or "Throttl" in code
 
 
 def code_of(error: ClientError) -> str:

@@ -33,8 +33,9 @@ _NEXT_SENDABLE = f"""SELECT min(moment) FROM (
     GROUP BY report.key, report.sequence)"""
 
 # All reports of an identifier go again, in order: one alone might set what a later one has changed.
-_REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = :now, replays = replays + 1
-    WHERE key = :key"""
+# One that is held for MozDef stays held: sent sooner, it would be lost.
+_REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = max(due_at, :now),
+    replays = replays + 1 WHERE key = :key"""
 
 
 class SqliteOutbox:

@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from bot.errors import StoreError
@@ -66,8 +67,9 @@ _ENDED = """SELECT key FROM question
 _PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 # A restored copy does not know what was asked after it was made, nor which deadlines were met.
 _RESTORED = (
-    "UPDATE question SET deadline = :deadline WHERE deadline IS NOT NULL",
-    "UPDATE question SET due_at = :remind_at WHERE work = 'remind'",
+    """UPDATE question SET deadline = :now + min(deadline - coalesce(asked_at, accepted_at),
+        coalesce(:longest, deadline - coalesce(asked_at, accepted_at))) WHERE deadline IS NOT NULL""",
+    "UPDATE question SET due_at = :now + due_at - coalesce(asked_at, accepted_at) WHERE work = 'remind'",
     """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
         WHERE state IN ('accepted', 'posting')""",
 )
@@ -140,16 +142,13 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
-    async def treat_as_restored(
-        self, now: datetime, *, deadline: datetime | None, remind_at: datetime | None
-    ) -> None:
+    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """Make up for what a restored backup cannot know.
 
-        Open deadlines and reminders start anew, and whatever was not asked is in doubt: it may have been
-        asked since.
+        Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
+        it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
         """
-        moments = {"now": now, "deadline": deadline, "remind_at": remind_at}
-        values = {name: microseconds(moment) for name, moment in moments.items()}
+        values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
         await self._database.write(
             lambda connection: [connection.execute(each, values) for each in _RESTORED]
         )

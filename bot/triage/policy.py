@@ -41,6 +41,13 @@ class Policy:
         """Return the policy of the question's alert."""
         return self.alerts.of(question.request.alert)
 
+    @property
+    def longest_wait(self) -> timedelta | None:
+        """The longest that any question may stay open, by the clock on the wall; None: nobody can say."""
+        policies = [self.alerts.default, *self.alerts.by_label.values()]
+        waits = [policy.expire_after.over(self.expire_after) for policy in policies]
+        return None if self.hours else max((wait for wait in waits if wait), default=None)
+
     def ask_at(self, question: Question, now: datetime) -> datetime:
         """Return when the question may be put to its person: now, or when they work next."""
         if self.of(question).ask is AskWhen.AT_ONCE:

@@ -192,7 +192,10 @@ class Messenger(Protocol):
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what the question says."""
 
-    async def remind(self, question: Question) -> None:
+    async def link_to(self, question: Question) -> str:
+        """Return a link to the question's message; "" where there is none. Never raises one of our errors."""
+
+    async def remind(self, question: Question, *, link: str) -> None:
         """Remind the person of the question. `AmbiguousError`: perhaps it was done."""
 
     async def tell(self, response_url: str, message: str) -> None:

@@ -121,16 +121,21 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
 
 
 def take_alert(question: Question, click: Take) -> Step | Refusal | None:
-    """Record who of the security team took the alert; None if somebody did before."""
+    """Record who of the security team took the alert; None if somebody did before.
+
+    A card may stand twice, or be clicked before it is known where it stands: each of them will do.
+    """
     if not click.ours:
         return Refusal.OTHER_WORKSPACE
-    if click.posted is None or not question.card_ts or click.posted.ts != question.card_ts:
+    has_card = question.card_ts or question.card_due_at is not None
+    if click.posted is None or click.posted.channel.startswith("D") or not has_card:
         return Refusal.OTHER_CONVERSATION
     if question.taken_by:
         return None
     return Step(
         question=replace(
             question,
+            card_ts=question.card_ts or click.posted.ts,
             taken_by=click.slack_id,
             taken_name=click.slack_name,
             taken_at=click.at,

@@ -43,13 +43,15 @@ class Reminder:
         if turn > now:
             await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
             return
+        # First, since between the look whether anybody has answered and the reminder nothing may take time.
+        link = await self._messenger.link_to(question)
         counted, step = await self._recorder.decide(question, lambda row: rules.remind(row, now, policy))
         if counted is not None and step is not None:
-            await self._send(counted)
+            await self._send(counted, link)
 
-    async def _send(self, question: Question) -> None:
+    async def _send(self, question: Question, link: str) -> None:
         try:
-            await self._messenger.remind(question)
+            await self._messenger.remind(question, link=link)
         except TransientError as error:
             await self._take_back(question, error)
         except (AmbiguousError, PermanentError) as error:

@@ -111,11 +111,12 @@ def postpone(question: Question, due_at: datetime) -> Step | None:
 
 def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy: Policy) -> Step | None:
     """Wait until the person works; the time that a request may go unasked begins then."""
-    if question.state is not State.ACCEPTED:
+    if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
     known = replace(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
-    deadline = policy.deadline(known, ask_at) if question.deadline else None
-    return Step(question=replace(known, deadline=deadline))
+    # One that was claimed before has had its time: it is not put off from night to night.
+    first = question.deadline is not None and question.claimed_at is None
+    return Step(question=replace(known, deadline=policy.deadline(known, ask_at) if first else known.deadline))
 
 
 def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> Step | None:
@@ -192,10 +193,7 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def shown(question: Question, reports: int) -> Step:
-    """Record that the message shows this many reports; what came since is still due.
-
-    A message is redrawn only after its question has ended, so no reminder is due any more.
-    """
+    """Record that the message shows this many reports; what came since is still due."""
     due_at = None if reports >= question.reports else question.due_at
     return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
@@ -39,6 +41,7 @@ class Workers:
     asker: Asker
     reminder: Reminder
     cards: Cards
+    spread: Callable[[], float] = random.random  #: a random number in 0..1, for jitter
 
 
 class TriageService:
@@ -122,7 +125,9 @@ class TriageService:
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what is stored. One redraw a message is under way at a time."""
         if question.ref in self._redrawing:
-            return  # whoever redraws it now will find that its row has changed
+            # Whoever redraws it now will find that its row has changed. The sweeper must not spin meanwhile.
+            await asyncio.sleep(1)
+            return
         self._redrawing.add(question.ref)
         try:
             current: Question | None = question
@@ -183,7 +188,8 @@ class TriageService:
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one was done.
             log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
-            due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or rules.RETRY_MAX)
+            jittered = rules.retry_delay(question.attempts + 1, self._workers.spread())
+            due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: rules.defer(row, due_at))
             return None
         current, _ = await self._recorder.decide(question, lambda row: rules.shown(row, question.reports))

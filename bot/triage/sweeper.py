@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 #: Questions worked on at a time.
 IN_PROGRESS_MAX = 128
+
+#: How many of a kind are worked on at a time: what fell due while the worker was down must not burst.
+ABREAST = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND: 8}
 
 #: How long to leave the store alone after it failed.
 STORE_PAUSE = timedelta(seconds=1)
@@ -52,6 +56,7 @@ class Sweeper:
         self._clock = clock
         self._woken = asyncio.Event()
         self._in_progress: dict[str, asyncio.Task[None]] = {}
+        self._abreast: Counter[Work] = Counter()
 
     def wake(self) -> None:
         """Look again now: something may be due that was not."""
@@ -66,6 +71,13 @@ class Sweeper:
         finally:
             stopping.cancel()
         await asyncio.gather(*self._in_progress.values())
+
+    async def keep_deadlines(self) -> None:
+        """End what falls due, and do nothing else, until broken off: while Slack cannot be reached."""
+        while True:
+            with contextlib.suppress(StoreError):
+                await self._expire(self._clock())
+            await asyncio.sleep(STORE_PAUSE.total_seconds())
 
     async def _work_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
@@ -101,6 +113,7 @@ class Sweeper:
             self.wake()
 
     async def _find(self, work: Work, now: datetime, room: int) -> Sequence[Question]:
+        room = min(room, ABREAST[work] - self._abreast[work])
         if room <= 0:
             return ()
         # Those in progress are still due in the store: ask for as many more.
@@ -115,6 +128,7 @@ class Sweeper:
         for question in questions:
             task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")
             self._in_progress[question.ref] = task
+            self._abreast[work] += 1
 
     async def _work(self, question: Question, work: Work) -> None:
         try:
@@ -127,4 +141,5 @@ class Sweeper:
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
             del self._in_progress[question.ref]
+            self._abreast[work] -= 1
             self.wake()

@@ -194,20 +194,9 @@ async def test_a_restored_store_reminds_anew_and_only_where_it_would_have(openin
         await add(store, *before)
         restored = NOON + 30 * HOUR
 
-        await store.treat_as_restored(restored, deadline=restored + 2 * HOUR, remind_at=restored + HOUR)
+        await store.treat_as_restored(restored)
 
         after = [await store.find(name) for name in names(before)]
         assert [each and each.due_at for each in after] == [restored + HOUR, None, None]
         assert names(await store.due(Work.REMIND, restored, limit=10)) == []
         assert names(await store.due(Work.REMIND, restored + HOUR, limit=10)) == ["open"]
-
-
-@every_store
-async def test_a_restored_store_reminds_nobody_where_no_reminders_are_wanted(opening: Opening) -> None:
-    async with opening() as store:
-        await add(store, asked("open"))
-
-        await store.treat_as_restored(NOON + 30 * HOUR, deadline=None, remind_at=None)
-
-        assert names(await store.due(Work.REMIND, NOON + 1000 * HOUR, limit=10)) == []
-        assert await store.next_due(NOON) is None

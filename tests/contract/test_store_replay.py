@@ -64,6 +64,17 @@ async def test_a_parked_report_is_replayed_too(opening: Opening) -> None:
 
 
 @every_store
+async def test_a_report_that_is_held_stays_held(opening: Opening) -> None:
+    async with opening() as store:
+        await report_times(store, "held", LATER + HOUR)
+
+        await store.replay(["held"], LATER)
+
+        assert await sendable(store, LATER + HOUR - SECOND) == []
+        assert await sendable(store, LATER + HOUR) == ["event-held-0"]
+
+
+@every_store
 async def test_a_replay_touches_nobody_else(opening: Opening) -> None:
     async with opening() as store:
         [ours] = await report_times(store, IDENTIFIER, NOON)
@@ -114,7 +125,7 @@ async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(opening:
         posting = a_question("posting", state=State.POSTING, slack_id="U0ADA", claimed_at=NOON)
         await add(store, accepted, posting)
 
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=None)
+        await store.treat_as_restored(LATER)
 
         for before in (accepted, posting):
             restored = await store.find(before.request.identifier)
@@ -125,26 +136,14 @@ async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(opening:
 
 
 @every_store
-async def test_open_deadlines_start_anew_and_what_has_none_gets_none(opening: Opening) -> None:
+async def test_open_deadlines_start_anew_as_long_as_they_were(opening: Opening) -> None:
     async with opening() as store:
-        await add(store, a_question("open", deadline=NOON + SECOND), a_question("expired", deadline=None))
-        assert len(await store.overdue(LATER, limit=10)) == 1
-
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=None)
+        await add(store, a_question("open", deadline=NOON + HOUR), a_question("expired", deadline=None))
+        await store.treat_as_restored(LATER)
 
         assert list(await store.overdue(LATER + HOUR - SECOND, limit=10)) == []
         overdue = await store.overdue(LATER + HOUR, limit=10)
         assert [each.request.identifier for each in overdue] == ["open"]
-
-
-@every_store
-async def test_without_an_expiry_open_deadlines_are_lifted(opening: Opening) -> None:
-    async with opening() as store:
-        await add(store, a_question(deadline=NOON + SECOND))
-
-        await store.treat_as_restored(LATER, deadline=None, remind_at=None)
-
-        assert list(await store.overdue(LATER + HOUR, limit=10)) == []
 
 
 @every_store
@@ -156,7 +155,7 @@ async def test_what_was_asked_or_has_ended_is_left_as_it_was(opening: Opening) -
         closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
         await add(store, asked, answered, closed)
 
-        await store.treat_as_restored(LATER, deadline=LATER + HOUR, remind_at=LATER)
+        await store.treat_as_restored(LATER)
 
         for before in (asked, answered, closed):
             assert await store.find(before.request.identifier) == before

@@ -175,14 +175,3 @@ async def test_programs_get_json(place: CheckedPlace) -> None:
         assert "connections:write" in findings["app-level token"]["remedy"]
         assert findings["request queue"]["facts"]["URL"] == here.environment["REQUEST_QUEUE_URL"]
         assert findings["bot token"]["verdict"] == "ok"
-
-
-async def test_a_variable_of_another_release_is_a_warning(place: CheckedPlace) -> None:
-    async with running() as world:
-        here = place(world)
-
-        shown = await here.check(METRICS_LISTEN="127.0.0.1:9464")
-
-        assert shown.code == 0
-        assert "! warning  settings" in shown.text
-        assert shown.text.count("METRICS_LISTEN") == 1

@@ -55,7 +55,6 @@ async def test_a_message_that_can_never_be_updated_is_let_be(answer: Answer) -> 
         (refuses("ratelimited", status=429, Retry_After="9"), TransientError),
         (writes("", status=502), TransientError),
         (refuses("internal_error"), TransientError),
-        (refuses("user_not_found"), TransientError),
         (refuses("a_code_of_next_year"), TransientError),
         (refuses("token_revoked"), CannotGoOn),
     ],

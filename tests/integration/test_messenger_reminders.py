@@ -28,7 +28,7 @@ UNANSWERED = replace(
 
 async def test_a_reminder_is_a_reply_that_the_conversation_shows_and_links_to_the_question() -> None:
     async with messenger_of(LINKED, UPDATED) as (messenger, slack):
-        await messenger.remind(UNANSWERED)
+        await messenger.remind(UNANSWERED, link=await messenger.link_to(UNANSWERED))
 
     look_up, post = slack.received
     assert (look_up.method, look_up.verb) == ("chat.getPermalink", "GET")
@@ -58,7 +58,7 @@ async def test_a_reminder_is_a_reply_that_the_conversation_shows_and_links_to_th
 )
 async def test_a_reminder_is_worth_more_than_its_link(answer: Answer) -> None:
     async with messenger_of(answer, UPDATED) as (messenger, slack):
-        await messenger.remind(UNANSWERED)
+        await messenger.remind(UNANSWERED, link=await messenger.link_to(UNANSWERED))
 
     post = slack.received[1].values
     assert post["blocks"] == reminder_message(UNANSWERED, WORDING, POLICY, link="")["blocks"]
@@ -77,6 +77,6 @@ async def test_a_reminder_is_worth_more_than_its_link(answer: Answer) -> None:
 async def test_what_a_failed_reminder_means_is_passed_on(answer: Answer, error: type[Exception]) -> None:
     async with messenger_of(LINKED, answer) as (messenger, slack):
         with pytest.raises(error):
-            await messenger.remind(UNANSWERED)
+            await messenger.remind(UNANSWERED, link=await messenger.link_to(UNANSWERED))
 
     assert slack.methods == ["chat.getPermalink", "chat.postMessage"]

@@ -50,6 +50,7 @@ class Desk:
             asker=Asker(self.messenger, self.recorder, pacing=pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=pacing),
             cards=Cards(self.team, self.recorder, pacing=pacing),
+            spread=pacing.spread,
         )
         self.service = TriageService(self.recorder, self.messenger, workers, on_work=self._wake)
 

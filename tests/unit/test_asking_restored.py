@@ -24,7 +24,7 @@ async def restore(desk: Desk) -> None:
     """Start with a backup that was made right after a request was accepted."""
     await desk.accept()
     desk.clock.now = RESTORED
-    await desk.store.treat_as_restored(RESTORED, deadline=RESTORED + DAY, remind_at=None)
+    await desk.store.treat_as_restored(RESTORED)
     desk.restart()
 
 

@@ -331,7 +331,7 @@ async def test_whoever_takes_it_first_has_it(desk: Desk) -> None:
     [
         (lambda take: replace(take, ours=False), Refusal.OTHER_WORKSPACE),
         (
-            lambda take: replace(take, posted=Posted(channel="C0SECURITY", ts="1.1")),
+            lambda take: replace(take, posted=Posted(channel="D0ADA", ts="1.1")),
             Refusal.OTHER_CONVERSATION,
         ),
         (lambda take: replace(take, posted=None), Refusal.OTHER_CONVERSATION),

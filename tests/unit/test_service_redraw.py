@@ -77,7 +77,7 @@ async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageB
 
     waiting = await desk.question()
     assert waiting.outdated
-    assert waiting.due_at == NOON + timedelta(seconds=30)
+    assert waiting.due_at == NOON + timedelta(seconds=2)
     assert len(desk.messenger.redraws) == 1
 
     await desk.service.work_on(waiting, Work.REDRAW)
@@ -89,7 +89,7 @@ async def test_a_redraw_waits_as_long_as_slack_asks(desk: Desk) -> None:
 
     await desk.service.redraw(await desk.answer(Choice.YES))
 
-    assert (await desk.question()).due_at == NOON + timedelta(minutes=2)
+    assert (await desk.question()).due_at == NOON + timedelta(minutes=2, seconds=2)
 
 
 async def test_a_redraw_that_breaks_does_not_block_the_next(desk: Desk) -> None:

@@ -95,7 +95,11 @@ class TruthfulSlack:
         assert response_url == ""
         self.shown[question.ref] = question.said
 
-    async def remind(self, question: Question) -> None:
+    async def link_to(self, question: Question) -> str:
+        return f"https://example.slack.com/archives/{question.channel}/p{question.ts}"
+
+    async def remind(self, question: Question, *, link: str) -> None:
+        assert link
         assert question.said is None
         done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
         self.reminded[question.ref] += done
