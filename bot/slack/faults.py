@@ -80,13 +80,12 @@ def fault(error: Exception) -> TriageBotError:
         return TransientError(f"Slack cannot be reached ({_words(error)})")
     if isinstance(error, SlackApiError):
         return _refusal(error.response)
-    return AmbiguousError(f"Slack's answer was lost ({_words(error)})")
+    return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_words(error)})")
 
 
 def _words(error: Exception) -> str:
     """Return what an error says; not of one that shows the URL, for an address may stand in it."""
-    name = type(error).__name__
-    return name if isinstance(error, ClientResponseError) else f"{name}: {error}"
+    return type(error).__name__ if isinstance(error, ClientResponseError) else str(error)
 
 
 def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
