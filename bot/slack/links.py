@@ -84,7 +84,7 @@ class Link:
             self.on_progress()
             failures = await self._serve(stop, failures)
             if failures and not stop.is_set():
-                await self._pause(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
+                await self._back_off(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
         self._replace(None)
         await asyncio.gather(*self._closing)
         self._note()
@@ -144,6 +144,13 @@ class Link:
             self._was_up = self.is_up
             event = "link.opened" if self.is_up else "link.lost"
             log.info("link is %s", "up" if self.is_up else "down", extra={"event": event, "fields": {}})
+
+    async def _back_off(self, stop: asyncio.Event, delay: timedelta) -> None:
+        """Wait a little at a time, for whoever waits on purpose gets on, too."""
+        while delay > timedelta(0) and not stop.is_set():
+            self.on_progress()
+            await self._pause(stop, min(delay, LOOK_INTERVAL))
+            delay -= LOOK_INTERVAL
 
     async def _pause(self, stop: asyncio.Event, pause: timedelta, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, *events)]
