@@ -8,12 +8,15 @@ The leaf names the trouble, the parent names the remedy::
     ├── StartRefused           the engineer mends the other side     exit 1
     ├── StoreError             the store could not do it: nothing was written
     ├── PermanentError         trying again cannot help
-    │   ├── InvalidRequest     the body breaks the contract
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
     │   ├── UnknownRefusal     Slack gave a code that is not in our tables, or blames our message
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
+
+What only one command can meet stands beside it, right below the root: `control.NoWorker` and `CallFailed`,
+`backup.BackupFailed`, `store_commands.UnknownAlert`, `stats_plot.PlotNotWritten`. A command that raises one
+of those ends with exit code 1.
 """
 
 from __future__ import annotations
@@ -54,10 +57,6 @@ class StoreError(TriageBotError):
 
 class PermanentError(TriageBotError):
     """Trying again cannot help."""
-
-
-class InvalidRequest(PermanentError):
-    """A request body breaks the contract. The message names the rule, never the body."""
 
 
 class Undeliverable(PermanentError):

@@ -17,8 +17,6 @@ from bot.sandbox.trial import Trial
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-#: Where the page is unless somebody says otherwise.
-DEFAULT_PORT: Final = 8765
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

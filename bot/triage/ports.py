@@ -210,12 +210,3 @@ class SecurityTeam(Protocol):
 
         `PermanentError`: there is no such channel for us.
         """
-
-
-class Home(Protocol):
-    """What a person sees of all their questions, in one place."""
-
-    async def publish(
-        self, slack_id: str, unanswered: Sequence[Question], answered: Sequence[Question]
-    ) -> None:
-        """Show these to this person, and to nobody else."""
