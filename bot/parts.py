@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.slack.wording import Wording
     from bot.sqs.queues import Queue
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
     from bot.triage.ports import Messenger, SecurityTeam
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 class Parts(Vigil):
     """All parts of one worker. `store` and `session` must be there before the parts that use them."""
 
-    store: SqliteStore
+    store: OpenStore
     session: aiohttp.ClientSession
 
     def __init__(self, settings: Settings, wording: Wording, alerts: AlertPolicies) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bot.config import Settings
     from bot.metrics import Metrics
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
     from bot.triage.ports import Clock, Meter
 
@@ -29,7 +29,7 @@ class Vigil:
 
     settings: Settings
     alerts: AlertPolicies
-    store: SqliteStore
+    store: OpenStore
     clock: Clock = staticmethod(utc_now)
     polled_at: datetime
 

@@ -1,16 +1,37 @@
-"""Where questions and reports are kept: one port (`triage.ports`), one module an implementation."""
+"""Where questions and reports are kept: one port (`triage.ports`), one module or folder an implementation."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import ConfigError
+from bot.triage.ports import Archive, Backlog, Outbox, Store
 
 if TYPE_CHECKING:
-    from bot.store.sqlite import SqliteStore
+    from datetime import datetime, timedelta
 
 _SQLITE = "sqlite:///"
+_DYNAMODB = "dynamodb://"
+
+
+class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
+    """All that a store is to whoever has opened it."""
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of it."""
+
+    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+        """Make up for what a restored backup cannot know.
+
+        Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
+        it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
+        """
+
+
+def is_shared(url: str) -> bool:
+    """Whether other workers may use the store at the same time: it is no file, and nobody holds it alone."""
+    return url.startswith(_DYNAMODB)
 
 
 def store_path(url: str) -> Path:
@@ -24,12 +45,20 @@ def store_path(url: str) -> Path:
     return Path(path)
 
 
-async def open_store(url: str, *, create: bool = False) -> SqliteStore:
-    """Open the store at `url` and lock it for this process; with `create`, make it where there is none.
+async def open_store(
+    url: str, *, create: bool = False, region: str | None = None, keep: timedelta | None = None
+) -> OpenStore:
+    """Open the store at `url`: a file, which this process then holds alone, or a table that it shares.
 
-    `StoreUnusable` if it is missing, not permitted or corrupt; `StartRefused` if another process holds it
-    (after 5 s) or the disk is full.
+    `create`: make the file where there is none. `region` counts for a table whose URL names none; `keep` is
+    how long what has ended is kept there. `StoreUnusable` if the file is missing, not permitted or corrupt;
+    `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
     """
+    if is_shared(url):
+        from bot.store.dynamodb.address import parse_address
+        from bot.store.dynamodb.opening import open_table
+
+        return await open_table(parse_address(url, region=region), keep=keep)
     from bot.store.sqlite import SqliteStore
 
     return await SqliteStore.open(store_path(url), create=create)

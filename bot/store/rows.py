@@ -20,7 +20,8 @@ from bot.triage.rules import row_key
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: What stored moments are counted from.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 #: Columns that never change once the row is there.
@@ -60,12 +61,12 @@ MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_C
 
 def microseconds(moment: datetime | None) -> int | None:
     """Return a moment as it is stored."""
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+    return None if moment is None else (moment - EPOCH) // _MICROSECOND
 
 
 def moment(stored: int | None) -> datetime | None:
     """Return a stored moment, aware and in UTC."""
-    return None if stored is None else _EPOCH + stored * _MICROSECOND
+    return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
 def question_row(question: Question) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def report_of(row: Mapping[str, Any]) -> OutboxRow:
         sequence=row["sequence"],
         event_id=row["event_id"],
         body=row["body"],
-        due_at=_EPOCH + row["due_at"] * _MICROSECOND,
+        due_at=EPOCH + row["due_at"] * _MICROSECOND,
         sent_at=moment(row["sent_at"]),
         parked_at=moment(row["parked_at"]),
         replays=row["replays"],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOON, a_request
+from local_dynamodb import dynamodb_store
 from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
@@ -44,7 +45,11 @@ async def sqlite_store() -> AsyncIterator[AnyStore]:
             await store.close()
 
 
-STORES = [pytest.param(memory_store, id="memory"), pytest.param(sqlite_store, id="sqlite")]
+STORES = [
+    pytest.param(memory_store, id="memory"),
+    pytest.param(sqlite_store, id="sqlite"),
+    pytest.param(dynamodb_store, id="dynamodb"),
+]
 every_store = pytest.mark.parametrize("opening", STORES)
 
 

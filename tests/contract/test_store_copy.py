@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.model import Question
 
 #: Some 6 MB: a copy takes dozens of steps.
@@ -59,7 +59,7 @@ def paused_database(folder: Path) -> tuple[Database, PausingConnection]:
     return Database(connection), connection
 
 
-async def filled(folder: Path) -> tuple[SqliteStore, list[Question]]:
+async def filled(folder: Path) -> tuple[OpenStore, list[Question]]:
     store = await open_store(f"sqlite:///{folder / 'store.db'}", create=True)
     questions = [
         replace(a_question(f"alert-{number}"), request=a_request(f"alert-{number}", summary=SUMMARY))
@@ -69,7 +69,7 @@ async def filled(folder: Path) -> tuple[SqliteStore, list[Question]]:
     return store, questions
 
 
-async def rewritten(store: SqliteStore, questions: list[Question]) -> AsyncIterator[int]:
+async def rewritten(store: OpenStore, questions: list[Question]) -> AsyncIterator[int]:
     """Save question after question, each with a report in the same step; yield how many are stored."""
     for number, question in enumerate(questions, start=1):
         report = a_report(identifier=question.request.identifier)

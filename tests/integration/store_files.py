@@ -19,14 +19,14 @@ from bot.triage.rules import new_ref
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("store_writer.py")
 
 
 @asynccontextmanager
-async def opened(path: Path, *, create: bool = True) -> AsyncIterator[SqliteStore]:
+async def opened(path: Path, *, create: bool = True) -> AsyncIterator[OpenStore]:
     store = await open_store(f"sqlite:///{path}", create=create)
     try:
         yield store

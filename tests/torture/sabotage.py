@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bot.triage.model import Change
 
 if TYPE_CHECKING:
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.model import OutboxRow, Posted, Question
 
 #: How long the careless store puts off a report, in seconds of ours: time enough for the acknowledgement.
@@ -33,7 +33,7 @@ class BlindMessenger:
 class CarelessStore:
     """Stores an answer at once, and its report in a second step, when the click was acknowledged already."""
 
-    def __init__(self, inner: SqliteStore) -> None:
+    def __init__(self, inner: OpenStore) -> None:
         self._inner = inner
         self._order = asyncio.Lock()
         self._later: set[asyncio.Task[None]] = set()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.model import Change, OutboxRow
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class SqliteHome:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._numbers = count()
-        self._store: SqliteStore | None = None
+        self._store: OpenStore | None = None
         self._backup = self._path = self._new_path()
 
     async def open(self) -> AnyStore:

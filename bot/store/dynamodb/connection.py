@@ -1,0 +1,69 @@
+"""One client of DynamoDB, and the threads that its calls are made on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from bot.errors import ConfigError
+from bot.store.dynamodb.threads import CallingThreads
+
+if TYPE_CHECKING:
+    from bot.store.dynamodb.address import Address
+
+#: Calls under way at a time. Each takes some milliseconds.
+CALLS_ABREAST = 16
+
+#: A call is tried again by `table.Table`, which knows what a lost reply means; so boto3 makes one attempt.
+#: A person who clicks is told of a failure after three seconds.
+_CALLS = Config(
+    connect_timeout=2,
+    read_timeout=3,
+    max_pool_connections=CALLS_ABREAST,
+    retries={"mode": "standard", "total_max_attempts": 1},
+)
+
+
+class Connection:
+    """Makes DynamoDB's calls by name. What boto3 raises is raised as it is.
+
+    Credentials, and the endpoint without `endpoint_url`, come from boto3's own chain. `ConfigError` if there
+    is no region, or profile, region or endpoint are no such thing.
+    """
+
+    def __init__(
+        self, address: Address, *, session: boto3.Session | None = None, endpoint_url: str | None = None
+    ) -> None:
+        self._client = _client(address, session, endpoint_url)
+        self._threads = CallingThreads("dynamodb", CALLS_ABREAST)
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make one attempt at a call, e.g. `get_item`; return its answer."""
+        answer: dict[str, Any] = await self._threads.run(
+            partial(getattr(self._client, operation), **arguments)
+        )
+        return answer
+
+    def close(self) -> None:
+        """Let the threads end and give back the connections."""
+        self._threads.close()
+        self._client.close()
+
+
+def _client(address: Address, session: boto3.Session | None, endpoint_url: str | None) -> Any:
+    try:
+        session = session or boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigError([f"AWS_PROFILE: {error}"]) from error
+    region = address.region or session.region_name
+    if not region:
+        raise ConfigError(["AWS_REGION is not set, and STORE_URL names no region: set it, e.g. us-west-2"])
+    make: Any = session.client  # its types know the services by name, and not this one
+    try:
+        return make("dynamodb", region_name=region, endpoint_url=endpoint_url, config=_CALLS)
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError([f"no DynamoDB client can be made for region {region}: {error}"]) from error

@@ -1,0 +1,175 @@
+"""Questions and reports as items of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bot.store.dynamodb import layout
+from bot.store.rows import microseconds, question_of, question_row, report_of
+from bot.triage.model import State
+from bot.triage.rules import row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.store.dynamodb.values import Item
+    from bot.triage.model import OutboxRow, Question
+
+#: The sort key of a question.
+QUESTION = "question"
+
+#: What the sort keys of reports begin with; then six digits, so that they are in order.
+REPORT = "report#"
+
+#: The partitions, without their shards, of reports in the index of what is due.
+UNSENT = "unsent"
+PARKED = "parked"
+
+#: … and of questions in the list.
+OPEN = "open"
+ENDED = "ended"
+
+SECRET = "s"  # noqa: S105 - the name of an attribute
+VERSION = "v"
+IDENTIFIER = "i"
+REPLAYS = "n"
+SENT_AT = "sn"
+PARKED_AT = "pa"
+
+#: A column of `store.rows` → its attribute. A column that is empty has none.
+_QUESTION = {
+    "secret": SECRET,
+    "identifier": IDENTIFIER,
+    "alert": "a",
+    "summary": "t",
+    "user": "u",
+    "confidence": "c",
+    "state": "st",
+    "version": VERSION,
+    "accepted_at": layout.ACCEPTED_AT,
+    "due_at": layout.DUE_AT,
+    "deadline": layout.DEADLINE,
+    "paced": "pc",
+    "attempts": "n",
+    "slack_id": layout.SLACK_ID,
+    "slack_name": "pn",
+    "time_zone": "tz",
+    "offered": "o",
+    "claimed_at": "cl",
+    "in_doubt_since": "dt",
+    "channel": "ch",
+    "ts": "ts",
+    "asked_at": "ak",
+    "reminders": "rm",
+    "standing": "sd",
+    "reason": "rs",
+    "said": "sa",
+    "answered_at": "aw",
+    "first_answered_at": "fa",
+    "answers": "ac",
+    "idle_changes": "ic",
+    "settled_at": "se",
+    "reports": "rp",
+    "shown": "sh",
+    "note": "no",
+    "notes": "nn",
+    "card_due_at": "cd",
+    "card_ts": "ct",
+    "card_shown": "cs",
+    "taken_by": "tb",
+    "taken_name": "tn",
+    "taken_at": "ta",
+}
+_REPORT = {
+    "identifier": IDENTIFIER,
+    "sequence": "q",
+    "event_id": "e",
+    "body": "b",
+    "due_at": layout.DUE_AT,
+    "sent_at": SENT_AT,
+    "parked_at": PARKED_AT,
+    "replays": REPLAYS,
+}
+
+_MOMENTS = {name for name in (*_QUESTION, *_REPORT) if name.endswith("_at")} | {"deadline", "in_doubt_since"}
+_COUNTS = frozenset(
+    "version paced attempts reminders answers idle_changes reports shown notes card_shown sequence"
+    " replays".split()
+)
+
+
+def question_key(key: str) -> Item:
+    """Return the key of a question's item."""
+    return {layout.PARTITION: key, layout.SORT: QUESTION}
+
+
+def report_key(key: str, sequence: int) -> Item:
+    """Return the key of a report's item."""
+    return {layout.PARTITION: key, layout.SORT: f"{REPORT}{sequence:06}"}
+
+
+def key_of(question: Question) -> str:
+    """Return the partition key of a question: the first part of its ref."""
+    return question.ref.partition(".")[0]
+
+
+def question_item(question: Question) -> Item:
+    """Return a question as its item, with what the indexes of people and of the list sort by."""
+    key = key_of(question)
+    item: Item = question_key(key) | _filled(question_row(question), _QUESTION)
+    item |= {VERSION: question.version, layout.SHARD: str(layout.shard_of(key))}
+    item[layout.LISTED] = layout.in_shard(ENDED if question.standing else OPEN, key)
+    if told := _told(question):
+        item[layout.TOLD] = told
+    return item
+
+
+def question_from(item: Mapping[str, Any]) -> Question:
+    """Return the question that an item holds."""
+    return question_of({"key": item[layout.PARTITION], **_columns(item, _QUESTION)})
+
+
+def report_item(row: OutboxRow) -> Item:
+    """Return a report as its item, without what the index of what is due sorts by."""
+    columns = {name: getattr(row, name) for name in _REPORT}
+    columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
+    item: Item = report_key(row_key(row.identifier), row.sequence) | _filled(columns, _REPORT)
+    return item | {layout.DUE_AT: columns["due_at"], REPLAYS: row.replays}
+
+
+def report_from(item: Mapping[str, Any]) -> OutboxRow:
+    """Return the report that an item holds."""
+    return report_of(_columns(item, _REPORT))
+
+
+def told_open(moment: int) -> str:
+    """Return how the person's index sorts a question without an answer that was asked then."""
+    return f"open#{moment:017}"
+
+
+def told_answered(moment: int) -> str:
+    """Return how the person's index sorts a question that was answered then."""
+    return f"answered#{moment:017}"
+
+
+def _told(question: Question) -> str:
+    if question.answered_at is not None:
+        return told_answered(microseconds(question.answered_at) or 0)
+    if question.state is State.ASKED:
+        return told_open(microseconds(question.asked_at) or 0)
+    return ""
+
+
+def _filled(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item:
+    kept = {attribute: columns[column] for column, attribute in names.items()}
+    return {attribute: value for attribute, value in kept.items() if value not in (None, "", 0)}
+
+
+def _columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {column: item.get(attribute, _nothing(column)) for column, attribute in names.items()}
+
+
+def _nothing(column: str) -> Any:
+    if column in _MOMENTS:
+        return None
+    return 0 if column in _COUNTS else ""

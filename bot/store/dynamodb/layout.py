@@ -1,0 +1,102 @@
+"""The table: its keys, its indexes, and what the attributes are called that they need.
+
+One item collection an alert: `pk` is the first part of the ref, `sk` tells the question from its reports.
+Names are short, since their bytes are paid for in every write. The indexes are sparse and hold keys, so that
+a write that changes nothing they sort by costs nothing more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PARTITION = "pk"
+SORT = "sk"
+
+WORK = "w"  #: what is to be done, and the shard: `ask#2`
+MOMENT = "m"  #: from when on others may see that it is to be done
+SHARD = "h"  #: of a question, for its deadline
+DEADLINE = "dl"
+LISTED = "l"  #: `open` or `ended`, and the shard
+ACCEPTED_AT = "at"
+SLACK_ID = "p"
+TOLD = "k"  #: `open` or `answered`, and when: a question that was put to the person
+DUE_AT = "d"
+EXPIRES = "x"  #: from when on DynamoDB may remove the item, in whole seconds
+
+#: Partitions that each kind of work is spread over: one takes a thousand writes a second.
+SHARDS = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Index:
+    """A global secondary index; `carried` are attributes that it holds beside its keys."""
+
+    name: str
+    partition: str
+    sort: str
+    sort_type: str = "N"
+    carried: tuple[str, ...] = ()
+
+
+DUE = Index(name="due", partition=WORK, sort=MOMENT, carried=(DUE_AT,))
+DEADLINES = Index(name="deadline", partition=SHARD, sort=DEADLINE)
+PERSON = Index(name="person", partition=SLACK_ID, sort=TOLD, sort_type="S")
+LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
+INDEXES = (DUE, DEADLINES, PERSON, LIST)
+
+
+def shard_of(key: str) -> int:
+    """Return the shard of a row's key, which begins with hex digits of a hash."""
+    return int(key[:2], 16) % SHARDS
+
+
+def in_shard(word: str, key: str) -> str:
+    """Return the partition of an index that holds rows of this key."""
+    return f"{word}#{shard_of(key)}"
+
+
+def shards(word: str) -> list[str]:
+    """Return all partitions of this word."""
+    return [f"{word}#{number}" for number in range(SHARDS)]
+
+
+def table_description(name: str) -> Mapping[str, Any]:
+    """Return the arguments of `CreateTable`; what they cannot say is in the template that ships."""
+    types = {PARTITION: "S", SORT: "S"}
+    for index in INDEXES:
+        types |= {index.partition: "S", index.sort: index.sort_type}
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in types.items()
+        ],
+        "KeySchema": key_schema(PARTITION, SORT),
+        "GlobalSecondaryIndexes": [
+            {
+                "IndexName": index.name,
+                "KeySchema": key_schema(index.partition, index.sort),
+                "Projection": projection(index),
+            }
+            for index in INDEXES
+        ],
+    }
+
+
+def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
+    """Return keys as DynamoDB writes them."""
+    return [
+        {"AttributeName": partition, "KeyType": "HASH"},
+        {"AttributeName": sort, "KeyType": "RANGE"},
+    ]
+
+
+def projection(index: Index) -> dict[str, Any]:
+    """Return what an index holds as DynamoDB writes it."""
+    if index.carried:
+        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
+    return {"ProjectionType": "KEYS_ONLY"}

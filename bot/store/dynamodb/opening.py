@@ -1,0 +1,66 @@
+"""Opening a table: asked for once, so that a worker whose table is missing or wrong does not begin."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.errors import StartRefused, StoreError
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.description import faults_of
+from bot.store.dynamodb.refusals import is_refusal, start_refused
+from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.table import Table
+from bot.triage.model import utc_now
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    import boto3
+
+    from bot.store.dynamodb.address import Address
+    from bot.triage.ports import Clock
+
+log = logging.getLogger(__name__)
+
+
+async def open_table(
+    address: Address,
+    *,
+    keep: timedelta | None = None,
+    clock: Clock = utc_now,
+    session: boto3.Session | None = None,
+) -> DynamoStore:
+    """Open the store in a table; `keep` is how long what has ended is kept, None: as long as others say.
+
+    `StartRefused` if there is no such table, it is not ours, or access is denied; `ConfigError` if there is
+    no region. A DynamoDB that cannot be reached is no refusal: it may be reached later.
+    """
+    connection = Connection(address, session=session)
+    table = Table(address.table, connection, random=random.Random(), shown=address.shown)
+    try:
+        await _meet(table)
+    except BaseException:
+        table.close()
+        raise
+    return DynamoStore(table, keep=keep, clock=clock)
+
+
+async def _meet(table: Table) -> None:
+    try:
+        answer = await table.call("describe_table")
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, (ClientError, BotoCoreError)) and is_refusal(cause):
+            raise start_refused(cause, table.shown) from error
+        log.warning("table not reached yet: %s", error, extra={"event": "table.delayed", "fields": {}})
+        return
+    faults = faults_of(answer["Table"])
+    if faults:
+        raise StartRefused(
+            f"the table {table.shown} is not as the bot needs it: {'; '.join(faults)};"
+            " `triage-bot check` says more"
+        )

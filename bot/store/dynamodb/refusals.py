@@ -1,0 +1,108 @@
+"""What DynamoDB and boto3 mean by their errors, in the words of `bot.errors`."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from botocore import exceptions as aws
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.errors import StartRefused, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONDITION_FAILED = "ConditionalCheckFailed"
+
+MISSING_TABLE = "ResourceNotFoundException"
+DENIED = frozenset({"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", "KmsAccessDenied"})
+BAD_CREDENTIALS = frozenset(
+    "ExpiredToken ExpiredTokenException IncompleteSignature IncompleteSignatureException InvalidAccessKeyId"
+    " InvalidClientTokenId InvalidSignatureException MissingAuthenticationToken"
+    " MissingAuthenticationTokenException NotAuthorized OptInRequired SignatureDoesNotMatch"
+    " UnrecognizedClientException".split()
+)
+NO_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.TokenRetrievalError,
+    aws.SSOError,
+)
+#: It goes by: too many requests at once, or two transactions on one row.
+_PASSING = frozenset(
+    "InternalServerError LimitExceededException ProvisionedThroughputExceeded"
+    " ProvisionedThroughputExceededException RequestLimitExceeded ServiceUnavailable ThrottlingError"
+    " ThrottlingException TransactionConflict TransactionConflictException"
+    " TransactionInProgressException".split()
+)
+#: No address to reach, no reply, or half of one.
+_UNREACHED = (aws.HTTPClientError, aws.ConnectionError)
+
+
+def code_of(error: ClientError) -> str:
+    """Return DynamoDB's own code."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
+    """Return why each part of a transaction was refused; empty for any other error."""
+    response: Any = error.response  # its types know of no transaction whose parts bring their items
+    return list(response.get("CancellationReasons", ()))
+
+
+def codes_of(error: ClientError) -> set[str]:
+    """Return the codes of all parts of a transaction, or the one code of any other error."""
+    parts = {str(reason.get("Code")) for reason in reasons_of(error)} - {"None"}
+    return parts or {code_of(error).removesuffix("Exception") if _failed(error) else code_of(error)}
+
+
+def is_passing(error: ClientError | BotoCoreError) -> bool:
+    """Whether the same call may be done if it is made again soon."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
+    return isinstance(error, _UNREACHED)
+
+
+def is_refusal(error: ClientError | BotoCoreError) -> bool:
+    """Whether somebody must mend something first: the table, its name, a policy or the credentials."""
+    if isinstance(error, ClientError):
+        return code_of(error) in DENIED | BAD_CREDENTIALS | {MISSING_TABLE}
+    return isinstance(error, NO_CREDENTIALS)
+
+
+def trouble(error: ClientError | BotoCoreError, table: str) -> StoreError:
+    """Say what the error means for one call; what was sent is never told."""
+    return StoreError(_sentence(error, table))
+
+
+def start_refused(error: ClientError | BotoCoreError, table: str) -> StartRefused:
+    """Say what the error means for the worker, and what to do."""
+    return StartRefused(_sentence(error, table))
+
+
+def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
+    if isinstance(error, NO_CREDENTIALS):
+        return f"there are no usable AWS credentials for the table {table}: {error}"
+    if not isinstance(error, ClientError):
+        # Not the error's own words: those of a failed validation repeat what was sent.
+        return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
+    code = code_of(error)
+    if code == MISSING_TABLE:
+        return (
+            f"there is no table {table}, or it lacks an index: create it (config/cloudformation.yaml,"
+            " CreateTable=true), or correct STORE_URL and its region"
+        )
+    if code in DENIED:
+        action = f"dynamodb:{error.operation_name}"
+        return f"access to the table {table} is denied ({code}): allow {action} to this worker"
+    if code in BAD_CREDENTIALS:
+        return f"AWS does not accept the credentials for the table {table} ({code}): renew them"
+    codes = ", ".join(sorted(codes_of(error)))
+    return f"DynamoDB did not do {error.operation_name} on the table {table} ({codes})"
+
+
+def _failed(error: ClientError) -> bool:
+    return code_of(error).startswith(CONDITION_FAILED)

@@ -1,0 +1,224 @@
+"""The table as asynchronous calls with our own errors: each is tried again while that may help.
+
+A reply may be lost after the work was done, and a conditional write that is then made again meets its own
+result. So such a write counts as done if what stands there is, to the last attribute, what it wrote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.store.dynamodb.layout import PARTITION
+from bot.store.dynamodb.refusals import CONDITION_FAILED, codes_of, is_passing, reasons_of, trouble
+from bot.store.dynamodb.values import from_wire, to_wire, value_to_wire
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from random import Random
+
+    from bot.store.dynamodb.values import Item, Value
+
+#: How often a call is made at the most, and how long in all, in seconds, before no further attempt begins.
+ATTEMPTS = 6
+PATIENCE = 5.0
+
+#: The wait before the second attempt is below this, in seconds; it doubles from there (full jitter).
+FIRST_WAIT = 0.05
+
+#: Items that one BatchGetItem takes (DynamoDB quotas, read 2026-11).
+_BATCH = 100
+
+
+class Caller(Protocol):
+    """Makes single attempts: see `connection.Connection`."""
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """See `connection.Connection`."""
+
+    def close(self) -> None:
+        """See `connection.Connection`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """What must hold for a write: an expression with `#name` for attributes and `:name` for `values`."""
+
+    expression: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return it as DynamoDB takes it."""
+        named = {f"#{name}": name for name in self.names}
+        valued = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
+        return {
+            "ConditionExpression": self.expression,
+            **({"ExpressionAttributeNames": named} if named else {}),
+            **({"ExpressionAttributeValues": valued} if valued else {}),
+        }
+
+
+NEW = Condition(expression=f"attribute_not_exists({PARTITION})")
+THERE = Condition(expression=f"attribute_exists({PARTITION})")
+
+
+class _ConditionFailed(Exception):
+    """The condition did not hold. `stands`: the item that is there; `repeated`: after a first attempt."""
+
+    def __init__(self, stands: Item, *, repeated: bool) -> None:
+        super().__init__(CONDITION_FAILED)
+        self.stands = stands
+        self.repeated = repeated
+
+
+class Table:
+    """One table. Every method raises `StoreError` where DynamoDB did not do it."""
+
+    def __init__(self, name: str, caller: Caller, *, random: Random, shown: str = "") -> None:
+        self.name = name
+        self.shown = shown or name
+        self._caller = caller
+        self._random = random
+
+    async def put(self, item: Item, condition: Condition) -> bool:
+        """Write an item if the condition holds for what is there; tell whether it was written."""
+        arguments = {"Item": to_wire(item), **condition.arguments()}
+        try:
+            await self.call("put_item", **arguments, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+        except _ConditionFailed as failed:
+            return failed.repeated and failed.stands == item
+        return True
+
+    async def put_both(self, item: Item, condition: Condition, other: Item) -> bool:
+        """Write two items in one step if the condition holds for the first; tell whether they were."""
+        first = {
+            "TableName": self.name,
+            "Item": to_wire(item),
+            **condition.arguments(),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        second = {"TableName": self.name, "Item": to_wire(other)}
+        try:
+            await self.transact([{"Put": first}, {"Put": second}])
+        except _ConditionFailed as failed:
+            return failed.repeated and failed.stands == item
+        return True
+
+    async def transact(self, parts: Sequence[Mapping[str, Any]]) -> None:
+        """Do all parts or none."""
+        # With a token a transaction that is made again after a lost reply is known, and done once.
+        token = secrets.token_hex(16)
+        await self._call("transact_write_items", {"TransactItems": list(parts), "ClientRequestToken": token})
+
+    async def try_transact(self, parts: Sequence[Mapping[str, Any]]) -> bool:
+        """Do all parts or none; tell whether all conditions held."""
+        try:
+            await self.transact(parts)
+        except _ConditionFailed:
+            return False
+        return True
+
+    async def update(self, key: Item, change: str, condition: Condition) -> Item | None:
+        """Change an item in place; return it as it is then, or None if the condition did not hold.
+
+        After a lost reply the condition may not hold any more for a change that was made.
+        """
+        arguments = {"Key": to_wire(key), "UpdateExpression": change, **condition.arguments()}
+        try:
+            answer = await self.call("update_item", **arguments, ReturnValues="ALL_NEW")
+        except _ConditionFailed:
+            return None
+        return from_wire(answer["Attributes"])
+
+    async def get(self, key: Item) -> Item | None:
+        """Return an item as it is now."""
+        answer = await self.call("get_item", Key=to_wire(key), ConsistentRead=True)
+        return from_wire(answer["Item"]) if "Item" in answer else None
+
+    async def get_many(self, keys: Sequence[Item]) -> list[Item]:
+        """Return those of the items that are there as they are now, in no order."""
+        found: list[Item] = []
+        wanted = [to_wire(key) for key in keys]
+        for start in range(0, len(wanted), _BATCH):
+            found += await self._get_batch(wanted[start : start + _BATCH])
+        return found
+
+    async def query(self, **arguments: Any) -> AsyncIterator[Item]:
+        """Yield what a query finds, page by page; `Limit` is that of a page."""
+        async for item in self._pages("query", arguments):
+            yield item
+
+    async def first(self, count: int, **arguments: Any) -> list[Item]:
+        """Return the first so many that a query finds."""
+        found: list[Item] = []
+        async for item in self.query(**arguments, Limit=count):
+            found.append(item)
+            if len(found) == count:
+                break
+        return found
+
+    async def scan(self, **arguments: Any) -> AsyncIterator[Item]:
+        """Yield what a scan of the whole table finds, page by page."""
+        async for item in self._pages("scan", arguments):
+            yield item
+
+    async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Make a call about this table, again while that may help; return its answer."""
+        return await self._call(operation, {"TableName": self.name, **arguments})
+
+    def close(self) -> None:
+        """Give back the connections."""
+        self._caller.close()
+
+    async def _pages(self, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Item]:
+        while True:
+            answer = await self.call(operation, **arguments)
+            for item in answer["Items"]:
+                yield from_wire(item)
+            if "LastEvaluatedKey" not in answer:
+                return
+            arguments = {**arguments, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    async def _get_batch(self, keys: list[Any]) -> list[Item]:
+        found: list[Item] = []
+        for attempt in range(ATTEMPTS):
+            request = {self.name: {"Keys": keys, "ConsistentRead": True}}
+            answer = await self._call("batch_get_item", {"RequestItems": request})
+            found += [from_wire(item) for item in answer["Responses"].get(self.name, ())]
+            keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if not keys:
+                return found
+            await self._wait(attempt)
+        raise trouble(_throttled("BatchGetItem"), self.shown)
+
+    async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + PATIENCE
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._caller.call(operation, arguments)
+            except (ClientError, BotoCoreError) as error:
+                _raise_failed_condition(error, repeated=attempt > 0)
+                if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_passing(error):
+                    raise trouble(error, self.shown) from error
+            await self._wait(attempt)
+        raise AssertionError  # the last attempt returns or raises
+
+    async def _wait(self, attempt: int) -> None:
+        await asyncio.sleep(self._random.uniform(0, FIRST_WAIT * 2**attempt))
+
+
+def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: bool) -> None:
+    if isinstance(error, ClientError) and CONDITION_FAILED in codes_of(error):
+        first = next(iter(reasons_of(error)), {})
+        stands: Any = error.response.get("Item") or first.get("Item") or {}
+        raise _ConditionFailed(from_wire(stands), repeated=repeated) from error
+
+
+def _throttled(operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": "ThrottlingException"}}, operation)

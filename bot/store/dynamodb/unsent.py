@@ -1,0 +1,132 @@
+"""Reports that wait for the response queue: which of them may go, and when.
+
+Of one identifier they go in order, each a while after the one before it. Whether that has gone is asked of
+the table, since another worker may have sent it; but most alerts have one report, which asks nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bot.store.dynamodb.agenda import Held, Schedule
+from bot.store.dynamodb.items import UNSENT, report_from, report_key
+from bot.store.dynamodb.layout import SORT
+from bot.store.dynamodb.leases import Leases
+from bot.store.dynamodb.reading import reports_of
+from bot.store.outbox import REPORTS_APART
+from bot.triage.rules import row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from random import Random
+
+    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leases import Place
+    from bot.store.dynamodb.table import Table
+    from bot.triage.model import OutboxRow
+
+#: How often to try for more rows where other workers were faster, or where those that came must wait.
+_ROUNDS = 3
+
+
+class UnsentReports:
+    """The reports that this worker is to send."""
+
+    def __init__(self, table: Table, *, random: Random) -> None:
+        self._table = table
+        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], report_from, random=random)
+        self._moments = Schedule()  #: when each may go, as far as is known
+
+    def place(self, row: OutboxRow, now: datetime) -> Place:
+        """Return where a report that waits is to stand in the index."""
+        return self._leases.place(UNSENT, _key_of(row), row.due_at, now)
+
+    def note_written(self, row: OutboxRow, place: Place) -> None:
+        """Take note of a report that this worker has written there."""
+        if place.is_leased:
+            self._hold(Held(row=row, hint=place.hint))
+
+    def note_gone(self, row: OutboxRow, sent_at: datetime | None) -> None:
+        """Take note that a report waits no more: it was sent then, or (None) parked."""
+        self._forget(_key_of(row))
+        for sibling in self._held_of(row):
+            # Judged again at that moment: another one may stand between them.
+            moment = (
+                sibling.row.due_at if sent_at is None else max(sibling.row.due_at, sent_at + REPORTS_APART)
+            )
+            self._moments.put(sibling.hint.key, moment)
+
+    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
+        """See `triage.ports.Outbox`."""
+        for key in self._leases.release_lapsed(now):
+            self._moments.put(key, None)
+        for _ in range(_ROUNDS):
+            ready = await self._ready(now, limit)
+            taken = await self._leases.take(UNSENT, now, limit - len(ready)) if len(ready) < limit else ()
+            for held in taken:
+                self._hold(held)
+            if not taken:
+                break
+        return sorted(await self._ready(now, limit) if taken else ready, key=lambda row: row.due_at)
+
+    def next_sendable(self, now: datetime) -> datetime | None:
+        """Return the earliest moment after this one at which one that is known of may go."""
+        return self._moments.after(now)
+
+    async def look(self, now: datetime) -> bool:
+        """Look for what others have left; tell whether there is anything."""
+        return await self._leases.look(now)
+
+    async def _ready(self, now: datetime, limit: int) -> list[OutboxRow]:
+        """Return the first of each identifier that may go now."""
+        first: dict[str, Key] = {}
+        for key in self._moments.until(now):
+            first[key[0]] = min(key, first.get(key[0], key))
+        judged = await asyncio.gather(*(self._judge(key, now) for key in list(first.values())[: 2 * limit]))
+        return [row for row in judged if row is not None][:limit]
+
+    async def _judge(self, key: Key, now: datetime) -> OutboxRow | None:
+        """Return a report if it may go; else set when to judge it again."""
+        held = self._leases.held.get(key)
+        if held is None or held.row.sequence == 0:
+            return held.row if held else None
+        rows = await reports_of(self._table, key[0])
+        waiting = next((row for row in rows if row.sent_at is None and row.parked_at is None), None)
+        if waiting is None or waiting.sequence > held.row.sequence:
+            self._forget(key)  # another worker has sent it
+            return None
+        may_go_at = max([held.row.due_at, *(row.sent_at + REPORTS_APART for row in rows if row.sent_at)])
+        if waiting.sequence == held.row.sequence and may_go_at <= now:
+            return held.row
+        self._moments.put(
+            key, may_go_at if waiting.sequence == held.row.sequence else self._again(held, waiting)
+        )
+        return None
+
+    def _again(self, held: Held[OutboxRow], waiting: OutboxRow) -> datetime | None:
+        """Return when to judge a report again that waits for another: if that is ours, its end says so."""
+        is_ours = self._leases.held.get(_key_of(waiting)) is not None
+        return None if is_ours else held.hint.moment
+
+    def _held_of(self, row: OutboxRow) -> list[Held[OutboxRow]]:
+        later = (
+            report_key(row_key(row.identifier), number)
+            for number in range(row.sequence + 1, row.sequence + 64)
+        )
+        found = [self._leases.held.get((str(key["pk"]), str(key[SORT]))) for key in later]
+        return [held for held in found if held is not None]
+
+    def _hold(self, held: Held[OutboxRow]) -> None:
+        self._leases.held.put(held)
+        self._moments.put(held.hint.key, held.row.due_at)
+
+    def _forget(self, key: Key) -> None:
+        self._leases.held.drop(key)
+        self._moments.put(key, None)
+
+
+def _key_of(row: OutboxRow) -> Key:
+    key = report_key(row_key(row.identifier), row.sequence)
+    return str(key["pk"]), str(key[SORT])

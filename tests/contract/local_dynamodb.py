@@ -1,0 +1,116 @@
+"""A local DynamoDB for the tests of one process: a program of its own, started when it is first needed."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+from fakes import NOON
+from world.patience import until
+from world.worker import bare_environment
+
+from bot.store.dynamodb.address import Address
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
+
+    from bot.store.dynamodb.table import Caller
+
+REGION = "us-west-2"
+KEEP = timedelta(days=30)
+
+
+@cache
+def endpoint() -> str:
+    """Return the address of the server, which ends with this process."""
+    folder = tempfile.TemporaryDirectory()
+    port = _free_port()
+    server = subprocess.Popen(  # noqa: S603 - a program of our own environment
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        cwd=folder.name,
+        env=bare_environment(Path(folder.name)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    atexit.register(_end, server, folder)
+    until(lambda: _answers(port), what="the local DynamoDB answers")
+    return f"http://127.0.0.1:{port}"
+
+
+@cache
+def session() -> boto3.Session:
+    return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)
+
+
+@cache
+def dynamodb() -> Any:
+    """Return a plain client, for what is done beside the store."""
+    make: Any = session().client
+    return make("dynamodb", endpoint_url=endpoint())
+
+
+def create_table() -> str:
+    """Create a table that no other test has; return its name."""
+    name = f"triage-{uuid4().hex}"
+    dynamodb().create_table(**table_description(name))
+    return name
+
+
+def connection(name: str) -> Connection:
+    address = Address(table=name, region=REGION)
+    return Connection(address, session=session(), endpoint_url=endpoint())
+
+
+def store_in(
+    name: str, *, clock: Callable[[], datetime] = lambda: NOON, caller: Caller | None = None
+) -> DynamoStore:
+    """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
+    table = Table(name, caller or connection(name), random=Random(0))
+    return DynamoStore(table, clock=clock, keep=KEEP, lateness=timedelta(0), spread=Random(0))
+
+
+@asynccontextmanager
+async def dynamodb_store() -> AsyncIterator[DynamoStore]:
+    """A store in a table of its own, from which nothing expires but by its own hand."""
+    store = store_in(create_table())
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _end(server: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+    server.kill()
+    server.wait()
+    folder.cleanup()
