@@ -27,10 +27,12 @@ from bot.worker import Loop, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from bot.config import Settings
     from bot.slack.wording import Wording
     from bot.sqs.queues import Queue
+    from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
 
 log = logging.getLogger(__name__)
@@ -76,19 +78,32 @@ class App(Parts):
 
     async def _open(self) -> None:
         check_wording(self.wording)
-        self.store = await open_store(self.settings.store_url, create=True)
+        self.store = await self._open_store()
         self.stack.push_async_callback(self.store.close)
         if self._restored:
             await self._restore()
         self.session = await self.stack.enter_async_context(open_session(self.tls))
+        if self.settings.control_path is not None:
+            await self._listen_to_commands(self.settings.control_path)
+        await self._show_metrics()
+
+    async def _open_store(self) -> OpenStore:
+        return await open_store(
+            self.settings.store_url,
+            create=True,
+            region=self.settings.aws_region,
+            keep=self.settings.retain,
+            on_found=self.wake,
+        )
+
+    async def _listen_to_commands(self, path: Path) -> None:
         handlers = {
             **store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake),
             COMMAND: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
         }
-        control = ControlServer(self.settings.control_path, handlers)
+        control = ControlServer(path, handlers)
         await control.start()
         self.stack.push_async_callback(control.stop)
-        await self._show_metrics()
 
     async def _show_metrics(self) -> None:
         if self.metrics is None or self.settings.metrics_listen is None:

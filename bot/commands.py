@@ -176,7 +176,8 @@ def backup(options: argparse.Namespace) -> int:
     from bot.store_access import ask_store
 
     path, settings = Path(options.file), _store_settings()
-    require_elsewhere(path, settings.store_path)
+    if settings.store_path is not None:
+        require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
     print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")

@@ -33,7 +33,7 @@ class Settings:
     request_queue_url: str = ""
     response_queue_url: str = ""
     dead_letter_queue_url: str = ""  #: empty: there is none
-    store_url: str  #: sqlite:///, then an absolute path
+    store_url: str  #: sqlite:///, then an absolute path; or dynamodb://, then a table
     response_profile: Profile
     mozdef_sync: timedelta  #: an answer is held until its request is this old
     remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
@@ -60,14 +60,18 @@ class Settings:
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
 
     @property
-    def store_path(self) -> Path:
-        """The store's file."""
-        return Path(self.store_url.removeprefix("sqlite:///"))
+    def store_path(self) -> Path | None:
+        """The store's file; None: it is a table."""
+        path = self.store_url.removeprefix("sqlite:///")
+        return None if path == self.store_url else Path(path)
 
     @property
-    def control_path(self) -> Path:
-        """The socket, beside the store's file, on which the running worker listens to commands."""
-        return self.store_path.with_name(f"{self.store_path.name}.sock")
+    def control_path(self) -> Path | None:
+        """The socket, beside the store's file, on which the running worker listens to commands.
+
+        None where the store is no file: commands open such a store beside the workers.
+        """
+        return self.store_path and self.store_path.with_name(f"{self.store_path.name}.sock")
 
 
 def load_settings(

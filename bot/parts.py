@@ -24,6 +24,7 @@ from bot.sqs.clients import Connector
 from bot.sqs.poller import Poller
 from bot.sqs.publisher import Publisher
 from bot.sqs.wire import write_report
+from bot.store import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.pacing import Gate, Pace, Pacing
@@ -213,7 +214,7 @@ class Parts(Vigil):
         links = [Link(self.bolt, app_token, client, spread=spread) for _ in self.link_progress]
         for link, progress in zip(links, self.link_progress, strict=True):
             link.on_progress = progress.mark
-        return Links(links, clock=self.clock)
+        return Links(links, clock=self.clock, shared=is_shared(self.settings.store_url))
 
     @cached_property
     def listeners(self) -> Listeners:

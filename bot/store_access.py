@@ -1,4 +1,7 @@
-"""How a command reaches the store: through the worker that holds it, or itself where no worker runs."""
+"""How a command reaches the store: through the worker that holds it, or itself.
+
+Itself where no worker runs, or where the store is one that none holds alone.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,22 @@ if TYPE_CHECKING:
 
 def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
     """Yield what `bot.store_commands` answers. `CallFailed`, `StoreUnusable`, `StartRefused`."""
+    control_path = settings.control_path
     try:
-        yield from call(settings.control_path, command, **arguments)
+        if control_path is not None:
+            yield from call(control_path, command, **arguments)
+            return
     except NoWorker:
-        yield from asyncio.run(_ask_file(settings, command, arguments))
+        pass
+    yield from asyncio.run(_ask_directly(settings, command, arguments))
 
 
-async def _ask_file(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+async def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
     from bot.store import open_store
     from bot.store_commands import store_handlers
     from bot.triage.model import utc_now
 
-    store = await open_store(settings.store_url)
+    store = await open_store(settings.store_url, region=settings.aws_region)
     try:
         handlers = store_handlers(store, settings.store_path, clock=utc_now)
         async with aclosing(handlers[command](arguments)) as views:

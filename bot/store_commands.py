@@ -6,6 +6,7 @@ import asyncio
 import base64
 from contextlib import aclosing, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import TriageBotError
@@ -14,7 +15,6 @@ from bot.views import question_view, report_view
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-    from pathlib import Path
 
     from bot.control import Handler
     from bot.triage.ports import Archive, Clock
@@ -37,9 +37,9 @@ class UnknownAlert(TriageBotError):
 
 
 def store_handlers(
-    archive: Archive, path: Path, *, clock: Clock, wake: Callable[[], None] = lambda: None
+    archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None] = lambda: None
 ) -> Mapping[str, Handler]:
-    """Return the handlers of the commands that need the store; `path` is its file."""
+    """Return the handlers of the commands that need the store; `path` is its file, if it is one."""
     commands = _StoreCommands(archive, path, clock=clock, wake=wake)
     return {
         "list": commands.list_questions,
@@ -51,7 +51,9 @@ def store_handlers(
 
 
 class _StoreCommands:
-    def __init__(self, archive: Archive, path: Path, *, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None]
+    ) -> None:
         self._archive = archive
         self._path = path
         self._clock = clock
@@ -91,6 +93,9 @@ class _StoreCommands:
 
     async def backup(self, _: Arguments) -> Answers:
         """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient."""
+        if self._path is None:
+            await self._archive.copy_to(Path("a file"))  # which says what to do instead
+            return
         copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
         async with self._copying, aclosing(self._copied(copy)) as pieces:
             async for piece in pieces:

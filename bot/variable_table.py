@@ -68,11 +68,12 @@ def _slack_variables() -> tuple[Variable, ...]:
 
 def _queue_variables() -> tuple[Variable, ...]:
     queue = partial(Variable, read=variables.queue_url)
+    everybody = frozenset(Purpose)  # the store may be in a region, too
     return (
         queue(name="REQUEST_QUEUE_URL", setting="request_queue_url", needed_by=_SENDER, required=True),
         queue(name="RESPONSE_QUEUE_URL", setting="response_queue_url", required=True),
         queue(name="DEAD_LETTER_QUEUE_URL", setting="dead_letter_queue_url"),
-        Variable(name="AWS_REGION", setting="aws_region", read=variables.region, needed_by=_SENDER),
+        Variable(name="AWS_REGION", setting="aws_region", read=variables.region, needed_by=everybody),
     )
 
 

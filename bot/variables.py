@@ -53,6 +53,9 @@ _ALERT_URL = re.compile(
 #: Where a secret is kept in AWS's parameter store.
 _PARAMETER = re.compile(r"ssm:(?:/[A-Za-z0-9_.-]+)+")
 
+#: A DynamoDB table, by its own rule for names, and perhaps its region.
+_TABLE_URL = re.compile(r"dynamodb://[A-Za-z0-9_.-]{3,255}(?:\?region=[a-z0-9-]{1,63})?")
+
 #: How much of a wrong value is shown.
 _SHOWN_CHARACTERS = 80
 
@@ -85,14 +88,12 @@ def queue_url(text: str) -> str:
 
 
 def store_url(text: str, folder: Path) -> str:
-    """Read where the store is; a relative path is made absolute in `folder`.
-
-    The path is taken as it stands: nothing in it is decoded, and it has no options.
-    """
+    """Read where the store is: a table, or a file, whose path is taken as it stands, from `folder` on."""
+    if _TABLE_URL.fullmatch(text):
+        return text
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path or path.endswith("/") or "?" in path or path == ":memory:":
-        expected = "sqlite:///relative/file.db or sqlite:////absolute/file.db"
-        raise _wrong(text, expected)
+        raise _wrong(text, "sqlite:///relative.db, sqlite:////absolute/file.db or dynamodb://TABLE")
     return f"sqlite:///{folder / path}"
 
 

@@ -14,6 +14,7 @@ from bot.store import checks as store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from bot.config import Settings
 
@@ -26,10 +27,16 @@ PATIENCE = timedelta(seconds=5)
 async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     """Judge the store, by the worker's word where one holds it, and what only the worker knows."""
     url = settings.store_url
+    if settings.control_path is None:
+        reason = "workers that share a store cannot be asked"
+        return [
+            *await store.check_store(url, region=settings.aws_region),
+            _channel_not_tried(settings, reason),
+        ]
     try:
-        condition = await asyncio.to_thread(_ask, settings)
+        condition = await asyncio.to_thread(_ask, settings.control_path)
     except NoWorker:
-        return [*await store.check_store(url), _channel_without_worker(settings)]
+        return [*await store.check_store(url), _channel_not_tried(settings, "no worker runs here")]
     except CallFailed as error:
         unknown = skipped(channel_check.SUBJECT, ["the worker"])
         return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
@@ -38,8 +45,8 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     return [held, *store.check_disk(url), _worker(links), _channel(settings, condition.get("card"))]
 
 
-def _ask(settings: Settings) -> Mapping[str, Any]:
-    return next(iter(list(call(settings.control_path, COMMAND, patience=PATIENCE))), {})
+def _ask(control_path: Path) -> Mapping[str, Any]:
+    return next(iter(list(call(control_path, COMMAND, patience=PATIENCE))), {})
 
 
 def _worker(links: int) -> Finding:
@@ -54,9 +61,9 @@ def _worker(links: int) -> Finding:
     )
 
 
-def _channel_without_worker(settings: Settings) -> Finding:
+def _channel_not_tried(settings: Settings, reason: str) -> Finding:
     channel = settings.security_channel
-    return channel_check.not_tried(channel, "no worker runs here") if channel else channel_check.no_channel()
+    return channel_check.not_tried(channel, reason) if channel else channel_check.no_channel()
 
 
 def _channel(settings: Settings, trouble: str | None) -> Finding:

@@ -39,6 +39,9 @@ STEADY_AFTER = timedelta(seconds=1)
 #: The wait doubles so often at the most: with full jitter up to 8 s.
 DOUBLINGS_MAX = 3
 
+#: Links of all workers of one app together: Slack allows ten, and one that is replaced is two for a while.
+LINKS_MAX = 8
+
 #: A hello that comes sooner after the start may count links of a worker that was killed.
 SETTLED_AFTER = timedelta(seconds=60)
 
@@ -160,13 +163,15 @@ class Link:
 
 
 class Links:
-    """All links of this worker."""
+    """All links of this worker. `shared`: other workers with the same store may have links of their own."""
 
-    def __init__(self, links: Sequence[Link], *, clock: Clock) -> None:
+    def __init__(self, links: Sequence[Link], *, clock: Clock, shared: bool = False) -> None:
         self._links = links
         self._clock = clock
         self._started_at = clock()
+        self._shared = shared
         self._strangers = False
+        self._crowded = False
         for link in links:
             link.on_hello = self._count
 
@@ -194,12 +199,16 @@ class Links:
     def others_listen(self) -> bool:
         """Whether Slack counted more links than ours: then another program takes some of the clicks.
 
+        Workers that share a store do not count: whoever of them gets a click can answer it.
         Only a hello that came a while after the start counts: until then a worker that was killed may
         still be counted.
         """
         return self._strangers
 
     def _count(self, connections: int) -> None:
+        if self._shared:
+            self._judge_crowd(connections)
+            return
         if self._clock() - self._started_at < SETTLED_AFTER:
             return
         strangers = connections > sum(link.websockets for link in self._links)
@@ -209,3 +218,16 @@ class Links:
                 extra={"event": "link.shared", "fields": {"connections": connections}},
             )
         self._strangers = strangers
+
+    def _judge_crowd(self, connections: int) -> None:
+        """Say so, once, where there are more links than Slack lets work for long."""
+        crowded = connections > LINKS_MAX
+        if crowded and not self._crowded:
+            log.error(
+                "%d links listen with this app's token; Slack allows ten, and two are needed to replace others:"
+                " run at most %d workers",
+                connections,
+                LINKS_MAX // LINKS,
+                extra={"event": "link.crowded", "fields": {"connections": connections}},
+            )
+        self._crowded = crowded

@@ -9,6 +9,7 @@ from bot.errors import ConfigError
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
 _SQLITE = "sqlite:///"
@@ -46,19 +47,27 @@ def store_path(url: str) -> Path:
 
 
 async def open_store(
-    url: str, *, create: bool = False, region: str | None = None, keep: timedelta | None = None
+    url: str,
+    *,
+    create: bool = False,
+    region: str | None = None,
+    keep: timedelta | None = None,
+    on_found: Callable[[], None] = lambda: None,
 ) -> OpenStore:
     """Open the store at `url`: a file, which this process then holds alone, or a table that it shares.
 
     `create`: make the file where there is none. `region` counts for a table whose URL names none; `keep` is
-    how long what has ended is kept there. `StoreUnusable` if the file is missing, not permitted or corrupt;
+    how long what has ended is kept there; `on_found` is called when other workers have left work there.
+    `StoreUnusable` if the file is missing, not permitted or corrupt;
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
     """
     if is_shared(url):
         from bot.store.dynamodb.address import parse_address
         from bot.store.dynamodb.opening import open_table
 
-        return await open_table(parse_address(url, region=region), keep=keep)
+        store = await open_table(parse_address(url, region=region), keep=keep)
+        store.on_found = on_found
+        return store
     from bot.store.sqlite import SqliteStore
 
     return await SqliteStore.open(store_path(url), create=create)

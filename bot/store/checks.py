@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from bot.errors import StoreUnusable
 from bot.findings import Finding, Verdict
-from bot.store import schema, store_path
+from bot.store import is_shared, schema, store_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,16 @@ FULL_BYTES = 32 * MEBIBYTE
 _LOCK_WAIT_SECONDS = 2.0
 
 
-async def check_store(url: str) -> Sequence[Finding]:
-    """Judge a store that no worker holds: can it be used, or made. Raises nothing but for a wrong URL."""
+async def check_store(url: str, *, region: str | None = None) -> Sequence[Finding]:
+    """Judge a store that no worker holds: can it be used, or made. Raises nothing but for a wrong URL.
+
+    `region` counts for a table whose URL names none.
+    """
+    if is_shared(url):
+        from bot.store.dynamodb.address import parse_address
+        from bot.store.dynamodb.checks import check_table
+
+        return await check_table(parse_address(url, region=region))
     path = store_path(url)
     return [await asyncio.to_thread(_judge, path), *check_disk(url)]
 

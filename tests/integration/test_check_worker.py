@@ -49,6 +49,7 @@ def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> 
 @asynccontextmanager
 async def worker(chosen: Settings, **handlers: Handler) -> AsyncIterator[None]:
     """A worker that listens beside the store, and can do these."""
+    assert chosen.control_path
     control = ControlServer(chosen.control_path, handlers)
     await control.start()
     yield

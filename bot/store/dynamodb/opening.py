@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from bot.store.dynamodb.address import Address
     from bot.triage.ports import Clock
-
-log = logging.getLogger(__name__)
 
 
 async def open_table(
@@ -56,8 +53,7 @@ async def _meet(table: Table) -> None:
         cause = error.__cause__
         if isinstance(cause, (ClientError, BotoCoreError)) and is_refusal(cause):
             raise start_refused(cause, table.shown) from error
-        log.warning("table not reached yet: %s", error, extra={"event": "table.delayed", "fields": {}})
-        return
+        return  # whoever reads or writes first tells of it, and tries again
     faults = faults_of(answer["Table"])
     if faults:
         raise StartRefused(

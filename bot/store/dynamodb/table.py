@@ -7,6 +7,7 @@ result. So such a write counts as done if what stands there is, to the last attr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -170,6 +171,12 @@ class Table:
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make a call about this table, again while that may help; return its answer."""
         return await self._call(operation, {"TableName": self.name, **arguments})
+
+    async def attempt(self, operation: str, arguments: dict[str, Any]) -> None:
+        """Make a call whose condition may not hold, for the sake of whether it is allowed."""
+        about = {} if "RequestItems" in arguments else {"TableName": self.name}
+        with contextlib.suppress(_ConditionFailed):
+            await self._call(operation, {**about, **arguments})
 
     def close(self) -> None:
         """Give back the connections."""

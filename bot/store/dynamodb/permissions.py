@@ -1,0 +1,75 @@
+"""Whether the worker may do what it must with the table, tried with calls that can do nothing.
+
+A write is tried on a condition that cannot hold, and a read for a row that is not there: whoever may not do
+it at all is told that first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from bot.errors import StoreError
+from bot.store.dynamodb import layout
+from bot.store.dynamodb.lookout import whole
+from bot.store.dynamodb.refusals import DENIED, code_of
+from bot.store.dynamodb.table import Condition
+from bot.store.dynamodb.values import to_wire, value_to_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.store.dynamodb.table import Table
+    from bot.store.dynamodb.values import Item
+
+_NOWHERE: Item = {layout.PARTITION: "check", layout.SORT: "check"}
+_NEVER = Condition(
+    expression=f"attribute_exists({layout.PARTITION}) AND attribute_not_exists({layout.PARTITION})"
+)
+
+
+async def denied_actions(table: Table) -> Sequence[str]:
+    """Return what is denied of all that the worker does, as IAM names it. `StoreError`: it cannot be tried."""
+    attempts = [*_reads(table), *_writes()]
+    return [
+        action for action, operation, arguments in attempts if await _is_denied(table, operation, arguments)
+    ]
+
+
+def _reads(table: Table) -> list[tuple[str, str, dict[str, Any]]]:
+    key = to_wire(_NOWHERE)
+    none = {
+        "KeyConditionExpression": f"{layout.PARTITION} = :none",
+        "ExpressionAttributeValues": {":none": value_to_wire("check")},
+    }
+    queries = [
+        (f"dynamodb:Query on the index {index.name}", "query", {**whole(index, "check"), "Limit": 1})
+        for index in layout.INDEXES
+    ]
+    return [
+        ("dynamodb:GetItem", "get_item", {"Key": key}),
+        ("dynamodb:BatchGetItem", "batch_get_item", {"RequestItems": {table.name: {"Keys": [key]}}}),
+        ("dynamodb:Query", "query", none),
+        ("dynamodb:Scan", "scan", {"Limit": 1}),
+        *queries,
+    ]
+
+
+def _writes() -> list[tuple[str, str, dict[str, Any]]]:
+    never = _NEVER.arguments()
+    return [
+        ("dynamodb:PutItem", "put_item", {"Item": to_wire(_NOWHERE), **never}),
+        ("dynamodb:UpdateItem", "update_item", {"Key": to_wire(_NOWHERE), **never}),
+        ("dynamodb:DeleteItem", "delete_item", {"Key": to_wire(_NOWHERE), **never}),
+    ]
+
+
+async def _is_denied(table: Table, operation: str, arguments: dict[str, Any]) -> bool:
+    try:
+        await table.attempt(operation, arguments)
+    except StoreError as error:
+        if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in DENIED:
+            return True
+        raise
+    return False
