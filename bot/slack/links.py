@@ -224,8 +224,8 @@ class Links:
         crowded = connections > LINKS_MAX
         if crowded and not self._crowded:
             log.error(
-                "%d links listen with this app's token; Slack allows ten, and two are needed to replace others:"
-                " run at most %d workers",
+                "%d links listen with this app's token; Slack allows ten, and a link that is replaced is two"
+                " for a while: run at most %d workers",
                 connections,
                 LINKS_MAX // LINKS,
                 extra={"event": "link.crowded", "fields": {"connections": connections}},

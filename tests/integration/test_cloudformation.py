@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stacks import AlertAction, Forwarder, Stack, deploy
+from stacks import AlertAction, Forwarder, Stack, Template, deploy
 from world import World, alert, until
 from world.queues import Mailbox
+
+from bot.store.dynamodb.description import faults_of
+from bot.store.dynamodb.layout import INDEXES, OPERATIONS, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -150,19 +153,36 @@ def test_the_environment_file_names_all_that_the_stack_made(stack: Stack, standa
         "RESPONSE_QUEUE_URL": stack.outputs["ResponseQueueUrl"],
         "DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
         "AWS_REGION": "us-west-2",
-        "STORE_URL": f"dynamodb://{stack.outputs['TableName']}",
+        "STORE_URL": f"dynamodb://{stack.outputs['TableName']}?region=us-west-2",
     }
     assert standard_stack.environment_file["STORE_URL"] == "sqlite:///triage-bot.db"
 
 
-def test_the_table_has_a_sparse_index_of_keys(stack: Stack) -> None:
-    table = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+def test_the_table_is_as_the_store_wants_it_and_no_more(stack: Stack) -> None:
+    name = stack.outputs["TableName"]
+    table = stack.client("dynamodb").describe_table(TableName=name)["Table"]
+    wanted = table_description(name)
 
-    [index] = table["GlobalSecondaryIndexes"]
-    assert _key(table) == ("pk", "sk")
-    assert (index["IndexName"], _key(index)) == ("due", ("duePk", "due"))
-    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
-    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert faults_of(table) == []
+    assert table["KeySchema"] == wanted["KeySchema"]
+    assert _sorted(table["AttributeDefinitions"]) == _sorted(wanted["AttributeDefinitions"])
+    assert [_index(one) for one in table["GlobalSecondaryIndexes"]] == [
+        _index(one) for one in wanted["GlobalSecondaryIndexes"]
+    ]
+    assert table["BillingModeSummary"]["BillingMode"] == wanted["BillingMode"]
+
+
+def test_the_worker_may_do_with_the_table_what_it_does_and_no_more() -> None:
+    statements = [
+        statement
+        for name, statement in Template(CreateTable="true").statements("AWS::IAM::Policy")
+        if name == "WorkerTablePolicy"
+    ]
+    allowed = {action for one in statements for action in _listed(one["Action"])}
+    indexes = {one for statement in statements for one in _listed(statement["Resource"]) if "/index/" in one}
+
+    assert allowed == {f"dynamodb:{operation}" for operation in OPERATIONS}
+    assert indexes == {f"${{Table.Arn}}/index/{index.name}" for index in INDEXES}
 
 
 def _world_on(stack: Stack, folder: Path, sqs: SQSClient, aws: Mapping[str, str]) -> World:
@@ -175,5 +195,13 @@ def _world_on(stack: Stack, folder: Path, sqs: SQSClient, aws: Mapping[str, str]
     return world
 
 
-def _key(table: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(one["AttributeName"] for one in table["KeySchema"])
+def _index(index: Mapping[str, Any]) -> tuple[Any, ...]:
+    return index["IndexName"], index["KeySchema"], index["Projection"]
+
+
+def _sorted(attributes: list[dict[str, str]]) -> list[dict[str, str]]:
+    return sorted(attributes, key=lambda one: one["AttributeName"])
+
+
+def _listed(one_or_more: Any) -> list[Any]:
+    return one_or_more if isinstance(one_or_more, list) else [one_or_more]

@@ -12,6 +12,7 @@ import pytest
 from stacks import TEMPLATE, Template
 
 from bot.sqs.checks import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
+from bot.store.dynamodb.layout import EXPIRES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,15 @@ def test_the_table_is_encrypted_can_be_restored_and_forgets_by_itself() -> None:
 
     assert table["SSESpecification"] == {"SSEEnabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": EXPIRES, "Enabled": True}
+
+
+def test_the_table_cannot_be_deleted_but_on_demand() -> None:
+    protected = Template(CreateTable="true").resources("AWS::DynamoDB::Table")["Table"]
+    free = Template(CreateTable="true", ProtectTable="false").resources("AWS::DynamoDB::Table")["Table"]
+
+    assert protected["DeletionProtectionEnabled"] is True
+    assert free["DeletionProtectionEnabled"] is False
 
 
 def test_only_the_worker_may_send_responses() -> None:

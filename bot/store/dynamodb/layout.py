@@ -49,6 +49,21 @@ LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
 INDEXES = (DUE, DEADLINES, PERSON, LIST)
 
 
+#: What the worker does with the table, as IAM names it. Transactions need the actions of their parts.
+OPERATIONS = (
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "DescribeContinuousBackups",
+    "GetItem",
+    "BatchGetItem",
+    "Query",
+    "Scan",
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+)
+
+
 def shard_of(key: str) -> int:
     """Return the shard of a row's key, which begins with hex digits of a hash."""
     return int(key[:2], 16) % SHARDS

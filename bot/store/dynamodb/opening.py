@@ -11,7 +11,7 @@ from bot.errors import StartRefused, StoreError
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.refusals import is_refusal, start_refused
-from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
 from bot.triage.model import utc_now
 
@@ -43,7 +43,7 @@ async def open_table(
     except BaseException:
         table.close()
         raise
-    return DynamoStore(table, keep=keep, clock=clock)
+    return DynamoStore(table, upkeep=Upkeep(keep=keep), clock=clock)
 
 
 async def _meet(table: Table) -> None:

@@ -30,7 +30,7 @@ _NEVER = Condition(
 
 
 async def denied_actions(table: Table) -> Sequence[str]:
-    """Return what is denied of all that the worker does, as IAM names it. `StoreError`: it cannot be tried."""
+    """Return what is denied of all that the worker does, as IAM names it. `StoreError`: not to be tried."""
     attempts = [*_reads(table), *_writes()]
     return [
         action for action, operation, arguments in attempts if await _is_denied(table, operation, arguments)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
@@ -38,11 +38,19 @@ log = logging.getLogger(__name__)
 _PROBE = "probe"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upkeep:
+    """What is done for the table beside the work."""
+
+    keep: timedelta | None = None  #: how long what has ended is kept; None: for the workers to say
+    lateness: timedelta = LATENESS  #: how long DynamoDB may take to remove it, before the worker does
+    look_interval: timedelta = LOOK_INTERVAL  #: how often to look for what other workers have left
+
+
 class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
     """Questions and their reports in a table that other workers use at the same time.
 
-    `keep` is how long what has ended is kept; None leaves what expires to the workers. `on_found` is called
-    when there is work that other workers have left.
+    `on_found` is called when there is work that other workers have left.
     """
 
     def __init__(
@@ -50,17 +58,17 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
         table: Table,
         *,
         clock: Clock = utc_now,
-        keep: timedelta | None = None,
-        lateness: timedelta = LATENESS,
+        upkeep: Upkeep | None = None,
         spread: random.Random | None = None,
     ) -> None:
-        spread = spread or random.Random()
+        spread, upkeep = spread or random.Random(), upkeep or Upkeep()
         self._table = table
         self._clock = clock
         self._due = DueQuestions(table, random=spread)
         self._unsent = UnsentReports(table, random=spread)
-        self._lifetime = Lifetime(keep=keep)
-        self._keeper = Keeper(table, self._lifetime, lateness=lateness)
+        self._lifetime = Lifetime(keep=upkeep.keep)
+        self._keeper = Keeper(table, self._lifetime, lateness=upkeep.lateness)
+        self._look_interval = upkeep.look_interval.total_seconds()
         self._watching: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
 
@@ -111,7 +119,7 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
 
     async def _keep_looking(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_INTERVAL.total_seconds())
+            await asyncio.sleep(self._look_interval)
             with contextlib.suppress(StoreError):  # whoever asks next what is due is told of it
                 now = self._clock()
                 found = await asyncio.gather(self._due.look(now), self._unsent.look(now))

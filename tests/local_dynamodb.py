@@ -23,7 +23,7 @@ from world.worker import bare_environment
 from bot.store.dynamodb.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.layout import table_description
-from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
 
 if TYPE_CHECKING:
@@ -82,7 +82,20 @@ def store_in(
 ) -> DynamoStore:
     """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
     table = Table(name, caller or connection(name), random=Random(0))
-    return DynamoStore(table, clock=clock, keep=KEEP, lateness=timedelta(0), spread=Random(0))
+    upkeep = Upkeep(keep=KEEP, lateness=timedelta(0), look_interval=timedelta(milliseconds=100))
+    return DynamoStore(table, clock=clock, upkeep=upkeep, spread=Random(0))
+
+
+@asynccontextmanager
+async def two_workers(clock: Callable[[], datetime]) -> AsyncIterator[tuple[DynamoStore, DynamoStore]]:
+    """The stores of two workers that share a table and a clock."""
+    name = create_table()
+    stores = store_in(name, clock=clock), store_in(name, clock=clock)
+    try:
+        yield stores
+    finally:
+        for store in stores:
+            await store.close()
 
 
 @asynccontextmanager

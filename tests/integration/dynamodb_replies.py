@@ -1,0 +1,44 @@
+"""A way to DynamoDB on which replies get lost, and calls are refused, as a test wants it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+if TYPE_CHECKING:
+    from bot.store.dynamodb.table import Caller
+
+LOST = "lost"  #: the work is done, and nobody hears of it
+UNREACHED = "unreached"  #: nothing is done
+
+
+class Unreliable:
+    """Does with the next calls of an operation what `plan` says, one entry a call: a fate, or a code."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.plan: dict[str, list[str]] = {}
+        self.calls: Counter[str] = Counter()
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        self.calls[operation] += 1
+        fates = self.plan.get(operation, [])
+        fate = fates.pop(0) if fates else ""
+        if fate == LOST:
+            await self._caller.call(operation, arguments)
+        if fate in (LOST, UNREACHED):
+            raise ReadTimeoutError(endpoint_url="https://dynamodb.example.com")
+        if fate:
+            raise refusal(fate, operation)
+        return await self._caller.call(operation, arguments)
+
+    def close(self) -> None:
+        self._caller.close()
+
+
+def refusal(code: str, operation: str) -> ClientError:
+    """Return an error as botocore makes it, for an operation such as `put_item`."""
+    name = "".join(word.title() for word in operation.split("_"))
+    return ClientError({"Error": {"Code": code, "Message": "as the test wants it"}}, name)

@@ -1,0 +1,176 @@
+"""What the store in a table makes of lost replies, of refusals, and of a DynamoDB that has too much to do."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dynamodb_replies import LOST, UNREACHED, Unreliable
+from fakes import NOON, a_request
+from local_dynamodb import connection, create_table, store_in
+
+from bot.errors import StoreError
+from bot.store.dynamodb.table import ATTEMPTS
+from bot.triage.model import Change, OutboxRow, Question, Work
+from bot.triage.rules import new_ref
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.store.dynamodb.store import DynamoStore
+
+THROTTLED = "ProvisionedThroughputExceededException"
+
+
+def a_question(identifier: str = "alert", **changes: Any) -> Question:
+    ref = new_ref(identifier, "0123456789abcdef" * 2)
+    question = Question(request=a_request(identifier), ref=ref, accepted_at=NOON, due_at=NOON)
+    return replace(question, **changes)
+
+
+def a_report() -> OutboxRow:
+    return OutboxRow(identifier="alert", sequence=0, event_id="event", body="{}", due_at=NOON)
+
+
+@asynccontextmanager
+async def unreliable_store() -> AsyncIterator[tuple[DynamoStore, Unreliable]]:
+    name = create_table()
+    caller = Unreliable(connection(name))
+    store = store_in(name, caller=caller)
+    try:
+        yield store, caller
+    finally:
+        await store.close()
+
+
+async def test_a_request_whose_storing_was_not_confirmed_is_new_all_the_same() -> None:
+    async with unreliable_store() as (store, caller):
+        caller.plan["put_item"] = [LOST]
+
+        assert list(await store.add([Change(question=a_question())])) == [True]
+        assert list(await store.add([Change(question=a_question())])) == [False]
+
+
+async def test_a_save_that_was_not_confirmed_is_known_by_what_stands_there() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question())])
+        caller.plan["put_item"] = [LOST]
+
+        assert await store.save(Change(question=a_question(version=1, slack_id="U0ADA")))
+
+
+async def test_a_save_that_another_overtook_while_its_reply_was_lost_was_not_first() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question())])
+        assert await store.save(Change(question=a_question(version=1, slack_id="U0EVE")))
+        caller.plan["put_item"] = [UNREACHED]
+
+        assert not await store.save(Change(question=a_question(version=1, slack_id="U0ADA")))
+
+
+async def test_an_answer_whose_reply_was_lost_is_told_as_stored_and_stands_once() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question())])
+        caller.plan["transact_write_items"] = [LOST]
+
+        assert await store.save(Change(question=a_question(version=1, reports=1), report=a_report()))
+
+        assert list(await store.reports_of("alert")) == [a_report()]
+
+
+@pytest.mark.parametrize(
+    "code", [THROTTLED, "ThrottlingException", "RequestLimitExceeded", "InternalServerError"]
+)
+async def test_what_goes_by_is_waited_for(code: str) -> None:
+    async with unreliable_store() as (store, caller):
+        caller.plan = {"put_item": [code, code], "get_item": [code], "query": [code]}
+
+        assert list(await store.add([Change(question=a_question())])) == [True]
+        assert await store.find("alert") == a_question()
+        assert [row.ref for row in await store.list_questions(limit=1)] == [a_question().ref]
+
+
+async def test_two_transactions_on_one_row_wait_for_each_other() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question())])
+        caller.plan["transact_write_items"] = [
+            "TransactionConflictException",
+            "TransactionInProgressException",
+        ]
+
+        assert await store.save(Change(question=a_question(version=1, reports=1), report=a_report()))
+
+
+async def test_patience_with_a_table_that_is_throttled_for_good_has_an_end() -> None:
+    async with unreliable_store() as (store, caller):
+        caller.plan["get_item"] = [THROTTLED] * 99
+
+        with pytest.raises(StoreError, match=THROTTLED):
+            await store.find("alert")
+
+        assert caller.calls["get_item"] == ATTEMPTS
+
+
+async def test_what_is_denied_is_not_tried_again_and_says_what_to_allow() -> None:
+    async with unreliable_store() as (store, caller):
+        caller.plan["get_item"] = ["AccessDeniedException"]
+
+        with pytest.raises(StoreError, match="allow dynamodb:GetItem to this worker"):
+            await store.find("alert")
+
+        assert caller.calls["get_item"] == 1
+
+
+async def test_one_request_of_a_batch_that_cannot_be_stored_has_its_error_in_its_place() -> None:
+    async with unreliable_store() as (store, _):
+        too_big = replace(a_question("big"), request=a_request("big", summary="\U0001f511" * 120_000))
+
+        added = await store.add([Change(question=each) for each in (a_question(), too_big)])
+
+        assert added[0] is True
+        assert isinstance(added[1], StoreError)
+        assert "ValidationException" in str(added[1])
+
+
+async def test_rows_that_a_batch_leaves_out_are_asked_for_again() -> None:
+    async with unreliable_store() as (store, caller):
+        caller_call = caller.call
+        halves: list[object] = []
+
+        async def half(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            answer = await caller_call(operation, arguments)
+            if operation == "batch_get_item" and not halves:
+                halves.append(answer)
+                return {"Responses": {}, "UnprocessedKeys": arguments["RequestItems"]}
+            return answer
+
+        caller.call = half  # type: ignore[method-assign] # the one answer that no emulator gives
+        await store.add([Change(question=a_question())])
+
+        assert len(await store.list_questions(limit=5)) == 1
+
+
+async def test_whoever_asks_what_is_due_is_told_that_the_table_is_away_and_works_when_it_is_back() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question(due_at=None))])
+        caller.plan["query"] = [UNREACHED] * 999
+
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await store.due(Work.ASK, NOON, limit=5)
+
+        caller.plan.clear()
+        assert list(await store.due(Work.ASK, NOON, limit=5)) == []
+
+
+async def test_a_lease_that_was_lost_on_the_way_is_nobodys_until_it_ends() -> None:
+    async with unreliable_store() as (store, caller):
+        await store.add([Change(question=a_question())])
+        later = NOON.replace(hour=13)
+        caller.plan["update_item"] = [LOST]
+
+        assert list(await store.due(Work.ASK, later, limit=5)) == []
+
+        later = NOON.replace(hour=14)
+        assert len(await store.due(Work.ASK, later, limit=5)) == 1
