@@ -65,10 +65,17 @@ def dynamodb() -> Any:
     return make("dynamodb", endpoint_url=endpoint())
 
 
-def create_table() -> str:
-    """Create a table that no other test has; return its name."""
+def create_table(*, without: str = "", **changes: Any) -> str:
+    """Create a table that no other test has, `without` one of its indexes; return its name."""
     name = f"triage-{uuid4().hex}"
-    dynamodb().create_table(**table_description(name))
+    wanted = {**table_description(name), **changes}
+    indexes = [one for one in wanted["GlobalSecondaryIndexes"] if one["IndexName"] != without]
+    keys = [key for one in (wanted, *indexes) for key in one["KeySchema"]]
+    used = {key["AttributeName"] for key in keys}
+    attributes = [one for one in wanted["AttributeDefinitions"] if one["AttributeName"] in used]
+    dynamodb().create_table(
+        **{**wanted, "GlobalSecondaryIndexes": indexes, "AttributeDefinitions": attributes}
+    )
     return name
 
 

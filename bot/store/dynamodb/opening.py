@@ -39,14 +39,15 @@ async def open_table(
     connection = Connection(address, session=session)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
-        await _meet(table)
+        await meet(table)
     except BaseException:
         table.close()
         raise
     return DynamoStore(table, upkeep=Upkeep(keep=keep), clock=clock)
 
 
-async def _meet(table: Table) -> None:
+async def meet(table: Table) -> None:
+    """Ask for the table once. Errors as `open_table` says."""
     try:
         answer = await table.call("describe_table")
     except StoreError as error:

@@ -1,0 +1,121 @@
+"""Two workers on one table: nobody is asked twice, and what one leaves in the middle the other finishes.
+
+Both worlds of this module wait at the same time: a worker must be missed before another takes its place.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from world import World
+
+from bot.store.dynamodb.layout import table_description
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import boto3
+    from mypy_boto3_sqs import SQSClient
+    from world.worker import WorkerProcess
+
+#: From the death of a worker to the end of what it was doing.
+FINISHED_WITHIN_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def create_shared_world(
+    tmp_path_factory: pytest.TempPathFactory,
+    sqs: SQSClient,
+    aws_environment: Mapping[str, str],
+    aws_session: boto3.Session,
+    sqs_endpoint: str,
+) -> Iterator[Callable[[], World]]:
+    """Make worlds whose workers keep their questions in a table."""
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+    with ExitStack() as stack:
+
+        def create() -> World:
+            table = f"triage-{uuid4().hex}"
+            dynamodb.create_table(**table_description(table))
+            variables = {
+                "STORE_URL": f"dynamodb://{table}",
+                "AWS_ENDPOINT_URL_DYNAMODB": sqs_endpoint,
+            }
+            folder: Path = tmp_path_factory.mktemp("shared")
+            return stack.enter_context(World(folder, sqs, aws_environment, variables=variables))
+
+        yield create
+
+
+@pytest.fixture(scope="module")
+def left_in_the_middle(
+    create_shared_world: Callable[[], World],
+) -> Iterator[Mapping[str, tuple[World, str, WorkerProcess, float]]]:
+    """Worlds where a worker was killed while it posted, its post done or not, and another one runs."""
+    worlds = {}
+    for fate in ("posted", "not posted"):
+        world = create_shared_world()
+        world.start()
+        hold = world.slack.hold("chat.postMessage", after_work=fate == "posted")
+        identifier = world.send()
+        hold.wait_until_reached()
+        other = world.another_worker()
+        other.start()
+        other.until_logged("worker.started")
+        world.worker.kill()
+        killed_at = time.monotonic()
+        world.slack.forget_held()
+        hold.release()
+        worlds[fate] = (world, identifier, other, killed_at)
+    yield worlds
+    for _, _, other, _ in worlds.values():
+        other.close()
+
+
+@pytest.mark.parametrize("fate", ["posted", "not posted"])
+def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_asked_twice(
+    left_in_the_middle: Mapping[str, tuple[World, str, WorkerProcess, float]], fate: str
+) -> None:
+    world, identifier, other, killed_at = left_in_the_middle[fate]
+
+    left = killed_at + FINISHED_WITHIN_SECONDS - time.monotonic()
+    other.until_logged("question.asked", identifier, seconds=max(left, 1))
+
+    assert len(world.slack.questions(identifier)) == 1
+    world.slack.press(world.slack.question(identifier), "yes")
+    assert world.status(identifier) == "acknowledged"
+
+
+def test_two_workers_share_the_work_and_each_thing_is_done_once(
+    create_shared_world: Callable[[], World], request: pytest.FixtureRequest
+) -> None:
+    world = create_shared_world()
+    world.start()
+    other = world.another_worker()
+    request.addfinalizer(other.close)
+    other.start()
+    other.until_logged("worker.started")
+
+    people = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
+    identifiers = world.send_many(people * 3)
+    for identifier in identifiers:
+        world.slack.press(world.slack.question(identifier), "no")
+        world.slack.redrawn(identifier, "security team")
+
+    assert {world.status(identifier) for identifier in identifiers} == {"escalated"}
+    assert [len(world.slack.questions(one)) for one in identifiers] == [1] * len(identifiers)
+    assert [len(world.reports(one)) for one in identifiers] == [1] * len(identifiers)
+    listed = json.loads(other.command("list", "--json").stdout)
+    assert {one["identifier"] for one in listed} == set(identifiers)
+    assert json.loads(other.command("show", identifiers[0], "--json").stdout)["outcome"] == "no"
+    assert other.command("backup", "copy.db").returncode == 1
+    assert [world.worker.stop(), other.stop()] == [0, 0]
+    world.assert_clean_log()
+    assert "Traceback" not in other.log

@@ -1,0 +1,174 @@
+"""What `check` says of a table, and how it says to mend it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dynamodb_replies import UNREACHED, Unreliable
+from local_dynamodb import REGION, connection, create_table, dynamodb
+
+from bot.findings import Verdict
+from bot.store.dynamodb.address import Address
+from bot.store.dynamodb.checks import (
+    ENCRYPTION,
+    EXPIRY,
+    PERMISSIONS,
+    RECOVERY,
+    SUBJECT,
+    check_table,
+)
+from bot.store.dynamodb.layout import table_description
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.findings import Finding
+
+
+async def look(name: str, **plan: list[str]) -> Mapping[str, Finding]:
+    caller = Unreliable(connection(name))
+    caller.plan = plan
+    findings = await check_table(Address(table=name, region=REGION), caller=caller)
+    return {finding.subject: finding for finding in findings}
+
+
+def kept_table(**changes: Any) -> str:
+    """Create a table as the template makes it, but for what the test changes."""
+    name = create_table(**changes)
+    expiry = {"Enabled": True, "AttributeName": "x"}
+    dynamodb().update_time_to_live(TableName=name, TimeToLiveSpecification=expiry)
+    recovery = {"PointInTimeRecoveryEnabled": True}
+    dynamodb().update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
+    return name
+
+
+async def test_a_table_as_the_template_makes_it_is_sound() -> None:
+    findings = await look(kept_table())
+
+    assert [*findings] == [SUBJECT, PERMISSIONS, EXPIRY, RECOVERY, ENCRYPTION]
+    assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
+    assert findings[SUBJECT].facts["ARN"].startswith("arn:aws:dynamodb:us-west-2:")
+    assert "on demand" in findings[SUBJECT].detail
+
+
+async def test_looking_leaves_nothing_in_the_table() -> None:
+    name = kept_table()
+
+    await look(name)
+
+    assert dynamodb().scan(TableName=name)["Items"] == []
+
+
+async def test_a_table_that_is_not_there_is_to_be_created() -> None:
+    findings = await look("missing")
+
+    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert "CreateTable=true" in findings[SUBJECT].remedy
+    assert f"--region {REGION}" in findings[SUBJECT].remedy
+
+
+async def test_a_table_without_an_index_names_it() -> None:
+    findings = await look(kept_table(without="deadline"))
+
+    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert "the index deadline is missing" in findings[SUBJECT].detail
+    assert findings[PERMISSIONS].verdict is Verdict.SKIPPED
+
+
+async def test_an_index_that_does_not_hold_what_is_read_from_it_is_named() -> None:
+    indexes = [dict(one) for one in table_description("x")["GlobalSecondaryIndexes"]]
+    for index in indexes:
+        index["Projection"] = {"ProjectionType": "KEYS_ONLY"}
+
+    findings = await look(kept_table(GlobalSecondaryIndexes=indexes))
+
+    assert "the index due does not hold d" in findings[SUBJECT].detail
+
+
+async def test_keys_that_are_not_ours_are_named() -> None:
+    keys = [{"AttributeName": "w", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+
+    findings = await look(kept_table(KeySchema=keys))
+
+    assert "its keys are w, sk, not pk, sk" in findings[SUBJECT].detail
+
+
+async def test_provisioned_throughput_is_a_warning_for_a_flood_is_throttled() -> None:
+    few = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    indexes = [
+        {**one, "ProvisionedThroughput": few} for one in table_description("x")["GlobalSecondaryIndexes"]
+    ]
+    name = kept_table(BillingMode="PROVISIONED", ProvisionedThroughput=few, GlobalSecondaryIndexes=indexes)
+
+    findings = await look(name)
+
+    assert findings[SUBJECT].verdict is Verdict.WARNING
+    assert "PAY_PER_REQUEST" in findings[SUBJECT].remedy
+
+
+async def test_without_expiry_or_recovery_the_command_to_switch_it_on_is_given() -> None:
+    name = create_table()
+
+    findings = await look(name)
+
+    for subject, word in ((EXPIRY, "AttributeName=x"), (RECOVERY, "PointInTimeRecoveryEnabled=true")):
+        assert findings[subject].verdict is Verdict.WARNING
+        assert word in findings[subject].remedy
+        assert f"--table-name {name}" in findings[subject].remedy
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        ("get_item", "dynamodb:GetItem"),
+        ("batch_get_item", "dynamodb:BatchGetItem"),
+        ("query", "dynamodb:Query"),
+        ("scan", "dynamodb:Scan"),
+        ("put_item", "dynamodb:PutItem"),
+        ("update_item", "dynamodb:UpdateItem"),
+        ("delete_item", "dynamodb:DeleteItem"),
+    ],
+)
+async def test_what_is_denied_is_named(operation: str, named: str) -> None:
+    findings = await look(kept_table(), **{operation: ["AccessDeniedException"]})
+
+    assert findings[PERMISSIONS].verdict is Verdict.FAILED
+    assert findings[PERMISSIONS].detail == f"denied: {named}"
+    assert "WorkerTablePolicy" in findings[PERMISSIONS].remedy
+
+
+async def test_an_index_that_may_not_be_read_is_named() -> None:
+    findings = await look(kept_table(), query=["", "", "AccessDeniedException"])
+
+    assert findings[PERMISSIONS].detail == "denied: dynamodb:Query on the index deadline"
+
+
+async def test_whoever_may_not_even_describe_the_table_is_told_so() -> None:
+    findings = await look(kept_table(), describe_table=["AccessDeniedException"])
+
+    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].remedy == "allow the worker's role dynamodb:DescribeTable on it"
+
+
+async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
+    denied = ["AccessDeniedException"]
+    findings = await look(
+        kept_table(), describe_time_to_live=denied, describe_continuous_backups=list(denied)
+    )
+
+    assert {findings[EXPIRY].verdict, findings[RECOVERY].verdict} == {Verdict.WARNING}
+    assert "cannot be told" in findings[EXPIRY].detail
+
+
+async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
+    findings = await look(kept_table(), describe_table=["UnrecognizedClientException"])
+
+    assert "renew the credentials" in findings[SUBJECT].remedy
+
+
+async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:
+    findings = await look(kept_table(), describe_table=[UNREACHED] * 9)
+
+    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert "AWS_ENDPOINT_URL_DYNAMODB" in findings[SUBJECT].remedy
