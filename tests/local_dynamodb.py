@@ -85,11 +85,15 @@ def connection(name: str) -> Connection:
 
 
 def store_in(
-    name: str, *, clock: Callable[[], datetime] = lambda: NOON, caller: Caller | None = None
+    name: str,
+    *,
+    clock: Callable[[], datetime] = lambda: NOON,
+    caller: Caller | None = None,
+    look_interval: timedelta = timedelta(milliseconds=100),
 ) -> DynamoStore:
     """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
     table = Table(name, caller or connection(name), random=Random(0))
-    upkeep = Upkeep(keep=KEEP, lateness=timedelta(0), look_interval=timedelta(milliseconds=100))
+    upkeep = Upkeep(keep=KEEP, lateness=timedelta(0), look_interval=look_interval)
     return DynamoStore(table, clock=clock, upkeep=upkeep, spread=Random(0))
 
 

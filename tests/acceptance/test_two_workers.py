@@ -106,16 +106,18 @@ def test_two_workers_share_the_work_and_each_thing_is_done_once(
     people = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
     identifiers = world.send_many(people * 3)
     for identifier in identifiers:
-        world.slack.press(world.slack.question(identifier), "no")
-        world.slack.redrawn(identifier, "security team")
+        world.slack.press(world.slack.question(identifier), "yes")
+        world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
 
-    assert {world.status(identifier) for identifier in identifiers} == {"escalated"}
+    assert {world.status(identifier) for identifier in identifiers} == {"acknowledged"}
     assert [len(world.slack.questions(one)) for one in identifiers] == [1] * len(identifiers)
     assert [len(world.reports(one)) for one in identifiers] == [1] * len(identifiers)
     listed = json.loads(other.command("list", "--json").stdout)
     assert {one["identifier"] for one in listed} == set(identifiers)
-    assert json.loads(other.command("show", identifiers[0], "--json").stdout)["outcome"] == "no"
+    assert json.loads(other.command("show", identifiers[0], "--json").stdout)["outcome"] == "yes"
     assert other.command("backup", "copy.db").returncode == 1
+    findings = json.loads(other.command("check", "--json").stdout)["findings"]
+    assert {one["verdict"] for one in findings if one["subject"] == "store"} == {"ok"}
     assert [world.worker.stop(), other.stop()] == [0, 0]
     world.assert_clean_log()
     assert "Traceback" not in other.log

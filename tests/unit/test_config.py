@@ -192,6 +192,15 @@ def test_a_relative_store_is_in_the_first_state_directory(folder: Path, store_ur
     assert str(settings.control_path) == "/var/lib/bot/triage-bot.db.sock"
 
 
+@pytest.mark.parametrize("url", ["dynamodb://questions", "dynamodb://questions?region=us-west-2"])
+def test_a_table_is_no_file_and_has_no_socket_beside_it(folder: Path, url: str) -> None:
+    settings = load(folder, STORE_URL=url, STATE_DIRECTORY="/var/lib/bot")
+
+    assert settings.store_url == url
+    assert settings.store_path is None
+    assert settings.control_path is None
+
+
 def test_a_store_path_is_taken_as_it_stands(folder: Path) -> None:
     settings = load(folder, STORE_URL="sqlite:///a folder/50%25 #1.db")
 

@@ -1,0 +1,101 @@
+"""What DynamoDB charges for calls, reckoned by its own rules from what really goes over the wire.
+
+The emulators do not say it truly. The rules, of AWS's pages on read and write units (read 2026-11): a write
+takes a unit for each KiB of the item, before or after it, whichever is larger, and in a transaction two; each
+index that the write changes takes units of its own, of the entry that goes and of the one that comes; a read
+takes half a unit for each 4 KiB, a consistent one a whole.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from bot.store.dynamodb.layout import INDEXES, PARTITION, SORT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.store.dynamodb.layout import Index
+    from bot.store.dynamodb.table import Caller
+
+    Wire = Mapping[str, Mapping[str, str]]
+
+_READS = {"get_item", "query", "scan", "batch_get_item"}
+_WRITES = {"put_item", "update_item", "delete_item", "transact_write_items"}
+
+
+class Meter:
+    """Passes calls on and adds up what they cost."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.written = 0.0
+        self.read = 0.0
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        parts = _parts(operation, arguments)
+        before = [await self._item(part) for part in parts]
+        try:
+            answer = await self._caller.call(operation, arguments)
+        finally:
+            factor = 2 if operation == "transact_write_items" else 1
+            for part, old in zip(parts, before, strict=True):
+                self.written += _write_units(old, await self._item(part), factor)
+        if operation in _READS:
+            self.read += _read_units(operation, arguments, answer)
+        return answer
+
+    def close(self) -> None:
+        self._caller.close()
+
+    async def _item(self, part: dict[str, Any]) -> Wire:
+        item = part.get("Item") or part["Key"]
+        key = {name: item[name] for name in (PARTITION, SORT)}
+        found = await self._caller.call("get_item", {"TableName": part["TableName"], "Key": key})
+        return dict(found.get("Item", {}))
+
+
+def _parts(operation: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    if operation == "transact_write_items":
+        return [part for each in arguments["TransactItems"] for part in each.values()]
+    return [arguments] if operation in _WRITES else []
+
+
+def _write_units(before: Wire, after: Wire, factor: int) -> int:
+    own = factor * max(_kibibytes(before), _kibibytes(after), 1)
+    return own + sum(_index_units(_entry(before, index), _entry(after, index)) for index in INDEXES)
+
+
+def _index_units(before: Wire, after: Wire) -> int:
+    if before == after:
+        return 0
+    return _kibibytes(before) + _kibibytes(after)
+
+
+def _entry(item: Wire, index: Index) -> Wire:
+    held = (PARTITION, SORT, index.partition, index.sort)
+    if not all(name in item for name in held):
+        return {}
+    return {name: item[name] for name in (*held, *index.carried) if name in item}
+
+
+def _read_units(operation: str, arguments: dict[str, Any], answer: dict[str, Any]) -> float:
+    if operation == "batch_get_item":
+        items = [item for found in answer["Responses"].values() for item in found]
+        return float(sum(ceil(_size(item) / 4096) for item in items))
+    items = answer.get("Items", [answer.get("Item", {})])
+    units = max(1, ceil(sum(_size(item) for item in items) / 4096))
+    return units * (1.0 if arguments.get("ConsistentRead") else 0.5)
+
+
+def _kibibytes(item: Wire) -> int:
+    return ceil(_size(item) / 1024)
+
+
+def _size(item: Wire) -> int:
+    return sum(len(name) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: Mapping[str, str]) -> int:
+    return len(value["S"].encode()) if "S" in value else ceil(len(value["N"]) / 2) + 1
