@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot.store.dynamodb.agenda import Held, Schedule
 from bot.store.dynamodb.items import UNSENT, report_from, report_key
-from bot.store.dynamodb.layout import SORT
+from bot.store.dynamodb.layout import PARTITION, SORT
 from bot.store.dynamodb.leases import Leases
 from bot.store.dynamodb.reading import reports_of
 from bot.store.outbox import REPORTS_APART
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: How often to try for more rows where other workers were faster, or where those that came must wait.
 _ROUNDS = 3
+
+#: Reports of one identifier that may wait behind another one: changes of mind and notes are bounded, too.
+_LATER_MAX = 64
 
 
 class UnsentReports:
@@ -111,11 +114,9 @@ class UnsentReports:
         return None if is_ours else held.hint.moment
 
     def _held_of(self, row: OutboxRow) -> list[Held[OutboxRow]]:
-        later = (
-            report_key(row_key(row.identifier), number)
-            for number in range(row.sequence + 1, row.sequence + 64)
-        )
-        found = [self._leases.held.get((str(key["pk"]), str(key[SORT]))) for key in later]
+        """Return the later reports of the same identifier that are held."""
+        numbers = range(row.sequence + 1, row.sequence + 1 + _LATER_MAX)
+        found = (self._leases.held.get(_key(row.identifier, number)) for number in numbers)
         return [held for held in found if held is not None]
 
     def _hold(self, held: Held[OutboxRow]) -> None:
@@ -128,5 +129,9 @@ class UnsentReports:
 
 
 def _key_of(row: OutboxRow) -> Key:
-    key = report_key(row_key(row.identifier), row.sequence)
-    return str(key["pk"]), str(key[SORT])
+    return _key(row.identifier, row.sequence)
+
+
+def _key(identifier: str, sequence: int) -> Key:
+    key = report_key(row_key(identifier), sequence)
+    return str(key[PARTITION]), str(key[SORT])
