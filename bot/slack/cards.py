@@ -85,6 +85,8 @@ def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str
     buttons = words_for(policy.of(question), wording)["button"]
     last = blocks.readable(question.answered_at, zone) if question.answered_at else ""
     facts = {
+        words["alert"]: escape(clean(question.request.alert)),
+        words["identifier"]: escape(clean(question.request.identifier)),
         words["address"]: address(question),
         words["confidence"]: question.request.confidence.value,
         words["reason"]: escape(clean(question.reason)),

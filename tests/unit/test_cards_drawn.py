@@ -103,6 +103,8 @@ def test_a_card_tells_who_what_and_when() -> None:
     assert card["text"] == headline
     assert text_of(card, "summary") == "Codes were made."
     facts = text_of(card, "facts")
+    assert f"*{WORDS['alert']}:* duo_bypass_codes_generated" in facts
+    assert f"*{WORDS['identifier']}:* 9Zo02m4B7gIfixq3c4Xh" in facts
     assert f"*{WORDS['address']}:* ada@example.com" in facts
     assert f"*{WORDS['confidence']}:* lowest" in facts
     assert f"*{WORDS['asked']}:* Tue 24 Nov 2026, 12:00 (UTC)" in facts
