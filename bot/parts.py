@@ -23,7 +23,7 @@ from bot.slack.views import SlackViews
 from bot.sqs.clients import Connector
 from bot.sqs.poller import Poller
 from bot.sqs.publisher import Publisher
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.store import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
@@ -159,7 +159,7 @@ class Parts(Vigil):
 
     @cached_property
     def cards(self) -> Cards:
-        return Cards(self.security_team, self.recorder, pacing=self.pacing)
+        return Cards(self.security_team, self.recorder, pacing=self.pacing, read_report=read_report)
 
     @cached_property
     def service(self) -> TriageService:

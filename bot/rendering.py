@@ -38,8 +38,15 @@ def aligned_table(rows: Sequence[Sequence[str]]) -> str:
 
 def render_question(view: View) -> str:
     """Return all that is known of one question, in sections."""
-    sections = [_alert_section(view), _question_section(view), _outcome_section(view), _reports_section(view)]
-    return "\n\n".join("\n".join(section) for section in sections)
+    sections = [
+        _alert_section(view),
+        _question_section(view),
+        _outcome_section(view),
+        _notes_section(view),
+        _team_section(view),
+        _reports_section(view),
+    ]
+    return "\n\n".join(filter(None, ("\n".join(section) for section in sections)))
 
 
 def render_replay(views: Sequence[View]) -> str:
@@ -60,11 +67,11 @@ def _counted(number: int, noun: str) -> str:
 def _row(view: View, now: datetime) -> tuple[str, ...]:
     names = ("identifier", "alert", "user")
     return (
-        _readable_time(view["acceptedAt"]),
+        f"{datetime.fromisoformat(view['acceptedAt']):%Y-%m-%d %H:%M}",
         _age(now - datetime.fromisoformat(view["acceptedAt"])),
         *(printable(str(view[name])) for name in names),
         _state(view),
-        _outcome(view),
+        _outcome(view) if view["outcome"] else _time_left(view["deadline"], now),
     )
 
 
@@ -74,11 +81,14 @@ def _state(view: View) -> str:
 
 def _outcome(view: View) -> str:
     """Return how it ended in a few words: what stands, why, and what was said since."""
-    if not view["outcome"]:
-        return "-"
     reason = f": {view['reason']}" if view["reason"] else ""
     later = f" (then said {view['said']})" if view["retracted"] else ""
     return printable(f"{view['outcome']}{reason}{later}")
+
+
+def _time_left(deadline: str | None, now: datetime) -> str:
+    """Return how long an open question still waits for its answer."""
+    return f"{_age(datetime.fromisoformat(deadline) - now)} left" if deadline else "-"
 
 
 def _age(age: timedelta) -> str:
@@ -134,7 +144,9 @@ def _question_section(view: View) -> Iterator[str]:
             "asked": _moment(view["askedAt"]),
             "choices": ", ".join(view["offered"]),
             "message": place,
-            "next step": _moment(view["dueAt"]),
+            "reminders": view["reminders"] or None,
+            "deadline": _moment(view["deadline"]),
+            "next step": f"{view['work']}, {_moment(view['dueAt']) or 'not yet'}" if view["work"] else None,
             "failed tries": view["attempts"] or None,
         }
     )
@@ -147,8 +159,34 @@ def _outcome_section(view: View) -> Iterator[str]:
             "stands": view["outcome"] or "open",
             "reason": view["reason"],
             "last said": view["said"],
-            "answered": _moment(view["answeredAt"]),
+            "answered": _moment(view["firstAnsweredAt"]),
+            "last answer": _moment(view["answeredAt"]) if view["answers"] > 1 else None,
             "answers": view["answers"] or None,
+        }
+    )
+
+
+def _notes_section(view: View) -> Iterator[str]:
+    """Yield all that the person wrote: each note is a report of its own."""
+    notes = [report for report in view.get("reports") or [] if report["comment"]]
+    if notes:
+        yield "Notes"
+    for note in notes:
+        yield f"  {_moment(note['timestamp'])}"
+        yield from _quoted(str(note["comment"]))
+
+
+def _team_section(view: View) -> Iterator[str]:
+    if not (view["cardTs"] or view["cardDueAt"]):
+        return
+    yield "Security team"
+    name = f"{view['takenName']} ({view['takenBy']})" if view["takenName"] else view["takenBy"]
+    yield from _facts(
+        {
+            "card": view["cardTs"] or "not posted yet",
+            "next update": _moment(view["cardDueAt"]),
+            "taken by": name or "nobody",
+            "taken": _moment(view["takenAt"]),
         }
     )
 

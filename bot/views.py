@@ -19,7 +19,10 @@ View = dict[str, Any]
 
 
 def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
-    """Return a question's facts, with its reports where they are given. Times are ISO 8601 in UTC."""
+    """Return a question's facts, with its reports where they are given. Times are ISO 8601 in UTC.
+
+    `dueAt` is when its `work` is to be done: redraw, ask or remind.
+    """
     view = {
         "identifier": question.request.identifier,
         "alert": question.request.alert,
@@ -28,10 +31,14 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "identityConfidence": question.request.confidence.value,
         "acceptedAt": _time(question.accepted_at),
         "state": question.state.value,
+        "work": question.work.value if question.work else None,
         "dueAt": _time(question.due_at),
         "attempts": question.attempts,
+        "deadline": _time(question.deadline),
+        "reminders": question.reminders,
         **_asked(question),
         **_ended(question),
+        **_told_the_team(question),
     }
     return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
 
@@ -40,12 +47,15 @@ def report_view(row: OutboxRow) -> View:
     """Return a report's facts. `body` is the text that the response queue gets, byte for byte."""
     body = json.loads(row.body)
     details = body.get("details", {})
+    facts = details.get("triagebot", {})
     return {
         "sequence": row.sequence,
         "eventId": row.event_id,
         "category": body.get("category"),
         "response": details.get("response"),
-        "outcome": details.get("triagebot", {}).get("outcome"),
+        "outcome": facts.get("outcome"),
+        "comment": facts.get("comment"),
+        "timestamp": body.get("timestamp"),
         "dueAt": _time(row.due_at),
         "sentAt": _time(row.sent_at),
         "parkedAt": _time(row.parked_at),
@@ -62,6 +72,7 @@ def _asked(question: Question) -> View:
     return {
         "askedSlack": question.slack_id or None,
         "askedSlackName": question.slack_name or None,
+        "timeZone": question.time_zone or None,
         "offered": [choice.value for choice in question.offered],
         "claimedAt": _time(question.claimed_at),
         "inDoubtSince": _time(question.in_doubt_since),
@@ -77,8 +88,21 @@ def _ended(question: Question) -> View:
         "reason": question.reason or None,
         "said": question.said.value if question.said else None,
         "retracted": question.retracted,
+        "firstAnsweredAt": _time(question.first_answered_at),
         "answeredAt": _time(question.answered_at),
         "answers": question.answers,
+        "note": question.note or None,
+        "notes": question.notes,
+    }
+
+
+def _told_the_team(question: Question) -> View:
+    return {
+        "cardTs": question.card_ts or None,
+        "cardDueAt": _time(question.card_due_at),
+        "takenBy": question.taken_by or None,
+        "takenName": question.taken_name or None,
+        "takenAt": _time(question.taken_at),
     }
 
 

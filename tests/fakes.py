@@ -11,7 +11,8 @@ from bot.triage.model import Confidence, Person, Posted, TriageRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.triage.model import Question
+    from bot.triage.clicks import Taken
+    from bot.triage.model import Question, Report
 
 T = TypeVar("T")
 Call = Literal["find", "post", "redraw", "remind"]
@@ -110,15 +111,24 @@ class ScriptedSecurityTeam:
     """Takes each card as the list says, one entry a call; else it is shown."""
 
     show_ends: list[Exception | None] = field(default_factory=list)
+    tell_ends: list[Exception | None] = field(default_factory=list)
     before_end: Callable[[Question], Awaitable[None]] | None = None  #: run inside a call
+    gone: bool = False  #: somebody deleted the card that was there
     cards: list[Question] = field(default_factory=list)
+    told: list[Report | Taken] = field(default_factory=list)
 
     async def show(self, question: Question) -> str:
         self.cards.append(question)
         if self.before_end:
             await self.before_end(question)
         _play(self.show_ends.pop(0) if self.show_ends else None)
-        return question.card_ts or f"17640000{len(self.cards):02}.000200"
+        known = "" if self.gone else question.card_ts
+        return known or f"17640000{len(self.cards):02}.000200"
+
+    async def tell(self, question: Question, event: Report | Taken) -> None:
+        assert question.card_ts
+        self.told.append(event)
+        _play(self.tell_ends.pop(0) if self.tell_ends else None)
 
 
 def _play(end: T | Exception) -> T:

@@ -1,7 +1,8 @@
-"""The security team's card of one alert, and the lines in its thread. Pure."""
+"""The security team's card of one alert, and a line in its thread. Pure."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -10,13 +11,15 @@ from bot.slack.home import title_of
 from bot.slack.messages import address, summary_text
 from bot.slack.text import clean, cut, escape, harmless
 from bot.slack.wording import words_for
+from bot.triage.clicks import Taken
 from bot.triage.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from zoneinfo import ZoneInfo
 
     from bot.slack.wording import Wording
-    from bot.triage.model import Question
+    from bot.triage.model import Question, Report
     from bot.triage.policy import Policy
 
 #: The button with which somebody takes the alert.
@@ -25,6 +28,9 @@ TAKE_ACTION = "take-it"
 #: Characters: a card is to be read at a glance.
 SUMMARY_MAX = 1500
 FIELD_MAX = 1000
+
+#: Answers of somebody who gave one and took it back: then it is known when that one was given.
+_TAKEN_BACK_AT_ONCE = 2
 
 
 def card_message(
@@ -43,40 +49,27 @@ def card_message(
     return {"text": headline, "blocks": content}
 
 
-def thread_lines(question: Question, wording: Wording, policy: Policy, *, team_id: str) -> list[str]:
-    """Return what is new since the card was last shown."""
+def thread_line(
+    question: Question, event: Report | Taken, wording: Wording, policy: Policy, *, team_id: str
+) -> str:
+    """Return what the card's thread says of an event: a change, a note, or who took the alert."""
     words = wording["card"]
-    news = question.reports - question.card_shown
-    if not news and question.taken_by:
-        who = profile_link(team_id, question.taken_by, question.taken_name)
-        return [words["taken_line"].format(who=who)]
-    noted = _ends_with_note(question)
-    lines = []
-    if news > noted:
-        lines.append(_change(question, wording, policy, team_id))
-    if news and noted:
-        lines.append(words["noted"].format(note=_harmless(question.note, wording)))
-    return lines
+    if isinstance(event, Taken):
+        return words["taken_line"].format(who=profile_link(team_id, event.slack_id, event.slack_name))
+    if event.comment:
+        room = blocks.SECTION_MAX - len(words["noted"].format(note=""))
+        return words["noted"].format(note=_harmless(event.comment, wording, room))
+    if event.retracted and event.said:
+        said = words_for(policy.of(question), wording)["button"][event.said]
+        return f"{words['retracted']}: {said}"
+    then = replace(question, standing=event.outcome)
+    return words["changed"].format(outcome=_headline(then, wording, policy, team_id))
 
 
 def profile_link(team_id: str, slack_id: str, name: str) -> str:
     """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
     label = f"@{escape(clean(name))}" if name else slack_id
     return f"<slack://user?team={quote(team_id)}&id={quote(slack_id)}|{label}>"
-
-
-def _ends_with_note(question: Question) -> bool:
-    """Whether the last report is a note: it was written, and no answer since."""
-    return question.notes > 0 and question.settled_at != question.answered_at
-
-
-def _change(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
-    """Return what has changed: the outcome, or only what the person says where that is outranked."""
-    words = wording["card"]
-    if question.retracted and question.said:
-        said = words_for(policy.of(question), wording)["button"][question.said]
-        return f"{words['retracted']}: {said}"
-    return words["changed"].format(outcome=_headline(question, wording, policy, team_id))
 
 
 def _headline(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
@@ -90,16 +83,29 @@ def _headline(question: Question, wording: Wording, policy: Policy, team_id: str
 def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str]:
     words, zone = wording["card"], policy.default_zone
     buttons = words_for(policy.of(question), wording)["button"]
+    last = blocks.readable(question.answered_at, zone) if question.answered_at else ""
     facts = {
+        words["alert"]: escape(clean(question.request.alert)),
+        words["identifier"]: escape(clean(question.request.identifier)),
         words["address"]: address(question),
         words["confidence"]: question.request.confidence.value,
         words["reason"]: escape(clean(question.reason)),
         words["asked"]: blocks.readable(question.asked_at, zone) if question.asked_at else "",
-        words["answered"]: blocks.readable(question.answered_at, zone) if question.answered_at else "",
-        words["retracted"]: buttons[question.said] if question.said and question.retracted else "",
-        words["note"]: _harmless(question.note, wording) if question.note else "",
+        words["answered"]: _when_answered(question, zone),
+        words["retracted"]: f"{buttons[question.said]}, {last}"
+        if question.said and question.retracted
+        else "",
+        words["note"]: _harmless(question.note, wording, FIELD_MAX) if question.note else "",
     }
     return (f"*{name}:* {value}" for name, value in facts.items() if value)
+
+
+def _when_answered(question: Question, zone: ZoneInfo) -> str:
+    """Return when the answer that stands was given, as far as that is known: only the first and last are."""
+    moment = question.answered_at
+    if question.retracted:
+        moment = question.first_answered_at if question.answers == _TAKEN_BACK_AT_ONCE else None
+    return blocks.readable(moment, zone) if moment else ""
 
 
 def _link(question: Question, label: str, alert_url: str) -> list[blocks.Block]:
@@ -118,5 +124,5 @@ def _taken(question: Question, words: Any, policy: Policy, team_id: str) -> bloc
     return blocks.context(words["taken"].format(who=who, date=date), block_id="taken")
 
 
-def _harmless(text: str, wording: Wording) -> str:
-    return harmless(text, FIELD_MAX, mark=wording["text"]["cut"], empty=wording["text"]["empty"])
+def _harmless(text: str, wording: Wording, limit: int) -> str:
+    return harmless(text, limit, mark=wording["text"]["cut"], empty=wording["text"]["empty"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack import blocks
-from bot.slack.messages import answer_buttons, summary_text
+from bot.slack.messages import address, answer_buttons, summary_text
 from bot.slack.text import clean, escape
 from bot.slack.wording import words_for
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
-#: Questions shown: with four blocks each and the rest they stay within the hundred blocks of a view.
+#: Questions shown: with five blocks each and the rest they stay within the hundred blocks of a view.
 OPEN_MAX = 15
 ANSWERED_MAX = 20
 
@@ -54,6 +54,9 @@ def _open_blocks(questions: Sequence[Question], wording: Wording, policy: Policy
         date = blocks.readable(asked_at, policy.zone(question))
         yield blocks.context(words["asked"].format(title=title_of(question, policy), date=date))
         yield blocks.section(summary_text(question, own, SUMMARY_MAX), block_id=f"summary-{number}")
+        yield blocks.section(
+            own["question"]["ask"].format(user=address(question)), block_id=f"question-{number}"
+        )
         yield blocks.actions(answer_buttons(question, own), block_id=f"answers-{number}")
         yield {"type": "divider"}
 

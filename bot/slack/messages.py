@@ -122,8 +122,12 @@ def _answer_text(question: Question, words: Wording) -> str:
 
 
 def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Block]:
-    """Return the button for a note, where the answer may have one, and thanks for one that there is."""
-    if question.said is None or policy.note_rule(question, question.said) is NoteRule.NEVER:
+    """Return the button for a note, where the answer may have one, and thanks for one that there is.
+
+    Whoever took an answer back may explain the one that stands.
+    """
+    given = [choice for choice in Choice if choice.value in (question.said, question.standing)]
+    if question.said is None or all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):
         return []
     button = blocks.button(words["note"]["button"], action_id=NOTE_ACTION, value=question.ref)
     thanks = [blocks.context(words["note"]["thanks"], block_id="noted")] if question.notes else []

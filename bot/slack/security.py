@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.errors import AmbiguousError, UnknownRefusal
 from bot.slack.blocks import section
-from bot.slack.cards import card_message, thread_lines
-from bot.triage.events import about
+from bot.slack.cards import card_message, thread_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +15,9 @@ if TYPE_CHECKING:
     from bot.slack.api import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.wording import Wording
-    from bot.triage.model import Question
+    from bot.triage.clicks import Taken
+    from bot.triage.model import Question, Report
     from bot.triage.policy import Policy
-
-log = logging.getLogger(__name__)
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
 
@@ -54,9 +51,15 @@ class SlackSecurityTeam:
         card = card_message(question, self._wording, self._policy, team_id=team_id, alert_url=self._alert_url)
         if not question.card_ts or not await self._update(question, card):
             return await self._post(card)
-        for line in thread_lines(question, self._wording, self._policy, team_id=team_id):
-            await self._say(question, line)
         return question.card_ts
+
+    async def tell(self, question: Question, event: Report | Taken) -> None:
+        """See `triage.ports.SecurityTeam`."""
+        team_id = self._identity.team_id
+        line = thread_line(question, event, self._wording, self._policy, team_id=team_id)
+        place = {"channel": self._channel, "thread_ts": question.card_ts}
+        body = {**place, "text": line, "blocks": [section(line)], **_QUIET}
+        await self._api.write("chat.postMessage", body)
 
     async def _post(self, card: Mapping[str, Any]) -> str:
         answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
@@ -74,17 +77,3 @@ class SlackSecurityTeam:
                 raise
             return False
         return True
-
-    async def _say(self, question: Question, line: str) -> None:
-        """Add a line to the card's thread. The card says it all already, so a lost line is let be."""
-        body = {
-            "channel": self._channel,
-            "thread_ts": question.card_ts,
-            "text": line,
-            "blocks": [section(line)],
-            **_QUIET,
-        }
-        try:
-            await self._api.write("chat.postMessage", body)
-        except (AmbiguousError, PermanentError, TransientError) as error:
-            log.warning("thread line lost: %s", error, extra=about(question, "card.unfinished"))

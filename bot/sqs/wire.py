@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
-from bot.triage.model import Confidence, InvalidBody, OutboxRow, Report, TriageRequest
+from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Outcome, Report, TriageRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +65,28 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
         event_id=event_id,
         body=canonical(body),
         due_at=due_at,
+    )
+
+
+def read_report(row: OutboxRow) -> Report:
+    """Return the report that a row of the outbox was written from.
+
+    What a note leaves out of its body (the name, the confidence, the response) is empty, or the default.
+    """
+    body = json.loads(row.body)
+    details = body["details"]
+    user = details.get("user") or {"email": details["email"], "slack": details["slack"], "slackName": ""}
+    return Report(
+        identifier=row.identifier,
+        sequence=row.sequence,
+        response=details.get("response", ""),
+        note=body["category"] == "triagebotnote",
+        at=datetime.fromisoformat(body["timestamp"]),
+        email=user["email"],
+        slack_id=user["slack"],
+        slack_name=user["slackName"],
+        confidence=Confidence(details.get("identityConfidence", Confidence.LOWEST)),
+        **_facts_of(details["triagebot"]),
     )
 
 
@@ -174,6 +196,21 @@ def _facts(report: Report, event_id: str) -> dict[str, Any]:
         "comment": report.comment,
     }
     return always | {name: value for name, value in sometimes.items() if value}
+
+
+def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `_facts` was made of."""
+    times = {"asked_at": facts.get("askedAt"), "answered_at": facts.get("answeredAt")}
+    return {
+        "outcome": Outcome(facts["outcome"]),
+        "alert": facts.get("alert", ""),
+        "reason": facts.get("reason", ""),
+        **{name: datetime.fromisoformat(text) if text else None for name, text in times.items()},
+        "asked_slack_id": facts.get("askedSlack", ""),
+        "said": Choice(facts["said"]) if "said" in facts else None,
+        "retracted": facts.get("retracted", False),
+        "comment": facts.get("comment", ""),
+    }
 
 
 def _in_utc(moment: datetime) -> str:

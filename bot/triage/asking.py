@@ -6,6 +6,7 @@ record leaves a row in doubt, and a row in doubt is looked up before it is ever 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
@@ -68,6 +69,16 @@ class Asker:
         except AmbiguousError as error:
             await self._doubt(question, error)
 
+    async def identify(self, question: Question) -> Question | None:
+        """Find out whose question a row of a restored backup is, so that a click on it can be judged.
+
+        Return the row as it is then; None if it is gone. `TransientError`: that is not known yet.
+        """
+        if question.state is State.ACCEPTED and question.in_doubt_since is not None:
+            with contextlib.suppress(Undeliverable):  # nobody's: the sweeper will find the same, and end it
+                return await self._suspect(question)
+        return question
+
     async def _take_step(self, question: Question) -> None:
         if question.in_doubt_since is None:
             await self._ask_in_turn(question)
@@ -118,10 +129,13 @@ class Asker:
         await self._recorder.decide(question, lambda row: rules.wait_for_hours(row, person, ask_at, policy))
         return True
 
-    async def _suspect(self, question: Question) -> None:
+    async def _suspect(self, question: Question) -> Question | None:
         """Take up a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
-        await self._recorder.decide(question, lambda row: rules.suspect(row, person, self._clock()))
+        current, _ = await self._recorder.decide(
+            question, lambda row: rules.suspect(row, person, self._clock())
+        )
+        return current
 
     async def _record(self, question: Question, posted: Posted) -> None:
         policy = self._recorder.policy

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
 from bot.triage import rules
+from bot.triage.clicks import Taken
 from bot.triage.events import about
 from bot.triage.pacing import MISSED_AFTER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from bot.triage.model import Question
+    from bot.triage.model import Question, Report
     from bot.triage.pacing import Pacing
-    from bot.triage.ports import SecurityTeam
+    from bot.triage.ports import ReadReport, SecurityTeam
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -28,12 +31,21 @@ REFUSED_WAIT = timedelta(minutes=5)
 _CHANNEL = "security channel"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Untold:
+    events: int
+    retry_at: datetime
+
+
 class Cards:
     """Keeps the cards in the security channel as the store says."""
 
-    def __init__(self, team: SecurityTeam, recorder: Recorder, *, pacing: Pacing) -> None:
+    def __init__(
+        self, team: SecurityTeam, recorder: Recorder, *, pacing: Pacing, read_report: ReadReport
+    ) -> None:
         self._team = team
         self._recorder = recorder
+        self._read_report = read_report
         self._pace = pacing.pace
         self._spread = pacing.spread
         self._turns: dict[str, datetime] = {}  #: of the cards that wait for one
@@ -53,6 +65,7 @@ class Cards:
         await self._show(question)
 
     async def _show(self, question: Question) -> None:
+        news = await self._news(question)
         try:
             ts = await self._team.show(question)
         except (PermanentError, UnknownRefusal) as error:
@@ -66,11 +79,41 @@ class Cards:
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
             log.warning("no card for the security team yet: %s", error, extra=about(question, "card.delayed"))
-            wait = getattr(error, "retry_after", None) or timedelta(0)
-            await self._later(question, wait + rules.RETRY_MAX * self._spread())
+            await self._later(question, self._wait(error))
         else:
             self.last_trouble = ""
-            await self._recorder.decide(question, lambda row: rules.card_shown(row, question, ts))
+            # A card that was posted just now says it all by itself.
+            untold = await self._tell(question, news) if ts == question.card_ts else None
+            await self._record(question, ts, untold)
+
+    async def _news(self, question: Question) -> Sequence[Report | Taken]:
+        """Return what the card's thread has not told yet, in the order in which it happened."""
+        if not question.card_ts:
+            return ()
+        rows = await self._recorder.store.reports_of(question.request.identifier)
+        reports = [self._read_report(row) for row in rows[: question.reports]]
+        return in_order(question, reports)[question.card_shown :]
+
+    async def _tell(self, question: Question, news: Sequence[Report | Taken]) -> _Untold | None:
+        """Tell one thing after another; return what was left at the first that is to be tried again."""
+        for told, event in enumerate(news):
+            try:
+                await self._team.tell(question, event)
+            except (PermanentError, UnknownRefusal) as error:  # the card itself says it all
+                log.warning("thread line lost: %s", error, extra=about(question, "card.unfinished"))
+            except (TransientError, AmbiguousError) as error:
+                log.warning("thread line delayed: %s", error, extra=about(question, "card.delayed"))
+                retry_at = self._recorder.clock() + self._wait(error)
+                return _Untold(events=len(news) - told, retry_at=retry_at)
+        return None
+
+    async def _record(self, question: Question, ts: str, untold: _Untold | None) -> None:
+        told = question.events - (untold.events if untold else 0)
+        retry_at = untold.retry_at if untold else None
+        await self._recorder.decide(
+            question, lambda row: rules.card_shown(row, ts, told=told, retry_at=retry_at)
+        )
+        if untold is None:
             log.info("card shown", extra=about(question, "card.shown"))
 
     def _turn(self, question: Question, now: datetime) -> datetime:
@@ -82,9 +125,26 @@ class Cards:
             self._turns[question.ref] = turn
         return turn
 
+    def _wait(self, error: Exception) -> timedelta:
+        asked: timedelta | None = getattr(error, "retry_after", None)
+        return (asked or timedelta(0)) + rules.RETRY_MAX * self._spread()
+
     async def _later(self, question: Question, wait: timedelta) -> None:
         due_at = self._recorder.clock() + wait
         await self._recorder.decide(question, lambda row: rules.card_later(row, due_at))
+
+
+def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Taken]:
+    """Return all that has happened to a question in its order: its reports, and that somebody took it.
+
+    A take comes after the last report that is not younger: see `ratchet`, which keeps it so.
+    """
+    events: list[Report | Taken] = list(reports)
+    if question.taken_at is not None:
+        before = [report.sequence for report in reports if report.at <= question.taken_at]
+        taken = Taken(slack_id=question.taken_by, slack_name=question.taken_name)
+        events.insert(max(before, default=-1) + 1, taken)
+    return events
 
 
 def _code_of(error: Exception) -> str:

@@ -32,3 +32,11 @@ class Take:
     ours: bool
     posted: Posted | None  #: the clicked card
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """An alert was taken over: what its card's thread tells of a `Take`."""
+
+    slack_id: str
+    slack_name: str

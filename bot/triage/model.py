@@ -79,9 +79,7 @@ class InvalidBody:
 
     reason: str
     salvaged: TriageRequest | None
-    fault: str = (
-        "other"  #: the reason in one word: `not_json`, `not_an_object`, a field's name or `several_fields`
-    )
+    fault: str = "other"  #: in one word: `not_json`, `not_an_object`, `several_fields` or a field's name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +156,7 @@ class Question:
     notes: int = 0  #: how often they wrote
     card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
     card_ts: str = ""  #: the card's name in the security channel
-    card_shown: int = 0  #: how many reports the card shows
+    card_shown: int = 0  #: how many of its events the card shows, and its thread has told
     taken_by: str = ""  #: the Slack id of whoever of the security team took the alert
     taken_name: str = ""
     taken_at: datetime | None = None
@@ -172,6 +170,11 @@ class Question:
     def retracted(self) -> bool:
         """Whether the person took back an answer that outranks the last choice."""
         return self.said is not None and self.standing is not None and self.said.value != self.standing.value
+
+    @property
+    def events(self) -> int:
+        """How much has happened that the security team hears of: reports, and that somebody took it."""
+        return self.reports + bool(self.taken_by)
 
     @property
     def outdated(self) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
+    from bot.triage.clicks import Taken
     from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Work
     from bot.triage.statistics import AlertStatistics
 
@@ -22,6 +23,9 @@ Clock = Callable[[], datetime]
 
 #: Writes a report as a row of the outbox, due at the given time. Its body is never rendered again.
 WriteReport = Callable[["Report", datetime], "OutboxRow"]
+
+#: Returns the report that a row of the outbox was written from.
+ReadReport = Callable[["OutboxRow"], "Report"]
 
 
 class Store(Protocol):
@@ -45,6 +49,9 @@ class Store(Protocol):
 
     async def find(self, identifier: str) -> Question | None:
         """Return the question of this identifier."""
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """Return all reports of this identifier, in order."""
 
     async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
         """Return the questions whose work of this kind is due, the longest due first."""
@@ -206,7 +213,13 @@ class SecurityTeam(Protocol):
     """How the security team hears of alerts, where it works."""
 
     async def show(self, question: Question) -> str:
-        """Post the question's card, or update it (`card_ts`) and say below it what is new; return its ts.
+        """Post the question's card, or update it (`card_ts`); return the ts of the card that shows it now.
 
         `PermanentError`: there is no such channel for us.
+        """
+
+    async def tell(self, question: Question, event: Report | Taken) -> None:
+        """Add a line about an event to the thread of the question's card.
+
+        `AmbiguousError`: perhaps it is there.
         """

@@ -11,6 +11,8 @@ from bot.triage.model import Outcome, State, Step
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from bot.triage.clicks import Note, Take
     from bot.triage.model import Answer, Posted, Question
     from bot.triage.policy import Policy
@@ -71,6 +73,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     refusal = why_not_answer(question, answer)
     if refusal or answer.choice is question.said:
         return refusal
+    answer = replace(answer, at=_after_take(question, answer.at))
     chosen = Outcome(answer.choice.value)
     risen = _risen(question, chosen)
     if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
@@ -106,6 +109,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
         return Refusal.NOT_ANSWERED
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
+    note = replace(note, at=_after_take(question, note.at))
     after = replace(
         question,
         note=note.text[:NOTE_LENGTH_MAX],
@@ -138,10 +142,18 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
             card_ts=question.card_ts or click.posted.ts,
             taken_by=click.slack_id,
             taken_name=click.slack_name,
-            taken_at=click.at,
+            taken_at=max(click.at, question.settled_at or click.at),
             card_due_at=click.at,
         )
     )
+
+
+def _after_take(question: Question, at: datetime) -> datetime:
+    """Return `at`, or the moment after somebody took the alert: two clicks may be stored in the other order.
+
+    By their moments alone is it known in which order things happened (`cards.in_order`).
+    """
+    return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 
 
 def _risen(question: Question, chosen: Outcome) -> int:

@@ -198,11 +198,10 @@ def shown(question: Question, reports: int) -> Step:
     return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
 
 
-def card_shown(question: Question, drawn: Question, ts: str) -> Step:
-    """Record where the security team's card is, and that it shows what was `drawn`; newer things stay due."""
-    current = (drawn.reports, drawn.taken_by) == (question.reports, question.taken_by)
-    due_at = None if current else question.card_due_at
-    return Step(question=replace(question, card_ts=ts, card_shown=drawn.reports, card_due_at=due_at))
+def card_shown(question: Question, ts: str, *, told: int, retry_at: datetime | None = None) -> Step:
+    """Record where the security team's card is, and how many events are told; what is not stays due."""
+    due_at = None if told >= question.events else retry_at or question.card_due_at
+    return Step(question=replace(question, card_ts=ts, card_shown=told, card_due_at=due_at))
 
 
 def card_later(question: Question, due_at: datetime | None) -> Step | None:

@@ -73,7 +73,8 @@ class TriageService:
     async def answer(self, answer: Answer) -> Question | Refusal:
         """Take a click as an answer. When it returns a question, the answer is durable.
 
-        `StoreError`: it was not stored, and the person must be able to click again.
+        `StoreError`: it was not stored; `TransientError`: in a restored backup it is not known yet whom the
+        question was put to. Either way the person must be able to click again.
         """
         policy = self._recorder.policy
         return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), _log_answer)
@@ -149,7 +150,8 @@ class TriageService:
         decision: Callable[[Question], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
-        question = await self._recorder.store.load(ref)
+        stored = await self._recorder.store.load(ref)
+        question = await self._workers.asker.identify(stored) if stored else None
         if question is None:
             return Refusal.CLOSED
         current, verdict = await self._recorder.decide(question, decision)

@@ -41,12 +41,15 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
 
     late = receipts(page).filter(has_text="ada@example.com").filter(has_text="Nobody answered in time")
     late.wait_for()
-    asked.get_by_text("the security team will take it from here").wait_for()
+    ended = asked.get_by_text("the security team will take it from here")
+    ended.wait_for()
+    keep_pictures(page, artefacts, "deadline", ended, late)
     assert button(asked, "yes").count() == 1
 
     button(asked, "yes").click()
     acknowledged = receipt_about(page, "ada@example.com", "acknowledged")
     acknowledged.wait_for()
+    keep_pictures(page, artefacts, "late", asked.get_by_text("Understood"), acknowledged)
     acknowledged.locator("summary").click()
     assert '"sequence": 1' in acknowledged.locator("pre").inner_text()
 

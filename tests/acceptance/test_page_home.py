@@ -30,8 +30,10 @@ def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: P
     summary.wait_for()
     keep_pictures(page, artefacts, "home", summary, home.locator(".block-header").first)
 
-    # The buttons of a question stand right below its summary.
-    summary.locator("xpath=following-sibling::*[1]").locator("[data-action-id=answer-yes]").click()
+    # Below the summary of a question stand its words, and below these its buttons.
+    asked = summary.locator("xpath=following-sibling::*[1]")
+    assert "Was this you?" in asked.inner_text()
+    asked.locator("xpath=following-sibling::*[1]").locator("[data-action-id=answer-yes]").click()
 
     receipt_about(page, "grace@example.com", "acknowledged").wait_for()
     summary.wait_for(state="detached")

@@ -84,7 +84,7 @@ def test_a_form_that_is_closed_leaves_the_answer_and_can_be_opened_again(page: P
     note_of(page, "I asked my colleague.").wait_for()
 
 
-def test_a_note_can_be_written_with_the_keyboard_alone(page: Page) -> None:
+def test_a_note_can_be_written_with_the_keyboard_alone(page: Page, artefacts: Path) -> None:
     send_alert(page, summary="A lamp was lit.", address="ada@example.com")
     message = question(page, "A lamp was lit.")
     button(message, "notSure").click()
@@ -100,6 +100,9 @@ def test_a_note_can_be_written_with_the_keyboard_alone(page: Page) -> None:
     modal(page).wait_for(state="detached")
     page.wait_for_function("document.activeElement.dataset.actionId === 'note'")
     note_of(page, "Perhaps the cleaner.").wait_for()
+    thanks = message.get_by_text("Your note has reached the security team.")
+    thanks.wait_for()
+    keep_pictures(page, artefacts, "noted", thanks)
 
 
 def test_markup_in_a_note_is_text_for_everybody_and_runs_nothing(page: Page) -> None:

@@ -50,6 +50,31 @@ def test_a_no_is_a_card_that_an_analyst_takes(page: Page, artefacts: Path) -> No
     keep_pictures(page, artefacts, "security", found.locator(".block-section").first, reply)
 
 
+def test_each_event_is_a_line_in_the_cards_thread_in_the_order_of_the_events(
+    page: Page, artefacts: Path
+) -> None:
+    answer(page, summary="A shelf was moved.", choice="notSure")
+    found = card(page, "A shelf was moved.")
+    found.locator("[data-action-id=take-it]").click()
+    found.get_by_text("Taken by").wait_for()
+    look_at(page, "Alan Turing")
+    message = question(page, "A shelf was moved.")
+    message.locator("[data-action-id=note]").click()
+    page.locator(".modal-input").fill("Perhaps the movers.")
+    page.locator("#modal-submit").click()
+    button(message, "no").click()
+    page.locator("#confirm-yes").click()
+
+    look_at(page, "security")
+    replies = found.locator(".reply")
+    replies.nth(2).wait_for()
+
+    told = replies.all_inner_texts()
+    assert ["takes it" in told[0], "movers" in told[1], "says it was not them" in told[2]] == [True] * 3
+    assert replies.count() == 3
+    keep_pictures(page, artefacts, "thread", replies.nth(1), found.get_by_text("Taken by"))
+
+
 def test_a_card_leads_to_the_alert_and_to_the_person(page: Page) -> None:
     answer(page, summary="A ladder was borrowed.", choice="no")
     found = card(page, "A ladder was borrowed.")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,8 +103,8 @@ def _answer(asked: Asked) -> None:
         assert slack.press(question, choice).acknowledged
     home = open_home(slack, GRACE)
     assert asked.at_home.metadata
-    row = next(block for block in home["blocks"] if "About at_home." in str(block))
-    place = home["blocks"][home["blocks"].index(row) + 1]
+    below = dropwhile(lambda block: "About at_home." not in str(block), home["blocks"])
+    place = next(block for block in below if block["type"] == "actions")
     pressed = slack.stand_in.click(user=GRACE, action_id="answer-no", block_id=place["block_id"], via="home")
     assert slack.run(pressed).acknowledged
     send_note(slack, asked.noted, "I was on a train.")

@@ -20,7 +20,7 @@ from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security import SecurityChannel, SlackSecurityTeam
 from bot.slack.views import SlackViews
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.store.sqlite import SqliteStore
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
@@ -173,10 +173,11 @@ def _service(api: SlackApi, identity: Identity, recorder: Recorder) -> TriageSer
     messenger = SlackMessenger(api, identity, *words, clock=utc_now)
     channel = SecurityChannel(channel=SECURITY_CHANNEL, alert_url=ALERT_URL)
     pacing = Pacing(gate=Gate(spread=lambda: 0.0), pace=Pace(), spread=lambda: 0.0)
+    team = SlackSecurityTeam(api, identity, words, channel)
     workers = Workers(
         asker=Asker(messenger, recorder, pacing=pacing),
         reminder=Reminder(messenger, recorder, pacing=pacing),
-        cards=Cards(SlackSecurityTeam(api, identity, words, channel), recorder, pacing=pacing),
+        cards=Cards(team, recorder, pacing=pacing, read_report=read_report),
     )
     return TriageService(recorder, messenger, workers, on_work=lambda: None)
 

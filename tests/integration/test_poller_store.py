@@ -7,7 +7,7 @@ from memory_store import MemoryStore
 from scripted_requests import ScriptedQueue, poller_of, polling, received, until
 
 from bot.errors import StoreError
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.pacing import Gate, Pace, Pacing
@@ -25,7 +25,7 @@ def a_service(store: MemoryStore) -> TriageService:
     workers = Workers(
         asker=Asker(messenger, recorder, pacing=pacing),
         reminder=Reminder(messenger, recorder, pacing=pacing),
-        cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing),
+        cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
     )
     return TriageService(recorder, messenger, workers, on_work=lambda: None)
 

@@ -17,6 +17,7 @@ from bot.slack.cards import card_message
 from bot.slack.identity import Identity
 from bot.slack.security import SecurityChannel, SlackSecurityTeam
 from bot.triage.model import Choice, Outcome
+from bot.triage.reporting import report_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,6 +29,8 @@ REFUSED = replace(
 )
 KNOWN = replace(REFUSED, card_ts="5.000005", card_shown=1)
 NOTED = replace(KNOWN, note="On a train.", notes=1, reports=2, settled_at=NOON + timedelta(minutes=1))
+
+NOTE = report_on(KNOWN, NOTED, at=NOON, policy=POLICY, comment="On a train.")
 
 
 @asynccontextmanager
@@ -49,14 +52,21 @@ async def test_a_first_card_is_posted_into_the_channel_without_unfurling() -> No
     assert call.values == {**card, "channel": "C0SECURITY", "unfurl_links": False, "unfurl_media": False}
 
 
-async def test_a_known_card_is_updated_and_what_is_new_said_in_its_thread() -> None:
+async def test_a_known_card_is_updated_in_its_place() -> None:
     async with team_of(UPDATED) as (team, slack):
         ts = await team.show(NOTED)
 
     assert ts == "5.000005"
-    update, reply = slack.received
+    [update] = slack.received
     assert (update.method, update.values["ts"], update.values["parse"]) == ("chat.update", ts, "none")
-    assert (reply.method, reply.values["thread_ts"]) == ("chat.postMessage", ts)
+
+
+async def test_what_happened_is_told_in_the_cards_thread_and_not_to_the_channel() -> None:
+    async with team_of(POSTED) as (team, slack):
+        await team.tell(NOTED, NOTE)
+
+    [reply] = slack.received
+    assert (reply.method, reply.values["thread_ts"]) == ("chat.postMessage", "5.000005")
     assert reply.values["text"] == WORDING["card"]["noted"].format(note="On a train.")
     assert "reply_broadcast" not in reply.values
 
@@ -101,11 +111,14 @@ async def test_a_failed_update_posts_no_second_card() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [refuses("restricted_action"), refuses("ratelimited", status=429), writes("<html>", status=502)],
+    ("answer", "error"),
+    [
+        (refuses("restricted_action"), Undeliverable),
+        (refuses("ratelimited", status=429), TransientError),
+        (writes("<html>", status=502), AmbiguousError),
+    ],
 )
-async def test_a_line_that_is_lost_is_let_be_since_the_card_says_it_all(answer: Answer) -> None:
-    async with team_of(UPDATED, answer) as (team, slack):
-        assert await team.show(NOTED) == "5.000005"
-
-    assert slack.methods == ["chat.update", "chat.postMessage"]
+async def test_what_a_failed_line_means_is_passed_on(answer: Answer, error: type[Exception]) -> None:
+    async with team_of(answer) as (team, _):
+        with pytest.raises(error):
+            await team.tell(NOTED, NOTE)

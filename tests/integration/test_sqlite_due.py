@@ -111,6 +111,27 @@ async def costs(path: Path) -> dict[str, tuple[int, object]]:
     return found
 
 
+async def queries(path: Path) -> dict[str, list[str]]:
+    """Return what each look asks of SQLite, as SQL with its values filled in."""
+    asked: dict[str, list[str]] = {}
+    connection = connect(path, create=False)
+    connection.row_factory = sqlite3.Row
+    store = SqliteStore(Database(connection))
+    for name, look in LOOKS.items():
+        connection.set_trace_callback(asked.setdefault(name, []).append)
+        await look(store)
+    connection.set_trace_callback(None)
+    await store.close()
+    return asked
+
+
+def plan(path: Path, query: str) -> list[str]:
+    """Return how SQLite goes through the questions to answer a query."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+    return [str(row[3]) for row in rows if "question" in str(row[3])]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("due")
@@ -137,3 +158,27 @@ async def test_finding_what_is_due_costs_the_same_with_100_and_with_100_000_open
         "due to card": ["card"],
         "overdue": ["overdue"],
     }
+
+
+async def test_every_look_for_what_is_due_goes_straight_to_it_by_an_index(tmp_path: Path) -> None:
+    await fill(tmp_path / "few.db", FEW)
+
+    asked = await queries(tmp_path / "few.db")
+
+    plans = {name: [plan(tmp_path / "few.db", query) for query in sent] for name, sent in asked.items()}
+    assert all(steps for sent in plans.values() for steps in sent)
+    slow = [
+        f"{name}: {step}"
+        for name, sent in plans.items()
+        for steps in sent
+        for step in steps
+        if not step.startswith("SEARCH question USING ")
+    ]
+    assert slow == []
+    assert (
+        len(plans["next due"][0]) == len(Work) + 1
+    )  # each kind of work has an index of its own, and deadlines
+
+
+def test_a_look_without_an_index_would_be_seen(folder: Path) -> None:
+    assert plan(folder / "few.db", "SELECT * FROM question WHERE attempts > 1") == ["SCAN question"]

@@ -37,7 +37,7 @@ class MortalStore:
     def __init__(self, kept: AnyStore) -> None:
         self.ends: list[str] = []
         self._kept = kept
-        self.load, self.find = kept.load, kept.find
+        self.load, self.find, self.reports_of = kept.load, kept.find, kept.reports_of
         self.due, self.overdue, self.next_due = kept.due, kept.overdue, kept.next_due
         self.probe, self.remove_ended = kept.probe, kept.remove_ended
         self.open_for, self.answered_by = kept.open_for, kept.answered_by

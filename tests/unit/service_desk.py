@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fakes import NOON, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
 from memory_store import MemoryStore
 
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.clicks import Note, Take
@@ -49,7 +49,7 @@ class Desk:
         workers = Workers(
             asker=Asker(self.messenger, self.recorder, pacing=pacing),
             reminder=Reminder(self.messenger, self.recorder, pacing=pacing),
-            cards=Cards(self.team, self.recorder, pacing=pacing),
+            cards=Cards(self.team, self.recorder, pacing=pacing, read_report=read_report),
             spread=pacing.spread,
         )
         self.service = TriageService(self.recorder, self.messenger, workers, on_work=self._wake)

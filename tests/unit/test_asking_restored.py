@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from asking_desk import PLACE, Desk
 from fakes import ADA, ADDRESS, NOON, a_request
+from service_desk import PLACE as CLICKED
+from service_desk import Desk as ServiceDesk
+from service_desk import a_click
 
 from bot.errors import TransientError, Undeliverable
-from bot.triage.model import Outcome, State
+from bot.triage.model import Choice, Outcome, Question, State
+from bot.triage.ratchet import Refusal
 
 RESTORED = NOON + timedelta(hours=3)
 DAY = timedelta(hours=24)
@@ -101,6 +106,55 @@ async def test_without_the_history_scope_nobody_is_asked_for_a_second_time(desk:
     assert (question.state, question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)
     assert await desk.reasons() == ["delivery_unknown"]
     assert desk.messenger.posts == []
+
+
+# A click, before the look-up
+
+
+async def restored_at_once() -> tuple[ServiceDesk, Question]:
+    """A service that starts with a backup, in which an open question was not asked yet; it was since."""
+    desk = ServiceDesk()
+    await desk.accept()
+    await desk.store.treat_as_restored(NOON)
+    return desk, await desk.question()
+
+
+async def test_a_click_finds_out_whom_the_question_was_put_to_and_is_an_answer() -> None:
+    desk, question = await restored_at_once()
+
+    answered = await desk.service.answer(a_click(question, Choice.NO))
+
+    assert isinstance(answered, Question)
+    assert (answered.standing, answered.slack_id, answered.posted) == (Outcome.NO, ADA.slack_id, CLICKED)
+    await desk.pass_time(until=NOON + timedelta(hours=1))
+    assert (desk.messenger.posts, desk.messenger.looks) == ([], [])
+
+
+async def test_a_click_of_somebody_else_is_refused_as_ever() -> None:
+    desk, question = await restored_at_once()
+
+    refusal = await desk.service.answer(replace(a_click(question), slack_id="U0EVE"))
+
+    assert refusal is Refusal.OTHER_PERSON
+    assert (await desk.question()).standing is None
+
+
+async def test_a_click_that_cannot_be_judged_yet_can_be_repeated() -> None:
+    desk, question = await restored_at_once()
+    desk.messenger.people = {ADDRESS: TransientError("no network")}
+    with pytest.raises(TransientError):
+        await desk.service.answer(a_click(question))
+
+    desk.messenger.people = {ADDRESS: ADA}
+
+    assert isinstance(await desk.service.answer(a_click(question)), Question)
+
+
+async def test_a_click_on_a_question_of_somebody_who_is_not_there_any_more_is_refused() -> None:
+    desk, question = await restored_at_once()
+    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+
+    assert await desk.service.answer(a_click(question)) is Refusal.OTHER_PERSON
 
 
 async def test_a_request_that_comes_after_the_restoring_is_asked_at_once(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from bot.errors import (
     UnknownRefusal,
 )
 from bot.triage.cards import REFUSED_WAIT
+from bot.triage.clicks import Taken
 from bot.triage.model import Change, Choice, Outcome, Posted, Question, Work
 from bot.triage.pacing import BURST
 from bot.triage.policies import AlertPolicies, AlertPolicy
@@ -53,6 +54,14 @@ async def carded(desk: Desk, choice: Choice = Choice.NO) -> Question:
 def shown(desk: Desk) -> list[tuple[str, int]]:
     """What each call showed: the ts of the card that was updated (empty: a new one), and how many reports."""
     return [(card.card_ts, card.reports) for card in desk.team.cards]
+
+
+def told(desk: Desk) -> list[str]:
+    """What the card's thread was told of: notes, choices, and who took it."""
+    return [
+        event.slack_name if isinstance(event, Taken) else event.comment or str(event.said or event.outcome)
+        for event in desk.team.told
+    ]
 
 
 # Which alerts have one
@@ -177,6 +186,97 @@ async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(des
     await desk.work()
 
     assert [card.taken_by for card in desk.team.cards] == ["", "", "U0RADIA"]
+    assert (await desk.question()).card_due_at is None
+
+
+async def test_each_of_several_events_gets_its_line_in_order(desk: Desk) -> None:
+    question = await carded(desk)
+    assert desk.team.told == []
+
+    await desk.service.add_note(a_note(question, "First."))
+    await desk.service.answer(a_click(await desk.question(), Choice.YES))
+    await desk.service.take(a_take(question))
+    await desk.service.add_note(a_note(question, "Second."))
+    await desk.work()
+
+    assert told(desk) == ["First.", "yes", "radia", "Second."]
+    assert (await desk.question()).card_due_at is None
+
+
+async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(desk: Desk) -> None:
+    question = await carded(desk)
+
+    await desk.service.take(a_take(question))
+    same_moment = replace(a_note(question), at=(await desk.question()).taken_at or NOON)
+    await desk.service.add_note(same_moment)
+    await desk.work()
+
+    assert told(desk) == ["radia", "I was on a train."]
+
+
+async def test_what_was_told_is_not_told_again(desk: Desk) -> None:
+    question = await carded(desk)
+    await desk.service.take(a_take(question))
+    await desk.work()
+
+    await desk.service.add_note(a_note(question))
+    await desk.work()
+
+    assert told(desk) == ["radia", "I was on a train."]
+
+
+async def test_a_clock_that_is_set_back_changes_no_order(desk: Desk) -> None:
+    question = await carded(desk)
+    await desk.service.take(replace(a_take(question), at=NOON - DAY))
+    await desk.work()
+
+    await desk.service.add_note(replace(a_note(question), at=NOON - 2 * DAY))
+    await desk.work()
+
+    assert told(desk) == ["radia", "I was on a train."]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TransientError("no network"), AmbiguousError("lost"), CannotGoOn("missing_scope", remedy="Add.")],
+)
+async def test_a_line_that_may_not_be_there_is_told_again_and_those_before_it_are_not(
+    desk: Desk, error: Exception
+) -> None:
+    question = await carded(desk)
+    await desk.service.add_note(a_note(question, "First."))
+    await desk.service.add_note(a_note(question, "Second."))
+    desk.team.tell_ends = [None, error]
+
+    await desk.work()
+    assert (await desk.question()).card_shown == 2
+    await desk.pass_time(until=LATER + timedelta(minutes=1))
+
+    assert told(desk) == ["First.", "Second.", "Second."]
+    assert (await desk.question()).card_due_at is None
+
+
+async def test_a_line_that_slack_refuses_is_let_be_since_the_card_says_it_all(desk: Desk) -> None:
+    question = await carded(desk)
+    await desk.service.add_note(a_note(question, "First."))
+    await desk.service.add_note(a_note(question, "Second."))
+    desk.team.tell_ends = [Undeliverable("restricted_action"), UnknownRefusal("strange")]
+
+    await desk.work()
+
+    assert told(desk) == ["First.", "Second."]
+    assert (await desk.question()).card_due_at is None
+
+
+async def test_a_card_that_is_posted_anew_says_all_by_itself(desk: Desk) -> None:
+    question = await carded(desk)
+    await desk.service.add_note(a_note(question))
+    desk.team.gone = True
+
+    await desk.work()
+
+    assert told(desk) == []
+    assert (await desk.question()).card_ts != question.card_ts
     assert (await desk.question()).card_due_at is None
 
 

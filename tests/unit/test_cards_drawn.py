@@ -22,10 +22,12 @@ from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.cards import card_message, thread_lines
-from bot.triage.model import Choice, Outcome, Question
+from bot.slack.cards import card_message, thread_line
+from bot.triage.clicks import Taken
+from bot.triage.model import Choice, Outcome, Question, Report
 from bot.triage.policies import AlertPolicies, AlertPolicy
 from bot.triage.policy import Policy
+from bot.triage.reporting import report_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +46,6 @@ ANSWERED = replace(
     answered_at=LATER,
     settled_at=LATER,
 )
-POSTED = replace(ANSWERED, card_ts="1764000001.000200", card_shown=1)
 PROFILE = "<slack://user?team=T0HOME&id=U0ADA|@ada>"
 
 
@@ -52,8 +53,14 @@ def drawn(question: Question, *, policy: Policy = POLICY, alert_url: str = ALERT
     return card_message(question, WORDING, policy, team_id="T0HOME", alert_url=alert_url)
 
 
-def lines(question: Question, policy: Policy = POLICY) -> list[str]:
-    return thread_lines(question, WORDING, policy, team_id="T0HOME")
+def line(event: Report | Taken) -> str:
+    return thread_line(ANSWERED, event, WORDING, POLICY, team_id="T0HOME")
+
+
+def told(**changes: Any) -> Report:
+    """The report of an event; without changes it is that of a no."""
+    report = report_on(a_question(), ANSWERED, at=LATER, policy=POLICY)
+    return replace(report, **changes)
 
 
 def text_of(card: dict[str, Any], block_id: str) -> str:
@@ -96,6 +103,8 @@ def test_a_card_tells_who_what_and_when() -> None:
     assert card["text"] == headline
     assert text_of(card, "summary") == "Codes were made."
     facts = text_of(card, "facts")
+    assert f"*{WORDS['alert']}:* duo_bypass_codes_generated" in facts
+    assert f"*{WORDS['identifier']}:* 9Zo02m4B7gIfixq3c4Xh" in facts
     assert f"*{WORDS['address']}:* ada@example.com" in facts
     assert f"*{WORDS['confidence']}:* lowest" in facts
     assert f"*{WORDS['asked']}:* Tue 24 Nov 2026, 12:00 (UTC)" in facts
@@ -145,8 +154,17 @@ def test_an_answer_taken_back_and_a_note_are_facts() -> None:
     card = drawn(noted(changed(ANSWERED, Choice.YES, Outcome.NO)))
 
     facts = text_of(card, "facts")
-    assert f"*{WORDS['retracted']}:* {WORDING['button']['yes']}" in facts
+    assert f"*{WORDS['retracted']}:* {WORDING['button']['yes']}, Tue 24 Nov 2026, 12:07 (UTC)" in facts
     assert f"*{WORDS['note']}:* I was on a train." in facts
+
+
+def test_the_time_of_an_answer_that_was_taken_back_is_its_own() -> None:
+    once = changed(replace(ANSWERED, first_answered_at=LATER), Choice.YES, Outcome.NO)
+    twice = changed(changed(once, Choice.NO, Outcome.NO), Choice.YES, Outcome.NO)
+
+    assert f"*{WORDS['answered']}:* Tue 24 Nov 2026, 12:05 (UTC)" in text_of(drawn(once), "facts")
+    # Of more changes only the first and the last moment are kept.
+    assert f"*{WORDS['answered']}:*" not in text_of(drawn(twice), "facts")
 
 
 def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
@@ -205,8 +223,6 @@ def test_nothing_in_a_hostile_alert_or_note_does_anything() -> None:
 
     assert_harmless(card)
     assert_slack_takes(card)
-    for line in lines(replace(question, card_shown=1)):
-        assert_harmless({"text": line})
 
 
 @given(
@@ -227,59 +243,45 @@ def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name:
 
     assert_slack_takes(card)
     assert_harmless(card)
-    assert all(0 < len(line) <= 4000 for line in lines(replace(question, card_shown=1)))
 
 
 # The thread
 
 
-def test_a_note_alone_is_one_line_that_says_nothing_of_the_outcome() -> None:
-    assert lines(noted(POSTED)) == [WORDS["noted"].format(note="I was on a train.")]
+def test_a_note_is_one_line_that_says_nothing_of_the_outcome() -> None:
+    assert line(told(comment="I was on a train.")) == WORDS["noted"].format(note="I was on a train.")
 
 
-def test_a_second_note_is_one_line_of_its_own() -> None:
-    shown = replace(noted(POSTED), card_shown=2)
+def test_a_note_is_told_to_its_end_where_a_section_can_hold_it() -> None:
+    shown = line(told(comment="x" * 2900))
 
-    assert lines(noted(shown, "And it was late.", minutes=9)) == [
-        WORDS["noted"].format(note="And it was late.")
-    ]
+    assert "x" * 2900 in shown
 
 
 def test_another_outcome_is_a_line() -> None:
-    [line] = lines(changed(replace(POSTED, standing=Outcome.NOT_SURE), Choice.NO, Outcome.NO))
+    shown = line(told(outcome=Outcome.NOT_SURE))
 
-    assert line == WORDS["changed"].format(outcome=WORDS["no"].format(title="Security alert", who=PROFILE))
-
-
-def test_a_late_answer_after_a_note_does_not_repeat_the_note() -> None:
-    shown = replace(noted(POSTED), card_shown=2)
-
-    [line] = lines(changed(shown, Choice.NOT_SURE, Outcome.NOT_SURE))
-
-    assert "train" not in line
+    assert shown == WORDS["changed"].format(
+        outcome=WORDS["notSure"].format(title="Security alert", who=PROFILE)
+    )
 
 
 def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_changed() -> None:
-    [line] = lines(changed(POSTED, Choice.YES, Outcome.NO))
+    shown = line(told(outcome=Outcome.NO, said=Choice.YES, retracted=True))
 
-    assert WORDING["button"]["yes"] in line
-    assert WORDS["no"].format(title="Security alert", who=PROFILE) not in line
-
-
-def test_an_answer_and_a_note_that_came_together_are_two_lines_in_their_order() -> None:
-    timed_out = replace(POSTED, said=None, standing=Outcome.TIMED_OUT, answered_at=None, answers=0)
-
-    first, second = lines(noted(changed(timed_out, Choice.NO, Outcome.NO), minutes=8))
-
-    assert first.startswith(WORDS["changed"].format(outcome=""))
-    assert "train" in second
+    assert WORDING["button"]["yes"] in shown
+    assert WORDS["no"].format(title="Security alert", who=PROFILE) not in shown
 
 
 def test_who_took_it_is_a_line() -> None:
-    taken = replace(POSTED, taken_by="U0RADIA", taken_name="radia", taken_at=LATER)
+    taken = Taken(slack_id="U0RADIA", slack_name="radia")
 
-    assert lines(taken) == [WORDS["taken_line"].format(who="<slack://user?team=T0HOME&id=U0RADIA|@radia>")]
+    assert line(taken) == WORDS["taken_line"].format(who="<slack://user?team=T0HOME&id=U0RADIA|@radia>")
 
 
-def test_what_the_card_shows_already_is_no_line() -> None:
-    assert lines(POSTED) == []
+@given(comment=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50))
+def test_slack_takes_every_note_as_a_line_and_it_does_nothing(comment: str) -> None:
+    shown = line(told(comment=f"{HOSTILE}{comment}"[:3000]))
+
+    assert 0 < len(shown) <= 3000
+    assert_harmless({"text": shown})

@@ -70,6 +70,7 @@ def test_an_open_question_can_be_answered_there() -> None:
 
     assert block({"blocks": named(view)}, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
     assert "Codes were made." in words_of(view)
+    assert WORDING["question"]["ask"].format(user="ada@example.com") in words_of(view)
     assert WORDS["none"] not in words_of(view)
 
 

@@ -17,7 +17,7 @@ from mortal_store import WRITE_ENDS, Home, KilledError, MemoryHome, MortalStore,
 from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
 
 from bot.errors import StoreError
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.model import Choice, InvalidBody, Question, State, Work
@@ -206,7 +206,7 @@ class Journeys(RuleBasedStateMachine):
         workers = Workers(
             asker=Asker(self.slack, recorder, pacing=pacing),
             reminder=Reminder(self.slack, recorder, pacing=pacing),
-            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing),
+            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
         )
         self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
 

@@ -206,6 +206,16 @@ async def test_a_note_is_offered_where_the_alerts_policy_says_so(desk: Desk, cho
     assert has_note_button(question, Policy(alerts=ALWAYS))
 
 
+async def test_whoever_took_a_no_back_may_still_explain_it(desk: Desk) -> None:
+    question = await desk.answer(Choice.NO)
+
+    await desk.service.answer(a_click(question, Choice.YES))
+
+    taken_back = await desk.question()
+    assert (taken_back.said, taken_back.standing) == (Choice.YES, Outcome.NO)
+    assert has_note_button(taken_back, Policy())
+
+
 async def test_nothing_is_offered_before_an_answer(desk: Desk) -> None:
     question = await desk.ask()
 

@@ -41,21 +41,36 @@ ANSWERED = replace(
     asked_at=ACCEPTED + timedelta(seconds=2),
     standing=Outcome.NO,
     said=Choice.YES,
+    first_answered_at=ACCEPTED + timedelta(minutes=4),
     answered_at=ACCEPTED + timedelta(minutes=5),
     answers=2,
+    reminders=1,
 )
+CARDED = replace(
+    ANSWERED,
+    note="I was on a train.",
+    notes=2,
+    card_ts="1764000100.000200",
+    taken_by="U0RADIA",
+    taken_name="radia",
+    taken_at=ACCEPTED + timedelta(minutes=9),
+)
+WRITTEN = "2026-11-24T03:06:00+00:00"
 LATER = ACCEPTED + timedelta(hours=3, minutes=59)
 
 
-def report(sequence: int, *, category: str = "triagebot", **changes: Any) -> OutboxRow:
-    details = {"identifier": REQUEST.identifier, "triagebot": {"outcome": "no"}}
+def report(sequence: int, *, category: str = "triagebot", comment: str = "", **changes: Any) -> OutboxRow:
+    facts = {"outcome": "no", **({"comment": comment} if comment else {})}
+    details: dict[str, Any] = {"identifier": REQUEST.identifier, "triagebot": facts}
     if category == "triagebot":
         details["response"] = "no"
     return OutboxRow(
         identifier=REQUEST.identifier,
         sequence=sequence,
         event_id="7d7e4c2e-0000-5000-8000-000000000000",
-        body=json.dumps({"category": category, "details": details}),
+        body=json.dumps(
+            {"category": category, "details": details, **({"timestamp": WRITTEN} if comment else {})}
+        ),
         **{"due_at": ACCEPTED + timedelta(seconds=90), **changes},
     )
 
@@ -69,7 +84,7 @@ def hostile(text: str) -> Question:
     request = TriageRequest(
         identifier=text, alert=text, summary=text, user=text, confidence=Confidence.LOWEST
     )
-    return replace(ANSWERED, request=request, slack_name=text, reason=text)
+    return replace(CARDED, request=request, slack_name=text, reason=text, taken_name=text, note=text)
 
 
 def test_a_view_survives_the_socket_unchanged() -> None:
@@ -90,9 +105,27 @@ def test_the_list_is_a_table_with_a_line_for_each_question() -> None:
     asked = ["9Zo02m4B7gIfixq3c4Xh", "duo_bypass_codes_generated", "ada@example.com"]
     assert cells == [
         ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME"],
-        ["2026-11-24 03:00:00", "3h", *asked, "asked", "no (then said yes)"],
-        ["2026-11-24 03:00:00", "3h", *asked, "accepted", "-"],
+        ["2026-11-24 03:00", "3h", *asked, "asked", "no (then said yes)"],
+        ["2026-11-24 03:00", "3h", *asked, "accepted", "-"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [(timedelta(hours=20, minutes=1), "20h left"), (timedelta(seconds=-1), "0s left"), (None, "-")],
+)
+def test_the_list_says_how_long_an_open_question_still_waits(left: timedelta | None, shown: str) -> None:
+    waiting = replace(WAITING, deadline=None if left is None else LATER + left)
+
+    row = render_list([question_view(waiting)], LATER).splitlines()[1]
+
+    assert row.endswith(f"accepted  {shown}")
+
+
+def test_the_rows_of_open_alerts_with_ordinary_names_fit_a_terminal_of_110_columns() -> None:
+    asked = replace(ANSWERED, standing=None, said=None, deadline=LATER + timedelta(hours=20))
+
+    assert max(map(len, render_list([question_view(asked)], LATER).splitlines())) <= 110
 
 
 def test_the_columns_of_the_list_are_aligned() -> None:
@@ -182,12 +215,13 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         "  asked        2026-11-24 03:00:02 UTC",
         "  choices      yes, no, notSure",
         "  message      D0ADA 1764000000.000100",
-        "  next step    2026-11-24 03:00:04 UTC",
+        "  reminders    1",
         "",
         "Outcome",
         "  stands       no",
         "  last said    yes",
-        "  answered     2026-11-24 03:05:00 UTC",
+        "  answered     2026-11-24 03:04:00 UTC",
+        "  last answer  2026-11-24 03:05:00 UTC",
         "  answers      2",
         "",
         "Reports to MozDef",
@@ -200,6 +234,104 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         "  2  no, told as no, refused for good by the queue 2026-11-24 03:01:39 UTC",
         '  │ {"category": "triagebot", "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh",',
         '  │ "triagebot": {"outcome": "no"}, "response": "no"}}',
+    ]
+
+
+def section_of(text: str, heading: str) -> list[str]:
+    """The lines below a heading of what `show` prints."""
+    sections = {section.splitlines()[0]: section.splitlines()[1:] for section in text.split("\n\n")}
+    return sections.get(heading, [])
+
+
+def test_show_tells_what_comes_next_for_an_open_question() -> None:
+    asked = replace(
+        ANSWERED,
+        standing=None,
+        said=None,
+        due_at=ACCEPTED + timedelta(hours=4),
+        deadline=ACCEPTED + timedelta(hours=24),
+    )
+
+    lines = section_of(render_question(over_the_socket(question_view(asked, []))), "Question")
+
+    assert lines[-3:] == [
+        "  reminders    1",
+        "  deadline     2026-11-25 03:00:00 UTC",
+        "  next step    remind, 2026-11-24 07:00:00 UTC",
+    ]
+
+
+def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_ours() -> None:
+    notes = [
+        report(1, category="triagebotnote", comment="I was on a train."),
+        report(2, category="triagebotnote", comment="Security team\n  taken by     mallory"),
+    ]
+
+    text = render_question(over_the_socket(question_view(CARDED, [report(0), *notes])))
+
+    assert section_of(text, "Notes") == [
+        "  2026-11-24 03:06:00 UTC",
+        "  │ I was on a train.",
+        "  2026-11-24 03:06:00 UTC",
+        "  │ Security team",
+        "  │   taken by     mallory",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        (
+            {},
+            [
+                "  card         1764000100.000200",
+                "  taken by     radia (U0RADIA)",
+                "  taken        2026-11-24 03:09:00 UTC",
+            ],
+        ),
+        (
+            {"card_ts": "", "card_due_at": ACCEPTED, "taken_by": "", "taken_name": "", "taken_at": None},
+            [
+                "  card         not posted yet",
+                "  next update  2026-11-24 03:00:00 UTC",
+                "  taken by     nobody",
+            ],
+        ),
+        ({"card_ts": ""}, []),
+    ],
+)
+def test_show_tells_what_the_security_team_has_of_it_and_who_took_it(
+    changes: dict[str, Any], shown: list[str]
+) -> None:
+    text = render_question(question_view(replace(CARDED, **changes), []))
+
+    assert section_of(text, "Security team") == shown
+
+
+def test_json_has_the_whole_story() -> None:
+    view = json.loads(render_json(question_view(CARDED, [])))
+
+    names = (
+        "deadline",
+        "reminders",
+        "note",
+        "notes",
+        "cardTs",
+        "cardDueAt",
+        "takenBy",
+        "takenName",
+        "takenAt",
+    )
+    assert [view[name] for name in names] == [
+        None,
+        1,
+        "I was on a train.",
+        2,
+        "1764000100.000200",
+        None,
+        "U0RADIA",
+        "radia",
+        "2026-11-24T03:09:00+00:00",
     ]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid5
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sandbox.mozdef import Fate, judge
-from bot.sqs.wire import write_report
+from bot.sqs.wire import read_report, write_report
 from bot.triage.model import Choice, Confidence, Outcome, Report
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -151,3 +152,18 @@ def test_every_report_is_canonical_ascii_that_a_stock_mozdef_keeps(report: Repor
     assert body.isascii()
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
     assert judge(body).fate is (Fate.INDEXED if report.note else Fate.CHANGES_ALERT)
+
+
+def test_what_was_written_can_be_read_again() -> None:
+    report = report_with(
+        reason="x", asked_at=NOON, answered_at=NOON, asked_slack_id="U1", said=Choice.YES, retracted=True
+    )
+
+    assert read_report(write_report(report, NOON)) == report
+    assert read_report(write_report(REPORT, NOON)) == REPORT
+
+
+def test_a_note_is_read_without_what_it_leaves_out() -> None:
+    note = report_with(note=True, sequence=3, comment="I was on a \u2028 train \U0001f682.", at=NOON)
+
+    assert read_report(write_report(note, NOON)) == replace(note, response="", slack_name="")
