@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +17,6 @@ from bot.store import schema, store_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 SUBJECT = "store"
 
@@ -28,6 +28,9 @@ MEBIBYTE = 1024 * 1024
 ROOMY_BYTES = 512 * MEBIBYTE
 #: With less than this a checkpoint may find no room.
 FULL_BYTES = 32 * MEBIBYTE
+
+#: Where systemd makes a service's folder (StateDirectory=), and nobody else should.
+STATE_ROOT = Path("/var/lib")
 
 #: How long to wait for whoever holds the store at this moment, in seconds.
 _LOCK_WAIT_SECONDS = 2.0
@@ -78,6 +81,10 @@ def perhaps_held(url: str, reason: str) -> Finding:
 
 def _judge(path: Path) -> Finding:
     folder = path.parent
+    if folder.parent == STATE_ROOT and not folder.exists():
+        detail = f"the folder {folder} does not exist yet: the service makes it at its first start"
+        remedy = f"start the service; without systemd, create {folder} for the worker's user"
+        return Finding(subject=SUBJECT, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     if not folder.is_dir():
         return _failed(
             f"the folder {folder} does not exist", "create it for the worker's user, or set STORE_URL"
