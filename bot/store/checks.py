@@ -81,14 +81,8 @@ def perhaps_held(url: str, reason: str) -> Finding:
 
 def _judge(path: Path) -> Finding:
     folder = path.parent
-    if folder.parent == STATE_ROOT and not folder.exists():
-        detail = f"the folder {folder} does not exist yet: the service makes it at its first start"
-        remedy = f"start the service; without systemd, create {folder} for the worker's user"
-        return Finding(subject=SUBJECT, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     if not folder.is_dir():
-        return _failed(
-            f"the folder {folder} does not exist", "create it for the worker's user, or set STORE_URL"
-        )
+        return _no_folder(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return _not_permitted(f"the folder {folder}")
     if not path.exists():
@@ -98,6 +92,18 @@ def _judge(path: Path) -> Finding:
     if not os.access(path, os.R_OK | os.W_OK):
         return _not_permitted(f"the file {path}")
     return _judge_file(path)
+
+
+def _no_folder(folder: Path) -> Finding:
+    if folder.parent != STATE_ROOT:
+        remedy = "create it for the worker's user, or set STORE_URL"
+        return _failed(f"the folder {folder} does not exist", remedy)
+    return Finding(
+        subject=SUBJECT,
+        verdict=Verdict.WARNING,
+        detail=f"the folder {folder} does not exist yet: the service makes it at its first start",
+        remedy="start the service; without systemd, create the folder for the worker's user",
+    )
 
 
 def _judge_file(path: Path) -> Finding:

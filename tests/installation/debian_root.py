@@ -14,12 +14,14 @@ READER = "reader"
 #: What a cloud's Debian has beyond the smallest one.
 BEYOND_THE_SMALLEST = "ca-certificates,sudo"
 
-#: Where this machine says how packages are fetched: mirrors, proxies, certificates. The root fetches likewise.
+#: Where this machine says how packages are fetched (mirrors, proxies, certificates): the root does likewise.
 FETCHING = (
     *("etc/apt", "etc/pip.conf", "etc/xdg/pip", "root/.config/pip", "root/.pip"),
     *("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt"),
 )
 _FETCHING_VARIABLE = re.compile("PIP_.*|.*_PROXY|.*_CA_BUNDLE|SSL_CERT_.*", re.IGNORECASE)
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 #: Seconds for one command; the longest installs packages.
 PATIENCE_SECONDS = 300
@@ -28,7 +30,7 @@ _EDITOR = """#!/bin/sh
 # Somebody who adds to each file what lies ready for it.
 for file; do
     for text in /srv/edits/*; do
-        case "${file##*/}" in "${text##*/}".*) cat "$text" >>"$file" ;; esac
+        case "${file##*/}" in "${text##*/}"*) cat "$text" >>"$file" ;; esac
     done
 done
 """
@@ -91,7 +93,7 @@ class DebianRoot:
         return path
 
     def lay_ready(self, stem: str, text: str) -> None:
-        """Have this text added to the file of this stem whenever the reader edits it."""
+        """Have this text added to the file that begins so whenever the reader edits it."""
         self.write(f"srv/edits/{stem}", text)
 
     def _folder_now(self) -> str:
@@ -101,7 +103,7 @@ class DebianRoot:
     def _environment(self) -> dict[str, str]:
         return {
             **self._fetching,
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": PATH,
             "HOME": f"/home/{READER}",
             "LANG": "C.UTF-8",
             "EDITOR": "/usr/local/bin/reader-editor",

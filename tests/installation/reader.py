@@ -27,7 +27,10 @@ class Reader:
         self._chosen = chosen
 
     def follow(self, chapter: str) -> str:
-        """Do what the chapter says, in order; return all that was printed. AssertionError if a command fails."""
+        """Do what the chapter says, in order; return all that was printed.
+
+        AssertionError if a command fails.
+        """
         print(f"\n### {chapter}\n", flush=True)
         return "".join(self._do(command, chapter) for command in commands_of(chapter))
 

@@ -1,7 +1,8 @@
 """What `systemctl` would do with the bot's unit. No systemd runs in the root, so its part is played here.
 
-It starts the unit's ExecStart with the unit's environment, credentials and state folder, as a user of its own, and
-waits until the worker says that it is ready. The unit's restrictions are not applied: tests/integration tries those.
+It starts the unit's ExecStart with the unit's environment, credentials and state folder, as a user of its
+own, and waits until the worker says that it is ready. The unit's restrictions are not applied:
+tests/integration tries those.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import shlex
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world.patience import until
 from world.service_manager import ServiceManager
 
+from installation.debian_root import PATH, DebianRoot
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from installation.debian_root import DebianRoot
 
 UNIT = "triage-bot"
 
@@ -81,7 +83,7 @@ class Service:
         listening = self._root.path / "run/systemd/notify-folder"
         listening.mkdir(parents=True, exist_ok=True)
         manager = ServiceManager(listening)
-        os.chmod(manager.address, 0o777)
+        _give(listening)
         self._make_state(self._root.path / "var/lib" / unit["StateDirectory"][0])
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - the unit's
@@ -98,8 +100,10 @@ class Service:
         assert process is not None
         until(lambda: process.poll() is not None or _is_ready(manager), what="the worker is ready or ends")
         manager.close()
-        os.unlink(manager.address)
-        assert process.poll() is None, self.log
+        Path(manager.address).unlink()
+        if process.poll() is not None:
+            self._process = None
+            raise AssertionError(f"the worker ended with {process.returncode}\n{self.log}")
 
     def _unit(self) -> dict[str, list[str]]:
         """Return the settings of the unit and its drop-ins; an empty one forgets those before it."""
@@ -113,7 +117,7 @@ class Service:
         return found
 
     def _environment(self, unit: dict[str, list[str]]) -> dict[str, str]:
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+        environment = {"PATH": PATH, "LANG": "C.UTF-8"}
         lines = [word for line in unit["Environment"] for word in shlex.split(line)]
         for name in unit["EnvironmentFile"]:
             file = self._root.path / name.removeprefix("-").removeprefix("/")
