@@ -61,3 +61,18 @@ def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> Non
     ]
     for secret in ("prod-7", "ada@example.com", world.slack.bot_token, world.slack.app_token):
         assert secret not in world.worker.log
+
+
+def test_what_fails_after_a_click_is_told_with_the_alerts_identifier(world: World) -> None:
+    identifier = world.send()
+    question = world.slack.question(identifier)
+    world.slack.press(question, "yes")
+    answered = world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+    world.slack.faults.refuse("views.open", "expired_trigger_id")
+
+    click = world.slack.press(answered, "", action_id="note")
+
+    world.worker.until_logged("click.unfinished")
+    (entry,) = (entry for entry in entries(world) if entry["event"] == "click.unfinished")
+    assert click.acknowledged
+    assert entry["fields"] == {"identifier": identifier}
