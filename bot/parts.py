@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import ssl
 from contextlib import AsyncExitStack
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from bot.health import Vitals
@@ -126,13 +126,15 @@ class Parts(Vigil):
     @cached_property
     def introduction(self) -> Introduction:
         app_token = self.settings.slack_app_token.reveal()
-        return Introduction(
+        introduction = Introduction(
             self.client,
             app_token,
             self.identity,
             spread=self.random.random,
             on_progress=self.mark_links,
         )
+        introduction.on_failure = self.meter.retried
+        return introduction
 
     @cached_property
     def messenger(self) -> Messenger:
@@ -214,6 +216,7 @@ class Parts(Vigil):
         links = [Link(self.bolt, app_token, client, spread=spread) for _ in self.link_progress]
         for link, progress in zip(links, self.link_progress, strict=True):
             link.on_progress = progress.mark
+            link.on_failure = partial(self.meter.retried, "apps.connections.open")
         return Links(links, clock=self.clock, shared=is_shared(self.settings.store_url))
 
     @cached_property

@@ -36,6 +36,10 @@ class UnknownAlert(TriageBotError):
     """The store has no alert of this identifier."""
 
 
+class BackupRunning(TriageBotError):
+    """Another command copies the store at this moment, and there is one working copy."""
+
+
 def store_handlers(
     archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None] = lambda: None
 ) -> Mapping[str, Handler]:
@@ -58,7 +62,7 @@ class _StoreCommands:
         self._path = path
         self._clock = clock
         self._wake = wake
-        self._copying = asyncio.Lock()  # there is one working copy
+        self._copying = asyncio.Lock()
 
     async def list_questions(self, arguments: Arguments) -> Answers:
         """Yield the views of the questions accepted last; argument `limit`."""
@@ -92,10 +96,15 @@ class _StoreCommands:
             self._wake()
 
     async def backup(self, _: Arguments) -> Answers:
-        """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient."""
+        """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient.
+
+        `BackupRunning`.
+        """
         if self._path is None:
             await self._archive.copy_to(Path("a file"))  # which says what to do instead
             return
+        if self._copying.locked():
+            raise BackupRunning("another backup is being made; try again when it is done")
         copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
         async with self._copying, aclosing(self._copied(copy)) as pieces:
             async for piece in pieces:

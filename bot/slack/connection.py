@@ -59,6 +59,7 @@ class Introduction:
         self._identity = identity
         self._spread = spread
         self._on_progress = on_progress
+        self.on_failure: Callable[[str], None] = lambda _: None  #: told the method that is called again
         self._done = asyncio.Event()
 
     async def wait(self) -> None:
@@ -91,13 +92,19 @@ class Introduction:
         try:
             self._identity.learn(await self._client.auth_test())
         except Exception as error:
-            raise _refused("SLACK_BOT_TOKEN", error) from error
+            raise self._judged("auth.test", "SLACK_BOT_TOKEN", error) from error
         try:
             await self._client.apps_connections_open(app_token=self._app_token)
         except Exception as error:
-            raise _refused("SLACK_APP_TOKEN", error) from error
+            raise self._judged("apps.connections.open", "SLACK_APP_TOKEN", error) from error
         self._tell_scopes()
         self._done.set()
+
+    def _judged(self, method: str, variable: str, error: Exception) -> Exception:
+        judged = _refused(variable, error)
+        if isinstance(judged, TransientError | AmbiguousError):
+            self.on_failure(method)
+        return judged
 
     def _tell_scopes(self) -> None:
         team = self._identity.team_id

@@ -69,6 +69,7 @@ class Link:
         self._was_up = False
         self.on_hello: Callable[[int], None] = lambda _: None  #: told how many links Slack counts
         self.on_progress: Callable[[], None] = lambda: None  #: told that it is being looked after
+        self.on_failure: Callable[[], None] = lambda: None  #: told that it could not be opened
 
     @property
     def is_up(self) -> bool:
@@ -128,6 +129,7 @@ class Link:
         return None
 
     def _tell_failure(self, opening: asyncio.Task[None]) -> None:
+        self.on_failure()
         error = opening.exception() if opening.done() else None
         reason = f"{type(error).__name__}: {error}" if error else "Slack says no hello"
         log.warning("link not opened: %s", reason, extra={"event": "link.refused", "fields": {}})

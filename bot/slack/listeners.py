@@ -83,7 +83,7 @@ class Listeners:
         if question is None:
             self._refuse(Refusal.CLOSED, body)
         else:
-            self._later(self._views.open_note(str(body.get("trigger_id")), question))
+            self._later(self._views.open_note(str(body.get("trigger_id")), question), question)
         await ack()
 
     async def on_note(self, ack: AsyncAck, body: Body) -> None:
@@ -97,7 +97,7 @@ class Listeners:
         if isinstance(result, Refusal):
             await ack(response_action="errors", errors=self._views.note_errors(result))
             return
-        self._later(self._service.redraw(result))
+        self._later(self._service.redraw(result), result)
         await ack()
 
     async def on_take(self, ack: AsyncAck, body: Body) -> None:
@@ -119,7 +119,9 @@ class Listeners:
             log.info("payload not expected", extra=shape("payload.ignored", body))
             return BoltResponse(status=200, body="")
         trace = None if isinstance(error, TriageBotError | NotOursError) else error
-        log.error("click not taken: %s", error, extra=shape("click.failed", body), exc_info=trace)
+        note = read_note(body, self._identity, self._clock())
+        alert = await self._service.identified(note.ref if note else read_ref(body))
+        log.error("click not taken: %s", error, extra=shape("click.failed", body, **alert), exc_info=trace)
         return None
 
     async def drain(self) -> None:
@@ -142,16 +144,18 @@ class Listeners:
 
     def _follow_up(self, question: Question, body: Body) -> None:
         """Show that the answer was taken, and ask for a note where the alert's policy wants one."""
-        self._later(self._service.redraw(question, response_url=str(body.get("response_url") or "")))
+        self._later(
+            self._service.redraw(question, response_url=str(body.get("response_url") or "")), question
+        )
         if self._views.requires_note(question):
-            self._later(self._views.open_note(str(body.get("trigger_id")), question))
+            self._later(self._views.open_note(str(body.get("trigger_id")), question), question)
         if is_in_home(body):
-            self._later(self._show_home(question.slack_id))
+            self._later(self._show_home(question.slack_id), question)
 
     def _refuse(self, refusal: Refusal, body: Body) -> None:
         if refusal is Refusal.CLOSED:  # the service, which logs all others, does not know the alert
             log.info("click refused", extra={"event": "click.refused", "fields": {"reason": refusal.value}})
-        self._later(self._service.tell(str(body.get("response_url") or ""), refusal))
+        self._later(self._service.tell(str(body.get("response_url") or ""), refusal, ref=read_ref(body)))
 
     async def _show_home(self, slack_id: str) -> None:
         unanswered, answered = await self._service.questions_of(slack_id)
@@ -164,17 +168,18 @@ class Listeners:
         finally:
             self._clicks -= 1
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_logged(work))
+    def _later(self, work: Coroutine[Any, Any, None], question: Question | None = None) -> None:
+        task = asyncio.create_task(_logged(work, question))
         self._after.add(task)
         task.add_done_callback(self._after.discard)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Coroutine[Any, Any, None], question: Question | None) -> None:
+    fields = {"identifier": question.request.identifier} if question else {}
     try:
         await work
     except TriageBotError as error:
-        log.warning("after a click: %s", error, extra={"event": "click.unfinished", "fields": {}})
+        log.warning("after a click: %s", error, extra={"event": "click.unfinished", "fields": fields})
     except Exception:
         # What is stored stays; the sweeper redraws what was not.
-        log.exception("after a click", extra={"event": "click.unfinished", "fields": {}})
+        log.exception("after a click", extra={"event": "click.unfinished", "fields": fields})

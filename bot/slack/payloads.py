@@ -79,12 +79,13 @@ def is_in_home(body: Mapping[str, Any]) -> bool:
     return isinstance(container, dict) and container.get("type") == "view"
 
 
-def shape(event: str, body: Mapping[str, Any]) -> dict[str, object]:
-    """Return what may be logged of a payload: what it is, never what is in it."""
+def shape(event: str, body: Mapping[str, Any], **fields: object) -> dict[str, object]:
+    """Return what may be logged of a payload: what it is, never what is in it; and these further fields."""
     actions = body.get("actions")
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
-    return {"event": event, "fields": {"type": str(body.get("type")), "action_id": str(action_id)}}
+    what = {"type": str(body.get("type")), "action_id": str(action_id)}
+    return {"event": event, "fields": {**what, **fields}}
 
 
 def _storable(text: str) -> str:

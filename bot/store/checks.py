@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +17,6 @@ from bot.store import is_shared, schema, store_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 SUBJECT = "store"
 
@@ -28,6 +28,9 @@ MEBIBYTE = 1024 * 1024
 ROOMY_BYTES = 512 * MEBIBYTE
 #: With less than this a checkpoint may find no room.
 FULL_BYTES = 32 * MEBIBYTE
+
+#: Where systemd makes a service's folder (StateDirectory=), and nobody else should.
+STATE_ROOT = Path("/var/lib")
 
 #: How long to wait for whoever holds the store at this moment, in seconds.
 _LOCK_WAIT_SECONDS = 2.0
@@ -87,9 +90,7 @@ def perhaps_held(url: str, reason: str) -> Finding:
 def _judge(path: Path) -> Finding:
     folder = path.parent
     if not folder.is_dir():
-        return _failed(
-            f"the folder {folder} does not exist", "create it for the worker's user, or set STORE_URL"
-        )
+        return _no_folder(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return _not_permitted(f"the folder {folder}")
     if not path.exists():
@@ -99,6 +100,18 @@ def _judge(path: Path) -> Finding:
     if not os.access(path, os.R_OK | os.W_OK):
         return _not_permitted(f"the file {path}")
     return _judge_file(path)
+
+
+def _no_folder(folder: Path) -> Finding:
+    if folder.parent != STATE_ROOT:
+        remedy = "create it for the worker's user, or set STORE_URL"
+        return _failed(f"the folder {folder} does not exist", remedy)
+    return Finding(
+        subject=SUBJECT,
+        verdict=Verdict.WARNING,
+        detail=f"the folder {folder} does not exist yet: the service makes it at its first start",
+        remedy="start the service; without systemd, create the folder for the worker's user",
+    )
 
 
 def _judge_file(path: Path) -> Finding:

@@ -17,7 +17,7 @@ from bot.triage.model import InvalidBody, Step, Work
 from bot.triage.ratchet import Refusal, add_note, answer_question, take_alert
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
@@ -92,6 +92,14 @@ class TriageService:
         """Return the question of this ref."""
         return await self._recorder.store.load(ref)
 
+    async def identified(self, ref: str) -> Mapping[str, str]:
+        """Return the field of a log line that names this ref's alert; none where the store cannot tell."""
+        try:
+            question = await self.find(ref)
+        except StoreError:
+            return {}
+        return {"identifier": question.request.identifier} if question else {}
+
     async def questions_of(self, slack_id: str) -> tuple[Sequence[Question], Sequence[Question]]:
         """Return what a person has not answered, and what they answered in the last 30 days."""
         store, since = self._recorder.store, self._recorder.clock() - LOOK_BACK
@@ -137,12 +145,13 @@ class TriageService:
         finally:
             self._redrawing.discard(question.ref)
 
-    async def tell(self, response_url: str, refusal: Refusal) -> None:
-        """Tell the clicker why nothing changed, as far as Slack lets us."""
+    async def tell(self, response_url: str, refusal: Refusal, *, ref: str = "") -> None:
+        """Tell the clicker why nothing changed, as far as Slack lets us. `ref` is for the log."""
         try:
             await self._messenger.tell(response_url, refusal.value)
         except (TransientError, AmbiguousError) as error:
-            log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": {}})
+            fields = await self.identified(ref)
+            log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": fields})
 
     async def _take(
         self,

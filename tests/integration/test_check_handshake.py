@@ -97,8 +97,9 @@ async def test_a_certificate_that_nobody_vouches_for_fails(certificate: Path) ->
         finding = await look(f"wss://127.0.0.1:{port}/link/")
 
     assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith(f"no TLS with 127.0.0.1:{port}: ")
     assert "certificate" in finding.detail
-    assert "SSL_CERT_FILE" in finding.remedy
+    assert finding.remedy.startswith("trust the certificate of whoever reads TLS on the way (SSL_CERT_FILE)")
     assert asked in ([], [b""])
 
 
@@ -117,5 +118,5 @@ async def test_a_host_that_cannot_be_reached_is_named() -> None:
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail.startswith(f"127.0.0.1:{port} cannot be reached")
-    assert f"let this machine reach 127.0.0.1:{port}" in finding.remedy
+    assert finding.remedy.startswith(f"let this machine reach 127.0.0.1:{port} too (firewall, proxy: ")
     assert "secret" not in str(finding)

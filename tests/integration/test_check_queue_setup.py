@@ -37,12 +37,20 @@ def _surroundings(aws_environment: Mapping[str, str], monkeypatch: pytest.Monkey
 
 
 @asynccontextmanager
-async def policed(*, denied: Collection[str] = (), date: str = "", **attributes: str) -> AsyncIterator[str]:
-    """An SQS of one queue, whose policy denies these actions; yields its address. It does nothing else."""
+async def policed(
+    *, denied: Collection[str] = (), silent: Collection[str] = (), date: str = "", **attributes: str
+) -> AsyncIterator[str]:
+    """An SQS of one queue, whose policy denies these actions, and which hangs up at those that are `silent`.
+
+    Yields its address. It does nothing else.
+    """
 
     async def answer(request: web.Request) -> web.Response:
         action = request.headers["X-Amz-Target"].removeprefix("AmazonSQS.").removesuffix("Batch")
         headers = {"Date": date} if date else {}
+        if action in silent:
+            assert request.transport
+            request.transport.close()
         if action in denied:
             refusal = {"__type": "com.amazonaws.sqs#AccessDeniedException"}
             return web.json_response(refusal, status=403, headers=headers)
@@ -108,7 +116,19 @@ async def test_each_action_that_is_denied_is_named(
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == f"denied: sqs:{action}"
-    assert "allow" in finding.remedy
+    named = ", ".join(f"sqs:{each}" for each in role.actions)
+    assert finding.remedy == f"allow the worker's role {named}"
+
+
+async def test_permissions_that_cannot_be_tried_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with policed(silent={"SendMessage"}) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = (await look(RESPONSE_QUEUE))["response queue permissions"]
+
+    assert finding.verdict is Verdict.WARNING
+    assert finding.detail.startswith("cannot be tried: SQS was not reached (")
+    assert finding.remedy == "try again"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +157,7 @@ async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(
     finding = (await look(RESPONSE_QUEUE, url))["response queue encryption"]
 
     assert finding.verdict is Verdict.WARNING
+    assert finding.detail == "none: addresses and alert texts lie there as they are"
     assert finding.remedy == (
         f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true"
     )
@@ -153,6 +174,8 @@ async def test_a_redrive_policy_that_is_missing_or_hasty_is_a_warning_with_the_c
     finding = (await look(REQUEST_QUEUE, url))["request queue redrive"]
 
     assert finding.verdict is Verdict.WARNING
+    assert ("an outage of the bot can carry good requests there" in finding.detail) is bool(count)
+    assert ("a request that can never be taken comes again" in finding.detail) is not bool(count)
     _, _, attributes = finding.remedy.replace("QUEUE_ARN", target).partition(" --attributes ")
     sqs.set_queue_attributes(QueueUrl=url, Attributes=json.loads(attributes.strip("'")))
     assert (await look(REQUEST_QUEUE, url))["request queue redrive"].verdict is Verdict.OK

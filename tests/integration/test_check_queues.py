@@ -71,8 +71,8 @@ async def test_a_queue_that_is_not_there_is_to_be_made_or_its_url_corrected() ->
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail.startswith("there is no such queue")
-    assert "correct RESPONSE_QUEUE_URL" in finding.remedy
-    assert "aws sqs list-queues --region eu-central-1" in finding.remedy
+    listed = "`aws sqs list-queues --region eu-central-1` shows which there are"
+    assert finding.remedy == f"create it, or correct RESPONSE_QUEUE_URL; {listed}"
     assert finding.facts == {"URL": URL}
 
 
@@ -88,8 +88,9 @@ async def test_where_access_is_denied_the_actions_that_the_queue_needs_are_named
         finding = await look(role, URL)
 
     assert finding.detail == "sqs:GetQueueAttributes is denied (AccessDeniedException)"
-    assert action in finding.remedy
-    assert "sqs:GetQueueAttributes" in finding.remedy
+    named = ", ".join(f"sqs:{each}" for each in role.actions)
+    assert action in named
+    assert finding.remedy == f"allow the worker's role {named} on it"
 
 
 async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,7 @@ async def test_a_refusal_that_goes_by_blames_nothing(monkeypatch: pytest.MonkeyP
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == "SQS did not describe it (RequestThrottled)"
-    assert finding.remedy.startswith("try again")
+    assert finding.remedy.startswith("try again in a minute; https://health.aws.amazon.com")
 
 
 async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +121,7 @@ async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pyt
     finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.detail.startswith("there are no usable AWS credentials")
-    assert "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID" in finding.remedy
+    assert finding.remedy.startswith("give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID")
 
 
 async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
@@ -133,7 +134,7 @@ async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
     finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.detail.startswith(f"SQS cannot be reached at {closed}")
-    assert "DNS, firewall and proxy" in finding.remedy
+    assert finding.remedy.startswith("check the region, and DNS, firewall and proxy on the way there")
 
 
 async def test_a_url_without_a_region_needs_one_of_its_own() -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +16,10 @@ import pytest
 from bot.findings import Finding, Verdict
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
-from bot.store.checks import FULL_BYTES, ROOMY_BYTES, check_disk, check_store, disk_finding
+from bot.store.checks import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, disk_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 #: Opens a store, says so, and waits for its end.
 HOLD = """
@@ -32,6 +34,20 @@ async def hold():
 
 asyncio.run(hold())
 """
+
+#: Gives up being root, and looks at a store.
+LOOK_AS_NOBODY = """
+import asyncio, concurrent.futures.thread, json, os, sys
+from bot.store.checks import check_store
+
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+finding, *_ = asyncio.run(check_store(sys.argv[1]))
+print(json.dumps({"verdict": finding.verdict, "detail": finding.detail, "remedy": finding.remedy}))
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 
 
 def url_of(path: Path) -> str:
@@ -112,8 +128,8 @@ def test_a_store_that_another_process_holds_names_the_way_to_find_it(tmp_path: P
         finding = look(path)
 
     assert finding.verdict is Verdict.FAILED
-    assert "held by another process" in finding.detail
-    assert f"fuser -v {path}" in finding.remedy
+    assert finding.detail == f"{path} is held by another process, and that is no worker"
+    assert finding.remedy == f"see who: fuser -v {path}"
 
 
 def test_an_empty_file_is_fine(tmp_path: Path) -> None:
@@ -131,14 +147,26 @@ def test_a_missing_folder_is_to_be_made(tmp_path: Path) -> None:
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == f"the folder {tmp_path / 'none'} does not exist"
-    assert finding.remedy.startswith("create it")
+    assert finding.remedy == "create it for the worker's user, or set STORE_URL"
+
+
+def test_a_folder_that_the_service_makes_at_its_first_start_is_no_failure() -> None:
+    folder = STATE_ROOT / "triage-bot-that-was-never-started"
+
+    finding = look(folder / "bot.db")
+
+    assert finding.verdict is Verdict.WARNING
+    assert (
+        finding.detail == f"the folder {folder} does not exist yet: the service makes it at its first start"
+    )
+    assert finding.remedy.startswith("start the service; without systemd, create the folder")
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
     finding = look(tmp_path)
 
     assert finding.detail == f"{tmp_path} is a folder"
-    assert "STORE_URL" in finding.remedy
+    assert finding.remedy == "set STORE_URL to a file in it"
 
 
 def test_a_file_that_is_no_database_needs_a_backup(tmp_path: Path) -> None:
@@ -148,8 +176,20 @@ def test_a_file_that_is_no_database_needs_a_backup(tmp_path: Path) -> None:
     finding = look(path)
 
     assert finding.verdict is Verdict.FAILED
-    assert "corrupt or no SQLite database" in finding.detail
-    assert finding.remedy.startswith("restore a backup")
+    assert finding.detail.startswith(f"{path} is corrupt or no SQLite database (")
+    assert finding.remedy == "restore a backup, or set STORE_URL"
+
+
+def test_a_database_whose_log_cannot_be_opened_is_a_matter_of_disk_and_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    path.with_name("bot.db-wal").mkdir()
+
+    finding = look(path)
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith(f"{path} cannot be read (")
+    assert finding.remedy == "check the disk and the permissions of file and folder"
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
@@ -186,8 +226,8 @@ def test_a_store_with_a_damaged_page_is_corrupt(tmp_path: Path) -> None:
     finding = look(path)
 
     assert finding.verdict is Verdict.FAILED
-    assert "is corrupt" in finding.detail
-    assert finding.remedy.startswith("restore a backup")
+    assert f"{path} is corrupt (" in finding.detail
+    assert finding.remedy == "restore a backup, see the README"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +239,7 @@ def test_a_disk_without_room_is_told_before_it_is_full(tmp_path: Path, free: int
 
     assert finding.verdict is verdict
     assert f"MiB free in {tmp_path}" in finding.detail
-    assert finding.remedy.startswith("free some") or verdict is Verdict.OK
+    assert finding.remedy == ("" if verdict is Verdict.OK else f"free some: du -xh {tmp_path} | sort -h")
 
 
 def test_the_disk_of_the_store_is_looked_at(tmp_path: Path) -> None:
@@ -209,13 +249,37 @@ def test_the_disk_of_the_store_is_looked_at(tmp_path: Path) -> None:
     assert check_disk(url_of(tmp_path / "nowhere" / "bot.db")) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_store_that_this_user_may_not_write_is_for_the_workers_user(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
+@needs_root
+def test_a_store_that_this_user_may_not_write_is_for_the_workers_user(open_folder: Path) -> None:
+    path = open_folder / "bot.db"
     make(path)
-    path.chmod(0o400)
 
-    finding = look(path)
+    in_closed_folder = look_as_nobody(path)
+    open_folder.chmod(0o777)
+    closed_file = look_as_nobody(path)
 
-    assert finding.detail == f"the file {path} may not be written by this user"
-    assert "chown" in finding.remedy
+    assert in_closed_folder["detail"] == f"the folder {open_folder} may not be written by this user"
+    assert closed_file["detail"] == f"the file {path} may not be written by this user"
+    for finding in (in_closed_folder, closed_file):
+        assert finding["verdict"] == "failed"
+        assert "if you are, give it to that user (chown), or set STORE_URL" in finding["remedy"]
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder of root's that everybody may enter: a test's own is open to its user alone."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def look_as_nobody(path: Path) -> dict[str, str]:
+    """Look as somebody without a right of their own. What is imported is so before: it may be root's, too."""
+    looked = subprocess.run(  # noqa: S603 - this very Python
+        [sys.executable, "-c", LOOK_AS_NOBODY, url_of(path)],
+        env=bare_environment(path.parent),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seen: dict[str, str] = json.loads(looked.stdout)
+    return seen

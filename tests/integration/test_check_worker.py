@@ -79,8 +79,11 @@ async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
-    assert findings["store"].detail.endswith("the store cannot do it: disk is full")
-    assert f"df -h {tmp_path}" in findings["store"].remedy
+    path = tmp_path / "triage-bot.db"
+    trouble = "the store cannot do it: disk is full"
+    assert findings["store"].detail == f"{path}, held by the worker that runs: {trouble}"
+    remedy = f"free space or mend the disk (df -h {tmp_path}); the worker goes on by itself"
+    assert findings["store"].remedy == remedy
 
 
 async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
@@ -111,7 +114,7 @@ async def test_a_card_that_did_not_arrive_has_its_remedy(tmp_path: Path, trouble
         finding = (await look(chosen))["security channel"]
 
     assert finding.verdict is Verdict.FAILED
-    assert f"({trouble})" in finding.detail
+    assert finding.detail == f"{CHANNEL}: the last card did not arrive ({trouble})"
     assert finding.remedy.startswith(remedy)
 
 
@@ -139,8 +142,10 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
-    assert "the worker failed to do this" in findings["store"].detail
-    assert "the worker's log" in findings["store"].remedy
+    trouble = "the worker failed to do this; its log says why"
+    path = tmp_path / "triage-bot.db"
+    assert findings["store"].detail == f"whether a worker holds {path} cannot be told: {trouble}"
+    assert "if you are, read the worker's log" in findings["store"].remedy
     assert findings["security channel"].verdict is Verdict.SKIPPED
 
 

@@ -79,7 +79,7 @@ def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> N
 
 
 async def test_a_click_that_cannot_be_stored_is_neither_acknowledged_nor_thanked_for_and_can_be_repeated(
-    tmp_path: Path,
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with triage(tmp_path) as bot:
         question = await bot.ask("one")
@@ -96,6 +96,9 @@ async def test_a_click_that_cannot_be_stored_is_neither_acknowledged_nor_thanked
         assert after_refusal == before
         assert (await bot.row("one")).standing is Outcome.NO
         assert len(await bot.store.reports_of("one")) == 1
+        (failed,) = (record for record in caplog.records if vars(record).get("event") == "click.failed")
+        fields = {"type": "block_actions", "action_id": "answer-no", "identifier": "one"}
+        assert vars(failed)["fields"] == fields
 
 
 async def test_what_is_stored_is_stored_when_the_click_is_acknowledged(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import World
 
+from bot.config_files import load_messages
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
+
+WORDS = load_messages()
 
 
 @pytest.fixture
@@ -61,3 +65,18 @@ def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> Non
     ]
     for secret in ("prod-7", "ada@example.com", world.slack.bot_token, world.slack.app_token):
         assert secret not in world.worker.log
+
+
+def test_what_fails_after_a_click_is_told_with_the_alerts_identifier(world: World) -> None:
+    identifier = world.send()
+    question = world.slack.question(identifier)
+    world.slack.press(question, "no")
+    answered = world.slack.redrawn(identifier, WORDS["answer"]["no"])
+    world.slack.faults.refuse("views.open", "expired_trigger_id")
+
+    click = world.slack.press(answered, "", action_id="note")
+
+    world.worker.until_logged("click.unfinished")
+    (entry,) = (entry for entry in entries(world) if entry["event"] == "click.unfinished")
+    assert click.acknowledged
+    assert entry["fields"] == {"identifier": identifier}

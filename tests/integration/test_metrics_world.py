@@ -86,6 +86,7 @@ def test_a_worker_that_slack_has_left_is_not_healthy_until_slack_is_back(world: 
     world.slack.stop()
     until(lambda: problems(address) == {"no_link"}, what="no link is a problem")
     status, body = health(address)
+    until(lambda: failed_opens(address), what="a link that could not be opened is counted")
     world.slack.start()
 
     assert status == 503
@@ -105,6 +106,27 @@ def test_a_worker_that_slack_refuses_says_so_and_counts_the_retries(world: World
     assert "token_revoked" in body["problems"][0]["why"]
     assert Meters(address).value("triage_retries_total", method="chat.postMessage")
     assert Meters(address).value("triage_problem", problem="asking_halted") == 1
+
+
+def test_an_introduction_to_slack_that_is_made_again_is_counted(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    with World(tmp_path, sqs, aws_environment, variables=LISTEN) as world:
+        world.slack.faults.refuse("auth.test", "service_unavailable")
+        world.worker.start()
+        world.worker.until_logged("slack.delayed")
+        address = address_of(world.worker)
+
+        counted = Meters(address).value("triage_retries_total", method="auth.test")
+        world.slack.faults.heal()
+        world.slack.faults.refuse("apps.connections.open", "service_unavailable")
+
+        assert counted
+        until(lambda: failed_opens(address), what="the second half of the introduction is counted")
+
+
+def failed_opens(address: str) -> float | None:
+    return Meters(address).value("triage_retries_total", method="apps.connections.open")
 
 
 def test_a_worker_whose_address_is_taken_says_which_and_leaves(

@@ -53,4 +53,5 @@ def test_a_credential_that_everybody_can_read_is_a_warning(folder: Path) -> None
     finding = look(folder)
 
     assert finding.verdict is Verdict.WARNING
+    assert finding.detail == f"everybody can read {folder}/slack_app_token"
     assert finding.remedy == f"chmod 600 {folder}/slack_app_token"

@@ -230,3 +230,17 @@ async def test_a_clicker_who_cannot_be_told_stops_nothing(desk: Desk, error: Tri
     await desk.service.tell(URL, Refusal.CLOSED)
 
     assert len(desk.messenger.told) == 1
+
+
+async def test_the_log_names_the_alert_whose_clicker_was_not_told(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    question = await desk.ask()
+    desk.messenger.tell_ends = [TransientError("expired"), TransientError("expired")]
+
+    await desk.service.tell(URL, Refusal.OTHER_PERSON, ref=question.ref)
+    await desk.service.tell(URL, Refusal.CLOSED, ref="a ref that nobody knows")
+
+    records = [vars(record) for record in caplog.records]
+    lost = [record["fields"] for record in records if record.get("event") == "refusal.lost"]
+    assert lost == [{"identifier": question.request.identifier}, {}]

@@ -1,0 +1,167 @@
+"""What `systemctl` would do with the bot's unit. No systemd runs in the root, so its part is played here.
+
+It starts the unit's ExecStart with the unit's environment, credentials and state folder, as a user of its
+own, and waits until the worker says that it is ready. The unit's restrictions are not applied:
+tests/integration tries those.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from world.patience import until
+from world.service_manager import ServiceManager
+
+from installation.debian_root import PATH, DebianRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+UNIT = "triage-bot"
+
+#: One of those that DynamicUser= picks from.
+USER = 61_234
+
+_CREDENTIALS = "run/credentials/triage-bot.service"
+_EDITED = f"run/systemd/system/{UNIT}.service.d/override.conf"
+
+#: Seconds for the worker to stop; the unit gives it no more.
+STOPPING_SECONDS = 15
+
+
+class Service:
+    """The unit in one root: installed or not, running or not."""
+
+    def __init__(self, root: DebianRoot) -> None:
+        self._root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = root.path.with_name("worker.log")
+
+    @property
+    def log(self) -> str:
+        """What the journal would have of it."""
+        return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+
+    def systemctl(self, *words: str, written: str = "") -> None:
+        """Do what these words say; `written` is what the reader writes where an editor opens."""
+        match words:
+            case ("enable", "--now", name) | ("start", name) if name == UNIT:
+                self._start()
+            case ("stop", name) if name == UNIT:
+                self.stop()
+            case ("restart", name) if name == UNIT:
+                self.stop()
+                self._start()
+            case ("daemon-reload",):
+                pass  # the unit is read at each start
+            case ("edit", "--runtime", name) if name == UNIT:
+                self._root.write(_EDITED, written)
+            case ("revert", name) if name == UNIT:
+                (self._root.path / _EDITED).unlink()
+            case _:
+                raise AssertionError(f"nobody plays systemctl {shlex.join(words)} here")
+
+    def stop(self) -> None:
+        """Stop the worker, if it runs. AssertionError if it does not end as it should."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOPPING_SECONDS) == 0, self.log
+
+    def _start(self) -> None:
+        unit = self._unit()
+        (program,) = unit["ExecStart"]
+        (folder,) = unit["WorkingDirectory"]
+        listening = self._root.path / "run/systemd/notify-folder"
+        listening.mkdir(parents=True, exist_ok=True)
+        manager = ServiceManager(listening)
+        _give(listening)
+        self._make_state(self._root.path / "var/lib" / unit["StateDirectory"][0])
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - the unit's
+                self._root.program(str(USER), "/usr/bin/env", f"--chdir={folder}", *shlex.split(program)),
+                env={**self._environment(unit), "NOTIFY_SOCKET": "/run/systemd/notify-folder/notify"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._await_ready(manager)
+
+    def _await_ready(self, manager: ServiceManager) -> None:
+        process = self._process
+        assert process is not None
+        until(lambda: process.poll() is not None or _is_ready(manager), what="the worker is ready or ends")
+        manager.close()
+        Path(manager.address).unlink()
+        if process.poll() is not None:
+            self._process = None
+            raise AssertionError(f"the worker ended with {process.returncode}\n{self.log}")
+
+    def _unit(self) -> dict[str, list[str]]:
+        """Return the settings of the unit and its drop-ins; an empty one forgets those before it."""
+        installed = self._root.path / "etc/systemd/system"
+        files = [installed / f"{UNIT}.service", *sorted(installed.glob(f"{UNIT}.service.d/*.conf"))]
+        edited = self._root.path / _EDITED
+        found: dict[str, list[str]] = {}
+        for file in [*files, *([edited] if edited.exists() else [])]:
+            for name, value in re.findall(r"^(\w+)=(.*)$", file.read_text(encoding="utf-8"), re.MULTILINE):
+                found[name] = [*found.get(name, []), value] if value else []
+        return found
+
+    def _environment(self, unit: dict[str, list[str]]) -> dict[str, str]:
+        environment = {"PATH": PATH, "LANG": "C.UTF-8"}
+        lines = [word for line in unit["Environment"] for word in shlex.split(line)]
+        for name in unit["EnvironmentFile"]:
+            file = self._root.path / name.removeprefix("-").removeprefix("/")
+            lines += file.read_text(encoding="utf-8").splitlines()
+        environment |= dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
+        self._hand_over(unit["LoadCredential"])
+        folder = unit["StateDirectory"][0]
+        return {
+            **environment,
+            "STATE_DIRECTORY": f"/var/lib/{folder}",
+            "CREDENTIALS_DIRECTORY": f"/{_CREDENTIALS}",
+        }
+
+    def _hand_over(self, credentials: list[str]) -> None:
+        folder = self._root.path / _CREDENTIALS
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        for name, _, source in (each.partition(":") for each in credentials):
+            file = self._root.path / source.removeprefix("/")
+            text = file.read_text(encoding="utf-8") if file.exists() else "\n"
+            self._root.write(f"{_CREDENTIALS}/{name}", text, mode=0o400)
+        _give(folder)
+
+    def _make_state(self, folder: Path) -> None:
+        # With DynamicUser= the folder itself is out of everybody's reach, and this is a link to it.
+        private = folder.parent / "private"
+        private.mkdir(mode=0o700, exist_ok=True)
+        (private / folder.name).mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_symlink():
+            folder.symlink_to(f"private/{folder.name}")
+        _give(private / folder.name)
+        # systemd lets the worker see through; here it may at least pass.
+        private.chmod(0o711)
+
+
+def _is_ready(manager: ServiceManager) -> bool:
+    return any(facts.get("READY") == "1" for facts in manager.told())
+
+
+def _give(folder: Path) -> None:
+    for path in _tree(folder):
+        os.chown(path, USER, USER)
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from folder.rglob("*")

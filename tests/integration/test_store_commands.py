@@ -1,0 +1,48 @@
+"""Two commands at a time that need the store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from memory_store import MemoryStore
+
+from bot.store_commands import BackupRunning, store_handlers
+from bot.triage.model import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bot.control import Handler
+
+
+class PausingStore(MemoryStore):
+    """Its copy is done when it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def copy_to(self, path: Path) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        await asyncio.to_thread(path.write_bytes, b"a copy")
+
+
+async def taken(backup: Handler) -> list[Mapping[str, Any]]:
+    return [piece async for piece in backup({})]
+
+
+async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made(tmp_path: Path) -> None:
+    store = PausingStore()
+    backup = store_handlers(store, tmp_path / "store.db", clock=utc_now)["backup"]
+    first = asyncio.create_task(taken(backup))
+    await store.begun.wait()
+
+    with pytest.raises(BackupRunning, match="another backup is being made"):
+        await taken(backup)
+
+    store.go_on.set()
+    assert [piece for piece in await first if piece] == await taken(backup)
