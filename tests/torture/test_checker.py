@@ -11,8 +11,10 @@ from bot.sandbox.slack import Message
 
 from .alerts import Alert, Kind, make_alerts, make_workspace
 from .answers import why_unexplained
-from .checker import HOLD_SECONDS, Promise, judge
+from .checker import judge
 from .history import End, History, Press
+from .orders import HOLD_SECONDS
+from .promises import Promise
 from .sqs_queue import Sent
 
 _RECEIVED_AT = 1000.0
