@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 _PEOPLE: Final = 120
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
-#: Seconds without any change after which a run does not wait for a cure any more: a deadline may be to come.
-_HOPELESS: Final = 15.0 + EXPIRE_AFTER_SECONDS / PACE
+#: Seconds without any change, and without a deadline to come, after which a run waits for no cure any more.
+_HOPELESS: Final = 15.0
 #: Seconds in peace at the end, in which what was posted twice or comes late shows: longer than any lease.
 _AFTERMATH: Final = 10.0
 
@@ -175,11 +175,16 @@ class Trial:
             self._crowd.hurry()
             self._look()
             now = self._signature()
-            if now != seen:
+            if now != seen or self._deadline_to_come:
                 # Who is still busy has no need to be judged, which would only hold everybody up.
                 seen, since = now, time.monotonic()
             elif not self._crowd.is_busy and self._feeder.is_done and not self._curable():
                 return
+
+    @property
+    def _deadline_to_come(self) -> bool:
+        asked = max((float(question.ts) for question in self._history.messages), default=0.0)
+        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + PACE
 
     def _curable(self) -> bool:
         return any(each.promise in CURABLE for each in judge(self._history))
