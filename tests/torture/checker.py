@@ -44,6 +44,8 @@ class Checker:
         yield from self._unheard()
         for line in self._history.leaks:
             yield Violation(promise=Promise.LEAKED, identifier="", evidence=line)
+        for line in self._history.surprises:
+            yield Violation(promise=Promise.UNEXPECTED, identifier="", evidence=line)
         for end in self._history.ends:
             if end.is_wrong:
                 yield Violation(promise=Promise.FALLEN, identifier="", evidence=str(end))

@@ -92,6 +92,7 @@ class History:
     received: Mapping[str, float] = field(default_factory=dict)
     deleted: Mapping[str, float] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()  #: identifiers whose reports the queue refuses for good
+    surprises: Sequence[str] = ()  #: lines of the worker's log with a traceback
     leaks: Sequence[str] = ()  #: lines of the worker's log that say what no log may
 
     def post_of(self, message: Message) -> Post:

@@ -22,6 +22,23 @@ _SECRETS: Final = (
 _PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", re.escape(SUMMARY_WORDS), re.escape(NOTE_WORDS))
 
 
+#: How an error begins that no part of the worker was written for.
+_TRACEBACK: Final = "Traceback (most recent call last)"
+
+
+def unexpected(log: Path) -> list[str]:
+    """Return the line of each event that has a traceback."""
+    found: list[str] = []
+    event = ""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if not line.startswith(" "):
+                event = line.rstrip()
+            if _TRACEBACK in line and event not in found[-1:]:
+                found.append(event)
+    return found
+
+
 def leaks(log: Path, *, level: str) -> list[str]:
     """Return the lines of a log with something in it that must not be there at this level."""
     forbidden = _SECRETS if level == "DEBUG" else (*_SECRETS, *_PERSONAL)

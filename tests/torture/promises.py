@@ -37,6 +37,7 @@ class Promise(StrEnum):
     STALE = "cards that do not show what stands"
     DOUBLED = "cards doubled without a reason"
     LEAKED = "secrets or addresses in the log"
+    UNEXPECTED = "errors in the log that nobody expected"
     FALLEN = "lives that ended otherwise than they had to"
 
 

@@ -10,7 +10,7 @@ from .answers import why_unexplained
 from .any_run import ALERTED, CHANGED, SORRY, a_card, a_question, a_report, a_run, an_alert, broken, presses
 from .checker import judge
 from .history import End
-from .log_rules import leaks
+from .log_rules import leaks, unexpected
 from .promises import Promise
 
 if TYPE_CHECKING:
@@ -214,6 +214,19 @@ def test_a_secret_in_the_log_is_a_leak(tmp_path: Path) -> None:
     assert leaks(log, level="INFO") == ["token xoxb-torture", "for p7@example.com"]
     assert leaks(log, level="DEBUG") == ["token xoxb-torture"]
     assert broken(a_run(an_alert(), leaks=leaks(log, level="INFO"))) == {Promise.LEAKED}
+
+
+def test_an_error_that_nobody_expected_is_found_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text(
+        "INFO asked\n"
+        "ERROR work failed\n  Traceback (most recent call last):\n  KeyError: 'x'\n"
+        "WARNING done\n"
+        "Traceback (most recent call last):\n  SyntaxError\n"
+    )
+
+    assert unexpected(log) == ["ERROR work failed", "Traceback (most recent call last):"]
+    assert broken(a_run(an_alert(), surprises=unexpected(log))) == {Promise.UNEXPECTED}
 
 
 def test_a_report_that_the_queue_refuses_for_good_is_not_missed() -> None:

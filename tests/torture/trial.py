@@ -21,7 +21,7 @@ from .feeder import Feeder
 from .haste import PACE, FastClock
 from .history import History
 from .lives import Lives
-from .log_rules import leaks
+from .log_rules import leaks, unexpected
 from .mortality import BOUNDARIES
 from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment
 from .promises import CURABLE, Violation
@@ -113,13 +113,17 @@ class Trial:
             await self._torture(lives)
             await self._leave_in_peace(lives)
         self._look()
-        self._history.leaks = leaks(self._folder / "worker.log", level=self._options.log_level)
+        self._read_log(self._folder / "worker.log")
         return Result(
             history=self._history,
             violations=judge(self._history),
             seconds=time.monotonic() - began,
             faults=sum(self._counts(), Counter()),
         )
+
+    def _read_log(self, log: Path) -> None:
+        self._history.surprises = unexpected(log)
+        self._history.leaks = leaks(log, level=self._options.log_level)
 
     async def _set_up(self, stack: contextlib.AsyncExitStack) -> Lives:
         await self._slack.start()
