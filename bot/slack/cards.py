@@ -74,7 +74,7 @@ def profile_link(team_id: str, slack_id: str, name: str) -> str:
 
 def _headline(question: Question, wording: Wording, policy: Policy, team_id: str) -> str:
     outcome = question.standing or Outcome.UNDELIVERABLE
-    who = address(question)
+    who = address(question) or wording["text"]["empty"]  # an invalid request may name nobody
     if question.slack_id:
         who = profile_link(team_id, question.slack_id, question.slack_name)
     return wording["card"][outcome].format(title=title_of(question, policy), who=who)

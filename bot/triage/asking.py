@@ -160,7 +160,9 @@ class Asker:
         await self._recorder.decide(question, lambda row: rules.not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
-        await self._recorder.decide(question, lambda row: _if_open(row, rules.defer, look_at))
+        current, _ = await self._recorder.decide(question, lambda row: _if_open(row, rules.defer, look_at))
+        if current is None or current.in_doubt_since is None:
+            self._looker.forget(question)  # a click was faster
 
     async def _doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""

@@ -79,10 +79,10 @@ class Looker:
             return Look.IMPOSSIBLE
         if self._clock() < self.look_at(question):
             return Look.TOO_SOON
+        doubt = self._doubts[question.ref]  # before the look: a click may settle the doubt meanwhile
         posted = await self._look_up(question)
         if posted is not None:
             return posted
-        doubt = self._doubts[question.ref]
         if doubt.missed:
             return Look.NOT_THERE
         doubt.look_at, doubt.missed = self._clock() + self._lag.looks_apart, True

@@ -170,7 +170,8 @@ class TriageService:
             log.info("click refused", extra=about(question, "click.refused", reason=verdict.value))
             return verdict
         if verdict is not None:
-            self._workers.asker.forget(current)  # a click proves the post: nothing is in doubt any more
+            if current.in_doubt_since is None:  # as an answer, unlike a card that is taken, proves the post
+                self._workers.asker.forget(current)
             log_it(current)
             self._on_work()
         return current

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.slack import Person, Workspace
 
+from .orders import SECURITY_CHANNEL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
@@ -18,6 +20,12 @@ _BOT: Final = Person(id="U0TRIAGEBOT", name="triagebot", real_name="Triage bot",
 _LABELS: Final = ("sensitive_host_session", "duo_bypass_codes_used", "ssh_access_sign_releng", "brand_new")
 _CONFIDENCES: Final = ("highest", "high", "moderate", "low", "lowest")
 _SURE: Final = frozenset({"highest", "high"})
+
+#: What every summary says.
+SUMMARY_WORDS: Final = "a login from"
+
+#: How many of the members belong to the security team.
+_TEAM: Final = 5
 
 
 class Kind(StrEnum):
@@ -56,13 +64,16 @@ class Alert:
 
 
 def make_workspace(people: int) -> Workspace:
-    """Return a workspace with so many members who can be asked, and one who has left."""
+    """Return a workspace: so many members who can be asked, one who has left, a security channel."""
     members = [
         Person(id=f"U0P{n:07}", name=f"p{n}", real_name=f"Person {n}", email=f"p{n}@example.com")
         for n in range(people)
     ]
     gone = Person(id="U0GONE00001", name="gone", real_name="Gone", email="gone@example.com", deleted=True)
-    return Workspace(team_id="T0TORTURE01", name="Torture", bot=_BOT, people=[*members, gone])
+    workspace = Workspace(team_id="T0TORTURE01", name="Torture", bot=_BOT, people=[*members, gone])
+    team = [member.id for member in members[:_TEAM]]
+    workspace.add_channel(SECURITY_CHANNEL, name="security", members=team)
+    return workspace
 
 
 def make_alerts(count: int, workspace: Workspace, random: Random) -> list[Alert]:
@@ -84,7 +95,7 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
         "identifier": identifier,
         "alert": random.choice(_LABELS),
         "identityConfidence": confidence,
-        "summary": f"{identifier}: a login from <somewhere> & elsewhere",
+        "summary": f"{identifier}: {SUMMARY_WORDS} <somewhere> & elsewhere",
         "user": addresses.get(kind, person.email),
     }
     body = f"{{no JSON: {identifier}" if kind is Kind.UNREADABLE else json.dumps(fields)

@@ -1,13 +1,22 @@
-"""The people of the workspace: they answer, twice, late, otherwise than before or never; and some forge."""
+"""The people of the workspace: they answer, twice, late, otherwise than before or never; and some forge.
+
+Some answer only when they are reminded, or around their deadline; some write a note. The security team takes
+some of the alerts that it sees.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from .haste import PACE
 from .history import Press
+from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
+from .note_writing import NoteWriter
+from .orders import EXPIRE_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -21,14 +30,33 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 80
 
 #: What people are like: habit → how many of a hundred have it.
-_HABITS: Final = {"at once": 30, "soon": 20, "twice": 12, "late": 10, "changing": 16, "never": 12}
+_HABITS: Final = {
+    "at once": 24,
+    "soon": 16,
+    "twice": 10,
+    "late": 8,
+    "changing": 14,
+    "reminded": 8,  # waits for the first reminder
+    "last minute": 5,  # answers in the moment of the deadline, a little before it or after
+    "overdue": 5,  # sees that the time is over
+    "never": 10,
+}
+
+#: How long a question may be answered without being late, in seconds of ours.
+_TIME: Final = EXPIRE_AFTER_SECONDS / PACE
+#: How long somebody waits for a sign, who may never get one: the worker may not know in time that it asked.
+_SIGN_WAIT: Final = _TIME + 4.0
+
+#: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
+_NOTED: Final = 0.3
+_TAKEN: Final = 0.15
 
 #: How many questions somebody tries to answer who may not.
 _FORGED: Final = 0.15
 
 
 class Crowd:
-    """Reads every direct message, and acts on each question once."""
+    """Reads every message, and acts on each question and card once."""
 
     def __init__(self, slack: SlackStandIn, history: History, *, seed: int) -> None:
         self._slack = slack
@@ -38,14 +66,20 @@ class Crowd:
         self._questions: dict[str, Message] = {}
         self._busy: set[asyncio.Task[None]] = set()
         self._hurry = asyncio.Event()
+        self._signs: defaultdict[tuple[str, str], asyncio.Event] = defaultdict(asyncio.Event)
+        self._notes = NoteWriter(slack, history)
 
     async def run(self) -> None:
         """Watch the workspace. Never returns."""
         changes = self._slack.workspace.subscribe()
         while True:
             change = await changes.get()
-            if change.kind == "message_posted" and change.message is not None:
+            if change.message is None:
+                continue
+            if change.kind == "message_posted":
                 self._notice(change.message)
+                self._notice_card(change.message)
+            self._read_signs(change.message)
 
     def hurry(self) -> None:
         """Let nobody put off an answer any more."""
@@ -67,6 +101,18 @@ class Crowd:
         if random.random() < _FORGED:
             self._start(self._forge(alert, message, random))
 
+    def _notice_card(self, message: Message) -> None:
+        random = Random(f"{self._seed} {message.ts}")
+        if is_card(message) and random.random() < _TAKEN:
+            self._start(self._take(message, random))
+
+    def _read_signs(self, message: Message) -> None:
+        """Let those know who wait for a reminder, or for word that their time is over."""
+        if reminded_key(message):
+            self._signs[reminded_key(message), "reminded"].set()
+        elif key_of(message) and text_of(message, "answer"):
+            self._signs[key_of(message), "overdue"].set()
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._busy.add(task)
@@ -77,7 +123,7 @@ class Crowd:
         choice = random.choice(alert.choices)
         if habit == "never":
             return
-        await self._wait({"at once": 0.0, "late": random.uniform(5, 40)}.get(habit, random.uniform(0, 2)))
+        await self._bide(habit, alert, random)
         if habit == "twice":
             self._start(self._insist(alert, message, choice))
         await self._insist(alert, message, choice)
@@ -85,6 +131,19 @@ class Crowd:
             for _ in range(random.randint(1, 2)):
                 await self._wait(random.uniform(0, 3))
                 await self._insist(alert, message, random.choice(alert.choices))
+        if random.random() < _NOTED:
+            await self._notes.write(alert, message)
+
+    async def _bide(self, habit: str, alert: Alert, random: Random) -> None:
+        """Wait until somebody of this habit answers."""
+        if habit == "last minute":
+            await asyncio.sleep(_TIME + random.uniform(-0.3, 0.3))
+        elif habit in ("reminded", "overdue"):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._signs[alert.key, habit].wait(), _SIGN_WAIT)
+            await self._wait(random.uniform(0, 2))
+        else:
+            await self._wait({"at once": 0.0, "late": random.uniform(5, 40)}.get(habit, random.uniform(0, 2)))
 
     async def _wait(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -96,6 +155,22 @@ class Crowd:
             press = self._record(alert, choice, honest=True)
             await self._press(press, user=alert.person, channel=message.channel, ts=message.ts)
             if press.acknowledged:
+                return
+            await asyncio.sleep(0.3)
+
+    async def _take(self, card: Message, random: Random) -> None:
+        """Let somebody of the security team take the alert, and press until Slack shows no warning."""
+        channel = self._slack.workspace.conversation(card.channel)
+        assert channel is not None
+        user = random.choice(channel.members)
+        await asyncio.sleep(random.uniform(0, 2))
+        for _ in range(_PATIENCE):
+            shown = self._slack.workspace.message(card.channel, card.ts)
+            if shown is None or not block_of(shown, "take"):
+                return
+            click = await self._slack.click(user=user, channel=card.channel, ts=card.ts, action_id="take-it")
+            if click.acknowledged:
+                self._history.taken.add(identifier_of(card))
                 return
             await asyncio.sleep(0.3)
 
@@ -121,7 +196,7 @@ class Crowd:
         user = self._slack.workspace.conversation(own.channel)
         assert user is not None
         assert user.person is not None
-        return {"user": user.person, "channel": own.channel, "ts": own.ts, "value": _ref(message)}
+        return {"user": user.person, "channel": own.channel, "ts": own.ts, "value": ref_of(message)}
 
     def _elsewhere(self, press: dict[str, str], _: Message, __: Random) -> dict[str, str]:
         """Let the press come from another workspace."""
@@ -133,7 +208,7 @@ class Crowd:
 
     def _by_guess(self, press: dict[str, str], message: Message, _: Random) -> dict[str, str]:
         """Guess the secret part of the reference, and miss."""
-        return {**press, "value": f"{_ref(message).partition('.')[0]}.{'0' * 32}"}
+        return {**press, "value": f"{ref_of(message).partition('.')[0]}.{'0' * 32}"}
 
     def _somebody_but(self, user: str, random: Random) -> str:
         return random.choice([each.id for each in self._slack.workspace.people if each.id != user])
@@ -146,16 +221,4 @@ class Crowd:
 
     async def _press(self, press: Press, **place: Any) -> None:
         click = await self._slack.click(action_id=f"answer-{press.choice}", **place)
-        press.acknowledged = click.acknowledged
-
-
-def key_of(message: Message) -> str:
-    """Return the first part of the reference that a question carries, "" if it is no question."""
-    return _ref(message).partition(".")[0]
-
-
-def _ref(message: Message) -> str:
-    metadata = message.metadata or {}
-    if metadata.get("event_type") != "triage_question":
-        return ""
-    return str((metadata.get("event_payload") or {}).get("ref") or "")
+        press.acknowledged, press.ended_at = click.acknowledged, self._slack.clock().timestamp()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from .alerts import Alert
     from .sqs_queue import Sent
+
+#: Where a message stands: its channel and its ts.
+Place = tuple[str, str]
+
+#: How long after an answer has left Slack its caller has surely stored what it says, in seconds of the
+#: torture's time: half a second of ours, for a busy machine.
+SETTLED_AFTER: Final = 5.0
 
 
 @dataclass(kw_only=True)
@@ -23,6 +30,26 @@ class Press:
     choice: str
     honest: bool
     acknowledged: bool = False
+    ended_at: float = 0.0  #: when Slack called it taken or failed
+
+
+@dataclass(kw_only=True)
+class Note:
+    """What somebody wrote about their answer, sent until it was acknowledged or they gave up."""
+
+    identifier: str
+    text: str
+    tries: int = 0
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Post:
+    """One chat.postMessage that Slack did. `spoiled`: its caller may not have got the answer."""
+
+    arrived_at: float
+    answered_at: float
+    spoiled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +60,7 @@ class End:
     status: str
     seconds: float
     place: str = ""  #: the boundary at which it was killed
+    at: float = 0.0
 
     @property
     def is_wrong(self) -> bool:
@@ -44,14 +72,32 @@ class End:
 
 @dataclass(kw_only=True)
 class History:
-    """Everything, oldest first. `deleted` and `received` name requests by their bodies."""
+    """Everything, oldest first. `deleted` and `received` name requests by their bodies.
+
+    Moments are seconds since 1970 by the torture's clock.
+    """
 
     alerts: Sequence[Alert]
     presses: list[Press] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)  #: identifiers that somebody of the security team took
     ends: list[End] = field(default_factory=list)
-    messages: Sequence[Message] = ()
+    messages: Sequence[Message] = ()  #: the questions
+    reminders: Sequence[Message] = ()
+    cards: Sequence[Message] = ()
+    lines: Sequence[Message] = ()  #: in the threads of cards
+    posts: Mapping[Place, Post] = field(default_factory=dict)
     reports: Sequence[Sent] = ()
     dead_letters: Sequence[Sent] = ()
     received: Mapping[str, float] = field(default_factory=dict)
     deleted: Mapping[str, float] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()  #: identifiers whose reports the queue refuses for good
+    surprises: Sequence[str] = ()  #: lines of the worker's log with a traceback
+    leaks: Sequence[str] = ()  #: lines of the worker's log that say what no log may
+
+    def post_of(self, message: Message) -> Post:
+        """Return how a message was posted."""
+        at = float(message.ts)
+        return self.posts.get((message.channel, message.ts)) or Post(
+            arrived_at=at, answered_at=at, spoiled=False
+        )

@@ -1,4 +1,4 @@
-"""Where a life can end: the boundaries between the worker and the world, and a proxy that dies at them."""
+"""Where a life can end: the boundaries between the worker and the world, and what dies at them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.triage.model import State
-from bot.triage.rules import CLAIM_LEASE
+from bot.triage.model import Outcome, State
+from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from bot.triage.model import Change
-
-    #: Names the verb of a call by its arguments.
-    Verb = Callable[..., str]
+    from bot.triage.model import Question, Step
 
 #: Every verb at whose beginning and end the worker is killed.
 _VERBS: Final = (
     "accept", "delete", "copy", "find", "claim", "post", "record", "defer", "look", "answer", "close",
-    "retry", "send", "mark", "redraw", "shown",
+    "retry", "send", "mark", "redraw", "shown", "link", "count", "remind", "uncount", "expire", "card",
+    "carded", "take", "note",
 )  # fmt: skip
 
 BOUNDARIES: Final = (
@@ -52,7 +50,7 @@ class Doom:
 class Mortal:
     """Stands for `inner`, and passes a boundary before and after each call of a method that has a verb."""
 
-    def __init__(self, inner: Any, verbs: Mapping[str, str | Verb], doom: Doom) -> None:
+    def __init__(self, inner: Any, verbs: Mapping[str, str], doom: Doom) -> None:
         self._inner = inner
         self._verbs = verbs
         self._doom = doom
@@ -64,34 +62,72 @@ class Mortal:
             return attribute
 
         async def guarded(*values: Any, **options: Any) -> Any:
-            word = verb if isinstance(verb, str) else verb(*values, **options)
-            self._doom.pass_by(f"before {word}")
+            self._doom.pass_by(f"before {verb}")
             result = await attribute(*values, **options)
-            self._doom.pass_by(f"after {word}")
+            self._doom.pass_by(f"after {verb}")
             return result
 
         return guarded
 
 
-def verb_of(change: Change) -> str:
-    """Name what a change of a question is."""
-    question = change.question
-    if change.report is not None:
-        return "close" if question.state is State.CLOSED else "answer"
-    if question.state is State.ASKED:
-        return "shown" if question.reports else "record"
-    if question.in_doubt_since is None or question.due_at is None:
+class MortalRecorder(Recorder):
+    """Passes a boundary before and after each step that is stored, named by what the step does."""
+
+    doom: Doom
+
+    async def save(self, before: Question, step: Step) -> Question | None:
+        """See `Recorder`."""
+        verb = verb_of(before, step)
+        self.doom.pass_by(f"before {verb}")
+        saved = await super().save(before, step)
+        self.doom.pass_by(f"after {verb}")
+        return saved
+
+
+def verb_of(before: Question, step: Step) -> str:
+    """Name what a step does to a question."""
+    after = step.question
+    if step.report is not None:
+        return _ending(before, after)
+    if after.taken_by != before.taken_by:
+        return "take"
+    if after.reminders != before.reminders:
+        return "count" if after.reminders > before.reminders else "uncount"
+    if (after.card_ts, after.card_due_at) != (before.card_ts, before.card_due_at):
+        return "carded"
+    if after.shown != before.shown:
+        return "shown"
+    return _asking(before, after)
+
+
+def _ending(before: Question, after: Question) -> str:
+    """Name a step that MozDef hears of."""
+    if after.notes > before.notes:
+        return "note"
+    if after.state is State.CLOSED:
+        return "close"
+    return "expire" if after.standing in (Outcome.TIMED_OUT, Outcome.UNDELIVERABLE) else "answer"
+
+
+def _asking(before: Question, after: Question) -> str:
+    """Name a step on the way to being asked."""
+    if after.ts != before.ts:
+        return "record"
+    if after.in_doubt_since is None:
         return "retry"
-    return "claim" if question.due_at == question.in_doubt_since + CLAIM_LEASE else "defer"
+    return "claim" if after.in_doubt_since != before.in_doubt_since else "defer"
 
 
-STORE_VERBS: Final[Mapping[str, str | Verb]] = {
-    "add": "accept",
-    "save": verb_of,
-    "mark_sent": "mark",
-    "mark_parked": "mark",
+STORE_VERBS: Final = {"add": "accept", "mark_sent": "mark", "mark_parked": "mark"}
+MESSENGER_VERBS: Final = {
+    "find_person": "find",
+    "post": "post",
+    "look_up": "look",
+    "redraw": "redraw",
+    "link_to": "link",
+    "remind": "remind",
 }
-MESSENGER_VERBS: Final = {"find_person": "find", "post": "post", "look_up": "look", "redraw": "redraw"}
+TEAM_VERBS: Final = {"show": "card"}
 REQUEST_VERBS: Final = {"receive": "receive", "delete_batch": "delete"}
 RESPONSE_VERBS: Final = {"send_batch": "send"}
 DEAD_LETTER_VERBS: Final = {"send_batch": "copy"}

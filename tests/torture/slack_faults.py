@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import web
+
+from .history import Place, Post
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -35,22 +38,34 @@ _REASONS: Final[tuple[Literal["warning", "refresh_requested", "link_disabled"], 
 
 
 class SlackFaults:
-    """Spoils calls while `raging`; `counts` tells how often which way."""
+    """Spoils calls while `raging`; `counts` tells how often which way, `posts` how each was done."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, *, seconds: Callable[[], float]) -> None:
         self.raging = True
         self.counts: Counter[str] = Counter()
+        self.posts: dict[Place, Post] = {}
         self._random = random
+        self._seconds = seconds
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve a request, or spoil it."""
         name = self._draw(request.path) if self.raging else ""
+        self.counts[name] += bool(name)
+        if not request.path.startswith(_POST):
+            return await self._serve(name, request, handler)
+        places: list[Place] = []
+        arrived_at = self._seconds()
+        response = await self._serve(name, request, _noting(handler, places))
+        for place in places:
+            self.posts[place] = Post(
+                arrived_at=arrived_at, answered_at=self._seconds(), spoiled=name in _SPOILED
+            )
+        return response
+
+    async def _serve(self, name: str, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if not name:
-                return await handler(request)
-            self.counts[name] += 1
-            return await _FAULTS[name](self, request, handler)
+            return await (_FAULTS[name](self, request, handler) if name else handler(request))
         except ConnectionError:  # the caller was killed before it had its answer
             return _cut(request)
 
@@ -141,6 +156,9 @@ _FAULTS: Final[Mapping[str, Fault]] = {
     "handshake slow": SlackFaults._slow_handshake,
 }
 
+#: Those after which a post may have been done, for all that its caller knows.
+_SPOILED: Final = frozenset({"dropped after", "502 after", "done late", "hung after"})
+
 _CALL_FAULTS: Final = {
     "dropped after": 6,
     "reset before": 4,
@@ -153,9 +171,11 @@ _CALL_FAULTS: Final = {
     "hung after": 3,
 }
 
+_POST: Final = "/api/chat.postMessage"
+
 #: What starts with which path is spoiled how often, and how; the first that fits counts.
 _SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
-    ("/api/chat.postMessage", 0.35, {**_CALL_FAULTS, "overtaken": 30}),
+    (_POST, 0.35, {**_CALL_FAULTS, "overtaken": 30}),
     ("/api/auth.test", 0.05, {"503 before": 1, "reset before": 1}),
     ("/api/apps.connections.open", 0.05, {"503 before": 1, "429": 1, "reset before": 1}),
     ("/link/", 0.08, {"handshake refused": 1, "handshake slow": 2}),
@@ -167,3 +187,16 @@ def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
+
+
+def _noting(handler: Handler, places: list[Place]) -> Handler:
+    """Let a handler of chat.postMessage note where its message stands, once it does."""
+
+    async def noted(request: web.Request) -> web.StreamResponse:
+        response = await handler(request)
+        answer = json.loads(response.text or "{}") if isinstance(response, web.Response) else {}
+        if answer.get("ok"):
+            places.append((answer["channel"], answer["ts"]))
+        return response
+
+    return noted

@@ -2,82 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bot.sandbox.slack import Message
-
-from .alerts import Alert, Kind, make_alerts, make_workspace
+from .alerts import Kind
 from .answers import why_unexplained
-from .checker import HOLD_SECONDS, Promise, judge
-from .history import End, History, Press
-from .sqs_queue import Sent
+from .any_run import ALERTED, CHANGED, SORRY, a_card, a_question, a_report, a_run, an_alert, broken, presses
+from .checker import judge
+from .history import End
+from .log_rules import leaks, unexpected
+from .promises import Promise
 
-_RECEIVED_AT = 1000.0
-_QUESTION: dict[str, Any] = {"block_id": "question"}
-_ANSWER: dict[str, Any] = {"block_id": "answer"}
-
-
-def an_alert(kind: Kind = Kind.ASKABLE) -> Alert:
-    alerts = make_alerts(500, make_workspace(3), Random(1))
-    return next(alert for alert in alerts if alert.kind is kind)
-
-
-def a_question(alert: Alert, *, ts: str = "1.000001", channel: str = "") -> Message:
-    return Message(
-        channel=channel or f"D{alert.person[1:]}",
-        ts=ts,
-        user="U0TRIAGEBOT",
-        text="Was it you?",
-        blocks=[_QUESTION, _ANSWER],
-        metadata={"event_type": "triage_question", "event_payload": {"ref": f"{alert.key}.secret"}},
-    )
-
-
-def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
-    response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"
-    details = {
-        "identifier": alert.identifier,
-        "user": {"email": "p@example.com", "slack": alert.person, "slackName": "p"},
-        "identityConfidence": "low",
-        "response": response,
-        "triagebot": {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts},
-    }
-    body = {"category": "triagebot", "timestamp": "2026-11-24T03:00:00+00:00", "details": details}
-    return Sent(
-        number=0,
-        at=_RECEIVED_AT + HOLD_SECONDS + after,
-        body=json.dumps(body),
-        group="",
-        deduplication="",
-        attributes={},
-    )
-
-
-def presses(alert: Alert, *choices: str, acknowledged: bool = True) -> list[Press]:
-    return [
-        Press(number=n, identifier=alert.identifier, choice=choice, honest=True, acknowledged=acknowledged)
-        for n, choice in enumerate(choices)
-    ]
-
-
-def a_run(alert: Alert, **changes: Any) -> History:
-    """Return a run with one alert in which all went well, but for the changes."""
-    run = History(
-        alerts=[alert],
-        presses=presses(alert, "yes"),
-        messages=[a_question(alert)],
-        reports=[a_report(alert, "yes")],
-        received={alert.body: _RECEIVED_AT},
-        deleted={alert.body: _RECEIVED_AT + 1},
-    )
-    return replace(run, **changes)
-
-
-def broken(history: History) -> set[Promise]:
-    return {violation.promise for violation in judge(history)}
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_run_in_which_all_went_well_breaks_no_promise() -> None:
@@ -99,7 +36,7 @@ def test_a_request_for_nobody_is_lost_if_it_is_not_reported() -> None:
 def test_two_questions_of_one_alert_are_one_too_many() -> None:
     alert = an_alert()
 
-    run = a_run(alert, messages=[a_question(alert), a_question(alert, ts="2.000001")])
+    run = a_run(alert, messages=[a_question(alert), a_question(alert, ts=1002.0)])
 
     assert broken(run) == {Promise.TWICE}
 
@@ -115,13 +52,19 @@ def test_a_question_in_another_conversation_is_misdirected() -> None:
 def test_nobody_who_can_be_asked_is_given_up() -> None:
     alert = an_alert()
 
-    run = a_run(alert, presses=[], reports=[a_report(alert, "undeliverable")])
+    run = a_run(
+        alert,
+        presses=[],
+        messages=[a_question(alert, answer="")],
+        reports=[a_report(alert, "undeliverable", reason="users_not_found")],
+        cards=[a_card(alert, "undeliverable")],
+    )
 
     assert broken(run) == {Promise.GIVEN_UP}
 
 
 def test_an_acknowledged_answer_needs_a_report() -> None:
-    assert broken(a_run(an_alert(), reports=[])) == {Promise.UNREPORTED}
+    assert Promise.UNREPORTED in broken(a_run(an_alert(), reports=[]))
 
 
 def test_an_acknowledged_change_of_mind_needs_a_report() -> None:
@@ -160,7 +103,13 @@ def test_a_repeat_that_is_the_same_to_the_byte_is_fine_even_after_a_later_report
     alert = an_alert()
     first, second = a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=6)
 
-    run = a_run(alert, presses=presses(alert, "yes", "no"), reports=[first, second, first])
+    run = a_run(
+        alert,
+        presses=presses(alert, "yes", "no"),
+        messages=[a_question(alert, answer=CHANGED.format(ALERTED))],
+        reports=[first, second, first],
+        cards=[a_card(alert, "no")],
+    )
 
     assert judge(run) == []
 
@@ -178,7 +127,13 @@ def test_two_reports_of_one_alert_are_five_seconds_apart() -> None:
     alert = an_alert()
     first, second = a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=4)
 
-    run = a_run(alert, presses=presses(alert, "yes", "no"), reports=[first, second])
+    run = a_run(
+        alert,
+        presses=presses(alert, "yes", "no"),
+        messages=[a_question(alert, answer=CHANGED.format(ALERTED))],
+        reports=[first, second],
+        cards=[a_card(alert, "no")],
+    )
 
     assert broken(run) == {Promise.DISORDERLY}
 
@@ -188,7 +143,13 @@ def test_a_report_that_repeats_what_mozdef_knows_is_unheard() -> None:
     first = a_report(alert, "notSure")
     second = a_report(alert, "wrongUser", sequence=1, after=6)
 
-    run = a_run(alert, presses=presses(alert, "notSure", "wrongUser"), reports=[first, second])
+    run = a_run(
+        alert,
+        presses=presses(alert, "notSure", "wrongUser"),
+        messages=[a_question(alert, answer=CHANGED.format(SORRY))],
+        reports=[first, second],
+        cards=[a_card(alert, "wrongUser")],
+    )
 
     assert broken(run) == {Promise.UNHEARD}
 
@@ -221,7 +182,15 @@ def test_a_request_that_stays_in_the_queue_is_left() -> None:
 def test_a_message_shows_the_answer() -> None:
     alert = an_alert()
 
-    run = a_run(alert, messages=[replace(a_question(alert), blocks=[_QUESTION])])
+    run = a_run(alert, messages=[a_question(alert, answer="")])
+
+    assert broken(run) == {Promise.UNSHOWN}
+
+
+def test_a_message_shows_the_last_answer_and_no_other() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, messages=[a_question(alert, answer=ALERTED)])
 
     assert broken(run) == {Promise.UNSHOWN}
 
@@ -236,6 +205,28 @@ def test_a_worker_that_ends_by_itself_has_fallen() -> None:
     found = judge(a_run(an_alert(), ends=ends))
 
     assert [violation.promise for violation in found] == [Promise.FALLEN, Promise.FALLEN]
+
+
+def test_a_secret_in_the_log_is_a_leak(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text("asked somebody\ntoken xoxb-torture\nfor p7@example.com\nquestion asked\n")
+
+    assert leaks(log, level="INFO") == ["token xoxb-torture", "for p7@example.com"]
+    assert leaks(log, level="DEBUG") == ["token xoxb-torture"]
+    assert broken(a_run(an_alert(), leaks=leaks(log, level="INFO"))) == {Promise.LEAKED}
+
+
+def test_an_error_that_nobody_expected_is_found_in_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    log.write_text(
+        "INFO asked\n"
+        "ERROR work failed\n  Traceback (most recent call last):\n  KeyError: 'x'\n"
+        "WARNING done\n"
+        "Traceback (most recent call last):\n  SyntaxError\n"
+    )
+
+    assert unexpected(log) == ["ERROR work failed", "Traceback (most recent call last):"]
+    assert broken(a_run(an_alert(), surprises=unexpected(log))) == {Promise.UNEXPECTED}
 
 
 def test_a_report_that_the_queue_refuses_for_good_is_not_missed() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Final
 from bot.sandbox.slack import SlackStandIn
 
 from .alerts import Kind, make_alerts, make_workspace
-from .checker import CURABLE, HOLD_SECONDS, Violation, judge
-from .crowd import Crowd, key_of
+from .checker import judge
+from .crowd import Crowd
 from .feeder import Feeder
-from .haste import FastClock
+from .haste import PACE, FastClock
 from .history import History
 from .lives import Lives
+from .log_rules import leaks, unexpected
 from .mortality import BOUNDARIES
+from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment
+from .promises import CURABLE, Violation
 from .slack_faults import SlackFaults
+from .slack_record import record_messages
 from .sqs import SqsStandIn
 from .sqs_knobs import CALM, STORMY
 from .victim import Cue
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 _PEOPLE: Final = 120
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
-#: Seconds without any change after which a run does not wait for a cure any more.
+#: Seconds without any change, and without a deadline to come, after which a run waits for no cure any more.
 _HOPELESS: Final = 15.0
 #: Seconds in peace at the end, in which what was posted twice or comes late shows: longer than any lease.
 _AFTERMATH: Final = 10.0
@@ -87,11 +91,11 @@ class Trial:
         self._history = History(
             alerts=alerts, refused=frozenset(each.identifier for each in refused if each.kind is Kind.ASKABLE)
         )
-        self._faults = SlackFaults(Random(f"{options.seed} slack"))
+        self._faults = SlackFaults(Random(f"{options.seed} slack"), seconds=self._clock.seconds)
         self._slack = SlackStandIn(
             workspace,
-            bot_token="xoxb-torture",
-            app_token="xapp-torture",
+            bot_token=BOT_TOKEN,
+            app_token=APP_TOKEN,
             clock=self._clock,
             acknowledge_within=timedelta(seconds=1.5),
             middlewares=[self._faults.middleware],
@@ -109,12 +113,17 @@ class Trial:
             await self._torture(lives)
             await self._leave_in_peace(lives)
         self._look()
+        self._read_log(self._folder / "worker.log")
         return Result(
             history=self._history,
             violations=judge(self._history),
             seconds=time.monotonic() - began,
             faults=sum(self._counts(), Counter()),
         )
+
+    def _read_log(self, log: Path) -> None:
+        self._history.surprises = unexpected(log)
+        self._history.leaks = leaks(log, level=self._options.log_level)
 
     async def _set_up(self, stack: contextlib.AsyncExitStack) -> Lives:
         await self._slack.start()
@@ -124,28 +133,13 @@ class Trial:
         response = "responses.fifo" if self._options.fifo else "responses"
         urls = [self._sqs.create(name) for name in ("requests", response, "dead-letters")]
         self._responses = self._sqs.queues[response]
-        lives = await Lives.start(self._folder, self._environment(*urls))
+        variables = environment(self._slack, self._sqs.address, urls, log_level=self._options.log_level)
+        lives = await Lives.start(self._folder, variables)
         stack.push_async_callback(lives.stop)
         self._feeder = Feeder(self._sqs.queues["requests"], self._history.alerts, self._random)
         for work in (self._crowd.run(), self._feeder.run(self._share_sent)):
             await stack.enter_async_context(_alongside(work))
         return lives
-
-    def _environment(self, request: str, response: str, dead_letter: str) -> dict[str, str]:
-        return {
-            "SLACK_BOT_TOKEN": self._slack.bot_token,
-            "SLACK_APP_TOKEN": self._slack.app_token,
-            "SLACK_API_URL": self._slack.api_url,
-            "REQUEST_QUEUE_URL": request,
-            "RESPONSE_QUEUE_URL": response,
-            "DEAD_LETTER_QUEUE_URL": dead_letter,
-            "AWS_ENDPOINT_URL_SQS": self._sqs.address,
-            "AWS_REGION": "us-west-2",
-            "AWS_ACCESS_KEY_ID": "torture",
-            "AWS_SECRET_ACCESS_KEY": "torture",
-            "MOZDEF_SYNC_SECONDS": str(HOLD_SECONDS),
-            "LOG_LEVEL": self._options.log_level,
-        }
 
     async def _torture(self, lives: Lives) -> None:
         """Live and die until there were enough deaths, with everything failing."""
@@ -153,7 +147,7 @@ class Trial:
         async with _alongside(self._faults.weather(self._slack)):
             until = time.monotonic() + 60 * (self._options.minutes or 1e6)
             while self._deaths < self._options.kills and time.monotonic() < until:
-                self._history.ends.append(await self._live(lives, len(self._history.ends)))
+                self._note_end(await self._live(lives, len(self._history.ends)))
 
     async def _live(self, lives: Lives, number: int) -> End:
         random = self._random
@@ -173,7 +167,10 @@ class Trial:
         await lives.begin(self._cue())
         await self._until_cured()
         await asyncio.sleep(_AFTERMATH)
-        self._history.ends.append(await lives.end("term"))
+        self._note_end(await lives.end("term"))
+
+    def _note_end(self, end: End) -> None:
+        self._history.ends.append(replace(end, at=self._clock.seconds()))
 
     async def _until_cured(self) -> None:
         seen, since = "", time.monotonic()
@@ -181,12 +178,27 @@ class Trial:
             await asyncio.sleep(1)
             self._crowd.hurry()
             self._look()
-            left = [each for each in judge(self._history) if each.promise in CURABLE]
-            if not left and not self._crowd.is_busy and self._feeder.is_done:
-                return
-            now = f"{left} {len(self._history.presses)} {len(self._history.messages)}"
-            if now != seen:
+            now = self._signature()
+            if now != seen or self._deadline_to_come:
+                # Who is still busy has no need to be judged, which would only hold everybody up.
                 seen, since = now, time.monotonic()
+            elif not self._crowd.is_busy and self._feeder.is_done and not self._curable():
+                return
+
+    @property
+    def _deadline_to_come(self) -> bool:
+        asked = max((float(question.ts) for question in self._history.messages), default=0.0)
+        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + PACE
+
+    def _curable(self) -> bool:
+        return any(each.promise in CURABLE for each in judge(self._history))
+
+    def _signature(self) -> str:
+        """Sum up what everybody has done so far."""
+        history = self._history
+        shown = [message.edited_ts for message in (*history.messages, *history.cards)]
+        done = [history.presses, history.reports, history.reminders, history.deleted, history.taken]
+        return f"{hash(tuple(shown))} {[len(each) for each in done]}"
 
     def _cue(self, boundary: str = "", passings: int = 0) -> Cue:
         return Cue(
@@ -215,12 +227,8 @@ class Trial:
         self._history.received, self._history.deleted = requests.first_received, requests.deleted
         self._history.reports = self._responses.history
         self._history.dead_letters = self._sqs.queues["dead-letters"].history
-        self._history.messages = [
-            message
-            for conversation in self._slack.workspace.conversations
-            for message in conversation.seen_by(conversation.person or "")
-            if key_of(message)
-        ]
+        self._history.posts = self._faults.posts
+        record_messages(self._slack.workspace, self._history)
 
     def _is_refused(self, body: str) -> bool:
         found = re.search(r'"identifier":"(alert-\d+)"', body)

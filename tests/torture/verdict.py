@@ -6,12 +6,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from .alerts import Kind
-from .checker import Promise
+from .case import BY_BOT, open_cases, without_repeats
 from .mortality import BOUNDARIES
+from .promises import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .case import Case
     from .trial import Result
 
 #: Examples that are shown of each broken promise.
@@ -36,11 +38,38 @@ def _story(result: Result) -> Iterator[str]:
     honest = [press for press in history.presses if press.honest]
     taken = sum(press.acknowledged for press in honest)
     yield f"presses       {len(honest):6}  {taken} acknowledged; {len(history.presses) - len(honest)} forged"
+    yield from _time_and_team(result)
     events = {sent.body for sent in history.reports}
     refused = f"{len(history.refused)} alerts whose reports the queue refuses for good"
     yield f"reports       {len(events):6}  sent {len(history.reports)} times; {refused}"
     yield f"faults        {sum(result.faults.values()):6}  {_listed(dict(sorted(result.faults.items())))}"
     yield f"seconds       {result.seconds:6.0f}"
+
+
+def _time_and_team(result: Result) -> Iterator[str]:
+    """Tell of reminders, deadlines, notes and cards."""
+    history = result.history
+    cases = list(open_cases(history).values())
+    reminded = sum(bool(case.reminders) for case in cases)
+    yield f"reminders     {len(history.reminders):6}  to {reminded} questions"
+    endings = [each for case in cases if (each := _ending(case))]
+    late = sum(answered for _, answered in endings)
+    outcomes = Counter(outcome for outcome, _ in endings)
+    how = f"{outcomes['timedOut']} timed out, {outcomes['undeliverable']} not asked in time"
+    yield f"deadlines     {len(endings):6}  {how}; {late} answered late"
+    acknowledged = sum(note.acknowledged for note in history.notes)
+    yield f"notes         {len(history.notes):6}  {acknowledged} acknowledged"
+    doubled = sum(max(0, len(case.cards) - 1) for case in cases)
+    rest = f"{doubled} doubled; {len(history.lines)} lines in their threads; {len(history.taken)} taken"
+    yield f"cards         {len(history.cards):6}  {rest}"
+
+
+def _ending(case: Case) -> tuple[str, bool] | None:
+    """Return what the bot decided about somebody who can be asked, and whether they answered after that."""
+    receipts = without_repeats(case.receipts)
+    if not receipts or case.alert.kind is not Kind.ASKABLE or receipts[0].outcome not in BY_BOT:
+        return None
+    return receipts[0].outcome, any(receipt.said for receipt in receipts)
 
 
 def _promises(result: Result) -> Iterator[str]:

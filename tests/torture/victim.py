@@ -22,6 +22,7 @@ from bot.app import App
 from bot.config import load_settings, settle_environment
 from bot.config_files import load_messages
 from bot.log import configure_logging
+from bot.sqs.wire import write_report
 from bot.variable_table import Purpose
 from bot.worker import run_worker
 
@@ -32,8 +33,10 @@ from .mortality import (
     REQUEST_VERBS,
     RESPONSE_VERBS,
     STORE_VERBS,
+    TEAM_VERBS,
     Doom,
     Mortal,
+    MortalRecorder,
 )
 from .sabotage import BlindMessenger, CarelessStore
 
@@ -45,7 +48,8 @@ if TYPE_CHECKING:
     from bot.sqs.queues import Queue
     from bot.store.sqlite import SqliteStore
     from bot.triage.policies import AlertPolicies
-    from bot.triage.ports import Messenger
+    from bot.triage.ports import Messenger, SecurityTeam
+    from bot.triage.recorder import Recorder
     from bot.worker import Loop
 
 #: How long a call to Slack may take: 15 and 5 seconds of the torture's time.
@@ -114,6 +118,20 @@ class Victim(App):
         inner: Any = super().messenger
         inner = BlindMessenger(inner) if self._cue.without_look_up else inner
         return cast("Messenger", Mortal(inner, MESSENGER_VERBS, self._doom))
+
+    @cached_property
+    def security_team(self) -> SecurityTeam:
+        """See `App`."""
+        return cast("SecurityTeam", Mortal(super().security_team, TEAM_VERBS, self._doom))
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """See `App`."""
+        recorder = MortalRecorder(
+            self.store, write_report, policy=self.policy, clock=self.clock, meter=self.meter
+        )
+        recorder.doom = self._doom
+        return recorder
 
 
 def main() -> None:

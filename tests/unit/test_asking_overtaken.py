@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 from asking_desk import LOST, PLACE, Desk
-from fakes import NOON
+from fakes import NOON, ScriptedMessenger
 
 from bot.errors import CannotGoOn, TransientError, TriageBotError, Undeliverable, UnknownRefusal
-from bot.triage.model import Choice, Outcome, Posted, State
+from bot.triage.model import Choice, Outcome, Posted, Question, State
 
 
 @pytest.fixture
@@ -59,6 +59,25 @@ async def test_a_click_settles_the_doubt_before_the_first_look(desk: Desk) -> No
     assert desk.messenger.looks == []
     assert len(desk.messenger.posts) == 1
     assert (await desk.question()).standing is Outcome.YES
+
+
+async def test_a_click_during_a_look_that_missed_counts(desk: Desk) -> None:
+    class ClickedSlack(ScriptedMessenger):
+        async def look_up(self, question: Question) -> Posted | None:
+            await desk.click(question)
+            desk.asker.forget(question)
+            return await super().look_up(question)
+
+    desk.messenger = ClickedSlack(clock=desk.clock, post_ends=[LOST])
+    desk.restart()
+    await desk.accept()
+
+    await desk.work(seconds=3600)
+
+    question = await desk.question()
+    assert (question.state, question.standing) == (State.ASKED, Outcome.NO)
+    assert len(desk.messenger.looks) == 1
+    assert len(desk.messenger.posts) == 1
 
 
 async def test_a_click_on_a_question_given_up_for_lost_still_counts(desk: Desk) -> None:

@@ -417,6 +417,22 @@ async def test_somebody_of_the_security_team_takes_an_alert(desk: Desk) -> None:
     assert len(await desk.reports()) == 1
 
 
+async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> None:
+    desk = Desk(Policy(has_channel=True, expire_after=timedelta(seconds=8)))
+    desk.messenger.post_ends = [AmbiguousError("the answer was lost")]
+    await desk.ask()
+    await desk.pass_time(until=NOON + timedelta(seconds=9))
+    assert len(desk.messenger.looks) == 1
+
+    taken = await desk.service.take(a_take(await desk.question()))
+    await desk.pass_time(until=NOON + timedelta(seconds=60))
+
+    assert isinstance(taken, Question)
+    assert taken.in_doubt_since is not None
+    assert [moment - NOON for moment in desk.messenger.looks] == [timedelta(seconds=5), timedelta(seconds=15)]
+    assert (await desk.question()).in_doubt_since is None  # it is to be posted again
+
+
 async def test_whoever_takes_it_first_has_it(desk: Desk) -> None:
     question = await carded(desk)
     taken = await desk.service.take(a_take(question))

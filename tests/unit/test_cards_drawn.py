@@ -124,6 +124,16 @@ def test_each_outcome_has_words_of_its_own(outcome: Outcome) -> None:
     assert text_of(drawn(replace(ANSWERED, standing=outcome, said=None)), "outcome") == expected
 
 
+def test_the_headline_is_a_whole_sentence_where_an_invalid_request_names_nobody() -> None:
+    nameless = replace(a_question(), slack_id="", standing=Outcome.UNDELIVERABLE, reason="invalid_request")
+    nameless = replace(nameless, request=replace(nameless.request, user=""))
+
+    headline = text_of(drawn(nameless), "outcome")
+
+    nobody = WORDING["text"]["empty"]
+    assert headline == WORDS["undeliverable"].format(title="Security alert", who=nobody)
+
+
 def test_who_could_not_be_asked_is_named_by_the_address_and_why() -> None:
     card = drawn(
         replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
@@ -19,6 +20,9 @@ from bot.triage import rules
 from bot.triage.looking import SCOPE_WAIT, Lag, Look, Looker
 from bot.triage.model import Posted
 from bot.triage.policy import Policy
+
+if TYPE_CHECKING:
+    from bot.triage.model import Question
 
 PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
 CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON, Policy()).question, ADA, NOON).question
@@ -82,6 +86,20 @@ async def test_what_was_forgotten_is_met_anew(desk: Desk) -> None:
     desk.looker.forget(CLAIMED)
 
     assert desk.looker.look_at(CLAIMED) == NOON + 20 * SECOND  # a post may still be under way
+
+
+async def test_a_look_during_which_a_click_settles_the_doubt_is_a_look_all_the_same(desk: Desk) -> None:
+    class ClickedSlack(ScriptedMessenger):
+        async def look_up(self, question: Question) -> Posted | None:
+            looker.forget(question)
+            return await super().look_up(question)
+
+    looker = Looker(ClickedSlack(clock=desk.clock), clock=desk.clock, lag=Lag())
+    looker.doubt(CLAIMED)
+    desk.clock.advance(seconds=5)
+
+    assert await looker.look(CLAIMED) is Look.MISSED
+    assert looker.look_at(CLAIMED) == NOON + 20 * SECOND  # nothing is known of it any more
 
 
 async def test_an_app_that_may_not_look_says_so(desk: Desk) -> None:

@@ -1,0 +1,155 @@
+"""Histories made by hand for tests of the checker: one in which all went well, to be broken in one place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from bot.sandbox.slack import Message
+
+from .alerts import Alert, Kind, make_alerts, make_workspace
+from .checker import judge
+from .history import History, Press
+from .orders import HOLD_SECONDS, SECURITY_CHANNEL
+from .sqs_queue import Sent
+
+if TYPE_CHECKING:
+    from .promises import Promise
+
+RECEIVED_AT = 1000.0
+ASKED_AT = 1001.0
+ANSWERED_AT = 1010.0
+
+#: Words of `messages.toml`, as Slack shows them.
+THANKS = "Understood, thanks for letting us know."
+ALERTED = "Thank you for telling us. The security team has been alerted and will get in touch with you."
+SORRY = (
+    "Thank you, and sorry for the mix-up. The security team will find the right person; there is nothing else"
+    " for you to do."
+)
+CHANGED = "We see that you changed your mind, and have noted it. {}"
+IS_OVER = (
+    "The time to answer is over, so the security team will take it from here. You can still answer: it helps."
+)
+STILL = (
+    "We see that you changed your mind, and have noted it. To be on the safe side, the security team will"
+    " still get in touch because of your earlier answer. Nothing is wrong with changing it."
+)
+HEADLINES = {
+    "yes": "*Security alert*: @p says it was them",
+    "no": "*Security alert*: @p says it was *not* them",
+    "notSure": "*Security alert*: @p is not sure",
+    "wrongUser": "*Security alert*: @p is the wrong person",
+    "timedOut": "*Security alert*: @p did not answer in time",
+    "undeliverable": "*Security alert*: nobody could be asked about p@example.com",
+}
+
+
+def an_alert(kind: Kind = Kind.ASKABLE) -> Alert:
+    alerts = make_alerts(500, make_workspace(3), Random(1))
+    return next(alert for alert in alerts if alert.kind is kind)
+
+
+def a_question(alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS) -> Message:
+    return Message(
+        channel=channel or f"D{alert.person[1:]}",
+        ts=f"{ts:.6f}",
+        user="U0TRIAGEBOT",
+        text="Was it you?",
+        blocks=[_section("question", "Was it you?"), *([_section("answer", answer)] if answer else [])],
+        metadata={"event_type": "triage_question", "event_payload": {"ref": f"{alert.key}.secret"}},
+    )
+
+
+def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASKED_AT:.6f}") -> Message:
+    return Message(
+        channel=f"D{alert.person[1:]}",
+        ts=f"{at:.6f}",
+        user="U0TRIAGEBOT",
+        text="A friendly reminder",
+        metadata={
+            "event_type": "triage_reminder",
+            "event_payload": {"ref": f"{alert.key}.secret", "n": number},
+        },
+        thread_ts=thread,
+        is_broadcast=True,
+    )
+
+
+def a_card(
+    alert: Alert, outcome: str, *, at: float = ANSWERED_AT, facts: str = "", last: str = "take"
+) -> Message:
+    return Message(
+        channel=SECURITY_CHANNEL,
+        ts=f"{at:.6f}",
+        user="U0TRIAGEBOT",
+        text="An alert",
+        blocks=[
+            _section("outcome", HEADLINES[outcome]),
+            _section("summary", f"{alert.identifier}: a login from somewhere"),
+            _section("facts", f"*Confidence:* low\n{facts}"),
+            {"type": "actions", "block_id": last},
+        ],
+    )
+
+
+def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0, **facts: Any) -> Sent:
+    """Return a report of something that happened at `at`; it is sent so many seconds after the hold."""
+    at = facts.pop("at", ANSWERED_AT)
+    response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"
+    by_bot = outcome in {"timedOut", "undeliverable"}
+    details = {
+        "identifier": alert.identifier,
+        "user": {"email": "p@example.com", "slack": "" if by_bot else alert.person, "slackName": "p"},
+        "identityConfidence": "low",
+        "response": response,
+        "triagebot": {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts},
+    }
+    note = "said" in facts or "comment" in facts
+    if note:
+        del details["user"], details["response"]
+    body = {
+        "category": "triagebotnote" if note else "triagebot",
+        "timestamp": datetime.fromtimestamp(at, UTC).isoformat(),
+        "details": details,
+    }
+    sent_at = RECEIVED_AT + HOLD_SECONDS + after
+    return Sent(number=0, at=sent_at, body=json.dumps(body), group="", deduplication="", attributes={})
+
+
+def presses(alert: Alert, *choices: str, acknowledged: bool = True, at: float = ANSWERED_AT) -> list[Press]:
+    return [
+        Press(
+            number=n,
+            identifier=alert.identifier,
+            choice=choice,
+            honest=True,
+            acknowledged=acknowledged,
+            ended_at=at + n,
+        )
+        for n, choice in enumerate(choices)
+    ]
+
+
+def a_run(alert: Alert, **changes: Any) -> History:
+    """Return a run with one alert in which all went well, but for the changes."""
+    run = History(
+        alerts=[alert],
+        presses=presses(alert, "yes"),
+        messages=[a_question(alert)],
+        reports=[a_report(alert, "yes")],
+        received={alert.body: RECEIVED_AT},
+        deleted={alert.body: RECEIVED_AT + 1},
+    )
+    return replace(run, **changes)
+
+
+def broken(history: History) -> set[Promise]:
+    return {violation.promise for violation in judge(history)}
+
+
+def _section(block_id: str, text: str) -> dict[str, Any]:
+    return {"type": "section", "block_id": block_id, "text": {"type": "mrkdwn", "text": text}}

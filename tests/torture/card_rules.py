@@ -1,0 +1,55 @@
+"""The rules about the security team's cards."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from .case import without_repeats
+from .messages import block_of, text_of
+from .promises import Promise
+from .standing import headline_fits, standings
+
+if TYPE_CHECKING:
+    from bot.sandbox.slack import Message
+
+    from .case import Case
+    from .deaths import Deaths
+    from .promises import Findings
+    from .standing import Standing
+
+
+def cards(case: Case) -> Findings:
+    """Judge that an alert has a card if it ever stood as anything but *yes*, and that one shows what stands.
+
+    Of several cards the worker knows only one. The others are as old as the moment in which it lost sight of
+    them, so it is enough that one is up to date.
+    """
+    receipts = without_repeats(case.receipts)
+    if all(receipt.outcome == "yes" for receipt in receipts):
+        return
+    *_, last = standings(receipts)
+    if not case.cards:
+        yield Promise.CARDLESS, f"{last}"
+    elif not any(_shows(card, case, last) for card in case.cards):
+        shown = [text_of(card, "outcome") for card in case.cards]
+        yield Promise.STALE, f"{shown} after {last}, notes {len(case.notes)}, taken {case.taken}"
+
+
+def doubled_cards(case: Case, deaths: Deaths) -> Findings:
+    """Judge that each card but the last was one that the worker may not have known of."""
+    in_order = sorted(case.cards, key=lambda card: deaths.history.post_of(card).arrived_at)
+    for earlier, later in pairwise(in_order):
+        if not deaths.may_not_know(earlier):
+            yield Promise.DOUBLED, f"{earlier.ts} was known when {later.ts} was posted"
+
+
+def _shows(card: Message, case: Case, last: Standing) -> bool:
+    facts = text_of(card, "facts")
+    reported = [receipt.comment for receipt in without_repeats(case.receipts) if receipt.comment]
+    return (
+        headline_fits(text_of(card, "outcome"), last.outcome)
+        and ("*Said later:*" in facts) == last.retracted
+        and all(text in facts for text in reported[-1:])
+        and (not case.taken or bool(block_of(card, "taken")))
+    )

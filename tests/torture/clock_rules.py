@@ -1,0 +1,102 @@
+"""The rules about time: reminders and deadlines. All moments are judged by Slack's and the queue's stamps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from .alerts import Kind
+from .case import without_repeats
+from .history import SETTLED_AFTER
+from .messages import number_of
+from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS, REMIND_TIMES
+from .promises import Promise
+
+if TYPE_CHECKING:
+    from bot.sandbox.slack import Message
+
+    from .case import Case, Receipt
+    from .deaths import Deaths
+    from .promises import Findings
+
+#: How long a reminder may be under way: it is counted durably first, and a second of ours later it has
+#: reached Slack or never will (a call waits for nobody, and may take half a second to connect).
+_UNDER_WAY_SECONDS: Final = 10.0
+
+#: The only reason for which the bot may give up on somebody who can be asked.
+_LATE: Final = "not_asked_in_time"
+
+
+def reminders(case: Case) -> Findings:
+    """Judge the reminders: each at most once, in the question's thread, not early, and none after the end.
+
+    The n-th is due n times REMIND_AFTER after the question at the soonest, since each wait begins when the
+    one before is over. One that was under way when the person answered or the deadline came may still come.
+    """
+    numbers = Counter(map(number_of, case.reminders))
+    if not set(numbers) <= set(range(1, REMIND_TIMES + 1)) or any(count > 1 for count in numbers.values()):
+        yield Promise.NAGGED, f"reminders {sorted(numbers.elements())}"
+    places = {(question.channel, question.ts) for question in case.questions}
+    for reminder in case.reminders:
+        if (reminder.channel, reminder.thread_ts) not in places:
+            yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} is in the thread of no question"
+        elif float(reminder.ts) < float(reminder.thread_ts or 0) + number_of(reminder) * REMIND_AFTER_SECONDS:
+            yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} of {reminder.thread_ts} came early"
+
+
+def late_reminders(case: Case, deaths: Deaths) -> Findings:
+    """Judge when reminders reached Slack; how long it took to do them is not the worker's fault."""
+    ends = [receipt.at for receipt in without_repeats(case.receipts) if receipt.by_bot]
+    over = min([case.answered_at, *ends]) + _UNDER_WAY_SECONDS
+    for reminder in case.reminders:
+        late = deaths.history.post_of(reminder).arrived_at - over
+        if late > 0:
+            yield Promise.REMINDED_LATE, f"{reminder.channel} {reminder.ts}, {late:.1f} s too late"
+
+
+def deadlines(case: Case, deaths: Deaths) -> Findings:
+    """Judge what the bot decided by the clock, and that every question ended.
+
+    A deadline is one of several first outcomes, and no exception among them: one transaction stores the first
+    of answer and deadline, whichever it is, and the other one finds it there. An answer that came second is
+    the next report; a deadline that came second is none. So the bot decides first or not at all, and never
+    after a moment at which the person could be sure of having answered.
+    """
+    if case.alert.kind is Kind.ASKABLE and case.questions and not case.receipts:
+        yield Promise.OPEN, f"asked at {case.asked_at:.0f}"
+    for receipt in without_repeats(case.receipts):
+        if receipt.by_bot and receipt.sequence > 0:
+            yield Promise.OVERRULED, f"sequence {receipt.sequence}: {receipt.outcome}"
+        elif receipt.by_bot and receipt.at > case.answered_at:
+            yield Promise.OVERRULED, f"{receipt.at - case.answered_at:.1f} s later: {receipt.outcome}"
+        if receipt.outcome == "timedOut" and receipt.by_bot:
+            yield from _timed_out(case, receipt)
+        elif receipt.outcome == "undeliverable" and case.alert.kind is Kind.ASKABLE:
+            yield from _given_up(case, receipt, deaths)
+
+
+def _timed_out(case: Case, receipt: Receipt) -> Findings:
+    if not case.questions:
+        yield Promise.EARLY, "timed out without having been asked"
+    elif (early := case.asked_at + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+        yield Promise.EARLY, f"timed out {early:.1f} s early"
+
+
+def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
+    """Judge a report about somebody who can be asked: only time can be the reason, and only for now.
+
+    Whoever dies every other moment cannot always find out in time whether it has asked. But it may not say
+    so of a question whose post it heard of; and the question must be there in the end.
+    """
+    since = deaths.history.received.get(case.alert.body, float("inf"))
+    if receipt.reason != _LATE:
+        yield Promise.GIVEN_UP, receipt.sent.body
+    elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+        yield Promise.EARLY, f"given up {early:.1f} s early"
+    elif any(_was_known(question, receipt.at, deaths) for question in case.questions):
+        yield Promise.GIVEN_UP, f"though asked at {case.asked_at:.0f}: {receipt.sent.body}"
+
+
+def _was_known(question: Message, at: float, deaths: Deaths) -> bool:
+    post = deaths.history.post_of(question)
+    return post.answered_at + SETTLED_AFTER < at and not deaths.may_not_know(question)

@@ -1,0 +1,37 @@
+"""What the worker could not know: because Slack's answer was spoiled, or because it was killed meanwhile."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Final
+
+from .haste import PACE
+from .history import SETTLED_AFTER
+
+if TYPE_CHECKING:
+    from bot.sandbox.slack import Message
+
+    from .history import History
+
+#: An answer that takes longer (a second of ours) may come after its caller gave up.
+_SLOW: Final = 1.0 * PACE
+
+#: A post may reach Slack so long after its sender was killed, in seconds of the torture's time.
+_ON_THE_WIRE: Final = 2.0
+
+
+class Deaths:
+    """When the worker was killed in a run."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self._moments = sorted(end.at for end in history.ends if end.status == "SIGKILL")
+
+    def may_not_know(self, message: Message) -> bool:
+        """Tell whether the worker may not have stored that this message was posted."""
+        post = self.history.post_of(message)
+        if post.spoiled or post.answered_at - post.arrived_at > _SLOW:
+            return True
+        next_death = bisect_left(self._moments, post.arrived_at - _ON_THE_WIRE)
+        until = post.answered_at + SETTLED_AFTER
+        return next_death < len(self._moments) and self._moments[next_death] <= until

@@ -1,0 +1,47 @@
+"""What no line of the worker's log may say, in any of its lives."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from .alerts import SUMMARY_WORDS
+from .note_writing import NOTE_WORDS
+from .orders import ACCESS_KEY, APP_TOKEN, BOT_TOKEN, SECRET_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: At any level: tokens, keys, and the one-time tickets of links.
+_SECRETS: Final = (
+    *(re.escape(secret) for secret in (BOT_TOKEN, APP_TOKEN, ACCESS_KEY, SECRET_KEY)),
+    r"xox[a-z]-\w|xapp-\w|AKIA[A-Z0-9]{12}|ticket=\w",
+)
+
+#: At INFO, moreover: addresses, and what alerts and people say.
+_PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", re.escape(SUMMARY_WORDS), re.escape(NOTE_WORDS))
+
+
+#: How an error begins that no part of the worker was written for.
+_TRACEBACK: Final = "Traceback (most recent call last)"
+
+
+def unexpected(log: Path) -> list[str]:
+    """Return the line of each event that has a traceback."""
+    found: list[str] = []
+    event = ""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if not line.startswith(" "):
+                event = line.rstrip()
+            if _TRACEBACK in line and event not in found[-1:]:
+                found.append(event)
+    return found
+
+
+def leaks(log: Path, *, level: str) -> list[str]:
+    """Return the lines of a log with something in it that must not be there at this level."""
+    forbidden = _SECRETS if level == "DEBUG" else (*_SECRETS, *_PERSONAL)
+    pattern = re.compile("|".join(forbidden))
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        return [line.rstrip() for line in lines if pattern.search(line)]

@@ -1,0 +1,54 @@
+"""What the worker is told, and what the checker therefore expects. Seconds are of the torture's time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.sandbox.slack import SlackStandIn
+
+#: How old a request must be before MozDef takes a report about it.
+HOLD_SECONDS: Final = 20
+#: How far reports of one identifier are apart at the least. This is no setting.
+APART_SECONDS: Final = 5
+
+#: Short enough for both reminders and the deadline to come in a short run; long enough for most people to be
+#: asked in time, though hardly a life is long enough to look a question up that is in doubt.
+REMIND_AFTER_SECONDS: Final = 40
+REMIND_TIMES: Final = 2
+EXPIRE_AFTER_SECONDS: Final = 150
+
+SECURITY_CHANNEL: Final = "C0SECURITY1"
+
+BOT_TOKEN: Final = "xoxb-torture"
+APP_TOKEN: Final = "xapp-torture"
+ACCESS_KEY: Final = "AKIAOFTHETORTURE0001"
+SECRET_KEY: Final = "secret-key-of-the-torture/0123456789abcdef"
+
+
+def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_level: str) -> dict[str, str]:
+    """Return the worker's variables: `sqs` is an address, `queues` are the URLs it gave.
+
+    The queues are those for requests, for responses and for dead letters, in this order.
+    """
+    request, response, dead_letter = queues
+    return {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_APP_TOKEN": slack.app_token,
+        "SLACK_API_URL": slack.api_url,
+        "REQUEST_QUEUE_URL": request,
+        "RESPONSE_QUEUE_URL": response,
+        "DEAD_LETTER_QUEUE_URL": dead_letter,
+        "AWS_ENDPOINT_URL_SQS": sqs,
+        "AWS_REGION": "us-west-2",
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "MOZDEF_SYNC_SECONDS": str(HOLD_SECONDS),
+        "REMIND_AFTER": f"{REMIND_AFTER_SECONDS}s",
+        "REMIND_TIMES": str(REMIND_TIMES),
+        "EXPIRE_AFTER": f"{EXPIRE_AFTER_SECONDS}s",
+        "SECURITY_CHANNEL": SECURITY_CHANNEL,
+        "LOG_LEVEL": log_level,
+    }

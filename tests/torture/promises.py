@@ -1,0 +1,69 @@
+"""What must not happen, and what it is called where it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Promise(StrEnum):
+    """What must not happen."""
+
+    LOST = "accepted requests lost"
+    TWICE = "questions asked twice"
+    MISDIRECTED = "questions put to the wrong person"
+    GIVEN_UP = "people given up who can be asked"
+    UNREPORTED = "acknowledged answers without a report"
+    FORGED = "reported answers that nobody gave"
+    CONFLICTING = "conflicting first outcomes"
+    ALTERED = "repeats that are not byte-identical"
+    DISORDERLY = "reports out of order or too close"
+    UNHEARD = "reports that a stock MozDef would lose"
+    MISJUDGED = "valid requests in the dead-letter queue"
+    UNCOPIED = "invalid requests without a copy"
+    LEFT = "requests left in the queue"
+    UNSHOWN = "answers that the message does not show"
+    NAGGED = "reminders too many, too early or astray"
+    REMINDED_LATE = "reminders after an answer or the deadline"
+    EARLY = "deadlines that came too early"
+    OVERRULED = "answers that a deadline overruled"
+    OPEN = "questions that never ended"
+    UNREPLACED = "late answers that replaced nothing"
+    SILENCED = "stern answers that a milder one silenced"
+    UNNOTED = "notes lost or made up"
+    CARDLESS = "alerts without their card"
+    STALE = "cards that do not show what stands"
+    DOUBLED = "cards doubled without a reason"
+    LEAKED = "secrets or addresses in the log"
+    UNEXPECTED = "errors in the log that nobody expected"
+    FALLEN = "lives that ended otherwise than they had to"
+
+
+#: What time may still cure while the worker runs.
+CURABLE: Final = frozenset(
+    {
+        Promise.LOST,
+        Promise.UNREPORTED,
+        Promise.UNCOPIED,
+        Promise.LEFT,
+        Promise.UNSHOWN,
+        Promise.OPEN,
+        Promise.UNNOTED,
+        Promise.CARDLESS,
+        Promise.STALE,
+    }
+)
+
+#: Each broken promise with how that was seen.
+Findings = Iterator[tuple[Promise, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A promise that was broken, for which alert, and how that was seen."""
+
+    promise: Promise
+    identifier: str
+    evidence: str

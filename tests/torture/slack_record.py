@@ -1,0 +1,27 @@
+"""Writes into the history what stands in Slack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .messages import is_card, key_of, reminded_key
+from .orders import SECURITY_CHANNEL
+
+if TYPE_CHECKING:
+    from bot.sandbox.slack import Workspace
+
+    from .history import History
+
+
+def record_messages(workspace: Workspace, history: History) -> None:
+    """Sort all messages that stand in Slack now, oldest first in each conversation."""
+    seen = [
+        message
+        for conversation in workspace.conversations
+        for message in conversation.seen_by(conversation.person or "")
+    ]
+    history.messages = [message for message in seen if key_of(message)]
+    history.reminders = [message for message in seen if reminded_key(message)]
+    in_channel = [message for message in seen if message.channel == SECURITY_CHANNEL]
+    history.cards = [message for message in in_channel if is_card(message)]
+    history.lines = [message for message in in_channel if message.thread_ts]
