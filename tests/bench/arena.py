@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .contestants import HOME, ContestantProcess, cores
 
 if TYPE_CHECKING:
+    from .certificates import Certificates
     from .contestants import Contestant
 
 
@@ -24,9 +25,7 @@ class BenchFailed(Exception):
 class StandInsProcess:
     """The process of `stand_ins`. An order that came to nothing raises `BenchFailed`."""
 
-    def __init__(self, certificate: Path | None, *, link_has_tls: bool) -> None:
-        options = ["--certificate", str(certificate)] if certificate else []
-        options += [] if link_has_tls else ["--bare-link"]
+    def __init__(self, *options: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - a program of the bench's own
             [sys.executable, "-P", "-m", "tests.bench.stand_ins", *options],
             env={**os.environ, "PYTHONPATH": str(HOME)},
@@ -59,22 +58,28 @@ class StandInsProcess:
 
 
 class Arena:
-    """One run: `order` speaks to the stand-ins, `process` is the contestant."""
+    """One run: `order` speaks to the stand-ins, `process` is the contestant.
+
+    Over TLS where there are certificates. `folder` is the contestant's, if it is to be kept. `first` is the
+    number of the first alert.
+    """
 
     def __init__(
-        self, contestant: Contestant, certificates: tuple[Path, Path] | None, *, store: Path | None = None
+        self,
+        contestant: Contestant,
+        certificates: Certificates | None,
+        *,
+        folder: Path | None = None,
+        first: int = 0,
     ) -> None:
         self._stack = contextlib.ExitStack()
         self._contestant = contestant
-        shown, trusted = certificates or (None, None)
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        self._stand_ins = StandInsProcess(shown, link_has_tls=contestant.link_has_tls)
+        shown, trusted = (certificates.shown, certificates.trusted) if certificates else (None, None)
+        home = folder or Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        self._stand_ins = StandInsProcess(*_options(contestant, shown, first))
         self._stack.callback(self._stand_ins.close)
-        if store is not None:
-            store.rename(folder / "triage-bot.db")
-            self._stack.callback((folder / "triage-bot.db").rename, store)
-        self.process = ContestantProcess(contestant, folder, self._stand_ins.addresses, trusted)
-        self._stack.callback(self.process.stop)
+        self.process = ContestantProcess(contestant, home, self._stand_ins.addresses, trusted)
+        self._stack.callback(self.process.kill)
 
     def __enter__(self) -> Self:
         return self
@@ -94,8 +99,14 @@ class Arena:
         except BenchFailed as error:
             raise BenchFailed(f"{self._contestant.name}: {error}\n{self.process.log_end()}") from error
 
-    def cpu_of(self, word: str, **arguments: Any) -> tuple[float, dict[str, Any]]:
-        """Have something done; return the seconds of processor that the contestant took, and the answer."""
+    def cpu_of(self, word: str, **arguments: Any) -> float:
+        """Have something done; return the seconds of processor that it took the contestant."""
         before = self.process.cpu_seconds()
-        answer = self.order(word, **arguments)
-        return self.process.cpu_seconds() - before, answer
+        self.order(word, **arguments)
+        return self.process.cpu_seconds() - before
+
+
+def _options(contestant: Contestant, certificate: Path | None, first: int) -> list[str]:
+    tls = ["--certificate", str(certificate)] if certificate else []
+    link = [] if contestant.link_has_tls else ["--bare-link"]
+    return [*tls, *link, "--first", str(first)]

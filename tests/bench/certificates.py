@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ssl
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,21 +19,29 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 
-def make_certificates(folder: Path) -> tuple[Path, Path]:
-    """Write what the stand-ins show, and what the contestants trust; return both files.
+@dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """Two files in the form of PEM.
 
-    The second also holds all authorities that this machine trusts: to load those is what TLS costs in
+    What is trusted includes all authorities that this machine trusts: to load those is what TLS costs in
     production, and a bundle of one would hide it.
     """
-    own, trusted = folder / "stand-ins.pem", folder / "trusted.pem"
+
+    shown: Path  #: key and certificate of the stand-ins
+    trusted: Path  #: what the contestants trust
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Write both files into a folder."""
+    certificates = Certificates(shown=folder / "stand-ins.pem", trusted=folder / "trusted.pem")
     authority_key, key = _new_key(), _new_key()
     authority = _signed(_unsigned(_AUTHORITY, authority_key), authority_key, is_authority=True)
     names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
     unsigned = _unsigned(_name("127.0.0.1"), key).add_extension(names, critical=False)
     certificate = _signed(unsigned, authority_key, is_authority=False)
-    own.write_bytes(_written(key) + certificate.public_bytes(serialization.Encoding.PEM))
-    trusted.write_bytes(_usual_authorities() + authority.public_bytes(serialization.Encoding.PEM))
-    return own, trusted
+    certificates.shown.write_bytes(_written(key) + certificate.public_bytes(serialization.Encoding.PEM))
+    certificates.trusted.write_bytes(_usual_authorities() + authority.public_bytes(serialization.Encoding.PEM))
+    return certificates
 
 
 def _usual_authorities() -> bytes:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,7 @@ FLOOR: Final = Contestant(
 CONTESTANTS: Final = (OURS, PLAIN, FLOOR)
 
 
+@cache  # before anything here is bound to one of them
 def cores() -> tuple[set[int], set[int]]:
     """Return where a contestant runs, and where all else does: apart, if there are two cores at least."""
     first, *others = sorted(os.sched_getaffinity(0))
@@ -107,7 +109,13 @@ class ContestantProcess:
         return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
 
     def stop(self) -> None:
-        """End it: it has nothing to lose here."""
+        """End it as systemd does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """End it, if it runs: it has nothing to lose here."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ class Cycle:
 class Ledger:
     """All alerts of one run. Wakes whoever waits for something when anything changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, first: int = 0) -> None:
+        self._numbers = itertools.count(first)
         self.cycles: dict[int, Cycle] = {}
         self.asked = 0  #: alerts that were asked
         self.whole = 0  #: alerts with which nothing is left to do
@@ -45,7 +47,7 @@ class Ledger:
 
     def open(self) -> Cycle:
         """Return a new alert."""
-        cycle = Cycle(number=len(self.cycles))
+        cycle = Cycle(number=next(self._numbers))
         self.cycles[cycle.number] = cycle
         return cycle
 
@@ -71,8 +73,8 @@ class Ledger:
         if cycle.is_whole and not was_whole:
             self.whole += 1
             cycle.message = {}  # the stand-ins' memory must not grow into the contestant's way
-            self._changed.set()
             self.on_whole(cycle)
+        self._changed.set()
 
     async def until(self, holds: Callable[[], bool], *, seconds: float) -> None:
         """Wait until something holds; `TimeoutError` with what is known if nothing happens for so long."""

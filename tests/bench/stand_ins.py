@@ -28,8 +28,8 @@ Json = dict[str, Any]
 class StandIns:
     """Both stand-ins, and the words that they understand."""
 
-    def __init__(self) -> None:
-        self.ledger = Ledger()
+    def __init__(self, *, first: int) -> None:
+        self.ledger = Ledger(first=first)
         self.slack = SlackStandIn(self.ledger)
         self.sqs = SqsStandIn(self.ledger)
         self.workloads = Workloads(self.ledger, self.slack, self.sqs)
@@ -94,28 +94,30 @@ _WORDS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
 }
 
 
-async def serve(tls: ssl.SSLContext | None, *, bare_link: bool) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Serve and obey until the input ends."""
-    stand_ins = StandIns()
-    _say(await stand_ins.start(tls, bare_link=bare_link))
-    loop = asyncio.get_running_loop()
+    stand_ins = StandIns(first=options.first)
+    tls = _context(options.certificate) if options.certificate else None
+    _say(await stand_ins.start(tls, bare_link=options.bare_link))
     orders = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while line := await orders.readline():
         _say(await stand_ins.obey(json.loads(line)))
 
 
 def main() -> None:
-    """Run with the given certificate, or without TLS."""
+    """Run as the options say."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--certificate", help="a file with key and certificate")
+    parser.add_argument("--certificate", help="a file with key and certificate; without, there is no TLS")
     parser.add_argument("--bare-link", action="store_true", help="no TLS for the websocket")
-    options = parser.parse_args()
-    tls = None
-    if options.certificate:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(options.certificate)
-    asyncio.run(serve(tls, bare_link=options.bare_link))
+    parser.add_argument("--first", type=int, default=0, help="the number of the first alert")
+    asyncio.run(serve(parser.parse_args()))
+
+
+def _context(certificate: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 def _say(answer: Json) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ class Workloads:
         return seconds
 
     async def _questions(self, count: int) -> list[Cycle]:
-        first = len(self._ledger.cycles)
+        known = len(self._ledger.cycles)
         await self.flood(count)
-        questions = [self._ledger.cycles[number] for number in range(first, first + count)]
+        questions = list(islice(self._ledger.cycles.values(), known, None))
         await self._ledger.until(lambda: all(each.taken for each in questions), seconds=PATIENCE)
         await asyncio.sleep(0.5)
         return questions
