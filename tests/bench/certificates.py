@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ssl
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -40,7 +40,9 @@ def make_certificates(folder: Path) -> Certificates:
     unsigned = _unsigned(_name("127.0.0.1"), key).add_extension(names, critical=False)
     certificate = _signed(unsigned, authority_key, is_authority=False)
     certificates.shown.write_bytes(_written(key) + certificate.public_bytes(serialization.Encoding.PEM))
-    certificates.trusted.write_bytes(_usual_authorities() + authority.public_bytes(serialization.Encoding.PEM))
+    certificates.trusted.write_bytes(
+        _usual_authorities() + authority.public_bytes(serialization.Encoding.PEM)
+    )
     return certificates
 
 
@@ -61,15 +63,15 @@ _AUTHORITY: Final = _name("Bench authority")
 
 
 def _unsigned(subject: x509.Name, key: RSAPrivateKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(_AUTHORITY)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=30))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

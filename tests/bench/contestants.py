@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 HOME: Final = Path(__file__).resolve().parents[2]
 
-#: In clock_gettime(2) the processor time of another process is a clock whose number is made of its id: this is
-#: the kernel's own sum over all its threads, in nanoseconds, those that have ended included.
+#: In clock_gettime(2) the processor time of another process is a clock whose number is made of its id: the
+#: kernel's own sum over all its threads, in nanoseconds, those that have ended included.
 _CPU_CLOCK: Final = 2
 
 _MIB: Final = 1024
@@ -33,7 +33,9 @@ class Contestant:
     words: str  #: what it is
     program: Sequence[str]  #: what Python is told to run
     share: float = 1.0
-    link_has_tls: bool = True  #: the SDK's synchronous client speaks TLS to port 443 only: its link goes without
+    link_has_tls: bool = (
+        True  #: the SDK's synchronous client speaks TLS to port 443 only: its link goes without
+    )
 
 
 OURS: Final = Contestant(name="ours", words="the worker", program=("-m", "bot", "run"))

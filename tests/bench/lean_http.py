@@ -1,4 +1,4 @@
-"""An HTTP/1.1 server of the least that the contestants' clients need: what serves must not be what is measured.
+"""An HTTP/1.1 server of the least that the contestants' clients need: not this is to be measured.
 
 No pipelining, no chunked bodies, no timeouts: the callers are the bench's own.
 """

@@ -66,7 +66,9 @@ class Ledger:
 
     def note(self, number: int, **facts: Any) -> None:
         """Note further facts of an alert, by the names of its fields."""
-        cycle = self.cycles[number]
+        cycle = self.cycles.get(number)
+        if cycle is None:
+            return  # of an earlier run in the same folder: whoever was killed may say things again
         was_whole = cycle.is_whole
         for name, value in facts.items():
             setattr(cycle, name, value)

@@ -59,7 +59,11 @@ class Links:
         link = web.WebSocketResponse(heartbeat=30.0)
         await link.prepare(request)
         self._open.append(link)
-        hello = {"type": "hello", "num_connections": len(self._open), "connection_info": {"app_id": "A0BENCH"}}
+        hello = {
+            "type": "hello",
+            "num_connections": len(self._open),
+            "connection_info": {"app_id": "A0BENCH"},
+        }
         await link.send_str(json.dumps(hello))
         self.linked_at = self.linked_at or time.monotonic()
         try:

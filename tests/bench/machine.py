@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: Others that take more of the machine than this are told of.
+_DISTURBED: Final = 0.05
+
 _LIBRARIES: Final = ("slack-bolt", "slack-sdk", "aiohttp", "boto3")
 
 
@@ -31,6 +34,34 @@ def binding(contestant: set[int], others: set[int]) -> str:
     if contestant == others:
         return "There is one core only: the stand-ins take their part of it, so that rates are too low."
     return f"Each contestant ran on core {_list(contestant)}, stand-ins and bench on core {_list(others)}."
+
+
+class Others:
+    """What else the machine does from now on."""
+
+    def __init__(self) -> None:
+        self._total, self._busy = _jiffies()
+        self._own = _own_seconds()
+
+    def sentence(self) -> str:
+        """Say how much of the machine others took since then, which slows down what the clock measures."""
+        total, busy = _jiffies()
+        own = (_own_seconds() - self._own) * os.sysconf("SC_CLK_TCK")
+        share = max(0.0, busy - self._busy - own) / max(total - self._total, 1)
+        advice = ": times and rates are worse for it, CPU hardly" if share > _DISTURBED else ""
+        return f"Meanwhile other processes took {share:.0%} of the machine{advice}."
+
+
+def _jiffies() -> tuple[int, int]:
+    """Return the ticks of all cores so far, and those of them in which something ran."""
+    first, *_ = Path("/proc/stat").read_text(encoding="ascii").splitlines()
+    ticks = [int(word) for word in first.split()[1:9]]  # what follows is in the first two already
+    return sum(ticks), sum(ticks) - ticks[3] - ticks[4]
+
+
+def _own_seconds() -> float:
+    """Return the processor time of this process and of those of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _list(numbers: set[int]) -> str:

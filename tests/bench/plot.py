@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 #: Apart from each other for the colour-blind too (after Okabe and Ito).
 _COLOURS: Final = {"ours": "#0072b2", "plain": "#e69f00", "floor": "#bbbbbb"}
-_WORDS: Final = {"ours": "the triage bot", "plain": "a plain Bolt app", "floor": "the floor: nothing is stored"}
+_WORDS: Final = {
+    "ours": "the triage bot",
+    "plain": "a plain Bolt app",
+    "floor": "the floor: nothing is stored",
+}
 
 # In units of the drawing.
 _WIDTH, _MARGIN, _TOP = 960, 24, 88
@@ -31,7 +35,7 @@ def write_plot(path: Path, figures: Figures, *, title: str) -> None:
 
 
 def plot(figures: Figures, *, title: str) -> str:
-    """Return an SVG document: a bar for each contestant and measure, to the scale of the measure's longest."""
+    """Return an SVG document: a bar for each contestant and measure, each measure to its own scale."""
     rows: list[str] = []
     y = _TOP
     for measure in MEASURES:

@@ -45,7 +45,10 @@ def run_rounds(plan: Plan) -> Figures:
 def _round(contestant: Contestant, plan: Plan) -> Mapping[str, float]:
     bare = runs.over_http(contestant, plan.effort) if "cycle" in plan.parts else {}
     over_tls = {"start", *runs.OVER_TLS} & set(plan.parts)
-    return {**bare, **(runs.over_tls(contestant, plan.effort, plan.certificates, over_tls) if over_tls else {})}
+    return {
+        **bare,
+        **(runs.over_tls(contestant, plan.effort, plan.certificates, over_tls) if over_tls else {}),
+    }
 
 
 def _add_long_runs(figures: Figures, plan: Plan) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import mean, quantiles
 from typing import TYPE_CHECKING, Final
 
@@ -98,10 +99,15 @@ def cycle_ms(arena: Arena, count: int, *, abreast: int = ABREAST) -> float:
 
 
 def _start(arena: Arena) -> Mapping[str, float]:
-    seconds = arena.start()
+    seconds, used = arena.start(), arena.process.cpu_seconds()
     time.sleep(_STARTED)  # the second link, and what is done right after the start
     resident, proportional = arena.process.memory()
-    return {"ready": seconds, "memory_ready": resident, "memory_ready_pss": proportional}
+    return {
+        "ready": seconds,
+        "ready_cpu": used,
+        "memory_ready": resident,
+        "memory_ready_pss": proportional,
+    }
 
 
 def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
@@ -112,10 +118,11 @@ def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str,
 
 def _asked(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
     count = _share(contestant, effort.flood)
-    measured = {}
+    measured, used = {}, arena.process.cpu_seconds()
     for latency in (0, 100):
         arena.order("set latency", seconds=latency / _MS)
         measured[f"asked_{latency}"] = count / arena.order("flood", count=count)["seconds"]
+    measured["asked_cpu"] = (arena.process.cpu_seconds() - used) / (2 * count) * _MS
     arena.order("set latency", seconds=0)
     return measured
 
@@ -138,13 +145,13 @@ def _percentiles(name: str, seconds: Sequence[float]) -> Mapping[str, float]:
 
 
 def _hourly(calls: Mapping[str, int], polls: Sequence[float], seconds: float) -> float:
-    """Return the calls an hour to the queue that gets most; polls by the time between them, which is exact."""
+    """Return the calls an hour to the busiest queue; polls by the time between them, which is exact."""
     hourly: dict[str, float] = {}
     for name, count in calls.items():
         queue, action = name.split()
         rate = count / seconds
         if action == "ReceiveMessage" and len(polls) > 1:
-            rate = 1 / mean(after - before for before, after in zip(polls, polls[1:], strict=False))
+            rate = 1 / mean(after - before for before, after in pairwise(polls))
         hourly[queue] = hourly.get(queue, 0.0) + rate * 3600
     return max(hourly.values(), default=0.0)
 

@@ -15,8 +15,8 @@ from .links import Links
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .ledger import Cycle, Ledger
     from .lean_http import Request
+    from .ledger import Cycle, Ledger
 
 Json = dict[str, Any]
 

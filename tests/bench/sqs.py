@@ -16,8 +16,8 @@ from .lean_http import LeanServer, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .ledger import Ledger
     from .lean_http import Request
+    from .ledger import Ledger
 
     Answer = Callable[[Reply], None]
 

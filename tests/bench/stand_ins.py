@@ -1,7 +1,7 @@
 """`python -m tests.bench.stand_ins`: Slack and SQS in one process, told what to do by lines of JSON.
 
-Standard input: `{"do": WORD, …}`; standard output: one answer a line, `{"failed": WHY}` if it came to nothing.
-The first line out holds the addresses. It ends with its input.
+Standard input: `{"do": WORD, …}`; standard output: one answer a line, `{"failed": WHY}` where nothing came
+of it. The first line out holds the addresses. It ends with its input.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class StandIns:
 
     async def start(self, tls: ssl.SSLContext | None, *, bare_link: bool) -> Json:
         """Serve; return the addresses."""
+        asyncio.get_running_loop().set_exception_handler(self._note_fault)
         await self.slack.server.start(tls)
         await self.slack.links.start(None if bare_link else tls)
         await self.sqs.server.start(tls)
@@ -53,6 +54,11 @@ class StandIns:
         if self.ledger.faults:
             return {"failed": "; ".join(self.ledger.faults[:5])}
         return {**result, "load": (time.process_time() - used) / (time.perf_counter() - began)}
+
+    def _note_fault(self, _: object, context: Json) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError):  # those are of contestants that were ended
+            self.ledger.faults.append(f"the stand-ins: {context['message']} ({error!r})")
 
     async def _await_ready(self) -> Json:
         until = time.monotonic() + PATIENCE
@@ -100,7 +106,9 @@ async def serve(options: argparse.Namespace) -> None:
     tls = _context(options.certificate) if options.certificate else None
     _say(await stand_ins.start(tls, bare_link=options.bare_link))
     orders = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
+    )
     while line := await orders.readline():
         _say(await stand_ins.obey(json.loads(line)))
 

@@ -17,12 +17,12 @@ WIDTH: Final = 100
 
 _NAMES: Final = ("ours", "plain", "floor")
 _RATIOS: Final = (("ours", "floor"), ("plain", "ours"))
-_WORDS, _FIGURE = 43, 10
+_WORDS, _FIGURE = 42, 11
 
 
 def render(figures: Figures, verdicts: Sequence[Verdict], *, notes: Sequence[str]) -> str:
     """Return the table, what is to be said about it, and the verdicts."""
-    blocks = ["\n".join(_table(figures)), "\n".join(_filled(notes))]
+    blocks = ["\n".join(_table(figures)), "\n".join(filled(notes))]
     return "\n\n".join([*blocks, "\n".join(render_verdicts(verdicts))]) + "\n"
 
 
@@ -39,13 +39,19 @@ def describe(machine: Mapping[str, str]) -> str:
     return "Measured on " + "; ".join(machine.values()) + "."
 
 
+def filled(notes: Sequence[str]) -> Iterator[str]:
+    """Yield each note in lines that fit."""
+    for note in notes:
+        yield textwrap.fill(note, WIDTH)
+
+
 def _table(figures: Figures) -> Iterator[str]:
     head = [*_NAMES, *(f"{above}/{below}" for above, below in _RATIOS)]
     yield " " * _WORDS + "".join(f"{word:>{_FIGURE + 1 * ('/' in word)}}" for word in head)
     yield "─" * (_WORDS + _FIGURE * len(head) + len(_RATIOS))
     for measure in MEASURES:
         row = _row(figures, measure)
-        if row.strip("– ") != measure.words:
+        if row.strip("- ") != measure.words:
             yield row
 
 
@@ -57,13 +63,8 @@ def _row(figures: Figures, measure: Measure) -> str:
 
 
 def _number(figure: float | None, measure: Measure) -> str:
-    return "–" if figure is None else f"{figure:,.{measure.digits}f} {measure.unit}".rstrip()
+    return "-" if figure is None else f"{figure:,.{measure.digits}f} {measure.unit}".rstrip()
 
 
 def _ratio(figure: float | None) -> str:
-    return "–" if figure is None else f"{figure:.2f} ×"
-
-
-def _filled(notes: Sequence[str]) -> Iterator[str]:
-    for note in notes:
-        yield textwrap.fill(note, WIDTH)
+    return "-" if figure is None else f"{figure:.2f} x"

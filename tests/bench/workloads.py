@@ -58,7 +58,7 @@ class Workloads:
         return time.monotonic() - began
 
     async def clicks(self, count: int) -> Sequence[float]:
-        """Ask so many, and when all is quiet answer one after another; return the acknowledgements' seconds."""
+        """Ask so many, then answer one after another; return the acknowledgements' seconds."""
         questions = await self._questions(count)
         seconds = []
         for cycle in questions:
@@ -68,7 +68,7 @@ class Workloads:
         return seconds
 
     async def clicks_in_flood(self, count: int, *, flood: int) -> Sequence[float]:
-        """Ask so many, then answer them evenly for as long as a flood is being asked; otherwise as `clicks`."""
+        """Ask so many, then answer them evenly while a flood is being asked; otherwise as `clicks`."""
         questions = await self._questions(count)
         flooding = asyncio.create_task(self.flood(flood))
         clicks = []
