@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ def _sampled(arena: Arena, stacks: Path, word: str, arguments: Mapping[str, Any]
     """Do some work under py-spy; return the seconds of processor that it took the worker."""
     sampler = subprocess.Popen(  # noqa: S603 - found by its name
         [
-            *(_py_spy(), "record", "--nonblocking", "--gil", "--format", "raw", "--rate", str(_RATE)),
+            *(_py_spy(), "record", "--format", "raw", "--rate", str(_RATE)),
             *("--output", str(stacks), "--pid", str(arena.process.pid)),
         ],
         stdout=subprocess.DEVNULL,
@@ -83,7 +84,7 @@ def _lists(stacks: list[str]) -> Iterator[str]:
     whole: Counter[str] = Counter()
     for stack in stacks:
         frames, _, count = stack.rpartition(" ")
-        functions = [frame.rpartition(":")[0] or frame for frame in frames.split(";")]
+        functions = [re.sub(r":\d+\)$", ")", frame) for frame in frames.split(";")]
         own[functions[-1]] += int(count)
         for function in set(functions):
             whole[function] += int(count)
