@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import sqlite3
 from typing import TYPE_CHECKING, Final
@@ -61,6 +62,7 @@ def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
         for statement in _statements(store):
             store.execute(statement, {"copies": alerts // (_ANSWERED + _OPEN)})
         store.execute("COMMIT")
+    os.sync()  # or the worker's first commits wait until all of this is on the disk
 
 
 def _statements(store: sqlite3.Connection) -> Iterator[str]:

@@ -47,10 +47,11 @@ class StandIns:
         """Do what is ordered; tell how it went, and how much of a processor that took here."""
         word = order.pop("do")
         began, used = time.perf_counter(), time.process_time()
+        result: Json = {}
         try:
             result = await _WORDS[word](self, **order)
         except (TimeoutError, IndexError) as error:
-            return {"failed": f"{word}: {error or type(error).__name__}"}
+            self.ledger.faults.append(f"{word}: {error or type(error).__name__}")
         if self.ledger.faults:
             return {"failed": "; ".join(self.ledger.faults[:5])}
         return {**result, "load": (time.process_time() - used) / (time.perf_counter() - began)}
