@@ -1,0 +1,100 @@
+"""`python -m tests.bench`: measure, print the table and the verdicts, exit 1 if a promise is broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .arena import BenchFailed
+from .certificates import make_certificates
+from .contestants import CONTESTANTS, cores
+from .growth import measure_growth
+from .machine import Others, binding, machine
+from .measures import PARTS, judge
+from .options import read_options
+from .plot import write_plot
+from .profiling import profile_worker
+from .rounds import Plan, run_rounds
+from .runs import ABREAST, Effort
+from .table import describe, render
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .figures import Figures
+    from .measures import Verdict
+
+
+def main() -> int:
+    """Do what the command line says; 1: a promise is broken, or a contestant did not do its work."""
+    options = read_options()
+    try:
+        return _COMMANDS[options.command](options)
+    except BenchFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+
+
+def _compare(options: argparse.Namespace) -> int:
+    os.sched_setaffinity(0, cores()[1])
+    others = Others()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        plan = _plan(options, Path(folder))
+        figures = run_rounds(plan)
+    verdicts = [] if options.quick else judge(figures)
+    print(render(figures, verdicts, notes=[*_notes(plan), others.sentence()]))
+    _write(options, figures, verdicts)
+    return 0 if all(verdict.kept for verdict in verdicts) else 1
+
+
+_COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace], int]]] = {
+    None: _compare,
+    "growth": measure_growth,
+    "profile": profile_worker,
+}
+
+
+def _plan(options: argparse.Namespace, folder: Path) -> Plan:
+    names = {each.name for each in CONTESTANTS} & set(options.only)
+    effort = Effort(**{name: getattr(options, name) for name in Effort.__dataclass_fields__})
+    return Plan(
+        contestants=[each for each in CONTESTANTS if each.name in names or not names],
+        parts=set(PARTS) & set(options.only) or set(PARTS),
+        rounds=options.rounds,
+        effort=effort,
+        certificates=make_certificates(folder),
+    )
+
+
+def _notes(plan: Plan) -> Sequence[str]:
+    effort, small = plan.effort, [each for each in plan.contestants if each.share < 1]
+    shares = "".join(f", {each.name} with {each.share:.0%} of the work" for each in small)
+    runs = (
+        f"Medians of {plan.rounds} interleaved rounds of {effort.cycles} cycles, {ABREAST} at a time, and"
+        f" floods of {effort.flood} requests, each for another person{shares}."
+        f" All the cycles: {effort.memory_cycles}. Idle: {effort.idle_seconds:g} s, taken to the minute and"
+        " the hour. All but the first line is over TLS."
+    )
+    return [describe(machine()), binding(*cores()), runs]
+
+
+def _write(options: argparse.Namespace, figures: Figures, verdicts: Sequence[Verdict]) -> None:
+    if options.json:
+        result = {
+            "machine": machine(),
+            "medians": figures.medians(),
+            "samples": figures.samples,
+            "verdicts": [{**vars(verdict), "kept": verdict.kept} for verdict in verdicts],
+        }
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        write_plot(options.plot, figures, title=describe(machine()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The three that are compared, and the process of each with what the kernel counts of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .slack import APP_TOKEN, BOT_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+HOME: Final = Path(__file__).resolve().parents[2]
+
+#: In clock_gettime(2) the processor time of another process is a clock whose number is made of its id: the
+#: kernel's own sum over all its threads, in nanoseconds, those that have ended included.
+_CPU_CLOCK: Final = 2
+
+_MIB: Final = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One that is compared. `share` is how much of the work it gets where the work of all would take ages."""
+
+    name: str
+    words: str  #: what it is
+    program: Sequence[str]  #: what Python is told to run
+    share: float = 1.0
+    link_has_tls: bool = (
+        True  #: the SDK's synchronous client speaks TLS to port 443 only: its link goes without
+    )
+
+
+OURS: Final = Contestant(name="ours", words="the worker", program=("-m", "bot", "run"))
+PLAIN: Final = Contestant(
+    name="plain",
+    words="a Bolt app as the documentation teaches",
+    program=("-m", "tests.bench.plain_app"),
+    share=0.05,
+    link_has_tls=False,
+)
+FLOOR: Final = Contestant(
+    name="floor", words="the least: no store, no checks", program=("-m", "tests.bench.floor_app")
+)
+CONTESTANTS: Final = (OURS, PLAIN, FLOOR)
+
+
+@cache  # before anything here is bound to one of them
+def cores() -> tuple[set[int], set[int]]:
+    """Return where a contestant runs, and where all else does: apart, if there are two cores at least."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return ({others[0]}, {first}) if others else ({first}, {first})
+
+
+class ContestantProcess:
+    """One run of a contestant, alone on its core, in a folder that is its own."""
+
+    def __init__(
+        self, contestant: Contestant, folder: Path, addresses: Mapping[str, str], trusted: Path | None
+    ) -> None:
+        self._contestant = contestant
+        self._folder = folder
+        self._environment = _environment(addresses, trusted)
+        self._log = folder / f"{contestant.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.started_at = 0.0  #: on the machine's monotonic clock
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it."""
+        own, others = cores()
+        os.sched_setaffinity(0, own)  # inherited: so not even its first instruction runs elsewhere
+        try:
+            with self._log.open("wb") as output:
+                self.started_at = time.monotonic()
+                self._process = subprocess.Popen(  # noqa: S603 - a program of the bench's own
+                    [sys.executable, "-P", *self._contestant.program],
+                    cwd=self._folder,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                )
+        finally:
+            os.sched_setaffinity(0, others)
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time of all its threads so far."""
+        return time.clock_gettime((~self.pid << 3) | _CPU_CLOCK)
+
+    def memory(self) -> tuple[float, float]:
+        """Return what is resident, and its proportional share of that, in MiB."""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
+        fields = {line.split(":")[0]: line.split()[1] for line in rollup.splitlines()[1:]}
+        return int(fields["Rss"]) / _MIB, int(fields["Pss"]) / _MIB
+
+    def log_end(self) -> str:
+        """Return the last lines that it has written."""
+        return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+    def stop(self) -> None:
+        """End it as systemd does."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+
+    def kill(self) -> None:
+        """End it, if it runs: it has nothing to lose here."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def _environment(addresses: Mapping[str, str], trusted: Path | None) -> dict[str, str]:
+    environment = {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(HOME),
+        "SLACK_BOT_TOKEN": BOT_TOKEN,
+        "SLACK_APP_TOKEN": APP_TOKEN,
+        "SLACK_API_URL": addresses["slack"],
+        "REQUEST_QUEUE_URL": addresses["requests"],
+        "RESPONSE_QUEUE_URL": addresses["responses"],
+        "MOZDEF_SYNC_SECONDS": "0",  # the wait for MozDef costs nothing and would take 90 s of each run
+        "AWS_ENDPOINT_URL_SQS": addresses["sqs"],
+        "AWS_REGION": "us-west-2",
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if trusted is not None:
+        environment |= {"SSL_CERT_FILE": str(trusted), "AWS_CA_BUNDLE": str(trusted)}
+    return environment

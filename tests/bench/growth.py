@@ -1,0 +1,144 @@
+"""`python -m tests.bench growth`: what many alerts in the store cost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from bot.store import open_store
+from bot.triage.model import Work, utc_now
+
+from .arena import Arena
+from .certificates import make_certificates
+from .contestants import OURS, cores
+from .figures import Figures
+from .kept_alerts import STORE, make_pattern, multiply
+from .machine import Others, binding, machine
+from .measures import Verdict
+from .runs import cycle_ms
+from .table import describe, filled, render_verdicts
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bot.store.sqlite import SqliteStore
+
+    from .certificates import Certificates
+
+#: Measure → what it is called, and how much more it may be than with an empty store (None: not promised).
+_MEASURES: Final[Mapping[str, tuple[str, float | None]]] = {
+    "cycle": ("CPU a cycle, ms", 1.2),
+    "ready": ("start to ready, s", 1.5),
+    "ready_after_kill": ("start to ready after a kill, s", None),
+    "memory": ("memory after the cycles (RSS), MiB", 1.1),
+    "sweep": ("one sweep, ms", None),
+}
+
+#: Sweeps that are timed.
+_SWEEPS: Final = 50
+
+#: Questions that a sweep asks for, of each kind of work.
+_ROOM: Final = 128
+
+#: Alerts of a run have numbers of their own, lest they be known already.
+_NUMBERS: Final = 100_000
+
+
+def measure_growth(options: argparse.Namespace) -> int:
+    """Measure it, print the table and the verdicts; 1: a promise is broken."""
+    os.sched_setaffinity(0, cores()[1])
+    others = Others()
+    with tempfile.TemporaryDirectory(prefix="bench-growth-", dir=options.folder) as folder:
+        figures = _measured(options, Path(folder))
+    names = [str(size) for size in options.sizes]
+    print("\n".join(_table(figures, names)))
+    notes = (describe(machine()), binding(*cores()), others.sentence())
+    print("\n" + "\n".join(filled(notes)) + "\n")
+    verdicts = [] if options.quick else list(_judged(figures, names))
+    print("\n".join(render_verdicts(verdicts)))
+    return 0 if all(verdict.kept for verdict in verdicts) else 1
+
+
+def _measured(options: argparse.Namespace, folder: Path) -> Figures:
+    certificates, pattern = make_certificates(folder), make_pattern(folder / "pattern")
+    homes = {size: folder / str(size) for size in options.sizes}
+    for size, home in homes.items():
+        _tell(f"making a store of {size:,} alerts")
+        home.mkdir()
+        multiply(pattern, home / STORE, alerts=size)
+    figures = Figures()
+    for number in range(options.rounds):
+        for size, home in homes.items():
+            _tell(f"round {number + 1} of {options.rounds}: {size:,} alerts")
+            first = (2 * number + 1) * _NUMBERS
+            figures.add(str(size), _round(home, certificates, first=first, cycles=options.cycles))
+    return figures
+
+
+def _round(home: Path, certificates: Certificates, *, first: int, cycles: int) -> Mapping[str, float]:
+    with Arena(OURS, certificates, folder=home, first=first) as arena:
+        ready, cost = arena.start(), cycle_ms(arena, cycles)
+        resident, _ = arena.process.memory()
+        # It leaves its log behind, and the next one looks the whole store over.
+        arena.process.kill()
+    with Arena(OURS, certificates, folder=home, first=first + _NUMBERS) as arena:
+        after_kill = arena.start()
+        arena.process.stop()
+    sweep = asyncio.run(_sweep_ms(home / STORE))
+    return {
+        "cycle": cost,
+        "ready": ready,
+        "ready_after_kill": after_kill,
+        "memory": resident,
+        "sweep": sweep,
+    }
+
+
+async def _sweep_ms(path: Path) -> float:
+    """Return the milliseconds in which the store says what is due to the sweeper and the publisher."""
+    store = await open_store(f"sqlite:///{path}", create=False)
+    try:
+        return median([await _one_sweep_ms(store) for _ in range(_SWEEPS)])
+    finally:
+        await store.close()
+
+
+async def _one_sweep_ms(store: SqliteStore) -> float:
+    now, began = utc_now(), time.perf_counter()
+    await store.overdue(now, limit=_ROOM)
+    for work in Work:
+        await store.due(work, now, limit=_ROOM)
+    await store.next_due(now)
+    await store.sendable(now, limit=10)
+    await store.next_sendable(now)
+    return (time.perf_counter() - began) * 1000
+
+
+def _table(figures: Figures, names: Sequence[str]) -> Iterator[str]:
+    yield f"{'alerts in the store':36}" + "".join(f"{int(name):>14,}{'':9}" for name in names)
+    yield "─" * (36 + 23 * len(names))
+    for measure, (words, _) in _MEASURES.items():
+        medians = [figures.median(name, measure) or 0 for name in names]
+        ratios = [figures.ratio(measure, name, names[0]) or 0 for name in names]
+        cells = (f"{each:>14.2f}{ratio:>7.2f} x" for each, ratio in zip(medians, ratios, strict=True))
+        yield f"{words:36}" + "".join(cells)
+
+
+def _judged(figures: Figures, names: Sequence[str]) -> Iterator[Verdict]:
+    empty, *_, full = names
+    for measure, (words, bound) in _MEASURES.items():
+        figure = figures.ratio(measure, full, empty)
+        if bound is not None and figure is not None:
+            promise = f"{words.partition(',')[0]}: with {int(full):,} alerts, times with {int(empty):,}"
+            yield Verdict(promise=promise, bound=bound, figure=figure)
+
+
+def _tell(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)

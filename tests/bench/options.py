@@ -1,0 +1,65 @@
+"""The command line of the bench."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from .contestants import CONTESTANTS
+from .measures import PARTS
+
+#: Of `--quick`: everything is done, nothing is measured well.
+_QUICK: Final = {
+    "rounds": 1,
+    "cycles": 20,
+    "flood": 20,
+    "clicks": 5,
+    "memory_cycles": 40,
+    "idle_seconds": 0.5,
+}
+_QUICK_GROWTH: Final = {"rounds": 1, "cycles": 20, "sizes": [0, 1000]}
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line; exits 2 if it is wrong. `command` is None, `growth` or `profile`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description="Measure the worker beside a plain Bolt app and the floor; 1: a promise is broken.",
+    )
+    _add_comparison(parser)
+    commands = parser.add_subparsers(dest="command", title="other measurements")
+    _add_growth(commands.add_parser("growth", help="what many alerts in the store cost"))
+    _add_profile(commands.add_parser("profile", help="where the worker's time goes, by py-spy"))
+    options = parser.parse_args()
+    if options.quick:
+        vars(options).update(_QUICK_GROWTH if options.command == "growth" else _QUICK)
+    return options
+
+
+def _add_comparison(parser: argparse.ArgumentParser) -> None:
+    words = [*(each.name for each in CONTESTANTS), *PARTS]
+    parser.add_argument("--only", action="append", choices=words, default=[], help="a contestant or a part")
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cycles", type=int, default=1000, help="of a round")
+    parser.add_argument("--flood", type=int, default=2000, help="requests at once")
+    parser.add_argument("--clicks", type=int, default=200, help="timed, idle and in a flood")
+    parser.add_argument("--memory-cycles", type=int, default=10_000)
+    parser.add_argument("--idle-seconds", type=float, default=65.0)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the medians")
+
+
+def _add_growth(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 1_000_000], help="ascending")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cycles", type=int, default=500, help="of a round")
+    parser.add_argument("--folder", type=Path, help="where there is room for the stores (2 GB a million)")
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("profile"), metavar="FOLDER")
+    parser.add_argument("--cycles", type=int, default=2000)
+    parser.add_argument("--flood", type=int, default=2000)

@@ -1,0 +1,160 @@
+"""What is done with one contestant, and what is read off it then: figures by the names of `measures`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean, quantiles
+from typing import TYPE_CHECKING, Final
+
+from .arena import Arena
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from .certificates import Certificates
+    from .contestants import Contestant
+
+    Run = Callable[[Arena, Contestant, "Effort"], Mapping[str, float]]
+
+#: Cycles under way at a time, as in a busy hour: enough that batches fill, too few to be a flood.
+ABREAST: Final = 50
+
+#: Cycles before anything is counted: connections are made, code is loaded that is loaded late.
+WARM_UP: Final = 100
+
+#: Seconds after the start before a contestant is called idle, and before its memory is looked at.
+_SETTLED, _STARTED = 5.0, 0.3
+
+#: Clicks that are timed of a contestant that gets less work than others.
+_CLICKS_LEAST: Final = 50
+
+_MS: Final = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much is measured in a run; of a contestant with a share, that much of it."""
+
+    cycles: int
+    flood: int
+    clicks: int
+    memory_cycles: int
+    idle_seconds: float
+
+
+def over_http(contestant: Contestant, effort: Effort) -> Mapping[str, float]:
+    """Measure what is measured without TLS."""
+    with Arena(contestant, None) as arena:
+        arena.start()
+        return {"cycle_http": cycle_ms(arena, _share(contestant, effort.cycles))}
+
+
+def over_tls(
+    contestant: Contestant, effort: Effort, certificates: Certificates, parts: Collection[str]
+) -> Mapping[str, float]:
+    """Start it once, and measure the wanted parts with TLS."""
+    with Arena(contestant, certificates) as arena:
+        measured = dict(_start(arena))
+        for part, run in OVER_TLS.items():
+            if part in parts:
+                measured |= run(arena, contestant, effort)
+        return measured
+
+
+def memory(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
+    """Measure memory after many cycles, and when half of them were done."""
+    count = _share(contestant, effort.memory_cycles) // 2
+    with Arena(contestant, certificates) as arena:
+        arena.start()
+        arena.order("cycles", count=count, abreast=ABREAST)
+        half, _ = arena.process.memory()
+        arena.order("cycles", count=count, abreast=ABREAST)
+        end, proportional = arena.process.memory()
+    return {"memory_half": half, "memory_end": end, "memory_end_pss": proportional}
+
+
+def idle(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
+    """Measure what it costs while nothing is to do."""
+    seconds = effort.idle_seconds
+    with Arena(contestant, certificates) as arena:
+        arena.start()
+        time.sleep(min(_SETTLED, seconds))
+        before, used = arena.order("calls")["calls"], arena.process.cpu_seconds()
+        time.sleep(seconds)
+        used = arena.process.cpu_seconds() - used
+        after = arena.order("calls")
+    calls = {name: count - before.get(name, 0) for name, count in after["calls"].items()}
+    return {
+        "idle_cpu": used * _MS * 60 / seconds,
+        "idle_calls": _hourly(calls, after["polls"], seconds),
+    }
+
+
+def cycle_ms(arena: Arena, count: int, *, abreast: int = ABREAST) -> float:
+    """Return the milliseconds of processor that a whole cycle takes, when all is warm."""
+    arena.order("cycles", count=min(WARM_UP, count), abreast=abreast)
+    return arena.cpu_of("cycles", count=count, abreast=abreast) / count * _MS
+
+
+def _start(arena: Arena) -> Mapping[str, float]:
+    seconds, used = arena.start(), arena.process.cpu_seconds()
+    time.sleep(_STARTED)  # the second link, and what is done right after the start
+    resident, proportional = arena.process.memory()
+    return {
+        "ready": seconds,
+        "ready_cpu": used,
+        "memory_ready": resident,
+        "memory_ready_pss": proportional,
+    }
+
+
+def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
+    count = _share(contestant, effort.cycles)
+    many = cycle_ms(arena, count)
+    return {"cycle_tls": many, "cycle_alone": cycle_ms(arena, max(count // 5, 4), abreast=1)}
+
+
+def _asked(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
+    count = _share(contestant, effort.flood)
+    measured, used = {}, arena.process.cpu_seconds()
+    for latency in (0, 100):
+        arena.order("set latency", seconds=latency / _MS)
+        measured[f"asked_{latency}"] = count / arena.order("flood", count=count)["seconds"]
+    measured["asked_cpu"] = (arena.process.cpu_seconds() - used) / (2 * count) * _MS
+    arena.order("set latency", seconds=0)
+    return measured
+
+
+def _clicks(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
+    count = max(_share(contestant, effort.clicks), min(_CLICKS_LEAST, effort.clicks))
+    at_peace = arena.order("clicks", count=count)["acknowledged"]
+    flood = _share(contestant, effort.flood)
+    flooded = arena.order("clicks in flood", count=count, flood=flood)["acknowledged"]
+    return {**_percentiles("click_idle", at_peace), **_percentiles("click_flood", flooded)}
+
+
+#: What is measured in one run, in this order: clicks before the questions pile up that nobody answers.
+OVER_TLS: Final[Mapping[str, Run]] = {"cycle": _cycle, "clicks": _clicks, "asked": _asked}
+
+
+def _percentiles(name: str, seconds: Sequence[float]) -> Mapping[str, float]:
+    hundredths = quantiles(seconds, n=100, method="inclusive") if len(seconds) > 1 else [*seconds] * 99
+    return {f"{name}_p50": hundredths[49] * _MS, f"{name}_p99": hundredths[98] * _MS}
+
+
+def _hourly(calls: Mapping[str, int], polls: Sequence[float], seconds: float) -> float:
+    """Return the calls an hour to the busiest queue; polls by the time between them, which is exact."""
+    hourly: dict[str, float] = {}
+    for name, count in calls.items():
+        queue, action = name.split()
+        rate = count / seconds
+        if action == "ReceiveMessage" and len(polls) > 1:
+            rate = 1 / mean(after - before for before, after in pairwise(polls))
+        hourly[queue] = hourly.get(queue, 0.0) + rate * 3600
+    return max(hourly.values(), default=0.0)
+
+
+def _share(contestant: Contestant, count: int) -> int:
+    return max(4, round(count * contestant.share))

@@ -1,0 +1,163 @@
+"""A stand-in for SQS with two queues, `requests` and `responses`; speaks AWS JSON 1.0, as boto3 does."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import json
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any, Final
+
+from .alerts import address, number_in, request_body
+from .lean_http import LeanServer, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .lean_http import Request
+    from .ledger import Ledger
+
+    Answer = Callable[[Reply], None]
+
+Json = dict[str, Any]
+
+_CONTENT: Final = "application/x-amz-json-1.0"
+
+
+class SqsStandIn:
+    """Keeps what was received hidden for ever: no contestant may die here."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._visible: deque[int] = deque()
+        self._hidden: dict[str, int] = {}
+        self._receipts = itertools.count()
+        self._poll: tuple[int, Answer, asyncio.TimerHandle] | None = None
+        self.server = LeanServer(self._serve)
+        self.polls: list[float] = []  #: when each poll came
+        self.calls: Counter[str] = Counter()  #: by queue and action
+
+    def url(self, queue: str) -> str:
+        """Return the URL of a queue."""
+        return f"{self.server.address}/000000000000/{queue}"
+
+    def put(self, number: int) -> None:
+        """Put the request of an alert into the queue."""
+        self._visible.append(number)
+        # Only when this turn of the loop is over: what was put together comes together.
+        asyncio.get_running_loop().call_soon(self._wake)
+
+    def _serve(self, request: Request, answer: Answer) -> None:
+        action = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        parameters = json.loads(request.body)
+        queue = str(parameters.get("QueueUrl", "")).rpartition("/")[2] or parameters.get("QueueName", "")
+        self.calls[f"{queue} {action}"] += 1
+        if action == "ReceiveMessage":
+            self._receive(parameters, answer)
+        elif action in _ACTIONS:
+            answer(_reply(_ACTIONS[action](self, parameters, queue)))
+        else:
+            self._ledger.faults.append(f"SQS does not know {action}")
+            answer(Reply(body=b'{"__type": "UnsupportedOperation"}', status=400, content_type=_CONTENT))
+
+    def _receive(self, parameters: Json, answer: Answer) -> None:
+        self.polls.append(time.monotonic())
+        self._end_poll()
+        limit, wait = int(parameters.get("MaxNumberOfMessages", 1)), float(parameters["WaitTimeSeconds"])
+        if self._visible:
+            answer(self._hand_out(limit))
+            return
+        timer = asyncio.get_running_loop().call_later(wait, self._end_poll)
+        self._poll = (limit, answer, timer)
+
+    def _wake(self) -> None:
+        if self._visible:
+            self._end_poll()
+
+    def _end_poll(self) -> None:
+        if self._poll is not None:
+            limit, answer, timer = self._poll
+            self._poll = None
+            timer.cancel()
+            answer(self._hand_out(limit))
+
+    def _hand_out(self, limit: int) -> Reply:
+        numbers = [self._visible.popleft() for _ in range(min(limit, len(self._visible)))]
+        return _reply({"Messages": [self._message(number) for number in numbers]} if numbers else {})
+
+    def _message(self, number: int) -> Json:
+        # As long as SQS's own.
+        handle = f"{next(self._receipts):0180}"
+        self._hidden[handle] = number
+        body = request_body(number)
+        message_id = f"00000000-0000-4000-8000-{number:012}"
+        return {"MessageId": message_id, "ReceiptHandle": handle, "Body": body, "MD5OfBody": _md5(body)}
+
+    def _delete(self, parameters: Json, _: str) -> Json:
+        self._take(parameters["ReceiptHandle"])
+        return {}
+
+    def _delete_batch(self, parameters: Json, _: str) -> Json:
+        for entry in parameters["Entries"]:
+            self._take(entry["ReceiptHandle"])
+        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
+
+    def _take(self, handle: str) -> None:
+        if handle in self._hidden:
+            self._ledger.note(self._hidden.pop(handle), taken=True)
+
+    def _hand_back(self, parameters: Json, _: str) -> Json:
+        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
+
+    def _send(self, parameters: Json, queue: str) -> Json:
+        return self._take_in(queue, parameters["MessageBody"])
+
+    def _send_batch(self, parameters: Json, queue: str) -> Json:
+        done = [
+            {"Id": entry["Id"], **self._take_in(queue, entry["MessageBody"])}
+            for entry in parameters["Entries"]
+        ]
+        return {"Successful": done, "Failed": []}
+
+    def _take_in(self, queue: str, body: str) -> Json:
+        details = json.loads(body)["details"]
+        number = number_in(details["identifier"])
+        told = (queue, details["response"], details["user"]["email"])
+        if told != ("responses", "yes", address(number)):
+            self._ledger.faults.append(f"alert {number} was reported as {told}")
+        self._ledger.note(number, reported=True)
+        return {"MessageId": f"00000000-0000-4000-9000-{number:012}", "MD5OfMessageBody": _md5(body)}
+
+    def _attributes(self, _: Json, queue: str) -> Json:
+        attributes = {
+            "QueueArn": f"arn:aws:sqs:us-west-2:000000000000:{queue}",
+            "ApproximateNumberOfMessages": str(len(self._visible)),
+            "ApproximateNumberOfMessagesNotVisible": str(len(self._hidden)),
+            "ApproximateNumberOfMessagesDelayed": "0",
+        }
+        return {"Attributes": attributes}
+
+    def _queue_url(self, _: Json, queue: str) -> Json:
+        return {"QueueUrl": self.url(queue)}
+
+
+_ACTIONS: Final[dict[str, Callable[[SqsStandIn, Json, str], Json]]] = {
+    "DeleteMessage": SqsStandIn._delete,
+    "DeleteMessageBatch": SqsStandIn._delete_batch,
+    "ChangeMessageVisibilityBatch": SqsStandIn._hand_back,
+    "SendMessage": SqsStandIn._send,
+    "SendMessageBatch": SqsStandIn._send_batch,
+    "GetQueueAttributes": SqsStandIn._attributes,
+    "GetQueueUrl": SqsStandIn._queue_url,
+}
+
+
+def _reply(body: Json) -> Reply:
+    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
+    return Reply(body=json.dumps(body).encode(), content_type=_CONTENT, headers=headers)
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
