@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.faults import fault, retry_after
@@ -75,6 +74,7 @@ class SlackApi:
         self._clock = clock
         self._meter = meter
         self._paused_until: dict[str, datetime] = {}
+        self._proxies: dict[str, str | None] = {}
 
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a method that changes something, once.
@@ -97,18 +97,20 @@ class SlackApi:
 
         `TransientError`, `AmbiguousError` as for a call.
         """
-        webhook = AsyncWebhookClient(response_url, session=self._session, retry_handlers=[], logger=_sdk_log)
-        webhook.proxy = proxy_for(response_url)
+        # Not the SDK's client: it would be built anew for every click.
         try:
-            response = await webhook.send_dict(dict(body))
+            async with self._session.post(
+                response_url, json=dict(body), proxy=self._proxy_for(response_url)
+            ) as response:
+                text = await response.text()
         except Exception as error:
             raise fault(error) from error
-        status = response.status_code
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise TransientError("Slack asks to wait (429)", retry_after=retry_after(response.headers))
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            status = response.status
             raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
-        return status < HTTPStatus.BAD_REQUEST and not _says_no(response.body)
+        return response.status < HTTPStatus.BAD_REQUEST and not _says_no(text)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         self._refuse_in_pause(method)
@@ -120,6 +122,14 @@ class SlackApi:
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
+
+    def _proxy_for(self, url: str) -> str | None:
+        """Return `proxy_for` a URL; it is found out once a host, for it reads the whole environment."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(origin)
+        return self._proxies[origin]
 
     def _refuse_in_pause(self, method: str) -> None:
         until = self._paused_until.get(method)

@@ -8,6 +8,9 @@ import unicodedata
 #: Controls, formats (bidi, zero-width), surrogates, private use and unassigned: none of them is for a person.
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
+#: What most texts are made of, and may keep as it is: found out at once, instead of character by character.
+_PLAIN = re.compile(r"[ -~\n]*")
+
 _LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
 _EMPTY_LINES = re.compile(r"\n\s*\n")  # spaces of any width
 
@@ -20,13 +23,18 @@ def clean(text: str) -> str:
 
     Runs of empty lines become one, so that nothing can be pushed out of sight.
     """
+    visible = text if _PLAIN.fullmatch(text) else _visible(text)
+    return _EMPTY_LINES.sub("\n\n", visible).strip()
+
+
+def _visible(text: str) -> str:
     lines = _LINE_ENDS.sub("\n", text).replace("\t", " ")
     visible = "".join(
         character
         for character in lines
         if character == "\n" or unicodedata.category(character) not in _DROPPED
     )
-    return _EMPTY_LINES.sub("\n\n", unicodedata.normalize("NFC", visible)).strip()
+    return unicodedata.normalize("NFC", visible)
 
 
 def escape(text: str) -> str:
