@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
 
     from .certificates import Certificates
 
@@ -110,7 +110,7 @@ async def _sweep_ms(path: Path) -> float:
         await store.close()
 
 
-async def _one_sweep_ms(store: SqliteStore) -> float:
+async def _one_sweep_ms(store: OpenStore) -> float:
     now, began = utc_now(), time.perf_counter()
     await store.overdue(now, limit=_ROOM)
     for work in Work:
