@@ -121,7 +121,10 @@ async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pyt
     finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.detail.startswith("there are no usable AWS credentials")
-    assert finding.remedy.startswith("give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID")
+    assert (
+        finding.remedy
+        == "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+    )
 
 
 async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
@@ -134,7 +137,10 @@ async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
     finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.detail.startswith(f"SQS cannot be reached at {closed}")
-    assert finding.remedy.startswith("check the region, and DNS, firewall and proxy on the way there")
+    assert finding.remedy == (
+        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
+        " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
+    )
 
 
 async def test_a_url_without_a_region_needs_one_of_its_own() -> None:

@@ -64,8 +64,10 @@ async def test_a_table_that_is_not_there_is_to_be_created() -> None:
     findings = await look("missing")
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
-    assert "CreateTable=true" in findings[SUBJECT].remedy
-    assert f"--region {REGION}" in findings[SUBJECT].remedy
+    assert findings[SUBJECT].remedy == (
+        "create it (config/cloudformation.yaml with CreateTable=true), or correct STORE_URL;"
+        f" `aws dynamodb list-tables --region {REGION}` shows which there are"
+    )
 
 
 async def test_a_table_without_an_index_names_it() -> None:
@@ -73,6 +75,10 @@ async def test_a_table_without_an_index_names_it() -> None:
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
     assert "the index deadline is missing" in findings[SUBJECT].detail
+    assert findings[SUBJECT].remedy == (
+        "create another table (config/cloudformation.yaml with CreateTable=true) and name it in STORE_URL,"
+        " or add what is missing"
+    )
     assert findings[PERMISSIONS].verdict is Verdict.SKIPPED
 
 
@@ -104,6 +110,7 @@ async def test_provisioned_throughput_is_a_warning_for_a_flood_is_throttled() ->
     findings = await look(name)
 
     assert findings[SUBJECT].verdict is Verdict.WARNING
+    assert "of provisioned throughput: a flood of alerts is throttled" in findings[SUBJECT].detail
     assert "PAY_PER_REQUEST" in findings[SUBJECT].remedy
 
 
@@ -112,10 +119,17 @@ async def test_without_expiry_or_recovery_the_command_to_switch_it_on_is_given()
 
     findings = await look(name)
 
-    for subject, word in ((EXPIRY, "AttributeName=x"), (RECOVERY, "PointInTimeRecoveryEnabled=true")):
-        assert findings[subject].verdict is Verdict.WARNING
-        assert word in findings[subject].remedy
-        assert f"--table-name {name}" in findings[subject].remedy
+    assert findings[EXPIRY].verdict is findings[RECOVERY].verdict is Verdict.WARNING
+    assert findings[EXPIRY].detail == "off: the workers remove what was kept long enough, which costs writes"
+    assert findings[EXPIRY].remedy == (
+        f"aws dynamodb update-time-to-live --table-name {name}"
+        " --time-to-live-specification Enabled=true,AttributeName=x"
+    )
+    assert findings[RECOVERY].detail == "off: what somebody deletes from the table is gone"
+    assert findings[RECOVERY].remedy == (
+        f"aws dynamodb update-continuous-backups --table-name {name}"
+        " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +162,8 @@ async def test_whoever_may_not_even_describe_the_table_is_told_so() -> None:
     findings = await look(kept_table(), describe_table=["AccessDeniedException"])
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
-    assert findings[SUBJECT].remedy == "allow the worker's role dynamodb:DescribeTable on it"
+    action = "DescribeTable"
+    assert findings[SUBJECT].remedy == f"allow the worker's role dynamodb:{action} on it"
 
 
 async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
@@ -158,7 +173,10 @@ async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
     )
 
     assert {findings[EXPIRY].verdict, findings[RECOVERY].verdict} == {Verdict.WARNING}
-    assert "cannot be told" in findings[EXPIRY].detail
+    reason = findings[EXPIRY].detail.partition(": ")[2]
+    assert findings[EXPIRY].detail == f"cannot be told: {reason}"
+    assert "AccessDenied" in reason
+    assert findings[EXPIRY].remedy == "allow it to the worker's role"
 
 
 async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
@@ -171,4 +189,33 @@ async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:
     findings = await look(kept_table(), describe_table=[UNREACHED] * 9)
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
-    assert "AWS_ENDPOINT_URL_DYNAMODB" in findings[SUBJECT].remedy
+    assert findings[SUBJECT].remedy == (
+        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
+        " AWS_ENDPOINT_URL_DYNAMODB where DynamoDB is elsewhere)"
+    )
+
+
+async def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    findings = await check_table(Address(table="any", region=REGION))
+
+    assert findings[0].verdict is Verdict.FAILED
+    assert "nobody" in findings[0].detail
+    assert findings[0].remedy == "correct STORE_URL, AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_DYNAMODB"
+
+
+async def test_without_credentials_the_ways_to_give_some_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+
+    findings = await check_table(Address(table="any", region=REGION))
+
+    assert findings[0].verdict is Verdict.FAILED
+    assert (
+        findings[0].remedy
+        == "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
+    )

@@ -26,6 +26,9 @@ TESTS = [
 #: Functions that make a finding of what is not in order; their last two arguments are detail and remedy.
 COMPLAINTS = {"_failed", "_warning"}
 
+#: Verdicts that complain of nothing.
+FINE = ("Verdict.OK", "Verdict.SKIPPED")
+
 #: A quotation shorter than this could be of anything.
 QUOTED_MIN = 10
 
@@ -59,7 +62,9 @@ class Module:
         told = {keyword.arg: keyword.value for keyword in call.keywords}
         if name in COMPLAINTS:
             sentences = call.args[-2:]
-        elif name == "Finding" and ast.unparse(told["verdict"]) not in ("Verdict.OK", "Verdict.SKIPPED"):
+        elif name == "_finding" and ast.unparse(call.args[1]) not in FINE:
+            sentences = call.args[2:]
+        elif name == "Finding" and ast.unparse(told["verdict"]) not in FINE:
             sentences = [told[each] for each in ("detail", "remedy") if each in told]
         else:
             sentences = []

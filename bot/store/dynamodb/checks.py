@@ -69,13 +69,13 @@ async def _looked_at(table: Table) -> Sequence[Finding]:
 def _described(table: Table, described: Mapping[str, Any]) -> Finding:
     mode = described.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
     facts = {"ARN": str(described["TableArn"])}
-    detail = f"the table {table.shown}, about {described.get('ItemCount', 0):,} items"
+    which = f"the table {table.shown}, about {described.get('ItemCount', 0):,} items"
     if mode == "PAY_PER_REQUEST":
-        return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=f"{detail}, on demand", facts=facts)
+        return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=f"{which}, on demand", facts=facts)
     return Finding(
         subject=SUBJECT,
         verdict=Verdict.WARNING,
-        detail=f"{detail}, of provisioned throughput: a flood of alerts is throttled",
+        detail=f"{which}, of provisioned throughput: a flood of alerts is throttled",
         remedy=f"aws dynamodb update-table --table-name {table.name} --billing-mode PAY_PER_REQUEST",
         facts=facts,
     )
@@ -134,8 +134,8 @@ async def _recovery(table: Table) -> Finding:
 def _encryption(described: Mapping[str, Any]) -> Finding:
     # DynamoDB encrypts every table; the question is whose key it is, and so who is told of its use.
     key = described.get("SSEDescription", {}).get("KMSMasterKeyArn", "")
-    detail = f"at rest, with the key {key}" if key else "at rest, with a key that AWS owns"
-    return _finding(ENCRYPTION, Verdict.OK, detail)
+    whose = f"the key {key}" if key else "a key that AWS owns"
+    return _finding(ENCRYPTION, Verdict.OK, f"at rest, with {whose}")
 
 
 def _unknown(subject: str, error: StoreError) -> Finding:
