@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LINKS = 2
 
 #: How often a link is looked at: nothing tells of a connection that was reset.
-LOOK_INTERVAL = timedelta(milliseconds=500)
+LOOK_INTERVAL = timedelta(seconds=2)
 
 #: How long a link may take to say hello, before it is replaced.
 PATIENCE = timedelta(seconds=10)

@@ -35,8 +35,8 @@ log = logging.getLogger(__name__)
 #: How long an address is remembered: accounts get deactivated, and a post to one of those "succeeds".
 PERSON_KEPT = timedelta(hours=1)
 
-#: Addresses remembered, at the most.
-PEOPLE_MAX = 10_000
+#: Addresses remembered, at the most: some 500 kB. An alert comes with others for the same person, or alone.
+PEOPLE_MAX = 1000
 
 #: How long before its first claim a question may stand in Slack: their clock and ours differ.
 LOOK_BACK = timedelta(minutes=30)

@@ -18,7 +18,7 @@ from bot.triage.model import (
 from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: What stored moments are counted from.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,26 +69,45 @@ def moment(stored: int | None) -> datetime | None:
     return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
+#: Columns that do not hold their attribute as it is.
+_WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TIMES, microseconds),
+    **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
+    "state": lambda state: state.value,
+    "paced": int,
+    "offered": " ".join,
+}
+
+
 def question_row(question: Question) -> dict[str, Any]:
     """Return a question as the columns of its row."""
-    request, (key, _, secret) = question.request, question.ref.partition(".")
-    row = {name: getattr(question, name) for name in (*_PLAIN, *_COUNTS)}
-    row |= {name: microseconds(getattr(question, name)) for name in (*_TIMES, "accepted_at")}
-    return row | {
-        "key": key,
-        "secret": secret,
+    request = question.request
+    return _finding(question) | {
         "identifier": request.identifier,
         "alert": request.alert,
         "summary": request.summary,
         "user": request.user,
         "confidence": request.confidence.value,
-        "state": question.state.value,
-        "work": question.work or "",
-        "paced": int(question.paced),
-        "offered": " ".join(question.offered),
-        "standing": question.standing or "",
-        "said": question.said or "",
+        "accepted_at": microseconds(question.accepted_at),
+        **{name: _stored(question, name) for name in MUTABLE},
     }
+
+
+def changed_row(before: Question, after: Question) -> dict[str, Any]:
+    """Return what finds a row, its version, and those of its columns that differ from what it holds."""
+    changed = [name for name in MUTABLE if getattr(before, name) is not getattr(after, name)]
+    return _finding(after) | {name: _stored(after, name) for name in changed}
+
+
+def _finding(question: Question) -> dict[str, Any]:
+    key, _, secret = question.ref.partition(".")
+    return {"key": key, "secret": secret, "version": question.version}
+
+
+def _stored(question: Question, column: str) -> Any:
+    value = getattr(question, column)
+    written = _WRITTEN.get(column)
+    return written(value) if written else value
 
 
 def question_of(row: Mapping[str, Any]) -> Question:

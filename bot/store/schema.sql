@@ -41,7 +41,7 @@ CREATE TABLE question (
     notes          INTEGER NOT NULL,     -- how often they wrote
     card_due_at    INTEGER,              -- when the security team's card is to be posted or updated
     card_ts        TEXT    NOT NULL,     -- the card's name in the security channel
-    card_shown     INTEGER NOT NULL,     -- how many reports the card shows
+    card_shown     INTEGER NOT NULL,     -- how many of its events the card shows
     taken_by       TEXT    NOT NULL,     -- the Slack id of whoever took the alert over
     taken_name     TEXT    NOT NULL,     -- the name of that user in Slack
     taken_at       INTEGER               -- and when

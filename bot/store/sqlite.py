@@ -7,6 +7,7 @@ import hmac
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 from bot.errors import StoreError
@@ -17,6 +18,7 @@ from bot.store.outbox import SqliteOutbox
 from bot.store.rows import (
     FIXED,
     MUTABLE,
+    changed_row,
     microseconds,
     moment,
     question_of,
@@ -37,10 +39,7 @@ _INSERT = (
     f"INSERT INTO question ({', '.join(FIXED + MUTABLE)})"
     f" VALUES ({', '.join(f':{name}' for name in FIXED + MUTABLE)}) ON CONFLICT (key) DO NOTHING"
 )
-_UPDATE = (
-    f"UPDATE question SET {', '.join(f'{name} = :{name}' for name in MUTABLE)}"
-    " WHERE key = :key AND secret = :secret AND version = :version - 1"
-)
+_SAVED = frozenset(MUTABLE)
 _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at)"
     " VALUES (:key, :sequence, :event_id, :body, :due_at)"
@@ -48,7 +47,12 @@ _INSERT_REPORT = (
 # This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
-_WORK_DUE = "WHERE work = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+# The kind stands in the text: as a parameter of a partial index it has SQLite plan each look anew.
+_WORK_DUE = {
+    work: f"WHERE work = '{work}' AND due_at <= ? ORDER BY due_at LIMIT ?"
+    for work in Work
+    if work is not Work.CARD
+}
 _CARDS_DUE = "WHERE card_due_at <= ? ORDER BY card_due_at LIMIT ?"
 _OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
     ORDER BY asked_at DESC LIMIT ?"""
@@ -113,7 +117,7 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
         """See `triage.ports.Store`."""
         if work is Work.CARD:
             return await self._questions(_CARDS_DUE, (microseconds(now), limit))
-        return await self._questions(_WORK_DUE, (work, microseconds(now), limit))
+        return await self._questions(_WORK_DUE[work], (microseconds(now), limit))
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
@@ -195,8 +199,16 @@ def _add(connection: sqlite3.Connection, change: Change) -> bool:
     return is_new
 
 
+@lru_cache(maxsize=64)
+def _update(columns: tuple[str, ...]) -> str:
+    """Return the statement that writes these columns: an index over none of them costs nothing."""
+    written = ", ".join(f"{name} = :{name}" for name in columns if name in _SAVED)
+    return f"UPDATE question SET {written} WHERE key = :key AND secret = :secret AND version = :version - 1"
+
+
 def _save(connection: sqlite3.Connection, change: Change) -> bool:
-    with closing(connection.execute(_UPDATE, question_row(change.question))) as cursor:
+    row = changed_row(change.before, change.question) if change.before else question_row(change.question)
+    with closing(connection.execute(_update(tuple(row)), row)) as cursor:
         was_first = cursor.rowcount == 1
     if was_first and change.report:
         connection.execute(_INSERT_REPORT, report_row(change, change.report))

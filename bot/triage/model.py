@@ -243,6 +243,7 @@ class Change:
 
     question: Question
     report: OutboxRow | None = None
+    before: Question | None = None  #: as it is stored now, if that is known
 
 
 def utc_now() -> datetime:

@@ -42,13 +42,13 @@ class Recorder:
         self.meter = meter
         self._write_report = write_report
 
-    def change(self, step: Step) -> Change:
+    def change(self, step: Step, before: Question | None = None) -> Change:
         """Return a step as the store takes it, its report's body frozen."""
         report = None
         if step.report is not None:
             due_at = report_due(step.question, self.clock(), self.policy)
             report = self._write_report(step.report, due_at)
-        return Change(question=step.question, report=report)
+        return Change(question=step.question, report=report, before=before)
 
     async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
         """Store the first steps of new questions; the verdicts are those of `Store.add`."""
@@ -61,7 +61,7 @@ class Recorder:
     async def save(self, before: Question, step: Step) -> Question | None:
         """Store a step from `before` on; None if somebody else was first and nothing was written."""
         question = replace(step.question, version=step.question.version + 1)
-        change = self.change(replace(step, question=question))
+        change = self.change(replace(step, question=question), before)
         if not await self.store.save(change):
             return None
         self.meter.stored(before, question)

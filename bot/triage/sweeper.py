@@ -29,6 +29,16 @@ IN_PROGRESS_MAX = 128
 #: How many of a kind are worked on at a time: what fell due while the worker was down must not burst.
 ABREAST = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND: 8}
 
+#: What people and the security team wait for goes before new questions, those before reminders.
+ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
+
+#: How many of a kind are begun in one go, and how many while the processor has enough to do: a click needs
+#: its turns of the event loop as well, and may not wait behind a flood of questions.
+DOSE, DOSE_WHEN_BUSY = 16, 2
+
+#: A turn of the event loop that takes longer says that the processor has enough to do.
+TURN_MAX = timedelta(milliseconds=3)
+
 #: How long to leave the store alone after it failed.
 STORE_PAUSE = timedelta(seconds=1)
 
@@ -76,7 +86,7 @@ class Sweeper:
         """End what falls due, and do nothing else, until broken off: while Slack cannot be reached."""
         while True:
             with contextlib.suppress(StoreError):
-                await self._expire(self._clock())
+                await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
             await asyncio.sleep(STORE_PAUSE.total_seconds())
 
     async def _work_until(self, stop: asyncio.Event) -> None:
@@ -94,31 +104,42 @@ class Sweeper:
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, as far as there is room; return how long to sleep then."""
-        now = self._clock()
-        await self._expire(now)
-        # What people and the security team wait for goes before new questions, those before reminders.
-        for work in (Work.REDRAW, Work.CARD):
-            self._start(await self._find(work, now, self._room), work)
-        for work in (Work.ASK, Work.REMIND):
-            room = self._gate.room(now, self._room, under_way=len(self._in_progress))
-            self._start(await self._find(work, now, room), work)
+        now, dose = self._clock(), await _dose()
+        # All at once, for the store answers them together.
+        overdue, next_due, found = await asyncio.gather(
+            self._store.overdue(now, limit=IN_PROGRESS_MAX),
+            self._store.next_due(now),
+            asyncio.gather(*(self._find(work, now, dose) for work in ORDER)),
+        )
+        await self._expire(overdue)
+        for work, questions in zip(ORDER, found, strict=True):
+            self._start(self._admitted(questions, work, now), work)
+            if len(questions) == dose:  # there may be more
+                self.wake()
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
-        wake_at = [await self._store.next_due(now), self._gate.opens_at(now), now + SLEEP_MAX]
+        wake_at = [next_due, self._gate.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
 
-    async def _expire(self, now: datetime) -> None:
-        overdue = await self._store.overdue(now, limit=IN_PROGRESS_MAX)
+    async def _expire(self, overdue: Sequence[Question]) -> None:
         await asyncio.gather(*(self._service.expire(question) for question in overdue))
         if len(overdue) == IN_PROGRESS_MAX:
             self.wake()
 
-    async def _find(self, work: Work, now: datetime, room: int) -> Sequence[Question]:
-        room = min(room, ABREAST[work] - self._abreast[work])
-        if room <= 0:
+    async def _find(self, work: Work, now: datetime, dose: int) -> Sequence[Question]:
+        limit = min(dose, self._room, ABREAST[work] - self._abreast[work])
+        if limit <= 0:
             return ()
         # Those in progress are still due in the store: ask for as many more.
-        due = await self._store.due(work, now, limit=room + len(self._in_progress))
-        return [question for question in due if question.ref not in self._in_progress][:room]
+        due = await self._store.due(work, now, limit=limit + len(self._in_progress))
+        return [question for question in due if question.ref not in self._in_progress][:limit]
+
+    def _admitted(self, questions: Sequence[Question], work: Work, now: datetime) -> Sequence[Question]:
+        """Return those for whom there is room now: others may have been started since they were found."""
+        room = self._room
+        if work in (Work.ASK, Work.REMIND):
+            room = self._gate.room(now, room, under_way=len(self._in_progress))
+        free = [question for question in questions if question.ref not in self._in_progress]
+        return free[: max(0, room)]
 
     @property
     def _room(self) -> int:
@@ -143,3 +164,11 @@ class Sweeper:
             del self._in_progress[question.ref]
             self._abreast[work] -= 1
             self.wake()
+
+
+async def _dose() -> int:
+    """Let everybody else have a turn; return how many to begin, judged by how long that took."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.sleep(0)
+    return DOSE if loop.time() - began <= TURN_MAX.total_seconds() else DOSE_WHEN_BUSY
