@@ -118,10 +118,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A request as put to the person: one row of the store.
-
-    `state` says how far the question got, `standing` how it ended (None: not yet); they are two facts.
-    """
+    """A request as put to the person. `state` says how far it got, `standing` how it ended (None: not yet)."""
 
     request: TriageRequest
     ref: str

@@ -82,6 +82,8 @@ def judge_click(before: Question | None, choice: Choice, result: Question | Refu
     """Check what came of a click by the asked person; `before` is the row as it was when they began."""
     if before is None:  # a question that the backup does not know
         assert result is Refusal.CLOSED
+    elif not before.slack_id and before.state is not State.ACCEPTED:  # ended without anybody to ask
+        assert result is Refusal.OTHER_PERSON
     else:
         assert result is Refusal.TOO_MANY_CHANGES or isinstance(result, Question)
     if isinstance(result, Question):
