@@ -118,7 +118,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """A request as put to the person. `state` says how far it got, `standing` how it ended (None: not yet)."""
+    """A request as put to the person. `state`: how far it got, `standing`: how it ended (None: not yet)."""
 
     request: TriageRequest
     ref: str
