@@ -37,7 +37,7 @@ _MEASURES: Final[Mapping[str, tuple[str, float | None]]] = {
     "cycle": ("CPU a cycle, ms", 1.2),
     "ready": ("start to ready, s", 1.5),
     "ready_after_kill": ("start to ready after a kill, s", None),
-    "memory": ("memory after the cycles (RSS), MiB", 1.1),
+    "memory": ("memory after cycles (RSS), MiB", 1.1),
     "sweep": ("one sweep, ms", None),
 }
 
@@ -122,13 +122,13 @@ async def _one_sweep_ms(store: OpenStore) -> float:
 
 
 def _table(figures: Figures, names: Sequence[str]) -> Iterator[str]:
-    yield f"{'alerts in the store':36}" + "".join(f"{int(name):>14,}{'':9}" for name in names)
-    yield "─" * (36 + 23 * len(names))
+    yield f"{'alerts in the store':34}" + "".join(f"{int(name):>13,}{'':9}" for name in names)
+    yield "─" * (34 + 22 * len(names))
     for measure, (words, _) in _MEASURES.items():
         medians = [figures.median(name, measure) or 0 for name in names]
         ratios = [figures.ratio(measure, name, names[0]) or 0 for name in names]
-        cells = (f"{each:>14.2f}{ratio:>7.2f} x" for each, ratio in zip(medians, ratios, strict=True))
-        yield f"{words:36}" + "".join(cells)
+        cells = (f"{each:>13.2f}{ratio:>7.2f} x" for each, ratio in zip(medians, ratios, strict=True))
+        yield f"{words:34}" + "".join(cells)
 
 
 def _judged(figures: Figures, names: Sequence[str]) -> Iterator[Verdict]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Mapping
 
+    #: Answers a request by calling what it is given: once, at once or later.
+    Handler = Callable[["Request", Callable[["Reply"], None]], None]
+
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found"}
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 
@@ -58,14 +61,10 @@ class Reply:
         return "\r\n".join(head).encode() + _END_OF_HEADERS + self.body
 
 
-#: Answers a request by calling what it is given, once, at once or later.
-Handler = "Callable[[Request, Callable[[Reply], None]], None]"
-
-
 class LeanServer:
     """Serves one handler on a free port of 127.0.0.1, over TLS where it is given a context."""
 
-    def __init__(self, handler: Callable[[Request, Callable[[Reply], None]], None]) -> None:
+    def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self.address = ""  #: such as `https://127.0.0.1:4711`
 
@@ -79,7 +78,7 @@ class LeanServer:
 class _Connection(asyncio.Protocol):
     """One connection; the next request is read when the last one is answered."""
 
-    def __init__(self, handler: Callable[[Request, Callable[[Reply], None]], None]) -> None:
+    def __init__(self, handler: Handler) -> None:
         self._handler = handler
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None

@@ -54,10 +54,13 @@ def profile_worker(options: argparse.Namespace) -> int:
 
 
 def _sampled(arena: Arena, stacks: Path, word: str, arguments: Mapping[str, Any]) -> float:
-    """Do some work under py-spy; return the seconds of processor that it took the worker."""
+    """Do some work under py-spy; return the seconds of processor that it took the worker.
+
+    Only who holds the interpreter is sampled: a thread that waits for a job would count as busy otherwise.
+    """
     sampler = subprocess.Popen(  # noqa: S603 - found by its name
         [
-            *(_py_spy(), "record", "--format", "raw", "--rate", str(_RATE)),
+            *(_py_spy(), "record", "--gil", "--format", "raw", "--rate", str(_RATE)),
             *("--output", str(stacks), "--pid", str(arena.process.pid)),
         ],
         stdout=subprocess.DEVNULL,
