@@ -30,7 +30,7 @@ _NEXT_SENDABLE = f"""SELECT min(moment) FROM (
     SELECT max(earlier.sent_at) - :apart + :now AS moment FROM report JOIN report AS earlier
     ON earlier.key = report.key AND earlier.sequence < report.sequence
     WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
-    GROUP BY report.key, report.sequence)"""
+    GROUP BY +report.key, report.sequence)"""
 
 # All reports of an identifier go again, in order: one alone might set what a later one has changed.
 # One that is held for MozDef stays held: sent sooner, it would be lost.

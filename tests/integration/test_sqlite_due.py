@@ -180,5 +180,26 @@ async def test_every_look_for_what_is_due_goes_straight_to_it_by_an_index(tmp_pa
     )  # each kind of work has an index of its own, and deadlines
 
 
+async def test_no_look_for_reports_to_send_goes_through_those_that_are_sent(tmp_path: Path) -> None:
+    path = tmp_path / "few.db"
+    await fill(path, FEW)
+    connection = connect(path, create=False)
+    connection.row_factory = sqlite3.Row
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    store = SqliteStore(Database(connection))
+
+    await store.sendable(NOON, limit=10)
+    await store.next_sendable(NOON)
+    await store.close()
+
+    with closing(sqlite3.connect(path)) as reader:
+        looks = [query for query in asked if query.startswith("SELECT")]
+        steps = [str(row[3]) for query in looks for row in reader.execute(f"EXPLAIN QUERY PLAN {query}")]
+    assert len(looks) == 2
+    assert [step for step in steps if step.startswith("SCAN report")] == []
+    assert any("report_unsent" in step for step in steps)
+
+
 def test_a_look_without_an_index_would_be_seen(folder: Path) -> None:
     assert plan(folder / "few.db", "SELECT * FROM question WHERE attempts > 1") == ["SCAN question"]
