@@ -130,6 +130,8 @@ class SlackMessenger:
             await self._api.write("chat.update", {**message, **place, "parse": "none"})
         except (PermanentError, UnknownRefusal, AmbiguousError) as error:
             if not _is_final(error):
+                if isinstance(error, AmbiguousError):
+                    raise  # perhaps it is still done, after the next one
                 raise TransientError(str(error)) from error
             log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
 

@@ -78,19 +78,18 @@ def why_not_ask(person: Person, policy: Policy) -> str | None:
 
 def claim(question: Question, person: Person, now: datetime) -> Step:
     """Take the question for posting. From here on it is in doubt until the post's end is known."""
-    return Step(
-        question=replace(
-            question,
-            state=State.POSTING,
-            slack_id=person.slack_id,
-            slack_name=person.slack_name,
-            time_zone=person.time_zone,
-            offered=offered_choices(question.request.confidence),
-            claimed_at=question.claimed_at or now,
-            in_doubt_since=now,
-            due_at=now + CLAIM_LEASE,
-        )
+    claimed = replace(
+        question,
+        state=State.POSTING,
+        slack_id=person.slack_id,
+        slack_name=person.slack_name,
+        time_zone=person.time_zone,
+        offered=offered_choices(question.request.confidence),
+        claimed_at=question.claimed_at or now,
+        in_doubt_since=now,
+        due_at=now + CLAIM_LEASE,
     )
+    return Step(question=claimed)
 
 
 def suspect(question: Question, person: Person, now: datetime) -> Step | None:
@@ -192,10 +191,13 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
 
 
-def shown(question: Question, reports: int) -> Step:
-    """Record that the message shows this many reports; what came since is still due."""
-    due_at = None if reports >= question.reports else question.due_at
-    return Step(question=replace(question, shown=reports, attempts=0, due_at=due_at))
+def shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
+    """Record that the message shows this many reports; what came since is still due. With `again_at`, the
+    last of them is drawn once more then: an older redraw may hide it before.
+    """
+    due_at = again_at if reports >= question.reports else question.due_at
+    seen = reports if again_at is None else reports - 1
+    return Step(question=replace(question, shown=seen, attempts=0, due_at=due_at))
 
 
 def card_shown(question: Question, ts: str, *, told: int, retry_at: datetime | None = None) -> Step:

@@ -18,6 +18,7 @@ from bot.triage.ratchet import Refusal, add_note, answer_question, take_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 #: How far back a person's Home goes, and how many questions of each kind it lists at the most.
 LOOK_BACK = timedelta(days=30)
 LISTED_MAX = 20
+
+#: A redraw may be done so long after its call was broken off, or its process killed: as long as a call may
+#: take, and then some.
+REDRAW_TAKES = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +60,8 @@ class TriageService:
         self._workers = workers
         self._on_work = on_work
         self._redrawing: set[str] = set()
+        self._started_at = recorder.clock()
+        self._doubted: dict[str, datetime] = {}  #: until when a redraw may still be done that was broken off
 
     async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool]:
         """Store what is new; tell for each whether it may be deleted from the queue.
@@ -198,14 +205,30 @@ class TriageService:
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
-            # A redraw may be repeated, so it does not matter whether this one was done.
+            # A redraw may be repeated, so it does not matter whether this one was done: only when.
+            if isinstance(error, AmbiguousError):
+                self._doubted[question.ref] = self._recorder.clock() + REDRAW_TAKES
             log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
             jittered = rules.retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: rules.defer(row, due_at))
             return None
-        current, _ = await self._recorder.decide(question, lambda row: rules.shown(row, question.reports))
-        return current
+        again_at = self._hidden_until(question)
+        current, _ = await self._recorder.decide(
+            question, lambda row: rules.shown(row, question.reports, again_at=again_at)
+        )
+        is_newest = current is not None and current.reports == question.reports
+        return None if again_at and is_newest else current
+
+    def _hidden_until(self, question: Question) -> datetime | None:
+        """Return until when an older redraw may be done, and hide the one just made; None if none may."""
+        now = self._recorder.clock()
+        until = self._doubted.pop(question.ref, now)
+        if question.reports - question.shown > 1:  # a redraw of an earlier report may be under way
+            until = max(until, now + REDRAW_TAKES)
+        if question.settled_at is not None and question.settled_at < self._started_at:
+            until = max(until, self._started_at + REDRAW_TAKES)  # as the process before may have drawn it
+        return until if until > now else None
 
 
 def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT001 - it is a verdict

@@ -6,7 +6,7 @@ import pytest
 from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, refuses, writes
 
-from bot.errors import CannotGoOn, TransientError, UnknownRefusal
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
 from bot.slack.messages import question_message
 
 # Redrawing
@@ -53,15 +53,15 @@ async def test_a_message_that_can_never_be_updated_is_let_be(answer: Answer) -> 
     ("answer", "kind"),
     [
         (refuses("ratelimited", status=429, Retry_After="9"), TransientError),
-        (writes("", status=502), TransientError),
-        (refuses("internal_error"), TransientError),
+        (writes("", status=502), AmbiguousError),
+        (refuses("internal_error"), AmbiguousError),
         (refuses("a_code_of_next_year"), TransientError),
         (refuses("token_revoked"), CannotGoOn),
     ],
 )
 async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind: type[Exception]) -> None:
     async with messenger_of(answer) as (messenger, _):
-        with pytest.raises(TransientError) as caught:
+        with pytest.raises(kind) as caught:
             await messenger.redraw(ANSWERED)
 
     assert type(caught.value) is kind

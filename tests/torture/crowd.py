@@ -49,6 +49,7 @@ _SIGN_WAIT: Final = _TIME + 4.0
 
 #: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
 _NOTED: Final = 0.3
+_NOTABLE: Final = frozenset({"no", "notSure"})
 _TAKEN: Final = 0.15
 
 #: How many questions somebody tries to answer who may not.
@@ -130,8 +131,9 @@ class Crowd:
         if habit == "changing":
             for _ in range(random.randint(1, 2)):
                 await self._wait(random.uniform(0, 3))
-                await self._insist(alert, message, random.choice(alert.choices))
-        if random.random() < _NOTED:
+                choice = random.choice(alert.choices)
+                await self._insist(alert, message, choice)
+        if random.random() < _NOTED and choice in _NOTABLE:
             await self._notes.write(alert, message)
 
     async def _bide(self, habit: str, alert: Alert, random: Random) -> None:

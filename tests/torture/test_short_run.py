@@ -30,8 +30,8 @@ async def _run(folder: Path, *options: str) -> tuple[int, str]:
 async def _run_all(folder: Path) -> list[tuple[int, str]]:
     """Run a sound worker and two broken ones. Together, since they mostly wait: as long as the longest."""
     runs = (
-        _run(folder / "sound", "--kills", "15", "--alerts", "150", "--seed", "7"),
-        _run(folder / "blind", "--kills", "10", "--alerts", "250", "--seed", "8", "--without-look-up"),
+        _run(folder / "sound", "--kills", "12", "--alerts", "150", "--seed", "7"),
+        _run(folder / "blind", "--kills", "8", "--alerts", "250", "--seed", "8", "--without-look-up"),
         _run(folder / "careless", "--kills", "6", "--alerts", "200", "--seed", "9", "--outbox-after-ack"),
     )
     return list(await asyncio.gather(*runs))

@@ -12,6 +12,7 @@ from service_desk import URL, Desk
 
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
 from bot.triage.model import Change, Choice, Question, Work
+from bot.triage.service import REDRAW_TAKES
 
 
 @pytest.fixture
@@ -80,7 +81,53 @@ async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageB
     assert waiting.due_at == NOON + timedelta(seconds=2)
     assert len(desk.messenger.redraws) == 1
 
-    await desk.service.work_on(waiting, Work.REDRAW)
+    await desk.pass_time(until=NOON + timedelta(minutes=1))
+    assert not (await desk.question()).outdated
+
+
+async def test_a_redraw_that_may_still_be_done_is_followed_by_another_when_it_has_been(desk: Desk) -> None:
+    desk.messenger.redraw_ends = [AmbiguousError("lost")]
+    await desk.service.redraw(await desk.answer(Choice.YES))
+    drawn_late = NOON + REDRAW_TAKES
+
+    desk.clock.advance(seconds=1)
+    await desk.service.redraw(await desk.answer(Choice.NO))
+    again = await desk.question()
+    await desk.pass_time(until=NOON + timedelta(minutes=1))
+
+    assert again.due_at is not None
+    assert again.due_at >= drawn_late
+    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO, Choice.NO]
+    assert not (await desk.question()).outdated
+
+
+async def test_a_redraw_of_a_dead_process_is_followed_by_another_when_it_has_been(desk: Desk) -> None:
+    await desk.answer(Choice.YES)
+    desk.clock.advance(seconds=90)
+    desk.restart()
+
+    await desk.service.redraw(await desk.question())
+    again = await desk.question()
+    desk.clock.advance(seconds=3600)
+    await desk.service.redraw(again)
+
+    assert again.due_at == NOON + timedelta(seconds=90) + REDRAW_TAKES
+    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.YES]
+    assert not (await desk.question()).outdated
+
+
+async def test_an_answer_over_one_that_was_never_shown_is_drawn_twice_even_after_a_crash(desk: Desk) -> None:
+    await desk.answer(Choice.YES)
+    changed = await desk.answer(Choice.NO)
+    await desk.service.redraw(changed)
+    drawn = await desk.question()
+    assert (drawn.outdated, drawn.due_at) == (True, NOON + REDRAW_TAKES)
+
+    desk.clock.advance(seconds=REDRAW_TAKES.total_seconds())
+    desk.restart()
+    await desk.pass_time(until=NOON + timedelta(minutes=5))
+
+    assert {question.said for question, _ in desk.messenger.redraws} == {Choice.NO}
     assert not (await desk.question()).outdated
 
 
