@@ -42,7 +42,7 @@ def endpoint() -> str:
     folder = tempfile.TemporaryDirectory()
     port = _free_port()
     server = subprocess.Popen(  # noqa: S603 - a program of our own environment
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py")), str(port)],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
         stdout=subprocess.DEVNULL,

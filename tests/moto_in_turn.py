@@ -1,0 +1,34 @@
+"""`python moto_in_turn.py PORT`: moto's server, which does one request after another.
+
+DynamoDB decides over concurrent writes of one item one by one; moto's threads can let two of them through.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import run_simple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class InTurn:
+    """The application behind a lock."""
+
+    def __init__(self) -> None:
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request when those before it are answered."""
+        with self._lock:
+            answer: Iterable[bytes] = self._application(environ, start_response)
+            return answer
+
+
+if __name__ == "__main__":
+    run_simple("127.0.0.1", int(sys.argv[1]), InTurn(), threaded=True)
