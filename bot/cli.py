@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,9 @@ def _add_replay(subparsers: Any) -> None:
 
 
 def _duration(text: str) -> timedelta:
-    try:
+    duration = None
+    with suppress(ValueError):
         duration = variables.duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
     if duration is None or duration > LONGEST:
         raise argparse.ArgumentTypeError(f"is {text!r}; expected a duration such as 90s, 15m, 4h or 2d")
     return duration

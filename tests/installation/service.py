@@ -64,8 +64,6 @@ class Service:
                 pass  # the unit is read at each start
             case ("edit", "--runtime", name) if name == UNIT:
                 self._root.write(_EDITED, written)
-            case ("revert", name) if name == UNIT:
-                (self._root.path / _EDITED).unlink()
             case _:
                 raise AssertionError(f"nobody plays systemctl {shlex.join(words)} here")
 

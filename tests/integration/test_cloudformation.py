@@ -155,7 +155,7 @@ def test_the_environment_file_names_all_that_the_stack_made(stack: Stack, standa
         "AWS_REGION": "us-west-2",
         "STORE_URL": f"dynamodb://{stack.outputs['TableName']}?region=us-west-2",
     }
-    assert standard_stack.environment_file["STORE_URL"] == "sqlite:///triage-bot.db"
+    assert standard_stack.environment_file["STORE_URL"] == "sqlite:////var/lib/triage-bot/triage-bot.db"
 
 
 def test_the_table_is_as_the_store_wants_it_and_no_more(stack: Stack) -> None:
