@@ -32,6 +32,9 @@ ABREAST = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND
 #: What people and the security team wait for goes before new questions, those before reminders.
 ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
+#: What puts messages into conversations: none of it is begun while Slack has us wait.
+GATED = frozenset({Work.ASK, Work.REMIND})
+
 #: How many of a kind are begun in one go, and how many while the processor has enough to do: a click needs
 #: its turns of the event loop as well, and may not wait behind a flood of questions.
 DOSE, DOSE_WHEN_BUSY = 16, 2
@@ -113,8 +116,11 @@ class Sweeper:
         )
         await self._expire(overdue)
         for work, questions in zip(ORDER, found, strict=True):
-            self._start(self._admitted(questions, work, now), work)
-            if len(questions) == dose:  # there may be more
+            # One may have been begun as something else just now, and taken somebody's room.
+            free = [question for question in questions if question.ref not in self._in_progress]
+            begun = free[: self._room_for(work, now)]
+            self._start(begun, work)
+            if len(begun) == dose:  # there may be more, and there may be room
                 self.wake()
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
         wake_at = [next_due, self._gate.opens_at(now), now + SLEEP_MAX]
@@ -126,24 +132,18 @@ class Sweeper:
             self.wake()
 
     async def _find(self, work: Work, now: datetime, dose: int) -> Sequence[Question]:
-        limit = min(dose, self._room, ABREAST[work] - self._abreast[work])
+        limit = min(dose, self._room_for(work, now))
         if limit <= 0:
             return ()
         # Those in progress are still due in the store: ask for as many more.
         due = await self._store.due(work, now, limit=limit + len(self._in_progress))
         return [question for question in due if question.ref not in self._in_progress][:limit]
 
-    def _admitted(self, questions: Sequence[Question], work: Work, now: datetime) -> Sequence[Question]:
-        """Return those for whom there is room now: others may have been started since they were found."""
-        room = self._room
-        if work in (Work.ASK, Work.REMIND):
-            room = self._gate.room(now, room, under_way=len(self._in_progress))
-        free = [question for question in questions if question.ref not in self._in_progress]
-        return free[: max(0, room)]
-
-    @property
-    def _room(self) -> int:
-        return IN_PROGRESS_MAX - len(self._in_progress)
+    def _room_for(self, work: Work, now: datetime) -> int:
+        """Return how many of a kind may be begun now. It shrinks with each that is begun, of any kind."""
+        under_way = len(self._in_progress)
+        room = min(IN_PROGRESS_MAX - under_way, ABREAST[work] - self._abreast[work])
+        return self._gate.room(now, room, under_way=under_way) if work in GATED else room
 
     def _start(self, questions: Sequence[Question], work: Work) -> None:
         for question in questions:

@@ -6,13 +6,19 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from fakes import NOON
+from memory_store import MemoryStore
 from sweeper_desk import Desk, accepted, redrawable, until
 
 from bot.errors import CannotGoOn
 from bot.triage.model import Change, Outcome, Question, State, Work
-from bot.triage.sweeper import IN_PROGRESS_MAX
+from bot.triage.sweeper import DOSE, IN_PROGRESS_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
 
 
 def remindable(identifier: str) -> Question:
@@ -116,6 +122,28 @@ async def test_a_shut_gate_holds_questions_and_reminders_up_and_no_redraw_card_n
         desk.clock.advance(seconds=3600)
         sweeper.wake()
         await desk.until_done("question", "reminder")
+
+
+async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> None:
+    looks = 0
+
+    class CountingStore(MemoryStore):
+        async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
+            nonlocal looks
+            looks += 1
+            return await super().overdue(now, limit=limit)
+
+    desk = Desk()
+    desk.store = CountingStore()
+    await desk.add(*(f"question-{number}" for number in range(2 * DOSE)))
+    desk.gate.pause(NOON + timedelta(hours=1))
+
+    async with desk.sweeping():
+        await until(lambda: looks > 0)
+        for _ in range(100):  # turns of the event loop, in which it could look many times
+            await asyncio.sleep(0)
+
+        assert looks == 1
 
 
 async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
