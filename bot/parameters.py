@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import region_in
-from bot.sqs.threads import DaemonThread
+from bot.threads import DaemonThreads
 from bot.variables import app_token, bot_token
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def fetch_secret(settings: Settings, name: str) -> Secret:
 
 async def _fetch(name: str, region: str | None) -> str:
     # On a thread that dies with the process: a stop must not wait for AWS.
-    thread = DaemonThread("ssm-calls")
+    thread = DaemonThreads("ssm-calls")
     try:
         return await thread.run(_get_parameter, name, region)
     except ClientError as error:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError
 
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
-from bot.sqs.threads import DaemonThread
+from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Connector:
         self._endpoint_url = endpoint_url
         self._session = session or _new_session()
         self._meter = meter
-        self._calls_thread = DaemonThread("sqs-calls")
+        self._calls_thread = DaemonThreads("sqs-calls")
         self._clients: dict[str, tuple[SQSClient, SQSClient]] = {}
         self._queues: list[Queue] = []
 

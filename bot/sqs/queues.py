@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.sqs.facts import QueueFacts, facts_of
 from bot.sqs.refusals import code_of, is_mendable, is_unfit, translate
-from bot.sqs.threads import DaemonThread
+from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class Queue:
         *,
         polls: SQSClient,
         calls: SQSClient,
-        calls_thread: DaemonThread,
+        calls_thread: DaemonThreads,
         meter: Meter = NO_METER,
     ) -> None:
         self.url = url
         self.fifo = url.endswith(".fifo")
         self._polls = polls
         self._calls = calls
-        self._polls_thread = DaemonThread("sqs-polls")
+        self._polls_thread = DaemonThreads("sqs-polls")
         self._calls_thread = calls_thread
         self._meter = meter
 
@@ -159,7 +159,7 @@ class Queue:
         """Let the thread of the long poll end. The queue is of no use then."""
         self._polls_thread.close()
 
-    async def _on(self, thread: DaemonThread, call: Callable[..., Any], **arguments: Any) -> Any:
+    async def _on(self, thread: DaemonThreads, call: Callable[..., Any], **arguments: Any) -> Any:
         try:
             return await thread.run(call, QueueUrl=self.url, **arguments)
         except (ClientError, BotoCoreError) as error:

@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.sqs.threads import DaemonThread
+from bot.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture
-def thread() -> Iterator[DaemonThread]:
-    thread = DaemonThread("under-test")
+def thread() -> Iterator[DaemonThreads]:
+    thread = DaemonThreads("under-test")
     yield thread
     thread.close()
 
 
-async def test_a_call_runs_on_the_thread_and_its_result_comes_back(thread: DaemonThread) -> None:
+async def test_a_call_runs_on_the_thread_and_its_result_comes_back(thread: DaemonThreads) -> None:
     assert await thread.run(divmod, 7, 2) == (3, 1)
     assert (await thread.run(threading.current_thread)).name == "under-test"
     assert (await thread.run(threading.current_thread)).daemon
 
 
-async def test_an_exception_comes_back_and_the_thread_lives_on(thread: DaemonThread) -> None:
+async def test_an_exception_comes_back_and_the_thread_lives_on(thread: DaemonThreads) -> None:
     with pytest.raises(ZeroDivisionError):
         await thread.run(divmod, 1, 0)
     with pytest.raises(SystemExit):
@@ -36,7 +36,7 @@ async def test_an_exception_comes_back_and_the_thread_lives_on(thread: DaemonThr
     assert await thread.run(int, "5", base=8) == 5
 
 
-async def test_calls_run_in_the_order_in_which_they_were_handed_over(thread: DaemonThread) -> None:
+async def test_calls_run_in_the_order_in_which_they_were_handed_over(thread: DaemonThreads) -> None:
     order: list[int] = []
 
     await asyncio.gather(*(thread.run(order.append, number) for number in range(100)))
@@ -44,7 +44,18 @@ async def test_calls_run_in_the_order_in_which_they_were_handed_over(thread: Dae
     assert order == list(range(100))
 
 
-async def test_a_cancelled_wait_breaks_neither_the_call_nor_the_thread(thread: DaemonThread) -> None:
+async def test_as_many_calls_go_on_at_a_time_as_there_are_threads() -> None:
+    threads = DaemonThreads("several", count=3)
+    all_there = threading.Barrier(3)
+
+    # None of them ends before all three have begun: on fewer threads the barrier breaks.
+    places = await asyncio.gather(*(threads.run(all_there.wait, timeout=10) for _ in range(3)))
+    threads.close()
+
+    assert sorted(places) == [0, 1, 2]
+
+
+async def test_a_cancelled_wait_breaks_neither_the_call_nor_the_thread(thread: DaemonThreads) -> None:
     begun, release = threading.Event(), threading.Event()
     calls: list[str] = []
 
@@ -70,13 +81,13 @@ async def test_a_cancelled_wait_breaks_neither_the_call_nor_the_thread(thread: D
 def test_a_call_without_end_does_not_keep_the_program_from_ending() -> None:
     program = """
 import asyncio, threading
-from bot.sqs.threads import DaemonThread
+from bot.threads import DaemonThreads
 
 async def main():
     begun = threading.Event()
     forever = threading.Event()
     call = lambda: (begun.set(), forever.wait())
-    task = asyncio.create_task(DaemonThread("stuck").run(call))
+    task = asyncio.create_task(DaemonThreads("stuck").run(call))
     while not begun.is_set():
         await asyncio.sleep(0.01)
 

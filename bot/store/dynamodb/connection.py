@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -10,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from bot.errors import ConfigError
-from bot.store.dynamodb.threads import CallingThreads
+from bot.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from bot.store.dynamodb.address import Address
@@ -39,13 +38,11 @@ class Connection:
         self, address: Address, *, session: boto3.Session | None = None, endpoint_url: str | None = None
     ) -> None:
         self._client = _client(address, session, endpoint_url)
-        self._threads = CallingThreads("dynamodb", CALLS_ABREAST)
+        self._threads = DaemonThreads("dynamodb", count=CALLS_ABREAST)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a call, e.g. `get_item`; return its answer."""
-        answer: dict[str, Any] = await self._threads.run(
-            partial(getattr(self._client, operation), **arguments)
-        )
+        answer: dict[str, Any] = await self._threads.run(getattr(self._client, operation), **arguments)
         return answer
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One daemon thread that makes blocking calls for the event loop."""
+"""Daemon threads that make blocking calls for the event loop."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ R = TypeVar("R")
 _Job = tuple["Future[Any]", "Callable[[], Any]"]
 
 
-class DaemonThread:
-    """Runs callables one after another, in the order in which they were handed over.
+class DaemonThreads:
+    """Runs callables on `count` threads, of which each call starts one until all are there.
 
-    No executor: the interpreter joins those at exit, and a long poll would hold it for up to 20 s. This
-    thread dies with the process instead, whatever it waits for. It starts with the first call.
+    With one thread they run in the order in which they were handed over. No executor: the interpreter joins
+    those at exit, and a long poll would hold it for up to 20 s. These threads die with the process instead,
+    whatever they wait for.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, count: int = 1) -> None:
+        self._name = name
+        self._count = count
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._started = 0
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Return what the call returns, or raise what it raises.
@@ -37,13 +40,15 @@ class DaemonThread:
         """
         job: Future[R] = Future()
         self._jobs.put((job, partial(call, *args, **kwargs)))
-        if self._thread.ident is None:
-            self._thread.start()
+        if self._started < self._count:
+            self._started += 1
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
         return await asyncio.wrap_future(job)
 
     def close(self) -> None:
-        """Let the thread end after the calls handed over so far, without waiting for it."""
-        self._jobs.put(None)
+        """Let the threads end after the calls handed over so far, without waiting for them."""
+        for _ in range(self._started):
+            self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
