@@ -93,7 +93,8 @@ def store_url(text: str, folder: Path) -> str:
         return text
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path or path.endswith("/") or "?" in path or path == ":memory:":
-        raise _wrong(text, "sqlite:///relative.db, sqlite:////absolute/file.db or dynamodb://TABLE")
+        table = "dynamodb://TABLE (3 to 255 letters, digits, dots, dashes and underscores)"
+        raise _wrong(text, f"sqlite:///relative.db, sqlite:////absolute/file.db or {table}")
     return f"sqlite:///{folder / path}"
 
 

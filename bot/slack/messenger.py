@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 #: How long an address is remembered: accounts get deactivated, and a post to one of those "succeeds".
 PERSON_KEPT = timedelta(hours=1)
 
-#: Addresses remembered, at the most: some 500 kB. An alert comes with others for the same person, or alone.
+#: Addresses remembered, at the most: the alerts of an incident are about few people.
 PEOPLE_MAX = 1000
 
 #: How long before its first claim a question may stand in Slack: their clock and ours differ.

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from bot.errors import ConfigError
 
-#: What every such URL begins with.
-SCHEME = "dynamodb://"
-
 #: DynamoDB's own rule for names of tables.
 _URL = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})(?:\?region=(?P<region>[a-z0-9-]{1,63}))?")
 

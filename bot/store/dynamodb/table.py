@@ -65,7 +65,6 @@ class Condition:
 
 
 NEW = Condition(expression=f"attribute_not_exists({PARTITION})")
-THERE = Condition(expression=f"attribute_exists({PARTITION})")
 
 
 class _ConditionFailed(Exception):
