@@ -35,13 +35,6 @@ ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 #: What puts messages into conversations: none of it is begun while Slack has us wait.
 GATED = frozenset({Work.ASK, Work.REMIND})
 
-#: How many of a kind are begun in one go, and how many while the processor has enough to do: a click needs
-#: its turns of the event loop as well, and may not wait behind a flood of questions.
-DOSE, DOSE_WHEN_BUSY = 16, 2
-
-#: A turn of the event loop that takes longer says that the processor has enough to do.
-TURN_MAX = timedelta(milliseconds=3)
-
 #: How long to leave the store alone after it failed.
 STORE_PAUSE = timedelta(seconds=1)
 
@@ -107,21 +100,18 @@ class Sweeper:
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, as far as there is room; return how long to sleep then."""
-        now, dose = self._clock(), await _dose()
+        now = self._clock()
         # All at once, for the store answers them together.
         overdue, next_due, found = await asyncio.gather(
             self._store.overdue(now, limit=IN_PROGRESS_MAX),
             self._store.next_due(now),
-            asyncio.gather(*(self._find(work, now, dose) for work in ORDER)),
+            asyncio.gather(*(self._find(work, now) for work in ORDER)),
         )
         await self._expire(overdue)
         for work, questions in zip(ORDER, found, strict=True):
             # One may have been begun as something else just now, and taken somebody's room.
             free = [question for question in questions if question.ref not in self._in_progress]
-            begun = free[: self._room_for(work, now)]
-            self._start(begun, work)
-            if len(begun) == dose:  # there may be more, and there may be room
-                self.wake()
+            self._start(free[: self._room_for(work, now)], work)
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
         wake_at = [next_due, self._gate.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
@@ -131,8 +121,8 @@ class Sweeper:
         if len(overdue) == IN_PROGRESS_MAX:
             self.wake()
 
-    async def _find(self, work: Work, now: datetime, dose: int) -> Sequence[Question]:
-        limit = min(dose, self._room_for(work, now))
+    async def _find(self, work: Work, now: datetime) -> Sequence[Question]:
+        limit = self._room_for(work, now)
         if limit <= 0:
             return ()
         # Those in progress are still due in the store: ask for as many more.
@@ -164,11 +154,3 @@ class Sweeper:
             del self._in_progress[question.ref]
             self._abreast[work] -= 1
             self.wake()
-
-
-async def _dose() -> int:
-    """Let everybody else have a turn; return how many to begin, judged by how long that took."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await asyncio.sleep(0)
-    return DOSE if loop.time() - began <= TURN_MAX.total_seconds() else DOSE_WHEN_BUSY

@@ -14,7 +14,7 @@ from sweeper_desk import Desk, accepted, redrawable, until
 
 from bot.errors import CannotGoOn
 from bot.triage.model import Change, Outcome, Question, State, Work
-from bot.triage.sweeper import DOSE, IN_PROGRESS_MAX
+from bot.triage.sweeper import IN_PROGRESS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
 
     desk = Desk()
     desk.store = CountingStore()
-    await desk.add(*(f"question-{number}" for number in range(2 * DOSE)))
+    await desk.add(*(f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)))
     desk.gate.pause(NOON + timedelta(hours=1))
 
     async with desk.sweeping():
