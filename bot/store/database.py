@@ -111,15 +111,15 @@ class Database:
         # Writes first, so that no read tells of what a failing commit takes back.
         writes = [job for job in group if job.kind is _Kind.WRITE]
         if writes and not self._commit(writes) and len(writes) > 1:
-            for job in writes:
+            for job in writes:  # so that one that fails takes back itself alone
                 self._commit([job])
         for kind in (_Kind.READ, _Kind.LONG):
             for job in group:
                 if job.kind is kind:
                     _attempt(job, self._connection)
-            if kind is _Kind.READ:
-                self._tell_loop(_settle, [job for job in group if job.kind is not _Kind.LONG])
-        self._tell_loop(_settle, [job for job in group if job.kind is _Kind.LONG])
+            done = [job for job in group if (job.kind is _Kind.LONG) == (kind is _Kind.LONG)]
+            if done:
+                self._tell_loop(_settle, done)
 
     def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
         with _new_file(path), contextlib.closing(sqlite3.connect(path)) as copy:
@@ -140,22 +140,20 @@ class Database:
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _commit(self, jobs: Sequence[_Job]) -> bool:
-        """Run jobs in one transaction; one that fails takes back itself alone. False: all were taken back."""
+        """Run jobs in one transaction. False: all were taken back, as one of them failed."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for job in jobs:
-                connection.execute("SAVEPOINT job")
-                if not _attempt(job, connection):
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
+            # No savepoint a job: each statement costs, and gives the event loop's thread away.
+            if all(_attempt(job, connection) for job in jobs):
+                connection.execute("COMMIT")
+                return True
+            _roll_back(connection)
         except sqlite3.Error as error:
             _roll_back(connection)
             for job in jobs:
                 job.error = _translated(error)
-            return False
-        return True
+        return False
 
 
 @contextlib.contextmanager

@@ -142,6 +142,7 @@ async def test_writes_that_wait_share_one_commit(tmp_path: Path) -> None:
 
 
 async def test_a_job_that_fails_takes_back_itself_alone(tmp_path: Path) -> None:
+    """The others are written all the same, each in a commit of its own."""
     async with a_database(tmp_path / "store.db") as database:
         statements = await trace(database)
 
@@ -157,7 +158,7 @@ async def test_a_job_that_fails_takes_back_itself_alone(tmp_path: Path) -> None:
         assert isinstance(broken, ValueError)
         assert isinstance(refused, StoreError)
         assert await facts(database) == ["first", "last"]
-        assert statements.count("COMMIT") == 1
+        assert statements.count("COMMIT") == 2
 
 
 async def test_a_commit_that_fails_takes_back_its_culprit_alone(tmp_path: Path) -> None:
