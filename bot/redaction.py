@@ -23,6 +23,10 @@ _NAMED_SECRETS = re.compile(
     re.IGNORECASE,
 )
 
+#: One of these, in lower case, is in every text that either pattern matches: to look for them takes a tenth
+#: of the time, and hardly a line of the log has one.
+_MARKS = ("xox", "xapp-", "akia", "asia", "ticket=", "hooks.slack.com/", "://", "key", "token")
+
 #: What stands where a secret stood.
 REDACTED = "[redacted]"
 
@@ -59,4 +63,7 @@ class Secret:
 
 def redact(text: str) -> str:
     """Return `text` with everything that looks like a secret replaced by `REDACTED`."""
+    lowered = text.lower()
+    if not any(mark in lowered for mark in _MARKS):
+        return text
     return _NAMED_SECRETS.sub(rf"\1{REDACTED}", _SECRETS.sub(REDACTED, text))

@@ -112,7 +112,7 @@ ALLOWED: dict[str, set[str]] = {
 
 #: Within the triage: nouns, decisions, ports, verbs.
 TRIAGE_LAYERS = (
-    {"model", "working_time"},
+    {"model", "changing", "working_time"},
     {"clicks", "events", "policies", "statistics"},
     {"policy"},
     {"reporting"},

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENTS = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 _LABEL_LENGTH = 255
 _ADDRESS_LENGTH = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
@@ -92,7 +94,7 @@ def read_report(row: OutboxRow) -> Report:
 
 def canonical(value: Any) -> str:
     """Write canonical JSON: keys sorted, no spaces, ASCII (SQS refuses characters outside XML's set)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def _parse(body: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from bot.triage.model import (
@@ -57,6 +58,7 @@ _TIMES = (
 
 #: Columns that a save writes.
 MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)
+_mutable_of = attrgetter(*MUTABLE)
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -89,14 +91,14 @@ def question_row(question: Question) -> dict[str, Any]:
         "user": request.user,
         "confidence": request.confidence.value,
         "accepted_at": microseconds(question.accepted_at),
-        **{name: _stored(question, name) for name in MUTABLE},
+        **{name: _stored(name, getattr(question, name)) for name in MUTABLE},
     }
 
 
 def changed_row(before: Question, after: Question) -> dict[str, Any]:
     """Return what finds a row, its version, and those of its columns that differ from what it holds."""
-    changed = [name for name in MUTABLE if getattr(before, name) is not getattr(after, name)]
-    return _finding(after) | {name: _stored(after, name) for name in changed}
+    columns = zip(MUTABLE, _mutable_of(before), _mutable_of(after), strict=True)
+    return _finding(after) | {name: _stored(name, new) for name, old, new in columns if new is not old}
 
 
 def _finding(question: Question) -> dict[str, Any]:
@@ -104,8 +106,7 @@ def _finding(question: Question) -> dict[str, Any]:
     return {"key": key, "secret": secret, "version": question.version}
 
 
-def _stored(question: Question, column: str) -> Any:
-    value = getattr(question, column)
+def _stored(column: str, value: Any) -> Any:
     written = _WRITTEN.get(column)
     return written(value) if written else value
 

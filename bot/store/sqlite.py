@@ -181,7 +181,8 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
         rows = await self._database.read(
             lambda connection: connection.execute(f"SELECT * FROM question {condition}", values).fetchall()
         )
-        return [question_of(row) for row in rows]
+        # Not of the Row itself, which looks through its names for each value.
+        return [question_of(dict(zip(row.keys(), row, strict=True))) for row in rows]
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage import rules
+from bot.triage.changing import changed
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
@@ -123,7 +123,7 @@ class Asker:
 
     async def _waits_for_hours(self, question: Question, person: Person) -> bool:
         now, policy = self._clock(), self._recorder.policy
-        ask_at = policy.ask_at(replace(question, time_zone=person.time_zone), now)
+        ask_at = policy.ask_at(changed(question, time_zone=person.time_zone), now)
         if ask_at <= now:
             return False
         await self._recorder.decide(question, lambda row: rules.wait_for_hours(row, person, ask_at, policy))

@@ -116,7 +116,7 @@ class Answer:
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, which `changing.changed` could not copy at once
 class Question:
     """A request as put to the person. `state`: how far it got, `standing`: how it ended (None: not yet)."""
 

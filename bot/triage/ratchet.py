@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from bot.triage.changing import changed
 from bot.triage.model import Outcome, State, Step
 from bot.triage.reporting import report_on, with_card
 
@@ -80,7 +81,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         return Refusal.TOO_MANY_CHANGES
     outranked = risen < 0 and not policy.allow_deescalation
     idle_changes = question.idle_changes + (risen <= 0)
-    after = replace(
+    after = changed(
         _placed(question, answer),
         standing=question.standing if outranked else chosen,
         reason=question.reason if outranked else "",
@@ -110,7 +111,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
     note = replace(note, at=_after_take(question, note.at))
-    after = replace(
+    after = changed(
         question,
         note=note.text[:NOTE_LENGTH_MAX],
         notes=question.notes + 1,
@@ -137,7 +138,7 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
     if question.taken_by:
         return None
     return Step(
-        question=replace(
+        question=changed(
             question,
             card_ts=question.card_ts or click.posted.ts,
             taken_by=click.slack_id,
@@ -166,7 +167,7 @@ def _risen(question: Question, chosen: Outcome) -> int:
 def _placed(question: Question, answer: Answer) -> Question:
     """Return the question as the click proves it: asked, and where, if that was not known."""
     place = question.posted or answer.posted
-    return replace(
+    return changed(
         question,
         state=State.ASKED,
         channel=place.channel if place else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from bot.triage.changing import changed
 from bot.triage.model import Change, Step
 from bot.triage.ports import NO_METER
 from bot.triage.reporting import report_due
@@ -60,7 +61,7 @@ class Recorder:
 
     async def save(self, before: Question, step: Step) -> Question | None:
         """Store a step from `before` on; None if somebody else was first and nothing was written."""
-        question = replace(step.question, version=step.question.version + 1)
+        question = changed(step.question, version=step.question.version + 1)
         change = self.change(replace(step, question=question), before)
         if not await self.store.save(change):
             return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bot.triage.changing import changed
 from bot.triage.model import Outcome, Profile, Report
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
     """Return the question with its card due, if the security team has one of it or wants one now."""
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
     kept = bool(question.card_ts) and policy.has_channel
-    return replace(question, card_due_at=now) if wanted or kept else question
+    return changed(question, card_due_at=now) if wanted or kept else question
 
 
 def report_on(

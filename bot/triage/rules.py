@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.triage.changing import changed
 from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step, Work
 from bot.triage.reporting import report_on, with_card
 
@@ -50,7 +51,7 @@ def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> S
     """Take a request in: it is due at once."""
     kept = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
     question = Question(request=kept, ref=ref, accepted_at=now, due_at=now)
-    return Step(question=replace(question, deadline=policy.deadline(question, now)))
+    return Step(question=changed(question, deadline=policy.deadline(question, now)))
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
@@ -78,7 +79,7 @@ def why_not_ask(person: Person, policy: Policy) -> str | None:
 
 def claim(question: Question, person: Person, now: datetime) -> Step:
     """Take the question for posting. From here on it is in doubt until the post's end is known."""
-    claimed = replace(
+    claimed = changed(
         question,
         state=State.POSTING,
         slack_id=person.slack_id,
@@ -97,7 +98,7 @@ def suspect(question: Question, person: Person, now: datetime) -> Step | None:
     if question.state is not State.ACCEPTED or question.in_doubt_since is None:
         return None
     claimed = claim(question, person, question.accepted_at).question
-    return Step(question=replace(claimed, in_doubt_since=question.in_doubt_since, due_at=now))
+    return Step(question=changed(claimed, in_doubt_since=question.in_doubt_since, due_at=now))
 
 
 def postpone(question: Question, due_at: datetime) -> Step | None:
@@ -105,17 +106,17 @@ def postpone(question: Question, due_at: datetime) -> Step | None:
     unasked = question.state in (State.ACCEPTED, State.POSTING) and question.in_doubt_since is None
     if not unasked and question.work is not Work.REMIND:
         return None
-    return Step(question=replace(question, due_at=due_at, paced=True))
+    return Step(question=changed(question, due_at=due_at, paced=True))
 
 
 def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy: Policy) -> Step | None:
     """Wait until the person works; the time that a request may go unasked begins then."""
     if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
-    known = replace(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
+    known = changed(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
     # One that was claimed before has had its time: it is not put off from night to night.
     first = question.deadline is not None and question.claimed_at is None
-    return Step(question=replace(known, deadline=policy.deadline(known, ask_at) if first else known.deadline))
+    return Step(question=changed(known, deadline=policy.deadline(known, ask_at) if first else known.deadline))
 
 
 def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> Step | None:
@@ -126,7 +127,7 @@ def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> 
     if question.ts:
         return None
     state = State.ASKED if question.state is State.POSTING else question.state
-    placed = replace(
+    placed = changed(
         question,
         state=state,
         channel=posted.channel,
@@ -146,23 +147,23 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
     """Count a reminder, before it is sent: one that may have been sent is never repeated."""
     if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
         return None
-    counted = replace(question, reminders=question.reminders + 1, paced=False)
-    return Step(question=replace(counted, due_at=policy.remind_at(counted, now)))
+    counted = changed(question, reminders=question.reminders + 1, paced=False)
+    return Step(question=changed(counted, due_at=policy.remind_at(counted, now)))
 
 
 def not_reminded(question: Question, due_at: datetime) -> Step | None:
     """Take a reminder back that was definitely not sent; None if nobody waits for it any more."""
     if question.state is not State.ASKED or question.standing is not None or question.reminders < 1:
         return None
-    counted = replace(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
-    return Step(question=replace(counted, due_at=due_at))
+    counted = changed(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
+    return Step(question=changed(counted, due_at=due_at))
 
 
 def not_posted(question: Question, due_at: datetime) -> Step | None:
     """Record that the post was not done, for certain: it may be claimed again."""
     if question.state is not State.POSTING:
         return None
-    return Step(question=replace(_later(question, due_at), in_doubt_since=None))
+    return Step(question=changed(_later(question, due_at), in_doubt_since=None))
 
 
 def defer(question: Question, due_at: datetime) -> Step:
@@ -185,7 +186,7 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
     if question.deadline is None or question.deadline > now or question.standing is not None:
         return None
     if question.state is State.ASKED:
-        ended = replace(_ended(question, Outcome.TIMED_OUT, now, policy), due_at=now)
+        ended = changed(_ended(question, Outcome.TIMED_OUT, now, policy), due_at=now)
     else:
         ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason="not_asked_in_time")
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
@@ -197,20 +198,20 @@ def shown(question: Question, reports: int, *, again_at: datetime | None = None)
     """
     due_at = again_at if reports >= question.reports else question.due_at
     seen = reports if again_at is None else reports - 1
-    return Step(question=replace(question, shown=seen, attempts=0, due_at=due_at))
+    return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
 
 
 def card_shown(question: Question, ts: str, *, told: int, retry_at: datetime | None = None) -> Step:
     """Record where the security team's card is, and how many events are told; what is not stays due."""
     due_at = None if told >= question.events else retry_at or question.card_due_at
-    return Step(question=replace(question, card_ts=ts, card_shown=told, card_due_at=due_at))
+    return Step(question=changed(question, card_ts=ts, card_shown=told, card_due_at=due_at))
 
 
 def card_later(question: Question, due_at: datetime | None) -> Step | None:
     """Try the card again later, or (None) never; None if there is nothing to try."""
     if question.card_due_at is None:
         return None
-    return Step(question=replace(question, card_due_at=due_at))
+    return Step(question=changed(question, card_due_at=due_at))
 
 
 def retry_delay(attempts: int, spread: float) -> timedelta:
@@ -220,19 +221,19 @@ def retry_delay(attempts: int, spread: float) -> timedelta:
 
 
 def _later(question: Question, due_at: datetime) -> Question:
-    return replace(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
+    return changed(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
 
 
 def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:
     ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
-    closed = replace(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
+    closed = changed(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
     return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
 
 
 def _ended(
     question: Question, outcome: Outcome, now: datetime, policy: Policy, *, reason: str = ""
 ) -> Question:
-    ended = replace(
+    ended = changed(
         question,
         standing=outcome,
         reason=reason,
@@ -245,5 +246,5 @@ def _ended(
 
 def _timed(question: Question, now: datetime, policy: Policy) -> Question:
     """Start the clocks of a question that was just asked."""
-    ending = replace(question, deadline=policy.deadline(question, now))
-    return replace(ending, due_at=policy.remind_at(ending, now))
+    ending = changed(question, deadline=policy.deadline(question, now))
+    return changed(ending, due_at=policy.remind_at(ending, now))

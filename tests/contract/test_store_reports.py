@@ -146,4 +146,4 @@ async def nothing_is_slept_through(store: AnyStore, now: datetime) -> None:
     moment = await store.next_sendable(now)
     assert moment is None or moment > now
     just_before = NOON + timedelta(days=1) if moment is None else moment - timedelta(microseconds=1)
-    assert await sendable(store, just_before) == before
+    assert set(await sendable(store, just_before)) == set(before)
