@@ -41,6 +41,9 @@ SPARE = IN_PROGRESS_MAX
 #: How long they may wait for room before the store is looked at anew.
 FRESH = timedelta(seconds=0.5)
 
+DOSE = int(__import__("os").environ.get("DOSE","8"))
+TURN_MAX = float(__import__("os").environ.get("TURN","0.002"))
+
 #: How long to leave the store alone after a look: many calls are answered with one.
 LOOK_INTERVAL = timedelta(milliseconds=20)
 
@@ -140,12 +143,22 @@ class Sweeper:
 
         One a turn of the event loop: what a flood began at once would all be ahead of the next click.
         """
-        fresh_until = self._clock() + FRESH
+        fresh_until, begun = self._clock() + FRESH, 0
         for question, work in found:
             if not await self._room_comes(work, fresh_until, stop):
                 return
             self._start(question, work)
+            begun += 1
+            if begun % DOSE == 0:
+                await self._breathe()
+
+    async def _breathe(self) -> None:
+        loop = asyncio.get_running_loop()
+        took = TURN_MAX
+        while took >= TURN_MAX:
+            began = loop.time()
             await asyncio.sleep(0)
+            took = loop.time() - began
 
     async def _room_comes(self, work: Work, until: datetime, stop: asyncio.Event) -> bool:
         """Wait until one more of this kind may be begun. False: not by then, or not before another look."""
