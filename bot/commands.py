@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import shutil
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError, TriageBotError
@@ -181,6 +182,20 @@ def backup(options: argparse.Namespace) -> int:
     size = write_backup(path, ask_store("backup", settings))
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
     print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
+    return OK
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Copy a SQLite store into a table, and compare the two."""
+    from bot.migrating import copy_store, render_comparisons
+    from bot.variable_table import Purpose
+
+    verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
+    print(render_comparisons(verdict.comparisons))
+    if verdict.differs is not None:
+        complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
+        return FAILED
+    print(f"All is equal. Set STORE_URL={options.target}, and start no worker on the file any more.")
     return OK
 
 
