@@ -141,6 +141,7 @@ def _add_migrate(subparsers: Any) -> None:
     parser.add_argument("--from", **source, required=True, help="the store; it is only read")
     target = {"dest": "target", "type": _table_url, "metavar": "dynamodb://TABLE"}
     parser.add_argument("--to", **target, required=True, help="a table that is empty, or of an earlier run")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def _file_url(text: str) -> str:

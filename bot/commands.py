@@ -187,16 +187,15 @@ def backup(options: argparse.Namespace) -> int:
 
 def migrate(options: argparse.Namespace) -> int:
     """Copy a SQLite store into a table, and compare the two."""
-    from bot.migrating import copy_store, render_comparisons
+    from bot.migrating import copy_store, render_verdict
     from bot.variable_table import Purpose
 
     verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
-    print(render_comparisons(verdict.comparisons))
-    if verdict.differs is not None:
-        complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
-        return FAILED
-    print(f"All is equal. Set STORE_URL={options.target}, and start no worker on the file any more.")
-    return OK
+    print(render_verdict(verdict, options))
+    if verdict.differs is None:
+        return OK
+    complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
+    return FAILED
 
 
 def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.rendering import aligned_table
 from bot.store.migration import migrate_store
+from bot.views import render_json
 
 if TYPE_CHECKING:
     import argparse
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.store.inventory import Comparison, Count
     from bot.store.migration import Verdict
+    from bot.views import View
 
 _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
 
@@ -30,9 +32,21 @@ def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callabl
     return asyncio.run(migration)
 
 
-def render_comparisons(comparisons: Sequence[Comparison]) -> str:
-    """Return a table of two stores, one line a kind of rows."""
-    return aligned_table([_HEADINGS, *(_row(each) for each in comparisons)])
+def render_verdict(verdict: Verdict, options: argparse.Namespace) -> str:
+    """Return how the two stores compare, one line a kind of rows, and what comes next; or `--json`."""
+    if options.json:
+        return render_json([_view(each) for each in verdict.comparisons])
+    table = aligned_table([_HEADINGS, *(_row(each) for each in verdict.comparisons)])
+    if verdict.differs is not None:
+        return table
+    return f"{table}\nAll is equal. Set STORE_URL={options.target}, and start no worker on the file any more."
+
+
+def _view(comparison: Comparison) -> View:
+    return {"kind": comparison.kind, "equal": comparison.is_equal} | {
+        name: {"rows": count.rows, "checksum": count.checksum}
+        for name, count in (("file", comparison.source), ("table", comparison.target))
+    }
 
 
 def _row(comparison: Comparison) -> Sequence[str]:

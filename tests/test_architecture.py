@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "rendering": {"printable", "views"},
     "store_commands": {"control", "errors", "stats_view", "triage", "views"},
     "stats_view": {"printable", "rendering", "triage", "views"},
-    "migrating": {"config", "rendering", "store"},
+    "migrating": {"config", "rendering", "store", "views"},
     "stats_plot": {"errors", "printable", "stats_view", "views"},
     "health": {"errors", "triage"},
     "metrics": {"health", "triage"},

@@ -171,6 +171,7 @@ def test_a_migration_that_is_killed_in_the_middle_goes_on_and_no_worker_begins_o
 
     early = world.worker.command("run")
     moved = world.worker.command(*migration(table))
+    once_more = json.loads(world.worker.command(*migration(table), "--json").stdout)
     listed = json.loads(world.worker.command("list", "--json", "--limit", str(2 * MANY)).stdout)
 
     assert early.returncode == 1
@@ -178,6 +179,8 @@ def test_a_migration_that_is_killed_in_the_middle_goes_on_and_no_worker_begins_o
     assert moved.returncode == 0, moved.stderr
     assert "questions of an earlier run: going on from there" in moved.stderr
     assert f"{MANY:,} of {MANY:,} questions are copied" in moved.stderr
+    rows = {one["kind"]: (one["file"]["rows"], one["table"]["rows"], one["equal"]) for one in once_more}
+    assert rows["questions accepted"] == (MANY, MANY, True)
     assert sorted(one["identifier"] for one in listed) == sorted(f"alert-{number}" for number in range(MANY))
 
 
