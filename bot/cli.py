@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_replay(subparsers)
     saving = _add(subparsers, "backup", commands.backup, "copy the store into a file, while the worker runs")
     saving.add_argument("file", metavar="FILE", help="where to write the copy; one that is there is replaced")
+    _add_migrate(subparsers)
     return parser
 
 
@@ -131,6 +132,36 @@ def _add_replay(subparsers: Any) -> None:
         help="of each alert with a report that waits, or that the queue refused",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
+
+
+def _add_migrate(subparsers: Any) -> None:
+    text = "move the store from SQLite to DynamoDB, with the worker stopped; may be run again at any point"
+    parser = _add(subparsers, "migrate", commands.migrate, text)
+    source = {"dest": "source", "type": _file_url, "metavar": "sqlite:///FILE"}
+    parser.add_argument("--from", **source, required=True, help="the store; it is only read")
+    target = {"dest": "target", "type": _table_url, "metavar": "dynamodb://TABLE"}
+    parser.add_argument("--to", **target, required=True, help="a table that is empty, or of an earlier run")
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _file_url(text: str) -> str:
+    return _store_url(text, "sqlite:///")
+
+
+def _table_url(text: str) -> str:
+    return _store_url(text, "dynamodb://")
+
+
+def _store_url(text: str, scheme: str) -> str:
+    try:
+        url = variables.store_url(text, Path.cwd())
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not url.startswith(scheme):
+        raise argparse.ArgumentTypeError(
+            f"is {text!r}; the way goes --from sqlite:///FILE --to dynamodb://TABLE"
+        )
+    return url
 
 
 def _duration(text: str) -> timedelta:

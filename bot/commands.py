@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import shutil
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError, TriageBotError
@@ -182,6 +183,19 @@ def backup(options: argparse.Namespace) -> int:
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
     print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
     return OK
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Copy a SQLite store into a table, and compare the two."""
+    from bot.migrating import copy_store, render_verdict
+    from bot.variable_table import Purpose
+
+    verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
+    print(render_verdict(verdict, options))
+    if verdict.differs is None:
+        return OK
+    complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
+    return FAILED
 
 
 def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,8 +15,8 @@ The leaf names the trouble, the parent names the remedy::
     └── AmbiguousError         perhaps it was done: look before trying again
 
 What only one command can meet stands beside it, right below the root: `control.NoWorker` and `CallFailed`,
-`backup.BackupFailed`, `store_commands.UnknownAlert` and `BackupRunning`, `stats_plot.PlotNotWritten`. A
-command that raises one of those ends with exit code 1.
+`backup.BackupFailed`, `store_commands.UnknownAlert` and `BackupRunning`, `stats_plot.PlotNotWritten`,
+`store.migration.MigrationRefused`. A command that raises one of those ends with exit code 1.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ class Purpose(StrEnum):
     RUN = "run"
     SEND = "send"
     STORE = "store"  #: the commands that read the store
+    MIGRATE = "migrate"  #: the stores are arguments
     CHECK = "check"  #: everything, but problems are handed over instead of raised
 
 
@@ -101,13 +102,14 @@ def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     stored = partial(Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
     hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
     words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
+    kept = partial(Variable, needed_by=_WORKER | {Purpose.MIGRATE})
     switch = partial(Variable, read=variables.boolean, default="false")
     overrides = partial(variables.existing_folder, folder=folder)
     return (
         stored(read=partial(variables.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
         words(read=variables.profile),
         hold(read=variables.sync_time),
-        Variable(name="RETAIN_DAYS", setting="retain", read=variables.retention, default="30"),
+        kept(name="RETAIN_DAYS", setting="retain", read=variables.retention, default="30"),
         switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
         switch(name="ASK_GUESTS", setting="ask_guests"),
         Variable(name="CONFIG_DIR", setting="config_dir", read=overrides),

@@ -11,6 +11,7 @@ from bot.errors import StartRefused, StoreUnusable
 from bot.store import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: How long to wait for another process to let go of the store, in milliseconds.
@@ -19,6 +20,21 @@ LOCK_WAIT_MS = 5000
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open and lock a database. Errors as `bot.store.open_store` says."""
+    return _connected(path, _take, create=create)
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open and lock a database in which nothing is to change: SQLite refuses every write to it.
+
+    Errors as `bot.store.open_store` says, and `StoreUnusable` for one without tables. A log that a crash has
+    left is carried over into the file when it is closed, as by whoever opens it; no row changes by that.
+    """
+    return _connected(path, _take_to_read, create=False)
+
+
+def _connected(
+    path: Path, take: Callable[[sqlite3.Connection, Path], None], *, create: bool
+) -> sqlite3.Connection:
     unclean = _prepare_file(path, create=create)
     with contextlib.ExitStack() as given_up:
         try:
@@ -28,7 +44,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
                 path, isolation_level=None, check_same_thread=False, timeout=LOCK_WAIT_MS / 1000
             )
             given_up.callback(connection.close)
-            _take(connection, path)
+            take(connection, path)
         except sqlite3.Error as error:
             raise _refusal(error, path) from error
         given_up.pop_all()
@@ -38,9 +54,19 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 def _take(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     is_new = schema.is_empty(connection, path)  # before anything is written: it may not be ours
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
     _lock(connection)
     if is_new:
         schema.create_tables(connection)
+
+
+def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    if schema.is_empty(connection, path):
+        raise StoreUnusable(f"the store {path} is empty; name the file that the worker has used")
+    _lock(connection)
+    connection.execute("PRAGMA query_only=ON")
 
 
 def _prepare_file(path: Path, *, create: bool) -> bool:
@@ -63,9 +89,7 @@ def _prepare_file(path: Path, *, create: bool) -> bool:
 
 
 def _lock(connection: sqlite3.Connection) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("BEGIN EXCLUSIVE")
     connection.execute("COMMIT")
 
 

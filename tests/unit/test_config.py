@@ -213,6 +213,7 @@ def test_a_store_path_is_taken_as_it_stands(folder: Path) -> None:
         (Purpose.SEND, {"REQUEST_QUEUE_URL": f"{QUEUES}requests"}),
         (Purpose.STORE, {"STORE_URL": "sqlite:///other.db"}),
         (Purpose.STORE, {}),
+        (Purpose.MIGRATE, {"RETAIN_DAYS": "60"}),
     ],
 )
 def test_a_command_is_held_only_to_what_it_needs(

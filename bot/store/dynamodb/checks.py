@@ -15,6 +15,7 @@ from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.refusals import BAD_CREDENTIALS, DENIED, MISSING_TABLE, NO_CREDENTIALS, code_of
 from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import unfinished_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.table import Caller
 
 SUBJECT = "store"
+COPY = "store's copy"
 EXPIRY = "store's expiry"
 RECOVERY = "store's recovery"
 ENCRYPTION = "store's encryption"
@@ -60,6 +62,7 @@ async def _looked_at(table: Table) -> Sequence[Finding]:
     return [
         _described(table, described),
         await _permissions(table),
+        *await _unfinished(table),
         await _expiry(table),
         await _recovery(table),
         _encryption(described),
@@ -94,6 +97,18 @@ async def _permissions(table: Table) -> Finding:
     return _finding(
         PERMISSIONS, Verdict.OK, "all that the worker does with the table was tried, none is denied"
     )
+
+
+async def _unfinished(table: Table) -> Sequence[Finding]:
+    """Say that no worker would begin on half of a copy; nothing where there is none."""
+    try:
+        source = await unfinished_copy(table)
+    except StoreError:
+        return []  # the permissions say why
+    if source is None:
+        return []
+    remedy = "run `triage-bot migrate` again until it says that all is equal"
+    return [_finding(COPY, Verdict.FAILED, f"{table.shown} is an unfinished copy of {source}", remedy)]
 
 
 async def _expiry(table: Table) -> Finding:

@@ -45,13 +45,11 @@ class DueQuestions:
 
     def place(self, question: Question, now: datetime) -> Place | None:
         """Return where a question is to stand in the index; None: there is nothing to be done for it."""
-        moments = _moments_of(question)
-        if not moments:
+        next_work = next_work_of(question, now)
+        if next_work is None:
             return None
-        work = min(_ORDER, key=lambda each: max(moments.get(each, _NEVER), now))
-        # Others need not wait for a claim to grow old: it is as old as their patience when the lease is over.
-        due_at = question.in_doubt_since if _is_claim(question) else None
-        return self._leases.place(work, (key_of(question), QUESTION), due_at or moments[work], now)
+        work, due_at = next_work
+        return self._leases.place(work, (key_of(question), QUESTION), due_at, now)
 
     def note_written(self, question: Question, place: Place | None, now: datetime) -> None:
         """Take note of a row that this worker has written there."""
@@ -119,6 +117,17 @@ class DueQuestions:
         for key in self._leases.release_lapsed(now):
             for schedule in self._moments.values():
                 schedule.put(key, None)
+
+
+def next_work_of(question: Question, now: datetime) -> tuple[Work, datetime] | None:
+    """Return under which work a question is to stand in the index, and since when that is due."""
+    moments = _moments_of(question)
+    if not moments:
+        return None
+    work = min(_ORDER, key=lambda each: max(moments.get(each, _NEVER), now))
+    # Others need not wait for a claim to grow old: it is as old as their patience when the lease is over.
+    due_at = question.in_doubt_since if _is_claim(question) else None
+    return work, due_at or moments[work]
 
 
 def _read(item: Item) -> Question:

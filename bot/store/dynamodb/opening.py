@@ -13,6 +13,7 @@ from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.refusals import is_refusal, start_refused
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import require_whole
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ async def open_table(
 ) -> DynamoStore:
     """Open the store in a table; `keep` is how long what has ended is kept, None: as long as others say.
 
-    `StartRefused` if there is no such table, it is not ours, or access is denied; `ConfigError` if there is
-    no region. A DynamoDB that cannot be reached is no refusal: it may be reached later.
+    `StartRefused` if there is no such table, it is not ours or only half of a copy, or access is denied;
+    `ConfigError` if there is no region. A DynamoDB that cannot be reached is no refusal: it may be later.
     """
     connection = Connection(address, session=session)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
         await meet(table)
+        await require_whole(table)
     except BaseException:
         table.close()
         raise

@@ -1,0 +1,219 @@
+"""From SQLite to DynamoDB: the questions that were open go on, and a migration may die at any point."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from world import World, until
+
+from bot.store import open_store
+from bot.store.dynamodb.layout import table_description
+from bot.triage import rules
+from bot.triage.model import Change, Confidence, TriageRequest, utc_now
+from bot.triage.policy import Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import boto3
+
+#: How long a report waits for MozDef here: one that was written just before the move goes after it.
+HOLD_SECONDS = 20
+
+#: Rows that take the local DynamoDB a few seconds.
+MANY = 600
+
+
+@pytest.fixture
+def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
+    """Create tables that no other test has; return their URLs."""
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+
+    def create() -> str:
+        name = f"triage-{uuid4().hex}"
+        dynamodb.create_table(**table_description(name))
+        return f"dynamodb://{name}"
+
+    return create
+
+
+@pytest.fixture
+def world(create_world: Callable[..., World], sqs_endpoint: str) -> World:
+    return create_world(AWS_ENDPOINT_URL_DYNAMODB=sqs_endpoint)
+
+
+def migration(table: str) -> Sequence[str]:
+    return ("migrate", "--from", "sqlite:///triage-bot.db", "--to", table)
+
+
+def shown(world: World, identifier: str) -> Mapping[str, Any]:
+    view: Mapping[str, Any] = json.loads(world.worker.command("show", identifier, "--json").stdout)
+    return view
+
+
+def start_on(world: World, table: str) -> None:
+    world.worker.environment["STORE_URL"] = table
+    world.worker.start()
+    until(lambda: world.worker.log.count("worker.started") == 2, what="the worker runs on the table")
+    world.slack.until_linked()
+
+
+def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
+    world: World, create_table: Callable[[], str]
+) -> None:
+    table = create_table()
+    world.worker.environment["MOZDEF_SYNC_SECONDS"] = str(HOLD_SECONDS)
+    world.start()
+    asked, answered = world.send(), world.send(user="grace@example.com")
+    world.until_asked(asked)
+    world.until_asked(answered)
+    assert world.slack.press(world.slack.question(answered), "no").acknowledged
+    hold = world.slack.hold("chat.postMessage", after_work=True)
+    in_doubt = world.send(user="katherine@example.com")
+    hold.wait_until_reached()
+    world.worker.kill()
+    world.slack.forget_held()
+    hold.release()
+    before = [shown(world, identifier) for identifier in (asked, answered, in_doubt)]
+    assert before[2]["state"] == "posting"
+
+    moved = world.worker.command(*migration(table))
+
+    assert (moved.returncode, "DIFFERENT" in moved.stdout) == (0, False), moved.stderr
+    assert f"All is equal. Set STORE_URL={table}" in moved.stdout
+    assert "3 of 3 questions are copied" in moved.stderr
+    start_on(world, table)
+    assert world.slack.press(world.slack.question(asked), "yes").acknowledged
+    assert world.slack.redrawn(asked, "Understood, thanks for letting us know.")
+    world.worker.until_logged("question.asked", in_doubt)
+    assert world.slack.press(world.slack.question(in_doubt), "wrongUser").acknowledged
+    assert world.status(asked) == "acknowledged"
+    assert world.status(answered) == "escalated"
+    assert world.status(in_doubt) == "manual"
+    for identifier in (asked, answered, in_doubt):
+        assert len(world.slack.questions(identifier)) == 1
+        assert len(world.reports(identifier)) == 1
+    assert world.worker.stop() == 0
+
+
+def test_a_second_run_after_the_worker_has_used_the_table_changes_nothing(
+    world: World, create_table: Callable[[], str]
+) -> None:
+    table = create_table()
+    world.start()
+    identifier = world.send()
+    world.until_asked(identifier)
+    assert world.worker.stop() == 0
+    assert world.worker.command(*migration(table)).returncode == 0
+    start_on(world, table)
+    assert world.slack.press(world.slack.question(identifier), "no").acknowledged
+
+    again = world.worker.command(*migration(table))
+
+    assert again.returncode == 1
+    assert again.stderr.startswith("triage-bot: error: a worker has used the table")
+    assert identifier in again.stderr
+    assert world.status(identifier) == "escalated"
+
+
+def test_a_worker_that_runs_holds_the_file_and_goes_on(world: World, create_table: Callable[[], str]) -> None:
+    table = create_table()
+    world.start()
+
+    refused = world.worker.command(*migration(table))
+
+    assert refused.returncode == 1
+    assert "is held by another process; stop it first" in refused.stderr
+    identifier = world.send()
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+
+
+@pytest.mark.parametrize(
+    ("urls", "code", "words"),
+    [
+        (("sqlite:///missing.db", "dynamodb://questions"), 78, "there is no store at"),
+        (("sqlite:///triage-bot.db", "dynamodb://questions"), 1, "there is no table questions"),
+        (("sqlite:///triage-bot.db", "sqlite:///triage-bot.db"), 2, "the way goes --from sqlite:///FILE"),
+        (("dynamodb://questions", "dynamodb://questions"), 2, "the way goes --from sqlite:///FILE"),
+        (("dynamodb://questions", "sqlite:///triage-bot.db"), 2, "the way goes --from sqlite:///FILE"),
+        (("triage-bot.db", "dynamodb://questions"), 2, "expected sqlite:///relative.db"),
+        (("sqlite:///triage-bot.db", "postgres://questions"), 2, "or dynamodb://TABLE"),
+    ],
+)
+def test_what_cannot_be_moved_is_refused_in_words(
+    world: World, urls: tuple[str, str], code: int, words: str
+) -> None:
+    asyncio.run(_fill(world.worker.folder / "triage-bot.db", 1))
+
+    refused = world.worker.command("migrate", "--from", urls[0], "--to", urls[1])
+
+    assert refused.returncode == code
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_migration_that_is_killed_in_the_middle_goes_on_and_no_worker_begins_on_half_of_it(
+    world: World, create_table: Callable[[], str]
+) -> None:
+    table = create_table()
+    asyncio.run(_fill(world.worker.folder / "triage-bot.db", MANY))
+    _kill_in_the_middle(world, migration(table))
+    world.worker.environment["STORE_URL"] = table
+
+    early = world.worker.command("run")
+    moved = world.worker.command(*migration(table))
+    once_more = json.loads(world.worker.command(*migration(table), "--json").stdout)
+    listed = json.loads(world.worker.command("list", "--json", "--limit", str(2 * MANY)).stdout)
+
+    assert early.returncode == 1
+    assert "is an unfinished copy of" in early.stderr
+    assert moved.returncode == 0, moved.stderr
+    assert "questions of an earlier run: going on from there" in moved.stderr
+    assert f"{MANY:,} of {MANY:,} questions are copied" in moved.stderr
+    rows = {one["kind"]: (one["file"]["rows"], one["table"]["rows"], one["equal"]) for one in once_more}
+    assert rows["questions accepted"] == (MANY, MANY, True)
+    assert sorted(one["identifier"] for one in listed) == sorted(f"alert-{number}" for number in range(MANY))
+
+
+def _kill_in_the_middle(world: World, arguments: Sequence[str]) -> None:
+    """Run a migration until it says that a first part is copied."""
+    process = subprocess.Popen(  # noqa: S603 - the program under test
+        [sys.executable, "-P", "-m", "bot", *arguments],
+        cwd=world.worker.folder,
+        env=world.worker.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any("questions are copied" in line for line in lines)
+        process.kill()
+    assert process.returncode < 0
+
+
+async def _fill(path: Path, count: int) -> None:
+    """Make a store with so many alerts that nobody was asked about yet."""
+    store = await open_store(f"sqlite:///{path}", create=True)
+    now = utc_now()
+    for number in range(count):
+        request = TriageRequest(
+            identifier=f"alert-{number}",
+            alert="sensitive_host_session",
+            summary="A session was opened on a sensitive host.",
+            user="ada@example.com",
+            confidence=Confidence.LOW,
+        )
+        ref = rules.new_ref(request.identifier, uuid4().hex)
+        step = rules.accept(request, ref, now - timedelta(seconds=number), Policy())
+        await store.add([Change(question=step.question)])
+    await store.close()

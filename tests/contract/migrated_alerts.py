@@ -1,0 +1,146 @@
+"""A SQLite store with alerts in every state, to be copied; and the way there for a test."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from any_store import a_question, a_report, add
+from fakes import NOON
+from local_dynamodb import KEEP, connection
+
+from bot.store import open_store
+from bot.store.dynamodb.copies import Copies
+from bot.store.dynamodb.patience import PatientCaller
+from bot.store.dynamodb.table import Table
+from bot.store.migration import Migration
+from bot.store.source import SqliteSource
+from bot.triage.model import Change, Choice, Outcome, Question, State
+from bot.triage.rules import CLAIM_LEASE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from bot.store import OpenStore
+    from bot.store.dynamodb.table import Caller
+    from bot.store.migration import Verdict
+    from bot.triage.model import OutboxRow
+
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+
+ASKED = {
+    "state": State.ASKED,
+    "slack_id": "U0ADA",
+    "slack_name": "ada",
+    "time_zone": "Europe/London",
+    "offered": tuple(Choice),
+    "claimed_at": NOON - 2 * HOUR,
+    "channel": "D0ADA",
+    "ts": "1764000000.000100",
+    "asked_at": NOON - 2 * HOUR,
+}
+ANSWERED = {
+    **ASKED,
+    "due_at": None,
+    "standing": Outcome.NO,
+    "said": Choice.YES,
+    "answered_at": NOON - HOUR,
+    "first_answered_at": NOON - HOUR - SECOND,
+    "answers": 2,
+    "idle_changes": 1,
+    "settled_at": NOON - HOUR,
+    "reports": 2,
+    "shown": 2,
+}
+CLOSED = {
+    "state": State.CLOSED,
+    "standing": Outcome.UNDELIVERABLE,
+    "reason": "users_not_found",
+    "due_at": None,
+    "settled_at": NOON - HOUR,
+    "reports": 1,
+}
+
+
+def questions() -> Sequence[Question]:
+    """Alerts in every state, and with every column filled by one of them."""
+    card = {"card_due_at": NOON - SECOND, "card_ts": "1764000000.000200", "card_shown": 1}
+    taken = {"taken_by": "U0GRACE", "taken_name": "grace", "taken_at": NOON - HOUR}
+    doubt = NOON - SECOND
+    return [
+        a_question("accepted", deadline=NOON + DAY),
+        a_question("paced", due_at=NOON + 3 * SECOND, paced=True, deadline=NOON + DAY),
+        a_question("claimed", **_posting(doubt, due_at=doubt + CLAIM_LEASE)),
+        a_question("in-doubt", **_posting(doubt, due_at=doubt), attempts=3),
+        a_question("refused-by-slack", state=State.POSTING, due_at=NOON, claimed_at=NOON - HOUR),
+        a_question("asked", **ASKED, due_at=NOON + HOUR, deadline=NOON + DAY, reminders=1),
+        a_question("overdue", **ASKED, due_at=None, deadline=NOON - SECOND),
+        a_question("answered", **ANSWERED, **card, **taken, note="It was my brother's 🐙 phone.", notes=1),
+        a_question("outdated", **{**ANSWERED, "shown": 1, "due_at": NOON}),
+        a_question("at-rest", **ANSWERED),
+        a_question("sent-again", **ANSWERED),
+        a_question("closed", **CLOSED, accepted_at=NOON - 40 * DAY),
+        a_question("parked", **CLOSED),
+    ]
+
+
+def _posting(in_doubt_since: object, **changes: object) -> dict[str, object]:
+    person = {"slack_id": "U0ADA", "slack_name": "ada", "offered": (Choice.YES, Choice.NO)}
+    claimed = {"claimed_at": NOON - HOUR, "in_doubt_since": in_doubt_since, "deadline": NOON + DAY}
+    return {"state": State.POSTING, **person, **claimed, **changes}
+
+
+async def fill(store: OpenStore) -> None:
+    """Put them into a store, with reports that wait, are sent, parked, or to be sent again."""
+    for question in questions():
+        await _add(store, question)
+    await store.mark_sent(await store.reports_of("at-rest"), NOON - HOUR + 2 * SECOND)
+    await store.mark_sent((await store.reports_of("answered"))[:1], NOON - HOUR)
+    await store.mark_sent(await store.reports_of("sent-again"), NOON - HOUR)
+    await store.replay(["sent-again"], NOON - SECOND)
+    await store.mark_sent(await store.reports_of("closed"), NOON - 35 * DAY)
+    await store.mark_parked(await store.reports_of("parked"), NOON - HOUR)
+
+
+async def _add(store: OpenStore, question: Question) -> None:
+    """Add a question as a worker would come to it: one save for each further report."""
+    identifier = question.request.identifier
+    reports = [_report(identifier, number) for number in range(question.reports)]
+    await add(store, question, report=reports[0] if reports else None)
+    for version, report in enumerate(reports[1:], start=1):
+        assert await store.save(Change(question=replace(question, version=version), report=report))
+
+
+def _report(identifier: str, number: int) -> OutboxRow:
+    body = f'{{"details":{{"identifier":"{identifier}","comment":"\\u00e9 \\\\ {number}"}}}}'
+    return replace(a_report(number, identifier=identifier, due_at=NOON - HOUR), body=body)
+
+
+@asynccontextmanager
+async def the_file(path: Path) -> AsyncIterator[OpenStore]:
+    """The source as a worker has it, made where there is none."""
+    store = await open_store(f"sqlite:///{path}", create=True)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def migrate(path: Path, table: str, *, caller: Caller | None = None) -> tuple[Verdict, list[str]]:
+    """Go the whole way by a clock that stands at noon; return the verdict and what was told."""
+    told: list[str] = []
+    source = await SqliteSource.open(path)
+    patient = PatientCaller(
+        caller or connection(table), tell=told.append, random=Random(0), pauses=[0.001] * 8
+    )
+    target = Table(table, patient, random=Random(0))
+    try:
+        copies = Copies(target, keep=KEEP, clock=lambda: NOON)
+        return await Migration(source, copies, tell=told.append).run(), told
+    finally:
+        target.close()
+        source.close()

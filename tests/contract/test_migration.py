@@ -1,0 +1,263 @@
+"""A SQLite store becomes a table: nothing is lost, and what was due is due."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from any_store import a_question, a_report, add, sendable
+from fakes import NOON
+from local_dynamodb import KEEP, create_table, dynamodb, store_in
+from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
+
+from bot.errors import StoreUnusable
+from bot.store.inventory import KINDS, Inventory, digest_of
+from bot.store.opening import connect_to_read
+from bot.store.rows import FIXED, MUTABLE
+from bot.store.source import PAGE, SqliteSource
+from bot.triage.model import Question, Work
+from bot.triage.rules import row_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from bot.store import OpenStore
+
+IDENTIFIERS = [question.request.identifier for question in questions()]
+
+
+async def all_rows(store: OpenStore) -> Mapping[str, Any]:
+    return {name: (await store.find(name), await store.reports_of(name)) for name in IDENTIFIERS}
+
+
+async def all_that_is_due(store: OpenStore) -> Mapping[str, Any]:
+    """Return what a worker would find to do, at noon and a day later."""
+    found: dict[str, Any] = {}
+    for now in (NOON, NOON + DAY):
+        for work in Work:
+            found[f"{work} {now}"] = await store.due(work, now, limit=100)
+        found[f"overdue {now}"] = await store.overdue(now, limit=100)
+    found["sendable"] = await sendable(store, NOON)
+    found["open"] = await store.open_for("U0ADA", limit=100)
+    found["answered"] = await store.answered_by("U0ADA", NOON - DAY, limit=100)
+    found["unsent"] = await store.identifiers_unsent()
+    found["oldest"] = await store.oldest_open(), await store.oldest_unsent()
+    found["statistics"] = await store.statistics(NOON - DAY)
+    return {name: _comparable(value) for name, value in found.items()}
+
+
+def _comparable(value: Any) -> Any:
+    """Return rows in any order; that whoever made a claim is dead, the file notes in its row."""
+    if not isinstance(value, list):
+        return value
+    rows = [replace(each, due_at=NOON) if _name(each) == "claimed" else each for each in value]
+    return sorted(rows, key=repr)
+
+
+def _name(row: Any) -> str:
+    return row.request.identifier if isinstance(row, Question) else ""
+
+
+async def test_all_questions_and_reports_are_moved_with_every_column_and_body(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    async with the_file(path) as store:
+        await fill(store)
+        before = await all_rows(store)
+
+    verdict, _ = await migrate(path, table)
+
+    target = store_in(table)
+    assert await all_rows(target) == before
+    await target.close()
+    assert verdict.differs is None
+    assert {each.kind: each.source.rows for each in verdict.comparisons} == {
+        "questions accepted": 2,
+        "questions posting": 3,
+        "questions asked": 6,
+        "questions closed": 2,
+        "reports unsent": 5,
+        "reports parked": 1,
+        "reports sent": 4,
+    }
+    assert all(each.is_equal for each in verdict.comparisons)
+
+
+async def test_what_was_due_is_due_and_what_waited_waits(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    async with the_file(path) as store:
+        await fill(store)
+
+    await migrate(path, table)
+
+    target = store_in(table)
+    async with the_file(path) as store:
+        assert await all_that_is_due(target) == await all_that_is_due(store)
+    await target.close()
+
+
+async def test_every_column_of_the_schema_is_compared() -> None:
+    schema = resources.files("bot.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(schema)
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(question)")}
+        of_reports = [row[1] for row in connection.execute("PRAGMA table_info(report)")]
+
+    assert columns == {*FIXED, *MUTABLE}
+    changed: dict[str, Any] = {
+        "sequence": 1,
+        "event_id": "other",
+        "body": "{}",
+        "due_at": NOON + SECOND,
+        "sent_at": NOON,
+        "parked_at": NOON,
+        "replays": 1,
+    }
+    assert of_reports == ["key", *changed]
+    digests = {digest_of(replace(a_report(), **{name: value})) for name, value in changed.items()}
+    assert len(digests - {digest_of(a_report())}) == len(changed)
+
+
+async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with the_file(path) as store:
+        await fill(store)
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    await migrate(path, create_table())
+
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+    assert not path.with_name("store.db-wal").exists()
+    with (
+        closing(connect_to_read(path)) as connection,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
+        connection.execute("DELETE FROM report")
+
+
+async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path) -> None:
+    path, crashed, table = tmp_path / "store.db", tmp_path / "crashed.db", create_table()
+    async with the_file(path) as store:
+        await fill(store)
+        for suffix in ("", "-wal"):
+            crashed.with_name(crashed.name + suffix).write_bytes(
+                path.with_name(path.name + suffix).read_bytes()
+            )
+
+    verdict, _ = await migrate(crashed, table)
+
+    assert verdict.differs is None
+    assert sum(each.target.rows for each in verdict.comparisons) == 23
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to look like one" * 20])
+async def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(content)
+
+    with pytest.raises(StoreUnusable):
+        await SqliteSource.open(path)
+
+    assert path.read_bytes() == content
+
+
+async def test_an_empty_store_becomes_an_empty_table(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    async with the_file(path):
+        pass
+
+    verdict, _ = await migrate(path, table)
+
+    assert [each.kind for each in verdict.comparisons] == list(KINDS)
+    assert verdict.differs is None
+    assert dynamodb().scan(TableName=table)["Items"] == []
+
+
+async def test_alerts_are_read_some_at_a_time_and_each_once(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    names = [f"alert-{number}" for number in range(2 * PAGE + 7)]
+    async with the_file(path) as store:
+        await add(store, *[a_question(name) for name in names])
+    source = await SqliteSource.open(path)
+
+    pages = [page async for page in source.pages()]
+
+    source.close()
+    assert [len(page) for page in pages] == [PAGE, PAGE, 7]
+    assert sorted(each.question.request.identifier for page in pages for each in page) == sorted(names)
+
+
+def test_a_checksum_tells_any_change_and_no_order() -> None:
+    inventories = Inventory(), Inventory(), Inventory()
+    for row in questions():
+        inventories[0].add(row)
+    for row in reversed(questions()):
+        inventories[1].add(row)
+        inventories[2].add(replace(row, note="another") if row.request.identifier == "paced" else row)
+
+    counts = [{kind: each.count(kind) for kind in KINDS} for each in inventories]
+
+    assert counts[0] == counts[1]
+    assert [kind for kind in KINDS if counts[0][kind] != counts[2][kind]] == ["questions accepted"]
+
+
+async def test_what_has_ended_expires_as_if_a_worker_of_the_table_had_ended_it(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    async with the_file(path) as store:
+        await fill(store)
+        await add(store, a_question("waits", **CLOSED), report=a_report(identifier="waits", due_at=NOON))
+
+    await migrate(path, table)
+
+    expiry = _expiries(table)
+    assert expiry("at-rest", "question") == KEEP + DAY - HOUR + 2 * SECOND
+    assert expiry("at-rest", "report#000001") == KEEP - HOUR + 2 * SECOND
+    assert expiry("waits", "question") == KEEP + DAY - HOUR
+    assert expiry("waits", "report#000000") is None
+    for name in ("parked", "sent-again"):  # its report is not done with
+        assert expiry(name, "question") is expiry(name, "report#000000") is None
+    for name in ("asked", "overdue", "outdated", "answered"):
+        assert expiry(name, "question") is None
+
+
+async def test_what_would_have_expired_by_now_stays_for_a_day_to_be_compared(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    ended = {**CLOSED, "settled_at": NOON - 40 * DAY}
+    async with the_file(path) as store:
+        await add(store, a_question("long-ended", **ended), report=a_report(identifier="long-ended"))
+        await store.mark_sent(await store.reports_of("long-ended"), NOON - 39 * DAY)
+
+    await migrate(path, table)
+
+    expiry = _expiries(table)
+    assert expiry("long-ended", "question") == expiry("long-ended", "report#000000") == DAY
+
+
+async def test_a_report_that_is_sent_afterwards_lets_its_question_go(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    async with the_file(path) as store:
+        await fill(store)
+    await migrate(path, table)
+    target = store_in(table)
+
+    await target.mark_sent(await target.reports_of("sent-again"), NOON + HOUR)
+
+    await target.close()
+    assert _expiries(table)("sent-again", "question") == KEEP + DAY + HOUR
+
+
+def _expiries(table: str) -> Callable[[str, str], timedelta | None]:
+    """Return what tells how long after noon an item expires; None: it does not."""
+
+    def expiry(identifier: str, sort: str) -> timedelta | None:
+        key = {"pk": {"S": row_key(identifier)}, "sk": {"S": sort}}
+        item = dynamodb().get_item(TableName=table, Key=key)["Item"]
+        return timedelta(seconds=int(item["x"]["N"]) - NOON.timestamp()) if "x" in item else None
+
+    return expiry

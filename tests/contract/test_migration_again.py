@@ -1,0 +1,310 @@
+"""A migration that broke off, or met a table that somebody else has used: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from any_store import a_question, a_report, add
+from dynamodb_replies import LOST, Unreliable
+from fakes import NOON
+from local_dynamodb import REGION, connection, create_table, dynamodb, store_in
+from migrated_alerts import ANSWERED, fill, migrate, questions, the_file
+
+from bot.errors import StartRefused, StoreError
+from bot.findings import Verdict
+from bot.store.dynamodb.address import Address
+from bot.store.dynamodb.checks import COPY, check_table
+from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import require_whole
+from bot.store.migration import MigrationRefused
+from bot.triage.model import Change
+from bot.triage.rules import row_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bot.store.dynamodb.table import Caller
+    from bot.triage.model import Question
+
+#: Questions and reports that `fill` makes.
+ROWS = 23
+
+ENDED = "AccessDeniedException"  #: what no patience helps against
+THROTTLED = "ProvisionedThroughputExceededException"
+
+
+async def a_filled_file(folder: Path) -> Path:
+    path = folder / "store.db"
+    async with the_file(path) as store:
+        await fill(store)
+    return path
+
+
+def unreliable(table: str, **plan: list[str]) -> Unreliable:
+    caller = Unreliable(connection(table))
+    caller.plan = plan
+    return caller
+
+
+async def is_refused_to_workers(table: str) -> bool:
+    target = Table(table, connection(table), random=Random(0))
+    try:
+        await require_whole(target)
+    except StartRefused:
+        return True
+    finally:
+        target.close()
+    return False
+
+
+def contents(table: str) -> list[Any]:
+    return sorted(dynamodb().scan(TableName=table)["Items"], key=repr)
+
+
+async def change(table: str, question: Question, **changes: Any) -> None:
+    """Save a question as a worker on the table does."""
+    worker = store_in(table)
+    assert await worker.save(Change(question=replace(question, version=question.version + 1, **changes)))
+    await worker.close()
+
+
+@pytest.mark.parametrize("writes", [1, 2, 9, ROWS])
+async def test_one_that_broke_off_goes_on_where_it_was(tmp_path: Path, writes: int) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    broken = unreliable(table, put_item=[*[""] * writes, *[ENDED] * 99])
+    with pytest.raises(StoreError, match="denied"):
+        await migrate(path, table, caller=broken)
+    assert await is_refused_to_workers(table)
+    there = len(contents(table)) - 1
+
+    again = unreliable(table)
+    verdict, told = await migrate(path, table, caller=again)
+
+    assert verdict.differs is None
+    assert again.calls["put_item"] == 1 + ROWS - there
+    assert ("of an earlier run" in told[0]) is (there > 0)
+    assert not await is_refused_to_workers(table)
+    assert len(contents(table)) == ROWS
+
+
+async def test_one_that_was_whole_writes_no_row_again(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    await migrate(path, table)
+    before = contents(table)
+
+    again = unreliable(table)
+    verdict, _ = await migrate(path, table, caller=again)
+
+    assert verdict.differs is None
+    assert again.calls["put_item"] == 1
+    assert contents(table) == before
+
+
+async def test_lost_replies_and_throttling_are_lived_with(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    trouble = [LOST, THROTTLED, "", "InternalServerError"] * 5
+    caller = unreliable(
+        table, put_item=["", *trouble], scan=[THROTTLED] * 7, delete_item=[LOST], get_item=[THROTTLED]
+    )
+
+    verdict, told = await migrate(path, table, caller=caller)
+
+    assert verdict.differs is None
+    assert len([each for each in told if "too much to do" in each]) == 1
+    assert len(contents(table)) == ROWS
+
+
+async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    other = store_in(table)
+    await add(other, a_question("another"))
+    await other.close()
+    before = contents(table)
+
+    with pytest.raises(MigrationRefused, match=r"not of .*'another'.*empty table"):
+        await migrate(path, table)
+
+    assert contents(table) == before
+
+
+async def test_the_same_alert_of_another_store_is_another_question(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    other = store_in(table)
+    await add(other, replace(a_question("asked"), ref=f"{row_key('asked')}.{'f' * 32}"))
+    await other.close()
+
+    with pytest.raises(MigrationRefused, match="'asked'"):
+        await migrate(path, table)
+
+
+async def test_what_a_worker_has_moved_on_since_is_not_written_over(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    await migrate(path, table)
+    [asked] = [each for each in questions() if each.request.identifier == "asked"]
+    await change(table, asked, **ANSWERED)
+    before = contents(table)
+
+    with pytest.raises(MigrationRefused, match="'asked' has moved on"):
+        await migrate(path, table)
+
+    assert contents(table) == before
+
+
+async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    await migrate(path, table)
+    worker = store_in(table)
+    [ready, *_] = await worker.sendable(NOON, limit=1)
+    await worker.mark_sent([ready], NOON)
+    await worker.close()
+
+    with pytest.raises(MigrationRefused, match=f"'{ready.identifier}' has moved on"):
+        await migrate(path, table)
+
+
+async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    await migrate(path, table)
+    async with the_file(path) as store:
+        await change_in_file(store)
+    [asked] = [each for each in questions() if each.request.identifier == "asked"]
+
+    class Meddling(Unreliable):
+        """A worker saves the question before the second batch of reads is used."""
+
+        async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            answer = await super().call(operation, arguments)
+            if operation == "batch_get_item" and self.calls[operation] == 1:
+                await change(table, asked, note="of the table's worker")
+            return answer
+
+    with pytest.raises(MigrationRefused, match="'asked' has moved on"):
+        await migrate(path, table, caller=Meddling(connection(table)))
+
+    worker = store_in(table)
+    stands = await worker.find("asked")
+    await worker.close()
+    assert stands is not None
+    assert stands.note == "of the table's worker"
+    assert await is_refused_to_workers(table)
+
+
+async def change_in_file(store: Any) -> None:
+    """Answer a question, send a report, and take in another alert, as the worker of the file does."""
+    asked = await store.find("asked")
+    answered = replace(asked, version=asked.version + 1, **{**ANSWERED, "reports": 1})
+    assert await store.save(Change(question=answered, report=a_report(identifier="asked")))
+    await store.mark_sent((await store.reports_of("outdated"))[:1], NOON)
+    await add(store, a_question("new"))
+
+
+async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_date(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    broken = unreliable(table, delete_item=[ENDED])
+    with pytest.raises(StoreError):
+        await migrate(path, table, caller=broken)
+    async with the_file(path) as store:
+        await change_in_file(store)
+        names = ("asked", "outdated", "new")
+        expected = [(await store.find(name), await store.reports_of(name)) for name in names]
+
+    verdict, _ = await migrate(path, table)
+
+    assert verdict.differs is None
+    worker = store_in(table)
+    assert [(await worker.find(name), await worker.reports_of(name)) for name in names] == expected
+    await worker.close()
+
+
+async def test_a_file_that_is_older_than_its_copy_is_refused(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    backup = path.read_bytes()
+    async with the_file(path) as store:
+        await change_in_file(store)
+    await migrate(path, table)
+    path.write_bytes(backup)
+
+    with pytest.raises(MigrationRefused, match=r"'(asked|outdated|new)'"):
+        await migrate(path, table)
+
+
+class Forging:
+    """Passes calls on, but for the one write that a test wants done otherwise."""
+
+    def __init__(self, caller: Caller, identifier: str, *, without: str) -> None:
+        self._caller = caller
+        self._key = {"S": row_key(identifier)}
+        self._without = without
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if operation == "put_item" and arguments["Item"]["pk"] == self._key:
+            if not self._without:
+                return {}
+            arguments["Item"].pop(self._without, None)
+        return await self._caller.call(operation, arguments)
+
+    def close(self) -> None:
+        self._caller.close()
+
+
+@pytest.mark.parametrize(("identifier", "without"), [("answered", "no"), ("parked", ""), ("in-doubt", "dt")])
+async def test_a_copy_that_is_not_equal_is_found_out_by_its_identifier(
+    tmp_path: Path, identifier: str, without: str
+) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+
+    verdict, _ = await migrate(path, table, caller=Forging(connection(table), identifier, without=without))
+
+    assert verdict.differs == identifier
+    assert not all(each.is_equal for each in verdict.comparisons)
+    assert await is_refused_to_workers(table)
+
+
+async def test_an_alert_that_somebody_else_put_there_meanwhile_is_found_out(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+
+    class Busy(Unreliable):
+        """A worker that nobody stopped accepts a request at the last moment."""
+
+        async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+            if operation == "scan" and self.calls["put_item"] and not self.calls["busy"]:
+                self.calls["busy"] += 1
+                worker = store_in(table)
+                await add(worker, a_question("accepted-meanwhile"))
+                await worker.close()
+            return await super().call(operation, arguments)
+
+    verdict, _ = await migrate(path, table, caller=Busy(connection(table)))
+
+    assert verdict.differs == "accepted-meanwhile"
+
+
+async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    with pytest.raises(StoreError):
+        await migrate(path, table, caller=unreliable(table, delete_item=[ENDED]))
+    target = Table(table, connection(table), random=Random(0), shown=table)
+
+    with pytest.raises(
+        StartRefused, match=f"{table} is an unfinished copy of {path}: run `triage-bot migrate`"
+    ):
+        await require_whole(target)
+    findings = await check_table(Address(table=table, region=REGION), caller=connection(table))
+
+    target.close()
+    [finding] = [each for each in findings if each.subject == COPY]
+    assert finding.verdict is Verdict.FAILED
+    assert finding.remedy == "run `triage-bot migrate` again until it says that all is equal"
+
+
+async def test_a_table_out_of_reach_is_no_half_of_a_copy() -> None:
+    table = create_table()
+    caller = unreliable(table, get_item=["InternalServerError"] * 6)
+
+    await require_whole(Table(table, caller, random=Random(0)))
+
+    assert caller.calls["get_item"] == 6
+    caller.close()
