@@ -41,8 +41,10 @@ SPARE = IN_PROGRESS_MAX
 #: How long they may wait for room before the store is looked at anew.
 FRESH = timedelta(seconds=0.5)
 
-DOSE = int(__import__("os").environ.get("DOSE","8"))
-TURN_MAX = float(__import__("os").environ.get("TURN","0.002"))
+#: Questions that are begun at once. The next wait until the event loop has turned …
+DOSE = 8
+#: … in less than this, in seconds: a click takes about ten turns.
+TURN_MAX = 0.002
 
 #: How long to leave the store alone after a look: many calls are answered with one.
 LOOK_INTERVAL = timedelta(milliseconds=20)
@@ -139,10 +141,7 @@ class Sweeper:
         return list(found.values()), min(moment for moment in wake_at if moment is not None) - now
 
     async def _begin(self, found: Found, stop: asyncio.Event) -> None:
-        """Begin what was found, as room comes, while it is fresh.
-
-        One a turn of the event loop: what a flood began at once would all be ahead of the next click.
-        """
+        """Begin what was found, as room comes, while it is fresh."""
         fresh_until, begun = self._clock() + FRESH, 0
         for question, work in found:
             if not await self._room_comes(work, fresh_until, stop):
@@ -150,12 +149,13 @@ class Sweeper:
             self._start(question, work)
             begun += 1
             if begun % DOSE == 0:
-                await self._breathe()
+                await self._breathe(fresh_until)
 
-    async def _breathe(self) -> None:
+    async def _breathe(self, until: datetime) -> None:
+        """Let the event loop do what else there is, until there is little: a click must not wait for long."""
         loop = asyncio.get_running_loop()
         took = TURN_MAX
-        while took >= TURN_MAX:
+        while took >= TURN_MAX and self._clock() < until:
             began = loop.time()
             await asyncio.sleep(0)
             took = loop.time() - began
