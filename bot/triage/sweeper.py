@@ -142,13 +142,12 @@ class Sweeper:
 
     async def _begin(self, found: Found, stop: asyncio.Event) -> None:
         """Begin what was found, as room comes, while it is fresh."""
-        fresh_until, begun = self._clock() + FRESH, 0
-        for question, work in found:
+        fresh_until = self._clock() + FRESH
+        for number, (question, work) in enumerate(found, 1):
             if not await self._room_comes(work, fresh_until, stop):
                 return
             self._start(question, work)
-            begun += 1
-            if begun % DOSE == 0:
+            if number % DOSE == 0:
                 await self._breathe(fresh_until)
 
     async def _breathe(self, until: datetime) -> None:
