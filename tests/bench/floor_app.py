@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 #: Questions under way at a time: as many as the worker has.
 _ABREAST: Final = 128
 
-_LABELS: Final = {"yes": "Yes", "no": "No", "notSure": "I'm not sure", "wrongUser": "Wrong person"}
+_LABELS: Final = {
+    "yes": "Yes, that was me",
+    "no": "No, that was not me",
+    "notSure": "I'm not sure",
+    "wrongUser": "That is somebody else",
+}
+_ABOUT: Final = "Sent by the security team's bot. It never asks for a password, nor to go to another site."
 
 
 class Floor:
@@ -89,7 +95,7 @@ class Floor:
         try:
             found = await self._client.users_lookupByEmail(email=alert["user"])
             await self._client.chat_postMessage(
-                channel=found["user"]["id"], text="Was this you?", blocks=_question(alert)
+                channel=found["user"]["id"], unfurl_links=False, unfurl_media=False, **_question(alert)
             )
         finally:
             self._room.release()
@@ -108,7 +114,7 @@ class Floor:
 
     async def _redraw(self, body: dict[str, Any]) -> None:
         text = "Understood, thanks for letting us know."
-        blocks = [*body["message"]["blocks"], _section(text)]
+        blocks = [*body["message"]["blocks"], _section(text, "answer")]
         webhook = AsyncWebhookClient(body["response_url"], session=self._session, retry_handlers=[])
         await webhook.send(text=text, blocks=blocks, replace_original=True)
 
@@ -130,23 +136,42 @@ class Floor:
         task.add_done_callback(self._tasks.discard)
 
 
-def _question(alert: dict[str, Any]) -> list[dict[str, Any]]:
+def _question(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return a message that says and offers as much as the worker's: so much Slack has to be sent."""
     value = json.dumps({name: alert[name] for name in ("identifier", "user", "identityConfidence")})
-    buttons = [
-        {
-            "type": "button",
-            "text": {"type": "plain_text", "text": label},
-            "action_id": f"answer-{choice}",
-            "value": value,
-        }
-        for choice, label in _LABELS.items()
+    buttons = [_button(choice, label, value) for choice, label in _LABELS.items()]
+    buttons[0]["style"], buttons[1]["style"] = "primary", "danger"
+    buttons[1]["confirm"] = _confirm(alert["user"])
+    blocks = [
+        _section(alert["summary"], "summary"),
+        _section(f"*Was this you*, {alert['user']}?", "question"),
+        {"type": "actions", "block_id": "answers", "elements": buttons},
+        {"type": "context", "block_id": "about", "elements": [_marked(_ABOUT)]},
     ]
-    texts = (alert["summary"], f"Was this you, {alert['user']}?")
-    return [*(_section(text) for text in texts), {"type": "actions", "elements": buttons}]
+    metadata = {"event_type": "triage_question", "event_payload": {"ref": alert["identifier"]}}
+    return {"text": f"Was this you? {alert['summary']}", "blocks": blocks, "metadata": metadata}
 
 
-def _section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+def _button(choice: str, label: str, value: str) -> dict[str, Any]:
+    return {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
+
+
+def _confirm(user: str) -> dict[str, Any]:
+    text = f"The security team will look at once at what was done as {user}."
+    texts = {"title": "This was not you?", "text": text, "confirm": "It was not me", "deny": "Go back"}
+    return {name: _plain(each) for name, each in texts.items()}
+
+
+def _section(text: str, block_id: str) -> dict[str, Any]:
+    return {"type": "section", "block_id": block_id, "text": _marked(text)}
+
+
+def _marked(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _plain(text: str) -> dict[str, Any]:
+    return {"type": "plain_text", "text": text, "emoji": True}
 
 
 async def main() -> None:
