@@ -141,36 +141,39 @@ class Sweeper:
         return list(found.values()), min(moment for moment in wake_at if moment is not None) - now
 
     async def _begin(self, found: Found, stop: asyncio.Event) -> None:
-        """Begin what was found, as room comes, while it is fresh."""
-        fresh_until = self._clock() + FRESH
-        for number, (question, work) in enumerate(found, 1):
-            if not await self._room_comes(work, fresh_until, stop):
-                return
-            self._start(question, work)
-            if number % DOSE == 0:
-                await self._breathe(fresh_until)
+        """Begin what was found, as room comes, while it is fresh: what is left then is looked for anew.
 
-    async def _breathe(self, until: datetime) -> None:
+        Some are begun in any case, however slow the machine is.
+        """
+        fresh_until = self._clock() + FRESH
+        for number, (question, work) in enumerate(found):
+            crowded = number and number % DOSE == 0 and not await self._turns_fast(fresh_until)
+            if crowded or not await self._room_comes(work, fresh_until, stop):
+                break
+            self._start(question, work)
+        if self._clock() >= fresh_until:
+            self.wake()
+
+    async def _turns_fast(self, until: datetime) -> bool:
         """Let the event loop do what else there is, until there is little: a click must not wait for long."""
         loop = asyncio.get_running_loop()
-        took = TURN_MAX
-        while took >= TURN_MAX and self._clock() < until:
+        while self._clock() < until:
             began = loop.time()
             await asyncio.sleep(0)
-            took = loop.time() - began
+            if loop.time() - began < TURN_MAX:
+                return True
+        return False
 
     async def _room_comes(self, work: Work, until: datetime, stop: asyncio.Event) -> bool:
         """Wait until one more of this kind may be begun. False: not by then, or not before another look."""
-        while not stop.is_set() and (now := self._clock()) < until:
-            if self._room_for(work, now) > 0:
-                return True
-            if not self._in_progress:
+        while not stop.is_set() and self._room_for(work, now := self._clock()) <= 0:
+            if now >= until or not self._in_progress:
                 return False
             self._ended.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout((until - now).total_seconds()):
                     await self._ended.wait()
-        return False
+        return not stop.is_set()
 
     async def _expire(self, overdue: Sequence[Question]) -> None:
         await asyncio.gather(*(self._service.expire(question) for question in overdue))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
+    from bot.triage.ports import Clock
+
     Doing = Callable[[Question], Awaitable[None]]
 
 
@@ -59,9 +61,11 @@ class Desk:
         await until(lambda: set(identifiers) <= self.done.keys())
 
     @asynccontextmanager
-    async def sweeping(self, doing: Doing | None = None) -> AsyncIterator[Sweeper]:
+    async def sweeping(
+        self, doing: Doing | None = None, *, clock: Clock | None = None
+    ) -> AsyncIterator[Sweeper]:
         self.doing = doing
-        sweeper = Sweeper(self.store, self, self.gate, clock=self.clock)
+        sweeper = Sweeper(self.store, self, self.gate, clock=clock or self.clock)
         stop = asyncio.Event()
         running = asyncio.create_task(sweeper.run(stop))
         try:

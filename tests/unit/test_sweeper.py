@@ -10,7 +10,7 @@ from memory_store import MemoryStore
 from sweeper_desk import Desk, until
 
 from bot.errors import StoreError
-from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
+from bot.triage.sweeper import DOSE, IN_PROGRESS_MAX, Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,3 +187,21 @@ async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
         await running
 
     assert desk.done == {"under way": 1}
+
+
+async def test_all_are_worked_on_however_slow_the_machine_is() -> None:
+    class SluggishDesk(Desk):
+        """By its clock, whatever is found is old before it can be begun."""
+
+        def now(self) -> datetime:
+            self.clock.advance(seconds=1)
+            return self.clock()
+
+    desk = SluggishDesk()
+    names = [f"question-{number}" for number in range(3 * DOSE)]
+    await desk.add(*names)
+
+    async with desk.sweeping(clock=desk.now):
+        await desk.until_done(*names)
+
+    assert desk.done == dict.fromkeys(names, 1)
