@@ -223,7 +223,8 @@ class Links:
 
     def _judge_crowd(self, connections: int) -> None:
         """Say so, once, where there are more links than Slack lets work for long."""
-        crowded = connections > LINKS_MAX
+        replaced = max(0, sum(link.websockets for link in self._links) - len(self._links))
+        crowded = connections - replaced > LINKS_MAX
         if crowded and not self._crowded:
             log.error(
                 "%d links listen with this app's token; Slack allows ten, and a link that is replaced is two"

@@ -102,7 +102,7 @@ class Asker:
             self._meet_refusal(question, error)
         except TransientError as error:
             if error.retry_after is not None:
-                self._gate.pause(self._clock() + error.retry_after)
+                self._gate.slow_down(error.retry_after, self._clock())
             raise
 
     async def _post(self, question: Question) -> None:
@@ -192,8 +192,9 @@ class Asker:
         log.info("question closed", extra=about(question, "question.closed", reason=reason))
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
-        jittered = rules.retry_delay(question.attempts, self._spread())
-        return jittered if error.retry_after is None else error.retry_after + jittered
+        if error.retry_after is not None:
+            return error.retry_after  # and no longer each time: the gate lets no more begin than Slack takes
+        return rules.retry_delay(question.attempts, self._spread())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows of a question that is asked, or has ended."""

@@ -1,6 +1,7 @@
 """How fast to ask: nobody faster than Slack takes it, nobody starved by a flood for somebody else.
 
-There is no pace for the workspace as a whole: it would be a guess. Slack says when it is too fast.
+There is no pace for the workspace as a whole: it would be a guess. Slack says when it is too fast, to each of
+the workers that share a workspace, and each then puts fewer questions at a time.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ BURST = 3
 
 #: A moment in a person's pace is missed after this: what a pause held up must not all go at once.
 MISSED_AFTER = BURST * INTERVAL
+
+#: Messages under way at a time, at the most.
+ABREAST_MAX = 128
+
+#: How many more may be under way for each that Slack took. Half of them is given up whenever Slack asks to
+#: wait, so that it comes to about as many at a time as Slack takes from one such refusal to the next.
+GROWTH = 0.5
 
 #: How often Slack is tried while it refuses the worker as a whole.
 PROBE_INTERVAL = timedelta(seconds=30)
@@ -71,29 +79,39 @@ class Pacing:
 
 
 class Gate:
-    """Whether questions may be put at all: open, shut for a while, or ajar for one that tries."""
+    """Whether questions may be put: open, shut for a while, or ajar for some, or for one that tries.
 
-    def __init__(self, *, spread: Callable[[], float]) -> None:
+    `abreast`: how many messages may be under way at a time, at the most.
+    """
+
+    def __init__(self, *, spread: Callable[[], float], abreast: int = ABREAST_MAX) -> None:
         self._spread = spread
+        self._most = abreast
+        self._abreast = float(abreast)
         self._shut_until: datetime | None = None
         self._halted_by = ""
         self._told: dict[str, datetime] = {}
 
     def room(self, now: datetime, wanted: int, *, under_way: int) -> int:
-        """Return how many questions may be started now, of so many."""
+        """Return how many messages may be begun now, of so many, while so many are under way."""
         if self._shut_until is not None and now < self._shut_until:
             return 0
-        if self._halted_by:
-            return min(wanted, 0 if under_way else 1)
-        return wanted
+        abreast = 1 if self._halted_by else int(self._abreast)
+        return max(0, min(wanted, abreast - under_way))
 
     def opens_at(self, now: datetime) -> datetime | None:
         """Return when it opens, if it is shut."""
         return self._shut_until if self._shut_until is not None and self._shut_until > now else None
 
     def pause(self, until: datetime) -> None:
-        """Shut it until then: Slack asked to wait."""
+        """Shut it until then."""
         self._shut_until = max(until, self._shut_until or until)
+
+    def slow_down(self, wait: timedelta, now: datetime) -> None:
+        """Shut it for so long, as Slack asks, and let half as many through at a time afterwards."""
+        if self.opens_at(now) is None:  # else this one was under way already when Slack asked
+            self._abreast = max(1.0, self._abreast / 2)
+        self.pause(now + wait)
 
     def halt(self, error: CannotGoOn, now: datetime) -> None:
         """Shut it because Slack refuses the worker itself; from time to time one question tries again."""
@@ -111,11 +129,12 @@ class Gate:
             )
 
     def resume(self) -> None:
-        """Open it: Slack took a question."""
+        """Open it, and a little wider than before: Slack took a message."""
         if self._halted_by:
             log.warning("people are asked again", extra={"event": "asking.resumed", "fields": {}})
         self._halted_by = ""
         self._told.clear()
+        self._abreast = min(self._most, self._abreast + GROWTH)
 
     @property
     def halted_by(self) -> str:

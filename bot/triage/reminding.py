@@ -66,7 +66,7 @@ class Reminder:
         if isinstance(error, CannotGoOn):
             self._gate.halt(error, now)
         elif error.retry_after is not None:
-            self._gate.pause(now + error.retry_after)
+            self._gate.slow_down(error.retry_after, now)
         jittered = rules.retry_delay(question.attempts, self._spread())
         due_at = now + (error.retry_after or jittered) + jittered
         await self._recorder.decide(question, lambda row: rules.not_reminded(row, due_at))

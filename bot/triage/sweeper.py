@@ -193,7 +193,9 @@ class Sweeper:
         """Return how many of a kind may be begun now. It shrinks with each that is begun, of any kind."""
         under_way = len(self._in_progress)
         room = min(IN_PROGRESS_MAX - under_way, ABREAST[work] - self._abreast[work])
-        return self._gate.room(now, room, under_way=under_way) if work in GATED else room
+        if work not in GATED:
+            return room
+        return self._gate.room(now, room, under_way=sum(self._abreast[each] for each in GATED))
 
     def _start(self, question: Question, work: Work) -> None:
         task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")

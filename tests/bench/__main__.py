@@ -21,6 +21,7 @@ from .profiling import profile_worker
 from .rounds import Plan, run_rounds
 from .runs import ABREAST, Effort
 from .table import describe, render
+from .workers import measure_workers
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +57,7 @@ _COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace], int]]] = {
     None: _compare,
     "growth": measure_growth,
     "profile": profile_worker,
+    "workers": measure_workers,
 }
 
 

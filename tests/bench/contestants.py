@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,7 @@ class Contestant:
     name: str
     words: str  #: what it is
     program: Sequence[str]  #: what Python is told to run
+    variables: Mapping[str, str] = field(default_factory=dict)  #: of its environment, beside those of all
     share: float = 1.0
     link_has_tls: bool = (
         True  #: the SDK's synchronous client speaks TLS to port 443 only: its link goes without
@@ -67,7 +68,7 @@ class ContestantProcess:
     ) -> None:
         self._contestant = contestant
         self._folder = folder
-        self._environment = _environment(addresses, trusted)
+        self._environment = {**_environment(addresses, trusted), **contestant.variables}
         self._log = folder / f"{contestant.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0  #: on the machine's monotonic clock
@@ -135,6 +136,7 @@ def _environment(addresses: Mapping[str, str], trusted: Path | None) -> dict[str
         "RESPONSE_QUEUE_URL": addresses["responses"],
         "MOZDEF_SYNC_SECONDS": "0",  # the wait for MozDef costs nothing and would take 90 s of each run
         "AWS_ENDPOINT_URL_SQS": addresses["sqs"],
+        "AWS_ENDPOINT_URL_DYNAMODB": addresses["dynamodb"],
         "AWS_REGION": "us-west-2",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

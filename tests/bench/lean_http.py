@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     #: Answers a request by calling what it is given: once, at once or later.
     Handler = Callable[["Request", Callable[["Reply"], None]], None]
 
-_REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found"}
+_REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 _END_OF_HEADERS: Final = b"\r\n\r\n"
 
 

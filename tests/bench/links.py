@@ -29,6 +29,11 @@ class Links:
         self.address = ""
         self.linked_at = 0.0  #: when the first link was greeted
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     async def start(self, tls: ssl.SSLContext | None) -> None:
         """Serve on a free port, for as long as the process lives."""
         runner = web.ServerRunner(web.Server(self._serve, access_log=None))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .contestants import CONTESTANTS
 from .measures import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Of `--quick`: everything is done, nothing is measured well.
 _QUICK: Final = {
@@ -19,10 +22,12 @@ _QUICK: Final = {
     "idle_seconds": 0.5,
 }
 _QUICK_GROWTH: Final = {"rounds": 1, "cycles": 20, "sizes": [0, 1000]}
+_QUICK_WORKERS: Final = {"rounds": 1, "requests": 10, "flood": 30, "limit": [20.0, 1.0]}
+_QUICKLY: Final[Mapping[str, Mapping[str, Any]]] = {"growth": _QUICK_GROWTH, "workers": _QUICK_WORKERS}
 
 
 def read_options() -> argparse.Namespace:
-    """Read the command line; exits 2 if it is wrong. `command` is None, `growth` or `profile`."""
+    """Read the command line; exits 2 if it is wrong. `command` is None or one that `__main__` knows."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measure the worker beside a plain Bolt app and the floor; 1: a promise is broken.",
@@ -30,10 +35,11 @@ def read_options() -> argparse.Namespace:
     _add_comparison(parser)
     commands = parser.add_subparsers(dest="command", title="other measurements")
     _add_growth(commands.add_parser("growth", help="what many alerts in the store cost"))
+    _add_workers(commands.add_parser("workers", help="what three workers on one table do"))
     _add_profile(commands.add_parser("profile", help="where the worker's time goes, by py-spy"))
     options = parser.parse_args()
     if options.quick:
-        vars(options).update(_QUICK_GROWTH if options.command == "growth" else _QUICK)
+        vars(options).update(_QUICKLY.get(options.command, _QUICK))
     return options
 
 
@@ -57,6 +63,22 @@ def _add_growth(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cycles", type=int, default=500, help="of a round")
     parser.add_argument("--folder", type=Path, help="where there is room for the stores (2 GB a million)")
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=100, help="for each worker, to see how many it asks")
+    parser.add_argument("--abreast", type=int, default=2, help="that each may have under way meanwhile")
+    parser.add_argument("--flood", type=int, default=300, help="requests at once, for all of them together")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        nargs=2,
+        default=[100.0, 10.0],
+        metavar=("MESSAGES", "SECONDS"),
+        help="what Slack takes then",
+    )
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:

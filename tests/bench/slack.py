@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .lean_http import Request
     from .ledger import Cycle, Ledger
+    from .limit import MessageLimit
 
 Json = dict[str, Any]
 
@@ -35,6 +36,7 @@ class SlackStandIn:
         self.links = Links()
         self.server = LeanServer(self._serve)
         self.latency = 0.0  #: seconds that every call takes
+        self.limit: MessageLimit | None = None  #: of the whole workspace
 
     async def click(self, cycle: Cycle) -> float:
         """Press *yes* under a question, as the person who was asked; return the acknowledgement's seconds."""
@@ -84,7 +86,10 @@ class SlackStandIn:
     def _open_conversation(self, arguments: Json) -> Reply:
         return _json({"ok": True, "channel": {"id": channel_id(number_in(arguments["users"]))}})
 
-    def _post(self, arguments: Json) -> _Posted:
+    def _post(self, arguments: Json) -> Reply | _Posted:
+        wait = self.limit.refuse(time.monotonic()) if self.limit else None
+        if wait is not None:
+            return _too_many(wait)
         number = number_in(arguments["channel"])
         message = _message(number, arguments)
         reply = _json({"ok": True, "channel": channel_id(number), "ts": message["ts"], "message": message})
@@ -166,6 +171,11 @@ def _arguments(request: Request) -> Json:
         return {**request.query, **json.loads(request.body or b"{}")}
     form = dict(parse_qsl(request.body.decode())) if "urlencoded" in kind else {}
     return {**request.query, **form}
+
+
+def _too_many(wait: int) -> Reply:
+    body = {"ok": False, "error": "ratelimited"}
+    return Reply(body=json.dumps(body).encode(), status=429, headers={"Retry-After": str(wait)})
 
 
 def _decoded(blocks: Any) -> Any:

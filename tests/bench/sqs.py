@@ -26,6 +26,17 @@ Json = dict[str, Any]
 _CONTENT: Final = "application/x-amz-json-1.0"
 
 
+class _Poll:
+    """A long poll that waits for its messages."""
+
+    __slots__ = ("answer", "limit", "timer")
+
+    def __init__(self, limit: int, answer: Answer) -> None:
+        self.limit = limit
+        self.answer = answer
+        self.timer: asyncio.TimerHandle | None = None
+
+
 class SqsStandIn:
     """Keeps what was received hidden for ever: no contestant may die here."""
 
@@ -34,10 +45,15 @@ class SqsStandIn:
         self._visible: deque[int] = deque()
         self._hidden: dict[str, int] = {}
         self._receipts = itertools.count()
-        self._poll: tuple[int, Answer, asyncio.TimerHandle] | None = None
+        self._waiting: deque[_Poll] = deque()
         self.server = LeanServer(self._serve)
         self.polls: list[float] = []  #: when each poll came
         self.calls: Counter[str] = Counter()  #: by queue and action
+
+    @property
+    def waiting(self) -> int:
+        """How many long polls wait for a message."""
+        return len(self._waiting)
 
     def url(self, queue: str) -> str:
         """Return the URL of a queue."""
@@ -64,24 +80,23 @@ class SqsStandIn:
 
     def _receive(self, parameters: Json, answer: Answer) -> None:
         self.polls.append(time.monotonic())
-        self._end_poll()
-        limit, wait = int(parameters.get("MaxNumberOfMessages", 1)), float(parameters["WaitTimeSeconds"])
+        poll = _Poll(int(parameters.get("MaxNumberOfMessages", 1)), answer)
+        self._waiting.append(poll)
         if self._visible:
-            answer(self._hand_out(limit))
-            return
-        timer = asyncio.get_running_loop().call_later(wait, self._end_poll)
-        self._poll = (limit, answer, timer)
+            self._end(poll)
+        else:
+            seconds = float(parameters["WaitTimeSeconds"])
+            poll.timer = asyncio.get_running_loop().call_later(seconds, self._end, poll)
 
     def _wake(self) -> None:
-        if self._visible:
-            self._end_poll()
+        while self._visible and self._waiting:
+            self._end(self._waiting[0])
 
-    def _end_poll(self) -> None:
-        if self._poll is not None:
-            limit, answer, timer = self._poll
-            self._poll = None
-            timer.cancel()
-            answer(self._hand_out(limit))
+    def _end(self, poll: _Poll) -> None:
+        self._waiting.remove(poll)
+        if poll.timer is not None:
+            poll.timer.cancel()
+        poll.answer(self._hand_out(poll.limit))
 
     def _hand_out(self, limit: int) -> Reply:
         numbers = [self._visible.popleft() for _ in range(min(limit, len(self._visible)))]

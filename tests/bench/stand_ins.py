@@ -1,4 +1,4 @@
-"""`python -m tests.bench.stand_ins`: Slack and SQS in one process, told what to do by lines of JSON.
+"""`python -m tests.bench.stand_ins`: Slack, SQS and DynamoDB in one process, led by lines of JSON.
 
 Standard input: `{"do": WORD, …}`; standard output: one answer a line, `{"failed": WHY}` where nothing came
 of it. The first line out holds the addresses. It ends with its input.
@@ -14,7 +14,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from bot.slack.links import LINKS
+
+from .dynamodb import DynamoStandIn
 from .ledger import Ledger
+from .limit import MessageLimit
 from .slack import SlackStandIn
 from .sqs import SqsStandIn
 from .workloads import PATIENCE, Workloads
@@ -26,12 +30,13 @@ Json = dict[str, Any]
 
 
 class StandIns:
-    """Both stand-ins, and the words that they understand."""
+    """All stand-ins, and the words that they understand."""
 
     def __init__(self, *, first: int) -> None:
         self.ledger = Ledger(first=first)
         self.slack = SlackStandIn(self.ledger)
         self.sqs = SqsStandIn(self.ledger)
+        self.dynamodb = DynamoStandIn(self.ledger)
         self.workloads = Workloads(self.ledger, self.slack, self.sqs)
 
     async def start(self, tls: ssl.SSLContext | None, *, bare_link: bool) -> Json:
@@ -40,8 +45,10 @@ class StandIns:
         await self.slack.server.start(tls)
         await self.slack.links.start(None if bare_link else tls)
         await self.sqs.server.start(tls)
+        await self.dynamodb.server.start(tls)
         queues = {name: self.sqs.url(name) for name in ("requests", "responses")}
-        return {"slack": f"{self.slack.server.address}/api/", "sqs": self.sqs.server.address, **queues}
+        aws = {"sqs": self.sqs.server.address, "dynamodb": self.dynamodb.server.address}
+        return {"slack": f"{self.slack.server.address}/api/", **aws, **queues}
 
     async def obey(self, order: Json) -> Json:
         """Do what is ordered; tell how it went, and how much of a processor that took here."""
@@ -69,6 +76,22 @@ class StandIns:
             await asyncio.sleep(0.005)
         return {"ready_at": max(self.slack.links.linked_at, self.sqs.polls[0])}
 
+    async def _await_workers(self, count: int) -> Json:
+        """Wait until so many workers have all their links, and have nothing to do."""
+        until = time.monotonic() + PATIENCE
+        while self.slack.links.count < LINKS * count or self.sqs.waiting < count:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{self.slack.links.count} links and {self.sqs.waiting} polls")
+            await asyncio.sleep(0.005)
+        return {}
+
+    async def _set_limit(self, messages: int, seconds: float) -> Json:
+        self.slack.limit = MessageLimit(messages=messages, seconds=seconds)
+        return {}
+
+    async def _refused(self) -> Json:
+        return {"refused": self.slack.limit.refused if self.slack.limit else 0}
+
     async def _set_latency(self, seconds: float) -> Json:
         self.slack.latency = seconds
         return {}
@@ -92,7 +115,10 @@ class StandIns:
 
 _WORDS: Final[dict[str, Callable[..., Awaitable[Json]]]] = {
     "await ready": StandIns._await_ready,
+    "await workers": StandIns._await_workers,
     "set latency": StandIns._set_latency,
+    "set limit": StandIns._set_limit,
+    "refused": StandIns._refused,
     "cycles": StandIns._cycles,
     "flood": StandIns._flood,
     "clicks": StandIns._clicks,

@@ -45,3 +45,11 @@ async def test_a_store_that_grew_is_measured(tmp_path: Path) -> None:
 
     assert code == 0, output
     assert "1,000" in output
+
+
+async def test_workers_that_share_a_table_are_measured_beside_one() -> None:
+    code, output = await _run("workers", "--quick")
+
+    assert code == 0, output
+    assert "refused with 429" in output
+    assert max(len(line) for line in output.splitlines()) <= 100

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sandbox_world import APP_TOKEN, SettableClock, running
+from sandbox_world import APP_TOKEN, SettableClock, World, running
 
 from bot.slack.connection import bolt_app
 from bot.slack.identity import Identity
-from bot.slack.links import LINKS_MAX, Link, Links
+from bot.slack.links import LINKS, LINKS_MAX, Link, Links
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import pytest
 
 
@@ -45,3 +49,51 @@ async def test_too_many_links_are_explained_once_and_again_when_they_come_back(
     assert len(messages) == 2
     assert messages[0].startswith("9 links listen with this app's token")
     assert messages[0].endswith("run at most 4 workers")
+
+
+@asynccontextmanager
+async def workers(world: World, count: int) -> AsyncIterator[None]:
+    """The links of so many workers, started one after another."""
+    app, clock, stop = bolt_app(world.client, Identity()), SettableClock(), asyncio.Event()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for number in range(1, count + 1):
+            pair = [Link(app, APP_TOKEN, world.client, spread=lambda: 0.1) for _ in range(LINKS)]
+            group.create_task(Links(pair, clock=clock, shared=True).run(stop, drain=_nothing_to_drain))
+            await world.slack.until_linked(LINKS * number)
+        yield
+        stop.set()
+
+
+async def _nothing_to_drain() -> None:
+    pass
+
+
+async def _until_settled(world: World, welcomed: int) -> None:
+    """Wait until so many links were welcomed ever, and those that they replaced are closed."""
+    slack = world.slack
+    await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == welcomed and slack.links == LINKS_MAX)
+
+
+async def test_a_worker_that_is_one_too_many_is_told_so_when_it_starts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR, "bot")
+
+    async with running() as world, workers(world, LINKS_MAX // LINKS + 1):
+        pass
+
+    [record] = caplog.records
+    assert record.getMessage().endswith("run at most 4 workers")
+
+
+async def test_workers_are_not_too_many_because_one_of_their_links_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.ERROR, "bot")
+
+    async with running() as world, workers(world, LINKS_MAX // LINKS):
+        for welcomed in range(LINKS_MAX + 1, LINKS_MAX + 4):
+            await world.slack.disconnect("refresh_requested")
+            await _until_settled(world, welcomed)
+
+    assert caplog.records == []

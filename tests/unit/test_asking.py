@@ -86,7 +86,7 @@ async def test_a_rate_limit_is_waited_for_and_the_claim_keeps_its_time(desk: Des
     await desk.work(seconds=60)
 
     assert (waiting.state, waiting.in_doubt_since, waiting.claimed_at) == (State.POSTING, None, NOON)
-    assert desk.post_times() == [0, 31]
+    assert desk.post_times() == [0, 30]
     assert desk.messenger.looks == []
     question = await desk.question()
     assert (question.state, question.claimed_at, question.attempts) == (State.ASKED, NOON, 0)

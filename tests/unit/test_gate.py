@@ -11,7 +11,7 @@ from fakes import NOON
 
 from bot.errors import CannotGoOn, TransientError
 from bot.triage.model import State
-from bot.triage.pacing import PROBE_INTERVAL, Gate
+from bot.triage.pacing import ABREAST_MAX, PROBE_INTERVAL, Gate
 
 SECOND = timedelta(seconds=1)
 REVOKED = CannotGoOn("token_revoked", remedy="Put a valid token into SLACK_BOT_TOKEN.")
@@ -27,8 +27,10 @@ def gate() -> Gate:
     return Gate(spread=lambda: 1.0)
 
 
-def test_an_open_gate_lets_all_pass(gate: Gate) -> None:
-    assert gate.room(NOON, 128, under_way=7) == 128
+def test_an_open_gate_lets_all_pass_that_there_is_room_for(gate: Gate) -> None:
+    assert gate.room(NOON, 100, under_way=7) == 100
+    assert gate.room(NOON, ABREAST_MAX, under_way=7) == ABREAST_MAX - 7
+    assert gate.room(NOON, 100, under_way=ABREAST_MAX + 1) == 0
     assert gate.opens_at(NOON) is None
 
 
@@ -46,6 +48,38 @@ def test_a_shorter_pause_does_not_end_a_longer_one(gate: Gate) -> None:
     gate.pause(NOON + 5 * SECOND)
 
     assert gate.opens_at(NOON) == NOON + 30 * SECOND
+
+
+def test_each_time_that_slack_asks_to_wait_half_as_many_are_let_through_afterwards(gate: Gate) -> None:
+    now, rooms = NOON, []
+    for _ in range(9):
+        gate.slow_down(2 * SECOND, now)
+        assert gate.room(now, ABREAST_MAX, under_way=0) == 0
+
+        now += 2 * SECOND
+        rooms.append(gate.room(now, ABREAST_MAX, under_way=0))
+
+    assert rooms == [64, 32, 16, 8, 4, 2, 1, 1, 1]
+
+
+def test_what_was_under_way_when_slack_asked_to_wait_is_the_same_refusal(gate: Gate) -> None:
+    for tenths in range(10):
+        gate.slow_down(2 * SECOND, NOON + tenths * SECOND / 10)
+
+    assert gate.opens_at(NOON + SECOND) == NOON + 2.9 * SECOND
+    assert gate.room(NOON + 3 * SECOND, ABREAST_MAX, under_way=0) == ABREAST_MAX // 2
+
+
+def test_with_what_slack_takes_more_are_let_through_again_but_never_more_than_at_first() -> None:
+    gate = Gate(spread=lambda: 1.0, abreast=8)
+    gate.slow_down(SECOND, NOON)
+    later, rooms = NOON + SECOND, []
+    for _ in range(6):
+        for _ in range(2):
+            gate.resume()
+        rooms.append(gate.room(later, ABREAST_MAX, under_way=0))
+
+    assert rooms == [5, 6, 7, 8, 8, 8]
 
 
 def test_a_refused_worker_tries_once_every_half_minute_with_one_question(gate: Gate) -> None:
@@ -76,7 +110,7 @@ def test_a_question_that_slack_took_opens_it(gate: Gate, caplog: pytest.LogCaptu
     gate.resume()
 
     assert gate.halted_by == ""
-    assert gate.room(NOON + PROBE_INTERVAL, 128, under_way=5) == 128
+    assert gate.room(NOON + PROBE_INTERVAL, 100, under_way=5) == 100
     assert events(caplog, "asking.resumed") == [logging.WARNING]
 
 

@@ -1,0 +1,50 @@
+"""Time that passes as soon as nobody has anything left to do: an hour takes as long as what is done in it."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fakes import NOON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from datetime import datetime
+
+T = TypeVar("T")
+
+
+class _Leap(selectors.SelectSelector):
+    """Waits for nothing: whoever sleeps is woken at once, and it is later then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed = 0.0  #: seconds
+
+    def select(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "everybody waits for somebody else"
+        self.passed += timeout
+        return super().select(0)
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """A loop whose time is that of its sleepers. Nothing in it may wait for a socket or a thread."""
+
+    def __init__(self) -> None:
+        self._leap = _Leap()
+        super().__init__(self._leap)
+
+    def time(self) -> float:
+        return self._leap.passed
+
+    def clock(self) -> datetime:
+        return NOON + timedelta(seconds=self.time())
+
+
+def run_simulated(scenario: Callable[[Callable[[], datetime]], Coroutine[Any, Any, T]]) -> T:
+    """Run something in simulated time; it is given the clock, which stands at noon."""
+    loop = SimulatedLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(scenario(loop.clock))
