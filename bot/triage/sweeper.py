@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bot.errors import StoreError
 from bot.triage.events import about
 from bot.triage.model import Work
+from bot.triage.pacing import ABREAST_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Questions worked on at a time.
-IN_PROGRESS_MAX = 128
+IN_PROGRESS_MAX = ABREAST_MAX
 
 #: How many of a kind are worked on at a time: what fell due while the worker was down must not burst.
 ABREAST = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND: 8}
