@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import socket
 import subprocess
 import sys
@@ -36,9 +37,17 @@ REGION = "us-west-2"
 KEEP = timedelta(days=30)
 
 
+#: The variable that names another emulator, which runs already: `http://127.0.0.1:4567`.
+OTHER = "TEST_DYNAMODB_ENDPOINT"
+
+
 @cache
 def endpoint() -> str:
-    """Return the address of the server, which ends with this process."""
+    """Return the address of the other emulator, or else of our own server, which ends with this process."""
+    return os.environ.get(OTHER) or _own_server()
+
+
+def _own_server() -> str:
     folder = tempfile.TemporaryDirectory()
     port = _free_port()
     server = subprocess.Popen(  # noqa: S603 - a program of our own environment
