@@ -68,5 +68,5 @@ class JourneysInTable(Journeys):
 TestJourneysInTable = JourneysInTable.TestCase
 # Few, since each step makes dozens of calls; and without shrinking, which would take an hour.
 TestJourneysInTable.settings = settings(
-    max_examples=6, stateful_step_count=20, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=10, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )
