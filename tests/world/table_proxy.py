@@ -1,4 +1,4 @@
-"""Between a worker and DynamoDB: keeps the reply to a write waiting that was done."""
+"""Between a worker and DynamoDB: keeps replies waiting, or is a DynamoDB that is away."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 _KEPT = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
 
 
-class TableProxy:
-    """Hands everything on to `upstream`; replies to what `holds` says are kept until they are let go."""
+_AWAY = (500, b'{"__type": "InternalServerError"}')
 
-    def __init__(self, upstream: str, *, holds: Callable[[dict[str, Any]], bool]) -> None:
+
+def _nothing(_: dict[str, Any]) -> bool:
+    return False
+
+
+class TableProxy:
+    """Hands everything on to `upstream`; replies to what `holds` says wait until they are let go."""
+
+    def __init__(self, upstream: str, *, holds: Callable[[dict[str, Any]], bool] = _nothing) -> None:
         self.upstream = upstream
+        self.is_away = False  #: whether it does nothing that it is asked
         self.holds = holds
         self._reached = threading.Event()
         self._released = threading.Event()
@@ -54,7 +62,7 @@ class TableProxy:
 
     def answer(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """Return status and body of what DynamoDB answers, when it may go."""
-        answer = self._pass_on(body, headers)
+        answer = _AWAY if self.is_away else self._pass_on(body, headers)
         if self.holds(json.loads(body)):
             self._reached.set()
             self._released.wait()
