@@ -114,11 +114,12 @@ async def measure(way: str, workers: int) -> Units:
         return units
 
 
-async def measure_hours() -> tuple[Units, Units]:
-    """Return what a worker takes in an hour in which nothing happens, and what its metrics take in one."""
+async def measure_hours() -> tuple[Units, Units, Units]:
+    """Return what a worker takes to start, in an hour in which nothing happens, and for metrics in one."""
     async with crew_of(1) as crew:
         await crew.pass_time(seconds=0)
         look = crew.meter.looked
+        start = Units(written=crew.meter.written, read=look + crew.meter.read)
         await crew.look_for_old_ones()
         idle = Units(
             written=crew.meter.written,
@@ -128,7 +129,7 @@ async def measure_hours() -> tuple[Units, Units]:
         await crew.be_scraped()
         scrapes = HOUR / SCRAPE_INTERVAL
         meter = crew.meter
-        return idle, Units(written=meter.written * scrapes, read=(meter.read + meter.looked) * scrapes)
+        return start, idle, Units(written=meter.written * scrapes, read=(meter.read + meter.looked) * scrapes)
 
 
 def dollars_a_month(alerts_a_day: int, workers: int, *, alert: Units, hour: Units) -> float:
@@ -143,9 +144,10 @@ def dollars_a_month(alerts_a_day: int, workers: int, *, alert: Units, hour: Unit
 async def units_table() -> tuple[Mapping[str, Units], Sequence[str]]:
     """Measure everything; return it, and the lines of the README that say so."""
     ways = {way: await measure(way, 3) for way in WAYS}
-    idle, scraped = await measure_hours()
+    start, idle, scraped = await measure_hours()
     rows = {
         **{f"an alert: {way}": units for way, units in ways.items()},
+        "the start of a worker": start,
         "an hour of a worker that has nothing to do": idle,
         "an hour of metrics, read every 15 s": scraped,
     }
