@@ -3,7 +3,7 @@
 The emulators do not say it truly. The rules, of AWS's pages on read and write units (read 2026-11): a write
 takes a unit for each KiB of the item, before or after it, whichever is larger, and in a transaction two; each
 index that the write changes takes units of its own, of the entry that goes and of the one that comes; a read
-takes half a unit for each 4 KiB, a consistent one a whole.
+takes half a unit for each 4 KiB, a consistent one a whole. A write whose condition fails is paid for, too.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from bot.store.dynamodb.layout import INDEXES, PARTITION, SORT
+from bot.store.dynamodb.layout import DEADLINES, DUE, INDEXES, PARTITION, SORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bot.store.dynamodb.layout import Index
     from bot.store.dynamodb.table import Caller
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Wire = Mapping[str, Mapping[str, str]]
 
 _READS = {"get_item", "query", "scan", "batch_get_item"}
+#: What workers look at all the time, however many alerts there are.
+_LOOKED_AT = {DUE.name, DEADLINES.name}
+#: Bytes that are charged for each item beside its own, and for each entry of an index.
+_OVERHEAD = 100
 _WRITES = {"put_item", "update_item", "delete_item", "transact_write_items"}
 
 
@@ -31,7 +35,8 @@ class Meter:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self.written = 0.0
-        self.read = 0.0
+        self.read = 0.0  #: but for the looks
+        self.looked = 0.0
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         parts = _parts(operation, arguments)
@@ -43,7 +48,11 @@ class Meter:
             for part, old in zip(parts, before, strict=True):
                 self.written += _write_units(old, await self._item(part), factor)
         if operation in _READS:
-            self.read += _read_units(operation, arguments, answer)
+            units = _read_units(operation, arguments, answer)
+            if arguments.get("IndexName") in _LOOKED_AT:
+                self.looked += units
+            else:
+                self.read += units
         return answer
 
     def close(self) -> None:
@@ -54,6 +63,13 @@ class Meter:
         key = {name: item[name] for name in (PARTITION, SORT)}
         found = await self._caller.call("get_item", {"TableName": part["TableName"], "Key": key})
         return dict(found.get("Item", {}))
+
+
+def stored_bytes(items: Sequence[Wire]) -> int:
+    """Return what these items take in the table and its indexes."""
+    entries = [_entry(item, index) for item in items for index in INDEXES]
+    kept = [*items, *(entry for entry in entries if entry)]
+    return sum(_size(each) + _OVERHEAD for each in kept)
 
 
 def _parts(operation: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:

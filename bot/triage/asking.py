@@ -54,7 +54,9 @@ class Asker:
         self._pace = pacing.pace
         self._spread = pacing.spread
         self._refusals = Refusals()
-        self._looker = Looker(messenger, clock=recorder.clock, lag=lag or Lag())
+        self._lag = lag or Lag()
+        self._looker = Looker(messenger, clock=recorder.clock, lag=self._lag)
+        self._claims: dict[str, Question] = {}  #: rows as this process has claimed them and is posting them
 
     async def ask(self, question: Question) -> None:
         """Ask, or find out whether it was asked. Whatever fails is due again later, or ends the question."""
@@ -63,11 +65,13 @@ class Asker:
         try:
             await self._take_step(question)
         except Undeliverable as error:
-            await self._close(question, error.reason)
+            await self._close(self._claims.get(question.ref, question), error.reason)
         except TransientError as error:
             await self._retry(question, error)
         except AmbiguousError as error:
-            await self._doubt(question, error)
+            await self._doubt(self._claims.get(question.ref, question), error)
+        finally:
+            self._claims.pop(question.ref, None)
 
     async def identify(self, question: Question) -> Question | None:
         """Find out whose question a row of a restored backup is, so that a click on it can be judged.
@@ -110,9 +114,24 @@ class Asker:
         if await self._waits_for_hours(question, person):
             return
         claimed = await self._recorder.save(question, rules.claim(question, person, self._clock()))
-        if claimed is not None:
-            await self._record(claimed, await self._messenger.post(claimed))
-            self._gate.resume()
+        if claimed is None or await self._gave_up(claimed):
+            return
+        self._claims[question.ref] = claimed
+        # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
+        # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
+        await self._record(claimed, await self._messenger.post(claimed))
+        self._gate.resume()
+
+    async def _gave_up(self, claimed: Question) -> bool:
+        """Give a claim up that grew old while this process stood still: others may be at it by now."""
+        now = self._clock()
+        step = rules.not_posted(claimed, now)
+        if step is None or now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
+            return False
+        log.warning("not asked yet: the claim grew old", extra=about(claimed, "question.delayed"))
+        # Of this very version: who took it over has written something before posting.
+        await self._recorder.save(claimed, step)
+        return True
 
     async def _person(self, question: Question) -> Person:
         person = await self._messenger.find_person(question.request.user)
@@ -157,10 +176,10 @@ class Asker:
     async def _ask_again(self, question: Question) -> None:
         self._looker.forget(question)
         log.info("question not found, so it was not asked", extra=about(question, "question.missed"))
-        await self._recorder.decide(question, lambda row: rules.not_posted(row, self._clock()))
+        await self._decide(question, lambda row: rules.not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
-        current, _ = await self._recorder.decide(question, lambda row: _if_open(row, rules.defer, look_at))
+        current = await self._decide(question, lambda row: rules.defer(row, look_at))
         if current is None or current.in_doubt_since is None:
             self._looker.forget(question)  # a click was faster
 
@@ -172,8 +191,11 @@ class Asker:
     async def _retry(self, question: Question, error: TransientError) -> None:
         log.warning("not asked yet: %s", error, extra=about(question, "question.delayed"))
         due_at = self._clock() + self._delay(question, error)
-        definite = question.in_doubt_since is None
-        await self._recorder.decide(question, lambda row: _not_done(row, due_at, definite=definite))
+        claimed = self._claims.get(question.ref)
+        if claimed is not None:
+            await self._decide(claimed, lambda row: rules.not_posted(row, due_at))
+        else:
+            await self._decide(question, lambda row: rules.defer(row, due_at))
 
     def _meet_refusal(self, question: Question, error: UnknownRefusal) -> NoReturn:
         """Judge a refusal that blames nobody in particular. Raises it, or what it turned out to be."""
@@ -187,9 +209,21 @@ class Asker:
 
     async def _close(self, question: Question, reason: str) -> None:
         now, policy = self._clock(), self._recorder.policy
-        await self._recorder.decide(question, lambda row: rules.close(row, reason, now, policy))
+        await self._decide(question, lambda row: rules.close(row, reason, now, policy))
         self.forget(question)
         log.info("question closed", extra=about(question, "question.closed", reason=reason))
+
+    async def _decide(
+        self, question: Question, decision: Callable[[Question], Step | None]
+    ) -> Question | None:
+        """Store a decision on a row that is still to be asked, unless another worker has claimed it since."""
+
+        def decide(row: Question) -> Step | None:
+            is_open = row.state in (State.ACCEPTED, State.POSTING)
+            return decision(row) if is_open and row.in_doubt_since == question.in_doubt_since else None
+
+        current, _ = await self._recorder.decide(question, decide)
+        return current
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
@@ -200,14 +234,3 @@ class Asker:
         """Forget what this process knows of a question that is asked, or has ended."""
         self._refusals.forget(question)
         self._looker.forget(question)
-
-
-def _if_open(row: Question, decision: Callable[[Question, datetime], Step], due_at: datetime) -> Step | None:
-    return decision(row, due_at) if row.state in (State.ACCEPTED, State.POSTING) else None
-
-
-def _not_done(row: Question, due_at: datetime, *, definite: bool) -> Step | None:
-    """Put a row back after a failure: out of doubt only if it was a post of ours that was not done."""
-    if row.state is State.POSTING and definite:
-        return rules.not_posted(row, due_at)
-    return _if_open(row, rules.defer, due_at)

@@ -32,6 +32,9 @@ class Lag:
     #: A post may be under way in Slack this long after its claim, though whoever sent it was killed at once:
     #: as long as a call may take. Somebody who lives knows better when it ended.
     post_takes: timedelta = timedelta(seconds=15)
+    #: A claim that is older is not posted on: a post that begins by then has ended, and shows, before another
+    #: worker has looked twice. A store that needs all its patience to write the claim takes less.
+    claim_holds: timedelta = timedelta(seconds=10)
 
 
 class Look(Enum):
@@ -45,6 +48,7 @@ class Look(Enum):
 
 @dataclass(slots=True)
 class _Doubt:
+    since: datetime | None  #: of the claim; another claim of the same row is another doubt
     look_at: datetime
     missed: bool = False
 
@@ -60,14 +64,16 @@ class Looker:
 
     def doubt(self, question: Question) -> datetime:
         """Take note that a post's end is unknown since now; return when to look for the first time."""
-        doubt = _Doubt(look_at=self._clock() + self._lag.first_look)
+        doubt = _Doubt(since=question.in_doubt_since, look_at=self._clock() + self._lag.first_look)
         self._doubts[question.ref] = doubt
         return doubt.look_at
 
     def look_at(self, question: Question) -> datetime:
         """Return when to look next."""
         known = self._doubts.get(question.ref)
-        return known.look_at if known else self._found_in_doubt(question)
+        if known is None or known.since != question.in_doubt_since:
+            return self._found_in_doubt(question)
+        return known.look_at
 
     def forget(self, question: Question) -> None:
         """Forget a question that is in doubt no more."""
@@ -93,7 +99,7 @@ class Looker:
         now = self._clock()
         under_way_until = (question.in_doubt_since or now) + self._lag.post_takes
         look_at = max(now, under_way_until) + self._lag.first_look
-        self._doubts[question.ref] = _Doubt(look_at=look_at)
+        self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return look_at
 
     async def _look_up(self, question: Question) -> Posted | None:

@@ -18,6 +18,8 @@ from bot.triage.rules import CLAIM_LEASE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pytest
+
     from bot.store.dynamodb.store import DynamoStore
     from bot.triage.model import Question
 
@@ -189,6 +191,28 @@ async def test_a_worker_is_told_when_another_has_left_work() -> None:
 
         await asyncio.wait_for(told.wait(), 30)
         assert await due(theirs, clock) == [IDENTIFIER]
+
+
+async def test_a_look_that_fails_in_an_unforeseen_way_is_not_the_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = SteppedClock()
+    async with two_workers(clock) as (dead, theirs):
+        told, looks = asyncio.Event(), iter([RuntimeError("nobody thought of this")])
+
+        def hear() -> None:
+            for error in looks:
+                raise error
+            told.set()
+
+        theirs.on_found = hear
+        await add(dead, a_question())
+        assert await due(theirs, clock) == []
+
+        clock.now = NOON + LEASE
+
+        await asyncio.wait_for(told.wait(), 30)
+    assert "nobody thought of this" in caplog.text
 
 
 async def test_a_replay_by_a_command_is_sent_by_a_worker() -> None:

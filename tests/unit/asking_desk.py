@@ -12,28 +12,44 @@ from bot.errors import AmbiguousError
 from bot.sqs.wire import write_report
 from bot.triage import rules
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, Step, Work
+from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step, Work
 from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
 from bot.triage.ratchet import answer_question
 from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
-    from bot.triage.model import TriageRequest
+    from bot.triage.model import Change, TriageRequest
 
 PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")
 
 
+class SlowStore(MemoryStore):
+    """Runs `after_claim` before it says that a claim is stored, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.after_claim: Callable[[], Awaitable[None]] | None = None
+
+    async def save(self, change: Change) -> bool:
+        is_saved = await super().save(change)
+        if self.after_claim and is_saved and change.question.state is State.POSTING:
+            happens, self.after_claim = self.after_claim, None
+            await happens()
+        return is_saved
+
+
 class Desk:
     """An Asker with everything around it, and a clock that jumps to whatever is due next."""
 
-    def __init__(self, policy: Policy | None = None) -> None:
-        self.clock = SteppedClock()
-        self.store = MemoryStore()
+    def __init__(self, policy: Policy | None = None, *, beside: Desk | None = None) -> None:
+        """`beside` another worker, it shares the store and the clock."""
+        self.clock: SteppedClock = beside.clock if beside else SteppedClock()
+        self.store: SlowStore = beside.store if beside else SlowStore()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.recorder = Recorder(self.store, write_report, policy=policy or Policy(), clock=self.clock)
         self.restart()

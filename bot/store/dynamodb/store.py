@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from dataclasses import dataclass, replace
@@ -120,8 +119,18 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(self._look_interval)
-            with contextlib.suppress(StoreError):  # whoever asks next what is due is told of it
-                now = self._clock()
-                found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
-                if any(found):
-                    self.on_found()
+            try:
+                await self._look()
+            except StoreError:
+                continue  # whoever asks next what is due is told of it
+            except Exception:
+                # Nobody waits for this task: were it to end, nobody would notice what others leave.
+                log.exception(
+                    "cannot look for what others leave", extra={"event": "sweep.failed", "fields": {}}
+                )
+
+    async def _look(self) -> None:
+        now = self._clock()
+        found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
+        if any(found):
+            self.on_found()

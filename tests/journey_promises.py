@@ -54,8 +54,9 @@ class Promises:
             assert (row.event_id, row.body) == self._written[row.identifier][row.sequence]
             self._delivered[row.identifier] = row.sequence
 
-    async def check(self, store: AnyStore, policy: Policy, now: datetime) -> None:
-        questions = await store.list_questions(limit=100)
+    async def check(
+        self, questions: Sequence[Question], store: AnyStore, policy: Policy, *, now: datetime
+    ) -> None:
         assert {each.request.identifier for each in questions} >= self._accepted
         for question in questions:
             await self._check_reports(store, question)

@@ -1,0 +1,52 @@
+"""A worker that stands still between its claim and the post: another asks, and it must not ask as well."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from world.table_proxy import TableProxy
+
+from bot.store.dynamodb.layout import table_description
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import boto3
+    import pytest
+    from world import World
+
+
+def is_claim(call: dict[str, Any]) -> bool:
+    return bool(call.get("Item", {}).get("st", {}).get("S") == "posting")
+
+
+def test_a_frozen_worker_does_not_ask_when_it_wakes_up_and_another_has_asked(
+    create_world: Callable[..., World],
+    aws_session: boto3.Session,
+    sqs_endpoint: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    table = f"triage-{uuid4().hex}"
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+    dynamodb.create_table(**table_description(table))
+    with TableProxy(sqs_endpoint, holds=is_claim) as proxy:
+        world = create_world(STORE_URL=f"dynamodb://{table}", AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+        other = world.another_worker()
+        other.environment["AWS_ENDPOINT_URL_DYNAMODB"] = sqs_endpoint
+        request.addfinalizer(other.close)
+        world.start()
+        identifier = world.send()
+        proxy.wait_until_held()
+
+        world.worker.signal(signal.SIGSTOP)
+        proxy.release()
+        other.start()
+        other.until_logged("question.asked", identifier, seconds=60)
+        world.worker.signal(signal.SIGCONT)
+
+        assert world.worker.stop() == 0  # it finishes what is under way
+        assert other.stop() == 0
+        assert len(world.slack.questions(identifier)) == 1

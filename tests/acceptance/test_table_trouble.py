@@ -1,0 +1,72 @@
+"""The table is away, as when its region is in trouble: nothing is lost by it, and work goes on by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from world import until
+from world.table_proxy import TableProxy
+
+from bot.store.dynamodb.layout import table_description
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import boto3
+    from world import World
+
+
+@pytest.fixture
+def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
+    with TableProxy(sqs_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def world(
+    create_world: Callable[..., World], proxy: TableProxy, aws_session: boto3.Session, sqs_endpoint: str
+) -> World:
+    """A worker whose table is behind the proxy."""
+    make: Any = aws_session.client
+    table = f"triage-{uuid4().hex}"
+    make("dynamodb", endpoint_url=sqs_endpoint).create_table(**table_description(table))
+    return create_world(STORE_URL=f"dynamodb://{table}", AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+
+
+def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(
+    world: World, proxy: TableProxy
+) -> None:
+    world.start()
+    asked = world.send()
+    question = world.slack.question(asked)
+    world.worker.until_logged("question.asked", asked)
+
+    proxy.is_away = True
+    waiting = world.send()
+    world.worker.until_logged("poll.failed", "StoreError")
+    refused = world.slack.press(question, "no")
+    until(lambda: world.waiting(world.requests) == (1, 0), what="the request was handed back")
+    proxy.is_away = False
+
+    assert not refused.acknowledged
+    world.slack.question(waiting)
+    assert world.slack.press(question, "no").acknowledged
+    assert world.status(asked) == "escalated"
+    world.until_taken()
+    assert [len(world.slack.questions(one)) for one in (asked, waiting)] == [1, 1]
+
+
+def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
+    world: World, proxy: TableProxy
+) -> None:
+    proxy.is_away = True
+    world.start()
+    identifier = world.send()
+    world.worker.until_logged("poll.failed", "StoreError")
+
+    proxy.is_away = False
+
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"

@@ -1,0 +1,243 @@
+"""Any journey of a few requests, through crashes, lost answers and changed minds: what always holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from fakes import ScriptedSecurityTeam, SteppedClock, a_request
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from journey_promises import Promises, judge_click
+from mortal_store import WRITE_ENDS, Home, KilledError, MortalStore
+from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
+
+from bot.errors import StoreError
+from bot.sqs.wire import read_report, write_report
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.model import Choice, InvalidBody, Question, State, Work
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
+from bot.triage.service import TriageService, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from bot.triage.model import OutboxRow, TriageRequest
+    from bot.triage.ratchet import Refusal
+
+NAMES = tuple("abcdefghijkl")
+#: So few that some of them get more questions than may be put to somebody at once.
+PEOPLE = 3
+
+batches = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)
+#: An answer that is lost is what most goes wrong after: it is drawn more often than the others.
+POST_ENDS_TO_DRAW = [*["done, answer lost"] * 4, *sorted(POST_ENDS)]
+writes = st.lists(st.sampled_from(WRITE_ENDS), max_size=4)
+choices = st.sampled_from(Choice)
+
+
+def request_for(name: str) -> TriageRequest:
+    return a_request(name, user=f"person-{NAMES.index(name) % PEOPLE}@example.com")
+
+
+class Journeys(RuleBasedStateMachine):
+    """Requests on their way, and what was true of them before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.clock = SteppedClock()
+        self.home = self.new_home()
+        self.slack = TruthfulSlack(self.clock)
+        self.promises = Promises()
+        self.lost: set[str] = set()  #: accepted after the backup that was put in place
+
+    def new_home(self) -> Home:
+        """Return where the store lives on; each kind of store has its own."""
+        raise NotImplementedError
+
+    @initialize(
+        allow=st.booleans(),
+        lag=st.sampled_from([14, 4, 0]),
+        expire_after=st.sampled_from([60, 86400, None]),
+        names=batches,
+    )
+    def begin(self, names: list[str], *, allow: bool, lag: int, expire_after: int | None) -> None:
+        expiry = timedelta(seconds=expire_after) if expire_after else None
+        self.policy = Policy(
+            allow_deescalation=allow, expire_after=expiry, remind_after=timedelta(seconds=30), remind_times=2
+        )
+        self.slack.lag = timedelta(seconds=lag)
+        self.start()
+        self.receive(names, [])
+        self.back_up()
+
+    @rule()
+    def start(self) -> None:
+        """Start the process (again): nothing is left but what is stored."""
+        self.kept = self.run(self.home.open())
+        self._start_with_store()
+
+    @rule(names=batches, ends=writes)
+    def receive(self, names: list[str], ends: list[str]) -> None:
+        self._receive([request_for(name) for name in names if name not in self.lost], ends)
+
+    @rule(name=st.sampled_from(NAMES), ends=writes)
+    def receive_what_is_invalid(self, name: str, ends: list[str]) -> None:
+        if name not in self.lost:
+            self._receive([InvalidBody(reason="no user", salvaged=a_request(name, user=""))], ends)
+
+    @rule(
+        hops=st.lists(st.sampled_from([10, 5, 1, 60, 1000, 100_000]), min_size=1, max_size=4),
+        posts=st.lists(st.sampled_from(POST_ENDS_TO_DRAW), min_size=1, max_size=6),
+        looks=st.lists(st.sampled_from(sorted(LOOK_ENDS)), max_size=3),
+        quick=st.none() | choices,
+        ends=writes,
+    )
+    def let_time_pass(self, hops: list[int], posts: list[str], looks: list[str], **trouble: Any) -> None:
+        self.slack.post_ends, self.slack.look_ends, self.store.ends = posts, looks, trouble["ends"]
+        if quick := trouble["quick"]:
+            self.slack.quick_person = lambda message: self._click(message, quick)
+        for seconds in hops:
+            self.run(self._work())
+            self.clock.advance(seconds=seconds)
+        self.slack.post_ends, self.slack.look_ends, self.slack.quick_person = [], [], None
+        self.store.ends = []
+
+    @precondition(lambda self: self.slack.messages)
+    @rule(data=st.data(), pressed=st.lists(choices, min_size=1, max_size=25), ends=writes)
+    def click(self, data: st.DataObject, pressed: list[Choice], ends: list[str]) -> None:
+        """Press buttons of a message that is there, whatever we know of it."""
+        message = data.draw(st.sampled_from(self.slack.messages))
+        before = self.run(self.kept.load(message.ref))
+        self.store.ends = ends
+        try:
+            for choice in pressed:
+                with suppress(StoreError):  # nothing was acknowledged: the person clicks again
+                    judge_click(before, choice, self.run(self._click(message, choice)))
+                    self.what_was_promised_holds()
+        except KilledError:
+            self.start()
+        self.store.ends = []
+
+    @precondition(lambda self: self.promises.has_reports)
+    @rule(ends=writes)
+    def publish(self, ends: list[str]) -> None:
+        self.store.ends = ends
+        rows: Sequence[OutboxRow] = self.run(self.kept.sendable(self.clock(), limit=10))
+        self.promises.deliver(rows)
+        try:
+            self.run(self.store.mark_sent(rows, self.clock()))
+        except KilledError:
+            self.start()
+        except StoreError:
+            pass
+        self.store.ends = []
+
+    @precondition(lambda self: self.promises.has_reports)
+    @rule(names=batches)
+    def replay(self, names: list[str]) -> None:
+        self.run(self.kept.replay(names, self.clock()))
+
+    @rule()
+    def back_up(self) -> None:
+        self.run(self.home.back_up())
+
+    @precondition(lambda self: not self.lost)
+    @rule()
+    def restore(self) -> None:
+        """Put the last backup in place. What was accepted after it is lost, and MozDef asks nothing twice."""
+        before = {each.request.identifier for each in self._questions()}
+        self.kept = self.run(self.home.restore())
+        self.lost |= before - {each.request.identifier for each in self._questions()}
+        self.promises = Promises()
+        self.slack.shown = {each.ref: each.said for each in self._questions() if not each.outdated}
+        self.slack.reminded.clear()  # the backup does not know of those, either
+        self.run(self.kept.treat_as_restored(self.clock(), longest=self.policy.expire_after))
+        self._start_with_store()
+
+    @rule()
+    def look_at_the_end(self) -> None:
+        """After enough time without trouble, whatever could be asked has been."""
+        self.clock.advance(seconds=600)
+        for _ in range(12):
+            self.run(self._work())
+            self.clock.advance(seconds=60)
+        for question in self._questions():
+            assert question.state in (State.ASKED, State.CLOSED)
+            is_open = question.state is State.ASKED and question.standing is None
+            assert question.work is None or is_open
+            assert question.deadline is None or is_open
+            assert self.slack.shown.get(question.ref) == question.said
+
+    @invariant()
+    def nobody_has_two_messages(self) -> None:
+        asked = Counter(message.ref for message in self.slack.messages)
+        assert not asked or max(asked.values()) == 1
+
+    @invariant()
+    def what_was_promised_holds(self) -> None:
+        if hasattr(self, "kept"):
+            questions = self._questions()
+            self.run(self.promises.check(questions, self.kept, self.policy, now=self.clock()))
+            for question in questions:
+                assert self.slack.reminded[question.ref] <= question.reminders <= self.policy.remind_times
+
+    def teardown(self) -> None:
+        self.run(self.home.close())
+        self.runner.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    def _start_with_store(self) -> None:
+        self.store = MortalStore(self.kept)
+        recorder = Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
+        pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
+        workers = Workers(
+            asker=Asker(self.slack, recorder, pacing=pacing),
+            reminder=Reminder(self.slack, recorder, pacing=pacing),
+            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
+        )
+        self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
+
+    def _questions(self) -> Sequence[Question]:
+        questions: Sequence[Question] = self.run(self.kept.list_questions(limit=100))
+        return questions
+
+    def _receive(self, batch: list[TriageRequest | InvalidBody], ends: list[str]) -> None:
+        self.store.ends = ends
+        try:
+            fates = self.run(self.service.receive(batch))
+        except KilledError:
+            self.start()
+        except StoreError:
+            pass
+        else:
+            assert list(fates) == [True] * len(batch)
+            self.promises.accept(batch)
+        self.store.ends = []
+
+    async def _click(self, message: Message, choice: Choice) -> Question | Refusal:
+        return await self.service.answer(message.click(choice, self.clock()))
+
+    async def _work(self) -> None:
+        try:
+            for _ in range(5):
+                for question in await self.kept.overdue(self.clock(), limit=20):
+                    with suppress(StoreError):
+                        await self.service.expire(question)
+                for work in Work:
+                    for question in await self.kept.due(work, self.clock(), limit=20):
+                        with suppress(StoreError):
+                            await self.service.work_on(question, work)
+        except KilledError:
+            self.kept = await self.home.open()
+            self._start_with_store()

@@ -1,0 +1,172 @@
+"""Workers that share a metered table, and what happens to an alert among them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fakes import ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
+from local_dynamodb import connection, create_table, dynamodb, store_in
+from request_units import Meter, stored_bytes
+
+from bot.health import StoreWatch
+from bot.sqs.wire import read_report, write_report
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.clicks import Note
+from bot.triage.model import Answer, Choice, Question, Work
+from bot.triage.pacing import Gate, Pace, Pacing
+from bot.triage.policy import Policy
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
+from bot.triage.service import TriageService, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bot.store.dynamodb.store import DynamoStore
+
+#: What an alert says, as MozDef writes it without anything long.
+SUMMARY = "A Duo bypass code was generated for your account from 203.0.113.7 at 11:58 UTC. " * 2
+
+#: Nobody looks beside the journey, whose clock says when somebody does.
+_NEVER = timedelta(days=999)
+_URL = "https://hooks.example/1"
+
+
+class DiedError(Exception):
+    """The worker died here."""
+
+
+class Member:
+    """One worker of a crew."""
+
+    def __init__(self, store: DynamoStore, slack: ScriptedMessenger, clock: SteppedClock) -> None:
+        self.store = store
+        self._clock = clock
+        recorder = Recorder(store, write_report, policy=Policy(), clock=clock)
+        pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
+        workers = Workers(
+            asker=Asker(slack, recorder, pacing=pacing),
+            reminder=Reminder(slack, recorder, pacing=pacing),
+            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
+        )
+        self.service = TriageService(recorder, slack, workers, on_work=lambda: None)
+
+    async def work(self) -> None:
+        """Do whatever is due now, but for deadlines, and send what waits."""
+        for work in Work:
+            for question in await self.store.due(work, self._clock(), limit=10):
+                await self.service.work_on(question, work)
+        await self.store.mark_sent(await self.store.sendable(self._clock(), limit=10), self._clock())
+
+
+class Crew:
+    """So many workers on one table, who look at it at the same moments."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._name = name
+        self.clock = SteppedClock()
+        self.meter = Meter(connection(name))
+        self._slack = ScriptedMessenger(clock=self.clock)
+        self.members = [self._join() for _ in range(size)]
+        self._dead: list[Member] = []
+
+    def _join(self) -> Member:
+        store = store_in(self._name, clock=self.clock, caller=self.meter, look_interval=_NEVER)
+        return Member(store, self._slack, self.clock)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the alert takes in the table."""
+        return stored_bytes(dynamodb().scan(TableName=self._name)["Items"])
+
+    async def pass_time(self, *, seconds: float) -> None:
+        """Let time pass, then let all do what is due. Each sees a deadline before any has ended it."""
+        self.clock.advance(seconds=seconds)
+        seen = [await each.store.overdue(self.clock(), limit=10) for each in self.members]
+        for member, overdue in zip(self.members, seen, strict=True):
+            await asyncio.gather(*(member.service.expire(question) for question in overdue))
+        for member in self.members:
+            await member.work()
+
+    async def ask(self) -> None:
+        """Take a request in, and ask."""
+        await self.members[0].service.receive([a_request(summary=SUMMARY)])
+        await self.pass_time(seconds=0)
+        assert len(self._slack.posts) == 1
+
+    async def die_while_asking(self) -> None:
+        """Take a request in, and let whoever has it die as the post begins."""
+
+        async def die(_: Question | None) -> None:
+            raise DiedError
+
+        self._slack.before["post"] = die
+        try:
+            await self.ask()
+        except DiedError:
+            self._dead.append(self.members.pop(0))
+        del self._slack.before["post"]
+
+    async def answer(self, choice: Choice) -> None:
+        """Take the person's click, if possible at a worker that did not ask, and show it."""
+        asked = await self._question()
+        click = Answer(
+            ref=asked.ref,
+            choice=choice,
+            slack_id=asked.slack_id,
+            ours=True,
+            posted=asked.posted,
+            at=self.clock(),
+        )
+        service = self.members[-1].service
+        answered = await service.answer(click)
+        assert isinstance(answered, Question)
+        await service.redraw(answered, response_url=_URL)
+
+    async def write_note(self) -> None:
+        """Take a note of the person, and show it."""
+        asked = await self._question()
+        note = Note(
+            ref=asked.ref, text="I was on a train.", slack_id=asked.slack_id, ours=True, at=self.clock()
+        )
+        service = self.members[-1].service
+        noted = await service.add_note(note)
+        assert isinstance(noted, Question)
+        await service.redraw(noted)
+
+    async def look_for_old_ones(self) -> None:
+        """Do what every worker does once an hour."""
+        await self.members[0].store.remove_ended(self.clock() - timedelta(days=30), limit=10)
+
+    async def be_scraped(self) -> None:
+        """Ask of the store what the metrics tell of it."""
+        signs = await StoreWatch(self.members[0].store, clock=self.clock).look()
+        assert not signs.trouble
+
+    async def reports_sent(self) -> int:
+        """How many reports the response queue has got."""
+        identifier = a_request().identifier
+        return sum(row.sent_at is not None for row in await self.members[-1].store.reports_of(identifier))
+
+    async def close(self) -> None:
+        for member in (*self.members, *self._dead):
+            await member.store.close()
+
+    async def _question(self) -> Question:
+        """Return the question without a read that costs: Slack sends its ref with the click."""
+        _, question = self._slack.posts[-1]
+        return question
+
+
+@asynccontextmanager
+async def crew_of(size: int) -> AsyncIterator[Crew]:
+    """So many workers on a table of their own."""
+    crew = Crew(create_table(), size)
+    try:
+        yield crew
+    finally:
+        await crew.close()
