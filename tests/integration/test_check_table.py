@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from local_dynamodb import REGION, connection, create_table, dynamodb
 from bot.findings import Verdict
 from bot.store.dynamodb.address import Address
 from bot.store.dynamodb.checks import (
+    COPY,
     ENCRYPTION,
     EXPIRY,
     PERMISSIONS,
@@ -19,6 +21,8 @@ from bot.store.dynamodb.checks import (
     check_table,
 )
 from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import mark, unmark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +62,20 @@ async def test_looking_leaves_nothing_in_the_table() -> None:
     await look(name)
 
     assert dynamodb().scan(TableName=name)["Items"] == []
+
+
+async def test_half_of_a_copy_is_to_be_completed_first() -> None:
+    name = kept_table()
+    table = Table(name, connection(name), random=Random(2026), shown=f"{name} in {REGION}")
+    await mark(table, "/var/lib/triage-bot/triage-bot.db")
+
+    found = (await look(name))[COPY]
+    await unmark(table)
+
+    assert found.verdict is Verdict.FAILED
+    assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"
+    assert found.remedy == "run `triage-bot migrate` again until it says that all is equal"
+    assert COPY not in await look(name)
 
 
 async def test_a_table_that_is_not_there_is_to_be_created() -> None:
