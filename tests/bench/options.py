@@ -22,7 +22,7 @@ _QUICK: Final = {
     "idle_seconds": 0.5,
 }
 _QUICK_GROWTH: Final = {"rounds": 1, "cycles": 20, "sizes": [0, 1000]}
-_QUICK_WORKERS: Final = {"rounds": 1, "requests": 10, "flood": 30, "limit": [20.0, 1.0]}
+_QUICK_WORKERS: Final = {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]}
 _QUICKLY: Final[Mapping[str, Mapping[str, Any]]] = {"growth": _QUICK_GROWTH, "workers": _QUICK_WORKERS}
 
 
@@ -68,6 +68,7 @@ def _add_growth(parser: argparse.ArgumentParser) -> None:
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=3, help="that are measured beside one")
     parser.add_argument("--requests", type=int, default=100, help="for each worker, to see how many it asks")
     parser.add_argument("--abreast", type=int, default=2, help="that each may have under way meanwhile")
     parser.add_argument("--flood", type=int, default=300, help="requests at once, for all of them together")
