@@ -42,11 +42,6 @@ SPARE = IN_PROGRESS_MAX
 #: How long they may wait for room before the store is looked at anew.
 FRESH = timedelta(seconds=0.5)
 
-#: Questions that are begun at once. The next wait until the event loop has turned …
-DOSE = 8
-#: … in less than this, in seconds: a click takes about ten turns.
-TURN_MAX = 0.002
-
 #: How long to leave the store alone after a look: many calls are answered with one.
 LOOK_INTERVAL = timedelta(milliseconds=20)
 
@@ -142,28 +137,14 @@ class Sweeper:
         return list(found.values()), min(moment for moment in wake_at if moment is not None) - now
 
     async def _begin(self, found: Found, stop: asyncio.Event) -> None:
-        """Begin what was found, as room comes, while it is fresh: what is left then is looked for anew.
-
-        Some are begun in any case, however slow the machine is.
-        """
+        """Begin what was found, as room comes, while it is fresh: what is left then is looked for anew."""
         fresh_until = self._clock() + FRESH
-        for number, (question, work) in enumerate(found):
-            crowded = number and number % DOSE == 0 and not await self._turns_fast(fresh_until)
-            if crowded or not await self._room_comes(work, fresh_until, stop):
+        for question, work in found:
+            if not await self._room_comes(work, fresh_until, stop):
                 break
             self._start(question, work)
         if self._clock() >= fresh_until:
             self.wake()
-
-    async def _turns_fast(self, until: datetime) -> bool:
-        """Let the event loop do what else there is, until there is little: a click must not wait for long."""
-        loop = asyncio.get_running_loop()
-        while self._clock() < until:
-            began = loop.time()
-            await asyncio.sleep(0)
-            if loop.time() - began < TURN_MAX:
-                return True
-        return False
 
     async def _room_comes(self, work: Work, until: datetime, stop: asyncio.Event) -> bool:
         """Wait until one more of this kind may be begun. False: not by then, or not before another look."""

@@ -10,7 +10,7 @@ from memory_store import MemoryStore
 from sweeper_desk import Desk, until
 
 from bot.errors import StoreError
-from bot.triage.sweeper import DOSE, IN_PROGRESS_MAX, Sweeper
+from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,7 +198,7 @@ async def test_all_are_worked_on_however_slow_the_machine_is() -> None:
             return self.clock()
 
     desk = SluggishDesk()
-    names = [f"question-{number}" for number in range(3 * DOSE)]
+    names = [f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)]
     await desk.add(*names)
 
     async with desk.sweeping(clock=desk.now):
