@@ -62,8 +62,10 @@ class MemoryStore:
     async def find(self, identifier: str) -> Question | None:
         return self.questions.get(row_key(identifier))
 
-    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
-        found = [(_due_at(each, work), each) for each in self.questions.values()]
+    async def due(
+        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+    ) -> Sequence[Question]:
+        found = [(_due_at(each, work), each) for each in self.questions.values() if each.ref not in but]
         due = [(due_at, each) for due_at, each in found if due_at and due_at <= now]
         return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
 

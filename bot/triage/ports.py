@@ -53,8 +53,10 @@ class Store(Protocol):
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         """Return all reports of this identifier, in order."""
 
-    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
-        """Return the questions whose work of this kind is due, the longest due first."""
+    async def due(
+        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+    ) -> Sequence[Question]:
+        """Return the questions whose work of this kind is due, the longest due first, but for these refs."""
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """Return the questions whose deadline has come, the oldest first."""

@@ -181,6 +181,19 @@ async def test_questions_are_due_in_order_of_their_moments(opening: Opening) -> 
 
 
 @every_store
+async def test_those_that_are_left_out_take_nobodys_place(opening: Opening) -> None:
+    async with opening() as store:
+        names = [f"alert-{number}" for number in range(4)]
+        questions = [a_question(name, due_at=NOON + n * SECOND) for n, name in enumerate(names)]
+        await store.add([Change(question=each) for each in questions])
+        but = frozenset({questions[0].ref, questions[2].ref})
+
+        due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2, but=but)
+
+        assert [each.request.identifier for each in due] == ["alert-1", "alert-3"]
+
+
+@every_store
 async def test_a_question_is_due_at_its_very_moment_and_not_before(opening: Opening) -> None:
     async with opening() as store:
         moment = NOON + timedelta(microseconds=123_457)

@@ -145,12 +145,14 @@ async def test_a_store_that_fails_is_asked_again() -> None:
     asked = 0
 
     class FailingStore(MemoryStore):
-        async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
+        async def due(
+            self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+        ) -> Sequence[Question]:
             nonlocal asked
             asked += 1
             if asked == 1:
                 raise StoreError("disk full")
-            return await super().due(work, now, limit=limit)
+            return await super().due(work, now, limit=limit, but=but)
 
     desk = Desk()
     desk.store = FailingStore()

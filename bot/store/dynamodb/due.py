@@ -71,17 +71,17 @@ class DueQuestions:
         for schedule in self._moments.values():
             schedule.put(key, None)
 
-    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
+    async def due(self, work: Work, now: datetime, *, limit: int, but: frozenset[str]) -> Sequence[Question]:
         """See `triage.ports.Store`; the longest due first, but for what other workers hold."""
         self._release_lapsed(now)
         for _ in range(_ROUNDS):
-            lacking = limit - len(self._held(work, now, limit))
+            lacking = limit - len(self._held(work, now, limit, but))
             taken = await self._leases.take(work, now, lacking) if lacking > 0 else ()
             for held in taken:
                 self._hold(held)
             if not taken:
                 break
-        return self._held(work, now, limit)
+        return self._held(work, now, limit, but)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
@@ -102,10 +102,10 @@ class DueQuestions:
         """Look for what others have left, and which deadlines come; tell whether there is anything new."""
         return any(await asyncio.gather(self._leases.look(now), self._deadlines.look(now)))
 
-    def _held(self, work: Work, now: datetime, limit: int) -> list[Question]:
-        keys = islice(self._moments[work].until(now), max(limit, 0))
-        found = [self._leases.held.get(key) for key in keys]
-        return [held.row for held in found if held is not None]
+    def _held(self, work: Work, now: datetime, limit: int, but: frozenset[str]) -> list[Question]:
+        found = (self._leases.held.get(key) for key in self._moments[work].until(now))
+        rows = (held.row for held in found if held is not None and held.row.ref not in but)
+        return list(islice(rows, max(limit, 0)))
 
     def _hold(self, held: Held[Question]) -> None:
         self._leases.held.put(held)

@@ -78,10 +78,12 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
             await asyncio.gather(self._watching, return_exceptions=True)
         self._table.close()
 
-    async def due(self, work: Work, now: datetime, *, limit: int) -> Sequence[Question]:
+    async def due(
+        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+    ) -> Sequence[Question]:
         """See `triage.ports.Store`."""
         self._watch()
-        return await self._due.due(work, now, limit=limit)
+        return await self._due.due(work, now, limit=limit, but=but)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
