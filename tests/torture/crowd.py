@@ -50,7 +50,7 @@ _SIGN_WAIT: Final = _TIME + 4.0
 #: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
 _NOTED: Final = 0.3
 _NOTABLE: Final = frozenset({"no", "notSure"})
-_TAKEN: Final = 0.15
+_TAKEN: Final = 0.3
 
 #: How many questions somebody tries to answer who may not.
 _FORGED: Final = 0.15

@@ -23,7 +23,7 @@ from .history import History
 from .lives import Lives
 from .log_rules import leaks, unexpected
 from .mortality import BOUNDARIES
-from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment
+from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
 from .promises import CURABLE, Violation
 from .slack_faults import SlackFaults
 from .slack_record import record_messages
@@ -134,7 +134,7 @@ class Trial:
         urls = [self._sqs.create(name) for name in ("requests", response, "dead-letters")]
         self._responses = self._sqs.queues[response]
         variables = environment(self._slack, self._sqs.address, urls, log_level=self._options.log_level)
-        lives = await Lives.start(self._folder, variables)
+        lives = await Lives.start(self._folder, variables | write_policies(self._folder))
         stack.push_async_callback(lives.stop)
         self._feeder = Feeder(self._sqs.queues["requests"], self._history.alerts, self._random)
         for work in (self._crowd.run(), self._feeder.run(self._share_sent)):
