@@ -49,7 +49,7 @@ HEADLINES = {
 
 
 def an_alert(kind: Kind = Kind.ASKABLE, *, carded: bool = True) -> Alert:
-    alerts = make_alerts(2000, make_workspace(3), Random(1))
+    alerts = make_alerts(2000, make_workspace(3), Random(2))
     return next(each for each in alerts if each.kind is kind and (each.label == CARDED_LABEL) is carded)
 
 
