@@ -44,6 +44,7 @@ undeliverable = true
 
 BOT_TOKEN: Final = "xoxb-torture"
 APP_TOKEN: Final = "xapp-torture"
+REGION: Final = "us-west-2"
 ACCESS_KEY: Final = "AKIAOFTHETORTURE0001"
 SECRET_KEY: Final = "secret-key-of-the-torture/0123456789abcdef"
 
@@ -68,7 +69,7 @@ def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_lev
         "RESPONSE_QUEUE_URL": response,
         "DEAD_LETTER_QUEUE_URL": dead_letter,
         "AWS_ENDPOINT_URL_SQS": sqs,
-        "AWS_REGION": "us-west-2",
+        "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "MOZDEF_SYNC_SECONDS": str(HOLD_SECONDS),

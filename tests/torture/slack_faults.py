@@ -28,6 +28,9 @@ _HANG: Final = (0.3, 2.0)
 #: How far the history lags, in seconds of Slack's clock, at the most.
 _LAG: Final = 8.0
 
+#: By which a call tells whose it is.
+WORKER_HEADER: Final = "X-Torture-Worker"
+
 _HTML: Final = "<html><body>Something is broken on our side</body></html>"
 
 _REASONS: Final[tuple[Literal["warning", "refresh_requested", "link_disabled"], ...]] = (
@@ -59,7 +62,10 @@ class SlackFaults:
         response = await self._serve(name, request, _noting(handler, places))
         for place in places:
             self.posts[place] = Post(
-                arrived_at=arrived_at, answered_at=self._seconds(), spoiled=name in _SPOILED
+                arrived_at=arrived_at,
+                answered_at=self._seconds(),
+                spoiled=name in _SPOILED,
+                worker=request.headers.get(WORKER_HEADER, ""),
             )
         return response
 

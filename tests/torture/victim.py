@@ -23,10 +23,17 @@ from bot.config import load_settings, settle_environment
 from bot.config_files import load_messages
 from bot.log import configure_logging
 from bot.sqs.wire import write_report
+from bot.store import is_shared
+from bot.store.dynamodb.address import parse_address
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.lookout import LOOK_INTERVAL
+from bot.store.dynamodb.opening import meet
+from bot.store.dynamodb.store import DynamoStore, Upkeep
+from bot.store.dynamodb.table import Table
 from bot.variable_table import Purpose
 from bot.worker import run_worker
 
-from .haste import FastClock
+from .haste import PACE, FastClock
 from .mortality import (
     DEAD_LETTER_VERBS,
     MESSENGER_VERBS,
@@ -39,6 +46,7 @@ from .mortality import (
     MortalRecorder,
 )
 from .sabotage import BlindMessenger, CarelessStore
+from .slack_faults import WORKER_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +54,7 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.slack.wording import Wording
     from bot.sqs.queues import Queue
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
     from bot.triage.ports import Messenger, SecurityTeam
     from bot.triage.recorder import Recorder
@@ -64,8 +72,10 @@ class Cue:
     """One life: when its clock began, where it dies, and how it is broken."""
 
     origin: float
+    worker: str = "1"
     boundary: str = ""  #: one of `mortality.BOUNDARIES`, or empty
-    passings: int = 0  #: it dies when it passes the boundary for the n-th time
+    passings: int = 0  #: it dies when it passes the boundary for the n-th time …
+    armed_at: float = 0.0  #: … since then, by our own clock
     without_look_up: bool = False
     outbox_after_ack: bool = False
 
@@ -77,15 +87,29 @@ class Victim(App):
         super().__init__(settings, *words)
         self.clock = FastClock(origin=cue.origin)
         self._cue = cue
-        self._doom = Doom(cue.boundary, cue.passings)
+        self._doom = Doom(cue.boundary, cue.passings, cue.armed_at)
 
     async def _open(self) -> None:
         await super()._open()
         store: Any = CarelessStore(self.store) if self._cue.outbox_after_ack else self.store
-        self.store = cast("SqliteStore", Mortal(store, STORE_VERBS, self._doom))
+        self.store = cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
-        session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
+        headers = {WORKER_HEADER: self._cue.worker}
+        session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector, headers=headers)
         self.session = await self.stack.enter_async_context(session)
+
+    async def _open_store(self) -> OpenStore:
+        """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
+        url = self.settings.store_url
+        if not is_shared(url):
+            return await super()._open_store()
+        address = parse_address(url, region=self.settings.aws_region)
+        table = Table(address.table, Connection(address), random=self.random)
+        await meet(table)
+        upkeep = Upkeep(keep=self.settings.retain, look_interval=LOOK_INTERVAL / PACE)
+        store = DynamoStore(table, clock=self.clock, upkeep=upkeep)
+        store.on_found = self.wake
+        return store
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """See `App.stages`."""

@@ -1,0 +1,150 @@
+"""Between the workers and DynamoDB: throttling, refusals, lost replies and an index that lags."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from random import Random
+
+#: How often a call of any kind is spoiled, and how.
+_SHARE: Final = 0.06
+_CALL_FAULTS: Final = {
+    "throttled": 6,  # nothing done
+    "server error": 2,  # nothing done
+    "error after": 2,  # done, and answered with an error of the server's
+    "reset before": 3,  # nothing done
+    "lost reply": 6,  # done
+    "slow": 3,
+    "conflict": 2,  # of a transaction: nothing done
+}
+
+#: How often a look into an index that lags sees what the last look at the same place saw.
+_LAGGING: Final = 0.15
+
+#: How late a slow answer comes, in seconds of ours, at the most. The worker gives up after three.
+_SLOW: Final = 0.5
+
+#: Headers of a call that DynamoDB looks at.
+_PASSED_ON: Final = (
+    "X-Amz-Target",
+    "Content-Type",
+    "Authorization",
+    "X-Amz-Date",
+    "X-Amz-Security-Token",
+    "Host",
+)
+_CONTENT: Final = "application/x-amz-json-1.0"
+_NAMES: Final = "com.amazonaws.dynamodb.v20120810#"
+
+
+class DynamoProxy:
+    """Hands calls on to `upstream`, and spoils some of them while `raging`; `counts` tells how often how."""
+
+    def __init__(self, upstream: str, random: Random) -> None:
+        self.raging = False
+        self.counts: Counter[str] = Counter()
+        self.calls = 0
+        self.address = ""
+        self._upstream = upstream
+        self._random = random
+        self._seen: dict[str, bytes] = {}
+        self._runner: web.AppRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def start(self) -> None:
+        """Serve on a free port."""
+        connector = aiohttp.TCPConnector(limit=64)
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        application = web.Application(client_max_size=16 * 1024 * 1024)
+        application.router.add_post("/{rest:.*}", self._handle)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """End the server."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._session is not None:
+            await self._session.close()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        try:
+            body = await request.read()
+        except ConnectionResetError:  # the caller was killed in the middle of its call
+            return _cut(request)
+        self.calls += 1
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        fault = self._draw(operation) if self.raging else ""
+        self.counts[f"table {fault}"] += bool(fault)
+        if fault in _REFUSALS:
+            return _refusal(*_REFUSALS[fault])
+        if fault == "reset before":
+            return _cut(request)
+        response = await self._lagging(request, operation, body)
+        if fault == "error after":
+            return _refusal(500, "InternalServerError")
+        if fault == "slow":
+            await asyncio.sleep(self._random.uniform(0, _SLOW))
+        return _cut(request) if fault == "lost reply" else response
+
+    def _draw(self, operation: str) -> str:
+        if self._random.random() >= _SHARE:
+            return ""
+        fault = self._random.choices(list(_CALL_FAULTS), weights=list(_CALL_FAULTS.values()))[0]
+        return "throttled" if fault == "conflict" and operation != "TransactWriteItems" else fault
+
+    async def _lagging(self, request: web.Request, operation: str, body: bytes) -> web.Response:
+        """Hand a call on. What an index showed last time it may show again: it follows the table later."""
+        place = _place(body) if operation == "Query" else ""
+        if place in self._seen and self.raging and self._random.random() < _LAGGING:
+            self.counts["table index lagged"] += 1
+            return web.Response(body=self._seen[place], content_type=_CONTENT)
+        response = await self._pass_on(request, body)
+        if place and response.status == 200 and isinstance(response.body, bytes):
+            self._seen[place] = response.body
+        return response
+
+    async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
+        assert self._session is not None
+        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        async with self._session.post(self._upstream, data=body, headers=headers) as answer:
+            # Without the checksum, which stays right: nothing on this way breaks a body.
+            return web.Response(body=await answer.read(), status=answer.status, content_type=_CONTENT)
+
+
+#: Fault → HTTP status and code of DynamoDB's, where nothing is done.
+_REFUSALS: Final = {
+    "throttled": (400, "ProvisionedThroughputExceededException"),
+    "server error": (500, "InternalServerError"),
+    "conflict": (400, "TransactionCanceledException"),
+}
+
+
+def _place(body: bytes) -> str:
+    """Return what a query of an index looks at, "" if it is one that must not be repeated."""
+    query: dict[str, Any] = json.loads(body)
+    if "IndexName" not in query or "ExclusiveStartKey" in query:
+        return ""
+    return f"{query['IndexName']} {query['ExpressionAttributeValues'][':p']['S']} {query.get('Limit')}"
+
+
+def _refusal(status: int, code: str) -> web.Response:
+    answer: dict[str, Any] = {"__type": f"{_NAMES}{code}", "message": "again, please"}
+    if code == "TransactionCanceledException":
+        answer["CancellationReasons"] = [{"Code": "TransactionConflict"}, {"Code": "None"}]
+    return web.json_response(answer, status=status, content_type=_CONTENT)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
