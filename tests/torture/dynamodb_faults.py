@@ -25,7 +25,8 @@ _CALL_FAULTS: Final = {
     "conflict": 2,  # of a transaction: nothing done
 }
 
-#: How often a look into an index that lags sees what the last look at the same place saw.
+#: How often a look into an index sees what the last look at the same place saw.
+_LAGGED: Final = "index lagged"
 _LAGGING: Final = 0.15
 
 #: How late a slow answer comes, in seconds of ours, at the most. The worker gives up after three.
@@ -45,12 +46,16 @@ _NAMES: Final = "com.amazonaws.dynamodb.v20120810#"
 
 
 class DynamoProxy:
-    """Hands calls on to `upstream`, and spoils some of them while `raging`; `counts` tells how often how."""
+    """Hands calls on to `upstream`, and spoils some of them while `raging`; `counts` tells how often how.
+
+    What is `planned` comes first, one fault a call.
+    """
 
     def __init__(self, upstream: str, random: Random) -> None:
         self.raging = False
         self.counts: Counter[str] = Counter()
         self.calls = 0
+        self.planned: list[str] = []
         self.address = ""
         self._upstream = upstream
         self._random = random
@@ -83,13 +88,14 @@ class DynamoProxy:
             return _cut(request)
         self.calls += 1
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        fault = self._draw(operation) if self.raging else ""
-        self.counts[f"table {fault}"] += bool(fault)
+        fault = self.planned.pop(0) if self.planned else self._draw(operation)
+        if fault and fault != _LAGGED:
+            self.counts[f"table {fault}"] += 1
         if fault in _REFUSALS:
             return _refusal(*_REFUSALS[fault])
         if fault == "reset before":
             return _cut(request)
-        response = await self._lagging(request, operation, body)
+        response = await self._answer(request, body, lagging=fault == _LAGGED)
         if fault == "error after":
             return _refusal(500, "InternalServerError")
         if fault == "slow":
@@ -97,16 +103,16 @@ class DynamoProxy:
         return _cut(request) if fault == "lost reply" else response
 
     def _draw(self, operation: str) -> str:
-        if self._random.random() >= _SHARE:
-            return ""
+        if not self.raging or self._random.random() >= _SHARE:
+            return _LAGGED if self.raging and self._random.random() < _LAGGING else ""
         fault = self._random.choices(list(_CALL_FAULTS), weights=list(_CALL_FAULTS.values()))[0]
         return "throttled" if fault == "conflict" and operation != "TransactWriteItems" else fault
 
-    async def _lagging(self, request: web.Request, operation: str, body: bytes) -> web.Response:
-        """Hand a call on. What an index showed last time it may show again: it follows the table later."""
-        place = _place(body) if operation == "Query" else ""
-        if place in self._seen and self.raging and self._random.random() < _LAGGING:
-            self.counts["table index lagged"] += 1
+    async def _answer(self, request: web.Request, body: bytes, *, lagging: bool) -> web.Response:
+        """Hand a call on, or let an index show what it showed the last time: it follows the table later."""
+        place = _place(body)
+        if lagging and place in self._seen:
+            self.counts[f"table {_LAGGED}"] += 1
             return web.Response(body=self._seen[place], content_type=_CONTENT)
         response = await self._pass_on(request, body)
         if place and response.status == 200 and isinstance(response.body, bytes):
@@ -130,7 +136,7 @@ _REFUSALS: Final = {
 
 
 def _place(body: bytes) -> str:
-    """Return what a query of an index looks at, "" if it is one that must not be repeated."""
+    """Return what a query of an index looks at; "" for any other call, and for a later page."""
     query: dict[str, Any] = json.loads(body)
     if "IndexName" not in query or "ExclusiveStartKey" in query:
         return ""

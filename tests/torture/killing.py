@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 #: Of several workers one is killed every so many seconds of ours.
 EVERY: Final = 1.0
 
-#: Within so long before and after its turn one dies as soon as it passes the boundary that it is to die at.
-_LEEWAY: Final = 0.75
+#: From so long before its turn on until so long after it one dies as soon as it passes the boundary that it
+#: is to die at.
+_READY: Final = 1.5
+_RESPITE: Final = 0.5
 
 _BOUNDARY_SHARE: Final = 0.75
 _TERM_SHARE: Final = 0.03
@@ -100,9 +102,9 @@ class Killing:
             at = began + turn * EVERY
             wanted: Literal["kill", "term"] = "term" if self.random.random() < _TERM_SHARE else "kill"
             boundary = self._draw_boundary() if wanted == "kill" else ""
-            leeway = _LEEWAY if boundary else 0.0
-            cue = self.cue(lives, boundary, armed_at=at - leeway)
-            self.note(await lives.live(cue, seconds=at - now + leeway, wanted=wanted))
+            respite = _RESPITE if boundary else 0.0
+            cue = self.cue(lives, boundary, armed_at=at - _READY)
+            self.note(await lives.live(cue, seconds=at - now + respite, wanted=wanted))
 
     def _whose_turn(self, turn: int) -> int:
         return Random(f"{self.options.seed} turn {turn}").randrange(self.options.workers)
