@@ -12,7 +12,6 @@ from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from .haste import PACE
 from .history import Press
 from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
@@ -42,10 +41,9 @@ _HABITS: Final = {
     "never": 10,
 }
 
-#: How long a question may be answered without being late, in seconds of ours.
-_TIME: Final = EXPIRE_AFTER_SECONDS / PACE
-#: How long somebody waits for a sign, who may never get one: the worker may not know in time that it asked.
-_SIGN_WAIT: Final = _TIME + 4.0
+#: How much longer than the time to answer somebody waits for a sign, who may never get one: the worker may
+#: not know in time that it asked. In seconds of ours.
+_SIGN_WAIT: Final = 4.0
 
 #: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
 _NOTED: Final = 0.3
@@ -59,8 +57,9 @@ _FORGED: Final = 0.15
 class Crowd:
     """Reads every message, and acts on each question and card once."""
 
-    def __init__(self, slack: SlackStandIn, history: History, *, seed: int) -> None:
+    def __init__(self, slack: SlackStandIn, history: History, *, seed: int, pace: float) -> None:
         self._slack = slack
+        self._time = EXPIRE_AFTER_SECONDS / pace  #: to answer without being late, in seconds of ours
         self._history = history
         self._seed = seed
         self._alerts: Mapping[str, Alert] = {alert.key: alert for alert in history.alerts}
@@ -139,10 +138,10 @@ class Crowd:
     async def _bide(self, habit: str, alert: Alert, random: Random) -> None:
         """Wait until somebody of this habit answers."""
         if habit == "last minute":
-            await asyncio.sleep(_TIME + random.uniform(-0.3, 0.3))
+            await asyncio.sleep(self._time + random.uniform(-0.3, 0.3))
         elif habit in ("reminded", "overdue"):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._signs[alert.key, habit].wait(), _SIGN_WAIT)
+                await asyncio.wait_for(self._signs[alert.key, habit].wait(), self._time + _SIGN_WAIT)
             await self._wait(random.uniform(0, 2))
         else:
             await self._wait({"at once": 0.0, "late": random.uniform(5, 40)}.get(habit, random.uniform(0, 2)))

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from .haste import PACE
 from .history import SETTLED_AFTER
 
 if TYPE_CHECKING:
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 
     from .history import History
 
-#: An answer that takes longer (a second of ours) may come after its caller gave up.
-_SLOW: Final = 1.0 * PACE
+#: An answer that takes longer, in seconds of the torture's time, may come after its caller gave up.
+_SLOW: Final = 10.0
 
 #: A post may reach Slack so long after its sender was killed, in seconds of the torture's time.
 _ON_THE_WIRE: Final = 2.0

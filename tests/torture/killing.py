@@ -66,6 +66,7 @@ class Killing:
         """Return one life of a worker, in which it dies at a boundary if there is one."""
         return Cue(
             origin=self.clock.origin,
+            pace=self.clock.pace,
             worker=lives.name,
             boundary=boundary,
             passings=self.random.choice([1, 1, 2, 3, 5, 8]) if boundary else 0,

@@ -20,7 +20,7 @@ from .crowd import Crowd
 from .dynamodb import create_table, moto_server
 from .dynamodb_faults import DynamoProxy
 from .feeder import Feeder
-from .haste import PACE, FastClock
+from .haste import PACE, SHARED_PACE, FastClock
 from .history import History
 from .killing import Killing
 from .lives import Lives, log_name
@@ -72,7 +72,7 @@ class Trial:
         self._options = options
         self._folder = folder
         self._random = Random(f"{options.seed} trial")
-        self._clock = FastClock.start()
+        self._clock = FastClock.start(PACE if options.workers == 1 else SHARED_PACE)
         self._killing = Killing(options=options, clock=self._clock, random=self._random)
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(options.alerts, workspace, Random(f"{options.seed} alerts"))
@@ -80,7 +80,7 @@ class Trial:
         self._history = History(
             alerts=alerts, refused=frozenset(each.identifier for each in refused if each.kind is Kind.ASKABLE)
         )
-        self._faults = SlackFaults(Random(f"{options.seed} slack"), seconds=self._clock.seconds)
+        self._faults = SlackFaults(Random(f"{options.seed} slack"), self._clock)
         self._slack = SlackStandIn(
             workspace,
             bot_token=BOT_TOKEN,
@@ -90,7 +90,7 @@ class Trial:
             middlewares=[self._faults.middleware],
         )
         self._proxy: DynamoProxy | None = None
-        self._crowd = Crowd(self._slack, self._history, seed=options.seed)
+        self._crowd = Crowd(self._slack, self._history, seed=options.seed, pace=self._clock.pace)
         self._sqs = SqsStandIn(
             clock=self._clock, random=Random(f"{options.seed} sqs"), refuses_for_good=self._is_refused
         )
@@ -190,7 +190,7 @@ class Trial:
     @property
     def _deadline_to_come(self) -> bool:
         asked = max((float(question.ts) for question in self._history.messages), default=0.0)
-        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + PACE
+        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + self._clock.pace
 
     def _curable(self) -> bool:
         return any(each.promise in CURABLE for each in judge(self._history))

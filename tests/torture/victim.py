@@ -33,7 +33,7 @@ from bot.store.dynamodb.table import Table
 from bot.variable_table import Purpose
 from bot.worker import run_worker
 
-from .haste import PACE, FastClock
+from .haste import FastClock
 from .mortality import (
     DEAD_LETTER_VERBS,
     MESSENGER_VERBS,
@@ -60,8 +60,9 @@ if TYPE_CHECKING:
     from bot.triage.recorder import Recorder
     from bot.worker import Loop
 
-#: How long a call to Slack may take: 15 and 5 seconds of the torture's time.
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.5, connect=0.5)
+#: How long a call to Slack may take, and connecting for it, in seconds of the torture's time.
+_CALL_TAKES: Final = 15.0
+_CONNECT_TAKES: Final = 5.0
 
 #: How often those are woken who sleep by a clock that is slower than theirs, in seconds of ours.
 _TICK: Final = 0.05
@@ -72,6 +73,7 @@ class Cue:
     """One life: when its clock began, where it dies, and how it is broken."""
 
     origin: float
+    pace: float
     worker: str = "1"
     boundary: str = ""  #: one of `mortality.BOUNDARIES`, or empty
     passings: int = 0  #: it dies when it passes the boundary for the n-th time …
@@ -85,7 +87,7 @@ class Victim(App):
 
     def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
         super().__init__(settings, *words)
-        self.clock = FastClock(origin=cue.origin)
+        self.clock = FastClock(origin=cue.origin, pace=cue.pace)
         self._cue = cue
         self._doom = Doom(cue.boundary, cue.passings, cue.armed_at)
 
@@ -94,8 +96,10 @@ class Victim(App):
         store: Any = CarelessStore(self.store) if self._cue.outbox_after_ack else self.store
         self.store = cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
+        pace = self._cue.pace
+        timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
         headers = {WORKER_HEADER: self._cue.worker}
-        session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector, headers=headers)
+        session = aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
         self.session = await self.stack.enter_async_context(session)
 
     async def _open_store(self) -> OpenStore:
@@ -106,7 +110,7 @@ class Victim(App):
         address = parse_address(url, region=self.settings.aws_region)
         table = Table(address.table, Connection(address), random=self.random)
         await meet(table)
-        upkeep = Upkeep(keep=self.settings.retain, look_interval=LOOK_INTERVAL / PACE)
+        upkeep = Upkeep(keep=self.settings.retain, look_interval=LOOK_INTERVAL / self._cue.pace)
         store = DynamoStore(table, clock=self.clock, upkeep=upkeep)
         store.on_found = self.wake
         return store
