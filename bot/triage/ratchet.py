@@ -146,7 +146,7 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
             taken_by=click.slack_id,
             taken_name=click.slack_name,
             taken_at=max(click.at, question.settled_at or click.at),
-            card_due_at=click.at,
+            card_due_at=max(click.at, question.card_due_at or click.at),
         )
     )
 
