@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .haste import PACE, SHARED_PACE
 from .options import Options
 from .trial import Trial
 from .verdict import render
@@ -31,6 +32,7 @@ def _options() -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args()
     options.store = options.store or ("sqlite" if options.workers == 1 else "dynamodb")
+    options.pace = options.pace or (PACE if options.store == "sqlite" else SHARED_PACE)
     if options.workers > 1 and options.store == "sqlite":
         parser.error("a SQLite store has one worker: --store dynamodb")
     return options
@@ -57,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         default="",
         help="a local DynamoDB that runs already; without it moto's is started: slow from 500 alerts on",
+    )
+    parser.add_argument(
+        "--pace",
+        type=float,
+        help=f"seconds of the torture's time in one of ours: {PACE:g} for a SQLite store, else {SHARED_PACE:g}",
     )
     parser.add_argument("--fifo", action="store_true", help="the response queue is a FIFO queue")
     parser.add_argument("--without-look-up", action="store_true", help="break the worker: never look up")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .haste import PACE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -14,6 +16,7 @@ class Options:
     seed: int
     minutes: float | None = None  #: end the killing after so many
     workers: int = 1
+    pace: float = PACE  #: seconds of the torture's time in one of ours
     store: str = "sqlite"  #: or `dynamodb`
     dynamodb: str = ""  #: the address of a local DynamoDB that runs already; empty: moto's server is started
     fifo: bool = False  #: the response queue keeps order

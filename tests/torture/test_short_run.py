@@ -55,7 +55,7 @@ def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
 def test_workers_that_share_a_table_keep_every_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    three = ("--workers", "3", "--kills", "8", "--alerts", "50", "--seed", "10")
+    three = ("--workers", "3", "--kills", "8", "--alerts", "50", "--seed", "10", "--pace", "8")
 
     code, table = asyncio.run(asyncio.wait_for(_run(tmp_path, *three), timeout=180))
 

@@ -20,7 +20,7 @@ from .crowd import Crowd
 from .dynamodb import create_table, moto_server
 from .dynamodb_faults import DynamoProxy
 from .feeder import Feeder
-from .haste import PACE, SHARED_PACE, FastClock
+from .haste import FastClock
 from .history import History
 from .killing import Killing
 from .lives import Lives, log_name
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 _PEOPLE: Final = 120
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
-#: Seconds without any change, and without a deadline to come, after which a run waits for no cure any more.
-_HOPELESS: Final = 15.0
-#: Seconds in peace at the end, in which what was posted twice or comes late shows: longer than any lease.
-_AFTERMATH: Final = 10.0
+#: How long nothing may change, with no deadline to come, before a run waits for no cure any more; in seconds
+#: of the torture's time, as the next one.
+_HOPELESS: Final = 150.0
+#: The peace at the end, in which what was posted twice or comes late shows: longer than any lease.
+_AFTERMATH: Final = 100.0
 
 
 @dataclass(kw_only=True)
@@ -72,7 +73,7 @@ class Trial:
         self._options = options
         self._folder = folder
         self._random = Random(f"{options.seed} trial")
-        self._clock = FastClock.start(PACE if options.workers == 1 else SHARED_PACE)
+        self._clock = FastClock.start(options.pace)
         self._killing = Killing(options=options, clock=self._clock, random=self._random)
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(options.alerts, workspace, Random(f"{options.seed} alerts"))
@@ -165,7 +166,7 @@ class Trial:
         for lives in workers:
             await lives.begin(self._killing.cue(lives))
         await self._until_cured()
-        await asyncio.sleep(_AFTERMATH)
+        await asyncio.sleep(_AFTERMATH / self._clock.pace)
         for end in await asyncio.gather(*(lives.end("term") for lives in workers)):
             self._killing.note(end)
 
@@ -176,7 +177,7 @@ class Trial:
 
     async def _until_cured(self) -> None:
         seen, since = "", time.monotonic()
-        while time.monotonic() - since < _HOPELESS:
+        while time.monotonic() - since < _HOPELESS / self._clock.pace:
             await asyncio.sleep(1)
             self._crowd.hurry()
             self._look()
