@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pace",
         type=float,
-        help=f"seconds of the torture's time in one of ours: {PACE:g} for a SQLite store, else {SHARED_PACE:g}",
+        help=f"seconds of the torture's time in one of ours: {PACE:g} for SQLite, else {SHARED_PACE:g}",
     )
     parser.add_argument("--fifo", action="store_true", help="the response queue is a FIFO queue")
     parser.add_argument("--without-look-up", action="store_true", help="break the worker: never look up")
