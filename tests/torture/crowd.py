@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from .history import Press
+from .impatience import TRIES, wait_after
 from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
 from .orders import EXPIRE_AFTER_SECONDS
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
     from .alerts import Alert
     from .history import History
-
-#: How often somebody presses again whose press Slack calls failed.
-_PATIENCE: Final = 80
 
 #: What people are like: habit → how many of a hundred have it.
 _HABITS: Final = {
@@ -152,12 +150,12 @@ class Crowd:
 
     async def _insist(self, alert: Alert, message: Message, choice: str) -> None:
         """Press until Slack shows no warning any more, as people do."""
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
             press = self._record(alert, choice, honest=True)
             await self._press(press, user=alert.person, channel=message.channel, ts=message.ts)
             if press.acknowledged:
                 return
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(wait_after(tries))
 
     async def _take(self, card: Message, random: Random) -> None:
         """Let somebody of the security team take the alert, and press until Slack shows no warning."""
@@ -165,7 +163,7 @@ class Crowd:
         assert channel is not None
         user = random.choice(channel.members)
         await asyncio.sleep(random.uniform(0, 2))
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
             shown = self._slack.workspace.message(card.channel, card.ts)
             if shown is None or not block_of(shown, "take"):
                 return
@@ -173,7 +171,7 @@ class Crowd:
             if click.acknowledged:
                 self._history.taken.add(identifier_of(card))
                 return
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(wait_after(tries))
 
     async def _forge(self, alert: Alert, message: Message, random: Random) -> None:
         await asyncio.sleep(random.choice([0.0, random.uniform(0, 3)]))
