@@ -24,8 +24,12 @@ EVERY: Final = 1.0
 
 #: From so long before its turn on until so long after it one dies as soon as it passes the boundary that it
 #: is to die at.
-_READY: Final = 1.5
-_RESPITE: Final = 0.5
+_READY: Final = 3.0
+_RESPITE: Final = 1.0
+
+#: At which passing of its boundary a life ends; a worker of several has not time for many.
+_PASSINGS: Final = (1, 1, 2, 3, 5, 8)
+_FEW_PASSINGS: Final = (1, 1, 1, 2)
 
 _BOUNDARY_SHARE: Final = 0.75
 _TERM_SHARE: Final = 0.03
@@ -69,7 +73,7 @@ class Killing:
             pace=self.clock.pace,
             worker=lives.name,
             boundary=boundary,
-            passings=self.random.choice([1, 1, 2, 3, 5, 8]) if boundary else 0,
+            passings=self.random.choice(_FEW_PASSINGS if armed_at else _PASSINGS) if boundary else 0,
             armed_at=armed_at,
             without_look_up=self.options.without_look_up,
             outbox_after_ack=self.options.outbox_after_ack,

@@ -18,7 +18,7 @@ from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge
 from .crowd import Crowd
 from .dynamodb import create_table, moto_server
-from .dynamodb_faults import DynamoProxy
+from .dynamodb_proxy import remote_proxy
 from .feeder import Feeder
 from .haste import FastClock
 from .history import History
@@ -37,9 +37,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from .dynamodb_proxy import RemoteProxy
     from .options import Options
 
 _PEOPLE: Final = 120
+#: Seconds of the torture's time in which Slack wants a click acknowledged.
+_ACKNOWLEDGED_WITHIN: Final = 15.0
+#: Alerts that are looked through in a second: in peace nobody must be held up by being watched.
+_SEEN_THROUGH: Final = 2500
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
 #: How long nothing may change, with no deadline to come, before a run waits for no cure any more; in seconds
@@ -87,10 +92,10 @@ class Trial:
             bot_token=BOT_TOKEN,
             app_token=APP_TOKEN,
             clock=self._clock,
-            acknowledge_within=timedelta(seconds=1.5),
+            acknowledge_within=timedelta(seconds=_ACKNOWLEDGED_WITHIN / options.pace),
             middlewares=[self._faults.middleware],
         )
-        self._proxy: DynamoProxy | None = None
+        self._proxy: RemoteProxy | None = None
         self._crowd = Crowd(self._slack, self._history, seed=options.seed, pace=self._clock.pace)
         self._sqs = SqsStandIn(
             clock=self._clock, random=Random(f"{options.seed} sqs"), refuses_for_good=self._is_refused
@@ -143,9 +148,8 @@ class Trial:
         if self._options.store == "sqlite":
             return {"STORE_URL": f"sqlite:///{self._folder / 'torture.db'}"}
         endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
-        self._proxy = DynamoProxy(endpoint, Random(f"{self._options.seed} table"))
-        await self._proxy.start()
-        stack.push_async_callback(self._proxy.stop)
+        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder)
+        self._proxy = await stack.enter_async_context(proxy)
         return {
             "STORE_URL": f"dynamodb://{await create_table(endpoint)}",
             "AWS_ENDPOINT_URL_DYNAMODB": self._proxy.address,
@@ -154,13 +158,13 @@ class Trial:
     async def _torture(self, workers: Sequence[Lives]) -> None:
         """Live and die until there were enough deaths, with everything failing."""
         self._sqs.turn(STORMY)
-        self._rage(raging=True)
+        await self._rage(raging=True)
         async with _alongside(self._faults.weather(self._slack)):
             await self._killing.run(workers)
 
     async def _leave_in_peace(self, workers: Sequence[Lives]) -> None:
         """Let workers that nothing happens to finish everything; then end them as systemd would."""
-        self._rage(raging=False)
+        await self._rage(raging=False)
         self._slack.installation.history_lag = timedelta(0)
         self._sqs.turn(CALM)
         for lives in workers:
@@ -169,16 +173,17 @@ class Trial:
         await asyncio.sleep(_AFTERMATH / self._clock.pace)
         for end in await asyncio.gather(*(lives.end("term") for lives in workers)):
             self._killing.note(end)
+        await self._rage(raging=False)  # to hear all that was done
 
-    def _rage(self, *, raging: bool) -> None:
+    async def _rage(self, *, raging: bool) -> None:
         self._faults.raging = raging
         if self._proxy is not None:
-            self._proxy.raging = raging
+            await self._proxy.tell(raging=raging)
 
     async def _until_cured(self) -> None:
         seen, since = "", time.monotonic()
         while time.monotonic() - since < _HOPELESS / self._clock.pace:
-            await asyncio.sleep(1)
+            await asyncio.sleep(max(1.0, len(self._history.alerts) / _SEEN_THROUGH))
             self._crowd.hurry()
             self._look()
             now = self._signature()
