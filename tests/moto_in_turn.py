@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import run_simple
+from werkzeug.serving import WSGIRequestHandler, run_simple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,5 +30,14 @@ class InTurn:
             return answer
 
 
+class KeptAlive(WSGIRequestHandler):
+    """Takes one request after another over a connection, and says nothing about them."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
 if __name__ == "__main__":
-    run_simple("127.0.0.1", int(sys.argv[1]), InTurn(), threaded=True)
+    run_simple("127.0.0.1", int(sys.argv[1]), InTurn(), threaded=True, request_handler=KeptAlive)

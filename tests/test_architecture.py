@@ -118,7 +118,7 @@ TRIAGE_LAYERS = (
     {"clicks", "events", "policies", "statistics"},
     {"policy"},
     {"reporting"},
-    {"rules", "ratchet"},
+    {"rules", "card_rules", "ratchet"},
     {"ports", "refusals", "pacing"},
     {"recorder", "looking", "retention"},
     {"asking", "cards", "reminding", "sweeper"},

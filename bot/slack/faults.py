@@ -11,7 +11,13 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import ClientConnectorError, ClientHttpProxyError, ClientResponseError, ConnectionTimeoutError
+from aiohttp import (
+    ClientConnectorError,
+    ClientHttpProxyError,
+    ClientResponseError,
+    ConnectionTimeoutError,
+    InvalidURL,
+)
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
@@ -74,6 +80,10 @@ WAIT_MAX = timedelta(hours=1)
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 
 
+#: Failures whose words repeat the URL of the call: whom we look for stands in it.
+_SHOWING_URL = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
+
+
 def fault(error: Exception) -> TriageBotError:
     """Return what a failed call means, as one of our errors."""
     if isinstance(error, _NOT_SENT):
@@ -85,7 +95,7 @@ def fault(error: Exception) -> TriageBotError:
 
 def _words(error: Exception) -> str:
     """Return what an error says; not of one that shows the URL, for an address may stand in it."""
-    return type(error).__name__ if isinstance(error, ClientResponseError) else str(error)
+    return type(error).__name__ if isinstance(error, _SHOWING_URL) else str(error)
 
 
 def retry_after(headers: Mapping[str, Any]) -> timedelta | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.messages import ACTION_PREFIX
@@ -11,7 +12,6 @@ from bot.triage.model import Answer, Choice, Posted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from bot.slack.identity import Identity
 
@@ -29,6 +29,7 @@ def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> A
             ours=identity.is_home_of(body),
             posted=None if is_in_home(body) else _place(body),
             at=now,
+            clicked_at=_clicked_at(action),
         )
     except _UNREADABLE:
         return None
@@ -86,6 +87,14 @@ def shape(event: str, body: Mapping[str, Any], **fields: object) -> dict[str, ob
     action_id = first.get("action_id") if isinstance(first, dict) else None
     what = {"type": str(body.get("type")), "action_id": str(action_id)}
     return {"event": event, "fields": {**what, **fields}}
+
+
+def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
+    """Return when Slack says that a button was clicked; None where it does not say so in seconds."""
+    try:
+        return datetime.fromtimestamp(float(action["action_ts"]), UTC)
+    except (*_UNREADABLE, OverflowError, OSError):
+        return None
 
 
 def _storable(text: str) -> str:

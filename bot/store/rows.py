@@ -53,6 +53,7 @@ _TIMES = (
     "in_doubt_since",
     "asked_at",
     "answered_at",
+    "clicked_at",
     "first_answered_at",
 )
 

@@ -31,6 +31,7 @@ CREATE TABLE question (
     reason         TEXT    NOT NULL,     -- why a standing is undeliverable
     said           TEXT    NOT NULL,     -- the person's last choice, which the standing may outrank
     answered_at    INTEGER,              -- when that choice was made
+    clicked_at     INTEGER,              -- when it was clicked, by Slack's clock
     first_answered_at INTEGER,           -- when the person chose for the first time
     answers        INTEGER NOT NULL,     -- choices recorded, each unlike the one before
     idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing

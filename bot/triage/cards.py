@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.triage import rules
+from bot.triage import card_rules, rules
 from bot.triage.clicks import Taken
 from bot.triage.events import about
 from bot.triage.pacing import MISSED_AFTER
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 #: How long to wait where Slack refuses the channel: somebody must invite the bot, or name another channel.
 REFUSED_WAIT = timedelta(minutes=5)
+
+#: How long nobody else shows a card that somebody is about to show: as long as the calls for it may take. If
+#: it was a worker that died over it, the card comes so much later.
+CARD_TAKES = timedelta(seconds=30)
 
 #: Under which name the channel has its pace: no address is like it.
 _CHANNEL = "security channel"
@@ -55,14 +59,17 @@ class Cards:
     async def show(self, question: Question) -> None:
         """Post the question's card, or bring it up to date."""
         if not self._recorder.policy.has_channel:  # the setting was taken away since the card fell due
-            await self._recorder.decide(question, lambda row: rules.card_later(row, None))
+            await self._later(question, None)
             return
         now = self._recorder.clock()
         turn = self._turn(question, now)
         if turn > now:
-            await self._recorder.decide(question, lambda row: rules.card_later(row, turn))
+            await self._later(question, turn)
             return
-        await self._show(question)
+        until = now + CARD_TAKES
+        claimed, step = await self._recorder.decide(question, lambda row: card_rules.claimed(row, now, until))
+        if claimed is not None and step is not None:
+            await self._show(claimed)
 
     async def _show(self, question: Question) -> None:
         news = await self._news(question)
@@ -75,11 +82,11 @@ class Cards:
                 error,
                 extra=about(question, "card.refused"),
             )
-            await self._later(question, REFUSED_WAIT)
+            await self._later(question, self._recorder.clock() + REFUSED_WAIT)
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
             log.warning("no card for the security team yet: %s", error, extra=about(question, "card.delayed"))
-            await self._later(question, self._wait(error))
+            await self._later(question, self._recorder.clock() + self._wait(error))
         else:
             self.last_trouble = ""
             # A card that was posted just now says it all by itself.
@@ -109,9 +116,9 @@ class Cards:
 
     async def _record(self, question: Question, ts: str, untold: _Untold | None) -> None:
         told = question.events - (untold.events if untold else 0)
-        retry_at = untold.retry_at if untold else None
+        again_at = untold.retry_at if untold else self._recorder.clock()
         await self._recorder.decide(
-            question, lambda row: rules.card_shown(row, ts, told=told, retry_at=retry_at)
+            question, lambda row: card_rules.shown(row, ts, told=told, again_at=again_at)
         )
         if untold is None:
             log.info("card shown", extra=about(question, "card.shown"))
@@ -129,9 +136,9 @@ class Cards:
         asked: timedelta | None = getattr(error, "retry_after", None)
         return (asked or timedelta(0)) + rules.RETRY_MAX * self._spread()
 
-    async def _later(self, question: Question, wait: timedelta) -> None:
-        due_at = self._recorder.clock() + wait
-        await self._recorder.decide(question, lambda row: rules.card_later(row, due_at))
+    async def _later(self, question: Question, due_at: datetime | None) -> None:
+        held = question.card_due_at
+        await self._recorder.decide(question, lambda row: card_rules.later(row, due_at, held=held))
 
 
 def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Taken]:

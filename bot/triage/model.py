@@ -114,6 +114,7 @@ class Answer:
     ours: bool  #: the clicker belongs to this workspace or its organisation
     posted: Posted | None  #: the clicked message; None: the person's own Home
     at: datetime
+    clicked_at: datetime | None = None  #: by Slack's clock
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, which `changing.changed` could not copy at once
@@ -143,6 +144,7 @@ class Question:
     reason: str = ""  #: of an undeliverable standing
     said: Choice | None = None  #: the last choice, which `standing` may outrank
     answered_at: datetime | None = None
+    clicked_at: datetime | None = None  #: when that choice was clicked, by Slack's clock
     first_answered_at: datetime | None = None  #: stays, however often the person changes their mind
     answers: int = 0  #: choices recorded, each unlike the one before
     idle_changes: int = 0  #: those that did not raise the standing

@@ -66,7 +66,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    """Take a click as an answer; None if it says what was said before.
+    """Take a click as an answer; None if it says what was said before, or a later click has overtaken it.
 
     A changed answer is a ratchet: the last choice is kept in `said`, and replaces `standing` unless it
     ranks below a standing that a person set (or de-escalation is allowed).
@@ -77,6 +77,8 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     answer = replace(answer, at=_after_take(question, answer.at))
     chosen = Outcome(answer.choice.value)
     risen = _risen(question, chosen)
+    if risen <= 0 and _was_overtaken(question, answer):
+        return None
     if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
         return Refusal.TOO_MANY_CHANGES
     outranked = risen < 0 and not policy.allow_deescalation
@@ -87,6 +89,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         reason=question.reason if outranked else "",
         said=answer.choice,
         answered_at=answer.at,
+        clicked_at=answer.clicked_at or question.clicked_at,
         first_answered_at=question.first_answered_at or answer.at,
         answers=question.answers + 1,
         idle_changes=idle_changes,
@@ -144,7 +147,7 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
             taken_by=click.slack_id,
             taken_name=click.slack_name,
             taken_at=max(click.at, question.settled_at or click.at),
-            card_due_at=click.at,
+            card_due_at=max(click.at, question.card_due_at or click.at),
         )
     )
 
@@ -155,6 +158,16 @@ def _after_take(question: Question, at: datetime) -> datetime:
     By their moments alone is it known in which order things happened (`cards.in_order`).
     """
     return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
+
+
+def _was_overtaken(question: Question, answer: Answer) -> bool:
+    """Whether what was said last was clicked later: the other click was held up on its way to the store.
+
+    Slack called that click failed, and the person has clicked again since. It must not take back what they
+    said then; only what raises the standing is taken however late it is.
+    """
+    last, this = question.clicked_at, answer.clicked_at
+    return last is not None and this is not None and this < last
 
 
 def _risen(question: Question, chosen: Outcome) -> int:

@@ -35,10 +35,14 @@ def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
 
 
 def with_card(question: Question, now: datetime, policy: Policy) -> Question:
-    """Return the question with its card due, if the security team has one of it or wants one now."""
+    """Return the question with its card due, if the security team has one of it or wants one now.
+
+    A card that is due later already stays so: it waits for its turn, or somebody is about to show it.
+    """
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
     kept = bool(question.card_ts) and policy.has_channel
-    return changed(question, card_due_at=now) if wanted or kept else question
+    due_at = max(now, question.card_due_at or now)
+    return changed(question, card_due_at=due_at) if wanted or kept else question
 
 
 def report_on(

@@ -201,19 +201,6 @@ def shown(question: Question, reports: int, *, again_at: datetime | None = None)
     return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
 
 
-def card_shown(question: Question, ts: str, *, told: int, retry_at: datetime | None = None) -> Step:
-    """Record where the security team's card is, and how many events are told; what is not stays due."""
-    due_at = None if told >= question.events else retry_at or question.card_due_at
-    return Step(question=changed(question, card_ts=ts, card_shown=told, card_due_at=due_at))
-
-
-def card_later(question: Question, due_at: datetime | None) -> Step | None:
-    """Try the card again later, or (None) never; None if there is nothing to try."""
-    if question.card_due_at is None:
-        return None
-    return Step(question=changed(question, card_due_at=due_at))
-
-
 def retry_delay(attempts: int, spread: float) -> timedelta:
     """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
     longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)

@@ -53,6 +53,7 @@ questions = st.builds(
     reason=words,
     said=st.none() | st.sampled_from(Choice),
     answered_at=maybe,
+    clicked_at=maybe,
     settled_at=maybe,
     answers=counts,
     idle_changes=counts,

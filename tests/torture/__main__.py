@@ -9,13 +9,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .trial import Options, Trial
+from .haste import PACE, SHARED_PACE
+from .options import Options
+from .trial import Trial
 from .verdict import render
 
 
 def main() -> int:
     """Run one trial; its folder (log and store) is kept where a promise was broken, or where it is named."""
-    options = _parser().parse_args()
+    options = _options()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="torture-"))
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {name: value for name, value in vars(options).items() if name != "folder"}
@@ -26,12 +28,43 @@ def main() -> int:
     return 1 if result.violations else 0
 
 
+def _options() -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args()
+    options.store = options.store or ("sqlite" if options.workers == 1 else "dynamodb")
+    options.pace = options.pace or (PACE if options.store == "sqlite" else SHARED_PACE)
+    if options.workers > 1 and options.store == "sqlite":
+        parser.error("a SQLite store has one worker: --store dynamodb")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--alerts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="end the killing after so many minutes")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 5),
+        default=1,
+        help="so many share a table, and each second one of them is killed; each has two of eight links",
+    )
+    parser.add_argument(
+        "--store", choices=("sqlite", "dynamodb"), help="sqlite for one worker, else dynamodb"
+    )
+    parser.add_argument(
+        "--dynamodb",
+        metavar="URL",
+        default="",
+        help="a local DynamoDB that runs already; without it moto's is started: slow from 500 alerts on",
+    )
+    parser.add_argument(
+        "--pace",
+        type=float,
+        help=f"seconds of the torture's time in one of ours: {PACE:g} for SQLite, else {SHARED_PACE:g}",
+    )
     parser.add_argument("--fifo", action="store_true", help="the response queue is a FIFO queue")
     parser.add_argument("--without-look-up", action="store_true", help="break the worker: never look up")
     parser.add_argument("--outbox-after-ack", action="store_true", help="break it: report in a second step")

@@ -52,6 +52,7 @@ class Alert:
     """One request. `person` is the Slack id of whoever must be asked, empty if nobody may be."""
 
     identifier: str
+    label: str
     body: str
     kind: Kind
     person: str
@@ -86,6 +87,7 @@ def make_alerts(count: int, workspace: Workspace, random: Random) -> list[Alert]
 def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Random) -> Alert:
     person = random.choice(members)
     confidence = random.choice(_CONFIDENCES)
+    label = random.choice(_LABELS)
     addresses = {
         Kind.UNKNOWN: f"{identifier}@nowhere.example.com",
         Kind.DEACTIVATED: "gone@example.com",
@@ -93,7 +95,7 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
     }
     fields = {
         "identifier": identifier,
-        "alert": random.choice(_LABELS),
+        "alert": label,
         "identityConfidence": confidence,
         "summary": f"{identifier}: {SUMMARY_WORDS} <somewhere> & elsewhere",
         "user": addresses.get(kind, person.email),
@@ -101,6 +103,7 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
     body = f"{{no JSON: {identifier}" if kind is Kind.UNREADABLE else json.dumps(fields)
     return Alert(
         identifier=identifier,
+        label=label,
         body=body,
         kind=kind,
         person=person.id if kind is Kind.ASKABLE else "",

@@ -13,7 +13,7 @@ from bot.sandbox.slack import Message
 from .alerts import Alert, Kind, make_alerts, make_workspace
 from .checker import judge
 from .history import History, Press
-from .orders import HOLD_SECONDS, SECURITY_CHANNEL
+from .orders import CARDED_LABEL, HOLD_SECONDS, SECURITY_CHANNEL
 from .sqs_queue import Sent
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ HEADLINES = {
 }
 
 
-def an_alert(kind: Kind = Kind.ASKABLE) -> Alert:
-    alerts = make_alerts(500, make_workspace(3), Random(1))
-    return next(alert for alert in alerts if alert.kind is kind)
+def an_alert(kind: Kind = Kind.ASKABLE, *, carded: bool = True) -> Alert:
+    alerts = make_alerts(2000, make_workspace(3), Random(2))
+    return next(each for each in alerts if each.kind is kind and (each.label == CARDED_LABEL) is carded)
 
 
 def a_question(alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS) -> Message:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .case import without_repeats
 from .messages import block_of, text_of
+from .orders import CARDED_LABEL
 from .promises import Promise
 from .standing import headline_fits, standings
 
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 
 def cards(case: Case) -> Findings:
-    """Judge that an alert has a card if it ever stood as anything but *yes*, and that one shows what stands.
+    """Judge that an alert that ever stood as anything but *yes* has a card, and that one shows what stands.
 
+    That is, of the kind of alert that has cards.
     Of several cards the worker knows only one. The others are as old as the moment in which it lost sight of
     them, so it is enough that one is up to date.
     """
     receipts = without_repeats(case.receipts)
-    if all(receipt.outcome == "yes" for receipt in receipts):
+    if case.alert.label != CARDED_LABEL or all(receipt.outcome == "yes" for receipt in receipts):
         return
     *_, last = standings(receipts)
     if not case.cards:
@@ -37,7 +39,9 @@ def cards(case: Case) -> Findings:
 
 
 def doubled_cards(case: Case, deaths: Deaths) -> Findings:
-    """Judge that each card but the last was one that the worker may not have known of."""
+    """Judge that cards are wanted, and that each but the last was one that the worker may not know of."""
+    if case.cards and case.alert.label != CARDED_LABEL:
+        yield Promise.DOUBLED, f"{case.cards[0].ts} is not wanted"
     in_order = sorted(case.cards, key=lambda card: deaths.history.post_of(card).arrived_at)
     for earlier, later in pairwise(in_order):
         if not deaths.may_not_know(earlier):

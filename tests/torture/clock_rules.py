@@ -65,7 +65,7 @@ def deadlines(case: Case, deaths: Deaths) -> Findings:
     if case.alert.kind is Kind.ASKABLE and case.questions and not case.receipts:
         yield Promise.OPEN, f"asked at {case.asked_at:.0f}"
     for receipt in without_repeats(case.receipts):
-        if receipt.by_bot and receipt.sequence > 0:
+        if receipt.by_bot and receipt.sequence > 0 and not _says_why(case, receipt):
             yield Promise.OVERRULED, f"sequence {receipt.sequence}: {receipt.outcome}"
         elif receipt.by_bot and receipt.at > case.answered_at:
             yield Promise.OVERRULED, f"{receipt.at - case.answered_at:.1f} s later: {receipt.outcome}"
@@ -73,6 +73,17 @@ def deadlines(case: Case, deaths: Deaths) -> Findings:
             yield from _timed_out(case, receipt)
         elif receipt.outcome == "undeliverable" and case.alert.kind is Kind.ASKABLE:
             yield from _given_up(case, receipt, deaths)
+
+
+def _says_why(case: Case, receipt: Receipt) -> bool:
+    """Whether a note says why somebody who was not asked in time never will be: there is nobody to ask."""
+    before = [each for each in without_repeats(case.receipts) if each.sequence < receipt.sequence]
+    return (
+        case.alert.kind in (Kind.UNKNOWN, Kind.DEACTIVATED)
+        and [each.reason for each in before] == [_LATE]
+        and (receipt.outcome, receipt.response) == ("undeliverable", "")
+        and receipt.reason != _LATE
+    )
 
 
 def _timed_out(case: Case, receipt: Receipt) -> Findings:

@@ -12,8 +12,8 @@ from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from .haste import PACE
 from .history import Press
+from .impatience import TRIES, wait_after
 from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
 from .orders import EXPIRE_AFTER_SECONDS
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from .alerts import Alert
     from .history import History
-
-#: How often somebody presses again whose press Slack calls failed.
-_PATIENCE: Final = 80
 
 #: What people are like: habit → how many of a hundred have it.
 _HABITS: Final = {
@@ -42,15 +39,14 @@ _HABITS: Final = {
     "never": 10,
 }
 
-#: How long a question may be answered without being late, in seconds of ours.
-_TIME: Final = EXPIRE_AFTER_SECONDS / PACE
-#: How long somebody waits for a sign, who may never get one: the worker may not know in time that it asked.
-_SIGN_WAIT: Final = _TIME + 4.0
+#: How much longer than the time to answer somebody waits for a sign, who may never get one: the worker may
+#: not know in time that it asked. In seconds of ours.
+_SIGN_WAIT: Final = 4.0
 
 #: How many add a note to an answer that asks for one, and how many cards lead to somebody taking the alert.
 _NOTED: Final = 0.3
 _NOTABLE: Final = frozenset({"no", "notSure"})
-_TAKEN: Final = 0.15
+_TAKEN: Final = 0.3
 
 #: How many questions somebody tries to answer who may not.
 _FORGED: Final = 0.15
@@ -59,8 +55,9 @@ _FORGED: Final = 0.15
 class Crowd:
     """Reads every message, and acts on each question and card once."""
 
-    def __init__(self, slack: SlackStandIn, history: History, *, seed: int) -> None:
+    def __init__(self, slack: SlackStandIn, history: History, *, seed: int, pace: float) -> None:
         self._slack = slack
+        self._time = EXPIRE_AFTER_SECONDS / pace  #: to answer without being late, in seconds of ours
         self._history = history
         self._seed = seed
         self._alerts: Mapping[str, Alert] = {alert.key: alert for alert in history.alerts}
@@ -139,10 +136,10 @@ class Crowd:
     async def _bide(self, habit: str, alert: Alert, random: Random) -> None:
         """Wait until somebody of this habit answers."""
         if habit == "last minute":
-            await asyncio.sleep(_TIME + random.uniform(-0.3, 0.3))
+            await asyncio.sleep(self._time + random.uniform(-0.3, 0.3))
         elif habit in ("reminded", "overdue"):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._signs[alert.key, habit].wait(), _SIGN_WAIT)
+                await asyncio.wait_for(self._signs[alert.key, habit].wait(), self._time + _SIGN_WAIT)
             await self._wait(random.uniform(0, 2))
         else:
             await self._wait({"at once": 0.0, "late": random.uniform(5, 40)}.get(habit, random.uniform(0, 2)))
@@ -153,12 +150,12 @@ class Crowd:
 
     async def _insist(self, alert: Alert, message: Message, choice: str) -> None:
         """Press until Slack shows no warning any more, as people do."""
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
             press = self._record(alert, choice, honest=True)
             await self._press(press, user=alert.person, channel=message.channel, ts=message.ts)
             if press.acknowledged:
                 return
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(wait_after(tries))
 
     async def _take(self, card: Message, random: Random) -> None:
         """Let somebody of the security team take the alert, and press until Slack shows no warning."""
@@ -166,7 +163,7 @@ class Crowd:
         assert channel is not None
         user = random.choice(channel.members)
         await asyncio.sleep(random.uniform(0, 2))
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
             shown = self._slack.workspace.message(card.channel, card.ts)
             if shown is None or not block_of(shown, "take"):
                 return
@@ -174,7 +171,7 @@ class Crowd:
             if click.acknowledged:
                 self._history.taken.add(identifier_of(card))
                 return
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(wait_after(tries))
 
     async def _forge(self, alert: Alert, message: Message, random: Random) -> None:
         await asyncio.sleep(random.choice([0.0, random.uniform(0, 3)]))

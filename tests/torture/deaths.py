@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from .haste import PACE
 from .history import SETTLED_AFTER
 
 if TYPE_CHECKING:
@@ -13,25 +13,30 @@ if TYPE_CHECKING:
 
     from .history import History
 
-#: An answer that takes longer (a second of ours) may come after its caller gave up.
-_SLOW: Final = 1.0 * PACE
+#: An answer that takes longer, in seconds of the torture's time, may come after its caller gave up.
+_SLOW: Final = 10.0
 
 #: A post may reach Slack so long after its sender was killed, in seconds of the torture's time.
 _ON_THE_WIRE: Final = 2.0
 
 
 class Deaths:
-    """When the worker was killed in a run."""
+    """When each worker was killed in a run."""
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self._moments = sorted(end.at for end in history.ends if end.status == "SIGKILL")
+        self._moments: defaultdict[str, list[float]] = defaultdict(list)  #: under "" those of all
+        for end in sorted(history.ends, key=lambda each: each.at):
+            if end.status == "SIGKILL":
+                for worker in {end.worker, ""}:
+                    self._moments[worker].append(end.at)
 
     def may_not_know(self, message: Message) -> bool:
-        """Tell whether the worker may not have stored that this message was posted."""
+        """Tell whether its worker may not have stored that this message was posted."""
         post = self.history.post_of(message)
         if post.spoiled or post.answered_at - post.arrived_at > _SLOW:
             return True
-        next_death = bisect_left(self._moments, post.arrived_at - _ON_THE_WIRE)
+        moments = self._moments[post.worker]
+        next_death = bisect_left(moments, post.arrived_at - _ON_THE_WIRE)
         until = post.answered_at + SETTLED_AFTER
-        return next_death < len(self._moments) and self._moments[next_death] <= until
+        return next_death < len(moments) and moments[next_death] <= until

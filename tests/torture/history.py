@@ -45,11 +45,15 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Post:
-    """One chat.postMessage that Slack did. `spoiled`: its caller may not have got the answer."""
+    """One chat.postMessage that Slack did. `spoiled`: its caller may not have got the answer.
+
+    `worker` is its caller's name, empty where that is not known.
+    """
 
     arrived_at: float
     answered_at: float
     spoiled: bool
+    worker: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +64,7 @@ class End:
     status: str
     seconds: float
     place: str = ""  #: the boundary at which it was killed
+    worker: str = ""
     at: float = 0.0
 
     @property

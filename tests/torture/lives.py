@@ -29,19 +29,25 @@ _HOME: Final = Path(__file__).resolve().parents[2]
 _STUCK: Final = 15.0
 
 
+def log_name(worker: str) -> str:
+    """Return the name of the log of a worker, that of all its lives."""
+    return f"worker-{worker}.log"
+
+
 class Lives:
     """The nursery process, seen from outside."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, name: str, process: Process) -> None:
+        self.name = name
         self._process = process
         self._facts: dict[str, Any] = {}
         self._changed = asyncio.Condition()
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, folder: Path, environment: Mapping[str, str]) -> Lives:
-        """Start the nursery with its log and the worker's store in `folder`."""
-        with (folder / "worker.log").open("ab") as log:
+    async def start(cls, name: str, folder: Path, environment: Mapping[str, str]) -> Lives:
+        """Start the nursery of the worker of this name, with its log in `folder`."""
+        with (folder / log_name(name)).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-W", "error", "-m", "tests.torture.victim"),
@@ -50,14 +56,13 @@ class Lives:
                     **bare_environment(folder),
                     **environment,
                     "PYTHONPATH": str(_HOME),
-                    "STORE_URL": f"sqlite:///{folder / 'torture.db'}",
                 },
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
             )
-        return cls(process)
+        return cls(name, process)
 
     async def live(self, cue: Cue, *, seconds: float, wanted: Literal["kill", "term"] = "kill") -> End:
         """Live one life: to its cue, or for so many seconds."""
@@ -106,7 +111,8 @@ class Lives:
     def _end(self, wanted: str, seconds: float) -> End:
         code = self._facts["died"]
         status = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        return End(wanted=wanted, status=status, seconds=seconds, place=self._facts.get("dies", ""))
+        place = self._facts.get("dies", "")
+        return End(wanted=wanted, status=status, seconds=seconds, place=place, worker=self.name)
 
     async def _until(self, fact: str) -> None:
         async with self._changed:

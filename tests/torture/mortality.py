@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.triage.model import Outcome, State
@@ -31,15 +32,19 @@ BOUNDARIES: Final = (
 
 
 class Doom:
-    """Kills this process at the n-th passing of a boundary; at none if `boundary` is empty."""
+    """Kills this process at the n-th passing of a boundary; at none if `boundary` is empty.
 
-    def __init__(self, boundary: str, passings: int) -> None:
+    Passings before `armed_at` (seconds since 1970, by our own clock) do not count.
+    """
+
+    def __init__(self, boundary: str, passings: int, armed_at: float = 0.0) -> None:
         self._boundary = boundary
         self._left = passings
+        self._armed_at = armed_at
 
     def pass_by(self, boundary: str) -> None:
         """Die here, if it is time."""
-        if boundary != self._boundary:
+        if boundary != self._boundary or time.time() < self._armed_at:
             return
         self._left -= 1
         if self._left == 0:

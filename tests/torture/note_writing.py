@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from .history import Note
+from .impatience import TRIES, wait_after
 from .messages import block_of
 
 if TYPE_CHECKING:
@@ -18,11 +19,8 @@ if TYPE_CHECKING:
 #: What every note says.
 NOTE_WORDS: Final = "I was in a meeting"
 
-#: How often somebody tries to open the window, or to send what they wrote.
-_PATIENCE: Final = 20
-
-#: Seconds of ours between two tries, and between two looks whether the window is there.
-_PAUSE: Final = 0.4
+#: Seconds of ours for which somebody looks whether the window is there, and between two looks.
+_SEEN_WITHIN: Final = 0.4
 _LOOK: Final = 0.05
 
 
@@ -42,10 +40,10 @@ class NoteWriter:
                 await self._send(alert, view)
 
     async def _open(self, alert: Alert, question: Message) -> dict[str, Any] | None:
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
+            await asyncio.sleep(wait_after(tries))
             shown = self._slack.workspace.message(question.channel, question.ts)
             if shown is None or not block_of(shown, "note"):  # not yet, or never
-                await asyncio.sleep(_PAUSE)
                 continue
             await self._slack.click(
                 user=alert.person, channel=question.channel, ts=question.ts, action_id="note"
@@ -57,7 +55,7 @@ class NoteWriter:
 
     async def _see(self, alert: Alert) -> dict[str, Any] | None:
         """Wait a moment for the window, and for no other alert's."""
-        for _ in range(int(_PAUSE / _LOOK)):
+        for _ in range(int(_SEEN_WITHIN / _LOOK)):
             view = self._slack.workspace.modals.seen_by(alert.person)
             if view is not None and view["private_metadata"].startswith(alert.key):
                 return view
@@ -68,7 +66,7 @@ class NoteWriter:
         note = Note(identifier=alert.identifier, text=f"{NOTE_WORDS} with {alert.identifier}.")
         self._history.notes.append(note)
         values = {"note": {"text": {"type": "plain_text_input", "value": note.text}}}
-        for _ in range(_PATIENCE):
+        for tries in range(1, TRIES + 1):
             note.tries += 1
             try:
                 click = await self._slack.submit_view(user=alert.person, view_id=view["id"], values=values)
@@ -77,4 +75,4 @@ class NoteWriter:
             note.acknowledged = click.acknowledged and not click.errors
             if click.acknowledged:
                 return
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(wait_after(tries))

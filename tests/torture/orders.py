@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bot.sandbox.slack import SlackStandIn
 
@@ -22,14 +23,40 @@ EXPIRE_AFTER_SECONDS: Final = 150
 
 SECURITY_CHANNEL: Final = "C0SECURITY1"
 
+#: The alerts that have cards. Those of all would be more than a channel takes: about one message a second.
+CARDED_LABEL: Final = "ssh_access_sign_releng"
+
+_POLICIES: Final = f"""
+[default.security_channel]
+no = false
+notSure = false
+wrongUser = false
+timedOut = false
+undeliverable = false
+
+[alert.{CARDED_LABEL}.security_channel]
+no = true
+notSure = true
+wrongUser = true
+timedOut = true
+undeliverable = true
+"""
+
 BOT_TOKEN: Final = "xoxb-torture"
 APP_TOKEN: Final = "xapp-torture"
+REGION: Final = "us-west-2"
 ACCESS_KEY: Final = "AKIAOFTHETORTURE0001"
 SECRET_KEY: Final = "secret-key-of-the-torture/0123456789abcdef"
 
 
+def write_policies(folder: Path) -> dict[str, str]:
+    """Write how alerts are handled; return the variable that says so."""
+    (folder / "alerts.toml").write_text(_POLICIES)
+    return {"CONFIG_DIR": str(folder)}
+
+
 def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_level: str) -> dict[str, str]:
-    """Return the worker's variables: `sqs` is an address, `queues` are the URLs it gave.
+    """Return the worker's other variables: `sqs` is an address, `queues` are the URLs it gave.
 
     The queues are those for requests, for responses and for dead letters, in this order.
     """
@@ -42,7 +69,7 @@ def environment(slack: SlackStandIn, sqs: str, queues: Sequence[str], *, log_lev
         "RESPONSE_QUEUE_URL": response,
         "DEAD_LETTER_QUEUE_URL": dead_letter,
         "AWS_ENDPOINT_URL_SQS": sqs,
-        "AWS_REGION": "us-west-2",
+        "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "MOZDEF_SYNC_SECONDS": str(HOLD_SECONDS),

@@ -35,7 +35,7 @@ class Promise(StrEnum):
     UNNOTED = "notes lost or made up"
     CARDLESS = "alerts without their card"
     STALE = "cards that do not show what stands"
-    DOUBLED = "cards doubled without a reason"
+    DOUBLED = "cards unwanted, or doubled without a reason"
     LEAKED = "secrets or addresses in the log"
     UNEXPECTED = "errors in the log that nobody expected"
     FALLEN = "lives that ended otherwise than they had to"

@@ -20,13 +20,18 @@ if TYPE_CHECKING:
 
     from bot.sandbox.slack import SlackStandIn
 
+    from .haste import FastClock
+
     Fault = Callable[["SlackFaults", web.Request, Handler], Awaitable[web.StreamResponse]]
 
-#: How long a call may hang, in seconds of ours; the worker gives up after 1.5.
-_HANG: Final = (0.3, 2.0)
+#: How long a call may hang, in seconds of the torture's time; the worker gives up after 15.
+_HANG: Final = (3.0, 20.0)
 
 #: How far the history lags, in seconds of Slack's clock, at the most.
 _LAG: Final = 8.0
+
+#: By which a call tells whose it is.
+WORKER_HEADER: Final = "X-Torture-Worker"
 
 _HTML: Final = "<html><body>Something is broken on our side</body></html>"
 
@@ -40,12 +45,12 @@ _REASONS: Final[tuple[Literal["warning", "refresh_requested", "link_disabled"], 
 class SlackFaults:
     """Spoils calls while `raging`; `counts` tells how often which way, `posts` how each was done."""
 
-    def __init__(self, random: Random, *, seconds: Callable[[], float]) -> None:
+    def __init__(self, random: Random, clock: FastClock) -> None:
         self.raging = True
         self.counts: Counter[str] = Counter()
         self.posts: dict[Place, Post] = {}
         self._random = random
-        self._seconds = seconds
+        self._clock = clock
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -55,11 +60,14 @@ class SlackFaults:
         if not request.path.startswith(_POST):
             return await self._serve(name, request, handler)
         places: list[Place] = []
-        arrived_at = self._seconds()
+        arrived_at = self._clock.seconds()
         response = await self._serve(name, request, _noting(handler, places))
         for place in places:
             self.posts[place] = Post(
-                arrived_at=arrived_at, answered_at=self._seconds(), spoiled=name in _SPOILED
+                arrived_at=arrived_at,
+                answered_at=self._clock.seconds(),
+                spoiled=name in _SPOILED,
+                worker=request.headers.get(WORKER_HEADER, ""),
             )
         return response
 
@@ -89,7 +97,7 @@ class SlackFaults:
         return self._random.choices(list(faults), weights=list(faults.values()))[0]
 
     async def _hang(self) -> None:
-        await asyncio.sleep(self._random.uniform(*_HANG))
+        await asyncio.sleep(self._random.uniform(*_HANG) / self._clock.pace)
 
     async def _dropped_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         await handler(request)

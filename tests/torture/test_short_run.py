@@ -50,3 +50,16 @@ def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     assert "     0  questions asked twice" not in blind[1], blind[1]
     assert careless[0] == 1, careless[1]
     assert "     0  acknowledged answers without a report" not in careless[1], careless[1]
+
+
+def test_workers_that_share_a_table_keep_every_promise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three = ("--workers", "3", "--kills", "8", "--alerts", "50", "--seed", "10", "--pace", "8")
+
+    code, table = asyncio.run(asyncio.wait_for(_run(tmp_path, *three), timeout=180))
+
+    with capsys.disabled():
+        print("\n" + table)
+    assert code == 0, table
+    assert "workers            3  on one table" in table, table

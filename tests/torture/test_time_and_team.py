@@ -312,6 +312,13 @@ def test_an_alert_about_which_nobody_could_be_asked_has_a_card() -> None:
     assert broken(run) == {Promise.CARDLESS}
 
 
+def test_an_alert_whose_policy_wants_no_card_has_none() -> None:
+    alert = an_alert(carded=False)
+
+    assert judge(a_no(alert, cards=[])) == []
+    assert broken(a_no(alert)) == {Promise.DOUBLED}
+
+
 def test_a_card_of_another_outcome_is_stale() -> None:
     alert = an_alert()
 

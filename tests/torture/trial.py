@@ -7,7 +7,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
@@ -17,57 +17,52 @@ from bot.sandbox.slack import SlackStandIn
 from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge
 from .crowd import Crowd
+from .dynamodb import create_table, moto_server
+from .dynamodb_proxy import remote_proxy
 from .feeder import Feeder
-from .haste import PACE, FastClock
+from .haste import FastClock
 from .history import History
-from .lives import Lives
+from .killing import Killing
+from .lives import Lives, log_name
 from .log_rules import leaks, unexpected
-from .mortality import BOUNDARIES
-from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment
+from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
 from .promises import CURABLE, Violation
 from .slack_faults import SlackFaults
 from .slack_record import record_messages
 from .sqs import SqsStandIn
 from .sqs_knobs import CALM, STORMY
-from .victim import Cue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
-    from .history import End
+    from .dynamodb_proxy import RemoteProxy
+    from .options import Options
 
 _PEOPLE: Final = 120
+#: Seconds of the torture's time in which Slack wants a click acknowledged.
+_ACKNOWLEDGED_WITHIN: Final = 15.0
+#: Alerts that are looked through in a second: in peace nobody must be held up by being watched.
+_SEEN_THROUGH: Final = 2500
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
-#: Seconds without any change, and without a deadline to come, after which a run waits for no cure any more.
-_HOPELESS: Final = 15.0
-#: Seconds in peace at the end, in which what was posted twice or comes late shows: longer than any lease.
-_AFTERMATH: Final = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a run is to be."""
-
-    kills: int
-    alerts: int
-    seed: int
-    minutes: float | None = None  #: end the killing after so many
-    fifo: bool = False  #: the response queue keeps order
-    without_look_up: bool = False
-    outbox_after_ack: bool = False
-    log_level: str = "INFO"
+#: How long nothing may change, with no deadline to come, before a run waits for no cure any more; in seconds
+#: of the torture's time, as the next one.
+_HOPELESS: Final = 150.0
+#: The peace at the end, in which what was posted twice or comes late shows: longer than any lease.
+_AFTERMATH: Final = 100.0
 
 
 @dataclass(kw_only=True)
 class Result:
     """What a run was, and what is wrong."""
 
+    options: Options
     history: History
     violations: list[Violation]
     seconds: float
+    table_calls: int = 0  #: to the table that several workers share
     faults: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -83,24 +78,25 @@ class Trial:
         self._options = options
         self._folder = folder
         self._random = Random(f"{options.seed} trial")
-        self._boundaries = self._random.sample(BOUNDARIES, k=len(BOUNDARIES))
-        self._clock = FastClock.start()
+        self._clock = FastClock.start(options.pace)
+        self._killing = Killing(options=options, clock=self._clock, random=self._random)
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(options.alerts, workspace, Random(f"{options.seed} alerts"))
         refused = [each for each in alerts if self._random.random() < _REFUSED_SHARE]
         self._history = History(
             alerts=alerts, refused=frozenset(each.identifier for each in refused if each.kind is Kind.ASKABLE)
         )
-        self._faults = SlackFaults(Random(f"{options.seed} slack"), seconds=self._clock.seconds)
+        self._faults = SlackFaults(Random(f"{options.seed} slack"), self._clock)
         self._slack = SlackStandIn(
             workspace,
             bot_token=BOT_TOKEN,
             app_token=APP_TOKEN,
             clock=self._clock,
-            acknowledge_within=timedelta(seconds=1.5),
+            acknowledge_within=timedelta(seconds=_ACKNOWLEDGED_WITHIN / options.pace),
             middlewares=[self._faults.middleware],
         )
-        self._crowd = Crowd(self._slack, self._history, seed=options.seed)
+        self._proxy: RemoteProxy | None = None
+        self._crowd = Crowd(self._slack, self._history, seed=options.seed, pace=self._clock.pace)
         self._sqs = SqsStandIn(
             clock=self._clock, random=Random(f"{options.seed} sqs"), refuses_for_good=self._is_refused
         )
@@ -109,23 +105,26 @@ class Trial:
         """Do it all. RuntimeError if the worker cannot even be started."""
         began = time.monotonic()
         async with contextlib.AsyncExitStack() as stack:
-            lives = await self._set_up(stack)
-            await self._torture(lives)
-            await self._leave_in_peace(lives)
+            workers = await self._set_up(stack)
+            await self._torture(workers)
+            await self._leave_in_peace(workers)
         self._look()
-        self._read_log(self._folder / "worker.log")
+        for lives in workers:
+            self._read_log(self._folder / log_name(lives.name))
         return Result(
+            options=self._options,
             history=self._history,
             violations=judge(self._history),
             seconds=time.monotonic() - began,
+            table_calls=self._proxy.calls if self._proxy is not None else 0,
             faults=sum(self._counts(), Counter()),
         )
 
     def _read_log(self, log: Path) -> None:
-        self._history.surprises = unexpected(log)
-        self._history.leaks = leaks(log, level=self._options.log_level)
+        self._history.surprises = [*self._history.surprises, *unexpected(log)]
+        self._history.leaks = [*self._history.leaks, *leaks(log, level=self._options.log_level)]
 
-    async def _set_up(self, stack: contextlib.AsyncExitStack) -> Lives:
+    async def _set_up(self, stack: contextlib.AsyncExitStack) -> Sequence[Lives]:
         await self._slack.start()
         stack.push_async_callback(self._slack.stop)
         await self._sqs.start()
@@ -134,48 +133,57 @@ class Trial:
         urls = [self._sqs.create(name) for name in ("requests", response, "dead-letters")]
         self._responses = self._sqs.queues[response]
         variables = environment(self._slack, self._sqs.address, urls, log_level=self._options.log_level)
-        lives = await Lives.start(self._folder, variables)
-        stack.push_async_callback(lives.stop)
+        variables |= {**write_policies(self._folder), **await self._make_store(stack)}
+        workers = []
+        for number in range(1, self._options.workers + 1):
+            workers.append(await Lives.start(str(number), self._folder, variables))
+            stack.push_async_callback(workers[-1].stop)
         self._feeder = Feeder(self._sqs.queues["requests"], self._history.alerts, self._random)
         for work in (self._crowd.run(), self._feeder.run(self._share_sent)):
             await stack.enter_async_context(_alongside(work))
-        return lives
+        return workers
 
-    async def _torture(self, lives: Lives) -> None:
+    async def _make_store(self, stack: contextlib.AsyncExitStack) -> Mapping[str, str]:
+        """Return the variables that lead the workers to their store."""
+        if self._options.store == "sqlite":
+            return {"STORE_URL": f"sqlite:///{self._folder / 'torture.db'}"}
+        endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
+        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder)
+        self._proxy = await stack.enter_async_context(proxy)
+        return {
+            "STORE_URL": f"dynamodb://{await create_table(endpoint)}",
+            "AWS_ENDPOINT_URL_DYNAMODB": self._proxy.address,
+        }
+
+    async def _torture(self, workers: Sequence[Lives]) -> None:
         """Live and die until there were enough deaths, with everything failing."""
         self._sqs.turn(STORMY)
+        await self._rage(raging=True)
         async with _alongside(self._faults.weather(self._slack)):
-            until = time.monotonic() + 60 * (self._options.minutes or 1e6)
-            while self._deaths < self._options.kills and time.monotonic() < until:
-                self._note_end(await self._live(lives, len(self._history.ends)))
+            await self._killing.run(workers)
 
-    async def _live(self, lives: Lives, number: int) -> End:
-        random = self._random
-        boundary = self._boundaries[number % len(BOUNDARIES)] if random.random() < 0.75 else ""
-        cue = self._cue(boundary, passings=random.choice([1, 1, 2, 3, 5, 8]))
-        if number % 25 == 24:  # now and then one lives long enough to see every lease end
-            return await lives.live(cue, seconds=random.uniform(6, 10))
-        if random.random() < 0.03:
-            return await lives.live(self._cue(), seconds=random.uniform(0.1, 2), wanted="term")
-        return await lives.live(cue, seconds=2 if boundary else random.uniform(0.05, 2))
-
-    async def _leave_in_peace(self, lives: Lives) -> None:
-        """Let a worker that nothing happens to finish everything; then end it as systemd would."""
-        self._faults.raging = False
+    async def _leave_in_peace(self, workers: Sequence[Lives]) -> None:
+        """Let workers that nothing happens to finish everything; then end them as systemd would."""
+        await self._rage(raging=False)
         self._slack.installation.history_lag = timedelta(0)
         self._sqs.turn(CALM)
-        await lives.begin(self._cue())
+        for lives in workers:
+            await lives.begin(self._killing.cue(lives))
         await self._until_cured()
-        await asyncio.sleep(_AFTERMATH)
-        self._note_end(await lives.end("term"))
+        await asyncio.sleep(_AFTERMATH / self._clock.pace)
+        for end in await asyncio.gather(*(lives.end("term") for lives in workers)):
+            self._killing.note(end)
+        await self._rage(raging=False)  # to hear all that was done
 
-    def _note_end(self, end: End) -> None:
-        self._history.ends.append(replace(end, at=self._clock.seconds()))
+    async def _rage(self, *, raging: bool) -> None:
+        self._faults.raging = raging
+        if self._proxy is not None:
+            await self._proxy.tell(raging=raging)
 
     async def _until_cured(self) -> None:
         seen, since = "", time.monotonic()
-        while time.monotonic() - since < _HOPELESS:
-            await asyncio.sleep(1)
+        while time.monotonic() - since < _HOPELESS / self._clock.pace:
+            await asyncio.sleep(max(1.0, len(self._history.alerts) / _SEEN_THROUGH))
             self._crowd.hurry()
             self._look()
             now = self._signature()
@@ -188,7 +196,7 @@ class Trial:
     @property
     def _deadline_to_come(self) -> bool:
         asked = max((float(question.ts) for question in self._history.messages), default=0.0)
-        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + PACE
+        return self._clock.seconds() < asked + EXPIRE_AFTER_SECONDS + self._clock.pace
 
     def _curable(self) -> bool:
         return any(each.promise in CURABLE for each in judge(self._history))
@@ -200,26 +208,15 @@ class Trial:
         done = [history.presses, history.reports, history.reminders, history.deleted, history.taken]
         return f"{hash(tuple(shown))} {[len(each) for each in done]}"
 
-    def _cue(self, boundary: str = "", passings: int = 0) -> Cue:
-        return Cue(
-            origin=self._clock.origin,
-            boundary=boundary,
-            passings=passings,
-            without_look_up=self._options.without_look_up,
-            outbox_after_ack=self._options.outbox_after_ack,
-        )
-
     def _share_sent(self) -> float:
         """Tell how many of the alerts must be sent by now: all of them when nine deaths in ten are over."""
         kills = self._options.kills
-        return min(1.0, (self._deaths + 1) / (0.9 * kills)) if kills and self._faults.raging else 1.0
-
-    @property
-    def _deaths(self) -> int:
-        return sum(end.status == "SIGKILL" for end in self._history.ends)
+        return min(1.0, (self._killing.deaths + 1) / (0.9 * kills)) if kills and self._faults.raging else 1.0
 
     def _counts(self) -> list[Counter[str]]:
-        return [self._faults.counts, self._sqs.counts, *(each.counts for each in self._sqs.queues.values())]
+        queues = [each.counts for each in self._sqs.queues.values()]
+        table = [self._proxy.counts] if self._proxy is not None else []
+        return [self._faults.counts, self._sqs.counts, *queues, *table]
 
     def _look(self) -> None:
         """Bring the history up to date with what Slack and the queues have seen."""
@@ -227,7 +224,7 @@ class Trial:
         self._history.received, self._history.deleted = requests.first_received, requests.deleted
         self._history.reports = self._responses.history
         self._history.dead_letters = self._sqs.queues["dead-letters"].history
-        self._history.posts = self._faults.posts
+        self._history.posts, self._history.ends = self._faults.posts, self._killing.ends
         record_messages(self._slack.workspace, self._history)
 
     def _is_refused(self, body: str) -> bool:

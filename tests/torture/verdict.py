@@ -31,6 +31,8 @@ def _story(result: Result) -> Iterator[str]:
     places = Counter(end.place for end in history.ends if end.place)
     missed = [boundary for boundary in BOUNDARIES if boundary not in places]
     yield f"alerts        {len(history.alerts):6}  " + _listed({kind.value: kinds[kind] for kind in Kind})
+    if result.table_calls:
+        yield f"workers       {result.options.workers:6}  on one table; {result.table_calls} calls to it"
     yield f"kills         {result.kills:6}  {sum(places.values())} of them at boundaries"
     yield f"boundaries    {len(places):6}  of {len(BOUNDARIES)}" + (f"; not: {missed}" if missed else "")
     yield f"stops         {sum(end.wanted == 'term' for end in history.ends):6}  by SIGTERM"

@@ -23,6 +23,13 @@ from bot.config import load_settings, settle_environment
 from bot.config_files import load_messages
 from bot.log import configure_logging
 from bot.sqs.wire import write_report
+from bot.store import is_shared
+from bot.store.dynamodb.address import parse_address
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.lookout import LOOK_INTERVAL
+from bot.store.dynamodb.opening import meet
+from bot.store.dynamodb.store import DynamoStore, Upkeep
+from bot.store.dynamodb.table import Table
 from bot.variable_table import Purpose
 from bot.worker import run_worker
 
@@ -39,6 +46,7 @@ from .mortality import (
     MortalRecorder,
 )
 from .sabotage import BlindMessenger, CarelessStore
+from .slack_faults import WORKER_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,14 +54,15 @@ if TYPE_CHECKING:
     from bot.config import Settings
     from bot.slack.wording import Wording
     from bot.sqs.queues import Queue
-    from bot.store.sqlite import SqliteStore
+    from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
     from bot.triage.ports import Messenger, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker import Loop
 
-#: How long a call to Slack may take: 15 and 5 seconds of the torture's time.
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=1.5, connect=0.5)
+#: How long a call to Slack may take, and connecting for it, in seconds of the torture's time.
+_CALL_TAKES: Final = 15.0
+_CONNECT_TAKES: Final = 5.0
 
 #: How often those are woken who sleep by a clock that is slower than theirs, in seconds of ours.
 _TICK: Final = 0.05
@@ -64,8 +73,11 @@ class Cue:
     """One life: when its clock began, where it dies, and how it is broken."""
 
     origin: float
+    pace: float
+    worker: str = "1"
     boundary: str = ""  #: one of `mortality.BOUNDARIES`, or empty
-    passings: int = 0  #: it dies when it passes the boundary for the n-th time
+    passings: int = 0  #: it dies when it passes the boundary for the n-th time …
+    armed_at: float = 0.0  #: … since then, by our own clock
     without_look_up: bool = False
     outbox_after_ack: bool = False
 
@@ -75,17 +87,33 @@ class Victim(App):
 
     def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
         super().__init__(settings, *words)
-        self.clock = FastClock(origin=cue.origin)
+        self.clock = FastClock(origin=cue.origin, pace=cue.pace)
         self._cue = cue
-        self._doom = Doom(cue.boundary, cue.passings)
+        self._doom = Doom(cue.boundary, cue.passings, cue.armed_at)
 
     async def _open(self) -> None:
         await super()._open()
         store: Any = CarelessStore(self.store) if self._cue.outbox_after_ack else self.store
-        self.store = cast("SqliteStore", Mortal(store, STORE_VERBS, self._doom))
+        self.store = cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
-        session = aiohttp.ClientSession(timeout=_TIMEOUT, connector=connector)
+        pace = self._cue.pace
+        timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
+        headers = {WORKER_HEADER: self._cue.worker}
+        session = aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
         self.session = await self.stack.enter_async_context(session)
+
+    async def _open_store(self) -> OpenStore:
+        """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
+        url = self.settings.store_url
+        if not is_shared(url):
+            return await super()._open_store()
+        address = parse_address(url, region=self.settings.aws_region)
+        table = Table(address.table, Connection(address), random=self.random)
+        await meet(table)
+        upkeep = Upkeep(keep=self.settings.retain, look_interval=LOOK_INTERVAL / self._cue.pace)
+        store = DynamoStore(table, clock=self.clock, upkeep=upkeep)
+        store.on_found = self.wake
+        return store
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """See `App.stages`."""

@@ -19,7 +19,7 @@ from bot.errors import (
     Undeliverable,
     UnknownRefusal,
 )
-from bot.triage.cards import REFUSED_WAIT
+from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
 from bot.triage.clicks import Taken
 from bot.triage.model import Change, Choice, Outcome, Posted, Question, Work
 from bot.triage.pacing import BURST
@@ -186,6 +186,41 @@ async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(des
     await desk.work()
 
     assert [card.taken_by for card in desk.team.cards] == ["", "", "U0RADIA"]
+    assert (await desk.question()).card_due_at is None
+
+
+async def test_a_card_that_one_worker_is_showing_is_left_to_it_by_another(desk: Desk) -> None:
+    async def come_to_another_worker(question: Question) -> None:
+        desk.team.before_end = None
+        desk.restart()
+        await desk.service.add_note(a_note(question))
+        await desk.service.work_on(await desk.question(), Work.CARD)
+        await desk.service.work_on(question, Work.CARD)
+
+    desk.team.before_end = come_to_another_worker
+    question = await carded(desk)
+    assert shown(desk) == [("", 1)]
+
+    await desk.work()
+
+    assert shown(desk) == [("", 1), (question.card_ts, 2)]
+
+
+async def test_a_card_over_which_its_worker_died_is_shown_by_another_a_while_later(desk: Desk) -> None:
+    async def die(_: Question) -> None:
+        desk.team.before_end = None
+        raise RuntimeError("killed")
+
+    desk.team.before_end = die
+    with pytest.raises(RuntimeError, match="killed"):
+        await carded(desk)
+    desk.restart()
+
+    await desk.work()
+    before = len(desk.team.cards)
+    await desk.pass_time(until=LATER + CARD_TAKES)
+
+    assert (before, len(desk.team.cards)) == (1, 2)
     assert (await desk.question()).card_due_at is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -73,6 +74,26 @@ def test_a_click_on_a_message_is_an_answer() -> None:
         posted=Posted(channel="D0ADA", ts="1764000001.000100"),
         at=NOON,
     )
+
+
+@pytest.mark.parametrize(
+    ("stamp", "clicked_at"),
+    [
+        ("1764000005.250000", datetime(2025, 11, 24, 16, 0, 5, 250_000, tzinfo=UTC)),
+        ("soon", None),
+        ("nan", None),
+        ("1e300", None),
+        (None, None),
+    ],
+)
+def test_slack_says_when_a_button_was_clicked(stamp: object, clicked_at: datetime | None) -> None:
+    payload = copy.deepcopy(ON_MESSAGE)
+    payload["actions"][0]["action_ts"] = stamp
+
+    answer = read_answer(payload, IDENTITY, NOON)
+
+    assert answer is not None
+    assert answer.clicked_at == clicked_at
 
 
 def test_a_click_in_the_home_is_an_answer_without_a_message() -> None:

@@ -237,3 +237,43 @@ def test_a_standing_never_falls_unless_it_may(choices: list[Choice], *, allow: b
     assert question.standing is not None
     highest = max(RANKS[Outcome(choice.value)] for choice in choices)
     assert allow or RANKS[question.standing] == highest
+
+
+def clicked(choice: Choice, seconds: float) -> Answer:
+    """Return a click of which Slack says when it was made, in seconds after noon."""
+    return replace(a_click(choice), clicked_at=NOON + timedelta(seconds=seconds))
+
+
+def after_click(question: Question, click: Answer) -> Question:
+    step = answer_question(question, click, POLICY)
+    assert isinstance(step, Step)
+    return step.question
+
+
+def test_a_click_that_comes_after_a_later_one_takes_nothing_back() -> None:
+    question = after_click(ASKED, clicked(Choice.NOT_SURE, 9))
+
+    assert answer_question(question, clicked(Choice.YES, 3), POLICY) is None
+
+
+def test_a_click_that_raises_what_stands_counts_however_late_it_comes() -> None:
+    question = after_click(ASKED, clicked(Choice.YES, 9))
+
+    late = after_click(question, clicked(Choice.NO, 3))
+
+    assert (late.said, late.standing) == (Choice.NO, Outcome.NO)
+
+
+@pytest.mark.parametrize("seconds", [9, 9.5])
+def test_a_click_of_the_same_moment_or_later_changes_the_answer(seconds: float) -> None:
+    question = after_click(ASKED, clicked(Choice.NOT_SURE, 9))
+
+    assert after_click(question, clicked(Choice.YES, seconds)).said is Choice.YES
+
+
+def test_a_click_whose_moment_slack_does_not_tell_changes_the_answer() -> None:
+    question = after_click(ASKED, clicked(Choice.NOT_SURE, 9))
+
+    untold = after_click(question, a_click(Choice.YES))
+
+    assert (untold.said, untold.clicked_at) == (Choice.YES, question.clicked_at)

@@ -65,6 +65,7 @@ _QUESTION = {
     "reason": "rs",
     "said": "sa",
     "answered_at": "aw",
+    "clicked_at": "ck",
     "first_answered_at": "fa",
     "answers": "ac",
     "idle_changes": "ic",

@@ -1,0 +1,25 @@
+"""What a run is to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .haste import PACE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a run is to be. Several workers share a table; one may have one, too."""
+
+    kills: int
+    alerts: int
+    seed: int
+    minutes: float | None = None  #: end the killing after so many
+    workers: int = 1
+    pace: float = PACE  #: seconds of the torture's time in one of ours
+    store: str = "sqlite"  #: or `dynamodb`
+    dynamodb: str = ""  #: the address of a local DynamoDB that runs already; empty: moto's server is started
+    fifo: bool = False  #: the response queue keeps order
+    without_look_up: bool = False
+    outbox_after_ack: bool = False
+    log_level: str = "INFO"
