@@ -27,12 +27,22 @@ async def _run(folder: Path, *options: str) -> tuple[int, str]:
     return process.returncode, output.decode()
 
 
+async def _run_until_found_out(folder: Path, *options: str) -> tuple[int, str]:
+    """Run a broken worker, again with another seed where it was lucky: by chance it is found out."""
+    code, table = 0, ""
+    for seed in range(8, 12):
+        code, table = await _run(folder / str(seed), "--seed", str(seed), *options)
+        if code:
+            break
+    return code, table
+
+
 async def _run_all(folder: Path) -> list[tuple[int, str]]:
     """Run a sound worker and two broken ones. Together, since they mostly wait: as long as the longest."""
     runs = (
         _run(folder / "sound", "--kills", "12", "--alerts", "150", "--seed", "7"),
-        _run(folder / "blind", "--kills", "8", "--alerts", "250", "--seed", "8", "--without-look-up"),
-        _run(folder / "careless", "--kills", "6", "--alerts", "200", "--seed", "9", "--outbox-after-ack"),
+        _run_until_found_out(folder / "blind", "--kills", "8", "--alerts", "250", "--without-look-up"),
+        _run_until_found_out(folder / "careless", "--kills", "6", "--alerts", "200", "--outbox-after-ack"),
     )
     return list(await asyncio.gather(*runs))
 
@@ -41,7 +51,7 @@ def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A deadline that nobody hurries takes its time, and a busy machine its own: so with a bound of its own.
-    sound, blind, careless = asyncio.run(asyncio.wait_for(_run_all(tmp_path), timeout=180))
+    sound, blind, careless = asyncio.run(asyncio.wait_for(_run_all(tmp_path), timeout=600))
 
     with capsys.disabled():
         print("\n" + sound[1])
