@@ -81,10 +81,10 @@ class AlertPolicy:
 
     def reworded(self, wording: Wording) -> Wording:
         """Return the wording of all messages with this alert's own words in their places."""
-        tables = {name: dict(texts) for name, texts in wording.items()}
+        tables = dict(wording)
         for word, text in self.wording.items():
             table, key = WORDS[word]
-            tables[table][key] = text
+            tables[table] = {**tables[table], key: text}
         return tables
 
 
