@@ -36,23 +36,11 @@ ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 #: What puts messages into conversations: none of it is begun while Slack has us wait.
 GATED = frozenset({Work.ASK, Work.REMIND})
 
-#: Questions to be asked that a look brings beyond those that there is room for: a look for each is dear.
-SPARE = IN_PROGRESS_MAX
-
-#: How long they may wait for room before the store is looked at anew.
-FRESH = timedelta(seconds=0.5)
-
-#: How long to leave the store alone after a look: many calls are answered with one.
-LOOK_INTERVAL = timedelta(milliseconds=20)
-
 #: How long to leave the store alone after it failed.
 STORE_PAUSE = timedelta(seconds=1)
 
 #: How long to sleep if nothing is due: a clock that was set must not be noticed too late.
 SLEEP_MAX = timedelta(seconds=60)
-
-
-Found = list[tuple["Question", Work]]
 
 
 class Desk(Protocol):
@@ -74,7 +62,6 @@ class Sweeper:
         self._gate = gate
         self._clock = clock
         self._woken = asyncio.Event()
-        self._ended = asyncio.Event()
         self._in_progress: dict[str, asyncio.Task[None]] = {}
         self._abreast: Counter[Work] = Counter()
 
@@ -85,7 +72,7 @@ class Sweeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish what is under way."""
         stopping = asyncio.create_task(stop.wait())
-        stopping.add_done_callback(self._cut_short)
+        stopping.add_done_callback(lambda _: self.wake())
         try:
             await self._work_until(stop)
         finally:
@@ -99,77 +86,46 @@ class Sweeper:
                 await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
             await asyncio.sleep(STORE_PAUSE.total_seconds())
 
-    def _cut_short(self, _: object) -> None:
-        self._ended.set()
-        self.wake()
-
     async def _work_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             self._woken.clear()
             sleep = STORE_PAUSE
             try:
-                found, sleep = await self._look()
-                await self._begin(found, stop)
+                sleep = await self._start_due()
             except StoreError as error:
                 log.error(
                     "cannot look for what is due: %s", error, extra={"event": "sweep.failed", "fields": {}}
                 )
-            await asyncio.sleep(LOOK_INTERVAL.total_seconds())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), sleep.total_seconds())
 
-    async def _look(self) -> tuple[Found, timedelta]:
-        """Find what is due and not under way, in order; return it, and how long to sleep once it is begun."""
+    async def _start_due(self) -> timedelta:
+        """Start work on what is due, as far as there is room; return how long to sleep then."""
         now, under_way = self._clock(), frozenset(self._in_progress)
         # All at once, for the store answers them together.
-        overdue, next_due, due = await asyncio.gather(
+        overdue, next_due, found = await asyncio.gather(
             self._store.overdue(now, limit=IN_PROGRESS_MAX),
             self._store.next_due(now),
-            asyncio.gather(*(self._due(work, now, under_way) for work in ORDER)),
+            asyncio.gather(*(self._find(work, now, under_way) for work in ORDER)),
         )
         await self._expire(overdue)
-        found: dict[str, tuple[Question, Work]] = {}
-        for work, questions in zip(ORDER, due, strict=True):
-            # What is due for two things has them done one after the other.
-            found |= {each.ref: (each, work) for each in questions if each.ref not in found}
+        for work, questions in zip(ORDER, found, strict=True):
+            # One may have been begun as something else just now, and taken somebody's room.
+            free = [question for question in questions if question.ref not in self._in_progress]
+            self._start(free[: self._room_for(work, now)], work)
         # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
         wake_at = [next_due, self._gate.opens_at(now), now + SLEEP_MAX]
-        return list(found.values()), min(moment for moment in wake_at if moment is not None) - now
-
-    async def _begin(self, found: Found, stop: asyncio.Event) -> None:
-        """Begin what was found, as room comes, while it is fresh: what is left then is looked for anew."""
-        fresh_until = self._clock() + FRESH
-        for question, work in found:
-            if not await self._room_comes(work, fresh_until, stop):
-                break
-            self._start(question, work)
-        if self._clock() >= fresh_until:
-            self.wake()
-
-    async def _room_comes(self, work: Work, until: datetime, stop: asyncio.Event) -> bool:
-        """Wait until one more of this kind may be begun. False: not by then, or not before another look."""
-        while not stop.is_set() and self._room_for(work, now := self._clock()) <= 0:
-            if now >= until or not self._in_progress:
-                return False
-            self._ended.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout((until - now).total_seconds()):
-                    await self._ended.wait()
-        return not stop.is_set()
+        return min(moment for moment in wake_at if moment is not None) - now
 
     async def _expire(self, overdue: Sequence[Question]) -> None:
         await asyncio.gather(*(self._service.expire(question) for question in overdue))
         if len(overdue) == IN_PROGRESS_MAX:
             self.wake()
 
-    async def _due(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
+    async def _find(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
         room = self._room_for(work, now)
-        if room <= 0:
-            return ()
-        wanted = room + (SPARE if work is Work.ASK else 0)
-        # Those in progress are still due in the store: ask for as many more.
-        due = await self._store.due(work, now, limit=wanted + len(under_way))
-        return [question for question in due if question.ref not in under_way][:wanted]
+        # Those in progress are still due in the store.
+        return await self._store.due(work, now, limit=room, but=under_way) if room > 0 else ()
 
     def _room_for(self, work: Work, now: datetime) -> int:
         """Return how many of a kind may be begun now. It shrinks with each that is begun, of any kind."""
@@ -179,10 +135,11 @@ class Sweeper:
             return room
         return self._gate.room(now, room, under_way=sum(self._abreast[each] for each in GATED))
 
-    def _start(self, question: Question, work: Work) -> None:
-        task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")
-        self._in_progress[question.ref] = task
-        self._abreast[work] += 1
+    def _start(self, questions: Sequence[Question], work: Work) -> None:
+        for question in questions:
+            task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")
+            self._in_progress[question.ref] = task
+            self._abreast[work] += 1
 
     async def _work(self, question: Question, work: Work) -> None:
         try:
@@ -196,5 +153,4 @@ class Sweeper:
         finally:
             del self._in_progress[question.ref]
             self._abreast[work] -= 1
-            self._ended.set()
             self.wake()
