@@ -79,7 +79,6 @@ WAIT_MAX = timedelta(hours=1)
 #: are tested first.
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 
-
 #: Failures whose words repeat the URL of the call: whom we look for stands in it.
 _SHOWING_URL = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
 

@@ -31,6 +31,9 @@ LONGEST_SLEEP = 60.0
 #: Seconds that it sleeps at the least, so that a moment just gone by cannot keep it spinning.
 SHORTEST_SLEEP = 0.05
 
+#: Batches that a stopping worker still sends: a backlog waits for the next start, or for another worker.
+FLUSH_BATCHES = 20
+
 
 class ResponseQueue(Protocol):
     """What publishing needs of a queue."""
@@ -87,10 +90,14 @@ class Publisher:
                 await pause(stop, self._after_trouble(error))
 
     async def flush(self) -> None:
-        """Send what is due now, and return at the first trouble: the rest keeps. To be called after `run`."""
+        """Send what is due now, a backlog in part; return at the first trouble. To be called after `run`.
+
+        The rest keeps.
+        """
         try:
-            while await self._send_due():
-                pass
+            for _ in range(FLUSH_BATCHES):
+                if not await self._send_due():
+                    break
         except TriageBotError as error:
             self._after_trouble(error)
 

@@ -15,6 +15,7 @@ from scripted_reports import (
 )
 
 from bot.errors import TransientError
+from bot.sqs.publisher import FLUSH_BATCHES
 from bot.sqs.queues import BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -109,6 +110,16 @@ async def test_a_flush_sends_all_that_is_due_now_and_nothing_else() -> None:
 
     assert [len(batch) for batch in queue.batches] == [10, 10, 5]
     assert [row.identifier for row in outbox.waiting] == ["held"]
+
+
+async def test_a_flush_leaves_most_of_a_backlog_for_later() -> None:
+    rows = [row_of(str(number)) for number in range(10 * FLUSH_BATCHES + 1)]
+    outbox, queue = MemoryOutbox(*rows), ScriptedQueue()
+
+    await publisher_of(outbox, queue).flush()
+
+    assert len(queue.batches) == FLUSH_BATCHES
+    assert len(outbox.waiting) == 1
 
 
 async def test_a_flush_ends_at_the_first_trouble() -> None:
