@@ -51,6 +51,7 @@ def configure_logging(
         root.removeHandler(earlier)
     root.addHandler(handler)
     root.setLevel(level)
+    _look_up_no_more_than_is_shown()
     libraries = level if level == "DEBUG" else max(root.level, logging.WARNING)
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(libraries)
@@ -89,8 +90,10 @@ class LineFormatter(DiscreetFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line, and below it the indented lines of its traceback, if it has one."""
-        lines = [self._line(record), *_indented(self.trace_of(record))]
-        return "\n".join(printable(self.redacted(line)) for line in lines)
+        lines = [self._line(record)]
+        if trace := self.trace_of(record):
+            lines += [f"  {line}" for line in trace.splitlines()]
+        return "\n".join([printable(self.redacted(line)) for line in lines])
 
     def _line(self, record: logging.LogRecord) -> str:
         time = f"{_time_of(record):%Y-%m-%dT%H:%M:%SZ} " if self._timed else ""
@@ -127,6 +130,11 @@ class JsonFormatter(DiscreetFormatter):
         return self.redacted(f"{name}={value}").removeprefix(f"{name}=")
 
 
+def _look_up_no_more_than_is_shown() -> None:
+    """Give no record its thread and process: no format of ours has a place for them."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
 def _time_of(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
 
@@ -138,10 +146,6 @@ def _event_of(record: logging.LogRecord) -> str:
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     fields: Mapping[str, object] = getattr(record, "fields", {})
     return fields
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {line}" for line in text.splitlines()]
 
 
 def _value(value: object) -> str:

@@ -31,6 +31,8 @@ GROUP_MAX = 200
 
 
 class _Kind(Enum):
+    """What is done with those that wait together, in this order."""
+
     READ = auto()
     WRITE = auto()
     LONG = auto()  #: other work is done in the middle of it
@@ -108,18 +110,22 @@ class Database:
         return [job for job in jobs if job is not None], jobs[-1] is None
 
     def _run(self, group: Sequence[_Job]) -> None:
-        # Writes first, so that no read tells of what a failing commit takes back.
-        writes = [job for job in group if job.kind is _Kind.WRITE]
-        if writes and not self._commit(writes) and len(writes) > 1:
-            for job in writes:  # so that one that fails takes back itself alone
-                self._commit([job])
-        for kind in (_Kind.READ, _Kind.LONG):
-            for job in group:
-                if job.kind is kind:
+        # Reads first: they wait for no commit, and tell of nothing that a failing one takes back.
+        for kind in _Kind:
+            jobs = [job for job in group if job.kind is kind]
+            if not jobs:
+                continue
+            if kind is _Kind.WRITE:
+                self._write(jobs)
+            else:
+                for job in jobs:
                     _attempt(job, self._connection)
-            done = [job for job in group if (job.kind is _Kind.LONG) == (kind is _Kind.LONG)]
-            if done:
-                self._tell_loop(_settle, done)
+            self._tell_loop(_settle, jobs)
+
+    def _write(self, jobs: Sequence[_Job]) -> None:
+        if not self._commit(jobs) and len(jobs) > 1:
+            for job in jobs:  # so that one that fails takes back itself alone
+                self._commit([job])
 
     def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
         with _new_file(path), contextlib.closing(sqlite3.connect(path)) as copy:
