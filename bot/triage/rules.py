@@ -193,10 +193,11 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
-    """Record that the message shows this many reports; what came since is still due. With `again_at`, the
-    last of them is drawn once more then: an older redraw may hide it before.
+    """Record that the message shows this many reports; what came since is due, even if it was drawn before.
+
+    With `again_at`, the last of them is drawn once more then: an older redraw may hide it before.
     """
-    due_at = again_at if reports >= question.reports else question.due_at
+    due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
     seen = reports if again_at is None else reports - 1
     return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
 

@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 LOOK_BACK = timedelta(days=30)
 LISTED_MAX = 20
 
-#: A redraw may be done so long after its call was broken off, or its process killed: as long as a call may
-#: take, and then some.
+#: A redraw may be done so long after it was begun, even if its caller is dead: as long as a call may take,
+#: and then some.
 REDRAW_TAKES = timedelta(seconds=20)
 
 
@@ -60,8 +60,6 @@ class TriageService:
         self._workers = workers
         self._on_work = on_work
         self._redrawing: set[str] = set()
-        self._started_at = recorder.clock()
-        self._doubted: dict[str, datetime] = {}  #: until when a redraw may still be done that was broken off
 
     async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool]:
         """Store what is new; tell for each whether it may be deleted from the queue.
@@ -116,7 +114,7 @@ class TriageService:
     async def work_on(self, question: Question, work: Work) -> None:
         """Do what is due for a question."""
         if work is Work.REDRAW:
-            await self.redraw(question)
+            await self._redraw_as_stored(question.ref)
         elif work is Work.ASK:
             await self._workers.asker.ask(question)
         elif work is Work.REMIND:
@@ -151,6 +149,12 @@ class TriageService:
                 current = await self._redraw_once(current, response_url)
         finally:
             self._redrawing.discard(question.ref)
+
+    async def _redraw_as_stored(self, ref: str) -> None:
+        # Another worker may have taken an answer since this row was read: an older one must not be drawn now.
+        stored = await self._recorder.store.load(ref)
+        if stored is not None:
+            await self.redraw(stored)
 
     async def tell(self, response_url: str, refusal: Refusal, *, ref: str = "") -> None:
         """Tell the clicker why nothing changed, as far as Slack lets us. `ref` is for the log."""
@@ -205,27 +209,26 @@ class TriageService:
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
-            # A redraw may be repeated, so it does not matter whether this one was done: only when.
-            if isinstance(error, AmbiguousError):
-                self._doubted[question.ref] = self._recorder.clock() + REDRAW_TAKES
+            # A redraw may be repeated, so it does not matter whether this one was done.
             log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
             jittered = rules.retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: rules.defer(row, due_at))
             return None
-        again_at = self._hidden_until(question)
+        again_at = _hidden_until(question, self._recorder.clock())
         current, _ = await self._recorder.decide(
             question, lambda row: rules.shown(row, question.reports, again_at=again_at)
         )
         is_newest = current is not None and current.reports == question.reports
         return None if again_at and is_newest else current
 
-    def _hidden_until(self, question: Question) -> datetime | None:
-        """Return until when an older redraw may be done, and hide the one just made; None if none may."""
-        now = self._recorder.clock()
-        until = self._doubted.pop(question.ref, now)
-        if question.reports - question.shown > 1:  # a redraw of an earlier report may be under way
-            until = max(until, now + REDRAW_TAKES)
-        if question.settled_at is not None and question.settled_at < self._started_at:
-            until = max(until, self._started_at + REDRAW_TAKES)  # as the process before may have drawn it
-        return until if until > now else None
+
+def _hidden_until(question: Question, now: datetime) -> datetime | None:
+    """Return until when a redraw of an earlier report may be done, and hide this one; None if none may.
+
+    Whoever began it, here or in another worker, did so before the last report was written.
+    """
+    if question.reports == 1 or question.settled_at is None:
+        return None
+    until = question.settled_at + REDRAW_TAKES
+    return until if until > now else None

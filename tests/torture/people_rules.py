@@ -26,9 +26,12 @@ def answers(case: Case) -> Findings:
         kind, evidence = trouble
         yield {"unreported": Promise.UNREPORTED, "forged": Promise.FORGED}[kind], evidence
     *_, last = [Standing(outcome=""), *standings(receipts)]
-    if case.questions and receipts and text_of(case.questions[0], "answer") != answer_text(last):
-        question = case.questions[0]
-        yield Promise.UNSHOWN, f"{question.channel} {question.ts} after {last}"
+    if not case.questions or not receipts:
+        return
+    question = case.questions[0]
+    shown = text_of(question, "answer")
+    if shown != answer_text(last):
+        yield Promise.UNSHOWN, f"{question.channel} {question.ts} shows {shown!r} after {last}"
 
 
 def what_stands(case: Case) -> Findings:
