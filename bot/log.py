@@ -12,6 +12,7 @@ import math
 import os
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
 from bot.printable import printable
@@ -96,7 +97,7 @@ class LineFormatter(DiscreetFormatter):
         return "\n".join([printable(self.redacted(line)) for line in lines])
 
     def _line(self, record: logging.LogRecord) -> str:
-        time = f"{_time_of(record):%Y-%m-%dT%H:%M:%SZ} " if self._timed else ""
+        time = _second(int(record.created)) if self._timed else ""
         facts = "".join(f" {name}={_value(value)}" for name, value in _fields_of(record).items())
         return f"{time}{record.levelname} {_event_of(record)} {record.getMessage()}{facts}"
 
@@ -133,6 +134,11 @@ class JsonFormatter(DiscreetFormatter):
 def _look_up_no_more_than_is_shown() -> None:
     """Give no record its thread and process: no format of ours has a place for them."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+@lru_cache(maxsize=1)  # many lines of one second, when there is much to do
+def _second(since_epoch: int) -> str:
+    return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%SZ} "
 
 
 def _time_of(record: logging.LogRecord) -> datetime:

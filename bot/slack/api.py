@@ -133,8 +133,7 @@ class SlackApi:
 
     def _refuse_in_pause(self, method: str) -> None:
         until = self._paused_until.get(method)
-        now = self._clock()
-        if until is not None and now < until:
+        if until is not None and (now := self._clock()) < until:
             raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
 
     def _noted(self, method: str, error: TriageBotError) -> TriageBotError:

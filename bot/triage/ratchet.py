@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -74,13 +73,13 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     refusal = why_not_answer(question, answer)
     if refusal or answer.choice is question.said:
         return refusal
-    answer = replace(answer, at=_after_take(question, answer.at))
     chosen = Outcome(answer.choice.value)
     risen = _risen(question, chosen)
     if risen <= 0 and _was_overtaken(question, answer):
         return None
     if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
         return Refusal.TOO_MANY_CHANGES
+    at = _after_take(question, answer.at)
     outranked = risen < 0 and not policy.allow_deescalation
     idle_changes = question.idle_changes + (risen <= 0)
     after = changed(
@@ -88,18 +87,18 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
         standing=question.standing if outranked else chosen,
         reason=question.reason if outranked else "",
         said=answer.choice,
-        answered_at=answer.at,
+        answered_at=at,
         clicked_at=answer.clicked_at or question.clicked_at,
-        first_answered_at=question.first_answered_at or answer.at,
+        first_answered_at=question.first_answered_at or at,
         answers=question.answers + 1,
         idle_changes=idle_changes,
         reports=question.reports + 1,
-        settled_at=answer.at,
-        due_at=answer.at + REDRAW_GRACE,
+        settled_at=at,
+        due_at=at + REDRAW_GRACE,
     )
     return Step(
-        question=with_card(after, answer.at, policy),
-        report=report_on(question, after, at=answer.at, policy=policy),
+        question=with_card(after, at, policy),
+        report=report_on(question, after, at=at, policy=policy),
     )
 
 
@@ -113,18 +112,18 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
         return Refusal.NOT_ANSWERED
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
-    note = replace(note, at=_after_take(question, note.at))
+    at = _after_take(question, note.at)
     after = changed(
         question,
         note=note.text[:NOTE_LENGTH_MAX],
         notes=question.notes + 1,
         reports=question.reports + 1,
-        settled_at=note.at,
-        due_at=note.at + REDRAW_GRACE,
+        settled_at=at,
+        due_at=at + REDRAW_GRACE,
     )
     return Step(
-        question=with_card(after, note.at, policy),
-        report=report_on(question, after, at=note.at, policy=policy, comment=after.note),
+        question=with_card(after, at, policy),
+        report=report_on(question, after, at=at, policy=policy, comment=after.note),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bot.triage.changing import changed
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bot.errors import StoreError
-    from bot.triage.model import Question
+    from bot.triage.model import OutboxRow, Question
     from bot.triage.policy import Policy
     from bot.triage.ports import Clock, Meter, Store, WriteReport
 
@@ -43,13 +42,9 @@ class Recorder:
         self.meter = meter
         self._write_report = write_report
 
-    def change(self, step: Step, before: Question | None = None) -> Change:
-        """Return a step as the store takes it, its report's body frozen."""
-        report = None
-        if step.report is not None:
-            due_at = report_due(step.question, self.clock(), self.policy)
-            report = self._write_report(step.report, due_at)
-        return Change(question=step.question, report=report, before=before)
+    def change(self, step: Step) -> Change:
+        """Return the first step of a question as the store takes it, its report's body frozen."""
+        return Change(question=step.question, report=self._written(step))
 
     async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
         """Store the first steps of new questions; the verdicts are those of `Store.add`."""
@@ -62,7 +57,7 @@ class Recorder:
     async def save(self, before: Question, step: Step) -> Question | None:
         """Store a step from `before` on; None if somebody else was first and nothing was written."""
         question = changed(step.question, version=step.question.version + 1)
-        change = self.change(replace(step, question=question), before)
+        change = Change(question=question, report=self._written(step), before=before)
         if not await self.store.save(change):
             return None
         self.meter.stored(before, question)
@@ -86,3 +81,8 @@ class Recorder:
             if saved is not None:
                 return saved, verdict
             current = await self.store.load(question.ref)
+
+    def _written(self, step: Step) -> OutboxRow | None:
+        if step.report is None:
+            return None
+        return self._write_report(step.report, report_due(step.question, self.clock(), self.policy))
