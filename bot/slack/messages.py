@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bot.slack import blocks
@@ -100,15 +101,19 @@ def _button(choice: Choice, question: Question, words: Wording) -> Block:
 
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
-    room = CONFIRM_TEXT_MAX - len(words["text"].format(user=""))
-    room //= max(1, words["text"].count("{user}"))
-    text = words["text"].format(user=cut(clean(user), room, mark="…"))
+    text = words["text"].format(user=cut(clean(user), _room_for_user(words["text"]), mark="…"))
     return {
         "title": blocks.plain(words["title"]),
         "text": blocks.plain(text),
         "confirm": blocks.plain(words["confirm"]),
         "deny": blocks.plain(words["deny"]),
     }
+
+
+@lru_cache
+def _room_for_user(text: str) -> int:
+    room = CONFIRM_TEXT_MAX - len(text.format(user=""))
+    return room // max(1, text.count("{user}"))
 
 
 def _answer_text(question: Question, words: Wording) -> str:
