@@ -132,8 +132,9 @@ class JsonFormatter(DiscreetFormatter):
 
 
 def _look_up_no_more_than_is_shown() -> None:
-    """Give no record its thread and process: no format of ours has a place for them."""
+    """Give no record its thread, process and place in the code: no format of ours shows them."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - so the library's own advice ("Optimization" in its HOWTO)
 
 
 @lru_cache(maxsize=1)  # many lines of one second, when there is much to do

@@ -125,8 +125,7 @@ class SlackApi:
 
     def _proxy_for(self, url: str) -> str | None:
         """Return `proxy_for` a URL; it is found out once a host, for it reads the whole environment."""
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        origin = "/".join(url.split("/", maxsplit=3)[:3])
         if origin not in self._proxies:
             self._proxies[origin] = proxy_for(origin)
         return self._proxies[origin]

@@ -21,12 +21,12 @@ BUTTON_MAX = 75
 
 def section(text: str, *, block_id: str = "") -> Block:
     """Return a section. Nothing in its text becomes a link or a mention by itself."""
-    return _named({"type": "section", "text": mrkdwn(text)}, block_id)
+    return _named(block_id, {"type": "section", "text": mrkdwn(text)})
 
 
 def context(*texts: str, block_id: str = "") -> Block:
     """Return small print."""
-    return _named({"type": "context", "elements": [mrkdwn(text) for text in texts]}, block_id)
+    return _named(block_id, {"type": "context", "elements": [mrkdwn(text) for text in texts]})
 
 
 def header(text: str) -> Block:
@@ -59,5 +59,7 @@ def readable(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%a %d %b %Y, %H:%M} ({zone.key})"
 
 
-def _named(block: Block, block_id: str) -> Block:
-    return {**block, "block_id": block_id} if block_id else block
+def _named(block_id: str, block: Block) -> Block:
+    if block_id:
+        block["block_id"] = block_id
+    return block

@@ -8,9 +8,6 @@ import unicodedata
 #: Controls, formats (bidi, zero-width), surrogates, private use and unassigned: none of them is for a person.
 _DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
-#: What most texts are made of, and may keep as it is: found out at once, instead of character by character.
-_PLAIN = re.compile(r"[ -~\n]*")
-
 _LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
 _EMPTY_LINES = re.compile(r"\n\s*\n")  # spaces of any width
 
@@ -23,8 +20,10 @@ def clean(text: str) -> str:
 
     Runs of empty lines become one, so that nothing can be pushed out of sight.
     """
-    visible = text if _PLAIN.fullmatch(text) else _visible(text)
-    return _EMPTY_LINES.sub("\n\n", visible).strip()
+    # What most texts are made of may stay: found out at once, instead of character by character.
+    is_plain = text.isascii() and text.replace("\n", "").isprintable()
+    visible = text if is_plain else _visible(text)
+    return (_EMPTY_LINES.sub("\n\n", visible) if "\n" in visible else visible).strip()
 
 
 def _visible(text: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
+from functools import lru_cache
+from itertools import compress
+from operator import is_not, itemgetter
 from typing import TYPE_CHECKING, Any
 
+from bot.triage.changing import made
 from bot.triage.model import (
     Change,
     Choice,
@@ -41,8 +44,15 @@ _PLAIN = (
     "card_ts",
     "taken_by",
     "taken_name",
+    "reminders",
+    "answers",
+    "idle_changes",
+    "reports",
+    "shown",
+    "notes",
+    "card_shown",
 )
-_COUNTS = ("reminders", "answers", "idle_changes", "reports", "shown", "notes", "card_shown")
+_plain_of = itemgetter(*_PLAIN)
 _TIMES = (
     "due_at",
     "deadline",
@@ -58,8 +68,14 @@ _TIMES = (
 )
 
 #: Columns that a save writes.
-MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_COUNTS, *_TIMES)
-_mutable_of = attrgetter(*MUTABLE)
+MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
+
+#: All columns, in the order of a table's.
+COLUMNS = (*FIXED, *MUTABLE)
+
+#: Those that a save writes and a question has as they are called; its work follows from them.
+_FIELDS = tuple(name for name in MUTABLE if name != "work")
+_fields_of = itemgetter(*_FIELDS)
 
 
 def microseconds(moment: datetime | None) -> int | None:
@@ -98,8 +114,12 @@ def question_row(question: Question) -> dict[str, Any]:
 
 def changed_row(before: Question, after: Question) -> dict[str, Any]:
     """Return what finds a row, its version, and those of its columns that differ from what it holds."""
-    columns = zip(MUTABLE, _mutable_of(before), _mutable_of(after), strict=True)
-    return _finding(after) | {name: _stored(name, new) for name, old, new in columns if new is not old}
+    held, new = vars(before), vars(after)
+    differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
+    row = _finding(after) | {name: _stored(name, new[name]) for name in differing}
+    if after.work is not before.work:
+        row["work"] = _stored("work", after.work)
+    return row
 
 
 def _finding(question: Question) -> dict[str, Any]:
@@ -121,19 +141,24 @@ def question_of(row: Mapping[str, Any]) -> Question:
         user=row["user"],
         confidence=Confidence(row["confidence"]),
     )
-    plain: dict[str, Any] = {name: row[name] for name in (*_PLAIN, *_COUNTS)}
-    times: dict[str, Any] = {name: moment(row[name]) for name in (*_TIMES, "accepted_at")}
-    return Question(
+    times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES if row[name] is not None}
+    return made(
         request=request,
         ref=f"{row['key']}.{row['secret']}",
+        accepted_at=EPOCH + row["accepted_at"] * _MICROSECOND,
         state=State(row["state"]),
         paced=bool(row["paced"]),
-        offered=tuple(Choice(word) for word in row["offered"].split()),
+        offered=_offered(row["offered"]),
         standing=Outcome(row["standing"]) if row["standing"] else None,
         said=Choice(row["said"]) if row["said"] else None,
-        **plain,
+        **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )
+
+
+@lru_cache(maxsize=64)
+def _offered(words: str) -> tuple[Choice, ...]:
+    return tuple(Choice(word) for word in words.split())
 
 
 def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bot.store.figures import SqliteFigures
 from bot.store.opening import connect
 from bot.store.outbox import SqliteOutbox
 from bot.store.rows import (
-    FIXED,
+    COLUMNS,
     MUTABLE,
     changed_row,
     microseconds,
@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from bot.triage.model import Change, Question
 
 _INSERT = (
-    f"INSERT INTO question ({', '.join(FIXED + MUTABLE)})"
-    f" VALUES ({', '.join(f':{name}' for name in FIXED + MUTABLE)}) ON CONFLICT (key) DO NOTHING"
+    f"INSERT INTO question ({', '.join(COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT (key) DO NOTHING"
 )
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
 _SAVED = frozenset(MUTABLE)
 _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at)"
@@ -184,10 +185,10 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
 
     async def _questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
         rows = await self._database.read(
-            lambda connection: connection.execute(f"SELECT * FROM question {condition}", values).fetchall()
+            lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
         )
         # Not of the Row itself, which looks through its names for each value.
-        return [question_of(dict(zip(row.keys(), row, strict=True))) for row in rows]
+        return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage import rules
-from bot.triage.changing import changed
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
@@ -125,8 +124,10 @@ class Asker:
     async def _gave_up(self, claimed: Question) -> bool:
         """Give a claim up that grew old while this process stood still: others may be at it by now."""
         now = self._clock()
+        if now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
+            return False
         step = rules.not_posted(claimed, now)
-        if step is None or now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
+        if step is None:
             return False
         log.warning("not asked yet: the claim grew old", extra=about(claimed, "question.delayed"))
         # Of this very version: who took it over has written something before posting.
@@ -142,7 +143,7 @@ class Asker:
 
     async def _waits_for_hours(self, question: Question, person: Person) -> bool:
         now, policy = self._clock(), self._recorder.policy
-        ask_at = policy.ask_at(changed(question, time_zone=person.time_zone), now)
+        ask_at = policy.ask_at(question, person, now)
         if ask_at <= now:
             return False
         await self._recorder.decide(question, lambda row: rules.wait_for_hours(row, person, ask_at, policy))

@@ -17,7 +17,7 @@ from bot.triage.working_time import WorkingHours, after_working_time, next_worki
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Question
+    from bot.triage.model import Person, Question
     from bot.triage.policies import AlertPolicy
 
 
@@ -48,11 +48,11 @@ class Policy:
         waits = [policy.expire_after.over(self.expire_after) for policy in policies]
         return None if self.hours else max((wait for wait in waits if wait), default=None)
 
-    def ask_at(self, question: Question, now: datetime) -> datetime:
-        """Return when the question may be put to its person: now, or when they work next."""
+    def ask_at(self, question: Question, person: Person, now: datetime) -> datetime:
+        """Return when the question may be put to this person: now, or when they work next."""
         if self.of(question).ask is AskWhen.AT_ONCE:
             return now
-        return next_working_moment(now, self.hours, self.zone(question))
+        return next_working_moment(now, self.hours, time_zone(person.time_zone, self.default_zone))
 
     def deadline(self, question: Question, since: datetime) -> datetime | None:
         """Return when the question ends without an answer; None: never."""

@@ -73,29 +73,13 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     refusal = why_not_answer(question, answer)
     if refusal or answer.choice is question.said:
         return refusal
-    chosen = Outcome(answer.choice.value)
-    risen = _risen(question, chosen)
+    risen = _risen(question, Outcome(answer.choice.value))
     if risen <= 0 and _was_overtaken(question, answer):
         return None
     if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
         return Refusal.TOO_MANY_CHANGES
-    at = _after_take(question, answer.at)
-    outranked = risen < 0 and not policy.allow_deescalation
-    idle_changes = question.idle_changes + (risen <= 0)
-    after = changed(
-        _placed(question, answer),
-        standing=question.standing if outranked else chosen,
-        reason=question.reason if outranked else "",
-        said=answer.choice,
-        answered_at=at,
-        clicked_at=answer.clicked_at or question.clicked_at,
-        first_answered_at=question.first_answered_at or at,
-        answers=question.answers + 1,
-        idle_changes=idle_changes,
-        reports=question.reports + 1,
-        settled_at=at,
-        due_at=at + REDRAW_GRACE,
-    )
+    after = _answered(question, answer, risen, policy)
+    at = after.answered_at or answer.at
     return Step(
         question=with_card(after, at, policy),
         report=report_on(question, after, at=at, policy=policy),
@@ -176,8 +160,10 @@ def _risen(question: Question, chosen: Outcome) -> int:
     return RANKS[chosen] - RANKS[question.standing]
 
 
-def _placed(question: Question, answer: Answer) -> Question:
-    """Return the question as the click proves it: asked, and where, if that was not known."""
+def _answered(question: Question, answer: Answer, risen: int, policy: Policy) -> Question:
+    """Return the question with this answer; the click proves that it was asked, and where."""
+    at = _after_take(question, answer.at)
+    outranked = risen < 0 and not policy.allow_deescalation
     place = question.posted or answer.posted
     return changed(
         question,
@@ -188,6 +174,17 @@ def _placed(question: Question, answer: Answer) -> Question:
         in_doubt_since=None,
         deadline=None,
         attempts=0,
+        standing=question.standing if outranked else Outcome(answer.choice.value),
+        reason=question.reason if outranked else "",
+        said=answer.choice,
+        answered_at=at,
+        clicked_at=answer.clicked_at or question.clicked_at,
+        first_answered_at=question.first_answered_at or at,
+        answers=question.answers + 1,
+        idle_changes=question.idle_changes + (risen <= 0),
+        reports=question.reports + 1,
+        settled_at=at,
+        due_at=at + REDRAW_GRACE,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed
+from bot.triage.changing import changed, made
 from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step, Work
 from bot.triage.reporting import report_on, with_card
 
@@ -49,8 +49,9 @@ def new_ref(identifier: str, secret: str) -> str:
 
 def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take a request in: it is due at once."""
-    kept = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
-    question = Question(request=kept, ref=ref, accepted_at=now, due_at=now)
+    if len(request.summary) > SUMMARY_STORED_MAX:
+        request = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
+    question = made(request=request, ref=ref, accepted_at=now, due_at=now)
     return Step(question=changed(question, deadline=policy.deadline(question, now)))
 
 
@@ -137,10 +138,11 @@ def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> 
         attempts=0,
         paced=False,
         due_at=None,
-        deadline=None,
+        deadline=None if question.standing else policy.deadline(question, now),
         shown=question.reports,
     )
-    return Step(question=placed if question.standing else _timed(placed, now, policy))
+    remind_at = None if question.standing else policy.remind_at(placed, now)
+    return Step(question=changed(placed, due_at=remind_at) if remind_at else placed)
 
 
 def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
@@ -230,9 +232,3 @@ def _ended(
         reports=question.reports + 1,
     )
     return with_card(ended, now, policy)
-
-
-def _timed(question: Question, now: datetime, policy: Policy) -> Question:
-    """Start the clocks of a question that was just asked."""
-    ending = changed(question, deadline=policy.deadline(question, now))
-    return changed(ending, due_at=policy.remind_at(ending, now))
