@@ -58,18 +58,16 @@ class Database:
         self._closed = asyncio.Event()
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run work that changes nothing. `StoreError` if SQLite cannot."""
-        result: T = await self._submit(work, kind=_Kind.READ)
-        return result
+        return self._submit(work, kind=_Kind.READ)
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run work in a transaction, shared with others that wait; durable when it returns.
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Run work in a transaction, shared with others that wait; durable when it is done.
 
         `StoreError` if SQLite cannot: then nothing of this work is kept.
         """
-        result: T = await self._submit(work, kind=_Kind.WRITE)
-        return result
+        return self._submit(work, kind=_Kind.WRITE)
 
     async def copy_to(self, path: Path) -> None:
         """Copy the database into a new file, a few pages at a time: other work goes on in between.
@@ -84,13 +82,12 @@ class Database:
         self._jobs.put(None)
         await self._closed.wait()
 
-    async def _submit(self, work: Callable[[sqlite3.Connection], T], *, kind: _Kind) -> T:
+    def _submit(self, work: Callable[[sqlite3.Connection], T], *, kind: _Kind) -> asyncio.Future[T]:
         if self._closing:
             raise StoreError("the store is closed")
-        job = _Job(work=work, kind=kind, future=self._loop.create_future())
-        self._jobs.put(job)
-        result: T = await job.future
-        return result
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put(_Job(work=work, kind=kind, future=future))
+        return future
 
     def _serve(self) -> None:
         last = False

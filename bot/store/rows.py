@@ -101,30 +101,33 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
 def question_row(question: Question) -> dict[str, Any]:
     """Return a question as the columns of its row."""
     request = question.request
-    return _finding(question) | {
+    key, _, secret = question.ref.partition(".")
+    return {
+        "key": key,
+        "secret": secret,
         "identifier": request.identifier,
         "alert": request.alert,
         "summary": request.summary,
         "user": request.user,
         "confidence": request.confidence.value,
         "accepted_at": microseconds(question.accepted_at),
-        **{name: _stored(name, getattr(question, name)) for name in MUTABLE},
+        **mutable_row(question),
     }
 
 
+def mutable_row(question: Question) -> dict[str, Any]:
+    """Return the columns that a save writes."""
+    return {name: _stored(name, getattr(question, name)) for name in MUTABLE}
+
+
 def changed_row(before: Question, after: Question) -> dict[str, Any]:
-    """Return what finds a row, its version, and those of its columns that differ from what it holds."""
+    """Return those of these columns that differ from what they held before."""
     held, new = vars(before), vars(after)
     differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
-    row = _finding(after) | {name: _stored(name, new[name]) for name in differing}
+    row = {name: _stored(name, new[name]) for name in differing}
     if after.work is not before.work:
         row["work"] = _stored("work", after.work)
     return row
-
-
-def _finding(question: Question) -> dict[str, Any]:
-    key, _, secret = question.ref.partition(".")
-    return {"key": key, "secret": secret, "version": question.version}
 
 
 def _stored(column: str, value: Any) -> Any:

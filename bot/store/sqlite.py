@@ -6,7 +6,6 @@ import asyncio
 import hmac
 import json
 import sqlite3
-from contextlib import closing
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
@@ -18,10 +17,10 @@ from bot.store.opening import connect
 from bot.store.outbox import SqliteOutbox
 from bot.store.rows import (
     COLUMNS,
-    MUTABLE,
     changed_row,
     microseconds,
     moment,
+    mutable_row,
     question_of,
     question_row,
     report_row,
@@ -41,7 +40,6 @@ _INSERT = (
     f" VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT (key) DO NOTHING"
 )
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
-_SAVED = frozenset(MUTABLE)
 _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at)"
     " VALUES (:key, :sequence, :event_id, :body, :due_at)"
@@ -121,9 +119,8 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
     ) -> Sequence[Question]:
         """See `triage.ports.Store`."""
         # Left out by SQLite: each row that it hands over costs, and makes its thread wait for the loop's.
-        keys = json.dumps([ref.partition(".")[0] for ref in but])
         condition = _CARDS_DUE if work is Work.CARD else _WORK_DUE[work]
-        return await self._questions(condition, (microseconds(now), keys, limit))
+        return await self._questions(condition, (microseconds(now), _keys_of(but), limit))
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
@@ -199,24 +196,30 @@ def _open(path: Path, *, create: bool) -> sqlite3.Connection:
 
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:
-    with closing(connection.execute(_INSERT, question_row(change.question))) as cursor:
-        is_new = cursor.rowcount == 1
+    is_new = connection.execute(_INSERT, question_row(change.question)).rowcount == 1
     if is_new and change.report:
         connection.execute(_INSERT_REPORT, report_row(change, change.report))
     return is_new
 
 
+@lru_cache(maxsize=1)  # a look asks for each kind of work
+def _keys_of(refs: frozenset[str]) -> str:
+    return json.dumps([ref.partition(".")[0] for ref in refs])
+
+
 @lru_cache(maxsize=64)
 def _update(columns: tuple[str, ...]) -> str:
     """Return the statement that writes these columns: an index over none of them costs nothing."""
-    written = ", ".join(f"{name} = :{name}" for name in columns if name in _SAVED)
-    return f"UPDATE question SET {written} WHERE key = :key AND secret = :secret AND version = :version - 1"
+    written = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE question SET {written} WHERE key = ? AND secret = ? AND version = ?"
 
 
 def _save(connection: sqlite3.Connection, change: Change) -> bool:
-    row = changed_row(change.before, change.question) if change.before else question_row(change.question)
-    with closing(connection.execute(_update(tuple(row)), row)) as cursor:
-        was_first = cursor.rowcount == 1
+    question, before = change.question, change.before
+    row = changed_row(before, question) if before else mutable_row(question)
+    key, _, secret = question.ref.partition(".")
+    values = (*row.values(), key, secret, question.version - 1)
+    was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
     if was_first and change.report:
         connection.execute(_INSERT_REPORT, report_row(change, change.report))
     return was_first

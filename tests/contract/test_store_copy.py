@@ -123,9 +123,7 @@ async def test_what_is_written_between_two_steps_is_in_the_copy(tmp_path: Path) 
     database, connection = paused_database(tmp_path)
     copying = asyncio.create_task(database.copy_to(tmp_path / "copy.db"))
     await connection.in_the_middle()
-    writing = asyncio.create_task(
-        database.write(lambda each: each.execute("INSERT INTO fact VALUES ('in the middle')"))
-    )
+    writing = database.write(lambda each: each.execute("INSERT INTO fact VALUES ('in the middle')"))
     await asyncio.sleep(0)
 
     connection.go_on.set()
@@ -142,7 +140,7 @@ async def test_closing_in_the_middle_ends_the_copy_and_leaves_nothing_of_it(tmp_
     copying = asyncio.create_task(database.copy_to(tmp_path / "copy.db"))
     await connection.in_the_middle()
     assert (tmp_path / "copy.db").exists()
-    writing = asyncio.create_task(database.write(lambda each: each.execute("DELETE FROM fact")))
+    writing = database.write(lambda each: each.execute("DELETE FROM fact"))
     closing_it = asyncio.create_task(database.close())
     await asyncio.sleep(0)
 

@@ -88,7 +88,7 @@ async def hold(database: Database) -> threading.Event:
         held.set()
         assert go_on.wait(30)
 
-    task = asyncio.create_task(database.read(wait))
+    task = database.read(wait)
     task.add_done_callback(lambda done: done.result())
     await asyncio.to_thread(held.wait, 30)
     return go_on
@@ -195,7 +195,7 @@ async def test_a_store_that_cannot_write_says_so_and_keeps_nothing(tmp_path: Pat
 async def test_a_waiter_that_gave_up_stops_nobody(tmp_path: Path) -> None:
     async with a_database(tmp_path / "store.db") as database:
         go_on = await hold(database)
-        given_up = asyncio.create_task(database.write(insert("one")))
+        given_up = database.write(insert("one"))
         await asyncio.sleep(0)
         given_up.cancel()
         go_on.set()
