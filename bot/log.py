@@ -67,6 +67,8 @@ class DiscreetFormatter(logging.Formatter):
 
     def trace_of(self, record: logging.LogRecord) -> str:
         """Return the traceback and the stack of a record, as far as it has them."""
+        if not (record.exc_info or record.exc_text or record.stack_info):
+            return ""
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         stack = self.formatStack(record.stack_info) if record.stack_info else ""

@@ -102,7 +102,7 @@ class SlackApi:
             async with self._session.post(
                 response_url, json=dict(body), proxy=self._proxy_for(response_url)
             ) as response:
-                text = await response.text()
+                text = await response.text("utf-8", "replace")
         except Exception as error:
             raise fault(error) from error
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -145,8 +145,10 @@ class SlackApi:
 
 def _says_no(body: str) -> bool:
     """Whether an answer with a good status is a refusal all the same, as Slack gives them."""
+    if body == "ok":  # as a response_url usually answers
+        return False
     try:
         answer = json.loads(body)
-    except ValueError:  # a response_url usually answers `ok`, which is no JSON
+    except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("ok") is False

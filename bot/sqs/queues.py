@@ -200,13 +200,14 @@ def in_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
     One that is too large by itself travels alone, so that it alone is refused.
     """
     batch: list[Outgoing] = []
-    size = 0
+    taken = 0
     for message in messages:
-        if batch and (len(batch) == BATCH or size + message.size > BATCH_BYTES):
+        size = message.size
+        if batch and (len(batch) == BATCH or taken + size > BATCH_BYTES):
             yield batch
-            batch, size = [], 0
+            batch, taken = [], 0
         batch.append(message)
-        size += message.size
+        taken += size
     if batch:
         yield batch
 

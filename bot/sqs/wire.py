@@ -218,4 +218,4 @@ def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _in_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without its zone cannot be reported")
-    return moment.astimezone(UTC).isoformat()
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
