@@ -26,7 +26,7 @@ T = TypeVar("T")
 #: Pages copied at a time: some 250 kB, a few milliseconds.
 COPY_PAGES = 64
 
-#: Writes that share one commit, at the most.
+#: When so many wait they are done, and share a commit; those that the loop hands over with them, too.
 GROUP_MAX = 200
 
 
@@ -53,7 +53,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._submitted: list[_Job] = []
+        self._handed_over: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._closing = False
         self._closed = asyncio.Event()
         threading.Thread(target=self._serve, name="store", daemon=True).start()
@@ -79,15 +80,24 @@ class Database:
     async def close(self) -> None:
         """Finish what was submitted, then close: what comes later is refused with `StoreError`."""
         self._closing = True
-        self._jobs.put(None)
+        self._hand_over()
+        self._handed_over.put(None)
         await self._closed.wait()
 
     def _submit(self, work: Callable[[sqlite3.Connection], T], *, kind: _Kind) -> asyncio.Future[T]:
         if self._closing:
             raise StoreError("the store is closed")
+        if not self._submitted:
+            self._loop.call_soon(self._hand_over)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(work=work, kind=kind, future=future))
+        self._submitted.append(_Job(work=work, kind=kind, future=future))
         return future
+
+    def _hand_over(self) -> None:
+        """Hand over what the loop's turn has submitted: the thread, woken for each, would be in its way."""
+        if self._submitted:
+            self._handed_over.put(self._submitted)
+            self._submitted = []
 
     def _serve(self) -> None:
         last = False
@@ -99,12 +109,13 @@ class Database:
         self._tell_loop(self._closed.set)
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """Wait for a job and take those that wait behind it; tell whether the end was among them."""
-        jobs = [self._jobs.get()]
-        with contextlib.suppress(queue.Empty):
-            while jobs[-1] is not None and len(jobs) < GROUP_MAX:
-                jobs.append(self._jobs.get_nowait())
-        return [job for job in jobs if job is not None], jobs[-1] is None
+        """Wait for jobs and take those that wait behind them; tell whether the end was among them."""
+        group: list[_Job] = []
+        while (jobs := self._handed_over.get()) is not None:
+            group += jobs
+            if len(group) >= GROUP_MAX or self._handed_over.empty():
+                return group, False
+        return group, True
 
     def _run(self, group: Sequence[_Job]) -> None:
         # Reads first: they wait for no commit, and tell of nothing that a failing one takes back.
@@ -130,12 +141,12 @@ class Database:
 
     def _serve_waiting(self) -> None:
         """Do what waits, between two steps of a copy: SQLite carries its changes over into the copy."""
-        if self._jobs.empty():
+        if self._handed_over.empty():
             return
         group, last = self._next_group()
         self._run(group)
         if last:
-            self._jobs.put(None)
+            self._handed_over.put(None)
             raise StoreError("the store was closed before the copy was whole")
 
     def _tell_loop(self, callback: Callable[..., object], *values: object) -> None:
