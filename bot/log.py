@@ -100,7 +100,7 @@ class LineFormatter(DiscreetFormatter):
 
     def _line(self, record: logging.LogRecord) -> str:
         time = _second(int(record.created)) if self._timed else ""
-        facts = "".join(f" {name}={_value(value)}" for name, value in _fields_of(record).items())
+        facts = "".join([f" {name}={_value(value)}" for name, value in _fields_of(record).items()])
         return f"{time}{record.levelname} {_event_of(record)} {record.getMessage()}{facts}"
 
 

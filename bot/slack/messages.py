@@ -77,7 +77,8 @@ def refusal_message(refusal: str, wording: Wording) -> dict[str, Any]:
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
     """Return the buttons of the choices that are offered, in order."""
-    return [_button(choice, question, words) for choice in question.offered]
+    user = clean(question.request.user)
+    return [_button(choice, question.ref, user, words) for choice in question.offered]
 
 
 def address(question: Question) -> str:
@@ -91,17 +92,17 @@ def summary_text(question: Question, words: Wording, limit: int) -> str:
     return harmless(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
 
 
-def _button(choice: Choice, question: Question, words: Wording) -> Block:
-    button = blocks.button(words["button"][choice], action_id=f"{ACTION_PREFIX}{choice}", value=question.ref)
+def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
+    button = blocks.button(words["button"][choice], action_id=f"{ACTION_PREFIX}{choice}", value=ref)
     if choice in _STYLES:
         button["style"] = _STYLES[choice]
     if choice in CONFIRMS:
-        button["confirm"] = _confirm(words[CONFIRMS[choice]], question.request.user)
+        button["confirm"] = _confirm(words[CONFIRMS[choice]], user)
     return button
 
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
-    text = words["text"].format(user=cut(clean(user), _room_for_user(words["text"]), mark="…"))
+    text = words["text"].format(user=cut(user, _room_for_user(words["text"]), mark="…"))
     return {
         "title": blocks.plain(words["title"]),
         "text": blocks.plain(text),
