@@ -95,7 +95,7 @@ class Floor:
         try:
             found = await self._client.users_lookupByEmail(email=alert["user"])
             await self._client.chat_postMessage(
-                channel=found["user"]["id"], unfurl_links=False, unfurl_media=False, **_question(alert)
+                channel=found["user"]["id"], unfurl_links=False, unfurl_media=False, **question(alert)
             )
         finally:
             self._room.release()
@@ -136,12 +136,21 @@ class Floor:
         task.add_done_callback(self._tasks.discard)
 
 
-def _question(alert: dict[str, Any]) -> dict[str, Any]:
+def question(alert: dict[str, Any]) -> dict[str, Any]:
     """Return a message that says and offers as much as the worker's: so much Slack has to be sent."""
     value = json.dumps({name: alert[name] for name in ("identifier", "user", "identityConfidence")})
     buttons = [_button(choice, label, value) for choice, label in _LABELS.items()]
     buttons[0]["style"], buttons[1]["style"] = "primary", "danger"
-    buttons[1]["confirm"] = _confirm(alert["user"])
+    buttons[1]["confirm"] = _confirm(
+        "This was not you?",
+        "The security team will look at it, and get in touch with you.",
+        "It was not me",
+    )
+    buttons[3]["confirm"] = _confirm(
+        "Somebody else?",
+        f"The alert names {alert['user']}.",
+        "Not my account",
+    )
     blocks = [
         _section(alert["summary"], "summary"),
         _section(f"*Was this you*, {alert['user']}?", "question"),
@@ -149,16 +158,16 @@ def _question(alert: dict[str, Any]) -> dict[str, Any]:
         {"type": "context", "block_id": "about", "elements": [_marked(_ABOUT)]},
     ]
     metadata = {"event_type": "triage_question", "event_payload": {"ref": alert["identifier"]}}
-    return {"text": f"Was this you? {alert['summary']}", "blocks": blocks, "metadata": metadata}
+    text = f"Was this you? A question about the account of {alert['user']}: {alert['summary']}"
+    return {"text": text, "blocks": blocks, "metadata": metadata}
 
 
 def _button(choice: str, label: str, value: str) -> dict[str, Any]:
     return {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
 
 
-def _confirm(user: str) -> dict[str, Any]:
-    text = f"The security team will look at once at what was done as {user}."
-    texts = {"title": "This was not you?", "text": text, "confirm": "It was not me", "deny": "Go back"}
+def _confirm(title: str, text: str, confirm: str) -> dict[str, Any]:
+    texts = {"title": title, "text": text, "confirm": confirm, "deny": "Go back"}
     return {name: _plain(each) for name, each in texts.items()}
 
 
