@@ -1,64 +1,89 @@
 """Asks the triage bot about an alert: one message on the bot's request queue.
 
-For MozDef's alert action, in place of invoking a Lambda function. It needs Python 3.8 or later and boto3,
-and nothing of the bot's.
+`triage_bot_sqs.py` uses it; so can an alert action of your own. It runs on Python 3.6 to 3.13 with boto3 from
+1.7.67 on, and needs nothing of the bot's.
 """
 
-from __future__ import annotations
-
 import json
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+import queue
+import threading
+from typing import Any, Mapping, Optional
 
 import boto3
 from botocore.config import Config
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mypy_boto3_sqs import SQSClient
-
-#: What the bot reads; everything else that an alert carries stays at home.
+#: What the bot reads; everything else that an alert carries stays with MozDef.
 FIELDS = ("identifier", "alert", "identityConfidence", "summary", "user")
 
 #: Characters, of up to 12 bytes each in a message of at most 1 MiB. The bot shows fewer to the person.
 LONGEST_SUMMARY = 20_000
 
-#: An alert action should not hang. Trying again is harmless: the bot asks once about an identifier.
-CALLS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 5})
+#: Seconds that `send` takes at most, retries and the look-up of the queue's name included. MozDef handles one
+#: alert after another, so a slow action holds up all of them.
+DEADLINE_SECONDS = 15
+
+#: Sending again is harmless: the bot asks only once about an identifier. boto3 1.7.67 knows no retry mode.
+CALLS = Config(connect_timeout=3, read_timeout=5, retries={"max_attempts": 2})
 
 
 class RequestQueue:
-    """The bot's request queue, by its name. Credentials: from `session`, or from where boto3 finds them."""
+    """The bot's request queue, by its name.
 
-    def __init__(self, name: str, *, region: str, session: boto3.Session | None = None) -> None:
-        self._name = name
+    Credentials come from `session`, or else from where boto3 finds them. `endpoint_url` is for an SQS that is
+    not at AWS's public address (a VPC endpoint without private DNS, a local SQS).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        region: str,
+        session: Optional[boto3.session.Session] = None,
+        endpoint_url: Optional[str] = None,
+    ) -> None:
+        self.name = name
         self._region = region
-        self._session = session
+        self._session = session or boto3.session.Session()
+        self._endpoint_url = endpoint_url
 
     def send(self, fields: Mapping[str, Any]) -> str:
-        """Send a request (see `request_body`); return the id that SQS gave it.
+        """Send a request (see `request_body`) within `DEADLINE_SECONDS`; return the id that SQS gave it.
 
-        Raises what boto3 raises: then the bot may not have been asked. Nothing is looked up before the first
-        call, so that MozDef starts while SQS is away.
+        Raises what boto3 raises, or `TimeoutError`: then the bot may not have been asked.
         """
-        sent = self._sqs.send_message(QueueUrl=self._url, MessageBody=request_body(fields))
-        return sent["MessageId"]
+        return self.send_body(request_body(fields))
 
-    @cached_property
-    def _sqs(self) -> SQSClient:
-        return (self._session or boto3.Session()).client("sqs", region_name=self._region, config=CALLS)
+    def send_body(self, body: str) -> str:
+        """Send what `request_body` returned; otherwise like `send`."""
+        # Time-outs of a socket bound neither the look-up of a host's name nor an answer that comes in drops,
+        # so the call runs on a thread that is not waited for any longer than this.
+        outcomes: "queue.Queue[Any]" = queue.Queue()
+        threading.Thread(target=self._try_to_send, args=(body, outcomes), daemon=True).start()
+        try:
+            outcome = outcomes.get(timeout=DEADLINE_SECONDS)
+        except queue.Empty:
+            raise TimeoutError(f"SQS did not answer within {DEADLINE_SECONDS} s") from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return str(outcome)
 
-    @cached_property
-    def _url(self) -> str:
-        return self._sqs.get_queue_url(QueueName=self._name)["QueueUrl"]
+    def _try_to_send(self, body: str, outcomes: "queue.Queue[Any]") -> None:
+        try:
+            # New for each request: alerts are few, and the credentials or the queue may have been replaced.
+            sqs = self._session.client(
+                "sqs", region_name=self._region, endpoint_url=self._endpoint_url, config=CALLS
+            )
+            url = sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
+            outcomes.put(sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"])
+        except Exception as error:  # noqa: BLE001 - the caller's thread raises it
+            outcomes.put(error)
 
 
 def request_body(fields: Mapping[str, Any]) -> str:
-    """Return the message's body: JSON in ASCII, since SQS refuses some characters.
+    """Return the message's body: one line of JSON in ASCII, since SQS refuses some characters.
 
-    A field that is missing or wrong is sent so, and not judged here: the bot answers `undeliverable`, and the
-    alert gets its status. `TypeError` for a value that JSON has no form for: hand over words, not objects.
+    Fields are not judged here. The bot answers a missing or wrong one with `undeliverable`, so that the alert
+    gets its status. `TypeError` for a value that JSON has no form for: pass strings, not objects.
     """
     request = {name: fields[name] for name in FIELDS if name in fields}
     summary = request.get("summary")
