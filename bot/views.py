@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bot.triage.free_values import unpadded
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -54,7 +56,7 @@ def report_view(row: OutboxRow) -> View:
         "category": body.get("category"),
         "response": details.get("response"),
         "outcome": facts.get("outcome"),
-        "comment": facts.get("comment"),
+        "comment": unpadded(facts["comment"]) if "comment" in facts else None,
         "timestamp": body.get("timestamp"),
         "dueAt": _time(row.due_at),
         "sentAt": _time(row.sent_at),

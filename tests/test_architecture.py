@@ -114,7 +114,7 @@ ALLOWED: dict[str, set[str]] = {
 
 #: Within the triage: nouns, decisions, ports, verbs.
 TRIAGE_LAYERS = (
-    {"model", "changing", "working_time"},
+    {"model", "changing", "free_values", "working_time"},
     {"clicks", "events", "policies", "statistics"},
     {"policy"},
     {"reporting"},

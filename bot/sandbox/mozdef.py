@@ -23,16 +23,26 @@ STATUS_OF_RESPONSE: Final[Mapping[str, str]] = MappingProxyType(
 CONFIDENCES: Final = frozenset({"highest", "high", "moderate", "low", "lowest"})
 #: The longest word that the index takes, in bytes (rule 8).
 LONGEST_WORD_BYTES: Final = 32_766
+#: A key or value that is one of these, in whatever case, wakes the plugin that it belongs to (rule 11).
+TRIGGER_WORDS: Final = frozenset(
+    "auditd audisp-json bro cloudtrail complianceitems customendpoint elb-healthchecker/1.0 filterlog"
+    " sourceipaddress destinationipaddress githubeventsqs google guardduty src dst srcip dstip"
+    " http_x_forwarded_for ldap-humanizer ldap suricata network netflow nagios_hostname observium sshd"
+    " rt_flow snmptt squid fail2ban pubsub stackdriver command vulnerability zoom_host".split()
+)
+#: The trigger words whose plugin loses the event. Others change it, or expect another kind of event.
+LOSING_WORDS: Final = frozenset({"complianceitems", "nagios_hostname"})
 
 _ANSWER_CATEGORY: Final = "triagebot"
 _OVERWRITES_CATEGORY: Final = frozenset({"type", "eventtype"})
 
 
 class Fate(StrEnum):
-    """What becomes of a message: only the first two keep it."""
+    """What becomes of a message: only the first two keep it as it was sent."""
 
     CHANGES_ALERT = "changes alert"
     INDEXED = "indexed"
+    SPOILED = "spoiled"
     DROPPED = "dropped"
     POISON = "poison"
 
@@ -54,10 +64,11 @@ class Verdict:
     email: str | None = None
     slack: str | None = None
     confidence: str | None = None
+    summary: str | None = None
 
     @property
     def kept(self) -> bool:
-        """Whether MozDef has the message afterwards."""
+        """Whether MozDef has the message afterwards, as it was sent."""
         return self.fate in (Fate.CHANGES_ALERT, Fate.INDEXED)
 
 
@@ -120,13 +131,24 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdic
     problem = next(_problems_of_event(event), None)
     if problem is not None:
         return replace(facts, fate=Fate.DROPPED, reason=problem)
+    woken = _woken_plugin(event)
+    if woken is not None:
+        fate = Fate.DROPPED if woken in LOSING_WORDS else Fate.SPOILED
+        return replace(facts, fate=fate, reason=f"{woken} is the trigger word of another plugin")
     if facts.category != _ANSWER_CATEGORY:
         reason = f"An event of category {facts.category}: indexed, the alert is left alone"
-        return replace(facts, fate=Fate.INDEXED, reason=reason)
+        return replace(
+            facts, fate=Fate.INDEXED, reason=reason, summary=_word(event.get("summary", "UNKNOWN"))
+        )
     problem = next(_problems_of_answer(details), None)
     if problem is not None:
         return replace(facts, fate=Fate.DROPPED, reason=problem)
-    return replace(facts, fate=Fate.CHANGES_ALERT, status=STATUS_OF_RESPONSE[details["response"]])
+    return replace(
+        facts,
+        fate=Fate.CHANGES_ALERT,
+        status=STATUS_OF_RESPONSE[details["response"]],
+        summary=f"TriageBot Response: {facts.response} from: {facts.email}",
+    )
 
 
 def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
@@ -172,6 +194,24 @@ def _problems_of_answer(details: Mapping[str, Any]) -> Iterator[str]:
     ):
         if value is None:
             yield f"{name} is missing"
+
+
+def _woken_plugin(value: object) -> str | None:
+    """Return the trigger word that some key or value is, at any depth; first one that loses the event."""
+    woken = sorted(TRIGGER_WORDS.intersection(_keys_and_values(value)), key=LOSING_WORDS.__contains__)
+    return woken[-1] if woken else None
+
+
+def _keys_and_values(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value.lower()
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key.lower()
+            yield from _keys_and_values(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys_and_values(inner)
 
 
 def _is_moment(value: object) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
+from bot.triage.free_values import padded, padded_alert, padded_reason, unpadded
 from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Outcome, Report, TriageRequest
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
     The body is canonical JSON in ASCII. `ValueError` for a naive time.
     """
     event_id = str(uuid5(EVENTS, canonical([report.identifier, report.sequence, report.outcome])))
+    # MozDef writes the summary of an answer itself. Of a note it would make "UNKNOWN"; its alerts search for
+    # phrases in summaries, so no text that a person wrote may stand there.
+    summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
     body = {
         "category": "triagebotnote" if report.note else "triagebot",
         "timestamp": _in_utc(report.at),
         "source": "triage-bot",
         "processname": "triage-bot",
         "details": _details(report, event_id),
+        **summary,
     }
     return OutboxRow(
         identifier=report.identifier,
@@ -86,7 +91,7 @@ def read_report(row: OutboxRow) -> Report:
         at=datetime.fromisoformat(body["timestamp"]),
         email=user["email"],
         slack_id=user["slack"],
-        slack_name=user["slackName"],
+        slack_name=unpadded(user["slackName"]),
         confidence=Confidence(details.get("identityConfidence", Confidence.LOWEST)),
         **_facts_of(details["triagebot"]),
     )
@@ -178,7 +183,7 @@ def _details(report: Report, event_id: str) -> dict[str, Any]:
         return {"identifier": report.identifier, "triagebot": facts, **flat}
     return {
         "identifier": report.identifier,
-        "user": {"email": report.email, "slack": report.slack_id, "slackName": report.slack_name},
+        "user": {"email": report.email, "slack": report.slack_id, "slackName": padded(report.slack_name)},
         "identityConfidence": report.confidence,
         "response": report.response,
         "triagebot": facts,
@@ -188,14 +193,14 @@ def _details(report: Report, event_id: str) -> dict[str, Any]:
 def _facts(report: Report, event_id: str) -> dict[str, Any]:
     always = {"outcome": report.outcome, "eventId": event_id, "sequence": report.sequence}
     sometimes = {
-        "alert": report.alert,
-        "reason": report.reason,
+        "alert": padded_alert(report.alert),
+        "reason": padded_reason(report.reason),
         "askedAt": _in_utc(report.asked_at) if report.asked_at else "",
         "answeredAt": _in_utc(report.answered_at) if report.answered_at else "",
         "askedSlack": report.asked_slack_id,
         "said": report.said,
         "retracted": report.retracted,
-        "comment": report.comment,
+        "comment": padded(report.comment),
     }
     return always | {name: value for name, value in sometimes.items() if value}
 
@@ -205,13 +210,13 @@ def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     times = {"asked_at": facts.get("askedAt"), "answered_at": facts.get("answeredAt")}
     return {
         "outcome": Outcome(facts["outcome"]),
-        "alert": facts.get("alert", ""),
-        "reason": facts.get("reason", ""),
+        "alert": unpadded(facts.get("alert", "")),
+        "reason": unpadded(facts.get("reason", "")),
         **{name: datetime.fromisoformat(text) if text else None for name, text in times.items()},
         "asked_slack_id": facts.get("askedSlack", ""),
         "said": Choice(facts["said"]) if "said" in facts else None,
         "retracted": facts.get("retracted", False),
-        "comment": facts.get("comment", ""),
+        "comment": unpadded(facts.get("comment", "")),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.mozdef import AlertBook, Fate, judge
+from bot.sandbox.mozdef import LOSING_WORDS, TRIGGER_WORDS, AlertBook, Fate, judge
 from bot.sandbox.samples import SAMPLES
 
 
@@ -32,7 +32,7 @@ def answer(response: object = "yes", **changes: object) -> str:
 @pytest.mark.parametrize(
     ("response", "status"), [("yes", "acknowledged"), ("no", "escalated"), ("wrongUser", "manual")]
 )
-def test_each_known_response_sets_its_status(response: str, status: str) -> None:
+def test_rule_3_each_known_response_sets_its_status(response: str, status: str) -> None:
     verdict = judge(answer(response))
 
     assert (verdict.kept, verdict.fate, verdict.status) == (True, Fate.CHANGES_ALERT, status)
@@ -40,7 +40,7 @@ def test_each_known_response_sets_its_status(response: str, status: str) -> None
 
 
 @pytest.mark.parametrize("response", ["wronguser", "notSure", "notsure", "timedOut", "", None, 1, ["yes"]])
-def test_any_other_response_is_lost(response: object) -> None:
+def test_rule_1_any_other_response_is_lost(response: object) -> None:
     verdict = judge(answer(response))
 
     assert not verdict.kept
@@ -66,7 +66,7 @@ def test_any_other_response_is_lost(response: object) -> None:
         {"triagebot": {"comment": "x" * 32_767}},
     ],
 )
-def test_what_mozdef_cannot_take_is_dropped(changes: dict[str, object]) -> None:
+def test_rules_1_2_8_and_9_what_mozdef_cannot_take_is_dropped(changes: dict[str, object]) -> None:
     verdict = judge(answer("no", **changes))
 
     assert (verdict.fate, verdict.status) == (Fate.DROPPED, None)
@@ -74,11 +74,11 @@ def test_what_mozdef_cannot_take_is_dropped(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "hello", "{", answer(tags="bot"), answer(tags=None), "[" * 100_000])
-def test_what_kills_the_worker_is_poison(body: str) -> None:
+def test_rule_9_what_kills_the_worker_is_poison(body: str) -> None:
     assert judge(body).fate is Fate.POISON
 
 
-def test_an_empty_slack_id_passes() -> None:
+def test_rule_2_an_empty_slack_id_passes() -> None:
     verdict = judge(answer("wrongUser", user={"email": "ada@example.com", "slack": ""}))
 
     assert verdict.status == "manual"
@@ -98,7 +98,7 @@ def test_an_event_without_a_category_is_dropped() -> None:
     assert judge(json.dumps({"details": {}})).fate is Fate.DROPPED
 
 
-def test_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
+def test_rule_10_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
     book.receive(answer("no"))
 
@@ -116,7 +116,7 @@ def test_a_note_is_indexed_and_leaves_the_alert_alone() -> None:
     assert book.status("9Zo02m4B7gIfixq3c4Xh") == "escalated"
 
 
-def test_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
+def test_rule_4_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
     book = AlertBook()
 
     early = book.receive(answer("no"))
@@ -131,21 +131,56 @@ def test_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
     ("response", "fate"),
     [("no", Fate.DROPPED), ("wrongUser", Fate.DROPPED), ("yes", Fate.CHANGES_ALERT)],
 )
-def test_a_repeat_is_dropped_unless_it_is_yes(response: str, fate: Fate) -> None:
+def test_rule_5_a_repeat_is_dropped_unless_it_is_yes(response: str, fate: Fate) -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
     book.receive(answer(response))
 
     assert book.receive(answer(response)).fate is fate
 
 
-def test_the_same_response_of_somebody_else_is_no_repeat() -> None:
+def test_rule_5_the_same_response_of_somebody_else_is_no_repeat() -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
     book.receive(answer("wrongUser", user={"email": "ada@example.com", "slack": ""}))
 
     assert book.receive(answer("wrongUser")).kept
 
 
-def test_the_last_answer_wins() -> None:
+def test_rule_6_what_was_dropped_changes_nothing_later() -> None:
+    book = AlertBook()
+    early = book.receive(answer("no"))
+
+    book.add("9Zo02m4B7gIfixq3c4Xh")
+
+    assert early.fate is Fate.DROPPED
+    assert book.status("9Zo02m4B7gIfixq3c4Xh") is None
+
+
+def test_rule_9_the_summary_is_mozdef_s_own_for_an_answer_and_unknown_where_a_note_has_none() -> None:
+    note = {"category": "triagebotnote", "details": {}}
+
+    assert judge(answer("no", summary="mine")).summary == "TriageBot Response: no from: ada@example.com"
+    assert judge(json.dumps(note)).summary == "UNKNOWN"
+    assert judge(json.dumps({**note, "summary": "mine"})).summary == "mine"
+
+
+@pytest.mark.parametrize("word", sorted(TRIGGER_WORDS))
+def test_rule_11_a_trigger_word_as_a_value_spoils_or_loses_the_event(word: str) -> None:
+    verdicts = [
+        judge(answer("no", triagebot={"comment": word.upper()})),
+        judge(answer("no", triagebot={"notes": [{"deeper": [word]}]})),
+        judge(answer("no", triagebot={word: 1})),
+    ]
+
+    assert {verdict.fate for verdict in verdicts} == {Fate.DROPPED if word in LOSING_WORDS else Fate.SPOILED}
+    assert not any(verdict.kept for verdict in verdicts)
+
+
+def test_rule_11_a_trigger_word_among_others_or_with_a_space_wakes_nobody() -> None:
+    assert judge(answer("no", triagebot={"comment": "the ldap was down"})).kept
+    assert judge(answer("no", triagebot={"comment": "ldap "})).kept
+
+
+def test_rule_7_the_last_answer_wins() -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])
 
     statuses = [book.receive(answer(response)).status for response in ("yes", "no", "yes")]

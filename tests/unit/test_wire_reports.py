@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bot.sandbox.mozdef import Fate, judge
+from bot.sandbox.mozdef import TRIGGER_WORDS, Fate, judge
 from bot.sqs.wire import read_report, write_report
+from bot.triage.free_values import padded, unpadded
 from bot.triage.model import Choice, Confidence, Outcome, Report
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -56,7 +57,7 @@ def test_an_answer_is_written_as_the_consumer_reads_it() -> None:
         '"response":"yes","triagebot":{"alert":"duo_bypass_codes_generated",'
         '"answeredAt":"2026-11-24T12:00:00+00:00","askedAt":"2026-11-24T12:00:00+00:00","askedSlack":"U1",'
         f'"eventId":"{event_id}","outcome":"yes","sequence":0}},'
-        '"user":{"email":"ada@example.com","slack":"U1","slackName":"ada"}},'
+        '"user":{"email":"ada@example.com","slack":"U1","slackName":"ada "}},'
         '"processname":"triage-bot","source":"triage-bot","timestamp":"2026-11-24T12:00:00+00:00"}'
     )
 
@@ -70,6 +71,42 @@ def test_a_note_leaves_out_what_would_change_the_alert() -> None:
     assert body["details"]["slack"] == "U1"
     assert body["details"]["triagebot"]["retracted"] is True
     assert body["details"]["triagebot"]["said"] == "yes"
+
+
+def test_a_note_has_a_summary_of_ours_and_no_text_of_a_person() -> None:
+    note = report_with(note=True, comment="session opened for user root", alert="x", slack_name="root")
+
+    assert written(note)["summary"] == "Triage bot note: yes for ada@example.com"
+    assert "summary" not in written(REPORT)
+
+
+@pytest.mark.parametrize("word", [*sorted(TRIGGER_WORDS), "LDAP", "networ\u212a"])
+@pytest.mark.parametrize("field", ["alert", "comment", "slack_name", "reason"])
+@pytest.mark.parametrize("note", [False, True])
+def test_rule_11_no_free_value_wakes_a_plugin_of_mozdef_s(word: str, field: str, note: bool) -> None:  # noqa: FBT001
+    report = report_with(note=note, **{field: word})
+
+    row = write_report(report, NOON)
+
+    assert judge(row.body).kept
+    if field != "slack_name" or not note:  # a note leaves the name out
+        assert getattr(read_report(row), field) == word
+
+
+def test_words_of_ours_and_what_has_a_space_in_it_go_out_as_they_are() -> None:
+    facts = written(report_with(reason="not_asked_in_time", comment="I was on a train. "))["details"][
+        "triagebot"
+    ]
+
+    assert facts["alert"] == "duo_bypass_codes_generated"
+    assert facts["reason"] == "not_asked_in_time"
+    assert facts["comment"] == "I was on a train. "
+
+
+@given(st.text())
+def test_what_is_padded_is_read_back_to_the_letter(value: str) -> None:
+    assert unpadded(padded(value)) == value
+    assert padded(value).lower() not in TRIGGER_WORDS
 
 
 def test_facts_without_a_value_are_left_out() -> None:
@@ -137,8 +174,8 @@ REPORTS = st.builds(
     slack_id=st.sampled_from(["", "U1"]),
     slack_name=st.text(max_size=80),
     confidence=st.sampled_from(Confidence),
-    alert=st.just("") | LABELS,
-    reason=st.sampled_from(["", "users_not_found"]),
+    alert=st.just("") | LABELS | st.sampled_from(sorted(TRIGGER_WORDS)),
+    reason=st.sampled_from(["", "users_not_found", "restricted_action"]),
     asked_at=st.none() | st.datetimes(timezones=st.just(UTC)),
     said=st.none() | st.sampled_from(Choice),
     retracted=st.booleans(),
@@ -151,6 +188,7 @@ def test_every_report_is_canonical_ascii_that_a_stock_mozdef_keeps(report: Repor
 
     assert body.isascii()
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":"))
+    assume(report.identifier.lower() not in TRIGGER_WORDS)  # whoever may send requests chooses it
     assert judge(body).fate is (Fate.INDEXED if report.note else Fate.CHANGES_ALERT)
 
 
