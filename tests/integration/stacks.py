@@ -152,11 +152,19 @@ class Forwarder:
             **deployed["Environment"]["Variables"],
         }
 
-    def invoke(self, event: Mapping[str, Any]) -> Any:
-        """Return what the function returns; `AssertionError` with its traceback if it raises."""
+    def invoke(self, event: object, **variables: str) -> Any:
+        """Return what the function returns; `AssertionError` with its output if it raises."""
         program = f"""
 import json, sys, {self._module} as module
 json.dump(module.{self._function}(json.load(sys.stdin), None), sys.stdout)
+"""
+        return run_python(program, event, folder=self._folder, environment=self._environment | variables)
+
+    def body_of(self, event: object) -> Any:
+        """Return the body that the function makes of an event."""
+        program = f"""
+import json, sys, {self._module} as module
+json.dump(module.request_body(json.load(sys.stdin)), sys.stdout)
 """
         return run_python(program, event, folder=self._folder, environment=self._environment)
 
@@ -196,5 +204,5 @@ def run_python(
         timeout=PATIENCE_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from stacks import AlertAction, Forwarder, Stack, Template, deploy
+from triage_request import request_body
 from world import World, alert, until
+from world.aws_proxy import AwsProxy
 from world.queues import Mailbox
 
+from bot.sqs.wire import decode_request, identifier_in
 from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.layout import INDEXES, OPERATIONS, table_description
 
@@ -103,9 +107,61 @@ def test_the_forwarder_tells_mozdef_the_queue_to_read(forwarder: Forwarder, stac
     assert answer == {"result": stack.outputs["ResponseQueueUrl"]}
 
 
-def test_a_request_that_the_queue_refuses_fails_the_invocation(forwarder: Forwarder) -> None:
-    with pytest.raises(AssertionError, match="InvalidParameterValue"):
-        forwarder.invoke(alert(summary="x" * 1_100_000))
+def test_a_request_that_cannot_be_sent_is_kept_in_the_dead_letter_queue_and_fails_the_invocation(
+    world: World, forwarder: Forwarder, stack: Stack
+) -> None:
+    request = alert(summary="Bypass codes \u2013 ten of them \U0001f511")
+    gone = stack.outputs["RequestQueueUrl"] + "-that-is-gone"
+
+    with pytest.raises(AssertionError, match="NonExistentQueue"):
+        forwarder.invoke(request, REQUEST_QUEUE_URL=gone)
+
+    [kept] = [one for one in world.dead_letters.letters() if request["identifier"] in one.body]
+    assert kept.reason is not None
+    assert "not put on the request queue" in kept.reason
+    assert decode_request(kept.body) == decode_request(json.dumps(request))
+
+
+def test_a_request_that_cannot_be_kept_either_stands_in_the_function_s_log(
+    forwarder: Forwarder, stack: Stack
+) -> None:
+    request = alert()
+    gone = stack.outputs["RequestQueueUrl"] + "-that-is-gone"
+
+    with pytest.raises(AssertionError) as failed:
+        forwarder.invoke(request, REQUEST_QUEUE_URL=gone, DEAD_LETTER_QUEUE_URL=gone)
+
+    [line] = [one for one in str(failed.value).splitlines() if "The request: " in one]
+    assert json.loads(line.partition("The request: ")[2]) == request
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        alert(),
+        alert(summary="x" * 1_100_000),
+        alert(summary="\U0001f511" * 30_000, severity="NOTICE"),
+        alert(summary=None),
+        {},
+    ],
+    ids=["usual", "long", "wide", "without a summary", "empty"],
+)
+def test_the_forwarder_writes_a_request_as_the_drop_in_does(
+    forwarder: Forwarder, event: Mapping[str, Any]
+) -> None:
+    assert forwarder.body_of(event) == request_body(event)
+
+
+def test_the_forwarder_tries_twice_before_it_gives_up(
+    world: World, forwarder: Forwarder, sqs_endpoint: str
+) -> None:
+    request = alert()
+
+    with RequestsFail(sqs_endpoint) as broken, pytest.raises(AssertionError, match="InternalFailure"):
+        forwarder.invoke(request, AWS_ENDPOINT_URL_SQS=broken.url)
+
+    assert broken.refused == 2
+    assert request["identifier"] in [identifier_in(one.body) for one in world.dead_letters.letters()]
 
 
 def test_mozdef_finds_the_forwarder_by_the_beginning_of_its_name(stack: Stack) -> None:
@@ -183,6 +239,19 @@ def test_the_worker_may_do_with_the_table_what_it_does_and_no_more() -> None:
 
     assert allowed == {f"dynamodb:{operation}" for operation in OPERATIONS}
     assert indexes == {f"${{Table.Arn}}/index/{index.name}" for index in INDEXES}
+
+
+class RequestsFail(AwsProxy):
+    """An SQS with a fault of its own in the request queue."""
+
+    refused = 0
+
+    def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:  # noqa: ARG002
+        """See `AwsProxy`."""
+        if not json.loads(body)["QueueUrl"].endswith("-requests"):
+            return self.pass_on(body, headers)
+        self.refused += 1
+        return 500, b'{"__type": "com.amazonaws.sqs#InternalFailure", "message": "try again"}'
 
 
 def _world_on(stack: Stack, folder: Path, sqs: SQSClient, aws: Mapping[str, str]) -> World:

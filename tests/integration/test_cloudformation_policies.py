@@ -166,6 +166,27 @@ def test_somebody_is_told_when_a_queue_stands_still(alarm: str, queue: str, metr
     assert "AlarmActions" not in silent
 
 
+def test_somebody_is_told_when_the_forwarder_fails() -> None:
+    topic = "arn:aws:sns:us-west-2:123456789012:security"
+
+    alarms = Template(CreateForwarder="true", AlarmTopicArn=topic).resources("AWS::CloudWatch::Alarm")
+
+    told = alarms["ForwarderErrorsAlarm"]
+    assert (told["Namespace"], told["MetricName"], told["Threshold"]) == ("AWS/Lambda", "Errors", 1)
+    assert told["Dimensions"] == [{"Name": "FunctionName", "Value": "Forwarder"}]
+    assert told["AlarmActions"] == told["OKActions"] == [topic]
+    assert "ForwarderErrorsAlarm" not in Template().resources("AWS::CloudWatch::Alarm")
+
+
+def test_the_forwarder_may_send_requests_and_keep_what_it_could_not_send() -> None:
+    statements = Template(CreateForwarder="true").statements("AWS::IAM::Role")
+
+    granted = {one["Resource"]: one["Action"] for name, one in statements if name == "ForwarderRole"}
+
+    assert granted.pop("ForwarderLogs.Arn") == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert granted == {"RequestQueue.Arn": "sqs:SendMessage", "DeadLetterQueue.Arn": "sqs:SendMessage"}
+
+
 def test_the_guide_for_mozdef_names_only_what_the_stack_has() -> None:
     guide = TEMPLATE.with_name("mozdef").joinpath("README.md").read_text(encoding="utf-8")
 
