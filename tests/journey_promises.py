@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from bot.triage.answer_rules import IDLE_CHANGES_MAX, RANKS, Refusal
-from bot.triage.model import InvalidBody, Outcome, Question, State
+from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal
+from bot.triage.model import InvalidBody, Question, State
+from bot.triage.outcomes import OUTCOMES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def _check_step(before: Question, question: Question, policy: Policy) -> None:
     assert question.posted == (before.posted or question.posted)
     assert before.standing is None or question.standing is not None
     if before.said and before.standing and question.standing and not policy.allow_deescalation:
-        assert RANKS[question.standing] >= RANKS[before.standing]
+        assert OUTCOMES[question.standing].rank >= OUTCOMES[before.standing].rank
     if before.state is State.CLOSED and question.state is State.ASKED:
         assert question.said is not None
         assert question.standing is not Outcome.UNDELIVERABLE

@@ -34,7 +34,7 @@ STAIRS = {
     "slack/render": ({"blocks", "text"}, {"templates"}, {"question", "windows"}, {"home"}, {"card"}),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"model", "changing", "free_values", "working_time"},
+        {"outcomes", "model", "changing", "free_values", "working_time"},
         {"clicks", "events", "policies", "statistics"},
         {"policy"},
         {"reporting"},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-    from bot.triage.model import Profile
+    from bot.triage.outcomes import Profile
     from bot.triage.working_time import WorkingHours
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.free_values import padded, padded_alert, padded_reason, unpadded
-from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Outcome, Report, TriageRequest
+from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

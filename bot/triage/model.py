@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bot.triage.outcomes import Outcome
 
 
 class Confidence(StrEnum):
@@ -24,24 +28,6 @@ class Choice(StrEnum):
     NO = "no"
     WRONG_USER = "wrongUser"
     NOT_SURE = "notSure"
-
-
-class Outcome(StrEnum):
-    """How a request ended: what the person chose, or what the bot had to decide."""
-
-    YES = "yes"
-    NO = "no"
-    WRONG_USER = "wrongUser"
-    NOT_SURE = "notSure"
-    TIMED_OUT = "timedOut"
-    UNDELIVERABLE = "undeliverable"
-
-
-class Profile(StrEnum):
-    """In whose words outcomes are written: those that a stock MozDef keeps, or our own six."""
-
-    MOZDEF = "mozdef"
-    VERBATIM = "verbatim"
 
 
 class State(StrEnum):
@@ -141,7 +127,7 @@ class Question:
     asked_at: datetime | None = None
     reminders: int = 0  #: sent, or perhaps sent: none is ever repeated
     standing: Outcome | None = None
-    reason: str = ""  #: of an undeliverable standing
+    reason: str = ""  #: of a standing: see `outcomes.Reason`
     said: Choice | None = None  #: the last choice, which `standing` may outrank
     answered_at: datetime | None = None
     clicked_at: datetime | None = None  #: when that choice was clicked, by Slack's clock

@@ -8,7 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import CARDS, Outcome
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -53,9 +54,6 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
         Choice.WRONG_USER: NoteRule.NEVER,
     }
 )
-
-#: The outcomes that the security team sees where no file says otherwise.
-CARDS: Final = frozenset(Outcome) - {Outcome.YES}
 
 #: The words of the question that an alert may have of its own: their table and key in `messages.toml`.
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

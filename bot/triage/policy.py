@@ -10,14 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from bot.triage.model import Choice, Outcome, Profile
+from bot.triage.outcomes import Outcome, Profile
 from bot.triage.policies import AlertPolicies, AskWhen, NoteRule
 from bot.triage.working_time import WorkingHours, after_working_time, next_working_moment, time_zone
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Person, Question
+    from bot.triage.model import Choice, Person, Question
     from bot.triage.policies import AlertPolicy
 
 

@@ -68,13 +68,7 @@ def report_view(row: OutboxRow) -> View:
 
 def statistics_view(statistics: AlertStatistics) -> View:
     """Return the statistics of one alert. Shares are of the questions that have ended; times in seconds."""
-    counts = {
-        "yes": statistics.yes,
-        "no": statistics.no,
-        "wrongUser": statistics.wrong_user,
-        "notSure": statistics.not_sure,
-        "unanswered": statistics.unanswered,
-    }
+    counts = statistics.endings
     ended = sum(counts.values())
     return {
         "alert": statistics.alert,

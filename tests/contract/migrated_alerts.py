@@ -19,7 +19,8 @@ from bot.store.migration.migrate import Migration
 from bot.store.migration.patience import PatientCaller
 from bot.store.migration.source import SqliteSource
 from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import Change, Choice, Outcome, Question, State
+from bot.triage.model import Change, Choice, Question, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

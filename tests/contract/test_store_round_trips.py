@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, Choice, Confidence, Outcome, Question, State, TriageRequest
+from bot.triage.model import Change, Choice, Confidence, Question, State, TriageRequest
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from memory_store import AnyStore

@@ -22,7 +22,8 @@ from bot.errors import (
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
 from bot.triage.clicks import Taken
-from bot.triage.model import Change, Choice, Outcome, Posted, Question, Work
+from bot.triage.model import Change, Choice, Posted, Question, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policies import AlertPolicies, AlertPolicy
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import BURST

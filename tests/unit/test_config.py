@@ -14,7 +14,7 @@ from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.settings.settings import Settings, load_settings
 from bot.settings.variables import Purpose, all_variables
-from bot.triage.model import Profile
+from bot.triage.outcomes import Profile
 from bot.triage.working_time import parse_working_hours
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.slack.render.question import question_message
 from bot.slack.render.windows import note_errors, note_view
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
-from bot.triage.model import Choice, Outcome, Question
+from bot.triage.model import Choice, Question
+from bot.triage.outcomes import Outcome
 from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
 from bot.triage.policy import Policy
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cli.output.questions import render_list, render_question
-from bot.triage.model import Choice, Confidence, OutboxRow, Outcome, Question, State, TriageRequest
+from bot.triage.model import Choice, Confidence, OutboxRow, Question, State, TriageRequest
+from bot.triage.outcomes import Outcome
 from bot.worker.views import question_view, render_json
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from bot.sandbox.mozdef import TRIGGER_WORDS, Fate, judge
 from bot.sqs.wire import read_report, write_report
 from bot.triage.free_values import padded, unpadded
-from bot.triage.model import Choice, Confidence, Outcome, Report
+from bot.triage.model import Choice, Confidence, Report
+from bot.triage.outcomes import Outcome
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 REPORT = Report(

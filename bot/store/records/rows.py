@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from bot.triage.asking_rules import row_key
 from bot.triage.changing import made
-from bot.triage.model import (
-    Change,
-    Choice,
-    Confidence,
-    OutboxRow,
-    Outcome,
-    Question,
-    State,
-    TriageRequest,
-)
+from bot.triage.model import Change, Choice, Confidence, OutboxRow, Question, State, TriageRequest
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.store.records.rows import microseconds, moment
-from bot.triage.model import Outcome
+from bot.triage.outcomes import Outcome
 from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:
