@@ -20,6 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.cli.output.plot import plot_statistics
 from bot.cli.output.statistics import render_statistics
 from bot.sandbox.mozdef import judge
+from bot.sandbox.page_state import page_state
+from bot.sandbox.trial import Trial
 from bot.settings.messages import defaults_folder
 from bot.settings.parsers import profile as read_profile
 from bot.slack.render.card import card_message
@@ -227,6 +229,16 @@ def counts(meter: Metrics) -> dict[str, float]:
             if sample.name.startswith("triage_questions_"):
                 found[sample.name] = found.get(sample.name, 0) + sample.value
     return found
+
+
+def test_the_page_calls_every_outcome_by_its_label() -> None:
+    trial = Trial()
+    for outcome in Outcome:
+        trial.ledger.take_response(report_of(outcome, Policy()).body)
+
+    receipts = page_state(trial, LABELS, ended=None, failed=False)["receipts"]
+
+    assert [receipt["label"] for receipt in receipts] == list(LABELS.values())
 
 
 @each_outcome
