@@ -1,4 +1,4 @@
-"""Imports point inwards, and files stay small: the layout that the README draws, asserted."""
+"""Imports point inwards, and files stay small: the layout of docs/architecture.md, asserted."""
 
 from __future__ import annotations
 
