@@ -1,4 +1,4 @@
-"""The rooms of the house and which way is down, as the README draws it: read off every import in the package.
+"""The rooms of the house and which way is down, as docs/architecture.md draws it: read off every import.
 
 A room is a folder of `bot/` with all that is in it, or a module that lies beside the folders. An import
 counts wherever it stands: within a function, and for types alone, too.

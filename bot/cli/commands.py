@@ -181,7 +181,7 @@ def backup(options: argparse.Namespace) -> int:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
-    print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
+    print("Restoring takes more than copying it back: see docs/operate.md.")
     return OK
 
 

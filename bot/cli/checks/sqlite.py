@@ -126,7 +126,7 @@ def _judge_file(path: Path) -> Finding:
     if is_empty:
         return _fine(f"{path} is empty; its tables will be made at the first run")
     if verdict != "ok":
-        return _failed(f"{path} is corrupt ({verdict})", "restore a backup, see the README")
+        return _failed(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
     return _fine(f"{path}, schema {schema.SCHEMA_VERSION}, held by nobody, whole")
 
 
