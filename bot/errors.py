@@ -14,9 +14,10 @@ The leaf names the trouble, the parent names the remedy::
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
-What only one command can meet stands beside it, right below the root: `control.NoWorker` and `CallFailed`,
-`backup.BackupFailed`, `store_commands.UnknownAlert` and `BackupRunning`, `stats_plot.PlotNotWritten`,
-`store.migration.MigrationRefused`. A command that raises one of those ends with exit code 1.
+What only one command can meet stands beside it, right below the root: `NoWorker` and `CallFailed` of
+`worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`, `cli.backup.BackupFailed`,
+`cli.output.plot.PlotNotWritten`, `store.migration.migrate.MigrationRefused`. A command that raises one of
+those ends with exit code 1.
 """
 
 from __future__ import annotations

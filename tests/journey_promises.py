@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from bot.triage.answer_rules import IDLE_CHANGES_MAX, RANKS, Refusal
 from bot.triage.model import InvalidBody, Outcome, Question, State
-from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

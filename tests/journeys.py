@@ -20,8 +20,8 @@ from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.model import Choice, InvalidBody, Question, State, Work
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers
@@ -29,8 +29,8 @@ from bot.triage.service import TriageService, Workers
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
+    from bot.triage.answer_rules import Refusal
     from bot.triage.model import OutboxRow, TriageRequest
-    from bot.triage.ratchet import Refusal
 
 NAMES = tuple("abcdefghijkl")
 #: So few that some of them get more questions than may be put to somebody at once.

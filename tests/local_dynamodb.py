@@ -33,7 +33,7 @@ from fakes import NOON
 from world.patience import until
 from world.worker import bare_environment
 
-from bot.store.dynamodb.address import Address
+from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.layout import table_description
 from bot.store.dynamodb.store import DynamoStore, Upkeep

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
+from bot.triage.asking_rules import row_key
 from bot.triage.model import State, Work
 from bot.triage.ports import Archive, Backlog, Outbox, Store
-from bot.triage.rules import row_key
 from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:

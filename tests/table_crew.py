@@ -11,17 +11,17 @@ from fakes import ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_reque
 from local_dynamodb import connection, create_table, dynamodb, store_in
 from request_units import Meter, stored_bytes
 
-from bot.health import StoreWatch
 from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.clicks import Note
 from bot.triage.model import Answer, Choice, Question, Work
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers
+from bot.worker.health import StoreWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

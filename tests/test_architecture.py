@@ -1,177 +1,161 @@
-"""Imports point inwards, and files stay small: the layout that the README draws, asserted."""
+"""The rooms of the house and which way is down, as the README draws it: read off every import in the package.
+
+A room is a folder of `bot/` with all that is in it, or a module that lies beside the folders. An import
+counts wherever it stands: within a function, and for types alone, too.
+"""
 
 from __future__ import annotations
 
 import ast
+from functools import cache
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
 ROOT = Path(__file__).parent.parent / "bot"
 
-#: What each part of the package may import of it, beside itself. What is not listed is a mistake.
-ALLOWED: dict[str, set[str]] = {
-    "__init__": set(),
-    "__main__": {"cli"},
-    "errors": set(),
-    "printable": set(),
-    "redaction": set(),
-    "triage": {"errors"},
-    "slack": {"errors", "findings", "skew", "triage"},
-    "sqs": {"errors", "findings", "skew", "threads", "triage"},
-    "store": {"errors", "findings", "threads", "triage"},
-    "findings": set(),
-    "threads": set(),
-    "worker": {"errors"},
-    "control": {"errors"},
-    "views": {"triage"},
-    "rendering": {"printable", "views"},
-    "store_commands": {"control", "errors", "stats_view", "triage", "views"},
-    "stats_view": {"printable", "rendering", "triage", "views"},
-    "migrating": {"config", "rendering", "store", "views"},
-    "stats_plot": {"errors", "printable", "stats_view", "views"},
-    "health": {"errors", "triage"},
-    "metrics": {"health", "triage"},
-    "metrics_server": {"errors", "health", "metrics", "triage"},
-    "backup": {"errors"},
-    "variables": {"redaction", "triage"},
-    "variable_table": {"variables"},
-    "config": {"credentials", "errors", "redaction", "triage", "variable_table"},
-    "config_files": {"errors"},
-    "alert_files": {"config_files", "errors", "triage", "variables"},
-    "log": {"printable", "redaction"},
-    "sending": {"errors", "sandbox"},
-    "sandbox": set(),
-    "parts": {"config", "health", "slack", "sqs", "store", "triage", "vigil"},
-    "vigil": {"", "config", "health", "metrics", "notify", "slack", "store", "triage", "watchdog"},
-    "store_access": {"config", "control", "store", "store_commands", "triage", "views"},
-    "app": {
-        "condition",
-        "config",
-        "control",
-        "errors",
-        "metrics_server",
-        "notify",
-        "parameters",
-        "parts",
-        "slack",
-        "sqs",
-        "store",
-        "store_commands",
-        "triage",
-        "watchdog",
-        "worker",
-    },
-    "skew": {"findings"},
-    "condition": {"control", "errors"},
-    "credential_check": {"credentials", "findings"},
-    "worker_checks": {"condition", "config", "control", "findings", "slack", "store"},
-    "parameters": {"config", "errors", "redaction", "sqs", "threads", "variables"},
-    "notify": set(),
-    "watchdog": {"notify"},
-    "credentials": set(),
-    "checking": {
-        "alert_files",
-        "config",
-        "config_files",
-        "credential_check",
-        "errors",
-        "findings",
-        "parameters",
-        "slack",
-        "sqs",
-        "store",
-        "triage",
-        "worker_checks",
-    },
-    "cli": {"", "commands", "errors", "variables"},
-    "commands": {
-        "alert_files",
-        "app",
-        "backup",
-        "checking",
-        "config",
-        "config_files",
-        "control",
-        "errors",
-        "findings",
-        "log",
-        "migrating",
-        "printable",
-        "rendering",
-        "sandbox",
-        "sending",
-        "stats_plot",
-        "stats_view",
-        "store",
-        "store_access",
-        "triage",
-        "variable_table",
-        "views",
-        "worker",
-    },
-}
-
-#: Within the triage: nouns, decisions, ports, verbs.
-TRIAGE_LAYERS = (
-    {"model", "changing", "working_time"},
-    {"clicks", "events", "policies", "statistics"},
-    {"policy"},
-    {"reporting"},
-    {"rules", "card_rules", "ratchet"},
-    {"ports", "refusals", "pacing"},
-    {"recorder", "looking", "retention"},
-    {"asking", "cards", "reminding", "sweeper"},
-    {"service"},
+#: What lies in a folder, the lowest floor first. Imports lead down: never up, and nowhere on the same floor.
+HOUSE = (
+    {"__init__", "errors", "redaction", "printable", "threads", "backoff", "sandbox"},
+    {"triage", "aws"},
+    {"settings", "slack", "sqs", "store"},
+    {"worker"},
+    {"cli"},
+    {"__main__"},
 )
 
+#: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
+STAIRS = {
+    "slack/render": ({"blocks", "text"}, {"templates"}, {"question", "windows"}, {"home"}, {"card"}),
+    "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
+    "triage": (
+        {"model", "changing", "working_time"},
+        {"clicks", "events", "policies", "statistics"},
+        {"policy"},
+        {"reporting"},
+        {"asking_rules", "card_rules", "answer_rules"},
+        {"ports", "refusals", "rate_limits"},
+        {"recorder", "looking", "retention"},
+        {"asking", "cards", "reminding", "sweeper"},
+        {"service"},
+    ),
+}
+
+#: What the house may have at the most, so that one can have all of it in mind.
+ENTRIES_MAX, ROOMS_MAX, FLOORS_MAX, ARROWS_MAX = 15, 16, 7, 45
+MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 50
+
 MODULES = sorted(ROOT.rglob("*.py"))
+FOLDERS = sorted({path.parent for path in MODULES})
+
+Arrow = tuple[str, str]
 
 
-def part_of(path: Path) -> str:
-    relative = path.relative_to(ROOT)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the modules of the package that a file imports anywhere, dotted, without `bot.`."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "bot":
-            found |= {f"bot.{alias.name}" for alias in node.names if not alias.name.startswith("__")}
-            found |= {"bot." for alias in node.names if alias.name.startswith("__")}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return {name.removeprefix("bot.") for name in found if name.startswith("bot.")}
+@cache
+def imports_of(path: Path) -> frozenset[Path]:
+    """Return the files of the package that a file imports anywhere."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    named = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name_of(path)} has a relative import"
+            named += [f"{node.module}.{alias.name}" for alias in node.names]
+    return frozenset(chain.from_iterable(map(files_of, named)))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
-    part = part_of(path)
-
-    imported = {name.partition(".")[0] for name in imports_of(path)} - {part}
-
-    assert imported <= ALLOWED[part], f"{path.name} may not import {sorted(imported - ALLOWED[part])}"
-
-
-def test_the_triage_is_layered() -> None:
-    rank = {name: layer for layer, names in enumerate(TRIAGE_LAYERS) for name in names}
-    modules = [path for path in MODULES if part_of(path) == "triage" and path.stem != "__init__"]
-
-    upward = [
-        f"{path.stem} imports {name}"
-        for path in modules
-        for name in (each.rpartition(".")[2] for each in imports_of(path) if each.startswith("triage."))
-        if rank[name] > rank[path.stem]
-    ]
-
-    assert {path.stem for path in modules} == set(rank)
-    assert upward == []
+def files_of(name: str) -> Iterator[Path]:
+    """Yield the file that a dotted name is, or is in."""
+    package, *names = name.split(".")
+    while package == "bot":
+        place = ROOT.joinpath(*names)
+        found = [each for each in (place.with_suffix(".py"), place / "__init__.py") if each.is_file()]
+        if found:
+            yield found[0]
+            return
+        names.pop()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def arrows_in(folder: Path) -> set[Arrow]:
+    """Return which entries of a folder, by their names, import which."""
+    inside = [path for path in MODULES if path.is_relative_to(folder)]
+    found = {
+        (entry(path, folder), entry(imported, folder))
+        for path in inside
+        for imported in imports_of(path)
+        if imported.is_relative_to(folder)
+    }
+    return {(upper, lower) for upper, lower in found if upper != lower}
+
+
+def entry(path: Path, folder: Path) -> str:
+    return Path(path.relative_to(folder).parts[0]).stem
+
+
+def entries_of(folder: Path) -> set[str]:
+    return {entry(path, folder) for path in MODULES if path.is_relative_to(folder)}
+
+
+def height(room: str, arrows: Collection[Arrow]) -> int:
+    """Return how many floors a room needs: its own, and those of the longest way down from it."""
+    return 1 + max((height(lower, arrows) for upper, lower in arrows if upper == room), default=0)
+
+
+def circle_among(arrows: Collection[Arrow]) -> set[Arrow]:
+    """Return the arrows that are left when those that lead to the ground are taken away, again and again."""
+    left = set(arrows)
+    while grounded := {arrow for arrow in left if arrow[1] not in {upper for upper, _ in left}}:
+        left -= grounded
+    return left
+
+
+def test_imports_lead_down_from_room_to_room() -> None:
+    floor_of = {room: number for number, rooms in enumerate(HOUSE) for room in rooms}
+
+    wrong = [arrow for arrow in arrows_in(ROOT) if floor_of[arrow[1]] >= floor_of[arrow[0]]]
+
+    assert set(floor_of) == entries_of(ROOT)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", STAIRS)
+def test_imports_lead_down_within_a_room(name: str) -> None:
+    floor_of = {each: number for number, floor in enumerate(STAIRS[name]) for each in floor}
+
+    wrong = [arrow for arrow in arrows_in(ROOT / name) if floor_of[arrow[1]] > floor_of[arrow[0]]]
+
+    assert set(floor_of) | {"__init__"} == entries_of(ROOT / name)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_nothing_in_a_folder_imports_in_a_circle(folder: Path) -> None:
+    assert circle_among(arrows_in(folder)) == set()
+
+
+def test_the_house_is_small_enough_to_have_in_mind() -> None:
+    rooms, arrows = entries_of(ROOT), arrows_in(ROOT)
+
+    assert len(rooms - {"__init__", "__main__"}) <= ENTRIES_MAX
+    assert len(rooms) <= ROOMS_MAX
+    assert max(height(room, arrows) for room in rooms) <= FLOORS_MAX
+    assert len(arrows) <= ARROWS_MAX
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_every_folder_says_what_it_is(folder: Path) -> None:
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_and_no_function_is_long(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     functions = [
@@ -180,17 +164,17 @@ def test_no_module_and_no_function_is_long(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
 
-    long = [node.name for node in functions if (node.end_lineno or 0) - node.lineno + 1 > 50]
+    long = [each.name for each in functions if (each.end_lineno or 0) - each.lineno + 1 > FUNCTION_LINES_MAX]
 
-    assert source.count("\n") <= 250
+    assert source.count("\n") <= MODULE_LINES_MAX
     assert long == []
 
 
-def test_only_the_settings_read_the_environment() -> None:
-    readers = [
-        path.name
-        for path in MODULES
-        if part_of(path) != "sandbox" and ("os.environ" in (text := path.read_text()) or "getenv" in text)
-    ]
+def test_only_the_settings_read_the_environment_and_the_files_that_configure() -> None:
+    signs = ("os.environ", "getenv", "dotenv", "tomllib")
 
-    assert readers == ["config.py"]
+    readers = {
+        entry(path, ROOT) for path in MODULES if any(sign in path.read_text("utf-8") for sign in signs)
+    }
+
+    assert readers - {"sandbox"} == {"settings"}

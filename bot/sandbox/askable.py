@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack.workspace import Person
+    from bot.sandbox.fake_slack.workspace import Person
 
 
 def unreachable_because(person: Person) -> str | None:

@@ -9,7 +9,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bot.sandbox.slack.server import Click
+    from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.trial import Trial
 
 

@@ -12,16 +12,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.fake_slack import SECURITY_CHANNEL
 from bot.sandbox.page_state import told_by_the_bot
 from bot.sandbox.samples import SAMPLES
-from bot.sandbox.slack import SECURITY_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bot.sandbox.fake_slack.server import Click
+    from bot.sandbox.fake_slack.workspace import Message
     from bot.sandbox.ledger import Receipt, SentAlert
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
     from bot.sandbox.trial import Trial
 
 #: The whole test, start-up included, ends within this; on an idle machine it takes about 9 s.

@@ -9,7 +9,7 @@ from bot.sandbox.askable import unreachable_because
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bot.sandbox.slack.workspace import Conversation, Message, Person, Workspace
+    from bot.sandbox.fake_slack.workspace import Conversation, Message, Person, Workspace
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.sandbox import queues
 from bot.sandbox.child_process import ChildProcess, bare_environment
-from bot.sandbox.slack import SECURITY_CHANNEL
+from bot.sandbox.fake_slack import SECURITY_CHANNEL
 from bot.sandbox.trial_samples import CONFIG_DIR
 
 if TYPE_CHECKING:

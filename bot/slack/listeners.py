@@ -16,11 +16,11 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import TriageBotError
-from bot.slack.cards import TAKE_ACTION
-from bot.slack.messages import ACTION_PREFIX, NOTE_ACTION
-from bot.slack.notes import NOTE_VIEW
 from bot.slack.payloads import is_in_home, read_answer, read_note, read_ref, read_take, shape
-from bot.triage.ratchet import Refusal
+from bot.slack.render.card import TAKE_ACTION
+from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
+from bot.slack.render.windows import NOTE_VIEW
+from bot.triage.answer_rules import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from slack_bolt.app.async_app import AsyncApp
     from slack_bolt.context.ack.async_ack import AsyncAck
 
+    from bot.slack.home_and_windows import SlackViews
     from bot.slack.identity import Identity
-    from bot.slack.views import SlackViews
     from bot.triage.model import Question
     from bot.triage.ports import Clock
     from bot.triage.service import TriageService

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.slack.messages import (
+from bot.slack.render.question import (
     QUESTION_EVENT,
     question_message,
     question_metadata,
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.errors import TriageBotError
-    from bot.slack.api import SlackApi
+    from bot.slack.client import SlackApi
     from bot.slack.identity import Identity
-    from bot.slack.wording import Wording
+    from bot.slack.render.templates import Wording
     from bot.triage.model import Question
     from bot.triage.policy import Policy
     from bot.triage.ports import Clock

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.slack.messages import ACTION_PREFIX
-from bot.slack.notes import NOTE_BLOCK, NOTE_TEXT
+from bot.slack.render.question import ACTION_PREFIX
+from bot.slack.render.windows import NOTE_BLOCK, NOTE_TEXT
 from bot.triage.clicks import Note, Take
 from bot.triage.model import Answer, Choice, Posted
 

@@ -1,4 +1,4 @@
-"""One websocket to Slack: opened once, never healed here. `links` opens the next one.
+"""One websocket to Slack: opened once, never healed here. `connections` opens the next one.
 
 The SDK's client would replace its connection by itself: it closes the old one first, comes back without any
 pause when Slack turns it away, and retries a failed handshake on the same one-time URL for ever.

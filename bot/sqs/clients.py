@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from bot.aws.session import new_session, region_in
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_sqs import SQSClient
 
     from bot.triage.ports import Meter
-
-#: Hosts of Amazon's own, interface endpoints and the older form, each with the region in it.
-_REGION = re.compile(
-    r"(?:^|\.)sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\."
-    r"|^(?P<older>[a-z]{2,}(?:-[a-z]+)+-\d+)\.queue\."
-)
 
 #: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
 #: and 10 s for its answer.
@@ -51,7 +44,7 @@ class Connector:
     ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
-        self._session = session or _new_session()
+        self._session = session or new_session()
         self._meter = meter
         self._calls_thread = DaemonThreads("sqs-calls")
         self._clients: dict[str, tuple[SQSClient, SQSClient]] = {}
@@ -94,16 +87,3 @@ class Connector:
             )
         except (BotoCoreError, ValueError) as error:
             raise ConfigError([f"no SQS client can be made for region {region}: {error}"]) from error
-
-
-def region_in(url: str) -> str | None:
-    """Return the region that a queue's URL names; boto3 does not look there."""
-    found = _REGION.search(urlsplit(url).hostname or "")
-    return (found["region"] or found["older"]) if found else None
-
-
-def _new_session() -> boto3.Session:
-    try:
-        return boto3.Session()
-    except BotoCoreError as error:
-        raise ConfigError([f"AWS_PROFILE: {error}"]) from error

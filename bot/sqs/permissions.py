@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from bot.sqs.refusals import code_of, is_denied
+from bot.sqs.errors import code_of, is_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from bot.backoff import Backoff, around, pause
 from bot.errors import StoreError, TransientError, TriageBotError
-from bot.sqs.backoff import Backoff, around, pause
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
 from bot.sqs.wire import decode_request, identifier_in
 from bot.triage.model import InvalidBody, TriageRequest

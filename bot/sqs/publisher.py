@@ -9,8 +9,8 @@ from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from bot.backoff import Backoff, pause, wait_after
 from bot.errors import TransientError, TriageBotError
-from bot.sqs.backoff import Backoff, pause, wait_after
 from bot.sqs.queues import BATCH, Outgoing, in_batches
 from bot.triage.ports import NO_METER
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.sqs.errors import code_of, is_mendable, is_unfit, translate
 from bot.sqs.facts import QueueFacts, facts_of
-from bot.sqs.refusals import code_of, is_mendable, is_unfit, translate
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 

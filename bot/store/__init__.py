@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bot.errors import ConfigError
+from bot.store.address import is_shared, parse_address, store_path
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
-
-_SQLITE = "sqlite:///"
-_DYNAMODB = "dynamodb://"
 
 
 class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
@@ -28,22 +24,6 @@ class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
         Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
         it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
         """
-
-
-def is_shared(url: str) -> bool:
-    """Whether other workers may use the store at the same time: it is no file, and nobody holds it alone."""
-    return url.startswith(_DYNAMODB)
-
-
-def store_path(url: str) -> Path:
-    """Return the file that a store's URL names: `sqlite:///relative` or `sqlite:////absolute`.
-
-    `ConfigError` for any other URL.
-    """
-    path = url.removeprefix(_SQLITE)
-    if path == url or not path:
-        raise ConfigError([f"STORE_URL is {url!r}; expected sqlite:///PATH"])
-    return Path(path)
 
 
 async def open_store(
@@ -62,12 +42,11 @@ async def open_store(
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
     """
     if is_shared(url):
-        from bot.store.dynamodb.address import parse_address
         from bot.store.dynamodb.opening import open_table
 
         store = await open_table(parse_address(url, region=region), keep=keep)
         store.on_found = on_found
         return store
-    from bot.store.sqlite import SqliteStore
+    from bot.store.sqlite.store import SqliteStore
 
     return await SqliteStore.open(store_path(url), create=create)

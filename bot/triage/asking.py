@@ -11,11 +11,11 @@ import logging
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State
-from bot.triage.pacing import is_in_turn
+from bot.triage.rate_limits import is_in_turn
 from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from bot.triage.model import Person, Posted, Question, Step
-    from bot.triage.pacing import Pacing
     from bot.triage.ports import Messenger
+    from bot.triage.rate_limits import Pacing
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Asker:
         now = self._clock()
         turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
-            await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
+            await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
         try:
             await self._post(question)
@@ -112,7 +112,7 @@ class Asker:
         person = await self._person(question)
         if await self._waits_for_hours(question, person):
             return
-        claimed = await self._recorder.save(question, rules.claim(question, person, self._clock()))
+        claimed = await self._recorder.save(question, asking_rules.claim(question, person, self._clock()))
         if claimed is None or await self._gave_up(claimed):
             return
         self._claims[question.ref] = claimed
@@ -126,7 +126,7 @@ class Asker:
         now = self._clock()
         if now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
             return False
-        step = rules.not_posted(claimed, now)
+        step = asking_rules.not_posted(claimed, now)
         if step is None:
             return False
         log.warning("not asked yet: the claim grew old", extra=about(claimed, "question.delayed"))
@@ -136,7 +136,7 @@ class Asker:
 
     async def _person(self, question: Question) -> Person:
         person = await self._messenger.find_person(question.request.user)
-        reason = rules.why_not_ask(person, self._recorder.policy)
+        reason = asking_rules.why_not_ask(person, self._recorder.policy)
         if reason is not None:
             raise Undeliverable(reason)
         return person
@@ -146,20 +146,24 @@ class Asker:
         ask_at = policy.ask_at(question, person, now)
         if ask_at <= now:
             return False
-        await self._recorder.decide(question, lambda row: rules.wait_for_hours(row, person, ask_at, policy))
+        await self._recorder.decide(
+            question, lambda row: asking_rules.wait_for_hours(row, person, ask_at, policy)
+        )
         return True
 
     async def _suspect(self, question: Question) -> Question | None:
         """Take up a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
         current, _ = await self._recorder.decide(
-            question, lambda row: rules.suspect(row, person, self._clock())
+            question, lambda row: asking_rules.suspect(row, person, self._clock())
         )
         return current
 
     async def _record(self, question: Question, posted: Posted) -> None:
         policy = self._recorder.policy
-        await self._recorder.decide(question, lambda row: rules.asked(row, posted, self._clock(), policy))
+        await self._recorder.decide(
+            question, lambda row: asking_rules.asked(row, posted, self._clock(), policy)
+        )
         self.forget(question)
         log.info("question asked", extra=about(question, "question.asked", channel=posted.channel))
 
@@ -177,10 +181,10 @@ class Asker:
     async def _ask_again(self, question: Question) -> None:
         self._looker.forget(question)
         log.info("question not found, so it was not asked", extra=about(question, "question.missed"))
-        await self._decide(question, lambda row: rules.not_posted(row, self._clock()))
+        await self._decide(question, lambda row: asking_rules.not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
-        current = await self._decide(question, lambda row: rules.defer(row, look_at))
+        current = await self._decide(question, lambda row: asking_rules.defer(row, look_at))
         if current is None or current.in_doubt_since is None:
             self._looker.forget(question)  # a click was faster
 
@@ -194,9 +198,9 @@ class Asker:
         due_at = self._clock() + self._delay(question, error)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
-            await self._decide(claimed, lambda row: rules.not_posted(row, due_at))
+            await self._decide(claimed, lambda row: asking_rules.not_posted(row, due_at))
         else:
-            await self._decide(question, lambda row: rules.defer(row, due_at))
+            await self._decide(question, lambda row: asking_rules.defer(row, due_at))
 
     def _meet_refusal(self, question: Question, error: UnknownRefusal) -> NoReturn:
         """Judge a refusal that blames nobody in particular. Raises it, or what it turned out to be."""
@@ -210,7 +214,7 @@ class Asker:
 
     async def _close(self, question: Question, reason: str) -> None:
         now, policy = self._clock(), self._recorder.policy
-        await self._decide(question, lambda row: rules.close(row, reason, now, policy))
+        await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
         self.forget(question)
         log.info("question closed", extra=about(question, "question.closed", reason=reason))
 
@@ -229,7 +233,7 @@ class Asker:
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
             return error.retry_after  # and no longer each time: the gate lets no more begin than Slack takes
-        return rules.retry_delay(question.attempts, self._spread())
+        return asking_rules.retry_delay(question.attempts, self._spread())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows of a question that is asked, or has ended."""

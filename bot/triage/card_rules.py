@@ -1,4 +1,4 @@
-"""The decisions about the security team's cards: pure, like `rules`."""
+"""The decisions about the security team's cards: pure, like `asking_rules`."""
 
 from __future__ import annotations
 

@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.triage import card_rules, rules
+from bot.triage import asking_rules, card_rules
 from bot.triage.clicks import Taken
 from bot.triage.events import about
-from bot.triage.pacing import MISSED_AFTER
+from bot.triage.rate_limits import MISSED_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from bot.triage.model import Question, Report
-    from bot.triage.pacing import Pacing
     from bot.triage.ports import ReadReport, SecurityTeam
+    from bot.triage.rate_limits import Pacing
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Cards:
 
     def _wait(self, error: Exception) -> timedelta:
         asked: timedelta | None = getattr(error, "retry_after", None)
-        return (asked or timedelta(0)) + rules.RETRY_MAX * self._spread()
+        return (asked or timedelta(0)) + asking_rules.RETRY_MAX * self._spread()
 
     async def _later(self, question: Question, due_at: datetime | None) -> None:
         held = question.card_due_at
@@ -144,7 +144,7 @@ class Cards:
 def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Taken]:
     """Return all that has happened to a question in its order: its reports, and that somebody took it.
 
-    A take comes after the last report that is not younger: see `ratchet`, which keeps it so.
+    A take comes after the last report that is not younger: see `answer_rules`, which keeps it so.
     """
     events: list[Report | Taken] = list(reports)
     if question.taken_at is not None:

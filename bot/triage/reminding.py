@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.events import about
-from bot.triage.pacing import is_in_turn
+from bot.triage.rate_limits import is_in_turn
 
 if TYPE_CHECKING:
     from bot.triage.model import Question
-    from bot.triage.pacing import Pacing
     from bot.triage.ports import Messenger
+    from bot.triage.rate_limits import Pacing
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -41,11 +41,13 @@ class Reminder:
         now, policy = self._clock(), self._recorder.policy
         turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
-            await self._recorder.decide(question, lambda row: rules.postpone(row, turn))
+            await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
         # First, since between the look whether anybody has answered and the reminder nothing may take time.
         link = await self._messenger.link_to(question)
-        counted, step = await self._recorder.decide(question, lambda row: rules.remind(row, now, policy))
+        counted, step = await self._recorder.decide(
+            question, lambda row: asking_rules.remind(row, now, policy)
+        )
         if counted is not None and step is not None:
             await self._send(counted, link)
 
@@ -67,6 +69,6 @@ class Reminder:
             self._gate.halt(error, now)
         elif error.retry_after is not None:
             self._gate.slow_down(error.retry_after, now)
-        jittered = rules.retry_delay(question.attempts, self._spread())
+        jittered = asking_rules.retry_delay(question.attempts, self._spread())
         due_at = now + (error.retry_after or jittered) + jittered
-        await self._recorder.decide(question, lambda row: rules.not_reminded(row, due_at))
+        await self._recorder.decide(question, lambda row: asking_rules.not_reminded(row, due_at))

@@ -1,7 +1,8 @@
-"""What MozDef is told of a step: pure, like `rules`."""
+"""What MozDef is told of a step: pure, like `asking_rules`."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.triage.changing import changed
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
     from bot.triage.model import Question
     from bot.triage.policy import Policy
+
+#: Two reports of one identifier are at least this far apart: standard queues do not keep order.
+REPORTS_APART = timedelta(seconds=5)
 
 #: What each outcome is called in the only three words that a stock MozDef keeps.
 MOZDEF_RESPONSES = {

@@ -1,4 +1,4 @@
-"""The verbs: receive, ask, answer, redraw. What they decide stands in `rules` and `ratchet`."""
+"""The verbs: receive, ask, answer, redraw. What they decide stands in `asking_rules` and `answer_rules`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, StoreError, TransientError
-from bot.triage import rules
+from bot.triage import asking_rules
+from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
 from bot.triage.events import about, log_answer, log_note, log_receipt, log_take
 from bot.triage.model import InvalidBody, Step, Work
-from bot.triage.ratchet import Refusal, add_note, answer_question, take_alert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -126,7 +126,9 @@ class TriageService:
     async def expire(self, question: Question) -> None:
         """End a question whose deadline has come."""
         policy, clock = self._recorder.policy, self._recorder.clock
-        current, step = await self._recorder.decide(question, lambda row: rules.expire(row, clock(), policy))
+        current, step = await self._recorder.decide(
+            question, lambda row: asking_rules.expire(row, clock(), policy)
+        )
         if current is not None and step is not None:
             log.info(
                 "question expired",
@@ -199,10 +201,10 @@ class TriageService:
         request = received.salvaged if isinstance(received, InvalidBody) else received
         if request is None:
             return None
-        now, ref = self._recorder.clock(), rules.new_ref(request.identifier, secrets.token_hex(16))
+        now, ref = self._recorder.clock(), asking_rules.new_ref(request.identifier, secrets.token_hex(16))
         if isinstance(received, InvalidBody):
-            return rules.reject(request, ref, now, self._recorder.policy)
-        return rules.accept(request, ref, now, self._recorder.policy)
+            return asking_rules.reject(request, ref, now, self._recorder.policy)
+        return asking_rules.accept(request, ref, now, self._recorder.policy)
 
     async def _redraw_once(self, question: Question, response_url: str) -> Question | None:
         """Redraw and record it; return the row as it is then, or None to leave it to the sweeper."""
@@ -211,13 +213,13 @@ class TriageService:
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one was done.
             log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
-            jittered = rules.retry_delay(question.attempts + 1, self._workers.spread())
+            jittered = asking_rules.retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
-            await self._recorder.decide(question, lambda row: rules.defer(row, due_at))
+            await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
             return None
         again_at = _hidden_until(question, self._recorder.clock())
         current, _ = await self._recorder.decide(
-            question, lambda row: rules.shown(row, question.reports, again_at=again_at)
+            question, lambda row: asking_rules.shown(row, question.reports, again_at=again_at)
         )
         is_newest = current is not None and current.reports == question.reports
         return None if again_at and is_newest else current

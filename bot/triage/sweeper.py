@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 from bot.errors import StoreError
 from bot.triage.events import about
 from bot.triage.model import Work
-from bot.triage.pacing import ABREAST_MAX
+from bot.triage.rate_limits import ABREAST_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from bot.triage.model import Question
-    from bot.triage.pacing import Gate
     from bot.triage.ports import Clock, Store
+    from bot.triage.rate_limits import Gate
 
 log = logging.getLogger(__name__)
 

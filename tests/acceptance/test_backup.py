@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack.server import Click
+    from bot.sandbox.fake_slack.workspace import Message
 
 #: How old the backup is made to look.
 AGE = timedelta(days=2)

@@ -15,7 +15,7 @@ from world import World, until
 
 from bot.store import open_store
 from bot.store.dynamodb.layout import table_description
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Change, Confidence, TriageRequest, utc_now
 from bot.triage.policy import Policy
 
@@ -213,7 +213,7 @@ async def _fill(path: Path, count: int) -> None:
             user="ada@example.com",
             confidence=Confidence.LOW,
         )
-        ref = rules.new_ref(request.identifier, uuid4().hex)
-        step = rules.accept(request, ref, now - timedelta(seconds=number), Policy())
+        ref = asking_rules.new_ref(request.identifier, uuid4().hex)
+        step = asking_rules.accept(request, ref, now - timedelta(seconds=number), Policy())
         await store.add([Change(question=step.question)])
     await store.close()

@@ -22,15 +22,15 @@ from world.slack_views import (
     thread_of,
 )
 
-from bot.config_files import load_messages
-from bot.sandbox.slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.settings.messages import load_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mypy_boto3_sqs import SQSClient
 
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack.workspace import Message
 
 WORDS = load_messages()
 EXPIRE_SECONDS = 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from world import World, newcomer, until
 from world.faults import slow
 
-from bot.control import call
+from bot.worker.control import call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-    from bot.sandbox.slack import SlackStandIn
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack import SlackStandIn
+    from bot.sandbox.fake_slack.workspace import Message
 
 #: A question takes four choices that each raise what stands; a person takes three questions at once.
 PEOPLE, QUESTIONS_EACH, CHOICES = 84, 3, ("yes", "notSure", "wrongUser", "no")

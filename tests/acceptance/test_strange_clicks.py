@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import ADA, GRACE, World, until
 
-from bot.sandbox.slack.workspace import Message
+from bot.sandbox.fake_slack.workspace import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

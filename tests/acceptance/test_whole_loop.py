@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import ADA, World, alert, buttons, sections, until
 
-from bot.sandbox.slack.workspace import Person
+from bot.sandbox.fake_slack.workspace import Person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

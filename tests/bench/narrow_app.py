@@ -10,17 +10,17 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bot.alert_files import load_alert_policies
-from bot.app import App
-from bot.config import load_settings, settle_environment
-from bot.config_files import load_messages
-from bot.log import configure_logging
-from bot.triage.pacing import Gate, Pace, Pacing
-from bot.variable_table import Purpose
-from bot.worker import run_worker
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.settings.settings import load_settings, settle_environment
+from bot.settings.variables import Purpose
+from bot.triage.rate_limits import Gate, Pace, Pacing
+from bot.worker.app import App
+from bot.worker.lifecycle import run_worker
+from bot.worker.log import configure_logging
 
 if TYPE_CHECKING:
-    from bot.config import Settings
+    from bot.settings.settings import Settings
 
 
 class NarrowApp(App):

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.slack.links import LINKS
+from bot.slack.connections import LINKS
 
 from .dynamodb import DynamoStandIn
 from .ledger import Ledger

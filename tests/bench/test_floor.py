@@ -8,13 +8,13 @@ from fakes import NOON
 
 from bench.alerts import request_body, slack_id
 from bench.floor_app import question
-from bot.alert_files import load_alert_policies
-from bot.config_files import load_messages
-from bot.slack.messages import question_message, question_metadata
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.slack.render.question import question_message, question_metadata
 from bot.sqs.wire import decode_request
+from bot.triage.asking_rules import accept, claim, new_ref
 from bot.triage.model import Person, TriageRequest
 from bot.triage.policy import Policy
-from bot.triage.rules import accept, claim, new_ref
 
 
 def test_its_question_is_nearly_as_long_as_the_workers_and_no_longer() -> None:

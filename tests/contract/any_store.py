@@ -17,8 +17,8 @@ from local_dynamodb import dynamodb_store
 from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, OutboxRow, Question
-from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable

@@ -13,13 +13,13 @@ from fakes import NOON
 from local_dynamodb import KEEP, connection
 
 from bot.store import open_store
-from bot.store.dynamodb.copies import Copies
-from bot.store.dynamodb.patience import PatientCaller
 from bot.store.dynamodb.table import Table
-from bot.store.migration import Migration
-from bot.store.source import SqliteSource
+from bot.store.migration.copies import Copies
+from bot.store.migration.migrate import Migration
+from bot.store.migration.patience import PatientCaller
+from bot.store.migration.source import SqliteSource
+from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import Change, Choice, Outcome, Question, State
-from bot.triage.rules import CLAIM_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bot.store import OpenStore
     from bot.store.dynamodb.table import Caller
-    from bot.store.migration import Verdict
+    from bot.store.migration.migrate import Verdict
     from bot.triage.model import OutboxRow
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)

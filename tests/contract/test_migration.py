@@ -17,12 +17,12 @@ from local_dynamodb import KEEP, create_table, dynamodb, store_in
 from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
 
 from bot.errors import StoreUnusable
-from bot.store.inventory import KINDS, Inventory, digest_of
-from bot.store.opening import connect_to_read
-from bot.store.rows import FIXED, MUTABLE
-from bot.store.source import PAGE, SqliteSource
+from bot.store.migration.inventory import KINDS, Inventory, digest_of
+from bot.store.migration.source import PAGE, SqliteSource
+from bot.store.records.rows import FIXED, MUTABLE
+from bot.store.sqlite.opening import connect_to_read
+from bot.triage.asking_rules import row_key
 from bot.triage.model import Question, Work
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +103,7 @@ async def test_what_was_due_is_due_and_what_waited_waits(tmp_path: Path) -> None
 
 
 async def test_every_column_of_the_schema_is_compared() -> None:
-    schema = resources.files("bot.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    schema = resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(schema)
         columns = {row[1] for row in connection.execute("PRAGMA table_info(question)")}

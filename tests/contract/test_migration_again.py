@@ -13,15 +13,15 @@ from fakes import NOON
 from local_dynamodb import REGION, connection, create_table, dynamodb, store_in
 from migrated_alerts import ANSWERED, fill, migrate, questions, the_file
 
+from bot.cli.checks.dynamodb import COPY, check_table
+from bot.cli.checks.findings import Verdict
 from bot.errors import StartRefused, StoreError
-from bot.findings import Verdict
-from bot.store.dynamodb.address import Address
-from bot.store.dynamodb.checks import COPY, check_table
+from bot.store.address import Address
 from bot.store.dynamodb.table import Table
 from bot.store.dynamodb.unfinished import require_whole
-from bot.store.migration import MigrationRefused
+from bot.store.migration.migrate import MigrationRefused
+from bot.triage.asking_rules import row_key
 from bot.triage.model import Change
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from fakes import NOON, SteppedClock
 from local_dynamodb import two_workers
 
 from bot.store.dynamodb.leases import LEASE
+from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import Change, State, Work
-from bot.triage.rules import CLAIM_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, ev
 from fakes import NOON, a_request
 
 from bot.errors import StoreError
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, State, Work
-from bot.triage.rules import new_ref
 
 # Questions
 

@@ -16,7 +16,7 @@ from fakes import a_request
 
 from bot.errors import StoreError
 from bot.store import open_store
-from bot.store.database import Database
+from bot.store.sqlite.connection import Database
 from bot.triage.model import Change
 
 if TYPE_CHECKING:

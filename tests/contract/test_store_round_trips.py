@@ -10,8 +10,8 @@ from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_stor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Confidence, Outcome, Question, State, TriageRequest
-from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
     from memory_store import AnyStore

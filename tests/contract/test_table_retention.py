@@ -11,8 +11,8 @@ from any_store import IDENTIFIER, a_question, a_report, add
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 
+from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Outcome, State
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

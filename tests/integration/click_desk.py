@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox_world import ADA, APP_TOKEN, running
 
-from bot.config_files import load_messages
 from bot.errors import StoreError
-from bot.sandbox.slack.cast import SECURITY_CHANNEL
-from bot.slack.api import SlackApi
-from bot.slack.connection import bolt_app
+from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.settings.messages import load_messages
+from bot.slack.client import SlackApi
+from bot.slack.connections import Link, Links
+from bot.slack.home_and_windows import SlackViews
 from bot.slack.identity import Identity
-from bot.slack.links import Link, Links
+from bot.slack.introduction import bolt_app
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
-from bot.slack.security import SecurityChannel, SlackSecurityTeam
-from bot.slack.views import SlackViews
+from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
 from bot.sqs.wire import read_report, write_report
-from bot.store.sqlite import SqliteStore
+from bot.store.sqlite.store import SqliteStore
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.model import Confidence, TriageRequest, Work, utc_now
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from sandbox_world import World
 
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack.server import Click
+    from bot.sandbox.fake_slack.workspace import Message
     from bot.triage.model import Change, Choice, Question
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"

@@ -12,15 +12,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.alert_files import load_alert_policies
-from bot.app import App
-from bot.config import load_settings, settle_environment
-from bot.config_files import load_messages
-from bot.log import configure_logging
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.settings.settings import load_settings, settle_environment
+from bot.settings.variables import Purpose
 from bot.sqs.poller import Poller
-from bot.variable_table import Purpose
-from bot.watchdog import PATIENCE, Progress
-from bot.worker import run_worker
+from bot.worker.app import App
+from bot.worker.lifecycle import run_worker
+from bot.worker.log import configure_logging
+from bot.worker.watchdog import PATIENCE, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

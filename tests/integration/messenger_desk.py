@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from fakes import ADA, NOON, SteppedClock, a_request
 from scripted_slack import Answer, ScriptedSlack, api_of, says, scripted_slack, writes
 
-from bot.config_files import load_messages
+from bot.settings.messages import load_messages
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Choice, Outcome
 from bot.triage.policy import Policy
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 WORDING = load_messages()
 POLICY = Policy()
-ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
-CLAIMED = rules.claim(ACCEPTED, ADA, NOON).question
+ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
+CLAIMED = asking_rules.claim(ACCEPTED, ADA, NOON).question
 ANSWERED = replace(
     CLAIMED, channel="D0ADA", ts="1.000001", said=Choice.YES, standing=Outcome.YES, answers=1, reports=1
 )

@@ -16,7 +16,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.slack import SlackStandIn, default_workspace
+from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp import web
 from fakes import SteppedClock
 
-from bot.slack.api import SlackApi, web_client
+from bot.slack.client import SlackApi, web_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

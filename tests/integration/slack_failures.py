@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from bot.slack.api import SlackApi
+    from bot.slack.client import SlackApi
 
 
 async def failure(call: Awaitable[object]) -> TriageBotError:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from fakes import NOON, a_request
 
 from bot.store import open_store
-from bot.store.database import Database
-from bot.store.opening import connect
+from bot.store.sqlite.connection import Database
+from bot.store.sqlite.opening import connect
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Question
-from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,8 +7,8 @@ import sys
 from datetime import UTC, datetime
 
 from bot.store import open_store
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Confidence, OutboxRow, Question, TriageRequest
-from bot.triage.rules import new_ref
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.checking import PATIENCE, check_everything
-from bot.config import Settings, load_settings
-from bot.findings import Finding, Verdict
-from bot.variable_table import Purpose
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.runner import PATIENCE, check_everything
+from bot.settings.settings import Settings, load_settings
+from bot.settings.variables import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.findings import Finding, Verdict
-from bot.slack.api import open_session
-from bot.slack.handshake import check_host
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.handshake import check_host
+from bot.slack.client import open_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

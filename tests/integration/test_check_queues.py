@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from bot.findings import Finding, Verdict
-from bot.sqs.checks import REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.sqs import REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -9,9 +9,9 @@ import pytest
 from aiohttp import web
 from sandbox_world import APP_TOKEN, BOT_TOKEN, World, running
 
-from bot.findings import Finding, Verdict
-from bot.slack.api import open_session, web_client
-from bot.slack.checks import check_app_token, check_bot_token
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.slack import check_app_token, check_bot_token
+from bot.slack.client import open_session, web_client
 from bot.slack.identity import SCOPES
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.findings import Finding, Verdict
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, disk_finding
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
-from bot.store.checks import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, disk_finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ asyncio.run(hold())
 #: Gives up being root, and looks at a store.
 LOOK_AS_NOBODY = """
 import asyncio, concurrent.futures.thread, json, os, sys
-from bot.store.checks import check_store
+from bot.cli.checks.sqlite import check_store
 
 os.setgroups([])
 os.setgid(65534)

@@ -9,9 +9,7 @@ import pytest
 from dynamodb_replies import UNREACHED, Unreliable
 from local_dynamodb import REGION, connection, create_table, dynamodb
 
-from bot.findings import Verdict
-from bot.store.dynamodb.address import Address
-from bot.store.dynamodb.checks import (
+from bot.cli.checks.dynamodb import (
     COPY,
     ENCRYPTION,
     EXPIRY,
@@ -20,6 +18,8 @@ from bot.store.dynamodb.checks import (
     SUBJECT,
     check_table,
 )
+from bot.cli.checks.findings import Verdict
+from bot.store.address import Address
 from bot.store.dynamodb.layout import table_description
 from bot.store.dynamodb.table import Table
 from bot.store.dynamodb.unfinished import mark, unmark
@@ -27,7 +27,7 @@ from bot.store.dynamodb.unfinished import mark, unmark
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bot.findings import Finding
+    from bot.cli.checks.findings import Finding
 
 
 async def look(name: str, **plan: list[str]) -> Mapping[str, Finding]:

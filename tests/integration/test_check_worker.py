@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import World, until
 
-from bot.condition import COMMAND, condition_handler
-from bot.config import Settings, load_settings
-from bot.control import ControlServer
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import StoreError
-from bot.findings import Finding, Verdict
-from bot.variable_table import Purpose
-from bot.worker_checks import check_store_and_worker
+from bot.settings.settings import Settings, load_settings
+from bot.settings.variables import Purpose
+from bot.worker.condition import COMMAND, condition_handler
+from bot.worker.control import ControlServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-    from bot.control import Handler
+    from bot.worker.control import Handler
 
 CHANNEL = "C0SECURITY1"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from stacks import TEMPLATE, Template
 
-from bot.sqs.checks import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
+from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
 from bot.store.dynamodb.layout import EXPIRES
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bot.control import CallFailed, ControlServer, NoWorker, call
 from bot.errors import StoreError, StoreUnusable
+from bot.worker.control import CallFailed, ControlServer, NoWorker, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from pathlib import Path
 
-    from bot.control import Handler
+    from bot.worker.control import Handler
 
 #: A generous bound for what takes milliseconds.
 SECONDS = 20

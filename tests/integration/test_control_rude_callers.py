@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bot.control import MAX_REQUEST_BYTES, ControlServer, call
+from bot.worker.control import MAX_REQUEST_BYTES, ControlServer, call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from pathlib import Path
 
-    from bot.control import Handler
+    from bot.worker.control import Handler
 
 #: A generous bound for what takes milliseconds.
 SECONDS = 20

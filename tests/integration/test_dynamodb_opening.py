@@ -9,7 +9,7 @@ from dynamodb_replies import UNREACHED, Unreliable
 from local_dynamodb import REGION, connection, create_table, endpoint
 
 from bot.errors import ConfigError, StartRefused, StoreError
-from bot.store.dynamodb.address import Address, parse_address
+from bot.store.address import Address, parse_address
 from bot.store.dynamodb.opening import meet, open_table
 from bot.store.dynamodb.table import Table
 

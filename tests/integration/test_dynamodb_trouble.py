@@ -13,8 +13,8 @@ from local_dynamodb import connection, create_table, store_in
 
 from bot.errors import StoreError
 from bot.store.dynamodb.table import ATTEMPTS
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, OutboxRow, Question, Work
-from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,8 +9,8 @@ import pytest
 from click_desk import triage, until
 from sandbox_world import ADA, GRACE
 
-from bot.config_files import load_messages
-from bot.sandbox.slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Outcome, Question
 from bot.triage.policies import NOTES, AlertPolicies, AlertPolicy, NoteRule
 from bot.triage.policy import Policy

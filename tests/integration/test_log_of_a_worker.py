@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from world import World
 
-from bot.config_files import load_messages
+from bot.settings.messages import load_messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,9 +13,9 @@ from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 
 from bot.errors import AmbiguousError, TransientError, Undeliverable
 from bot.slack.identity import Identity
-from bot.slack.messages import question_message
 from bot.slack.messenger import SlackMessenger
-from bot.triage import rules
+from bot.slack.render.question import question_message
+from bot.triage import asking_rules
 from bot.triage.model import Person, Posted
 
 
@@ -122,7 +122,7 @@ async def test_a_post_without_a_place_is_in_doubt() -> None:
 
 
 async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
-    again = rules.claim(CLAIMED, ADA, NOON + timedelta(hours=5)).question
+    again = asking_rules.claim(CLAIMED, ADA, NOON + timedelta(hours=5)).question
     async with messenger_of(OPENED, page(message())) as (messenger, slack):
         assert await messenger.look_up(again) == Posted(channel="D0ADA", ts="5.000005")
 

@@ -7,7 +7,7 @@ from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, WORDING, messenger_
 from scripted_slack import Answer, refuses, writes
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
-from bot.slack.messages import question_message
+from bot.slack.render.question import question_message
 
 # Redrawing
 

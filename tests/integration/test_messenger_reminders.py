@@ -11,7 +11,7 @@ from messenger_desk import CLAIMED, POLICY, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, refuses, says, writes
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable
-from bot.slack.messages import reminder_message
+from bot.slack.render.question import reminder_message
 from bot.triage.model import State
 
 LINK = "https://sandbox.slack.com/archives/D0ADA/p1000001"

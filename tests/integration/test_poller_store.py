@@ -10,8 +10,8 @@ from bot.errors import StoreError
 from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers

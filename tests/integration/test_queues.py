@@ -9,8 +9,9 @@ import botocore.session
 import pytest
 from botocore.configprovider import ConstantProvider
 
+from bot.aws.session import region_in
 from bot.errors import ConfigError
-from bot.sqs.clients import Connector, region_in
+from bot.sqs.clients import Connector
 from bot.sqs.queues import BATCH_BYTES, Outgoing, in_batches
 
 if TYPE_CHECKING:

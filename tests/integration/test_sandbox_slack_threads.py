@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sandbox_world import ADA, BLOCKS, World, refusal, run
 
-from bot.sandbox.slack import SECURITY_CHANNEL
+from bot.sandbox.fake_slack import SECURITY_CHANNEL
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck

@@ -11,7 +11,7 @@ from sandbox_world import ADA, BUTTON, GRACE, World, refusal, run
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck, AsyncApp
 
-    from bot.sandbox.slack.server import Click
+    from bot.sandbox.fake_slack.server import Click
 
 INPUT: dict[str, Any] = {
     "type": "input",

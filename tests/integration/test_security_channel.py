@@ -13,9 +13,9 @@ from messenger_desk import ANSWERED, POLICY, UPDATED, WORDING
 from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.slack.cards import card_message
 from bot.slack.identity import Identity
-from bot.slack.security import SecurityChannel, SlackSecurityTeam
+from bot.slack.render.card import card_message
+from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
 from bot.triage.model import Choice, Outcome
 from bot.triage.reporting import report_on
 

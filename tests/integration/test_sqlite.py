@@ -10,7 +10,8 @@ import pytest
 from store_files import a_database, a_question, execute, fill, modes_in, opened
 
 from bot.errors import ConfigError, StartRefused, StoreUnusable
-from bot.store import open_store, store_path
+from bot.store import open_store
+from bot.store.address import store_path
 from bot.triage.model import Change
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from bot.store.database import Database
+    from bot.store.sqlite.connection import Database
 
 
 # Closing

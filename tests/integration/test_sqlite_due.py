@@ -12,11 +12,11 @@ import pytest
 from fakes import NOON, a_request
 
 from bot.store import open_store
-from bot.store.database import Database
-from bot.store.opening import connect
-from bot.store.sqlite import SqliteStore
+from bot.store.sqlite.connection import Database
+from bot.store.sqlite.opening import connect
+from bot.store.sqlite.store import SqliteStore
+from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Outcome, Question, State, Work
-from bot.triage.rules import new_ref
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from memory_store import MemoryStore
 
-from bot.store_commands import BackupRunning, store_handlers
 from bot.triage.model import utc_now
+from bot.worker.handlers import BackupRunning, store_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bot.control import Handler
+    from bot.worker.control import Handler
 
 
 class PausingStore(MemoryStore):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.slack import Person, Workspace
+from bot.sandbox.fake_slack import Person, Workspace
 
 from .orders import SECURITY_CHANNEL
 

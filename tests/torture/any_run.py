@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.slack import Message
+from bot.sandbox.fake_slack import Message
 
 from .alerts import Alert, Kind, make_alerts, make_workspace
 from .checker import judge

@@ -12,7 +12,7 @@ from .promises import Promise
 from .standing import headline_fits, standings
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .case import Case
     from .deaths import Deaths

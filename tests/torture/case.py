@@ -12,7 +12,7 @@ from .messages import identifier_of, key_of, reminded_key
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .alerts import Alert
     from .history import History, Note, Press

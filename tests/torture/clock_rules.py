@@ -13,7 +13,7 @@ from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS, REMIND_TIMES
 from .promises import Promise
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .case import Case, Receipt
     from .deaths import Deaths

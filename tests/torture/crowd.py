@@ -21,7 +21,7 @@ from .orders import EXPIRE_AFTER_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
-    from bot.sandbox.slack import Message, SlackStandIn
+    from bot.sandbox.fake_slack import Message, SlackStandIn
 
     from .alerts import Alert
     from .history import History

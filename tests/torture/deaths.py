@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .history import SETTLED_AFTER
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .history import History
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .alerts import Alert
     from .sqs_queue import Sent

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
 #: How the summary of every alert begins.
 _IDENTIFIER: Final = re.compile(r"alert-\d+")

@@ -11,7 +11,7 @@ from .impatience import TRIES, wait_after
 from .messages import block_of
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message, SlackStandIn
+    from bot.sandbox.fake_slack import Message, SlackStandIn
 
     from .alerts import Alert
     from .history import History

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from bot.sandbox.slack import SlackStandIn
+    from bot.sandbox.fake_slack import SlackStandIn
 
 #: How old a request must be before MozDef takes a report about it.
 HOLD_SECONDS: Final = 20

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-    from bot.sandbox.slack import SlackStandIn
+    from bot.sandbox.fake_slack import SlackStandIn
 
     from .haste import FastClock
 

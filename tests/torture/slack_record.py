@@ -8,7 +8,7 @@ from .messages import is_card, key_of, reminded_key
 from .orders import SECURITY_CHANNEL
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Workspace
+    from bot.sandbox.fake_slack import Workspace
 
     from .history import History
 

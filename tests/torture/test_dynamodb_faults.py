@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from local_dynamodb import REGION, create_table, endpoint, session
 
-from bot.store.dynamodb.address import Address
+from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.layout import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.lookout import whole

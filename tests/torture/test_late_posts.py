@@ -9,11 +9,11 @@ from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
 
 from bot.sqs.wire import write_report
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.asking import Asker
 from bot.triage.model import Posted
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -39,9 +39,11 @@ async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeate
     clock = SteppedClock()
     store, slack = MemoryStore(), LateSlack(clock=clock)
     recorder = Recorder(store, write_report, policy=_QUIET, clock=clock)
-    await store.add([recorder.change(rules.accept(a_request(), rules.new_ref("x", "secret"), NOON, _QUIET))])
+    await store.add(
+        [recorder.change(asking_rules.accept(a_request(), asking_rules.new_ref("x", "secret"), NOON, _QUIET))]
+    )
     [accepted] = store.questions.values()
-    await recorder.save(accepted, rules.claim(accepted, ADA, NOON))
+    await recorder.save(accepted, asking_rules.claim(accepted, ADA, NOON))
 
     # The store hands the dead worker's claims to the next one at its start, one second later.
     pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)

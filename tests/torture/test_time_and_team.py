@@ -29,7 +29,7 @@ from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import Message
+    from bot.sandbox.fake_slack import Message
 
     from .alerts import Alert
     from .history import History

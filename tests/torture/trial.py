@@ -12,7 +12,7 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.slack import SlackStandIn
+from bot.sandbox.fake_slack import SlackStandIn
 
 from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge

@@ -17,21 +17,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 
-from bot.alert_files import load_alert_policies
-from bot.app import App
-from bot.config import load_settings, settle_environment
-from bot.config_files import load_messages
-from bot.log import configure_logging
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.settings.settings import load_settings, settle_environment
+from bot.settings.variables import Purpose
 from bot.sqs.wire import write_report
-from bot.store import is_shared
-from bot.store.dynamodb.address import parse_address
+from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.lookout import LOOK_INTERVAL
 from bot.store.dynamodb.opening import meet
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
-from bot.variable_table import Purpose
-from bot.worker import run_worker
+from bot.worker.app import App
+from bot.worker.lifecycle import run_worker
+from bot.worker.log import configure_logging
 
 from .haste import FastClock
 from .mortality import (
@@ -51,14 +50,14 @@ from .slack_faults import WORKER_HEADER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bot.config import Settings
-    from bot.slack.wording import Wording
+    from bot.settings.settings import Settings
+    from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
     from bot.triage.policies import AlertPolicies
     from bot.triage.ports import Messenger, SecurityTeam
     from bot.triage.recorder import Recorder
-    from bot.worker import Loop
+    from bot.worker.lifecycle import Loop
 
 #: How long a call to Slack may take, and connecting for it, in seconds of the torture's time.
 _CALL_TAKES: Final = 15.0

@@ -10,12 +10,12 @@ from memory_store import MemoryStore
 
 from bot.errors import AmbiguousError
 from bot.sqs.wire import write_report
-from bot.triage import rules
+from bot.triage import asking_rules
+from bot.triage.answer_rules import answer_question
 from bot.triage.asking import Asker
 from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step, Work
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
-from bot.triage.ratchet import answer_question
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ class Desk:
 
     async def accept(self, *requests: TriageRequest) -> None:
         steps = [
-            rules.accept(each, rules.new_ref(each.identifier, "secret"), self.clock(), self.recorder.policy)
+            asking_rules.accept(
+                each, asking_rules.new_ref(each.identifier, "secret"), self.clock(), self.recorder.policy
+            )
             for each in requests or [a_request()]
         ]
         await self.store.add([self.recorder.change(step) for step in steps])

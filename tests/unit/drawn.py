@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fakes import NOON, a_request
 from slack_sdk.models.blocks import Block
 
-from bot.config_files import load_messages
-from bot.sandbox.slack.limits import problems_of_blocks
-from bot.slack.messages import question_message
+from bot.sandbox.fake_slack.limits import problems_of_blocks
+from bot.settings.messages import load_messages
+from bot.slack.render.question import question_message
+from bot.triage.asking_rules import offered_choices
 from bot.triage.model import Choice, Confidence, Outcome, Question, State
 from bot.triage.policy import Policy
-from bot.triage.rules import offered_choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,15 +20,15 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.config_files import load_messages
-from bot.slack.api import SlackApi
+from bot.settings.messages import load_messages
+from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers

@@ -13,8 +13,8 @@ from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.clicks import Note, Take
 from bot.triage.model import Answer, Choice, Posted, Question, Work
-from bot.triage.pacing import Gate, Pace, Pacing
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService, Workers

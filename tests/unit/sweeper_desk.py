@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
 
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
-from bot.triage.pacing import Gate
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import Gate
 from bot.triage.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Desk:
 
 
 def accepted(identifier: str) -> Question:
-    return rules.accept(a_request(identifier), rules.new_ref(identifier, "s"), NOON, Policy()).question
+    return asking_rules.accept(
+        a_request(identifier), asking_rules.new_ref(identifier, "s"), NOON, Policy()
+    ).question
 
 
 def redrawable(identifier: str) -> Question:

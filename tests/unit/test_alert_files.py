@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.alert_files import load_alert_policies
-from bot.config_files import defaults_folder, load_messages
 from bot.errors import ConfigError
 from bot.sandbox.samples import SAMPLES
-from bot.slack.wording import check_wording, words_for
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import defaults_folder, load_messages
+from bot.slack.render.templates import check_wording, words_for
 from bot.triage.model import Choice, Outcome
 from bot.triage.policies import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 

@@ -17,7 +17,7 @@ from bot.errors import (
     Undeliverable,
     UnknownRefusal,
 )
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Outcome, Question, State
 
 
@@ -126,7 +126,7 @@ async def test_each_doubt_is_looked_into_anew(desk: Desk) -> None:
 async def test_a_row_that_a_crash_left_in_doubt_is_looked_up_after_the_start(desk: Desk) -> None:
     await desk.accept()
     accepted = await desk.question()
-    claim = rules.claim(accepted, ADA, NOON)
+    claim = asking_rules.claim(accepted, ADA, NOON)
     assert await desk.recorder.save(accepted, claim)
     desk.restart()
     started = claim.question.due_at

@@ -9,7 +9,7 @@ from asking_desk import LOST, PLACE, Desk, seconds_of
 from fakes import ADA, ScriptedMessenger
 
 from bot.errors import TransientError, TriageBotError, Undeliverable
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Posted, Question, State
 
 if TYPE_CHECKING:
@@ -124,4 +124,4 @@ async def test_a_look_that_ends_after_another_has_claimed_again_is_none(desk: De
 async def claim(desk: Desk, *, at: datetime) -> None:
     """Claim the question as another worker does."""
     row = await desk.question()
-    assert await desk.recorder.save(row, rules.claim(row, ADA, at))
+    assert await desk.recorder.save(row, asking_rules.claim(row, ADA, at))

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sqs.backoff import Backoff, wait_after
+from bot.backoff import Backoff, wait_after
 
 #: Draws the same waits in every run.
 SAME = Random(1)

@@ -19,13 +19,13 @@ from bot.errors import (
     Undeliverable,
     UnknownRefusal,
 )
+from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
 from bot.triage.clicks import Taken
 from bot.triage.model import Change, Choice, Outcome, Posted, Question, Work
-from bot.triage.pacing import BURST
 from bot.triage.policies import AlertPolicies, AlertPolicy
 from bot.triage.policy import Policy
-from bot.triage.ratchet import Refusal
+from bot.triage.rate_limits import BURST
 
 if TYPE_CHECKING:
     from collections.abc import Callable

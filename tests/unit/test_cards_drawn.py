@@ -22,7 +22,7 @@ from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.cards import card_message, thread_line
+from bot.slack.render.card import card_message, thread_line
 from bot.triage.clicks import Taken
 from bot.triage.model import Choice, Outcome, Question, Report
 from bot.triage.policies import AlertPolicies, AlertPolicy

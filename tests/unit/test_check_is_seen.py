@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[2]
-SOURCES = [
-    *(ROOT / "bot").rglob("*check*.py"),
-    *(ROOT / "bot" / name for name in ("skew.py", "sqs/policies.py", "slack/handshake.py")),
-]
+SOURCES = sorted((ROOT / "bot" / "cli" / "checks").rglob("*.py"))
 TESTS = [
     *(ROOT / "tests/integration").glob("test_check*.py"),
     *(ROOT / "tests/unit").glob("test_cred*_check.py"),

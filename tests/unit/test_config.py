@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.config import Settings, load_settings
 from bot.errors import ConfigError
 from bot.redaction import Secret
+from bot.settings.settings import Settings, load_settings
+from bot.settings.variables import Purpose, all_variables
 from bot.triage.model import Profile
 from bot.triage.working_time import parse_working_hours
-from bot.variable_table import Purpose, all_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

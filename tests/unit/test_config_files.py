@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.config_files import defaults_folder, load_messages
 from bot.errors import ConfigError
+from bot.settings.messages import defaults_folder, load_messages
 
 if TYPE_CHECKING:
     from pathlib import Path

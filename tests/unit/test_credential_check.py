@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.credential_check import check_credentials
-from bot.credentials import read_credentials
-from bot.findings import Finding, Verdict
+from bot.cli.checks.credentials import check_credentials
+from bot.cli.checks.findings import Finding, Verdict
+from bot.settings.credentials import read_credentials
 
 if TYPE_CHECKING:
     from pathlib import Path

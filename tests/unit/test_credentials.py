@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.config import Settings, load_settings
 from bot.errors import ConfigError
-from bot.variable_table import Purpose
+from bot.settings.settings import Settings, load_settings
+from bot.settings.variables import Purpose
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from typing import Any
 from fakes import NOON
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.health import StoreSigns, Vitals
-from bot.metrics import Metrics
+from bot.worker.health import StoreSigns, Vitals
+from bot.worker.metrics import Metrics
 
 CONFIG = Path(__file__).parents[2] / "config"
 DASHBOARD: dict[str, Any] = json.loads((CONFIG / "grafana-dashboard.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ from fakes import NOON, a_request
 from service_desk import Desk, a_click
 
 from bot.errors import StoreError
-from bot.slack.messages import question_message
+from bot.slack.render.question import question_message
 from bot.triage.model import Choice, Outcome, Question, State, Work
 from bot.triage.policies import AlertPolicies, AlertPolicy, Wait
 from bot.triage.policy import Policy

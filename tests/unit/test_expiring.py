@@ -12,7 +12,7 @@ from fakes import ADA, ADDRESS, NOON, a_request
 from service_desk import Desk, a_click
 
 from bot.errors import StoreError, TransientError
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Choice, Outcome, Question, State, Work
 from bot.triage.policy import Policy
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAY = timedelta(hours=24)
 POLICY = Policy()
-ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
+ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
 
 
 @pytest.fixture
@@ -129,9 +129,9 @@ async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(desk
 
 
 def test_a_row_in_doubt_expires_and_stays_in_doubt() -> None:
-    claimed = rules.claim(ACCEPTED, ADA, NOON).question
+    claimed = asking_rules.claim(ACCEPTED, ADA, NOON).question
 
-    step = rules.expire(claimed, NOON + DAY, POLICY)
+    step = asking_rules.expire(claimed, NOON + DAY, POLICY)
 
     assert step is not None
     assert step.report is not None
@@ -148,4 +148,4 @@ def test_a_row_in_doubt_expires_and_stays_in_doubt() -> None:
     ],
 )
 def test_what_has_ended_or_has_another_deadline_does_not_expire(question: Question) -> None:
-    assert rules.expire(question, NOON + DAY, POLICY) is None
+    assert asking_rules.expire(question, NOON + DAY, POLICY) is None

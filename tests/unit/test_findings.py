@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.findings import Finding, Verdict, is_sound, render_findings, skipped
+from bot.cli.checks.findings import Finding, Verdict, is_sound, render_findings, skipped
 
 QUEUE = Finding(
     subject="request queue",

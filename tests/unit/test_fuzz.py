@@ -15,12 +15,13 @@ from drawn import WORDING, assert_slack_takes
 from fakes import ADA, NOON, a_request
 from hostile_bodies import HostileBodies
 
-from bot.slack.blocks import SECTION_MAX
-from bot.slack.messages import question_message
-from bot.slack.text import harmless
-from bot.slack.wording import NOTIFICATION_MAX
+from bot.slack.render.blocks import SECTION_MAX
+from bot.slack.render.question import question_message
+from bot.slack.render.templates import NOTIFICATION_MAX
+from bot.slack.render.text import harmless
 from bot.sqs.wire import decode_request, write_report
-from bot.triage import rules
+from bot.triage import asking_rules
+from bot.triage.answer_rules import answer_question
 from bot.triage.model import (
     Answer,
     Choice,
@@ -32,7 +33,6 @@ from bot.triage.model import (
     TriageRequest,
 )
 from bot.triage.policy import Policy
-from bot.triage.ratchet import answer_question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +92,14 @@ def assert_fits(message: dict[str, Any]) -> None:
 def settle(question: Question, dice: random.Random) -> Iterator[tuple[Question, Report]]:
     """Take a question to one of its ends and change the mind about it; yield all that MozDef is told."""
     policy, later = dice.choice(POLICIES), NOON + timedelta(days=2)
-    early = [rules.expire(question, later, policy), rules.close(question, "users_not_found", later, policy)]
+    early = [
+        asking_rules.expire(question, later, policy),
+        asking_rules.close(question, "users_not_found", later, policy),
+    ]
     step: Any = dice.choice([None, *early])
     if step is not None:
         yield step.question, step.report
-    current = rules.claim(step.question if step else question, ADA, NOON).question
+    current = asking_rules.claim(step.question if step else question, ADA, NOON).question
     for choice in dice.choices(list(Choice), k=2):
         answer = Answer(
             ref=current.ref, choice=choice, slack_id=ADA.slack_id, ours=True, posted=PLACE, at=later
@@ -126,7 +129,7 @@ def test_no_body_does_any_harm_on_its_whole_way() -> None:
             rejected += 1
             assert not NOT_PRINTABLE.search(decoded.reason)
             if decoded.salvaged:
-                step = rules.reject(decoded.salvaged, "0.1", NOON, dice.choice(POLICIES))
+                step = asking_rules.reject(decoded.salvaged, "0.1", NOON, dice.choice(POLICIES))
                 assert step.report
                 assert_mozdef_can_read(step.report)
         else:
@@ -139,8 +142,10 @@ def test_no_body_does_any_harm_on_its_whole_way() -> None:
 
 
 def take_whole_way(request: TriageRequest, dice: random.Random, *, thoroughly: bool) -> None:
-    accepted = rules.accept(request, rules.new_ref(request.identifier, "1" * 32), NOON, POLICIES[0]).question
-    claimed = rules.claim(accepted, ADA, NOON).question
+    accepted = asking_rules.accept(
+        request, asking_rules.new_ref(request.identifier, "1" * 32), NOON, POLICIES[0]
+    ).question
+    claimed = asking_rules.claim(accepted, ADA, NOON).question
     answered = []
     for question, report in settle(accepted, dice):
         assert_mozdef_can_read(report)
@@ -171,7 +176,9 @@ def test_no_text_reaches_slack_as_anything_but_text() -> None:
 
 
 def a_claimed_question() -> Question:
-    return rules.claim(rules.accept(a_request(), "0.1", NOON, Policy()).question, ADA, NOON).question
+    return asking_rules.claim(
+        asking_rules.accept(a_request(), "0.1", NOON, Policy()).question, ADA, NOON
+    ).question
 
 
 def test_the_drawn_bodies_are_as_hostile_as_they_should_be() -> None:

@@ -11,7 +11,7 @@ from fakes import NOON
 
 from bot.errors import CannotGoOn, TransientError
 from bot.triage.model import State
-from bot.triage.pacing import ABREAST_MAX, PROBE_INTERVAL, Gate
+from bot.triage.rate_limits import ABREAST_MAX, PROBE_INTERVAL, Gate
 
 SECOND = timedelta(seconds=1)
 REVOKED = CannotGoOn("token_revoked", remedy="Put a valid token into SLACK_BOT_TOKEN.")

@@ -11,8 +11,16 @@ import pytest
 from fakes import NOON, SteppedClock
 
 from bot.errors import StoreError
-from bot.health import LOOK_INTERVAL, POLL_SILENCE, StoreSigns, StoreWatch, Trouble, Vitals, problems_of
-from bot.metrics_server import health_of
+from bot.worker.health import (
+    LOOK_INTERVAL,
+    POLL_SILENCE,
+    StoreSigns,
+    StoreWatch,
+    Trouble,
+    Vitals,
+    problems_of,
+)
+from bot.worker.http_server import health_of
 
 WELL = Vitals(links_up=1, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
 

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.views import View
 
-from bot.sandbox.slack.limits import problems_of_view
-from bot.sandbox.slack.views import VIEW_LIMIT
-from bot.slack.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
-from bot.slack.messages import answer_buttons
+from bot.sandbox.fake_slack.limits import problems_of_view
+from bot.sandbox.fake_slack.views import VIEW_LIMIT
+from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
+from bot.slack.render.question import answer_buttons
 from bot.triage.model import Choice, Confidence, Outcome, Question
 from bot.triage.policies import AlertPolicies, AlertPolicy
 from bot.triage.policy import Policy

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.log import LIBRARIES, configure_logging
+from bot.worker.log import LIBRARIES, configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot.log import LIBRARIES, configure_logging
+from bot.worker.log import LIBRARIES, configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

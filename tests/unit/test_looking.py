@@ -16,7 +16,7 @@ from bot.errors import (
     Undeliverable,
     UnknownRefusal,
 )
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.looking import SCOPE_WAIT, Lag, Look, Looker
 from bot.triage.model import Posted
 from bot.triage.policy import Policy
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
 
 PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
-CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON, Policy()).question, ADA, NOON).question
+CLAIMED = asking_rules.claim(
+    asking_rules.accept(a_request(), "key.secret", NOON, Policy()).question, ADA, NOON
+).question
 SECOND = timedelta(seconds=1)
 
 

@@ -12,13 +12,13 @@ from memory_store import MemoryStore
 from prometheus_client.parser import text_string_to_metric_families
 
 from bot.errors import StoreError
-from bot.health import StoreSigns, Trouble, Vitals
-from bot.metrics import OTHER, WORDS_MAX, Metrics
 from bot.sqs.wire import decode_request, write_report
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Choice, InvalidBody, Outcome, Question, State, Step
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
+from bot.worker.health import StoreSigns, Trouble, Vitals
+from bot.worker.metrics import OTHER, WORDS_MAX, Metrics
 
 MINUTE = timedelta(minutes=1)
 ALERT = a_request().alert
@@ -36,7 +36,7 @@ def value(metrics: Metrics, name: str, *, vitals: Vitals = VITALS, **labels: str
 
 
 def accepted(**changes: Any) -> Question:
-    ref = rules.new_ref(a_request().identifier, "0123456789abcdef" * 2)
+    ref = asking_rules.new_ref(a_request().identifier, "0123456789abcdef" * 2)
     return replace(Question(request=a_request(), ref=ref, accepted_at=NOON, due_at=NOON), **changes)
 
 
@@ -199,12 +199,12 @@ def test_every_name_has_the_prefix() -> None:
 async def test_only_what_is_durable_is_counted() -> None:
     meter, store = metrics(), MemoryStore()
     recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock(), meter=meter)
-    step = rules.accept(a_request(), accepted().ref, NOON, Policy())
+    step = asking_rules.accept(a_request(), accepted().ref, NOON, Policy())
 
     first, repeated = await recorder.add([step]), await recorder.add([step])
     store.fails.append(StoreError("disk full"))
     with pytest.raises(StoreError):
-        await recorder.save(step.question, rules.claim(step.question, ADA, NOON))
+        await recorder.save(step.question, asking_rules.claim(step.question, ADA, NOON))
 
     assert (list(first), list(repeated)) == ([True], [False])
     assert value(meter, "triage_requests_accepted_total") == 1

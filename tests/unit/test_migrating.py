@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from bot.migrating import render_verdict
-from bot.store.inventory import Comparison, Count
-from bot.store.migration import Verdict
+from bot.cli.migrate import render_verdict
+from bot.store.migration.inventory import Comparison, Count
+from bot.store.migration.migrate import Verdict
 
 EQUAL = Comparison(
     kind="reports sent",

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from service_desk import Desk, a_click, a_note
 
 from bot.errors import StoreError
-from bot.sandbox.slack.limits import problems_of_view
-from bot.slack.messages import question_message
-from bot.slack.notes import note_errors, note_view
+from bot.sandbox.fake_slack.limits import problems_of_view
+from bot.slack.render.question import question_message
+from bot.slack.render.windows import note_errors, note_view
+from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 from bot.triage.model import Choice, Outcome, Question
 from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
 from bot.triage.policy import Policy
-from bot.triage.ratchet import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from world.service_manager import ServiceManager
 
-from bot.config import load_settings
-from bot.notify import Notifier
-from bot.variable_table import Purpose
-from bot.watchdog import Progress
+from bot.settings.settings import load_settings
+from bot.settings.variables import Purpose
+from bot.worker.sd_notify import Notifier
+from bot.worker.watchdog import Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.errors import CannotGoOn, TransientError
 from bot.triage.model import State
-from bot.triage.pacing import Gate, Pace
+from bot.triage.rate_limits import Gate, Pace
 
 SECOND = timedelta(seconds=1)
 REVOKED = CannotGoOn("token_revoked", remedy="Put a valid token into SLACK_BOT_TOKEN.")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.config_files import load_messages
+from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Outcome
 from bot.triage.policies import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
 

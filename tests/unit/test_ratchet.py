@@ -8,14 +8,16 @@ from fakes import ADA, NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.triage import rules
+from bot.triage import asking_rules
+from bot.triage.answer_rules import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question, why_not_answer
 from bot.triage.model import Answer, Choice, Outcome, Posted, Profile, Question, Report, State, Step
 from bot.triage.policy import Policy
-from bot.triage.ratchet import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question, why_not_answer
 
 POLICY = Policy()
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
-CLAIMED = rules.claim(rules.accept(a_request(), "key.secret", NOON, POLICY).question, ADA, NOON).question
+CLAIMED = asking_rules.claim(
+    asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question, ADA, NOON
+).question
 ASKED = replace(CLAIMED, state=State.ASKED, channel="D0ADA", ts=PLACE.ts, asked_at=NOON, in_doubt_since=None)
 UNASKED = replace(CLAIMED, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time", reports=1, shown=1)
 CLICK = Answer(
@@ -178,7 +180,7 @@ def test_a_choice_that_was_not_offered_is_refused() -> None:
 
 
 def test_nobody_can_answer_what_nobody_was_asked() -> None:
-    unclaimed = rules.accept(a_request(), "key.secret", NOON, POLICY).question
+    unclaimed = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
 
     assert answer_question(unclaimed, replace(CLICK, slack_id=""), POLICY) is Refusal.OTHER_PERSON
 

@@ -18,8 +18,8 @@ from drawn import (
 )
 from fakes import NOON
 
-from bot.sandbox.slack.limits import problem_of_metadata
-from bot.slack.messages import question_message, reminder_message
+from bot.sandbox.fake_slack.limits import problem_of_metadata
+from bot.slack.render.question import question_message, reminder_message
 from bot.triage.model import Choice, Outcome
 from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
 from bot.triage.policy import Policy

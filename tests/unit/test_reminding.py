@@ -13,9 +13,9 @@ from service_desk import Desk, a_click
 
 from bot.errors import AmbiguousError, CannotGoOn, StoreError, TransientError, Undeliverable
 from bot.triage.model import Change, Choice, Posted, Question, State, Work
-from bot.triage.pacing import BURST
 from bot.triage.policies import AlertPolicies, AlertPolicy, Wait
 from bot.triage.policy import Policy
+from bot.triage.rate_limits import BURST
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,7 +13,7 @@ from memory_store import MemoryStore
 
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Step
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
@@ -48,7 +48,10 @@ async def fill(store: MemoryStore, count: int, *, ended_at: datetime) -> None:
     """Put in requests that were invalid, and of which MozDef knows."""
     recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: ended_at)
     requests = [a_request(f"alert-{ended_at}-{number}") for number in range(count)]
-    steps = [rules.reject(each, rules.new_ref(each.identifier, "s"), ended_at, Policy()) for each in requests]
+    steps = [
+        asking_rules.reject(each, asking_rules.new_ref(each.identifier, "s"), ended_at, Policy())
+        for each in requests
+    ]
     await store.add([recorder.change(step) for step in steps])
     for each in requests:
         await store.mark_sent(await store.reports_of(each.identifier), ended_at)
@@ -101,6 +104,6 @@ async def test_an_alert_that_comes_again_after_its_removal_is_new() -> None:
     assert await store.remove_ended(NOON - KEEP, limit=STEP) == 1
 
     recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: NOON)
-    again = replace(question, ref=rules.new_ref(question.request.identifier, "other"))
+    again = replace(question, ref=asking_rules.new_ref(question.request.identifier, "other"))
 
     assert list(await store.add([recorder.change(Step(question=again))])) == [True]

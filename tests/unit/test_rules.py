@@ -9,7 +9,7 @@ from fakes import ADA, NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.triage import rules
+from bot.triage import asking_rules
 from bot.triage.model import Choice, Confidence, Outcome, Person, Posted, Question, State
 from bot.triage.policy import Policy
 
@@ -18,8 +18,8 @@ QUIET = Policy(remind_after=None, expire_after=None)
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
 LATER = NOON + timedelta(minutes=5)
 
-ACCEPTED = rules.accept(a_request(), "key.secret", NOON, POLICY).question
-CLAIMED = rules.claim(ACCEPTED, ADA, NOON).question
+ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
+CLAIMED = asking_rules.claim(ACCEPTED, ADA, NOON).question
 ASKED = replace(
     CLAIMED,
     state=State.ASKED,
@@ -42,15 +42,15 @@ CLOSED = replace(
 
 
 def test_a_ref_begins_with_what_any_store_can_compute() -> None:
-    ref = rules.new_ref("9Zo02m4B7gIfixq3c4Xh", "f" * 32)
+    ref = asking_rules.new_ref("9Zo02m4B7gIfixq3c4Xh", "f" * 32)
 
     key = hashlib.sha256(b"9Zo02m4B7gIfixq3c4Xh").hexdigest()[:32]
     assert ref == f"{key}.{'f' * 32}"
-    assert rules.row_key("9Zo02m4B7gIfixq3c4Xh") == key
+    assert asking_rules.row_key("9Zo02m4B7gIfixq3c4Xh") == key
 
 
 def test_an_accepted_request_is_due_at_once() -> None:
-    step = rules.accept(a_request(), "key.secret", NOON, POLICY)
+    step = asking_rules.accept(a_request(), "key.secret", NOON, POLICY)
 
     assert step.report is None
     assert step.question == Question(
@@ -63,19 +63,19 @@ def test_an_accepted_request_is_due_at_once() -> None:
 
 
 def test_a_request_that_never_expires_has_no_deadline() -> None:
-    step = rules.accept(a_request(), "key.secret", NOON, Policy(expire_after=None))
+    step = asking_rules.accept(a_request(), "key.secret", NOON, Policy(expire_after=None))
 
     assert step.question.deadline is None
 
 
 def test_an_endless_summary_is_kept_only_as_far_as_anybody_could_see() -> None:
-    step = rules.accept(a_request(summary="x" * 1_000_000), "key.secret", NOON, POLICY)
+    step = asking_rules.accept(a_request(summary="x" * 1_000_000), "key.secret", NOON, POLICY)
 
     assert step.question.request.summary == "x" * 50_000
 
 
 def test_an_invalid_request_ends_before_it_began() -> None:
-    step = rules.reject(a_request(), "key.secret", NOON, POLICY)
+    step = asking_rules.reject(a_request(), "key.secret", NOON, POLICY)
 
     assert (step.question.state, step.question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)
     assert step.question.due_at is None
@@ -86,7 +86,7 @@ def test_an_invalid_request_ends_before_it_began() -> None:
 
 @pytest.mark.parametrize("confidence", list(Confidence))
 def test_wrong_person_is_offered_only_up_to_moderate_confidence(confidence: Confidence) -> None:
-    offered = rules.offered_choices(confidence)
+    offered = asking_rules.offered_choices(confidence)
 
     assert offered[:3] == (Choice.YES, Choice.NO, Choice.NOT_SURE)
     sure = confidence in (Confidence.HIGHEST, Confidence.HIGH)
@@ -94,7 +94,7 @@ def test_wrong_person_is_offered_only_up_to_moderate_confidence(confidence: Conf
 
 
 def test_an_ordinary_member_may_be_asked() -> None:
-    assert rules.why_not_ask(ADA, POLICY) is None
+    assert asking_rules.why_not_ask(ADA, POLICY) is None
 
 
 @pytest.mark.parametrize(
@@ -108,35 +108,35 @@ def test_an_ordinary_member_may_be_asked() -> None:
     ],
 )
 def test_only_ordinary_members_are_asked(person: Person, reason: str) -> None:
-    assert rules.why_not_ask(person, POLICY) == reason
+    assert asking_rules.why_not_ask(person, POLICY) == reason
 
 
 def test_guests_are_asked_where_the_engineer_says_so() -> None:
-    assert rules.why_not_ask(replace(ADA, is_guest=True), Policy(ask_guests=True)) is None
+    assert asking_rules.why_not_ask(replace(ADA, is_guest=True), Policy(ask_guests=True)) is None
     stranger = replace(ADA, is_guest=True, is_external=True)
-    assert rules.why_not_ask(stranger, Policy(ask_guests=True)) == "user_external"
+    assert asking_rules.why_not_ask(stranger, Policy(ask_guests=True)) == "user_external"
 
 
 def test_a_claim_says_whom_and_puts_the_question_in_doubt() -> None:
-    claimed = rules.claim(ACCEPTED, ADA, LATER).question
+    claimed = asking_rules.claim(ACCEPTED, ADA, LATER).question
 
     assert claimed.state is State.POSTING
     assert (claimed.slack_id, claimed.slack_name) == ("U0ADA", "ada")
-    assert claimed.offered == rules.offered_choices(Confidence.LOWEST)
+    assert claimed.offered == asking_rules.offered_choices(Confidence.LOWEST)
     assert claimed.claimed_at == claimed.in_doubt_since == LATER
     assert claimed.due_at is not None
     assert claimed.due_at > LATER
 
 
 def test_a_second_claim_keeps_the_time_of_the_first() -> None:
-    claimed = rules.claim(CLAIMED, ADA, LATER).question
+    claimed = asking_rules.claim(CLAIMED, ADA, LATER).question
 
     assert claimed.claimed_at == NOON
     assert claimed.in_doubt_since == LATER
 
 
 def test_a_posted_question_is_asked_and_at_rest_where_no_clock_runs() -> None:
-    step = rules.asked(CLAIMED, PLACE, LATER, QUIET)
+    step = asking_rules.asked(CLAIMED, PLACE, LATER, QUIET)
 
     assert step is not None
     assert step.report is None
@@ -148,11 +148,11 @@ def test_a_posted_question_is_asked_and_at_rest_where_no_clock_runs() -> None:
 
 
 def test_a_late_reply_changes_nothing_once_a_click_told_the_place() -> None:
-    assert rules.asked(ASKED, PLACE, LATER, POLICY) is None
+    assert asking_rules.asked(ASKED, PLACE, LATER, POLICY) is None
 
 
 def test_a_late_reply_tells_the_place_of_a_closed_question_and_leaves_it_closed() -> None:
-    step = rules.asked(CLOSED, PLACE, LATER, POLICY)
+    step = asking_rules.asked(CLOSED, PLACE, LATER, POLICY)
 
     assert step is not None
     assert step.question.state is State.CLOSED
@@ -161,7 +161,7 @@ def test_a_late_reply_tells_the_place_of_a_closed_question_and_leaves_it_closed(
 
 
 def test_a_post_that_was_not_done_ends_the_doubt_and_keeps_the_claim() -> None:
-    step = rules.not_posted(CLAIMED, LATER)
+    step = asking_rules.not_posted(CLAIMED, LATER)
 
     assert step is not None
     assert step.question.state is State.POSTING
@@ -172,12 +172,12 @@ def test_a_post_that_was_not_done_ends_the_doubt_and_keeps_the_claim() -> None:
 
 @pytest.mark.parametrize("question", [ACCEPTED, ASKED, CLOSED])
 def test_only_a_post_under_way_can_have_failed(question: Question) -> None:
-    assert rules.not_posted(question, LATER) is None
+    assert asking_rules.not_posted(question, LATER) is None
 
 
 @pytest.mark.parametrize("question", [ACCEPTED, CLAIMED])
 def test_a_question_that_was_not_asked_can_be_closed(question: Question) -> None:
-    step = rules.close(question, "users_not_found", LATER, POLICY)
+    step = asking_rules.close(question, "users_not_found", LATER, POLICY)
 
     assert step is not None
     assert step.question.state is State.CLOSED
@@ -190,13 +190,13 @@ def test_a_question_that_was_not_asked_can_be_closed(question: Question) -> None
 
 @pytest.mark.parametrize("question", [ASKED, CLOSED])
 def test_a_question_that_was_asked_is_not_closed(question: Question) -> None:
-    assert rules.close(question, "users_not_found", LATER, POLICY) is None
+    assert asking_rules.close(question, "users_not_found", LATER, POLICY) is None
 
 
 def test_a_message_that_shows_all_is_at_rest() -> None:
     question = replace(ASKED, reports=2, shown=0, attempts=3, due_at=LATER)
 
-    step = rules.shown(question, 2)
+    step = asking_rules.shown(question, 2)
 
     assert (step.question.shown, step.question.attempts, step.question.due_at) == (2, 0, None)
 
@@ -204,20 +204,20 @@ def test_a_message_that_shows_all_is_at_rest() -> None:
 def test_a_message_that_shows_less_stays_due() -> None:
     question = replace(ASKED, reports=3, shown=0, due_at=LATER)
 
-    step = rules.shown(question, 2)
+    step = asking_rules.shown(question, 2)
 
     assert (step.question.shown, step.question.due_at) == (2, LATER)
     assert step.question.outdated
 
 
 def test_retries_double_up_to_half_a_minute() -> None:
-    delays = [rules.retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
+    delays = [asking_rules.retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
 
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 @given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))
 def test_retries_are_spread_over_their_whole_delay(attempts: int, spread: float) -> None:
-    delay = rules.retry_delay(attempts, spread)
+    delay = asking_rules.retry_delay(attempts, spread)
 
-    assert timedelta(0) <= delay <= rules.retry_delay(attempts, 1.0) <= timedelta(seconds=30)
+    assert timedelta(0) <= delay <= asking_rules.retry_delay(attempts, 1.0) <= timedelta(seconds=30)

@@ -10,9 +10,9 @@ from fakes import NOON, a_request
 from service_desk import URL, Desk, a_click
 
 from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError
-from bot.triage import rules
+from bot.triage import asking_rules
+from bot.triage.answer_rules import Refusal
 from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Posted, Question, State
-from bot.triage.ratchet import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,10 @@ async def test_each_question_has_a_ref_that_nobody_can_guess(desk: Desk) -> None
 
     refs = [(await desk.question(name)).ref for name in ("one", "two")]
     secrets = [ref.partition(".")[2] for ref in refs]
-    assert [ref.partition(".")[0] for ref in refs] == [rules.row_key("one"), rules.row_key("two")]
+    assert [ref.partition(".")[0] for ref in refs] == [
+        asking_rules.row_key("one"),
+        asking_rules.row_key("two"),
+    ]
     assert len(set(secrets)) == 2
     assert all(len(bytes.fromhex(secret)) == 16 for secret in secrets)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientError, ConnectionTimeoutError, InvalidURL
 
-from bot.slack.faults import fault
+from bot.slack.errors import fault
 
 URL = "https://slack.com/api/users.lookupByEmail?email=ada@example.com"
 

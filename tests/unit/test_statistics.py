@@ -11,12 +11,13 @@ from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.stats_plot import PlotNotWritten, plot_statistics, write_plot
-from bot.stats_view import readable_seconds, render_statistics, statistics_view
+from bot.cli.output.plot import PlotNotWritten, plot_statistics, write_plot
+from bot.cli.output.statistics import readable_seconds, render_statistics
+from bot.triage.answer_rules import answer_question
 from bot.triage.model import Answer, Choice, Outcome, Posted, Question, State, Step
 from bot.triage.policy import Policy
-from bot.triage.ratchet import answer_question
 from bot.triage.statistics import AlertStatistics, Tally, percentile
+from bot.worker.views import statistics_view
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.text import clean, cut, escape, harmless
+from bot.slack.render.text import clean, cut, escape, harmless
 
 MARK = "… (shortened)"
 EMPTY = "(no text)"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.rendering import render_list, render_question
+from bot.cli.output.questions import render_list, render_question
 from bot.triage.model import Choice, Confidence, OutboxRow, Outcome, Question, State, TriageRequest
-from bot.views import question_view, render_json
+from bot.worker.views import question_view, render_json
 
 if TYPE_CHECKING:
-    from bot.views import View
+    from bot.worker.views import View
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 REQUEST = TriageRequest(

@@ -10,16 +10,16 @@ from drawn import LONG_ADDRESS, POLICY, WORDING, a_question, assert_slack_takes,
 from fakes import NOON
 
 from bot.errors import ConfigError
-from bot.sandbox.slack.limits import problems_of_view
-from bot.slack.cards import card_message
-from bot.slack.home import home_view
-from bot.slack.messages import question_message, reminder_message
-from bot.slack.notes import note_view
-from bot.slack.wording import check_wording
+from bot.sandbox.fake_slack.limits import problems_of_view
+from bot.slack.render.card import card_message
+from bot.slack.render.home import home_view
+from bot.slack.render.question import question_message, reminder_message
+from bot.slack.render.templates import check_wording
+from bot.slack.render.windows import note_view
 from bot.triage.model import Choice, Outcome
 
 if TYPE_CHECKING:
-    from bot.slack.wording import Wording
+    from bot.slack.render.templates import Wording
     from bot.triage.model import Question
 
 

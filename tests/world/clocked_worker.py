@@ -6,14 +6,14 @@ import asyncio
 import sys
 from datetime import datetime, timedelta
 
-from bot.alert_files import load_alert_policies
-from bot.app import App
-from bot.config import load_settings, settle_environment
-from bot.config_files import load_messages
-from bot.log import configure_logging
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.settings.settings import load_settings, settle_environment
+from bot.settings.variables import Purpose
 from bot.triage.model import utc_now
-from bot.variable_table import Purpose
-from bot.worker import run_worker
+from bot.worker.app import App
+from bot.worker.lifecycle import run_worker
+from bot.worker.log import configure_logging
 
 AHEAD = timedelta(seconds=int(sys.argv[1]))
 

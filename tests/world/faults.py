@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from bot.sandbox.slack.calls import read_parameters
+from bot.sandbox.fake_slack.calls import read_parameters
 from world.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bot.sandbox.slack import SlackStandIn, default_workspace
-from bot.sandbox.slack.server import SCOPES
-from bot.sandbox.slack.workspace import Person
+from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+from bot.sandbox.fake_slack.server import SCOPES
+from bot.sandbox.fake_slack.workspace import Person
 from world.faults import Faults, Hold
 from world.patience import PATIENCE_SECONDS, until
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
     from datetime import timedelta
 
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack.server import Click
+    from bot.sandbox.fake_slack.workspace import Message
 
 T = TypeVar("T")
 

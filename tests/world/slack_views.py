@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from world.patience import until
 from world.slack import ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.sandbox.slack.server import Click
-    from bot.sandbox.slack.workspace import Message
+    from bot.sandbox.fake_slack.server import Click
+    from bot.sandbox.fake_slack.workspace import Message
     from world.slack import SlackSide
 
 #: What the variable MOZDEF_ALERT_URL is in these tests: a card is known by its link.

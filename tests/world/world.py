@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
-from bot.control import call
 from bot.sandbox.mozdef import AlertBook
+from bot.worker.control import call
 from world.patience import until
 from world.queues import Letter, Mailbox
 from world.slack import SlackSide

@@ -11,7 +11,7 @@ from bot.store.dynamodb.items import ENDED, OPEN, PARKED, QUESTION, SENT_AT, UNS
 from bot.store.dynamodb.lookout import moment_in, whole
 from bot.store.dynamodb.reading import questions_of
 from bot.store.dynamodb.values import value_to_wire
-from bot.store.rows import microseconds
+from bot.store.records.rows import microseconds
 from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:

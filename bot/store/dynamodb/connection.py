@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from bot.aws.session import new_session
 from bot.errors import ConfigError
 from bot.threads import DaemonThreads
 
 if TYPE_CHECKING:
-    from bot.store.dynamodb.address import Address
+    import boto3
+
+    from bot.store.address import Address
 
 #: Calls under way at a time. Each takes some milliseconds.
 CALLS_ABREAST = 16
@@ -52,10 +54,7 @@ class Connection:
 
 
 def _client(address: Address, session: boto3.Session | None, endpoint_url: str | None) -> Any:
-    try:
-        session = session or boto3.Session()
-    except BotoCoreError as error:
-        raise ConfigError([f"AWS_PROFILE: {error}"]) from error
+    session = session or new_session()
     region = address.region or session.region_name
     if not region:
         raise ConfigError(["AWS_REGION is not set, and STORE_URL names no region: set it, e.g. us-west-2"])

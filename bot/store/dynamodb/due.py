@@ -13,8 +13,8 @@ from bot.store.dynamodb.deadlines import Deadlines
 from bot.store.dynamodb.items import QUESTION, key_of, question_from
 from bot.store.dynamodb.leases import Leases
 from bot.store.dynamodb.reading import questions_of
+from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import State, Work
-from bot.triage.rules import CLAIM_LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

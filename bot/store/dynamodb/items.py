@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import layout
-from bot.store.rows import microseconds, question_of, question_row, report_of
+from bot.store.records.rows import microseconds, question_of, question_row, report_of
+from bot.triage.asking_rules import row_key
 from bot.triage.model import State
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ REPLAYS = "n"
 SENT_AT = "sn"
 PARKED_AT = "pa"
 
-#: A column of `store.rows` → its attribute. A column that is empty has none.
+#: A column of `records.rows` → its attribute. A column that is empty has none.
 _QUESTION = {
     "secret": SECRET,
     "identifier": IDENTIFIER,

@@ -16,7 +16,7 @@ from bot.store.dynamodb import layout
 from bot.store.dynamodb.agenda import Held, Hint, Holdings
 from bot.store.dynamodb.lookout import Lookout
 from bot.store.dynamodb.table import Condition
-from bot.store.rows import microseconds
+from bot.store.records.rows import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

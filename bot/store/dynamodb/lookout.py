@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bot.store.dynamodb import layout
 from bot.store.dynamodb.agenda import Hint
 from bot.store.dynamodb.values import value_to_wire
-from bot.store.rows import EPOCH, microseconds
+from bot.store.records.rows import EPOCH, microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bot.errors import StartRefused, StoreError
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.description import faults_of
-from bot.store.dynamodb.refusals import is_refusal, start_refused
+from bot.store.dynamodb.errors import is_refusal, start_refused
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
 from bot.store.dynamodb.unfinished import require_whole
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import boto3
 
-    from bot.store.dynamodb.address import Address
+    from bot.store.address import Address
     from bot.triage.ports import Clock
 
 

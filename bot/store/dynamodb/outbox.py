@@ -19,14 +19,14 @@ from bot.store.dynamodb.items import (
 from bot.store.dynamodb.reading import reports_of
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire
-from bot.store.rows import microseconds
-from bot.triage.rules import row_key
+from bot.store.records.rows import microseconds
+from bot.triage.asking_rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from bot.store.dynamodb.retention import Keeper, Lifetime
+    from bot.store.dynamodb.expiry import Keeper, Lifetime
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.unsent import UnsentReports
     from bot.store.dynamodb.values import Value

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from bot.errors import StoreError
 from bot.store.dynamodb import layout
+from bot.store.dynamodb.errors import DENIED, code_of
 from bot.store.dynamodb.lookout import whole
-from bot.store.dynamodb.refusals import DENIED, code_of
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire, value_to_wire
 

@@ -22,16 +22,16 @@ from bot.store.dynamodb.items import (
 from bot.store.dynamodb.reading import questions_of
 from bot.store.dynamodb.table import NEW, Condition
 from bot.store.dynamodb.values import value_to_wire
-from bot.store.rows import microseconds
+from bot.store.records.rows import microseconds
+from bot.triage.asking_rules import row_key
 from bot.triage.model import State
-from bot.triage.rules import row_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from bot.store.dynamodb.due import DueQuestions
-    from bot.store.dynamodb.retention import Lifetime
+    from bot.store.dynamodb.expiry import Lifetime
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.unsent import UnsentReports
     from bot.triage.model import Change, Question

@@ -12,14 +12,14 @@ from bot.errors import StoreError
 from bot.store.dynamodb import layout
 from bot.store.dynamodb.archive import DynamoArchive
 from bot.store.dynamodb.due import DueQuestions
+from bot.store.dynamodb.expiry import LATENESS, Keeper, Lifetime
 from bot.store.dynamodb.lookout import LOOK_INTERVAL
 from bot.store.dynamodb.outbox import DynamoOutbox
 from bot.store.dynamodb.questions import DynamoQuestions
-from bot.store.dynamodb.retention import LATENESS, Keeper, Lifetime
 from bot.store.dynamodb.unsent import UnsentReports
 from bot.store.dynamodb.values import to_wire
-from bot.store.restoring import restored
-from bot.store.rows import microseconds
+from bot.store.records.restoring import restored
+from bot.store.records.rows import microseconds
 from bot.triage.model import Change, utc_now
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
         return await self._keeper.remove_ended(before, limit=limit)
 
     async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """See `store.sqlite.SqliteStore.treat_as_restored`. `StoreError` if a row changes meanwhile."""
+        """See `store.OpenStore`. `StoreError` if a row changes meanwhile."""
         async for row in self.all_questions():
             changed = restored(row, now, longest=longest)
             if changed != row and not await self.save(

@@ -14,8 +14,8 @@ from bot.store.dynamodb.items import UNSENT, report_from, report_key
 from bot.store.dynamodb.layout import PARTITION, SORT
 from bot.store.dynamodb.leases import Leases
 from bot.store.dynamodb.reading import reports_of
-from bot.store.outbox import REPORTS_APART
-from bot.triage.rules import row_key
+from bot.triage.asking_rules import row_key
+from bot.triage.reporting import REPORTS_APART
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,45 @@
+"""What `check` makes of the credentials that systemd hands over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.cli.checks.findings import Finding, Verdict
+
+if TYPE_CHECKING:
+    from bot.settings.credentials import Credentials
+
+SUBJECT = "systemd credentials"
+
+#: Of a file's mode: anybody but its owner and its group may read it.
+_READABLE_BY_OTHERS = 0o004
+
+
+def check_credentials(credentials: Credentials) -> Finding:
+    """Judge what is in the folder. Files that cannot be read are among the settings' problems already."""
+    if credentials.folder is None:
+        return _fine(
+            "none here; to use the service's: CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
+        )
+    if credentials.unused:
+        return _warning(
+            f"not used, since set elsewhere too: {', '.join(credentials.unused)}",
+            "keep each token in one place: remove it from the environment file, or remove the credential",
+        )
+    if open_files := _open_files(credentials):
+        return _warning(f"everybody can read {' '.join(open_files)}", f"chmod 600 {' '.join(open_files)}")
+    found = ", ".join(variable.lower() for variable in credentials.values) or "none"
+    return _fine(f"{found}, in {credentials.folder}")
+
+
+def _open_files(credentials: Credentials) -> list[str]:
+    paths = [credentials.folder / name.lower() for name in credentials.values] if credentials.folder else []
+    return [str(path) for path in paths if path.stat().st_mode & _READABLE_BY_OTHERS]
+
+
+def _fine(detail: str) -> Finding:
+    return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
+
+
+def _warning(detail: str, remedy: str) -> Finding:
+    return Finding(subject=SUBJECT, verdict=Verdict.WARNING, detail=detail, remedy=remedy)

@@ -1,0 +1,184 @@
+"""What `check` asks DynamoDB of the table. It makes and changes nothing."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.errors import ConfigError, StoreError
+from bot.store.dynamodb import layout
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.description import faults_of
+from bot.store.dynamodb.errors import BAD_CREDENTIALS, DENIED, MISSING_TABLE, NO_CREDENTIALS, code_of
+from bot.store.dynamodb.permissions import denied_actions
+from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import unfinished_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bot.store.address import Address
+    from bot.store.dynamodb.table import Caller
+
+SUBJECT = "store"
+COPY = "store's copy"
+EXPIRY = "store's expiry"
+RECOVERY = "store's recovery"
+ENCRYPTION = "store's encryption"
+PERMISSIONS = "store permissions"
+
+_TEMPLATE = "config/cloudformation.yaml with CreateTable=true"
+
+
+async def check_table(address: Address, *, caller: Caller | None = None) -> Sequence[Finding]:
+    """Judge the table, and what the worker may do with it. Raises nothing."""
+    try:
+        table = Table(
+            address.table, caller or Connection(address), random=random.Random(), shown=address.shown
+        )
+    except ConfigError as error:
+        remedy = "correct STORE_URL, AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_DYNAMODB"
+        return [_finding(SUBJECT, Verdict.FAILED, str(error), remedy)]
+    try:
+        return await _looked_at(table)
+    except StoreError as error:
+        return [_failure(table, error)]
+    finally:
+        table.close()
+
+
+async def _looked_at(table: Table) -> Sequence[Finding]:
+    described = (await table.call("describe_table"))["Table"]
+    faults = faults_of(described)
+    if faults:
+        remedy = f"create another table ({_TEMPLATE}) and name it in STORE_URL, or add what is missing"
+        return [
+            _finding(SUBJECT, Verdict.FAILED, f"{table.shown}: {'; '.join(faults)}", remedy),
+            skipped(PERMISSIONS, [f"the {SUBJECT}"]),
+        ]
+    return [
+        _described(table, described),
+        await _permissions(table),
+        *await _unfinished(table),
+        await _expiry(table),
+        await _recovery(table),
+        _encryption(described),
+    ]
+
+
+def _described(table: Table, described: Mapping[str, Any]) -> Finding:
+    mode = described.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
+    facts = {"ARN": str(described["TableArn"])}
+    which = f"the table {table.shown}, about {described.get('ItemCount', 0):,} items"
+    if mode == "PAY_PER_REQUEST":
+        return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=f"{which}, on demand", facts=facts)
+    return Finding(
+        subject=SUBJECT,
+        verdict=Verdict.WARNING,
+        detail=f"{which}, of provisioned throughput: a flood of alerts is throttled",
+        remedy=f"aws dynamodb update-table --table-name {table.name} --billing-mode PAY_PER_REQUEST",
+        facts=facts,
+    )
+
+
+async def _permissions(table: Table) -> Finding:
+    denied = await denied_actions(table)
+    if denied:
+        return _finding(
+            PERMISSIONS,
+            Verdict.FAILED,
+            f"denied: {', '.join(denied)}",
+            f"allow them to the worker's role on {table.name} and its indexes; see WorkerTablePolicy in"
+            " config/cloudformation.yaml",
+        )
+    return _finding(
+        PERMISSIONS, Verdict.OK, "all that the worker does with the table was tried, none is denied"
+    )
+
+
+async def _unfinished(table: Table) -> Sequence[Finding]:
+    """Say that no worker would begin on half of a copy; nothing where there is none."""
+    try:
+        source = await unfinished_copy(table)
+    except StoreError:
+        return []  # the permissions say why
+    if source is None:
+        return []
+    remedy = "run `triage-bot migrate` again until it says that all is equal"
+    return [_finding(COPY, Verdict.FAILED, f"{table.shown} is an unfinished copy of {source}", remedy)]
+
+
+async def _expiry(table: Table) -> Finding:
+    try:
+        answer = await table.call("describe_time_to_live")
+    except StoreError as error:
+        return _unknown(EXPIRY, error)
+    described = answer["TimeToLiveDescription"]
+    enabled = described.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
+    if enabled and described.get("AttributeName") == layout.EXPIRES:
+        return _finding(EXPIRY, Verdict.OK, "DynamoDB removes what was kept long enough")
+    setting = f"Enabled=true,AttributeName={layout.EXPIRES}"
+    return _finding(
+        EXPIRY,
+        Verdict.WARNING,
+        "off: the workers remove what was kept long enough, which costs writes",
+        f"aws dynamodb update-time-to-live --table-name {table.name} --time-to-live-specification {setting}",
+    )
+
+
+async def _recovery(table: Table) -> Finding:
+    try:
+        answer = await table.call("describe_continuous_backups")
+    except StoreError as error:
+        return _unknown(RECOVERY, error)
+    recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") == "ENABLED":
+        return _finding(RECOVERY, Verdict.OK, "to any second of the last days (point-in-time recovery)")
+    return _finding(
+        RECOVERY,
+        Verdict.WARNING,
+        "off: what somebody deletes from the table is gone",
+        f"aws dynamodb update-continuous-backups --table-name {table.name}"
+        " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
+    )
+
+
+def _encryption(described: Mapping[str, Any]) -> Finding:
+    # DynamoDB encrypts every table; the question is whose key it is, and so who is told of its use.
+    key = described.get("SSEDescription", {}).get("KMSMasterKeyArn", "")
+    whose = f"the key {key}" if key else "a key that AWS owns"
+    return _finding(ENCRYPTION, Verdict.OK, f"at rest, with {whose}")
+
+
+def _unknown(subject: str, error: StoreError) -> Finding:
+    return _finding(subject, Verdict.WARNING, f"cannot be told: {error}", "allow it to the worker's role")
+
+
+def _failure(table: Table, error: StoreError) -> Finding:
+    remedy = "try again in a minute; https://health.aws.amazon.com/health/status"
+    match error.__cause__:
+        case ClientError() as cause if code_of(cause) == MISSING_TABLE:
+            region = f" --region {table.shown.rpartition(' in ')[2]}" if " in " in table.shown else ""
+            remedy = (
+                f"create it ({_TEMPLATE}), or correct STORE_URL; `aws dynamodb list-tables{region}` shows"
+                " which there are"
+            )
+        case ClientError() as cause if code_of(cause) in DENIED:
+            remedy = f"allow the worker's role dynamodb:{cause.operation_name} on it"
+        case ClientError() as cause if code_of(cause) in BAD_CREDENTIALS:
+            remedy = "renew the credentials: an instance profile, AWS_PROFILE, or keys in .env"
+        case BotoCoreError() as cause if isinstance(cause, NO_CREDENTIALS):
+            remedy = "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
+        case BotoCoreError():
+            remedy = (
+                "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
+                " AWS_ENDPOINT_URL_DYNAMODB where DynamoDB is elsewhere)"
+            )
+    return _finding(SUBJECT, Verdict.FAILED, str(error).partition(": ")[0], remedy)
+
+
+def _finding(subject: str, verdict: Verdict, detail: str, remedy: str = "") -> Finding:
+    return Finding(subject=subject, verdict=verdict, detail=detail, remedy=remedy)

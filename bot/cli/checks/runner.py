@@ -1,0 +1,173 @@
+"""The composition root of `check`: looks at everything that the worker needs, and starts nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from datetime import timedelta
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from bot.cli.checks import slack, sqs
+from bot.cli.checks import sqlite as store
+from bot.cli.checks.credentials import check_credentials
+from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.worker import check_store_and_worker
+from bot.errors import ConfigError, TriageBotError
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.settings.parameter_store import fetch_secret
+from bot.slack.client import open_session, web_client
+from bot.slack.render.templates import check_wording
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from aiohttp import ClientSession
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    from bot.settings.settings import Settings
+
+    Check = Callable[[], Awaitable[Sequence[Finding]]]
+
+#: How long one thing may take. All are looked at together, so this is about how long the command takes.
+PATIENCE = timedelta(seconds=10)
+
+_SETTINGS = "settings"
+_WORDING = "wording"
+
+
+async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
+    """Look at all that the worker needs, from the settings to the store; return what was found, in order.
+
+    `settings` are those of `Purpose.CHECK`. What depends on a wrong setting is skipped. Raises nothing.
+    """
+    checkup = _Checkup(settings, patience)
+    outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
+    own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.wording()]
+    return [*own, *chain.from_iterable(outside)]
+
+
+class _Checkup:
+    """One run of the command: each method looks at one part, and skips what a wrong setting forbids."""
+
+    def __init__(self, settings: Settings, patience: timedelta) -> None:
+        self._settings = settings
+        self._patience = patience
+        self.of_settings = list(_settings_findings(settings))
+        self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
+
+    def wording(self) -> Sequence[Finding]:
+        folder = self._settings.config_dir
+        if "CONFIG_DIR" in self._faulty:
+            return [skipped(_WORDING, ["CONFIG_DIR"])]
+        try:
+            check_wording(load_messages(folder))
+            load_alert_policies(folder)
+        except ConfigError as error:
+            return [_wrong(_WORDING, problem, "expected ") for problem in error.problems]
+        source = _source_of_wording(folder)
+        return [Finding(subject=_WORDING, verdict=Verdict.OK, detail=source)]
+
+    async def slack(self) -> Sequence[Finding]:
+        tls = ssl.create_default_context()
+        async with open_session(tls) as session:
+            client = web_client(self._settings.slack_api_url, session, tls)
+            bot = partial(self._bot_token, client)
+            app = partial(self._app_token, client, session)
+            return await _together(
+                self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL")),
+                self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL")),
+            )
+
+    async def queues(self) -> Sequence[Finding]:
+        settings = self._settings
+        return await _together(
+            self._queue(sqs.REQUEST_QUEUE, settings.request_queue_url),
+            self._queue(sqs.RESPONSE_QUEUE, settings.response_queue_url),
+            self._queue(sqs.DEAD_LETTER_QUEUE, settings.dead_letter_queue_url),
+        )
+
+    async def store(self) -> Sequence[Finding]:
+        check = partial(check_store_and_worker, self._settings)
+        return await self._look(store.SUBJECT, check, needs=("STORE_URL",))
+
+    async def _bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
+        try:
+            token = await fetch_secret(self._settings, "slack_bot_token")
+        except TriageBotError as error:
+            return [
+                slack.no_token(slack.BOT_TOKEN, str(error)),
+                skipped("scopes", [f"the {slack.BOT_TOKEN}"]),
+            ]
+        client.token = token.reveal()
+        return await slack.check_bot_token(client)
+
+    async def _app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
+        try:
+            token = await fetch_secret(self._settings, "slack_app_token")
+        except TriageBotError as error:
+            return [slack.no_token(slack.APP_TOKEN, str(error))]
+        return await slack.check_app_token(client, session, token.reveal())
+
+    async def _queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
+        if role is sqs.DEAD_LETTER_QUEUE and not url and role.variable not in self._faulty:
+            return [sqs.no_dead_letter_queue()]
+        check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
+        return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION"))
+
+    async def _look(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
+        faulty = [name for name in needs if name in self._faulty]
+        if faulty:
+            return [skipped(subject, faulty)]
+        try:
+            async with asyncio.timeout(self._patience.total_seconds()):
+                return await check()
+        except TimeoutError:
+            return [_unanswered(subject, self._patience)]
+
+
+async def _together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
+    return list(chain.from_iterable(await asyncio.gather(*checks)))
+
+
+def _settings_findings(settings: Settings) -> Iterator[Finding]:
+    for problem in settings.problems:
+        name, _, rest = problem.partition(" ")
+        is_variable = re.fullmatch("[A-Z_]+", name)
+        yield _wrong(name, rest, "set it to ") if is_variable else _wrong(_SETTINGS, problem, "expected ")
+    for warning in settings.warnings:
+        yield Finding(
+            subject=_SETTINGS,
+            verdict=Verdict.WARNING,
+            detail=warning,
+            remedy="remove them, or install the release that knows them",
+        )
+    if not settings.problems:
+        yield Finding(subject=_SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
+
+
+def _source_of_wording(folder: Path | None) -> str:
+    if folder is None:
+        return "messages.toml as it ships"
+    own = folder / "messages.toml"
+    return f"{own}, over what ships" if own.exists() else f"messages.toml as it ships ({folder} has none)"
+
+
+def _wrong(subject: str, problem: str, ask: str) -> Finding:
+    """Return the finding of a problem that is written as `what it is; expected what it should be`."""
+    detail, _, expected = problem.partition("; expected ")
+    remedy = f"{ask}{expected}" if expected else ""
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+
+
+def _unanswered(subject: str, patience: timedelta) -> Finding:
+    return Finding(
+        subject=subject,
+        verdict=Verdict.FAILED,
+        detail=f"no answer within {patience.total_seconds():g} s",
+        remedy="check DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY)",
+    )

@@ -1,0 +1,193 @@
+"""What `check` asks SQS of one queue."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.aws.session import region_in
+from bot.cli.checks.clock import clock_finding
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.queue_setup import encryption, redrive
+from bot.errors import ConfigError, StartRefused, TransientError
+from bot.sqs.clients import Connector
+from bot.sqs.errors import code_of, is_mendable
+from bot.sqs.permissions import denied_actions
+from bot.triage.model import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.sqs.facts import QueueFacts
+    from bot.sqs.queues import Queue
+
+_NO_SUCH_QUEUE = re.compile("NonExistentQueue|QueueDoesNotExist|InvalidAddress")
+
+#: A name and password within a URL.
+_USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
+
+_READS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
+_WRITES = ("SendMessage", "GetQueueAttributes")
+
+_CREDENTIALS = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueRole:
+    """What a queue is to the worker."""
+
+    subject: str
+    variable: str  #: the setting that holds its URL
+    actions: Sequence[str]  #: of IAM, without their `sqs:`
+
+
+REQUEST_QUEUE = QueueRole(subject="request queue", variable="REQUEST_QUEUE_URL", actions=_READS)
+RESPONSE_QUEUE = QueueRole(subject="response queue", variable="RESPONSE_QUEUE_URL", actions=_WRITES)
+DEAD_LETTER_QUEUE = QueueRole(subject="dead-letter queue", variable="DEAD_LETTER_QUEUE_URL", actions=_WRITES)
+
+
+async def check_queue(role: QueueRole, url: str, *, region: str | None = None) -> Sequence[Finding]:
+    """Describe the queue at `url` and try what the worker must do, or say why not. Raises nothing.
+
+    `region` as for `Connector`. Each call has threads of its own, so that queues do not wait for each other.
+    """
+    try:
+        connector = Connector(region=region)
+        try:
+            return await _looked_at(role, connector.open(url))
+        finally:
+            connector.close()
+    except ConfigError as error:
+        remedy = "correct AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_SQS, in the environment or in .env"
+        return [_failed(role, url, str(error), remedy)]
+    except (StartRefused, TransientError) as error:
+        return [_failure(role, url, error), *_clock(role, _date_of(error))]
+
+
+async def _looked_at(role: QueueRole, queue: Queue) -> Sequence[Finding]:
+    facts = await queue.describe()
+    return [
+        _described(role, queue.url, facts),
+        await _permissions(role, queue),
+        encryption(role.subject, _shown(queue.url), facts),
+        *([redrive(role.subject, _shown(queue.url), facts)] if role is REQUEST_QUEUE else []),
+        *_clock(role, facts.date),
+    ]
+
+
+def no_dead_letter_queue() -> Finding:
+    """Return the finding that there is none configured."""
+    return Finding(
+        subject=DEAD_LETTER_QUEUE.subject,
+        verdict=Verdict.WARNING,
+        detail="none: a request that breaks the contract is counted and logged, and its body is lost",
+        remedy=f"create a queue and put its URL into {DEAD_LETTER_QUEUE.variable}",
+    )
+
+
+async def _permissions(role: QueueRole, queue: Queue) -> Finding:
+    subject = f"{role.subject} permissions"
+    try:
+        denied = await denied_actions(queue, role.actions)
+    except BotoCoreError as error:
+        detail = f"cannot be tried: SQS was not reached ({type(error).__name__})"
+        return Finding(subject=subject, verdict=Verdict.WARNING, detail=detail, remedy="try again")
+    if denied:
+        detail = f"denied: {', '.join(f'sqs:{action}' for action in denied)}"
+        return Finding(
+            subject=subject,
+            verdict=Verdict.FAILED,
+            detail=detail,
+            remedy=f"allow the worker's role {_allowed(role)}",
+        )
+    return Finding(subject=subject, verdict=Verdict.OK, detail=f"{_allowed(role)}: tried, none is denied")
+
+
+def _allowed(role: QueueRole) -> str:
+    return ", ".join(f"sqs:{action}" for action in role.actions)
+
+
+def _clock(role: QueueRole, date: str) -> list[Finding]:
+    """Judge the clock by what one of the queues says."""
+    finding = clock_finding("AWS", date, utc_now()) if role is REQUEST_QUEUE else None
+    return [finding] if finding else []
+
+
+def _date_of(error: Exception) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return ""
+    headers = cause.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("date", ""))
+
+
+def _described(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
+    region = facts.arn.split(":")[3]
+    return Finding(
+        subject=role.subject,
+        verdict=Verdict.OK,
+        detail=f"in {region}; {facts.visible} visible, {facts.in_flight} in flight, {facts.delayed} delayed",
+        facts={"URL": _shown(url), "ARN": facts.arn},
+    )
+
+
+def _failed(role: QueueRole, url: str, detail: str, remedy: str) -> Finding:
+    return Finding(
+        subject=role.subject,
+        verdict=Verdict.FAILED,
+        detail=_shown(detail),
+        remedy=remedy,
+        facts={"URL": _shown(url)},
+    )
+
+
+def _failure(role: QueueRole, url: str, error: StartRefused | TransientError) -> Finding:
+    permanent = isinstance(error, StartRefused)
+    match error.__cause__:
+        case ClientError() as cause:
+            return _failed(role, url, *_refused(role, url, cause, permanent=permanent))
+        case BotoCoreError() as cause if permanent:
+            return _failed(role, url, f"there are no usable AWS credentials: {cause}", f"give {_CREDENTIALS}")
+        case BotoCoreError() as cause:
+            return _failed(role, url, *_unreached(cause))
+    return _failed(role, url, str(error), "try again")
+
+
+def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) -> tuple[str, str]:
+    """Return what SQS's refusal means, and what to do."""
+    code = code_of(error)
+    if _NO_SUCH_QUEUE.search(code):
+        return f"there is no such queue ({code})", _create_or_correct(role, url)
+    if permanent and is_mendable(code):
+        allowed = f"allow the worker's role {_allowed(role)} on it"
+        return f"sqs:{error.operation_name} is denied ({code})", allowed
+    if permanent:
+        return f"AWS does not accept the credentials ({code})", f"renew them: {_CREDENTIALS}"
+    return (
+        f"SQS did not describe it ({code})",
+        "try again in a minute; https://health.aws.amazon.com/health/status",
+    )
+
+
+def _create_or_correct(role: QueueRole, url: str) -> str:
+    region = region_in(url)
+    where = f" --region {region}" if region else ""
+    return f"create it, or correct {role.variable}; `aws sqs list-queues{where}` shows which there are"
+
+
+def _unreached(error: BotoCoreError) -> tuple[str, str]:
+    address = str(error.kwargs.get("endpoint_url") or "")
+    where = f" at {address}" if address else ""
+    remedy = (
+        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
+        " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
+    )
+    return f"SQS cannot be reached{where} ({type(error).__name__})", remedy
+
+
+def _shown(text: str) -> str:
+    """Return a text without the name and password that a URL in it may hold."""
+    return _USER_INFO.sub("", text)

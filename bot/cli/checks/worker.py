@@ -1,0 +1,71 @@
+"""What `check` asks the worker that runs, over its control socket: who holds the store knows how it is."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.cli.checks import channel as channel_check
+from bot.cli.checks import sqlite as store
+from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.worker.condition import COMMAND
+from bot.worker.control import CallFailed, NoWorker, call
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bot.settings.settings import Settings
+
+SUBJECT = "worker"
+
+#: How long the worker may take to answer: it is beside us.
+PATIENCE = timedelta(seconds=5)
+
+
+async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
+    """Judge the store, by the worker's word where one holds it, and what only the worker knows."""
+    url = settings.store_url
+    if settings.control_path is None:
+        reason = "workers that share a store cannot be asked"
+        return [
+            *await store.check_store(url, region=settings.aws_region),
+            _channel_not_tried(settings, reason),
+        ]
+    try:
+        condition = await asyncio.to_thread(_ask, settings.control_path)
+    except NoWorker:
+        return [*await store.check_store(url), _channel_not_tried(settings, "no worker runs here")]
+    except CallFailed as error:
+        unknown = skipped(channel_check.SUBJECT, ["the worker"])
+        return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
+    held = store.held_by_worker(url, str(condition.get("store") or ""))
+    links = int(condition.get("links") or 0)
+    return [held, *store.check_disk(url), _worker(links), _channel(settings, condition.get("card"))]
+
+
+def _ask(control_path: Path) -> Mapping[str, Any]:
+    return next(iter(list(call(control_path, COMMAND, patience=PATIENCE))), {})
+
+
+def _worker(links: int) -> Finding:
+    if links:
+        detail = f"runs, with {links} link{'s' if links > 1 else ''} to Slack"
+        return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
+    return Finding(
+        subject=SUBJECT,
+        verdict=Verdict.FAILED,
+        detail="runs, without a link to Slack: no click can reach it",
+        remedy="see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
+    )
+
+
+def _channel_not_tried(settings: Settings, reason: str) -> Finding:
+    channel = settings.security_channel
+    return channel_check.not_tried(channel, reason) if channel else channel_check.no_channel()
+
+
+def _channel(settings: Settings, trouble: str | None) -> Finding:
+    channel = settings.security_channel
+    return channel_check.check_channel(channel, trouble) if channel else channel_check.no_channel()

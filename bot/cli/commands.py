@@ -1,0 +1,246 @@
+"""What each command does. Each validates only the settings that it needs, and imports only what it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import shutil
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import ConfigError, TriageBotError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from bot.settings.settings import Settings
+    from bot.settings.variables import Purpose
+
+# Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
+OK = 0
+FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
+WRONG_USAGE = 2  # argparse's own
+WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a person must change a setting first
+
+_REPLAY_WARNING = (
+    "a replay overwrites what an analyst has set in MozDef meanwhile, and every `no` pages somebody again;"
+    " a stock MozDef drops a repeat that changes nothing"
+)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the worker until a signal ends it."""
+    from bot.settings.alerts import load_alert_policies
+    from bot.settings.messages import load_messages
+    from bot.settings.variables import Purpose
+
+    # Whatever ends the process from outside, a watchdog's SIGABRT too: the log says where it was.
+    faulthandler.enable()
+    settings = _settings(Purpose.RUN)
+    wording = load_messages(settings.config_dir)
+    alerts = load_alert_policies(settings.config_dir)
+    from bot.worker.app import App
+    from bot.worker.lifecycle import run_worker
+
+    try:
+        asyncio.run(run_worker(App(settings, wording, alerts, restored=options.restored)))
+    except* TriageBotError as group:
+        # A loop met what it should have met at the start: the reason is worth more than the group.
+        raise _innermost(group) from None
+    return OK
+
+
+def sandbox(options: argparse.Namespace) -> int:
+    """Run the trial."""
+    try:
+        from bot.sandbox.program import run_sandbox, run_self_test
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            [f"the sandbox needs {error.name}: install it with pip install 'triage-bot[sandbox]'"]
+        ) from error
+    if options.self_test:
+        return run_self_test()
+    return run_sandbox(port=options.port, open_browser=options.open)
+
+
+def send(options: argparse.Namespace) -> int:
+    """Enqueue a request as MozDef would."""
+    from bot.cli.test_requests import identifier_in, read_body, sample_body
+    from bot.printable import printable
+    from bot.settings.variables import Purpose
+    from bot.worker.app import send_request
+
+    settings = _settings(Purpose.SEND)
+    body = read_body(options.file) if options.file else sample_body(options)
+    message_id = asyncio.run(send_request(settings, body))
+    print(f"identifier  {printable(identifier_in(body)) or '(none: the bot will refuse it)'}")
+    print(f"message id  {message_id}")
+    return OK
+
+
+def check(options: argparse.Namespace) -> int:
+    """Look at all that the worker needs, and say what is wrong and how to mend it."""
+    from bot.settings.variables import Purpose
+
+    return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
+
+
+async def _check(settings: Settings, *, as_json: bool) -> int:
+    from bot.cli.checks.findings import findings_view, is_sound, render_findings
+    from bot.cli.checks.runner import check_everything
+    from bot.printable import printable
+    from bot.worker.views import render_json
+
+    # Printed before the event loop ends: that waits for look-ups of names which may still hang.
+    findings = await check_everything(settings)
+    if as_json:
+        print(render_json(findings_view(findings)), flush=True)
+        return OK if is_sound(findings) else FAILED
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in render_findings(findings, width=width).split("\n"):
+        print(printable(line), flush=True)
+    return OK if is_sound(findings) else FAILED
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Show the questions accepted last."""
+    from bot.cli.output.questions import render_list
+    from bot.cli.store_client import ask_store
+    from bot.triage.model import utc_now
+    from bot.worker.views import render_json
+
+    views = list(ask_store("list", _store_settings(), limit=options.limit))
+    print(render_json(views) if options.json else render_list(views, utc_now()))
+    return OK
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show all that is known of one question."""
+    from bot.cli.output.questions import render_question
+    from bot.cli.store_client import ask_store
+    from bot.printable import printable
+    from bot.worker.views import render_json
+
+    views = list(ask_store("show", _store_settings(), identifier=options.identifier))
+    if not views:
+        name = printable(options.identifier)
+        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows which are")
+        return FAILED
+    print(render_json(views[0]) if options.json else render_question(views[0]))
+    return OK
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Show what people answered to each kind of alert, and how long it took them."""
+    from bot.cli.output.plot import write_plot
+    from bot.cli.output.statistics import render_statistics
+    from bot.cli.store_client import ask_store
+    from bot.triage.model import utc_now
+    from bot.worker.views import render_json
+
+    views = list(ask_store("stats", _store_settings(), since_seconds=options.since.total_seconds()))
+    title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
+    if options.plot:
+        write_plot(options.plot, views, title=title)
+    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
+    return OK
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Send reports again, byte for byte."""
+    from bot.cli.output.questions import render_replay
+    from bot.cli.store_client import ask_store
+
+    settings, chosen = _store_settings(), _chosen_reports(options)
+    views = list(ask_store("replay", settings, dry_run=True, **chosen))
+    if not views:
+        print("There is no report to send again.")
+        return OK
+    print(render_replay(views))
+    if options.dry_run:
+        print("Nothing was sent (--dry-run).")
+        return OK
+    complain(_REPLAY_WARNING, level="warning")
+    list(ask_store("replay", settings, **chosen))
+    print("They wait to be sent now: a worker that runs does so at once, one that is stopped when it starts.")
+    print("`triage-bot show IDENTIFIER` says when each was sent.")
+    return OK
+
+
+def backup(options: argparse.Namespace) -> int:
+    """Write a consistent copy of the store into a file."""
+    from pathlib import Path
+
+    from bot.cli.backup import require_elsewhere, write_backup
+    from bot.cli.store_client import ask_store
+    from bot.printable import printable
+
+    path, settings = Path(options.file), _store_settings()
+    if settings.store_path is not None:
+        require_elsewhere(path, settings.store_path)
+    size = write_backup(path, ask_store("backup", settings))
+    print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
+    print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
+    return OK
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Copy a SQLite store into a table, and compare the two."""
+    from bot.cli.migrate import copy_store, render_verdict
+    from bot.settings.variables import Purpose
+
+    verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
+    print(render_verdict(verdict, options))
+    if verdict.differs is None:
+        return OK
+    complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
+    return FAILED
+
+
+def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:
+    if options.unsent:
+        return {"unsent": True}
+    if options.since:
+        return {"since_seconds": options.since.total_seconds()}
+    return {"identifiers": options.identifiers}
+
+
+def _settings(purpose: Purpose) -> Settings:
+    settings = _load(purpose)
+    for warning in settings.warnings:
+        complain(warning, level="warning")
+    return settings
+
+
+def _load(purpose: Purpose) -> Settings:
+    from bot.settings.settings import load_settings, settle_environment
+    from bot.worker.log import configure_logging
+
+    settings = load_settings(purpose)
+    settle_environment(settings)
+    tokens = (settings.slack_bot_token, settings.slack_app_token)
+    configure_logging(
+        settings.log_level,
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        journal_stream=settings.journal_stream,
+        secrets=[token.reveal() for token in tokens if not token.parameter],
+    )
+    return settings
+
+
+def _store_settings() -> Settings:
+    from bot.settings.variables import Purpose
+
+    return _settings(Purpose.STORE)
+
+
+def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
+    first = group.exceptions[0]
+    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def complain(problem: str, *, level: str = "error") -> None:
+    """Say what is wrong, on standard error."""
+    print(f"triage-bot: {level}: {problem}", file=sys.stderr)

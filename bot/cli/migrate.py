@@ -1,0 +1,60 @@
+"""`triage-bot migrate`: the store is copied into a table, and shown in counts and checksums of both."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bot.cli.output.questions import aligned_table
+from bot.store.migration.migrate import migrate_store
+from bot.worker.views import render_json
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from bot.settings.settings import Settings
+    from bot.store.migration.inventory import Comparison, Count
+    from bot.store.migration.migrate import Verdict
+    from bot.worker.views import View
+
+_HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
+
+#: Hex digits of a checksum that are shown.
+_SHOWN_DIGITS = 16
+
+
+def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callable[[str], None]) -> Verdict:
+    """Copy the store that the options name. Errors as `bot.store.migration.migrate.migrate_store` says."""
+    migration = migrate_store(
+        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
+    )
+    return asyncio.run(migration)
+
+
+def render_verdict(verdict: Verdict, options: argparse.Namespace) -> str:
+    """Return how the two stores compare, one line a kind of rows, and what comes next; or `--json`."""
+    if options.json:
+        return render_json([_view(each) for each in verdict.comparisons])
+    table = aligned_table([_HEADINGS, *(_row(each) for each in verdict.comparisons)])
+    if verdict.differs is not None:
+        return table
+    return f"{table}\nAll is equal. Set STORE_URL={options.target}, and start no worker on the file any more."
+
+
+def _view(comparison: Comparison) -> View:
+    return {"kind": comparison.kind, "equal": comparison.is_equal} | {
+        name: {"rows": count.rows, "checksum": count.checksum}
+        for name, count in (("file", comparison.source), ("table", comparison.target))
+    }
+
+
+def _row(comparison: Comparison) -> Sequence[str]:
+    source, target = comparison.source, comparison.target
+    verdict = "equal" if comparison.is_equal else "DIFFERENT"
+    counts = (f"{source.rows:,}", f"{target.rows:,}")
+    return (comparison.kind, *counts, _checksum(source), _checksum(target), verdict)
+
+
+def _checksum(count: Count) -> str:
+    return count.checksum[:_SHOWN_DIGITS] if count.rows else "-"

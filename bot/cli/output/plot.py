@@ -1,0 +1,115 @@
+"""The plot of `triage-bot stats`: an SVG of its own few lines, so that nothing must be installed for it."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from bot.cli.output.statistics import ENDINGS, readable_seconds
+from bot.errors import TriageBotError
+from bot.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bot.worker.views import View
+
+#: The colour of each ending, apart from each other for the colour-blind too (after Okabe and Ito).
+_COLOURS = {
+    "yes": "#56b4e9",
+    "no": "#d55e00",
+    "wrongUser": "#e69f00",
+    "notSure": "#f0e442",
+    "unanswered": "#bbbbbb",
+}
+
+# In units of the drawing.
+_WIDTH, _MARGIN, _TOP, _ROW, _BAR = 960, 24, 104, 44, 18
+_PLOT_LEFT, _PLOT_WIDTH = 300, 440
+
+_FONT = 'font-family="system-ui, sans-serif" font-size="13" fill="#222222"'
+_FAINT = 'fill="#555555"'
+_BOLD = 'font-weight="600"'
+
+#: Characters of an alert's label that fit beside its bar.
+_LABEL_LENGTH = 32
+
+#: A share is written into its part of a bar where that is so wide.
+_WRITTEN_WIDTH = 36
+
+
+class PlotNotWritten(TriageBotError):
+    """The plot's file cannot be written."""
+
+
+def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
+    """Write the plot into a file. `PlotNotWritten` if that cannot be."""
+    try:
+        path.write_text(plot_statistics(views, title=title), encoding="utf-8")
+    except OSError as error:
+        raise PlotNotWritten(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def plot_statistics(views: Sequence[View], *, title: str) -> str:
+    """Return an SVG document: a bar for each alert, in the order given, its numbers beside it."""
+    height = _TOP + _ROW * max(len(views), 1) + _MARGIN
+    rows = [part for number, view in enumerate(views) for part in _row(view, _TOP + number * _ROW)]
+    size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size} {_FONT}>',
+        f"<title>{escape(title)}</title>",
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+        _label(_MARGIN, 34, title, style='font-size="18" font-weight="600"'),
+        *_legend(),
+        *(rows or [_label(_MARGIN, _TOP + _BAR, "None.")]),
+        "</svg>",
+    ]
+    return "".join(f"{part}\n" for part in parts)
+
+
+def _legend() -> Iterator[str]:
+    x = _MARGIN
+    for name, words, _ in ENDINGS:
+        yield f'<rect x="{x}" y="54" width="12" height="12" fill="{_COLOURS[name]}"/>'
+        yield _label(x + 18, 65, words)
+        x += 18 + 8 * len(words) + 24
+    yield _label(_PLOT_LEFT + _PLOT_WIDTH + 16, 65, "time to answer: median, 90 %", style=_FAINT)
+
+
+def _row(view: View, y: int) -> Iterator[str]:
+    alert = printable(str(view["alert"]))
+    asked = f"{view['asked']} asked" + (f", {view['open']} open" if view["open"] else "")
+    yield "<g>"
+    yield f"<title>{escape(alert)}: {escape(_spoken(view))}</title>"
+    yield _label(_MARGIN, y + 10, _cut(alert), style=_BOLD)
+    yield _label(_MARGIN, y + 26, asked, style=_FAINT)
+    yield from _bar(view, y + 4)
+    times = f"{readable_seconds(view['medianSeconds'])}, {readable_seconds(view['p90Seconds'])}"
+    yield _label(_PLOT_LEFT + _PLOT_WIDTH + 16, y + 18, times)
+    yield "</g>"
+
+
+def _bar(view: View, y: int) -> Iterator[str]:
+    x = float(_PLOT_LEFT)
+    yield f'<rect x="{x:g}" y="{y}" width="{_PLOT_WIDTH}" height="{_BAR}" fill="#f4f4f4"/>'
+    for name, _, _ in ENDINGS:
+        share = view["shares"][name] or 0
+        width = share * _PLOT_WIDTH
+        if width:
+            yield f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{_BAR}" fill="{_COLOURS[name]}"/>'
+        if width >= _WRITTEN_WIDTH:
+            yield _label(x + 6, y + 14, f"{share:.0%}")
+        x += width
+
+
+def _spoken(view: View) -> str:
+    return ", ".join(f"{words} {view['shares'][name] or 0:.0%}" for name, words, _ in ENDINGS)
+
+
+def _label(x: float, y: float, words: str, *, style: str = "") -> str:
+    return f'<text x="{x:g}" y="{y:g}" {style}>{escape(words)}</text>'
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"

@@ -1,0 +1,234 @@
+"""The text of `list` and `show`, made of views alone.
+
+Alert text is hostile: whatever stands in a view, what is rendered cannot touch the terminal.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from bot.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bot.worker.views import View
+
+_HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
+
+#: In columns of the terminal. A longer value pushes only its own row apart, and can still be copied whole.
+_WIDEST_CELL = 40
+
+_WIDEST_LINE = 76
+
+
+def render_list(views: Sequence[View], now: datetime) -> str:
+    """Return a table of questions, one line each, in the order given."""
+    return aligned_table([_HEADINGS, *(_row(view, now) for view in views)])
+
+
+def aligned_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of printable cells in columns."""
+    widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in rows)
+
+
+def render_question(view: View) -> str:
+    """Return all that is known of one question, in sections."""
+    sections = [
+        _alert_section(view),
+        _question_section(view),
+        _outcome_section(view),
+        _notes_section(view),
+        _team_section(view),
+        _reports_section(view),
+    ]
+    return "\n\n".join(filter(None, ("\n".join(section) for section in sections)))
+
+
+def render_replay(views: Sequence[View]) -> str:
+    """Return how many reports go again, and a line for each: its alert, its place, and what became of it."""
+    alerts = {view["identifier"] for view in views}
+    lines = [
+        f"  {view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
+        for view in views
+    ]
+    heading = f"{_counted(len(views), 'report')} of {_counted(len(alerts), 'alert')}, in this order:"
+    return "\n".join([heading, *(printable(line) for line in lines)])
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _row(view: View, now: datetime) -> tuple[str, ...]:
+    names = ("identifier", "alert", "user")
+    return (
+        f"{datetime.fromisoformat(view['acceptedAt']):%Y-%m-%d %H:%M}",
+        _age(now - datetime.fromisoformat(view["acceptedAt"])),
+        *(printable(str(view[name])) for name in names),
+        _state(view),
+        _outcome(view) if view["outcome"] else _time_left(view["deadline"], now),
+    )
+
+
+def _state(view: View) -> str:
+    return printable(str(view["state"])) + (" (in doubt)" if view["inDoubtSince"] else "")
+
+
+def _outcome(view: View) -> str:
+    """Return how it ended in a few words: what stands, why, and what was said since."""
+    reason = f": {view['reason']}" if view["reason"] else ""
+    later = f" (then said {view['said']})" if view["retracted"] else ""
+    return printable(f"{view['outcome']}{reason}{later}")
+
+
+def _time_left(deadline: str | None, now: datetime) -> str:
+    """Return how long an open question still waits for its answer."""
+    return f"{_age(datetime.fromisoformat(deadline) - now)} left" if deadline else "-"
+
+
+def _age(age: timedelta) -> str:
+    """Return an age in its largest whole unit, as in settings: `90s` reads as `1m`."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _readable_time(text: str | None) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes."""
+    return sum(_character_columns(char) for char in text)
+
+
+def _character_columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return "  ".join(padded).rstrip()
+
+
+def _alert_section(view: View) -> Iterator[str]:
+    yield f"Alert {printable(str(view['identifier']))}"
+    yield from _facts(
+        {
+            "alert": view["alert"],
+            "user": view["user"],
+            "confidence": view["identityConfidence"],
+            "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
+        }
+    )
+    yield from _quoted(str(view["summary"]))
+
+
+def _question_section(view: View) -> Iterator[str]:
+    yield "Question"
+    person = f"{view['askedSlackName']} ({view['askedSlack']})" if view["askedSlack"] else None
+    place = f"{view['channel']} {view['ts'] or ''}" if view["channel"] else None
+    yield from _facts(
+        {
+            "state": _state(view),
+            "person": person,
+            "asked": _moment(view["askedAt"]),
+            "choices": ", ".join(view["offered"]),
+            "message": place,
+            "reminders": view["reminders"] or None,
+            "deadline": _moment(view["deadline"]),
+            "next step": f"{view['work']}, {_moment(view['dueAt']) or 'not yet'}" if view["work"] else None,
+            "failed tries": view["attempts"] or None,
+        }
+    )
+
+
+def _outcome_section(view: View) -> Iterator[str]:
+    yield "Outcome"
+    yield from _facts(
+        {
+            "stands": view["outcome"] or "open",
+            "reason": view["reason"],
+            "last said": view["said"],
+            "answered": _moment(view["firstAnsweredAt"]),
+            "last answer": _moment(view["answeredAt"]) if view["answers"] > 1 else None,
+            "answers": view["answers"] or None,
+        }
+    )
+
+
+def _notes_section(view: View) -> Iterator[str]:
+    """Yield all that the person wrote: each note is a report of its own."""
+    notes = [report for report in view.get("reports") or [] if report["comment"]]
+    if notes:
+        yield "Notes"
+    for note in notes:
+        yield f"  {_moment(note['timestamp'])}"
+        yield from _quoted(str(note["comment"]))
+
+
+def _team_section(view: View) -> Iterator[str]:
+    if not (view["cardTs"] or view["cardDueAt"]):
+        return
+    yield "Security team"
+    name = f"{view['takenName']} ({view['takenBy']})" if view["takenName"] else view["takenBy"]
+    yield from _facts(
+        {
+            "card": view["cardTs"] or "not posted yet",
+            "next update": _moment(view["cardDueAt"]),
+            "taken by": name or "nobody",
+            "taken": _moment(view["takenAt"]),
+        }
+    )
+
+
+def _reports_section(view: View) -> Iterator[str]:
+    yield "Reports to MozDef"
+    reports = view.get("reports") or []
+    if not reports:
+        yield "  none yet"
+    for report in reports:
+        yield printable(f"  {report['sequence']}  {report['outcome']}, {_told(report)}, {_fate(report)}")
+        yield from _quoted(str(report["body"]))
+
+
+def _told(report: View) -> str:
+    return f"told as {report['response'] or report['category'] + ' (changes nothing)'}"
+
+
+def _fate(report: View) -> str:
+    if report["parkedAt"]:
+        return f"refused for good by the queue {_moment(report['parkedAt'])}"
+    if report["sentAt"]:
+        return f"sent {_moment(report['sentAt'])}"
+    return f"waits until {_moment(report['dueAt'])}"
+
+
+def _moment(text: str | None) -> str | None:
+    return f"{_readable_time(text)} UTC" if text else None
+
+
+def _facts(facts: Mapping[str, object]) -> Iterator[str]:
+    """Yield a line for each fact that there is."""
+    for name, value in facts.items():
+        if value not in {None, ""}:
+            yield f"  {name:<13}{printable(str(value))}"
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield text of unknown origin line by line, each marked, so that none can pass for a line of ours.
+
+    Long lines are broken here, since a terminal would break them without the mark.
+    """
+    for line in text.splitlines() or [""]:
+        for piece in textwrap.wrap(printable(line), _WIDEST_LINE) or [""]:
+            yield f"  │ {piece}".rstrip()

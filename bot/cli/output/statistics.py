@@ -1,0 +1,74 @@
+"""The table that `triage-bot stats` shows, made of views alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.cli.output.questions import aligned_table
+from bot.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bot.worker.views import View
+
+#: Each ending of a question: its key in a view, its words, and its mark in a bar.
+ENDINGS = (
+    ("yes", "yes", "█"),
+    ("no", "no", "▓"),
+    ("wrongUser", "wrong person", "▒"),
+    ("notSure", "not sure", "░"),
+    ("unanswered", "no answer", "·"),
+)
+
+#: Headings of the numbers, which stand below their ends.
+_NUMBERS = ("ASKED", "OPEN", " YES", "  NO", "WRONG", "UNSURE", "NONE", " MEDIAN", "   90 %")
+
+#: Columns of a bar.
+_BAR = 30
+
+
+def render_statistics(views: Sequence[View]) -> str:
+    """Return a table of alerts with a bar for each, in the order given, and what its marks mean."""
+    legend = "  ".join(f"{mark} {words}" for _, words, mark in ENDINGS)
+    if not views:
+        return "None."
+    table = aligned_table([("ALERT", *_NUMBERS, ""), *map(_row, views)])
+    return f"{table}\n\n{legend}"
+
+
+def readable_seconds(seconds: float | None) -> str:
+    """Return a time in its two largest units, as `1h 05m`; `-` for none."""
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    for large, small, length, part in (("d", "h", 86400, 3600), ("h", "m", 3600, 60), ("m", "s", 60, 1)):
+        if whole >= length:
+            return f"{whole // length}{large} {whole % length // part:02}{small}"
+    return f"{whole}s"
+
+
+def _row(view: View) -> tuple[str, ...]:
+    numbers = (
+        str(view["asked"]),
+        str(view["open"] or "-"),
+        *(_percent(view["shares"][name]) for name, _, _ in ENDINGS),
+        readable_seconds(view["medianSeconds"]),
+        readable_seconds(view["p90Seconds"]),
+    )
+    ends = (number.rjust(len(heading)) for number, heading in zip(numbers, _NUMBERS, strict=True))
+    return printable(str(view["alert"])), *ends, "".join(_bar(view))
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _bar(view: View) -> Iterator[str]:
+    """Yield the bar's parts. Each ends where the sum of the shares so far does: rounding never adds up."""
+    drawn, reached = 0, 0.0
+    for name, _, mark in ENDINGS:
+        reached += view["shares"][name] or 0.0
+        end = round(reached * _BAR)
+        yield mark * (end - drawn)
+        drawn = end

@@ -1,0 +1,44 @@
+"""How a command reaches the store: through the worker that holds it, or itself.
+
+Itself where no worker runs, or where the store is one that none holds alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from bot.worker.control import NoWorker, call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bot.settings.settings import Settings
+    from bot.worker.views import View
+
+
+def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
+    """Yield what `bot.worker.handlers` answers. `CallFailed`, `StoreUnusable`, `StartRefused`."""
+    control_path = settings.control_path
+    try:
+        if control_path is not None:
+            yield from call(control_path, command, **arguments)
+            return
+    except NoWorker:
+        pass
+    yield from asyncio.run(_ask_directly(settings, command, arguments))
+
+
+async def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+    from bot.store import open_store
+    from bot.triage.model import utc_now
+    from bot.worker.handlers import store_handlers
+
+    store = await open_store(settings.store_url, region=settings.aws_region)
+    try:
+        handlers = store_handlers(store, settings.store_path, clock=utc_now)
+        async with aclosing(handlers[command](arguments)) as views:
+            return [dict(view) async for view in views]
+    finally:
+        await store.close()

@@ -1,0 +1,95 @@
+"""One call of the Web API: its parameters, what it may raise, and how a method declares itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from aiohttp import web
+
+    from bot.sandbox.fake_slack.installation import Installation
+    from bot.sandbox.fake_slack.workspace import Json
+
+
+class SlackError(Exception):
+    """Slack refuses the call with `code`; `details` are further fields of the answer."""
+
+    def __init__(self, code: str, **details: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.details = details
+
+
+def refused_arguments(code: str, messages: list[str]) -> SlackError:
+    """Return the refusal of arguments that Slack explains in response_metadata."""
+    return SlackError(code, errors=messages, response_metadata={"messages": messages})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """The merged parameters of one call, and where it works."""
+
+    installation: Installation
+    parameters: Mapping[str, Any]
+
+    def text(self, name: str) -> str | None:
+        """Return a parameter as text, None if it was not given."""
+        value = self.parameters.get(name)
+        return None if value is None else str(value)
+
+    def required(self, name: str) -> str:
+        """Return a parameter that must be given; SlackError if it is not."""
+        value = self.text(name)
+        if not value:
+            raise refused_arguments("invalid_arguments", [f"[ERROR] missing required field: {name}"])
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return a yes-or-no parameter, in JSON's, a form's or a query's writing; no if it was not given."""
+        return str(self.parameters.get(name, "")).lower() in {"1", "true"}
+
+    def structure(self, name: str, *, otherwise: str) -> Any:
+        """Return a parameter that is JSON, given as such or in a string; SlackError `otherwise` if broken."""
+        value = self.parameters.get(name)
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise SlackError(otherwise) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method: what it does, whose token it takes, and the scopes of which one is enough (none: any)."""
+
+    work: Callable[[Call], Json]
+    caller: Literal["bot", "app"] = "bot"
+    scopes: tuple[str, ...] = ()
+
+
+async def read_parameters(request: web.Request) -> dict[str, Any]:
+    """Merge query, form and JSON body, in this order of strength; SlackError if the body is broken.
+
+    The body may be read again afterwards, so a middleware may call this as well.
+    """
+    parameters: dict[str, Any] = dict(request.query)
+    if request.content_type == "application/json":
+        parameters.update(_object(await request.text()))
+    elif request.method == "POST":
+        parameters.update(await request.post())
+    return parameters
+
+
+def _object(body: str) -> dict[str, Any]:
+    try:
+        value = json.loads(body or "{}")
+    except ValueError as error:
+        raise SlackError("invalid_json") from error
+    if not isinstance(value, dict):
+        raise SlackError("json_not_object")
+    return value

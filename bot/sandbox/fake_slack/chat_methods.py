@@ -1,0 +1,126 @@
+"""The methods chat.postMessage, .update and .getPermalink, and the checks of what a message may hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bot.sandbox.fake_slack import limits
+from bot.sandbox.fake_slack.calls import SlackError, refused_arguments
+from bot.sandbox.fake_slack.conversation_methods import direct_message_of, joined_conversation
+from bot.sandbox.fake_slack.objects import completed_blocks, message_object
+from bot.sandbox.fake_slack.workspace import Message
+
+if TYPE_CHECKING:
+    from bot.sandbox.fake_slack.calls import Call
+    from bot.sandbox.fake_slack.workspace import Conversation, Json
+
+
+def post_message(call: Call) -> Json:
+    """Post to a person (U…), a direct message (D…) or a channel; the answer names the conversation."""
+    conversation = _target(call)
+    text, blocks, metadata = checked_content(call, limits.POST_TEXT_LIMIT)
+    if not blocks and not text.strip():
+        raise SlackError("no_text")
+    thread = _thread(call, conversation)
+    message = Message(
+        channel=conversation.id,
+        ts=call.installation.next_ts(),
+        user=call.installation.workspace.bot.id,
+        text=text,
+        blocks=completed_blocks(blocks or []),
+        metadata=metadata or None,
+        thread_ts=thread,
+        # Outside of a thread there is nothing to broadcast.
+        is_broadcast=thread is not None and call.flag("reply_broadcast"),
+    )
+    call.installation.workspace.post(message)
+    return _answer(call, message)
+
+
+def update_message(call: Call) -> Json:
+    """Change one of the bot's own messages. Blocks and metadata stay unless new ones are given."""
+    conversation = _writable(joined_conversation(call, call.required("channel")))
+    message = _own_message(call, conversation, call.required("ts"))
+    text, blocks, metadata = checked_content(call, limits.UPDATE_TEXT_LIMIT)
+    if not text.strip() and not blocks:
+        raise SlackError("no_text")
+    changed = call.installation.workspace.change(
+        message,
+        text=text,
+        blocks=message.blocks if blocks is None else completed_blocks(blocks),
+        metadata=message.metadata if metadata is None else metadata or None,
+        edited_ts=call.installation.next_ts(),
+    )
+    return {**_answer(call, changed), "text": changed.text}
+
+
+def find_permalink(call: Call) -> Json:
+    """Return the address of a message for people; that of a reply names its thread too."""
+    channel, ts = call.required("channel"), call.required("message_ts")
+    message = joined_conversation(call, channel).message(ts)
+    if message is None or message.ephemeral_for is not None:
+        raise SlackError("message_not_found")
+    domain = call.installation.workspace.domain
+    link = f"https://{domain}.slack.com/archives/{channel}/p{ts.replace('.', '')}"
+    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message.thread_ts else ""
+    return {"channel": channel, "permalink": link + thread}
+
+
+def checked_content(call: Call, text_limit: int) -> tuple[str, list[Any] | None, Json | None]:
+    """Return text, blocks and metadata (None: not given); SlackError if Slack would refuse one of them."""
+    text = call.text("text") or ""
+    if len(text) > text_limit:
+        raise SlackError("msg_too_long")
+    blocks = call.structure("blocks", otherwise="invalid_blocks_format")
+    if blocks is not None:
+        _check_blocks(blocks)
+    metadata = call.structure("metadata", otherwise="invalid_metadata_format")
+    problem = limits.problem_of_metadata(metadata) if metadata else None
+    if problem is not None:
+        raise SlackError(problem)
+    return text, blocks, metadata
+
+
+def _check_blocks(blocks: Any) -> None:
+    if not isinstance(blocks, list):
+        raise SlackError("invalid_blocks_format")
+    problems = limits.problems_of_blocks(blocks)
+    if problems:
+        raise refused_arguments("invalid_blocks", problems)
+    if limits.length_of_text(blocks) > limits.BLOCKS_TEXT_LIMIT:
+        raise SlackError("msg_blocks_too_long")
+
+
+def _target(call: Call) -> Conversation:
+    """Find where to post. Slack does take posts to deactivated people; nobody reads them."""
+    channel = call.text("channel") or ""
+    if channel.startswith(("U", "W")):
+        return direct_message_of(call, channel, unknown="channel_not_found")
+    return _writable(joined_conversation(call, channel))
+
+
+def _writable(conversation: Conversation) -> Conversation:
+    if conversation.is_archived:
+        raise SlackError("is_archived")
+    return conversation
+
+
+def _thread(call: Call, conversation: Conversation) -> str | None:
+    thread = call.text("thread_ts")
+    if thread and conversation.message(thread) is None:
+        raise SlackError("thread_not_found")
+    return thread or None
+
+
+def _own_message(call: Call, conversation: Conversation, ts: str) -> Message:
+    message = conversation.message(ts)
+    if message is None or message.ephemeral_for is not None:
+        raise SlackError("message_not_found")
+    if message.user != call.installation.workspace.bot.id:
+        raise SlackError("cant_update_message")
+    return message
+
+
+def _answer(call: Call, message: Message) -> Json:
+    shown = message_object(message, call.installation)
+    return {"channel": message.channel, "ts": message.ts, "message": shown}

@@ -1,0 +1,104 @@
+"""What the stand-in keeps beside the workspace: tickets, triggers and response URLs, and the time."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from bot.sandbox.fake_slack.timestamps import moment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.sandbox.fake_slack.workspace import Message, Workspace
+
+#: How long a trigger_id opens a view.
+TRIGGER_LIFETIME: Final = timedelta(seconds=3)
+#: How often, and for how long, a response_url may be used.
+RESPONSE_URL_USES: Final = 5
+RESPONSE_URL_LIFETIME: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """The installed app: its ids, its tokens, the scopes of the bot token.
+
+    `verification` is a field of each payload that opens nothing.
+    """
+
+    id: str
+    bot_id: str
+    bot_token: str
+    app_token: str
+    verification: str
+    scopes: frozenset[str]
+
+
+@dataclass(kw_only=True)
+class Trigger:
+    """A click's permission to open one view."""
+
+    user: str
+    expires_at: datetime
+    is_used: bool = False
+
+
+@dataclass(kw_only=True)
+class ResponseUrl:
+    """A click's permission to answer; `message` is what was clicked on."""
+
+    user: str
+    message: Message
+    expires_at: datetime
+    uses_left: int = RESPONSE_URL_USES
+
+
+@dataclass(kw_only=True)
+class Installation:
+    """The workspace and what was handed out for it. `address` is `127.0.0.1:PORT` once it is known."""
+
+    workspace: Workspace
+    app: App
+    clock: Callable[[], datetime]
+    history_lag: timedelta = timedelta(0)
+    address: str = ""
+    tickets: set[str] = field(default_factory=set)
+    triggers: dict[str, Trigger] = field(default_factory=dict)
+    response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
+
+    def next_ts(self) -> str:
+        """Return the ts of something that happens now."""
+        return self.workspace.next_ts(self.clock())
+
+    def newest_visible(self) -> int:
+        """Return the newest moment that the history shows yet, in microseconds since 1970."""
+        return moment_of(self.clock()) - self.history_lag // timedelta(microseconds=1)
+
+    def new_ticket(self) -> str:
+        """Return a ticket that opens one websocket, once."""
+        ticket = secrets.token_hex(16)
+        self.tickets.add(ticket)
+        return ticket
+
+    def redeem_ticket(self, ticket: str) -> bool:
+        """Tell whether the ticket was good; it no longer is."""
+        if ticket not in self.tickets:
+            return False
+        self.tickets.remove(ticket)
+        return True
+
+    def new_trigger(self, user: str) -> str:
+        """Return a trigger_id for what `user` just pressed."""
+        trigger = f"{self.next_ts()}.{secrets.token_hex(16)}"
+        self.triggers[trigger] = Trigger(user=user, expires_at=self.clock() + TRIGGER_LIFETIME)
+        return trigger
+
+    def new_response_url(self, user: str, message: Message) -> str:
+        """Return an address at which the app may answer a click of `user` on `message`."""
+        secret = secrets.token_urlsafe(18)
+        self.response_urls[secret] = ResponseUrl(
+            user=user, message=message, expires_at=self.clock() + RESPONSE_URL_LIFETIME
+        )
+        return f"http://{self.address}/actions/{self.workspace.team_id}/{secret}"

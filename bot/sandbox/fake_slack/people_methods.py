@@ -1,0 +1,54 @@
+"""The methods auth.test, apps.connections.open and users.*."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.sandbox.fake_slack.calls import SlackError
+from bot.sandbox.fake_slack.objects import user_object
+
+if TYPE_CHECKING:
+    from bot.sandbox.fake_slack.calls import Call
+    from bot.sandbox.fake_slack.workspace import Json, Person
+
+
+def show_identity(call: Call) -> Json:
+    """Tell whose token it is."""
+    workspace = call.installation.workspace
+    return {
+        "url": f"https://{workspace.domain}.slack.com/",
+        "team": workspace.name,
+        "user": workspace.bot.name,
+        "team_id": workspace.team_id,
+        "user_id": workspace.bot.id,
+        "bot_id": call.installation.app.bot_id,
+        "is_enterprise_install": False,
+    }
+
+
+def open_connection(call: Call) -> Json:
+    """Hand out the address of a websocket; it opens once."""
+    installation = call.installation
+    ticket = installation.new_ticket()
+    return {"url": f"ws://{installation.address}/link/?ticket={ticket}&app_id={installation.app.id}"}
+
+
+def look_up_by_email(call: Call) -> Json:
+    """Find an active person by address; a deactivated one is not found."""
+    person = call.installation.workspace.person_of_email(call.required("email"))
+    if person is None or person.deleted:
+        raise SlackError("users_not_found")
+    return {"user": _shown(person, call)}
+
+
+def show_user(call: Call) -> Json:
+    """Show a person by id, deactivated ones included."""
+    person = call.installation.workspace.person(call.required("user"))
+    if person is None:
+        raise SlackError("user_not_found")
+    return {"user": _shown(person, call)}
+
+
+def _shown(person: Person, call: Call) -> Json:
+    with_email = "users:read.email" in call.installation.app.scopes
+    return user_object(person, call.installation, with_email=with_email)

@@ -1,0 +1,223 @@
+"""The stand-in itself: one web server for the Web API, the websockets and the response URLs."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
+
+from aiohttp import web
+
+from bot.sandbox.fake_slack.installation import App, Installation
+from bot.sandbox.fake_slack.payloads import (
+    Press,
+    PressFields,
+    app_home_opened,
+    block_actions,
+    event_callback,
+    view_closed,
+    view_submission,
+)
+from bot.sandbox.fake_slack.response_urls import ResponseUrls
+from bot.sandbox.fake_slack.socket_mode import DisconnectReason, SocketMode
+from bot.sandbox.fake_slack.submissions import WrongReplyError, completed_values, mistakes_in, take_reply
+from bot.sandbox.fake_slack.web_api import WebApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from aiohttp.typedefs import Middleware
+
+    from bot.sandbox.fake_slack.workspace import Json, Workspace
+
+#: The scopes that the bot's manifest asks for.
+SCOPES: Final = ("users:read", "users:read.email", "im:write", "im:history", "chat:write")
+#: How often Slack sends an event again that nobody acknowledged.
+EVENT_RETRIES: Final = 3
+#: What Slack shows beside a button whose press nobody acknowledged, in our words.
+WARNING: Final = "Something went wrong, please try again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Click:
+    """What came of a press: `warning` is what Slack shows the person, None if the app took it.
+
+    `payload` is what was sent (empty: nothing was), and `reply` what the app acknowledged it with, if
+    anything. `errors` are what Slack shows beside the inputs of a modal, by block_id; the modal stays open.
+    """
+
+    acknowledged: bool
+    warning: str | None
+    payload: Json
+    reply: Json | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventDelivery:
+    """What came of an event: how often it was sent, and whether the last time was acknowledged."""
+
+    acknowledged: bool
+    attempts: int
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(eq=False)
+class SlackStandIn:
+    """A Slack of one workspace on 127.0.0.1, for one app with these tokens and scopes.
+
+    Faults come in from outside: an aiohttp middleware sees each request before and after its work. Tests
+    may end and start it again; the workspace, tokens and open permissions outlive that, links do not.
+
+    `history_lag` is how long a post stays hidden from conversations.history and .replies.
+    """
+
+    workspace: Workspace
+    _: KW_ONLY
+    bot_token: str
+    app_token: str
+    scopes: Iterable[str] = SCOPES
+    clock: Callable[[], datetime] = _now
+    history_lag: timedelta = timedelta(0)
+    acknowledge_within: timedelta = timedelta(seconds=3)
+    middlewares: Sequence[Middleware] = ()
+    installation: Installation = field(init=False)
+    socket_mode: SocketMode = field(init=False)
+    _runner: web.AppRunner | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        app = App(
+            id="A0TRIAGE001",
+            bot_id="B0TRIAGE001",
+            bot_token=self.bot_token,
+            app_token=self.app_token,
+            verification="verification",
+            scopes=frozenset(self.scopes),
+        )
+        self.installation = Installation(
+            workspace=self.workspace, app=app, clock=self.clock, history_lag=self.history_lag
+        )
+        self.socket_mode = SocketMode(self.installation, acknowledge_within=self.acknowledge_within)
+
+    @property
+    def api_url(self) -> str:
+        """The Web API's address, with a slash at its end; known once it has been started."""
+        return f"http://{self.installation.address}/api/"
+
+    @property
+    def links(self) -> int:
+        """How many Socket Mode links are open."""
+        return self.socket_mode.links
+
+    async def start(self, port: int = 0) -> None:
+        """Serve on 127.0.0.1; port 0 takes any free one. OSError if the port is taken."""
+        application = web.Application(middlewares=self.middlewares)
+        application.router.add_route("*", "/api/{method}", WebApi(self.installation).handle)
+        application.router.add_get("/link/", self.socket_mode.serve)
+        application.router.add_post("/actions/{team}/{secret}", ResponseUrls(self.installation).handle)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self.installation.address = f"127.0.0.1:{runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """End every link, then the server."""
+        await self.socket_mode.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def until_linked(self, count: int = 1) -> None:
+        """Wait until at least `count` Socket Mode links are open."""
+        await self.socket_mode.until_linked(count)
+
+    async def click(self, **press: Unpack[PressFields]) -> Click:
+        """Press a button (see `Press`) and wait until the app acknowledges it, or until Slack gives up.
+
+        LookupError if there is no such person, message or App Home.
+        """
+        return await self._interact(block_actions(self.installation, Press(**press)))
+
+    async def submit_view(self, *, user: str, view_id: str, values: Json) -> Click:
+        """Fill in and submit the modal that a person sees; `values` as Slack nests them.
+
+        Slack's own checks come first, then the app; what it answers is done. LookupError if there is none.
+        """
+        view = self._modal(user, view_id)
+        mistakes = mistakes_in(view, values)
+        if mistakes:
+            return Click(acknowledged=False, warning=None, payload={}, errors=mistakes)
+        filled = completed_values(view, values)
+        payload = view_submission(self.installation, user, view=view, values=filled)
+        click = await self._interact(payload, accepts_response=True)
+        return self._after_reply(user, view, click) if click.acknowledged else click
+
+    async def close_view(self, *, user: str, view_id: str) -> Click | None:
+        """Close the modal that a person sees. The app is told if it asked for that, else this is None.
+
+        LookupError if they see no such modal.
+        """
+        view = self._modal(user, view_id)
+        close = self.workspace.modals.clear if view.get("clear_on_close") else self.workspace.modals.close
+        close(user)
+        if not view.get("notify_on_close"):
+            return None
+        return await self._interact(view_closed(self.installation, user, view=view))
+
+    async def open_home(self, user: str, *, tab: Literal["home", "messages"] = "home") -> EventDelivery:
+        """Look at a tab of the app as this person, which sends `app_home_opened`.
+
+        LookupError if there is no such person, or nobody who could look: a bot, a deactivated account.
+        """
+        person = self.workspace.person(user)
+        if person is None or person.deleted or person.is_bot:
+            raise LookupError(f"nobody looks at Slack as {user}")
+        return await self.send_event(app_home_opened(self.installation, user, tab=tab))
+
+    async def send_event(self, event: Json) -> EventDelivery:
+        """Send an event of the Events API, again and again (with the same event_id) until it is taken."""
+        payload = event_callback(self.installation, event)
+        for attempt in range(1 + EVENT_RETRIES):
+            retry: dict[str, Any] = {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
+            if await self.socket_mode.send("events_api", payload, **retry) is not None:
+                return EventDelivery(acknowledged=True, attempts=attempt + 1)
+        return EventDelivery(acknowledged=False, attempts=1 + EVENT_RETRIES)
+
+    async def disconnect(self, reason: DisconnectReason) -> None:
+        """Tell one link that it ends, or with `link_disabled` end them all. See `SocketMode.disconnect`."""
+        await self.socket_mode.disconnect(reason)
+
+    def drop_links(self) -> None:
+        """Cut every link without a word."""
+        self.socket_mode.drop_links()
+
+    def grant(self, scopes: Iterable[str]) -> None:
+        """Give the bot token exactly these scopes from now on."""
+        self.installation.app = replace(self.installation.app, scopes=frozenset(scopes))
+
+    def _modal(self, user: str, view_id: str) -> Json:
+        view = self.workspace.modals.seen_by(user)
+        if view is None or view["id"] != view_id:
+            raise LookupError(f"{user} does not see the modal {view_id}")
+        return view
+
+    def _after_reply(self, user: str, view: Json, click: Click) -> Click:
+        try:
+            errors = take_reply(self.installation, user, view=view, reply=click.reply)
+        except WrongReplyError:
+            return replace(click, warning=WARNING)
+        return replace(click, errors=errors)
+
+    async def _interact(self, payload: Json, *, accepts_response: bool = False) -> Click:
+        taken = await self.socket_mode.send("interactive", payload, accepts_response=accepts_response)
+        if taken is None:
+            return Click(acknowledged=False, warning=WARNING, payload=payload)
+        return Click(acknowledged=True, warning=None, payload=payload, reply=taken.payload)

@@ -1,0 +1,109 @@
+"""What Slack does around a modal that is submitted: its own look at the fields, and the app's reply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bot.sandbox.fake_slack.calls import SlackError
+from bot.sandbox.fake_slack.modals import StackFullError
+from bot.sandbox.fake_slack.views import checked_view, new_view_id, stored_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bot.sandbox.fake_slack.installation import Installation
+    from bot.sandbox.fake_slack.workspace import Json
+
+#: The longest text of an input that names no `max_length` of its own.
+_LONGEST_INPUT: Final = 3_000
+
+
+class WrongReplyError(Exception):
+    """The app acknowledged with something that Slack does not understand."""
+
+
+def completed_values(view: Json, values: Mapping[str, Any]) -> Json:
+    """Return the state of every input of the view: `values` (block, action, value), empty ones as null."""
+    empty = {
+        block["block_id"]: {block["element"]["action_id"]: {"type": block["element"]["type"], "value": None}}
+        for block in _inputs(view)
+    }
+    return {**empty, **values}
+
+
+def mistakes_in(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what Slack tells the person without asking the app: a sentence for a block's id."""
+    return {
+        block["block_id"]: mistake
+        for block in _inputs(view)
+        if (mistake := _mistake(block, _text_of(block, values)))
+    }
+
+
+def take_reply(installation: Installation, user: str, *, view: Json, reply: Json | None) -> dict[str, str]:
+    """Do with the submitted view what the app's acknowledgement says; return the errors that it names.
+
+    `WrongReplyError` if Slack would not understand it: the modal stays, and the person may try again.
+    """
+    action = (reply or {}).get("response_action")
+    modals = installation.workspace.modals
+    if action == "errors":
+        return _errors(view, (reply or {}).get("errors"))
+    if action == "clear":
+        modals.clear(user)
+    elif action in ("update", "push"):
+        _show(installation, user, view=view, reply=reply or {})
+    elif action is None:
+        _close(installation, user, view)
+    else:
+        raise WrongReplyError(f"no such response_action: {action}")
+    return {}
+
+
+def _inputs(view: Json) -> Iterator[Json]:
+    return (block for block in view["blocks"] if block["type"] == "input")
+
+
+def _text_of(block: Json, values: Mapping[str, Any]) -> str:
+    given = values.get(block["block_id"], {}).get(block["element"]["action_id"], {})
+    return given.get("value") or ""
+
+
+def _mistake(block: Json, text: str) -> str | None:
+    element = block["element"]
+    if not text.strip():
+        return None if block.get("optional") else "Please fill in this field."
+    if len(text) < (fewest := element.get("min_length", 0)):
+        return f"Please write at least {fewest} characters."
+    if len(text) > (most := element.get("max_length", _LONGEST_INPUT)):
+        return f"Please write at most {most} characters."
+    return None
+
+
+def _errors(view: Json, errors: Any) -> dict[str, str]:
+    known = {block["block_id"] for block in _inputs(view)}
+    if not isinstance(errors, dict) or not errors or errors.keys() - known:
+        raise WrongReplyError("errors must name blocks of type input, and at least one")
+    if not all(isinstance(words, str) and words for words in errors.values()):
+        raise WrongReplyError("each error must be some text")
+    return dict(errors)
+
+
+def _show(installation: Installation, user: str, *, view: Json, reply: Json) -> None:
+    """Put another view in the submitted one's place, or upon it."""
+    modals = installation.workspace.modals
+    try:
+        given = checked_view(reply.get("view"), kind="modal")
+        if reply["response_action"] == "push":
+            modals.push(user, stored_view(installation, given, view_id=new_view_id(), below=view))
+        else:
+            modals.replace(stored_view(installation, given, view_id=view["id"]))
+    except (SlackError, StackFullError, LookupError) as error:
+        raise WrongReplyError(str(error)) from error
+
+
+def _close(installation: Installation, user: str, view: Json) -> None:
+    """Close the submitted view, unless the app has shown another one meanwhile."""
+    seen = installation.workspace.modals.seen_by(user)
+    if seen is not None and seen["id"] == view["id"]:
+        installation.workspace.modals.close(user)

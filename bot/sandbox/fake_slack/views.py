@@ -1,0 +1,63 @@
+"""Views as Slack checks and keeps them, whichever way they come: by a method or with an acknowledgement."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from bot.sandbox.fake_slack import limits
+from bot.sandbox.fake_slack.calls import SlackError, refused_arguments
+from bot.sandbox.fake_slack.objects import completed_blocks
+
+if TYPE_CHECKING:
+    from bot.sandbox.fake_slack.installation import Installation
+    from bot.sandbox.fake_slack.workspace import Json
+
+#: Largest view, in bytes of JSON (docs.slack.dev, views.open, `view_too_large`).
+VIEW_LIMIT: Final = 250_000
+
+Kind = Literal["modal", "home"]
+
+
+def checked_view(given: Any, *, kind: Kind) -> Json:
+    """Return the view that the app gave; SlackError if Slack would refuse it, or if it is of another kind."""
+    problems = limits.problems_of_view(given)
+    if not problems and given["type"] != kind:
+        problems = [f"[ERROR] must be a valid enum value ({kind}) [json-pointer:/view/type]"]
+    if problems:
+        raise refused_arguments("invalid_arguments", problems)
+    if len(json.dumps(given).encode()) > VIEW_LIMIT:
+        raise SlackError("view_too_large")
+    view: Json = given
+    return view
+
+
+def new_view_id() -> str:
+    """Return an id that no view has."""
+    return f"V{secrets.token_hex(5).upper()}"
+
+
+def stored_view(installation: Installation, given: Json, *, view_id: str, below: Json | None = None) -> Json:
+    """Return a checked view as Slack keeps it and shows it in payloads; `below` is what it lies upon."""
+    return {
+        "private_metadata": "",
+        "callback_id": "",
+        "external_id": "",
+        "title": None,
+        "submit": None,
+        "close": None,
+        "clear_on_close": False,
+        "notify_on_close": False,
+        **given,
+        "blocks": completed_blocks(given["blocks"]),
+        "previous_view_id": below["id"] if below else None,
+        "id": view_id,
+        "root_view_id": below["root_view_id"] if below else view_id,
+        "team_id": installation.workspace.team_id,
+        "app_id": installation.app.id,
+        "app_installed_team_id": installation.workspace.team_id,
+        "bot_id": installation.app.bot_id,
+        "state": {"values": {}},
+        "hash": f"{installation.next_ts()}.{secrets.token_hex(4)}",
+    }

@@ -1,0 +1,184 @@
+"""The policy of each kind of alert: `alerts.toml` as it ships, and what the engineer puts over it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import ConfigError
+from bot.settings.messages import defaults_folder, names, read_toml, text_problem
+from bot.settings.parsers import duration
+from bot.triage.model import Choice, Outcome
+from bot.triage.policies import CARDS, NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from enum import StrEnum
+    from pathlib import Path
+
+#: Returns what a value of the file means, or raises `ValueError` with the rest of a sentence about its key.
+_Reader = Callable[[object], object]
+
+#: What was said for one kind of alert: table ("" for the alert's own) and key → value.
+_Facts = dict[tuple[str, str], Any]
+
+#: What a file says: label → facts; None stands for the default.
+_Said = dict[str | None, _Facts]
+
+_ALERTS = "alerts.toml"
+
+#: In characters: Slack's limit for a header.
+_TITLE_MAX = 150
+
+#: In characters: the longest label that a request may have.
+_LABEL_MAX = 255
+
+#: The longest that a placeholder may stand for, in characters.
+_LONGEST = {"user": "x" * 254, "summary": "x" * 300}
+
+#: The placeholders of each text, and Slack's limit in characters when they are filled in.
+_ROOM: Mapping[str, tuple[frozenset[str], int]] = {
+    "ask": (frozenset({"user"}), 3000),
+    "notification": (frozenset({"user", "summary"}), 1000),
+    **{f"button_{choice}": (frozenset(), 75) for choice in Choice},
+}
+
+
+def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None = None) -> AlertPolicies:
+    """Return the policies of all alerts: the defaults, overlaid key by key by `config_dir`'s file, if any.
+
+    What an alert leaves unsaid is as in `[default]`, and what that leaves unsaid is as `AlertPolicy` has it.
+    Raises `ConfigError` with all problems; each names file, table and key, and says what is expected.
+    """
+    said = _read_file((defaults or defaults_folder()) / _ALERTS)
+    path = config_dir / _ALERTS if config_dir else None
+    if path and path.exists():
+        for label, facts in _read_file(path).items():
+            said.setdefault(label, {}).update(facts)
+    default = said.pop(None, {})
+    by_label = {str(label): _policy(default | facts) for label, facts in said.items()}
+    return AlertPolicies(default=_policy(default), by_label=by_label)
+
+
+def _policy(facts: _Facts) -> AlertPolicy:
+    rules = {choice: facts.get(("note", choice.value), rule) for choice, rule in NOTES.items()}
+    cards = [each for each in Outcome if facts.get(("security_channel", each.value), each in CARDS)]
+    own = {key: value for (table, key), value in facts.items() if not table}
+    words = {key: text for (table, key), text in facts.items() if table == "words"}
+    return AlertPolicy(**own, wording=words, notes=rules, cards=frozenset(cards))
+
+
+def _read_file(path: Path) -> _Said:
+    said: _Said = {}
+    problems = list(_read_tables(read_toml(path), said))
+    if problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return said
+
+
+def _read_tables(tables: Mapping[str, object], said: _Said) -> Iterator[str]:
+    """Put what is right of a file into `said`, and yield what is wrong."""
+    for name, table in tables.items():
+        if name not in {"default", "alert"}:
+            yield f"[{name}] is not known; expected one of alert, default"
+        elif not isinstance(table, dict):
+            yield f"{name} is no table; expected [{name}] with keys below it"
+        elif name == "default":
+            yield from _read_alert(name, table, said.setdefault(None, {}))
+        else:
+            yield from _read_labels(table, said)
+
+
+def _read_labels(alerts: Mapping[str, object], said: _Said) -> Iterator[str]:
+    for label, table in alerts.items():
+        name = label if re.fullmatch("[A-Za-z0-9_-]+", label) else json.dumps(label)
+        if not isinstance(table, dict):
+            yield f"[alert] {name} is no table; expected [alert.LABEL] with keys below it"
+        elif not 1 <= len(label) <= _LABEL_MAX:
+            yield f"[alert.{name}] has a label that no alert has; expected 1 to {_LABEL_MAX} characters"
+        else:
+            yield from _read_alert(f"alert.{name}", table, said.setdefault(label, {}))
+
+
+def _read_alert(name: str, alert: Mapping[str, object], facts: _Facts) -> Iterator[str]:
+    for key, value in alert.items():
+        if key not in _TABLES:
+            yield from _read_key(name, ("", key), value, facts)
+        elif isinstance(value, dict):
+            for below, each in value.items():
+                yield from _read_key(f"{name}.{key}", (key, below), each, facts)
+        else:
+            yield f"[{name}] {key} is no table; expected [{name}.{key}] with keys below it"
+
+
+def _read_key(name: str, place: tuple[str, str], value: object, facts: _Facts) -> Iterator[str]:
+    table, key = place
+    readers = _TABLES[table] if table else _OWN_KEYS
+    if key not in readers:
+        known = readers if table else [*_OWN_KEYS, *_TABLES]
+        yield f"[{name}] {key} is not known; expected one of {names(known)}"
+        return
+    try:
+        facts[place] = readers[key](value)
+    except ValueError as error:
+        yield f"[{name}] {key} {error}"
+
+
+def _title(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or not text.isprintable() or len(text) > _TITLE_MAX:
+        raise ValueError(f"is {value!r}; expected one line in quotes, at most {_TITLE_MAX} characters")
+    return text
+
+
+def _wait(value: object) -> Wait:
+    return Wait(said=True, after=duration(str(value)))
+
+
+def _flag(value: object) -> bool:
+    if value is True or value is False:
+        return value
+    raise ValueError(f"is {value!r}; expected true or false")
+
+
+def _one_of(value: object, *, words: Sequence[StrEnum]) -> StrEnum:
+    found = next((word for word in words if word.value == value), None)
+    if found is None:
+        raise ValueError(f"is {value!r}; expected " + " or ".join(f'"{word}"' for word in words))
+    return found
+
+
+def _words(value: object, *, word: str) -> str:
+    """Read a text of the question. One without placeholders is shown as it comes out here."""
+    placeholders, room = _ROOM[word]
+    problem = text_problem(value, placeholders)
+    if problem:
+        raise ValueError(problem)
+    text = str(value) if placeholders else str(value).format()
+    length = len(text.format(**_LONGEST)) if placeholders else len(text)
+    if length > room:
+        raise ValueError(f"has up to {length} characters; expected at most {room}")
+    return text
+
+
+#: The rules that a choice may have. Whoever fears an attack, or is not sure, can always say more.
+_NOTE_RULES = {
+    choice: [rule for rule in NoteRule if rule is not NoteRule.NEVER or NOTES[choice] is NoteRule.NEVER]
+    for choice in Choice
+}
+
+_OWN_KEYS: Mapping[str, _Reader] = {
+    "title": _title,
+    "ask": partial(_one_of, words=list(AskWhen)),
+    "remind_after": _wait,
+    "expire_after": _wait,
+}
+
+_TABLES: Mapping[str, Mapping[str, _Reader]] = {
+    "words": {word: partial(_words, word=word) for word in _ROOM},
+    "note": {choice.value: partial(_one_of, words=_NOTE_RULES[choice]) for choice in Choice},
+    "security_channel": {outcome.value: _flag for outcome in Outcome},
+}

@@ -1,0 +1,109 @@
+"""The wording: `messages.toml` as it ships, and what the engineer puts over it.
+
+What any file of the configuration needs is public: reading, the check of a text, the words for a problem.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+#: Table → key → text; each text is a template for `str.format`.
+Messages = dict[str, dict[str, str]]
+
+_MESSAGES = "messages.toml"
+
+
+def defaults_folder() -> Path:
+    """Return the folder of the files that ship: `bot/defaults/` in a wheel, `config/` in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    in_wheel = package / "defaults"
+    return in_wheel if in_wheel.is_dir() else package.parent / "config"
+
+
+def load_messages(config_dir: Path | None = None, *, defaults: Path | None = None) -> Messages:
+    """Return the wording of all messages: the defaults, overlaid key by key by `config_dir`'s file, if any.
+
+    A key may use the placeholders that its default uses, all or some of them. Raises `ConfigError` with all
+    problems; each names file, table and key, and says what is expected.
+    """
+    shipped = read_toml((defaults or defaults_folder()) / _MESSAGES)
+    messages = {table: dict(keys) for table, keys in shipped.items()}
+    path = config_dir / _MESSAGES if config_dir else None
+    if path and path.exists():
+        problems = list(_overlay(messages, read_toml(path)))
+        if problems:
+            raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return messages
+
+
+def read_toml(path: Path) -> Mapping[str, Any]:
+    """Return what the file holds. Raises `ConfigError` if it cannot be read or is no TOML."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{path} cannot be read ({error}); expected a TOML file in UTF-8"]) from error
+
+
+def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[str]:
+    """Put what is right of `overrides` into `messages`, and yield what is wrong."""
+    for table, keys in overrides.items():
+        known = messages.get(table)
+        if known is None:
+            yield f"[{table}] is not known; expected one of {names(messages)}"
+        elif not isinstance(keys, dict):
+            yield f"{table} is no table; expected [{table}] with keys below it"
+        else:
+            yield from _overlay_table(table, known, keys)
+
+
+def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]) -> Iterator[str]:
+    for key, text in keys.items():
+        problem = _key_problem(known, key, text)
+        if problem:
+            yield f"[{table}] {key} {problem}"
+        else:
+            # Texts with placeholders are formatted when shown; in the others, {{ is resolved here.
+            known[key] = str(text) if _placeholders(known[key]) else str(text).format()
+
+
+def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
+    if key not in known:
+        return f"is not known; expected one of {names(known)}"
+    return text_problem(text, _placeholders(known[key]))
+
+
+def text_problem(text: object, allowed: frozenset[str]) -> str:
+    """Return what is wrong with a text that may use these placeholders; "" if nothing is."""
+    if not isinstance(text, str) or not text.strip():
+        return f"is {text!r}; expected some text in quotes"
+    expected = names(f"{{{name}}}" for name in allowed) or "no placeholder at all"
+    try:
+        unknown = _placeholders(text) - allowed
+    except ValueError:
+        return "has a brace without its partner; expected {{ or }} where a brace itself is meant"
+    if unknown:
+        return f"has the placeholder {{{min(unknown)}}}; expected {expected}"
+    return ""
+
+
+def _placeholders(text: str) -> frozenset[str]:
+    """Return what stands between the braces of a template, with any conversion or format that is there."""
+    return frozenset(
+        field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+        for _, field, spec, conversion in Formatter().parse(text)
+        if field is not None
+    )
+
+
+def names(known: Iterable[str]) -> str:
+    """Return the names that were to be expected, for a sentence."""
+    return ", ".join(sorted(known))

@@ -1,0 +1,190 @@
+"""The settings: read once, checked at once, frozen. The only reader and writer of `os.environ`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotenv import dotenv_values
+
+from bot.errors import ConfigError
+from bot.redaction import Secret
+from bot.settings.credentials import Credentials, read_credentials
+from bot.settings.variables import Purpose, all_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from zoneinfo import ZoneInfo
+
+    from bot.triage.model import Profile
+    from bot.triage.working_time import WorkingHours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What the engineer chose. What the purpose does not need is left at its default, however it was set."""
+
+    slack_bot_token: Secret = field(default=Secret(""))
+    slack_app_token: Secret = field(default=Secret(""))
+    slack_api_url: str  #: ends in a slash
+    request_queue_url: str = ""
+    response_queue_url: str = ""
+    dead_letter_queue_url: str = ""  #: empty: there is none
+    store_url: str  #: sqlite:///, then an absolute path; or dynamodb://, then a table
+    response_profile: Profile
+    mozdef_sync: timedelta  #: an answer is held until its request is this old
+    remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
+    remind_times: int  #: how often, 0 to 10
+    expire_after: timedelta | None  #: how long a request may go unasked or unanswered; None: for ever
+    working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
+    default_timezone: ZoneInfo  #: of people whose profile names none that we know
+    security_channel: str = ""  #: a channel's id; empty: there is none
+    mozdef_alert_url: str = ""  #: of an alert, with `{identifier}` for its id, percent-encoded; empty: none
+    retain: timedelta  #: how long what has ended is kept
+    allow_deescalation: bool
+    ask_guests: bool
+    log_level: str  #: a name that `logging` knows
+    log_format: str  #: text or json
+    metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
+    config_dir: Path | None = None
+    aws_region: str | None = None  #: counts where a queue's URL names none
+    aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
+    credentials: Credentials = field(default_factory=Credentials)  #: what systemd handed over
+    notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
+    watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
+    journal_stream: str = ""  #: systemd's word for the journal that stderr may go to
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
+
+    @property
+    def store_path(self) -> Path | None:
+        """The store's file; None: it is a table."""
+        path = self.store_url.removeprefix("sqlite:///")
+        return None if path == self.store_url else Path(path)
+
+    @property
+    def control_path(self) -> Path | None:
+        """The socket, beside the store's file, on which the running worker listens to commands.
+
+        None where the store is no file: commands open such a store beside the workers.
+        """
+        return self.store_path and self.store_path.with_name(f"{self.store_path.name}.sock")
+
+
+def load_settings(
+    purpose: Purpose, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
+) -> Settings:
+    """Return the settings for `purpose`: of the environment, behind it of `directory`'s `.env`, and last of
+    systemd's credentials.
+
+    By default these are the process's own environment and current directory. An empty value counts as not
+    set. Raises one `ConfigError` with all problems; for `Purpose.CHECK` they are in `Settings.problems`.
+    """
+    folder = (directory or Path.cwd()).absolute()
+    surroundings = _filled(os.environ if environ is None else environ)
+    from_file, problems = _read_env_file(folder / ".env")
+    values = from_file | surroundings
+    credentials = read_credentials(surroundings, values)
+    problems.extend(credentials.problems)
+    settings = _read_all(purpose, {**credentials.values, **values}, folder, problems)
+    if problems and purpose is not Purpose.CHECK:
+        raise ConfigError(problems)
+    return Settings(
+        **settings,
+        aws_variables=_aws_variables(from_file, surroundings),
+        credentials=credentials,
+        notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
+        watchdog=_watchdog(surroundings),
+        journal_stream=surroundings.get("JOURNAL_STREAM", ""),
+        warnings=_warnings(from_file, folder),
+        problems=tuple(problems),
+    )
+
+
+def settle_environment(settings: Settings) -> None:
+    """Put the AWS variables that stand only in `.env` into this process's environment, and Slack's out of it.
+
+    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to.
+    slack_bolt reads tokens from there unasked, and switches OAuth on when it finds a client's id and secret.
+    To be called once, before the first session is made.
+    """
+    os.environ.update(settings.aws_variables)
+    for name in [name for name in os.environ if name.startswith("SLACK_")]:
+        del os.environ[name]
+
+
+def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value.strip() for name, value in values.items() if value and value.strip()}
+
+
+def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    # The path is named, since without one the library walks up from the source file. Nothing is interpolated:
+    # a value means the same here as in the environment file of systemd.
+    try:
+        return _filled(dotenv_values(path, interpolate=False)), []
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [f"{path} cannot be read ({error}); expected NAME=value lines in UTF-8"]
+
+
+def _read_all(
+    purpose: Purpose, values: Mapping[str, str], folder: Path, problems: list[str]
+) -> dict[str, Any]:
+    """Return the fields of `Settings` that have a variable; what is wrong is added to `problems`."""
+    settings: dict[str, Any] = {}
+    for variable in all_variables(folder, _store_folder(values, folder)):
+        if variable.default:
+            settings[variable.setting] = variable.read(variable.default)
+        text = values.get(variable.name, "")
+        if purpose not in variable.needed_by or not (text or variable.required):
+            continue
+        try:
+            settings[variable.setting] = variable.read(text)
+        except ValueError as error:
+            problems.append(f"{variable.name} {error}")
+    problems.extend(_shared_queues(settings))
+    return settings
+
+
+def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
+    """Return where a relative `STORE_URL` starts, whether it is the default or written out.
+
+    systemd may name several state directories, with colons between them: the first is ours.
+    """
+    return folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
+
+
+def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
+    """Find queues that are used twice: the bot would read what it wrote, for ever."""
+    first_use: dict[str, str] = {}
+    problems = []
+    for name in ("request_queue_url", "response_queue_url", "dead_letter_queue_url"):
+        url = settings.get(name, "").rstrip("/")
+        if url and first_use.setdefault(url, name) != name:
+            other = first_use[url].upper()
+            problems.append(f"{name.upper()} is the same queue as {other}; expected a queue of its own")
+    return problems
+
+
+def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in from_file.items()
+        if name.startswith("AWS_") and name not in surroundings
+    }
+
+
+def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
+    microseconds = surroundings.get("WATCHDOG_USEC", "")
+    # Inherited by all that a service starts, so it may be meant for another process.
+    is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
+
+
+def _warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+    """Name what stands in `.env` in vain: mistyped, or for somebody who does not look there."""
+    known = {variable.name for variable in all_variables(folder, folder)}
+    unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
+    return (f"ignored in .env, since nothing reads them there: {', '.join(unknown)}",) if unknown else ()

@@ -1,0 +1,154 @@
+"""Calls to Slack's Web API: one session, no retries of the SDK's own, every failure judged."""
+
+from __future__ import annotations
+
+import json
+import logging
+import urllib.request
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import AmbiguousError, TransientError
+from bot.slack.errors import fault, retry_after
+from bot.triage.ports import NO_METER
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from bot.errors import TriageBotError
+    from bot.triage.ports import Clock, Meter
+
+#: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
+TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+
+#: The SDK writes a debug line for every call unless the logger itself has a level.
+_sdk_log = logging.getLogger("slack_sdk.calls")
+
+
+def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
+    """Return the one session that every call shares: connections are kept, TLS is set up once."""
+    return aiohttp.ClientSession(
+        timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls, limit=256, keepalive_timeout=60)
+    )
+
+
+def web_client(
+    base_url: str, session: aiohttp.ClientSession, tls: ssl.SSLContext, *, token: str | None = None
+) -> AsyncWebClient:
+    """Return a client that never repeats a call by itself: who was cut off must look first."""
+    _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.INFO))
+    client = AsyncWebClient(
+        token=token, base_url=base_url, session=session, ssl=tls, retry_handlers=[], logger=_sdk_log
+    )
+    client.proxy = proxy_for(base_url)
+    return client
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the environment's proxy for a URL; the SDK would not look at NO_PROXY."""
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
+
+
+class SlackApi:
+    """Calls methods with the bot's token. A method that Slack asks to wait with waits for everybody."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        *,
+        clock: Clock,
+        meter: Meter = NO_METER,
+    ) -> None:
+        self._client = client
+        self._session = session
+        self._clock = clock
+        self._meter = meter
+        self._paused_until: dict[str, datetime] = {}
+        self._proxies: dict[str, str | None] = {}
+
+    async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call a method that changes something, once.
+
+        `AmbiguousError`: it may have happened. Every other error of `errors.fault` says that it did not.
+        """
+        return await self._call(method, http_verb="POST", json=dict(body))
+
+    async def read(
+        self, method: str, params: Mapping[str, Any], *, http_verb: str = "GET"
+    ) -> Mapping[str, Any]:
+        """Call a method that may be repeated: never ambiguous."""
+        try:
+            return await self._call(method, http_verb=http_verb, params=dict(params))
+        except AmbiguousError as error:
+            raise TransientError(str(error)) from error
+
+    async def respond(self, response_url: str, body: Mapping[str, Any]) -> bool:
+        """Post to a click's response_url. False: Slack does not take it there (any more).
+
+        `TransientError`, `AmbiguousError` as for a call.
+        """
+        # Not the SDK's client: it would be built anew for every click.
+        try:
+            async with self._session.post(
+                response_url, json=dict(body), proxy=self._proxy_for(response_url)
+            ) as response:
+                text = await response.text("utf-8", "replace")
+        except Exception as error:
+            raise fault(error) from error
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise TransientError("Slack asks to wait (429)", retry_after=retry_after(response.headers))
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            status = response.status
+            raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
+        return response.status < HTTPStatus.BAD_REQUEST and not _says_no(text)
+
+    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        self._refuse_in_pause(method)
+        try:
+            response = await self._client.api_call(method, **arguments)
+        except Exception as error:
+            raise self._noted(method, fault(error)) from error
+        data = response.data
+        if not isinstance(data, dict):
+            raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
+        return data
+
+    def _proxy_for(self, url: str) -> str | None:
+        """Return `proxy_for` a URL; it is found out once a host, for it reads the whole environment."""
+        origin = "/".join(url.split("/", maxsplit=3)[:3])
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(origin)
+        return self._proxies[origin]
+
+    def _refuse_in_pause(self, method: str) -> None:
+        until = self._paused_until.get(method)
+        if until is not None and (now := self._clock()) < until:
+            raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
+
+    def _noted(self, method: str, error: TriageBotError) -> TriageBotError:
+        if isinstance(error, TransientError | AmbiguousError):
+            self._meter.retried(method)
+        if isinstance(error, TransientError) and error.retry_after is not None:
+            self._paused_until[method] = self._clock() + error.retry_after
+        return error
+
+
+def _says_no(body: str) -> bool:
+    """Whether an answer with a good status is a refusal all the same, as Slack gives them."""
+    if body == "ok":  # as a response_url usually answers
+        return False
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("ok") is False

@@ -1,0 +1,48 @@
+"""Windows and Homes. A failure of either stays with that one action: nothing else waits for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.slack.render.home import home_view
+from bot.slack.render.windows import note_errors, note_view
+from bot.triage.policies import NoteRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.slack.client import SlackApi
+    from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Refusal
+    from bot.triage.model import Question
+    from bot.triage.policy import Policy
+
+
+class SlackViews:
+    """Opens windows and publishes Homes. Each method raises what `SlackApi.write` raises."""
+
+    def __init__(self, api: SlackApi, wording: Wording, policy: Policy) -> None:
+        self._api = api
+        self._wording = wording
+        self._policy = policy
+
+    def requires_note(self, question: Question) -> bool:
+        """Whether the policy of the alert wants a note with the answer that was given last."""
+        said = question.said
+        return said is not None and self._policy.note_rule(question, said) is NoteRule.REQUIRED
+
+    def note_errors(self, refusal: Refusal) -> dict[str, str]:
+        """Return what the window says when a note cannot be taken."""
+        return note_errors(refusal.value, self._wording)
+
+    async def open_note(self, trigger_id: str, question: Question) -> None:
+        """Open the window for a note. Slack takes a trigger for three seconds after the click."""
+        view = note_view(question, self._wording)
+        await self._api.write("views.open", {"trigger_id": trigger_id, "view": view})
+
+    async def publish_home(
+        self, slack_id: str, unanswered: Sequence[Question], answered: Sequence[Question]
+    ) -> None:
+        """Show a person their Home."""
+        view = home_view(unanswered, answered, self._wording, self._policy)
+        await self._api.write("views.publish", {"user_id": slack_id, "view": view})

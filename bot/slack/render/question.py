@@ -1,0 +1,147 @@
+"""What the person sees in the conversation: the question, its reminder, a refusal. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from bot.slack.render import blocks
+from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
+from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
+from bot.slack.render.text import clean, cut, escape, harmless
+from bot.triage.model import Choice, Outcome
+from bot.triage.policies import NoteRule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.slack.render.templates import Wording
+    from bot.triage.model import Question
+    from bot.triage.policy import Policy
+
+#: What each answer button's action_id starts with; no other action_id of ours does.
+ACTION_PREFIX = "answer-"
+
+#: The button that opens the window for a note.
+NOTE_ACTION = "note"
+
+#: Mark a question's message and its reminders, so that they can be known again.
+QUESTION_EVENT = "triage_question"
+REMINDER_EVENT = "triage_reminder"
+
+_STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
+
+
+def question_message(question: Question, wording: Wording, policy: Policy) -> dict[str, Any]:
+    """Return `text` and `blocks` of the question's message, as it must look for what is stored now."""
+    words = words_for(policy.of(question), wording)
+    user = address(question)
+    content = [
+        blocks.section(summary_text(question, words, SECTION_MAX), block_id="summary"),
+        blocks.section(words["question"]["ask"].format(user=user), block_id="question"),
+        blocks.actions(answer_buttons(question, words), block_id="answers"),
+        blocks.context(words["question"]["about"], block_id="about"),
+    ]
+    answer = _answer_text(question, words)
+    if answer:
+        content += [blocks.section(answer, block_id="answer"), *_note_blocks(question, words, policy)]
+    return {"text": answer or _notification(question, user, words), "blocks": content}
+
+
+def question_metadata(question: Question) -> dict[str, Any]:
+    """Return the metadata by which the message is known again."""
+    return {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
+
+
+def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
+    """Return `text`, `blocks` and `metadata` of a reminder; `link` goes to the question, "" for none."""
+    words = wording["reminder"]
+    user = address(question)
+    text = words["text_open"].format(user=user)
+    if question.deadline is not None:
+        deadline = blocks.readable(question.deadline, policy.zone(question))
+        text = words["text"].format(user=user, deadline=deadline)
+    shown = f"{text} <{link}|{words['link']}>" if link else text
+    payload = {"ref": question.ref, "n": question.reminders}
+    return {
+        "text": text,
+        "blocks": [blocks.section(shown, block_id="reminder")],
+        "metadata": {"event_type": REMINDER_EVENT, "event_payload": payload},
+    }
+
+
+def refusal_message(refusal: str, wording: Wording) -> dict[str, Any]:
+    """Return what the clicker, and nobody else, is told when a click changes nothing."""
+    return {"text": wording["refusal"][refusal], "response_type": "ephemeral", "replace_original": False}
+
+
+def answer_buttons(question: Question, words: Wording) -> list[Block]:
+    """Return the buttons of the choices that are offered, in order."""
+    user = clean(question.request.user)
+    return [_button(choice, question.ref, user, words) for choice in question.offered]
+
+
+def address(question: Question) -> str:
+    """Return the address that the alert names, harmless."""
+    return escape(clean(question.request.user))
+
+
+def summary_text(question: Question, words: Wording, limit: int) -> str:
+    """Return the alert's summary, harmless."""
+    marks = words["text"]
+    return harmless(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+
+
+def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
+    button = blocks.button(words["button"][choice], action_id=f"{ACTION_PREFIX}{choice}", value=ref)
+    if choice in _STYLES:
+        button["style"] = _STYLES[choice]
+    if choice in CONFIRMS:
+        button["confirm"] = _confirm(words[CONFIRMS[choice]], user)
+    return button
+
+
+def _confirm(words: Mapping[str, str], user: str) -> Block:
+    text = words["text"].format(user=cut(user, _room_for_user(words["text"]), mark="…"))
+    return {
+        "title": blocks.plain(words["title"]),
+        "text": blocks.plain(text),
+        "confirm": blocks.plain(words["confirm"]),
+        "deny": blocks.plain(words["deny"]),
+    }
+
+
+@lru_cache
+def _room_for_user(text: str) -> int:
+    room = CONFIRM_TEXT_MAX - len(text.format(user=""))
+    return room // max(1, text.count("{user}"))
+
+
+def _answer_text(question: Question, words: Wording) -> str:
+    texts = words["answer"]
+    if question.said is None:
+        return texts["timedOut"] if question.standing is Outcome.TIMED_OUT else ""
+    if question.retracted:
+        return texts["retracted"]
+    answer = texts[question.said]
+    return texts["changed"].format(answer=answer) if question.answers > 1 else answer
+
+
+def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Block]:
+    """Return the button for a note, where the answer may have one, and thanks for one that there is.
+
+    Whoever took an answer back may explain the one that stands.
+    """
+    given = [choice for choice in Choice if choice.value in (question.said, question.standing)]
+    if question.said is None or all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):
+        return []
+    button = blocks.button(words["note"]["button"], action_id=NOTE_ACTION, value=question.ref)
+    thanks = [blocks.context(words["note"]["thanks"], block_id="noted")] if question.notes else []
+    return [blocks.actions([button], block_id="note"), *thanks]
+
+
+def _notification(question: Question, user: str, words: Wording) -> str:
+    marks = words["text"]
+    one_line = " ".join(clean(question.request.summary).split())
+    summary = harmless(one_line, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"])
+    return words["question"]["notification"].format(user=user, summary=summary)

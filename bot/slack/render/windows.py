@@ -1,0 +1,45 @@
+"""The window in which a person writes a note. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bot.slack.render import blocks
+from bot.triage.answer_rules import NOTE_LENGTH_MAX
+
+if TYPE_CHECKING:
+    from bot.slack.render.templates import Wording
+    from bot.triage.model import Question
+
+#: What the window, its field and the field's value are called in payloads.
+NOTE_VIEW = "note"
+NOTE_BLOCK = "note"
+NOTE_TEXT = "text"
+
+
+def note_view(question: Question, wording: Wording) -> dict[str, Any]:
+    """Return the modal; its `private_metadata` is the question's ref."""
+    words = wording["note"]
+    field = {
+        "type": "plain_text_input",
+        "action_id": NOTE_TEXT,
+        "multiline": True,
+        "max_length": NOTE_LENGTH_MAX,
+        "focus_on_load": True,
+    }
+    return {
+        "type": "modal",
+        "callback_id": NOTE_VIEW,
+        "private_metadata": question.ref,
+        "title": blocks.plain(words["title"]),
+        "submit": blocks.plain(words["submit"]),
+        "close": blocks.plain(words["close"]),
+        "blocks": [
+            {"type": "input", "block_id": NOTE_BLOCK, "label": blocks.plain(words["label"]), "element": field}
+        ],
+    }
+
+
+def note_errors(refusal: str, wording: Wording) -> dict[str, str]:
+    """Return what the window says when the note cannot be taken."""
+    return {NOTE_BLOCK: wording["refusal"][refusal]}

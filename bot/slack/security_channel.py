@@ -1,0 +1,79 @@
+"""The security team's channel: the port `SecurityTeam` of `triage.ports`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import AmbiguousError, UnknownRefusal
+from bot.slack.render.blocks import section
+from bot.slack.render.card import card_message, thread_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.slack.client import SlackApi
+    from bot.slack.identity import Identity
+    from bot.slack.render.templates import Wording
+    from bot.triage.clicks import Taken
+    from bot.triage.model import Question, Report
+    from bot.triage.policy import Policy
+
+_QUIET = {"unfurl_links": False, "unfurl_media": False}
+
+#: Refusals after which only a new card can show what there is to see.
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecurityChannel:
+    """Where the cards go, and where they lead."""
+
+    channel: str  #: a channel's id
+    alert_url: str  #: a template with {identifier}; "": no link
+
+
+class SlackSecurityTeam:
+    """Posts cards into one channel, which the bot must be a member of."""
+
+    def __init__(
+        self, api: SlackApi, identity: Identity, words: tuple[Wording, Policy], channel: SecurityChannel
+    ) -> None:
+        self._wording, self._policy = words
+        self._api = api
+        self._identity = identity
+        self._channel = channel.channel
+        self._alert_url = channel.alert_url
+
+    async def show(self, question: Question) -> str:
+        """See `triage.ports.SecurityTeam`."""
+        team_id = self._identity.team_id
+        card = card_message(question, self._wording, self._policy, team_id=team_id, alert_url=self._alert_url)
+        if not question.card_ts or not await self._update(question, card):
+            return await self._post(card)
+        return question.card_ts
+
+    async def tell(self, question: Question, event: Report | Taken) -> None:
+        """See `triage.ports.SecurityTeam`."""
+        team_id = self._identity.team_id
+        line = thread_line(question, event, self._wording, self._policy, team_id=team_id)
+        place = {"channel": self._channel, "thread_ts": question.card_ts}
+        body = {**place, "text": line, "blocks": [section(line)], **_QUIET}
+        await self._api.write("chat.postMessage", body)
+
+    async def _post(self, card: Mapping[str, Any]) -> str:
+        answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
+        if not answer.get("ts"):
+            raise AmbiguousError("Slack did not say where the card is")
+        return str(answer["ts"])
+
+    async def _update(self, question: Question, card: Mapping[str, Any]) -> bool:
+        """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""
+        place = {"channel": self._channel, "ts": question.card_ts}
+        try:
+            await self._api.write("chat.update", {**card, **place, "parse": "none"})
+        except UnknownRefusal as error:
+            if error.code not in _GONE:
+                raise
+            return False
+        return True

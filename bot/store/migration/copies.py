@@ -1,0 +1,196 @@
+"""Rows of another store as items of the table: as a worker would have written them, had it ended long ago.
+
+Each carries the digest of the row that it was copied from. A worker that saves a question drops it, and what
+a worker changes in place matches it no more: so what a worker has taken further is known, and left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.store.dynamodb import layout
+from bot.store.dynamodb.connection import CALLS_ABREAST
+from bot.store.dynamodb.due import next_work_of
+from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
+from bot.store.dynamodb.items import (
+    PARKED,
+    PARKED_AT,
+    QUESTION,
+    REPLAYS,
+    REPORT,
+    SENT_AT,
+    UNSENT,
+    key_of,
+    question_from,
+    question_item,
+    question_key,
+    report_from,
+    report_item,
+    report_key,
+)
+from bot.store.dynamodb.lookout import key_in
+from bot.store.dynamodb.table import NEW, Condition
+from bot.store.migration.inventory import digest_of
+from bot.store.records.rows import microseconds
+from bot.triage.asking_rules import row_key
+from bot.triage.model import Question
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+
+    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.table import Table
+    from bot.store.dynamodb.values import Item, Value
+    from bot.store.migration.inventory import Alert, Row
+    from bot.triage.model import OutboxRow
+    from bot.triage.ports import Clock
+
+#: The attribute with the digest.
+COPIED = "cp"
+
+#: Nothing that is copied expires sooner: it must be there when the two stores are compared.
+_KEPT_AT_LEAST = timedelta(days=1)
+
+#: Copies in memory at a time.
+_PAGE = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copy:
+    """A row as the table has it. `is_untouched`: no worker has changed it since it was copied."""
+
+    key: Key
+    row: Row
+    is_untouched: bool
+
+
+class Copies:
+    """The table as what another store is copied into. `keep` is how long what has ended is kept."""
+
+    def __init__(self, table: Table, *, keep: timedelta, clock: Clock) -> None:
+        self.table = table
+        self._lifetime = Lifetime(keep=keep)
+        self._clock = clock
+        self._turns = asyncio.Semaphore(CALLS_ABREAST)
+
+    async def pages(self) -> AsyncIterator[Sequence[Copy]]:
+        """Yield all questions and reports of the table as they are now, some at a time."""
+        page: list[Copy] = []
+        async for item in self.table.scan(ConsistentRead=True):
+            copy = _copy_from(item)
+            page += [copy] if copy else []
+            if len(page) == _PAGE:
+                yield page
+                page = []
+        if page:
+            yield page
+
+    async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
+        """Return what the table has of the rows of these alerts, as it is now."""
+        items = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
+        copies = [copy for item in items if (copy := _copy_from(item))]
+        return {copy.key: copy for copy in copies}
+
+    async def write(self, alerts: Sequence[Alert], there: Mapping[Key, Copy]) -> Sequence[Row]:
+        """Copy alerts, of which some rows are `there`; return the rows that somebody else was faster with.
+
+        A row that is there already is not written again, and one that a worker has changed since it was
+        copied is not written over.
+        """
+        now = self._clock()
+        pairs = [pair for alert in alerts for pair in self._items_of(alert, now)]
+        writes = (self._write(row, item, there.get(key_in(item))) for row, item in pairs)
+        is_written = await asyncio.gather(*writes)
+        return [row for (row, _), is_there in zip(pairs, is_written, strict=True) if not is_there]
+
+    async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
+        if _is_copy(old, row):
+            return True
+        async with self._turns:
+            if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
+                return True
+            found = await self.table.get(_item_key(row))
+        # The reply to a write may have been lost, or the write done after the death of whoever sent it.
+        return _is_copy(_copy_from(found) if found else None, row)
+
+    def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
+        question = question_item(alert.question) | self._expiry_of(alert, now)
+        if next_work := next_work_of(alert.question, now):
+            question |= _place(next_work[0], key_of(alert.question), next_work[1])
+        return [(alert.question, question), *((row, self._report_item(row, now)) for row in alert.reports)]
+
+    def _report_item(self, row: OutboxRow, now: datetime) -> Item:
+        item, key = report_item(row), row_key(row.identifier)
+        if row.sent_at is not None:
+            return item | self._expiry(row.sent_at, now)
+        if row.parked_at is not None:
+            return item | _place(PARKED, key, row.parked_at)
+        return item | _place(UNSENT, key, row.due_at)
+
+    def _expiry_of(self, alert: Alert, now: datetime) -> Item:
+        """Return by what a question expires: it outlives its reports, and waits for one that waits long."""
+        settled_at = alert.question.settled_at
+        is_held = any(_holds(row, now) for row in alert.reports)
+        if settled_at is None or is_held or not is_at_rest(alert.question):
+            return {}
+        ends = [settled_at, *(row.sent_at for row in alert.reports if row.sent_at)]
+        return self._expiry(max(ends) + WAITS_LONG, now)
+
+    def _expiry(self, end: datetime, now: datetime) -> Item:
+        item = self._lifetime.since(end)
+        soonest = int((now + _KEPT_AT_LEAST).timestamp())
+        return {name: max(int(value), soonest) for name, value in item.items()}
+
+
+def key_of_row(row: Row) -> Key:
+    """Return the key of a row's item."""
+    return key_in(_item_key(row))
+
+
+def _item_key(row: Row) -> Item:
+    if isinstance(row, Question):
+        return question_key(key_of(row))
+    return report_key(row_key(row.identifier), row.sequence)
+
+
+def _copy_from(item: Item) -> Copy | None:
+    """Return the row that an item holds; None: it is neither a question nor a report."""
+    key = key_in(item)
+    if key[1] != QUESTION and not key[1].startswith(REPORT):
+        return None
+    row: Row = question_from(item) if key[1] == QUESTION else report_from(item)
+    return Copy(key=key, row=row, is_untouched=item.get(COPIED) == digest_of(row))
+
+
+def _is_copy(copy: Copy | None, row: Row) -> bool:
+    return copy is not None and copy.is_untouched and digest_of(copy.row) == digest_of(row)
+
+
+def _still(old: Copy) -> Condition:
+    """Return the condition that no worker has changed a copy since it was read."""
+    was: dict[str, Value] = {COPIED: digest_of(old.row)}
+    gone: list[str] = []
+    if not isinstance(old.row, Question):
+        was[REPLAYS] = old.row.replays
+        for name, at in ((SENT_AT, old.row.sent_at), (PARKED_AT, old.row.parked_at)):
+            if (stored := microseconds(at)) is None:
+                gone.append(f"attribute_not_exists({name})")
+            else:
+                was[name] = stored
+    return Condition(expression=" AND ".join([*(f"{name} = :{name}" for name in was), *gone]), values=was)
+
+
+def _place(word: str, key: str, moment: datetime) -> Item:
+    """Return how the index of what is due sorts a row that nobody has a lease on."""
+    return {layout.WORK: layout.in_shard(word, key), layout.MOMENT: microseconds(moment) or 0}
+
+
+def _holds(row: OutboxRow, now: datetime) -> bool:
+    """Whether a report keeps its question from expiring, as `expiry.Keeper` would have it."""
+    if row.sent_at is not None:
+        return False
+    return row.parked_at is not None or row.replays > 0 or now - row.due_at > WAITS_LONG

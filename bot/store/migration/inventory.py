@@ -1,0 +1,110 @@
+"""What a store holds, in counts and checksums: by these a copy is compared with what it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from bot.store.records.rows import microseconds, question_row
+from bot.triage.model import Question, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.triage.model import OutboxRow
+
+    Row = Question | OutboxRow
+
+#: What is counted, in this order. A report that is parked waits for a person.
+KINDS = (
+    *(f"questions {state.value}" for state in State),
+    *(f"reports {fate}" for fate in ("unsent", "parked", "sent")),
+)
+
+#: Checksums are sums of digests, cut to this: in whichever order the rows come, theirs is the same.
+_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """All that is kept of one alert; its reports are in order."""
+
+    question: Question
+    reports: Sequence[OutboxRow]
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """The question and its reports."""
+        return (self.question, *self.reports)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Count:
+    """Rows of one kind; `checksum` has 64 hex digits."""
+
+    rows: int
+    checksum: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """One kind of rows in two stores."""
+
+    kind: str
+    source: Count
+    target: Count
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both hold the same rows, to the last column."""
+        return self.source == self.target
+
+
+class Inventory:
+    """Takes count of rows, and keeps none."""
+
+    def __init__(self) -> None:
+        self._rows: defaultdict[str, int] = defaultdict(int)
+        self._sums: defaultdict[str, int] = defaultdict(int)
+
+    def add(self, row: Row) -> None:
+        """Count a row."""
+        kind = kind_of(row)
+        self._rows[kind] += 1
+        self._sums[kind] = (self._sums[kind] + int(digest_of(row), 16)) % _MODULUS
+
+    def count(self, kind: str) -> Count:
+        """Return what was counted of a kind."""
+        return Count(rows=self._rows[kind], checksum=f"{self._sums[kind]:064x}")
+
+
+def compared(source: Inventory, target: Inventory) -> Sequence[Comparison]:
+    """Compare two stores, kind by kind."""
+    return [Comparison(kind=kind, source=source.count(kind), target=target.count(kind)) for kind in KINDS]
+
+
+def kind_of(row: Row) -> str:
+    """Return which of `KINDS` a row is counted as."""
+    if isinstance(row, Question):
+        return f"questions {row.state.value}"
+    if row.sent_at is not None:
+        return "reports sent"
+    return "reports unsent" if row.parked_at is None else "reports parked"
+
+
+def digest_of(row: Row) -> str:
+    """Return the SHA-256 of all that a worker knows of a row, in hex."""
+    columns = question_row(row) if isinstance(row, Question) else _report_columns(row)
+    text = json.dumps(columns, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _report_columns(row: OutboxRow) -> dict[str, object]:
+    return {
+        name: microseconds(value) if isinstance(value, datetime) else value
+        for name, value in asdict(row).items()
+    }

@@ -1,0 +1,181 @@
+"""The way from a SQLite file to a DynamoDB table: refused, copied, compared. It may be gone again and again.
+
+Nothing is taken for granted: what the table holds is read before anything is written, each row is written on
+the condition that no worker has touched it, and in the end all of it is read back.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bot.errors import TriageBotError
+from bot.store.address import parse_address, store_path
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.opening import meet
+from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.unfinished import mark, unmark
+from bot.store.migration.copies import Copies, key_of_row
+from bot.store.migration.inventory import Inventory, compared, digest_of
+from bot.store.migration.patience import PatientCaller
+from bot.store.migration.source import SqliteSource
+from bot.triage.model import Question, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import timedelta
+
+    from bot.store.migration.copies import Copy
+    from bot.store.migration.inventory import Alert, Comparison, Row
+
+    Tell = Callable[[str], None]
+
+#: How often it is told how far the copy is.
+_PARTS = 10
+
+
+class MigrationRefused(TriageBotError):
+    """The table holds what must not be written over."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """How two stores compare after the copy. `differs`: the first identifier that does; None: none."""
+
+    comparisons: Sequence[Comparison]
+    differs: str | None
+
+
+async def migrate_store(
+    source_url: str, target_url: str, *, region: str | None, keep: timedelta, tell: Tell
+) -> Verdict:
+    """Copy the file that one URL names into the table that the other names, and compare them.
+
+    `keep` is how long what has ended is kept; `tell` gets a sentence now and then. `MigrationRefused`;
+    `StartRefused` if a worker holds the file, or the table is missing or wrong; `StoreUnusable` for the file;
+    `StoreError` if either could not do its part: what was copied stays, and another run goes on from there.
+    """
+    source = await SqliteSource.open(store_path(source_url))
+    try:
+        address = parse_address(target_url, region=region)
+        patient = PatientCaller(Connection(address), tell=tell, random=random.Random())
+        table = Table(address.table, patient, random=random.Random(), shown=address.shown)
+        try:
+            await meet(table)
+            copies = Copies(table, keep=keep, clock=utc_now)
+            return await Migration(source, copies, tell=tell).run()
+        finally:
+            table.close()
+    finally:
+        source.close()
+
+
+class Migration:
+    """One run of the way."""
+
+    def __init__(self, source: SqliteSource, copies: Copies, *, tell: Tell) -> None:
+        self._source = source
+        self._copies = copies
+        self._table = copies.table
+        self._tell = tell
+        self._has_begun = False  #: an earlier run has copied some rows
+
+    async def run(self) -> Verdict:
+        """Go all of it. Errors as `migrate_store` says; an open source and a table that is ours are given."""
+        await self._require_untouched()
+        await mark(self._table, str(self._source.path))
+        copied = await self._copy()
+        self._tell("reading the table back")
+        comparisons = compared(copied, await self._read_back())
+        if all(each.is_equal for each in comparisons):
+            await unmark(self._table)
+            return Verdict(comparisons=comparisons, differs=None)
+        return Verdict(comparisons=comparisons, differs=await self._first_difference())
+
+    async def _require_untouched(self) -> None:
+        """Refuse a table with rows of another store, or with rows that a worker has taken further."""
+        questions = 0
+        async for page in self._copies.pages():
+            alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
+            for copy in page:
+                self._judge(copy, alerts.get(copy.key[0]))
+            questions += sum(isinstance(copy.row, Question) for copy in page)
+            self._has_begun = True
+        if self._has_begun:
+            self._tell(f"the table has {questions:,} questions of an earlier run: going on from there")
+
+    def _judge(self, copy: Copy, alert: Alert | None) -> None:
+        name = _identifier_of(copy.row)
+        if alert is None or (isinstance(copy.row, Question) and copy.row.ref != alert.question.ref):
+            raise MigrationRefused(
+                f"the table {self._table.shown} holds what is not of {self._source.path}, first the alert"
+                f" {name!r}; nothing was written. Copy into an empty table"
+            )
+        if not copy.is_untouched or _is_newer(copy, alert):
+            raise self._overtaken(name)
+
+    async def _copy(self) -> Inventory:
+        inventory, total, done = Inventory(), await self._source.size(), 0
+        self._tell(f"copying {total:,} questions and their reports to the table {self._table.shown}")
+        async for page in self._source.pages():
+            await self._write(page)
+            for row in (row for alert in page for row in alert.rows):
+                inventory.add(row)
+            if (done + len(page)) * _PARTS // total > done * _PARTS // total:
+                self._tell(f"{done + len(page):,} of {total:,} questions are copied")
+            done += len(page)
+        return inventory
+
+    async def _write(self, page: Sequence[Alert]) -> None:
+        there = await self._copies.find(page) if self._has_begun else {}
+        overtaken = await self._copies.write(page, there)
+        if overtaken:
+            raise self._overtaken(_identifier_of(overtaken[0]))
+
+    async def _read_back(self) -> Inventory:
+        inventory = Inventory()
+        async for page in self._copies.pages():
+            for copy in page:
+                inventory.add(copy.row)
+        return inventory
+
+    async def _first_difference(self) -> str:
+        """Return the identifier of the first alert that is not the same in both stores."""
+        async for page in self._source.pages():
+            there = await self._copies.find(page)
+            for row in (row for alert in page for row in alert.rows):
+                if _differs(row, there):
+                    return _identifier_of(row)
+        return await self._first_stranger()
+
+    async def _first_stranger(self) -> str:
+        async for page in self._copies.pages():
+            alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
+            known = {key_of_row(row) for alert in alerts.values() for row in alert.rows}
+            for copy in page:
+                if copy.key not in known:
+                    return _identifier_of(copy.row)
+        return ""
+
+    def _overtaken(self, name: str) -> MigrationRefused:
+        return MigrationRefused(
+            f"a worker has used the table {self._table.shown} since it was copied: the alert {name!r} has"
+            " moved on there, and is not written over. Keep to that table, or copy into an empty one"
+        )
+
+
+def _is_newer(copy: Copy, alert: Alert) -> bool:
+    """Whether the source is an older state of what was copied, such as a restored backup."""
+    if isinstance(copy.row, Question):
+        return copy.row.version > alert.question.version
+    return copy.row.sequence not in {row.sequence for row in alert.reports}
+
+
+def _differs(row: Row, there: Mapping[tuple[str, str], Copy]) -> bool:
+    copy = there.get(key_of_row(row))
+    return copy is None or digest_of(copy.row) != digest_of(row)
+
+
+def _identifier_of(row: Row) -> str:
+    return row.request.identifier if isinstance(row, Question) else row.identifier

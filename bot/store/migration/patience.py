@@ -1,0 +1,62 @@
+"""Calls of a command that may take its time: made again for a minute, where a worker would give up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bot.store.dynamodb.errors import is_passing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from bot.store.dynamodb.table import Caller
+
+#: Seconds before each further attempt; each is shortened by chance, lest all that wait come back at once.
+PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
+
+#: From the attempt after so many on somebody is told.
+_QUIET = 4
+
+
+class PatientCaller:
+    """Passes calls on, again while that may help. `tell` gets a sentence, once, when it takes long."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        tell: Callable[[str], None],
+        random: Random,
+        pauses: Sequence[float] = PAUSES,
+    ) -> None:
+        self._caller = caller
+        self._tell = tell
+        self._random = random
+        self._pauses = pauses
+        self._has_told = False
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """See `connection.Connection`."""
+        for attempt, pause in enumerate(self._pauses):
+            try:
+                return await self._caller.call(operation, arguments)
+            except (ClientError, BotoCoreError) as error:
+                if not is_passing(error):
+                    raise
+            if attempt >= _QUIET:
+                self._tell_once()
+            await asyncio.sleep(self._random.uniform(pause / 2, pause))
+        return await self._caller.call(operation, arguments)
+
+    def close(self) -> None:
+        """See `connection.Connection`."""
+        self._caller.close()
+
+    def _tell_once(self) -> None:
+        if not self._has_told:
+            self._has_told = True
+            self._tell("DynamoDB does not answer, or has too much to do: trying again for a minute")

@@ -1,0 +1,79 @@
+"""The SQLite store as something to be copied: held so that no worker can start on it, and only read."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Any, Self
+
+from bot.errors import StoreError
+from bot.store.migration.inventory import Alert
+from bot.store.records.rows import question_of, report_of
+from bot.store.sqlite.opening import connect_to_read
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bot.triage.model import OutboxRow
+
+#: Alerts in memory at a time.
+PAGE = 100
+
+_PAGE = "SELECT * FROM question WHERE key > ? ORDER BY key LIMIT ?"
+_AMONG = "SELECT * FROM question WHERE key IN ({marks})"
+_REPORTS = """SELECT report.*, question.identifier FROM report JOIN question USING (key)
+    WHERE key IN ({marks}) ORDER BY key, sequence"""
+
+
+class SqliteSource:
+    """A store's file. Its methods raise `StoreError` where SQLite cannot read it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open and lock the file. Errors as `bot.store.sqlite.opening.connect_to_read` says."""
+        connection = await asyncio.to_thread(connect_to_read, path)
+        connection.row_factory = sqlite3.Row
+        return cls(connection, path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    async def size(self) -> int:
+        """Return how many questions there are."""
+        [[rows]] = await self._read("SELECT count(*) FROM question")
+        return int(rows)
+
+    async def pages(self) -> AsyncIterator[Sequence[Alert]]:
+        """Yield all alerts, some at a time, in the order of their keys."""
+        last = ""
+        while rows := await self._read(_PAGE, last, PAGE):
+            yield await self._with_reports(rows)
+            last = rows[-1]["key"]
+
+    async def alerts(self, keys: Sequence[str]) -> Mapping[str, Alert]:
+        """Return those of the alerts that are there, by their keys."""
+        rows = await self._read(_AMONG.format(marks=_marks(keys)), *keys)
+        return dict(zip((row["key"] for row in rows), await self._with_reports(rows), strict=True))
+
+    async def _with_reports(self, rows: Sequence[sqlite3.Row]) -> Sequence[Alert]:
+        keys = [row["key"] for row in rows]
+        reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
+        for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):
+            reports[row["key"]].append(report_of(dict(row)))
+        return [Alert(question=question_of(dict(row)), reports=reports[row["key"]]) for row in rows]
+
+    async def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
+        try:
+            return await asyncio.to_thread(lambda: self._connection.execute(query, values).fetchall())
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self.path} cannot be read: {error}") from error
+
+
+def _marks(keys: Sequence[str]) -> str:
+    return ", ".join("?" * len(keys))

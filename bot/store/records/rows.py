@@ -1,0 +1,189 @@
+"""How questions and reports stand in rows: the columns of `sqlite/schema.sql`, and what they hold."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import compress
+from operator import is_not, itemgetter
+from typing import TYPE_CHECKING, Any
+
+from bot.triage.asking_rules import row_key
+from bot.triage.changing import made
+from bot.triage.model import (
+    Change,
+    Choice,
+    Confidence,
+    OutboxRow,
+    Outcome,
+    Question,
+    State,
+    TriageRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+#: What stored moments are counted from.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+#: Columns that never change once the row is there.
+FIXED = ("key", "secret", "identifier", "alert", "summary", "user", "confidence", "accepted_at")
+
+_PLAIN = (
+    "version",
+    "attempts",
+    "slack_id",
+    "slack_name",
+    "time_zone",
+    "channel",
+    "ts",
+    "reason",
+    "note",
+    "card_ts",
+    "taken_by",
+    "taken_name",
+    "reminders",
+    "answers",
+    "idle_changes",
+    "reports",
+    "shown",
+    "notes",
+    "card_shown",
+)
+_plain_of = itemgetter(*_PLAIN)
+_TIMES = (
+    "due_at",
+    "deadline",
+    "card_due_at",
+    "taken_at",
+    "settled_at",
+    "claimed_at",
+    "in_doubt_since",
+    "asked_at",
+    "answered_at",
+    "clicked_at",
+    "first_answered_at",
+)
+
+#: Columns that a save writes.
+MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
+
+#: All columns, in the order of a table's.
+COLUMNS = (*FIXED, *MUTABLE)
+
+#: Those that a save writes and a question has as they are called; its work follows from them.
+_FIELDS = tuple(name for name in MUTABLE if name != "work")
+_fields_of = itemgetter(*_FIELDS)
+
+
+def microseconds(moment: datetime | None) -> int | None:
+    """Return a moment as it is stored."""
+    return None if moment is None else (moment - EPOCH) // _MICROSECOND
+
+
+def moment(stored: int | None) -> datetime | None:
+    """Return a stored moment, aware and in UTC."""
+    return None if stored is None else EPOCH + stored * _MICROSECOND
+
+
+#: Columns that do not hold their attribute as it is.
+_WRITTEN: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(_TIMES, microseconds),
+    **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
+    "state": lambda state: state.value,
+    "paced": int,
+    "offered": " ".join,
+}
+
+
+def question_row(question: Question) -> dict[str, Any]:
+    """Return a question as the columns of its row."""
+    request = question.request
+    key, _, secret = question.ref.partition(".")
+    return {
+        "key": key,
+        "secret": secret,
+        "identifier": request.identifier,
+        "alert": request.alert,
+        "summary": request.summary,
+        "user": request.user,
+        "confidence": request.confidence.value,
+        "accepted_at": microseconds(question.accepted_at),
+        **mutable_row(question),
+    }
+
+
+def mutable_row(question: Question) -> dict[str, Any]:
+    """Return the columns that a save writes."""
+    return {name: _stored(name, getattr(question, name)) for name in MUTABLE}
+
+
+def changed_row(before: Question, after: Question) -> dict[str, Any]:
+    """Return those of these columns that differ from what they held before."""
+    held, new = vars(before), vars(after)
+    differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
+    row = {name: _stored(name, new[name]) for name in differing}
+    if after.work is not before.work:
+        row["work"] = _stored("work", after.work)
+    return row
+
+
+def _stored(column: str, value: Any) -> Any:
+    written = _WRITTEN.get(column)
+    return written(value) if written else value
+
+
+def question_of(row: Mapping[str, Any]) -> Question:
+    """Return the question that a row holds."""
+    request = TriageRequest(
+        identifier=row["identifier"],
+        alert=row["alert"],
+        summary=row["summary"],
+        user=row["user"],
+        confidence=Confidence(row["confidence"]),
+    )
+    times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES if row[name] is not None}
+    return made(
+        request=request,
+        ref=f"{row['key']}.{row['secret']}",
+        accepted_at=EPOCH + row["accepted_at"] * _MICROSECOND,
+        state=State(row["state"]),
+        paced=bool(row["paced"]),
+        offered=_offered(row["offered"]),
+        standing=Outcome(row["standing"]) if row["standing"] else None,
+        said=Choice(row["said"]) if row["said"] else None,
+        **dict(zip(_PLAIN, _plain_of(row), strict=True)),
+        **times,
+    )
+
+
+@lru_cache(maxsize=64)
+def _offered(words: str) -> tuple[Choice, ...]:
+    return tuple(Choice(word) for word in words.split())
+
+
+def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
+    """Return the report of a change as the columns of its row."""
+    return {
+        "key": row_key(change.question.request.identifier),
+        "sequence": report.sequence,
+        "event_id": report.event_id,
+        "body": report.body,
+        "due_at": microseconds(report.due_at),
+    }
+
+
+def report_of(row: Mapping[str, Any]) -> OutboxRow:
+    """Return the report that a row (joined with its question's identifier) holds."""
+    return OutboxRow(
+        identifier=row["identifier"],
+        sequence=row["sequence"],
+        event_id=row["event_id"],
+        body=row["body"],
+        due_at=EPOCH + row["due_at"] * _MICROSECOND,
+        sent_at=moment(row["sent_at"]),
+        parked_at=moment(row["parked_at"]),
+        replays=row["replays"],
+    )

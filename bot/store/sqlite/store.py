@@ -1,0 +1,232 @@
+"""The store in one SQLite file: the ports `Store`, `Outbox` and `Archive` of `triage.ports`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import sqlite3
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
+
+from bot.errors import StoreError
+from bot.store.records.rows import (
+    COLUMNS,
+    changed_row,
+    microseconds,
+    moment,
+    mutable_row,
+    question_of,
+    question_row,
+    report_row,
+)
+from bot.store.sqlite.connection import Database
+from bot.store.sqlite.figures import SqliteFigures
+from bot.store.sqlite.opening import connect
+from bot.store.sqlite.outbox import SqliteOutbox
+from bot.triage.asking_rules import row_key
+from bot.triage.model import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from bot.triage.model import Change, Question
+
+_INSERT = (
+    f"INSERT INTO question ({', '.join(COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT (key) DO NOTHING"
+)
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
+_INSERT_REPORT = (
+    "INSERT INTO report (key, sequence, event_id, body, due_at)"
+    " VALUES (:key, :sequence, :event_id, :body, :due_at)"
+)
+# This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
+_END_LEASES = """UPDATE question SET due_at = in_doubt_since
+    WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
+_NOT_AMONG = "key NOT IN (SELECT value FROM json_each(?))"
+# The kind stands in the text: with a parameter in its place a look takes ten times as long (SQLite 3.40.1).
+_WORK_DUE = {
+    work: f"WHERE work = '{work}' AND due_at <= ? AND {_NOT_AMONG} ORDER BY due_at LIMIT ?"
+    for work in Work
+    if work is not Work.CARD
+}
+_CARDS_DUE = f"WHERE card_due_at <= ? AND {_NOT_AMONG} ORDER BY card_due_at LIMIT ?"
+_OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
+    ORDER BY asked_at DESC LIMIT ?"""
+_ANSWERED_BY = "WHERE slack_id = ? AND answered_at >= ? ORDER BY answered_at DESC LIMIT ?"
+_OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
+_NEXT_DUE = """SELECT min(moment) FROM (
+    SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'ask' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'remind' AND due_at > :after
+    UNION ALL SELECT min(card_due_at) FROM question WHERE card_due_at > :after
+    UNION ALL SELECT min(deadline) FROM question WHERE deadline > :after)"""
+_ENDED = """SELECT key FROM question
+    WHERE work = '' AND deadline IS NULL AND card_due_at IS NULL AND settled_at < :before
+    AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
+    AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
+_PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+# A restored copy does not know what was asked after it was made, nor which deadlines were met.
+_RESTORED = (
+    """UPDATE question SET deadline = :now + min(deadline - coalesce(asked_at, accepted_at),
+        coalesce(:longest, deadline - coalesce(asked_at, accepted_at))) WHERE deadline IS NOT NULL""",
+    "UPDATE question SET due_at = :now + due_at - coalesce(asked_at, accepted_at) WHERE work = 'remind'",
+    """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
+        WHERE state IN ('accepted', 'posting')""",
+)
+
+
+class SqliteStore(SqliteOutbox, SqliteFigures):
+    """Questions, and with them their reports, in one file that this process holds alone."""
+
+    @classmethod
+    async def open(cls, path: Path, *, create: bool) -> Self:
+        """Open as `bot.store.open_store` says."""
+        connection = await asyncio.to_thread(_open, path, create=create)
+        return cls(Database(connection))
+
+    async def close(self) -> None:
+        """Finish what was submitted, and let go of the file."""
+        await self._database.close()
+
+    async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
+        """See `triage.ports.Store`."""
+        try:
+            return await self._database.write(lambda connection: [_add(connection, each) for each in changes])
+        except (StoreError, ValueError):
+            return await asyncio.gather(*(self._add_alone(change) for change in changes))
+
+    async def save(self, change: Change) -> bool:
+        """See `triage.ports.Store`."""
+        return await self._database.write(lambda connection: _save(connection, change))
+
+    async def load(self, ref: str) -> Question | None:
+        """See `triage.ports.Store`."""
+        key, _, _ = ref.partition(".")
+        question = await self._question_by_key(key)
+        return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
+
+    async def find(self, identifier: str) -> Question | None:
+        """See `triage.ports.Store`."""
+        return await self._question_by_key(row_key(identifier))
+
+    async def due(
+        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+    ) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        # Left out by SQLite: each row that it hands over costs, and makes its thread wait for the loop's.
+        condition = _CARDS_DUE if work is Work.CARD else _WORK_DUE[work]
+        return await self._questions(condition, (microseconds(now), _keys_of(but), limit))
+
+    async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_OVERDUE, (microseconds(now), limit))
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """See `triage.ports.Store`."""
+        values = {"after": microseconds(after)}
+        row = await self._database.read(lambda connection: connection.execute(_NEXT_DUE, values).fetchone())
+        return moment(row[0])
+
+    async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_OPEN_FOR, (slack_id, limit))
+
+    async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        return await self._questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))
+
+    async def probe(self) -> None:
+        """See `triage.ports.Store`."""
+        await self._database.write(lambda connection: connection.execute(_PROBE))
+
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        """See `triage.ports.Store`."""
+        values = {"before": microseconds(before), "limit": limit}
+        return await self._database.write(lambda connection: _remove_ended(connection, values))
+
+    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+        """Make up for what a restored backup cannot know.
+
+        Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
+        it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
+        """
+        values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
+        await self._database.write(
+            lambda connection: [connection.execute(each, values) for each in _RESTORED]
+        )
+
+    async def copy_to(self, path: Path) -> None:
+        """Write a consistent copy into a new file, while all else goes on. `StoreError` if it cannot be."""
+        await self._database.copy_to(path)
+
+    async def list_questions(self, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Archive`."""
+        return await self._questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
+
+    async def _add_alone(self, change: Change) -> bool | StoreError:
+        try:
+            return await self._database.write(lambda connection: _add(connection, change))
+        except StoreError as error:
+            return error
+        except ValueError as error:
+            return StoreError(f"the store cannot hold this request: {error}")
+
+    async def _question_by_key(self, key: str) -> Question | None:
+        found = await self._questions("WHERE key = ?", (key,))
+        return found[0] if found else None
+
+    async def _questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
+        rows = await self._database.read(
+            lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
+        )
+        # Not of the Row itself, which looks through its names for each value.
+        return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+
+def _open(path: Path, *, create: bool) -> sqlite3.Connection:
+    connection = connect(path, create=create)
+    connection.row_factory = sqlite3.Row
+    connection.execute(_END_LEASES)
+    return connection
+
+
+def _add(connection: sqlite3.Connection, change: Change) -> bool:
+    is_new = connection.execute(_INSERT, question_row(change.question)).rowcount == 1
+    if is_new and change.report:
+        connection.execute(_INSERT_REPORT, report_row(change, change.report))
+    return is_new
+
+
+@lru_cache(maxsize=1)  # a look asks for each kind of work
+def _keys_of(refs: frozenset[str]) -> str:
+    return json.dumps([ref.partition(".")[0] for ref in refs])
+
+
+@lru_cache(maxsize=64)
+def _update(columns: tuple[str, ...]) -> str:
+    """Return the statement that writes these columns: an index over none of them costs nothing."""
+    written = ", ".join(f"{name} = ?" for name in columns)
+    return f"UPDATE question SET {written} WHERE key = ? AND secret = ? AND version = ?"
+
+
+def _save(connection: sqlite3.Connection, change: Change) -> bool:
+    question, before = change.question, change.before
+    row = changed_row(before, question) if before else mutable_row(question)
+    key, _, secret = question.ref.partition(".")
+    values = (*row.values(), key, secret, question.version - 1)
+    was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
+    if was_first and change.report:
+        connection.execute(_INSERT_REPORT, report_row(change, change.report))
+    return was_first
+
+
+def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int:
+    keys = [(row["key"],) for row in connection.execute(_ENDED, values)]
+    connection.executemany("DELETE FROM report WHERE key = ?", keys)
+    connection.executemany("DELETE FROM question WHERE key = ?", keys)
+    return len(keys)

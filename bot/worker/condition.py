@@ -1,0 +1,43 @@
+"""How the worker that runs is, told to `check` over the control socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bot.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from bot.worker.control import Handler
+
+#: The command's name on the socket.
+COMMAND = "condition"
+
+
+class Probed(Protocol):
+    """What is asked of the store."""
+
+    async def probe(self) -> None:
+        """See `triage.ports.Store`."""
+
+
+def condition_handler(store: Probed, card: Callable[[], str | None], links: Callable[[], int]) -> Handler:
+    """Return the handler of `condition`, which yields one object.
+
+    `store`: why it takes no writes, empty if it does; `card`: as `Cards.last_trouble`; `links`: how many
+    work.
+    """
+
+    async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"store": await _store_trouble(store), "card": card(), "links": links()}
+
+    return condition
+
+
+async def _store_trouble(store: Probed) -> str:
+    try:
+        await store.probe()
+    except StoreError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,137 @@
+"""What the commands ask of a store: the same whether the worker answers them or the command itself."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import TriageBotError
+from bot.worker.views import question_view, report_view, statistics_view
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from bot.triage.ports import Archive, Clock
+    from bot.worker.control import Handler
+
+    Arguments = Mapping[str, Any]
+    Answers = AsyncGenerator[Mapping[str, Any], None]
+
+#: Questions that `list` shows, unless it is told otherwise.
+LIST_LIMIT = 50
+
+#: Bytes of a backup in one line of the answer.
+CHUNK_BYTES = 256 * 1024
+
+#: How often a copy in progress gives a sign of life, in seconds: the command would think it dead.
+SIGN_OF_LIFE = 2.0
+
+
+class UnknownAlert(TriageBotError):
+    """The store has no alert of this identifier."""
+
+
+class BackupRunning(TriageBotError):
+    """Another command copies the store at this moment, and there is one working copy."""
+
+
+def store_handlers(
+    archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None] = lambda: None
+) -> Mapping[str, Handler]:
+    """Return the handlers of the commands that need the store; `path` is its file, if it is one."""
+    commands = _StoreCommands(archive, path, clock=clock, wake=wake)
+    return {
+        "list": commands.list_questions,
+        "show": commands.show,
+        "replay": commands.replay,
+        "backup": commands.backup,
+        "stats": commands.statistics,
+    }
+
+
+class _StoreCommands:
+    def __init__(
+        self, archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self._archive = archive
+        self._path = path
+        self._clock = clock
+        self._wake = wake
+        self._copying = asyncio.Lock()
+
+    async def list_questions(self, arguments: Arguments) -> Answers:
+        """Yield the views of the questions accepted last; argument `limit`."""
+        for question in await self._archive.list_questions(limit=int(arguments.get("limit", LIST_LIMIT))):
+            yield question_view(question)
+
+    async def show(self, arguments: Arguments) -> Answers:
+        """Yield the view of the question with this `identifier`, if there is one."""
+        identifier = str(arguments["identifier"])
+        question = await self._archive.find(identifier)
+        if question is not None:
+            yield question_view(question, await self._archive.reports_of(identifier))
+
+    async def statistics(self, arguments: Arguments) -> Answers:
+        """Yield the view of each alert's statistics, of what was asked in the last `since_seconds`."""
+        since = self._clock() - timedelta(seconds=float(arguments["since_seconds"]))
+        for each in await self._archive.statistics(since):
+            yield statistics_view(each)
+
+    async def replay(self, arguments: Arguments) -> Answers:
+        """Yield the views of the reports that are to go again; unless `dry_run`, put them into the outbox.
+
+        Which: those of `identifiers`, of what was sent in the last `since_seconds`, or of what is `unsent`.
+        """
+        identifiers = await self._chosen(arguments)
+        for identifier in identifiers:
+            for report in await self._archive.reports_of(identifier):
+                yield {"identifier": identifier, **report_view(report)}
+        if not arguments.get("dry_run"):
+            await self._archive.replay(identifiers, self._clock())
+            self._wake()
+
+    async def backup(self, _: Arguments) -> Answers:
+        """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient.
+
+        `BackupRunning`.
+        """
+        if self._path is None:
+            await self._archive.copy_to(Path("a file"))  # which says what to do instead
+            return
+        if self._copying.locked():
+            raise BackupRunning("another backup is being made; try again when it is done")
+        copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
+        async with self._copying, aclosing(self._copied(copy)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _copied(self, copy: Path) -> Answers:
+        await asyncio.to_thread(copy.unlink, missing_ok=True)
+        copying = asyncio.create_task(self._archive.copy_to(copy))
+        try:
+            while not (await asyncio.wait({copying}, timeout=SIGN_OF_LIFE))[0]:
+                yield {}
+            await copying
+            with copy.open("rb") as file:
+                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    yield {"data": base64.b64encode(chunk).decode()}
+        finally:
+            with suppress(Exception):
+                await copying
+            await asyncio.to_thread(copy.unlink, missing_ok=True)
+
+    async def _chosen(self, arguments: Arguments) -> Sequence[str]:
+        if arguments.get("unsent"):
+            return await self._archive.identifiers_unsent()
+        if "since_seconds" in arguments:
+            since = self._clock() - timedelta(seconds=float(arguments["since_seconds"]))
+            return await self._archive.identifiers_sent_since(since)
+        identifiers = list(dict.fromkeys(str(identifier) for identifier in arguments["identifiers"]))
+        for identifier in identifiers:
+            if await self._archive.find(identifier) is None:
+                raise UnknownAlert(f"there is no alert {identifier!r} in the store; nothing was sent")
+        return identifiers

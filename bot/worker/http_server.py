@@ -1,0 +1,85 @@
+"""`/metrics` and `/healthz`, over HTTP, in the worker's own event loop: if that hangs, they do."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from bot.errors import StartRefused
+from bot.worker.health import problems_of
+from bot.worker.metrics import CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from bot.triage.ports import Clock
+    from bot.worker.health import Vitals
+    from bot.worker.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a request in progress may keep the worker from stopping.
+SHUTDOWN_TIMEOUT = 1.0
+
+
+class MetricsServer:
+    """Tells whoever asks how the worker fares. It needs no password, and gives away nobody's data."""
+
+    def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[Vitals]], *, clock: Clock) -> None:
+        self._metrics = metrics
+        self._look = look
+        self._clock = clock
+        app = web.Application()
+        app.add_routes([web.get("/metrics", self._show_metrics), web.get("/healthz", self._show_health)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen there; port 0 is any free one, and the log says which. `StartRefused` if that cannot be."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self._runner.cleanup()
+            problem = error.strerror or str(error)
+            raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
+        taken = self._runner.addresses[0]
+        log.info("metrics served", extra={"event": "metrics.served", "fields": _address(taken)})
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        await self._runner.cleanup()
+
+    async def _show_metrics(self, _: web.Request) -> web.Response:
+        body = self._metrics.exposition(await self._look(), self._clock())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _show_health(self, _: web.Request) -> web.Response:
+        health = health_of(await self._look(), self._clock())
+        status = HTTPStatus.OK if health["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response(health, status=status, headers={"Cache-Control": "no-store"})
+
+
+def health_of(vitals: Vitals, now: datetime) -> dict[str, Any]:
+    """Return what `/healthz` says: whether all is well, what is wrong, and the facts behind it."""
+    problems = list(problems_of(vitals, now))
+    return {
+        "healthy": not problems,
+        "problems": [{"problem": each.trouble.value, "why": each.why} for each in problems],
+        "links_up": vitals.links_up,
+        "last_successful_poll": vitals.polled_at.isoformat(),
+        "oldest_open_question": _time(vitals.store.oldest_open),
+        "oldest_unsent_report": _time(vitals.store.oldest_unsent),
+    }
+
+
+def _address(taken: tuple[Any, ...]) -> dict[str, object]:
+    return {"host": taken[0], "port": taken[1]}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

@@ -1,0 +1,196 @@
+"""The worker's metrics: the port `Meter` of `triage.ports`, by prometheus-client.
+
+What the triage does is counted from the steps that became durable, not from what was tried or logged: a step
+changes a row once, so that a redelivered request, a lost race, a repeated click and a failed write count
+nothing, whatever LOG_LEVEL is. Counters begin at 0 with the process, as Prometheus expects. Nothing is
+labelled with what comes from outside, but in closed or bounded sets: no identifier, no address.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from bot.triage.model import Choice, Outcome
+from bot.worker.health import Trouble, problems_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from bot.triage.model import InvalidBody, Question
+    from bot.worker.health import Vitals
+
+#: The type of what `Metrics.exposition` returns (Prometheus text format).
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+#: Stands for every label that is not known, or comes after too many others.
+OTHER = "other"
+
+#: Different words of Slack's that may become labels of one metric: its error codes are some hundred.
+WORDS_MAX = 50
+
+#: In seconds: from at once over the pace of a flood to working hours that begin the day after next.
+_ASK_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 259200)
+
+#: In seconds: from a glance at the phone to the day after the deadline.
+_ANSWER_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800)
+
+
+class Metrics:
+    """All that is counted and measured of one worker. `alerts` are the labels that keep their names."""
+
+    def __init__(self, *, alerts: Collection[str], version: str) -> None:
+        disable_created_metrics()
+        self._alerts = frozenset(alerts)
+        self._reasons = _Words(WORDS_MAX)
+        self._methods = _Words(WORDS_MAX)
+        self._registry = CollectorRegistry()
+        ProcessCollector(namespace="triage", registry=self._registry)
+        Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
+        self._count_requests()
+        self._count_questions()
+        self._count_reports()
+        self._measure_people()
+        self._gauge_health()
+
+    def stored(self, before: Question | None, after: Question) -> None:
+        """See `Meter`."""
+        if before is None and after.standing is None:
+            self._accepted.inc()
+        if after.asked_at and not (before and before.asked_at):
+            self._asked.inc()
+            waited = (after.asked_at - after.accepted_at).total_seconds()
+            self._ask_seconds.labels(self._alert(after)).observe(waited)
+        if before and after.answers > before.answers:
+            self._take_answer(before, after)
+        if after.standing is not (before.standing if before else None):
+            self._take_ending(after)
+
+    def rejected(self, body: InvalidBody) -> None:
+        """See `Meter`."""
+        self._rejected.labels(body.fault).inc()
+
+    def sent(self, reports: int) -> None:
+        """See `Meter`."""
+        self._sent.inc(reports)
+
+    def parked(self, reports: int) -> None:
+        """See `Meter`."""
+        self._parked.inc(reports)
+
+    def retried(self, method: str) -> None:
+        """See `Meter`."""
+        self._retries.labels(self._methods.bounded(method)).inc()
+
+    def exposition(self, vitals: Vitals, now: datetime) -> bytes:
+        """Return all metrics as Prometheus reads them."""
+        self._links.set(vitals.links_up)
+        self._polled_at.set(vitals.polled_at.timestamp())
+        self._oldest_open.set(_age(vitals.store.oldest_open, now))
+        self._oldest_unsent.set(_age(vitals.store.oldest_unsent, now))
+        found = {problem.trouble for problem in problems_of(vitals, now)}
+        for trouble in Trouble:
+            self._problem.labels(trouble.value).set(trouble in found)
+        return generate_latest(self._registry)
+
+    def _take_answer(self, before: Question, after: Question) -> None:
+        if after.said:
+            self._answered.labels(after.said.value).inc()
+        if not before.answers and after.answered_at and after.asked_at:
+            took = (after.answered_at - after.asked_at).total_seconds()
+            self._answer_seconds.labels(self._alert(after)).observe(took)
+
+    def _take_ending(self, question: Question) -> None:
+        if question.standing is Outcome.TIMED_OUT:
+            self._expired.inc()
+        elif question.standing is Outcome.UNDELIVERABLE:
+            self._undeliverable.labels(self._reasons.bounded(question.reason)).inc()
+
+    def _alert(self, question: Question) -> str:
+        alert = question.request.alert
+        return alert if alert in self._alerts else OTHER
+
+    def _count_requests(self) -> None:
+        self._accepted = self._counter("requests_accepted", "New requests that were stored.")
+        self._rejected = self._counter(
+            "requests_rejected", "Requests that broke the contract, by what was wrong.", "reason"
+        )
+
+    def _count_questions(self) -> None:
+        self._asked = self._counter("questions_asked", "Questions known to stand in Slack.")
+        self._answered = self._counter(
+            "questions_answered", "Choices that were stored, changed ones included.", "choice"
+        )
+        for choice in Choice:
+            self._answered.labels(choice.value)
+        self._expired = self._counter("questions_expired", "Questions that nobody answered in time.")
+        self._undeliverable = self._counter(
+            "questions_undeliverable", "Requests about which nobody could be asked, by reason.", "reason"
+        )
+
+    def _count_reports(self) -> None:
+        self._sent = self._counter("reports_sent", "Reports that the response queue took, replays included.")
+        self._parked = self._counter("reports_parked", "Reports that the response queue refused for good.")
+        self._retries = self._counter(
+            "retries", "Calls that came to nothing and are made again, by method.", "method"
+        )
+
+    def _measure_people(self) -> None:
+        ask = ("ask_seconds", "From a request's acceptance until its question stood in Slack.")
+        answer = ("answer_seconds", "From a question's standing in Slack to its first answer.")
+        self._ask_seconds = self._histogram(*ask, buckets=_ASK_BUCKETS)
+        self._answer_seconds = self._histogram(*answer, buckets=_ANSWER_BUCKETS)
+
+    def _gauge_health(self) -> None:
+        self._links = self._gauge("links_up", "Socket Mode links that work.")
+        self._polled_at = self._gauge(
+            "last_successful_poll_timestamp_seconds",
+            "When SQS last answered a poll of the request queue; before the first, when the worker started.",
+        )
+        self._oldest_open = self._gauge(
+            "oldest_open_question_seconds", "Age of the oldest request that has no outcome; 0: there is none."
+        )
+        self._oldest_unsent = self._gauge(
+            "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0: none is."
+        )
+        self._problem = self._gauge("problem", "1 while this keeps the worker from its job.", "problem")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"triage_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"triage_{name}", text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, *, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"triage_{name}", text, ["alert"], buckets=buckets, registry=self._registry)
+
+
+class _Words:
+    """Lets so many different words become labels, and no word that is none."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+
+    def bounded(self, word: str) -> str:
+        if word not in self._known:
+            if len(self._known) >= self._limit or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
+                return OTHER
+            self._known.add(word)
+        return word
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - since).total_seconds()) if since else 0.0

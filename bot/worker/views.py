@@ -1,0 +1,136 @@
+"""What `list`, `show` and `stats` tell, as JSON-able objects.
+
+They go over the control socket, are what `--json` prints, and all that `bot.cli.output` makes its text of.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+    from bot.triage.model import OutboxRow, Question
+    from bot.triage.statistics import AlertStatistics
+
+#: A question or a report: strings, numbers, lists, objects, and None for what is not known (yet).
+View = dict[str, Any]
+
+
+def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
+    """Return a question's facts, with its reports where they are given. Times are ISO 8601 in UTC.
+
+    `dueAt` is when its `work` is to be done: redraw, ask or remind.
+    """
+    view = {
+        "identifier": question.request.identifier,
+        "alert": question.request.alert,
+        "summary": question.request.summary,
+        "user": question.request.user,
+        "identityConfidence": question.request.confidence.value,
+        "acceptedAt": _time(question.accepted_at),
+        "state": question.state.value,
+        "work": question.work.value if question.work else None,
+        "dueAt": _time(question.due_at),
+        "attempts": question.attempts,
+        "deadline": _time(question.deadline),
+        "reminders": question.reminders,
+        **_asked(question),
+        **_ended(question),
+        **_told_the_team(question),
+    }
+    return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
+
+
+def report_view(row: OutboxRow) -> View:
+    """Return a report's facts. `body` is the text that the response queue gets, byte for byte."""
+    body = json.loads(row.body)
+    details = body.get("details", {})
+    facts = details.get("triagebot", {})
+    return {
+        "sequence": row.sequence,
+        "eventId": row.event_id,
+        "category": body.get("category"),
+        "response": details.get("response"),
+        "outcome": facts.get("outcome"),
+        "comment": facts.get("comment"),
+        "timestamp": body.get("timestamp"),
+        "dueAt": _time(row.due_at),
+        "sentAt": _time(row.sent_at),
+        "parkedAt": _time(row.parked_at),
+        "body": row.body,
+    }
+
+
+def statistics_view(statistics: AlertStatistics) -> View:
+    """Return the statistics of one alert. Shares are of the questions that have ended; times in seconds."""
+    counts = {
+        "yes": statistics.yes,
+        "no": statistics.no,
+        "wrongUser": statistics.wrong_user,
+        "notSure": statistics.not_sure,
+        "unanswered": statistics.unanswered,
+    }
+    ended = sum(counts.values())
+    return {
+        "alert": statistics.alert,
+        "asked": statistics.asked,
+        "open": statistics.open,
+        **counts,
+        "shares": {name: round(count / ended, 4) if ended else None for name, count in counts.items()},
+        "medianSeconds": _seconds(statistics.median),
+        "p90Seconds": _seconds(statistics.p90),
+    }
+
+
+def render_json(view: View | Sequence[View]) -> str:
+    """Return JSON for programs, in ASCII: a terminal that happens to show it comes to no harm."""
+    return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
+
+
+def _asked(question: Question) -> View:
+    return {
+        "askedSlack": question.slack_id or None,
+        "askedSlackName": question.slack_name or None,
+        "timeZone": question.time_zone or None,
+        "offered": [choice.value for choice in question.offered],
+        "claimedAt": _time(question.claimed_at),
+        "inDoubtSince": _time(question.in_doubt_since),
+        "askedAt": _time(question.asked_at),
+        "channel": question.channel or None,
+        "ts": question.ts or None,
+    }
+
+
+def _ended(question: Question) -> View:
+    return {
+        "outcome": question.standing.value if question.standing else None,
+        "reason": question.reason or None,
+        "said": question.said.value if question.said else None,
+        "retracted": question.retracted,
+        "firstAnsweredAt": _time(question.first_answered_at),
+        "answeredAt": _time(question.answered_at),
+        "answers": question.answers,
+        "note": question.note or None,
+        "notes": question.notes,
+    }
+
+
+def _told_the_team(question: Question) -> View:
+    return {
+        "cardTs": question.card_ts or None,
+        "cardDueAt": _time(question.card_due_at),
+        "takenBy": question.taken_by or None,
+        "takenName": question.taken_name or None,
+        "takenAt": _time(question.taken_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else round(duration.total_seconds(), 3)
