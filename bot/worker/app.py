@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policies import AlertPolicies
+    from bot.triage.policy import AlertPolicies
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bot.settings.settings import Settings
     from bot.store import OpenStore
-    from bot.triage.policies import AlertPolicies
+    from bot.triage.policy import AlertPolicies
     from bot.triage.ports import Clock, Meter
     from bot.worker.metrics import Metrics
 
