@@ -9,8 +9,7 @@ from stacks import AlertAction, Forwarder, Stack, Template, deploy
 from world import World, alert, until
 from world.queues import Mailbox
 
-from bot.store.dynamodb.description import faults_of
-from bot.store.dynamodb.layout import INDEXES, OPERATIONS, table_description
+from bot.store.dynamodb.schema import INDEXES, OPERATIONS, faults_of, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
