@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed
-from bot.triage.model import Outcome, Profile, Report
+from bot.triage.model import Outcome, Profile, Report, changed
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -12,8 +12,7 @@ from sandbox_world import ADA, GRACE
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Outcome, Question
-from bot.triage.policies import NOTES, AlertPolicies, AlertPolicy, NoteRule
-from bot.triage.policy import Policy
+from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Outcome
-from bot.triage.policies import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
+from bot.triage.policy import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
 
 HOUR = timedelta(hours=1)
 

@@ -11,8 +11,7 @@ from bot.slack.render.home import title_of
 from bot.slack.render.question import address, summary_text
 from bot.slack.render.templates import words_for
 from bot.slack.render.text import clean, cut, escape, harmless
-from bot.triage.clicks import Taken
-from bot.triage.model import Outcome
+from bot.triage.model import Outcome, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import clean, cut, escape, harmless
 from bot.triage.model import Choice, Outcome
-from bot.triage.policies import NoteRule
+from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from bot.slack.render.blocks import BUTTON_MAX, CONFIRM_TEXT_MAX, SECTION_MAX
 from bot.triage.model import Choice
 
 if TYPE_CHECKING:
-    from bot.triage.policies import AlertPolicy
+    from bot.triage.policy import AlertPolicy
 
 #: Table → key → text, as `messages.toml` has it.
 Wording = Mapping[str, Mapping[str, str]]

@@ -9,7 +9,6 @@ from operator import is_not, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from bot.triage.asking_rules import row_key
-from bot.triage.changing import made
 from bot.triage.model import (
     Change,
     Choice,
@@ -19,6 +18,7 @@ from bot.triage.model import (
     Question,
     State,
     TriageRequest,
+    made,
 )
 
 if TYPE_CHECKING:
