@@ -11,8 +11,7 @@ from bot.triage.model import Confidence, Person, Posted, TriageRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.triage.clicks import Taken
-    from bot.triage.model import Question, Report
+    from bot.triage.model import Question, Report, Taken
 
 T = TypeVar("T")
 Call = Literal["find", "post", "redraw", "remind"]

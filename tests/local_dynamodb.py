@@ -35,7 +35,7 @@ from world.worker import bare_environment
 
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from bot.store.dynamodb.layout import DEADLINES, DUE, INDEXES, PARTITION, SORT
+from bot.store.dynamodb.schema import DEADLINES, DUE, INDEXES, PARTITION, SORT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bot.store.dynamodb.layout import Index
+    from bot.store.dynamodb.schema import Index
     from bot.store.dynamodb.table import Caller
 
     Wire = Mapping[str, Mapping[str, str]]

@@ -142,7 +142,7 @@ def dollars_a_month(alerts_a_day: int, workers: int, *, alert: Units, hour: Unit
 
 
 async def units_table() -> tuple[Mapping[str, Units], Sequence[str]]:
-    """Measure everything; return it, and the lines of the README that say so."""
+    """Measure everything; return it, and the lines of docs/operate.md that say so."""
     ways = {way: await measure(way, 3) for way in WAYS}
     start, idle, scraped = await measure_hours()
     rows = {
@@ -155,7 +155,7 @@ async def units_table() -> tuple[Mapping[str, Units], Sequence[str]]:
 
 
 def costs_table(rows: Mapping[str, Units]) -> Sequence[str]:
-    """Return the lines of the README that say what a month costs."""
+    """Return the lines of docs/operate.md that say what a month costs."""
     alert, idle, scraped = rows[USUAL], *list(rows.values())[-2:]
     hour = Units(written=idle.written + scraped.written, read=idle.read + scraped.read)
     lines = []
@@ -166,11 +166,11 @@ def costs_table(rows: Mapping[str, Units]) -> Sequence[str]:
     return lines
 
 
-async def lines_of_readme() -> Sequence[str]:
-    """Measure everything, and return all lines of the README that say so."""
+async def documented_lines() -> Sequence[str]:
+    """Measure everything, and return all lines of docs/operate.md that say so."""
     rows, lines = await units_table()
     return [*lines, *costs_table(rows)]
 
 
 if __name__ == "__main__":
-    print(*asyncio.run(lines_of_readme()), sep="\n")
+    print(*asyncio.run(documented_lines()), sep="\n")

@@ -14,8 +14,7 @@ from request_units import Meter, stored_bytes
 from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.clicks import Note
-from bot.triage.model import Answer, Choice, Question, Work
+from bot.triage.model import Answer, Choice, Note, Question, Work
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder

@@ -1,4 +1,4 @@
-"""The rooms of the house and which way is down, as the README draws it: read off every import in the package.
+"""The rooms of the house and which way is down, as docs/architecture.md draws it: read off every import.
 
 A room is a folder of `bot/` with all that is in it, or a module that lies beside the folders. An import
 counts wherever it stands: within a function, and for types alone, too.
@@ -34,12 +34,11 @@ STAIRS = {
     "slack/render": ({"blocks", "text"}, {"templates"}, {"question", "windows"}, {"home"}, {"card"}),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"outcomes", "model", "changing", "free_values", "working_time"},
-        {"clicks", "events", "policies", "statistics"},
-        {"policy"},
+        {"free_values", "model", "outcomes", "working_time"},
+        {"policy", "statistics"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},
-        {"ports", "refusals", "rate_limits"},
+        {"ports", "rate_limits"},
         {"recorder", "looking", "retention"},
         {"asking", "cards", "reminding", "sweeper"},
         {"service"},

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
 FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
-WRONG_USAGE = 2  # argparse's own
+# 2, wrong usage, is argparse's own.
 WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a person must change a setting first
 
 _REPLAY_WARNING = (
@@ -69,10 +69,9 @@ def sandbox(options: argparse.Namespace) -> int:
 
 def send(options: argparse.Namespace) -> int:
     """Enqueue a request as MozDef would."""
-    from bot.cli.test_requests import identifier_in, read_body, sample_body
+    from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
     from bot.printable import printable
     from bot.settings.variables import Purpose
-    from bot.worker.app import send_request
 
     settings = _settings(Purpose.SEND)
     body = read_body(options.file) if options.file else sample_body(options)
@@ -184,7 +183,7 @@ def backup(options: argparse.Namespace) -> int:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
     print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
-    print("To restore it, see `Backup` in the README: there is more to it than to copy it back.")
+    print("Restoring takes more than copying it back: see docs/operate.md.")
     return OK
 
 

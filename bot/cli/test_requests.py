@@ -1,18 +1,23 @@
-"""The bodies that `triage-bot send` enqueues: as MozDef's own alert action would write them."""
+"""What `triage-bot send` enqueues, as MozDef's own alert action would."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.errors import ConfigError
 from bot.sandbox.samples import SAMPLES
+from bot.sqs.clients import Connector
+from bot.sqs.queues import Outgoing
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from bot.settings.settings import Settings
 
 #: The sample that is sent unless a label is named.
 DEFAULT_ALERT = "sensitive_host_session"
@@ -56,3 +61,14 @@ def identifier_in(body: str) -> str:
     except (ValueError, RecursionError):
         return ""
     return str(fields.get("identifier", "")) if isinstance(fields, dict) else ""
+
+
+async def send_request(settings: Settings, body: str) -> str:
+    """Put a body into the request queue; return the id that SQS gave it. `StartRefused`, `TransientError`."""
+    connector = Connector(region=settings.aws_region)
+    try:
+        queue = connector.open(settings.request_queue_url)
+        digest = sha256(body.encode()).hexdigest()
+        return await queue.send(Outgoing(body=body, group="send", deduplication=digest))
+    finally:
+        connector.close()

@@ -13,7 +13,7 @@ from bot.settings.messages import defaults_folder, names, read_toml, text_proble
 from bot.settings.parsers import duration
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
-from bot.triage.policies import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
+from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bot.slack.render.home import home_view
 from bot.slack.render.windows import note_errors, note_view
-from bot.triage.policies import NoteRule
+from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

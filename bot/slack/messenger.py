@@ -15,8 +15,7 @@ from bot.slack.render.question import (
     refusal_message,
     reminder_message,
 )
-from bot.triage.events import about
-from bot.triage.model import Person, Posted
+from bot.triage.model import Person, Posted, about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

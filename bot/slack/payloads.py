@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.slack.render.question import ACTION_PREFIX
 from bot.slack.render.windows import NOTE_BLOCK, NOTE_TEXT
-from bot.triage.clicks import Note, Take
-from bot.triage.model import Answer, Choice, Posted
+from bot.triage.model import Answer, Choice, Note, Posted, Take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.render.templates import Wording
-    from bot.triage.clicks import Taken
-    from bot.triage.model import Question, Report
+    from bot.triage.model import Question, Report, Taken
     from bot.triage.policy import Policy
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}

@@ -6,16 +6,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed
-from bot.triage.model import State, Step
+from bot.triage.model import State, Step, changed
 from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.clicks import Note, Take
-    from bot.triage.model import Answer, Posted, Question
+    from bot.triage.model import Answer, Note, Posted, Question, Take
     from bot.triage.policy import Policy
 
 #: Changes of mind that do not raise the standing, an identifier; more are answered with words only.

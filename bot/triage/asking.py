@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage import asking_rules
-from bot.triage.events import about
 from bot.triage.looking import Lag, Look, Looker
-from bot.triage.model import State
+from bot.triage.model import State, about
 from bot.triage.outcomes import Reason, reason_of
 from bot.triage.rate_limits import is_in_turn
-from bot.triage.refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from bot.triage.model import Person, Posted, Question, Step
     from bot.triage.outcomes import SlackCode
@@ -35,6 +34,13 @@ log = logging.getLogger(__name__)
 _UNKNOWN_REMEDY = (
     "Look it up in Slack's documentation of chat.postMessage; see messages.toml if it blames the text."
 )
+
+
+#: How long a question is tried against such a code.
+PATIENCE = timedelta(minutes=15)
+
+#: As many people must meet the same code for it to be the worker's trouble.
+PEOPLE = 3
 
 
 class Asker:
@@ -241,3 +247,37 @@ class Asker:
         """Forget what this process knows of a question that is asked, or has ended."""
         self._refusals.forget(question)
         self._looker.forget(question)
+
+
+class Refusals:
+    """What Slack has refused lately, by codes that blame nobody in particular, and when to believe them.
+
+    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog: a code is
+    tried for a quarter of an hour, and one that three people meet is the worker's trouble, not theirs. Lives
+    with the process: a restart is patient again.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, dict[str, datetime]] = {}
+        self._people: dict[str, dict[str, datetime]] = {}
+
+    def note(self, question: Question, code: str, now: datetime) -> None:
+        """Remember that this question met this code."""
+        self._since.setdefault(question.ref, {}).setdefault(code, now)
+        people = self._people.setdefault(code, {})
+        people[question.request.user] = now
+        for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
+            del people[user]
+
+    def forget(self, question: Question) -> None:
+        """Forget what this question met: it was asked, or has ended."""
+        self._since.pop(question.ref, None)
+
+    def is_worker_trouble(self, code: str) -> bool:
+        """Whether the code says something about this worker rather than about a request."""
+        return len(self._people.get(code, ())) >= PEOPLE
+
+    def is_final(self, question: Question, code: str, now: datetime) -> bool:
+        """Whether to believe that this question can never be asked."""
+        tried_for = now - self._since.get(question.ref, {}).get(code, now)
+        return tried_for >= PATIENCE and not self.is_worker_trouble(code)

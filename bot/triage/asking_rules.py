@@ -11,8 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed, made
-from bot.triage.model import Choice, Confidence, Question, State, Step, Work
+from bot.triage.model import Choice, Confidence, Question, State, Step, Work, changed, made
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.reporting import report_on, with_card
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed
-from bot.triage.model import Step
+from bot.triage.model import Step, changed
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
 from bot.triage import asking_rules, card_rules
-from bot.triage.clicks import Taken
-from bot.triage.events import about
+from bot.triage.model import Taken, about
 from bot.triage.rate_limits import MISSED_AFTER
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
-    from bot.triage.clicks import Taken
-    from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Work
+    from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Taken, Work
     from bot.triage.statistics import AlertStatistics
 
 #: Tells the time: aware, in UTC.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from bot.triage.changing import changed
-from bot.triage.model import Change, Step
+from bot.triage.model import Change, Step, changed
 from bot.triage.ports import NO_METER
 from bot.triage.reporting import report_due
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
 from bot.triage import asking_rules
-from bot.triage.events import about
+from bot.triage.model import about
 from bot.triage.rate_limits import is_in_turn
 
 if TYPE_CHECKING:

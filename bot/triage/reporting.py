@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.changing import changed
-from bot.triage.model import Report
+from bot.triage.model import Report, changed
 from bot.triage.outcomes import OUTCOMES, RESPONSES
 
 if TYPE_CHECKING:

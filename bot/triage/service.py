@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
-from bot.triage.events import about, log_answer, log_note, log_receipt, log_take
-from bot.triage.model import InvalidBody, Step, Work
+from bot.triage.model import InvalidBody, Step, Work, about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
-    from bot.triage.clicks import Note, Take
-    from bot.triage.model import Answer, Question, TriageRequest
+    from bot.triage.model import Answer, Note, Question, Take, TriageRequest
     from bot.triage.ports import Messenger
     from bot.triage.recorder import Recorder
     from bot.triage.reminding import Reminder
@@ -68,7 +66,7 @@ class TriageService:
         """
         steps = [self._taken_in(each) for each in batch]
         verdicts = await self._add([step for step in steps if step is not None])
-        fates = [step is None or log_receipt(step, next(verdicts)) for step in steps]
+        fates = [step is None or _log_receipt(step, next(verdicts)) for step in steps]
         for received, done in zip(batch, fates, strict=True):
             if done and isinstance(received, InvalidBody):
                 self._recorder.meter.rejected(received)
@@ -82,16 +80,16 @@ class TriageService:
         question was put to. Either way the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), log_answer)
+        return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Take what a person wrote about their answer; as for `answer`."""
         policy = self._recorder.policy
-        return await self._take(note.ref, lambda row: add_note(row, note, policy), log_note)
+        return await self._take(note.ref, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who of the security team takes an alert over; as for `answer`."""
-        return await self._take(take.ref, lambda row: take_alert(row, take), log_take)
+        return await self._take(take.ref, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question of this ref."""
@@ -234,3 +232,36 @@ def _hidden_until(question: Question, now: datetime) -> datetime | None:
         return None
     until = question.settled_at + REDRAW_TAKES
     return until if until > now else None
+
+
+def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT001 - it is a verdict
+    """Tell what became of a request; return whether it may be deleted from the queue."""
+    alert = step.question.request.alert
+    if isinstance(verdict, StoreError):
+        log.error("not stored: %s", verdict, extra=about(step.question, "request.left", alert=alert))
+        return False
+    if verdict and step.report:
+        log.info(
+            "question closed", extra=about(step.question, "question.closed", reason=step.question.reason)
+        )
+    elif verdict:
+        log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
+    else:
+        log.info("request known", extra=about(step.question, "request.known", alert=alert))
+    return True
+
+
+def _log_answer(question: Question) -> None:
+    """Tell of an answer that is stored."""
+    fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
+    log.info("question answered", extra=about(question, "question.answered", **fields))
+
+
+def _log_note(question: Question) -> None:
+    """Tell of a note that is stored."""
+    log.info("note added", extra=about(question, "note.added", sequence=question.reports - 1))
+
+
+def _log_take(question: Question) -> None:
+    """Tell who of the security team took an alert over."""
+    log.info("alert taken", extra=about(question, "alert.taken", slack_id=question.taken_by))

@@ -10,8 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
-from bot.triage.events import about
-from bot.triage.model import Work
+from bot.triage.model import Work, about
 from bot.triage.rate_limits import ABREAST_MAX
 
 if TYPE_CHECKING:

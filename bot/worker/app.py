@@ -1,4 +1,4 @@
-"""One worker from start to close, made of its parts; and what else a command runs of them."""
+"""One worker from start to close, made of its parts."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import asyncio
 import itertools
 import logging
 from functools import cached_property
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from bot.errors import TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.slack.client import open_session
 from bot.slack.render.templates import check_wording
-from bot.sqs.clients import Connector
-from bot.sqs.queues import Outgoing
 from bot.store import open_store
 from bot.triage.asking_rules import retry_delay
-from bot.worker.condition import COMMAND, condition_handler
 from bot.worker.control import ControlServer
-from bot.worker.handlers import store_handlers
+from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.lifecycle import Loop, first_of
 from bot.worker.parts import Parts
-from bot.worker.sd_notify import MORE_TIME
-from bot.worker.watchdog import Watchdog
+from bot.worker.watchdog import MORE_TIME, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +28,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policies import AlertPolicies
+    from bot.triage.policy import AlertPolicies
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +94,7 @@ class App(Parts):
     async def _listen_to_commands(self, path: Path) -> None:
         handlers = {
             **store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake),
-            COMMAND: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
+            CONDITION: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
         }
         control = ControlServer(path, handlers)
         await control.start()
@@ -160,14 +155,3 @@ class App(Parts):
     async def _publish(self, stop: asyncio.Event) -> None:
         await self.publisher.run(stop)
         await self.publisher.flush()
-
-
-async def send_request(settings: Settings, body: str) -> str:
-    """Put a body into the request queue; return the id that SQS gave it. `StartRefused`, `TransientError`."""
-    connector = Connector(region=settings.aws_region)
-    try:
-        queue = connector.open(settings.request_queue_url)
-        digest = sha256(body.encode()).hexdigest()
-        return await queue.send(Outgoing(body=body, group="send", deduplication=digest))
-    finally:
-        connector.close()

@@ -1,4 +1,4 @@
-"""What the commands ask of a store: the same whether the worker answers them or the command itself."""
+"""What commands ask of a store, the same whether the worker answers or they themselves; and of the worker."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import base64
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bot.errors import TriageBotError
+from bot.errors import StoreError, TriageBotError
 from bot.worker.views import question_view, report_view, statistics_view
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ CHUNK_BYTES = 256 * 1024
 
 #: How often a copy in progress gives a sign of life, in seconds: the command would think it dead.
 SIGN_OF_LIFE = 2.0
+
+#: What `check` asks a worker, as the socket calls it.
+CONDITION = "condition"
 
 
 class UnknownAlert(TriageBotError):
@@ -51,6 +54,26 @@ def store_handlers(
         "backup": commands.backup,
         "stats": commands.statistics,
     }
+
+
+class Probed(Protocol):
+    """What is asked of the store."""
+
+    async def probe(self) -> None:
+        """See `triage.ports.Store`."""
+
+
+def condition_handler(store: Probed, card: Callable[[], str | None], links: Callable[[], int]) -> Handler:
+    """Return the handler of `condition`, which yields one object.
+
+    `store`: why it takes no writes, empty if it does; `card`: as `Cards.last_trouble`; `links`: how many
+    work.
+    """
+
+    async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"store": await _store_trouble(store), "card": card(), "links": links()}
+
+    return condition
 
 
 class _StoreCommands:
@@ -135,3 +158,11 @@ class _StoreCommands:
             if await self._archive.find(identifier) is None:
                 raise UnknownAlert(f"there is no alert {identifier!r} in the store; nothing was sent")
         return identifiers
+
+
+async def _store_trouble(store: Probed) -> str:
+    try:
+        await store.probe()
+    except StoreError as error:
+        return str(error)
+    return ""

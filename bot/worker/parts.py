@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from bot import __version__
 from bot.slack.client import SlackApi, web_client
-from bot.slack.connections import Link, Links
+from bot.slack.connections import LINKS, Link, Links
 from bot.slack.home_and_windows import SlackViews
 from bot.slack.identity import Identity
 from bot.slack.introduction import Introduction, bolt_app
@@ -26,17 +27,21 @@ from bot.sqs.wire import read_report, write_report
 from bot.store.address import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
+from bot.triage.model import utc_now
 from bot.triage.policy import Policy
+from bot.triage.ports import NO_METER
 from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import TriageService, Workers
 from bot.triage.sweeper import Sweeper
-from bot.worker.health import Vitals
-from bot.worker.vigil import Vigil
+from bot.worker.health import StoreWatch, Vitals
+from bot.worker.watchdog import Notifier, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import aiohttp
     from slack_bolt.app.async_app import AsyncApp
     from slack_sdk.web.async_client import AsyncWebClient
@@ -45,15 +50,17 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policies import AlertPolicies
-    from bot.triage.ports import Messenger, SecurityTeam
+    from bot.triage.policy import AlertPolicies
+    from bot.triage.ports import Clock, Messenger, Meter, SecurityTeam
+    from bot.worker.metrics import Metrics
 
 
-class Parts(Vigil):
+class Parts:
     """All parts of one worker. `store` and `session` must be there before the parts that use them."""
 
     store: OpenStore
     session: aiohttp.ClientSession
+    clock: Clock = staticmethod(utc_now)
 
     def __init__(self, settings: Settings, wording: Wording, alerts: AlertPolicies) -> None:
         self.settings = settings
@@ -78,6 +85,44 @@ class Parts(Vigil):
             polled_at=self.polled_at,
             store=await self.store_watch.look(),
         )
+
+    def note_poll(self) -> None:
+        """Note that SQS answered a poll."""
+        self.polled_at = self.clock()
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        if self.settings.metrics_listen is None:
+            return None
+        # It takes a tenth of a second, which a start without it is spared.
+        from bot.worker.metrics import Metrics
+
+        return Metrics(alerts=self.alerts.by_label, version=__version__)
+
+    @cached_property
+    def meter(self) -> Meter:
+        return self.metrics or NO_METER
+
+    @cached_property
+    def store_watch(self) -> StoreWatch:
+        return StoreWatch(self.store, clock=self.clock)
+
+    @cached_property
+    def poll_progress(self) -> Progress:
+        return Progress("poller")
+
+    @cached_property
+    def link_progress(self) -> Sequence[Progress]:
+        return [Progress(f"link {number}") for number in range(1, LINKS + 1)]
+
+    def mark_links(self) -> None:
+        """Note that whoever the links wait for gets on."""
+        for progress in self.link_progress:
+            progress.mark()
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        return Notifier(self.settings.notify_socket)
 
     @cached_property
     def tls(self) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""Tells the service manager that the worker is ready, and that it gets on.
+"""Tells the service manager that the worker is ready, and that it gets on (sd_notify(3), systemd 252).
 
 Loops mark their progress. An outage that is being retried is progress too; silence is not. When a loop has
 been silent for too long the manager is asked to end the process, whose successor finds all in the store.
@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.worker.sd_notify import MORE_TIME
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from bot.worker.sd_notify import Notifier
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +27,24 @@ LOOK_INTERVAL = timedelta(milliseconds=250)
 
 #: How often the manager is told something, where it has no watchdog.
 TELL_INTERVAL = timedelta(seconds=10)
+
+#: How much longer the start may take, in microseconds, each time that it is not done yet.
+MORE_TIME = 60_000_000
+
+
+class Notifier:
+    """Tells the service manager how the worker is. Says nothing where there is none: `address` is empty."""
+
+    def __init__(self, address: str) -> None:
+        self.address = f"\0{address[1:]}" if address.startswith("@") else address
+
+    def tell(self, **facts: object) -> None:
+        """Send facts such as `READY=1` in one datagram. Raises nothing: it is the manager's loss."""
+        if not self.address:
+            return
+        message = "\n".join(f"{name}={value}" for name, value in facts.items())
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.sendto(message.encode(), socket.MSG_DONTWAIT, self.address)
 
 
 class Progress:

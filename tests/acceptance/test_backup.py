@@ -141,7 +141,7 @@ def _backed_up(world: World, name: str) -> Path:
 
 
 def _restore(world: World, copy: Path) -> None:
-    """Put a backup in the store's place as the README says it, made to look older than a deadline."""
+    """Put a backup in the store's place as docs/operate.md says it, made to look older than a deadline."""
     assert world.worker.stop() == 0
     store = world.worker.folder / "triage-bot.db"
     for suffix in ("-wal", "-shm"):

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from world.table_proxy import TableProxy
 
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable

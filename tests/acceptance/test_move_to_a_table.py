@@ -14,7 +14,7 @@ import pytest
 from world import World, until
 
 from bot.store import open_store
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 from bot.triage import asking_rules
 from bot.triage.model import Change, Confidence, TriageRequest, utc_now
 from bot.triage.policy import Policy

@@ -9,7 +9,7 @@ import pytest
 from world import until
 from world.table_proxy import TableProxy
 
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

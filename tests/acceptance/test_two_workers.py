@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from world import World
 
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -18,7 +18,7 @@ from bot.cli.checks.findings import Verdict
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished import require_whole
+from bot.store.dynamodb.unfinished_copies import require_whole
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change

@@ -1,19 +1,19 @@
-"""What alerts and workers take of the table: what the README says, no more and no less."""
+"""What alerts and workers take of the table: what docs/operate.md says, no more and no less."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from table_costs import lines_of_readme
+from table_costs import documented_lines
 from table_crew import crew_of
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "operate.md"
 
 
-async def test_the_readme_says_what_the_table_is_measured_to_cost() -> None:
-    said = README.read_text(encoding="utf-8").splitlines()
+async def test_the_guide_says_what_the_table_is_measured_to_cost() -> None:
+    said = GUIDE.read_text(encoding="utf-8").splitlines()
 
-    measured = await lines_of_readme()
+    measured = await documented_lines()
 
     assert [line for line in measured if line not in said] == []
 

@@ -1,1 +1,1 @@
-"""The README's installation chapter, followed word for word in a Debian that has nothing in it yet."""
+"""The installation and operation guides, followed word for word in a Debian that has nothing in it yet."""

@@ -67,7 +67,7 @@ class DebianRoot:
 
         AssertionError if it fails.
         """
-        ran = subprocess.run(  # noqa: S603 - the README's commands
+        ran = subprocess.run(  # noqa: S603 - the guide's commands
             self.program(READER, "/bin/bash", "-c", _IN_FOLDER, "bash", self._folder_now(), command),
             env=self._environment(),
             stdin=subprocess.DEVNULL,

@@ -1,15 +1,16 @@
-"""Somebody who follows the README in a root, word for word but for what stands here."""
+"""Somebody who follows a guide in a root, word for word but for what stands here."""
 
 from __future__ import annotations
 
 import shlex
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from installation.chapters import commands_of, settings_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from installation.debian_root import DebianRoot
     from installation.service import Service
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Reader:
     """Runs a chapter's commands and prints what comes of them.
 
-    `chosen` has what the reader puts in the place of the README's words in capitals and example addresses.
+    `chosen` has what the reader puts in the place of the guide's words in capitals and example addresses.
     """
 
     def __init__(self, root: DebianRoot, service: Service, chosen: Mapping[str, str]) -> None:
@@ -26,13 +27,14 @@ class Reader:
         self._service = service
         self._chosen = chosen
 
-    def follow(self, chapter: str) -> str:
+    def follow(self, guide: str, chapter: str) -> str:
         """Do what the chapter says, in order; return all that was printed.
 
         AssertionError if a command fails.
         """
-        print(f"\n### {chapter}\n", flush=True)
-        return "".join(self._do(command, chapter) for command in commands_of(chapter))
+        print(f"\n### {guide}: {chapter}\n", flush=True)
+        written = partial(settings_of, guide, chapter)
+        return "".join(self._do(command, written) for command in commands_of(guide, chapter))
 
     def do(self, command: str) -> str:
         """Run one command; return what it printed. AssertionError if it fails."""
@@ -44,10 +46,10 @@ class Reader:
         print(f"{printed}({time.monotonic() - began:.1f} s)", flush=True)
         return printed
 
-    def _do(self, command: str, chapter: str) -> str:
+    def _do(self, command: str, written: Callable[[], str]) -> str:
         words = shlex.split(command)
         if words[:2] != ["sudo", "systemctl"]:
             return self.do(command)
         print(f"$ {command}\n(no systemd here: see service.py)", flush=True)
-        self._service.systemctl(*words[2:], written=settings_of(chapter) if "edit" in words else "")
+        self._service.systemctl(*words[2:], written=written() if "edit" in words else "")
         return ""

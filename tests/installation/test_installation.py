@@ -17,6 +17,7 @@ import pytest
 from world import until
 from world.slack import SlackSide, newcomer
 
+from installation.chapters import INSTALL, OPERATE
 from installation.debian_root import DebianRoot
 from installation.reader import Reader
 from installation.service import Service
@@ -89,18 +90,18 @@ def _queues(create_queue: Callable[..., str]) -> dict[str, str]:
     }
 
 
-def test_the_readme_leads_from_a_clean_debian_to_a_worker_that_asks_is_restored_and_upgraded(
+def test_the_guides_lead_from_a_clean_debian_to_a_worker_that_asks_is_restored_and_upgraded(
     reader: Reader, slack: SlackSide
 ) -> None:
     slack.admit(newcomer("you"))
 
-    installed = reader.follow("3. The worker")
+    installed = reader.follow(INSTALL, "3. Install the worker")
     asked = until(slack.all_questions, what="the question is in Slack")
     click = slack.press(asked[0], "no")
     checked = reader.do("sudo CREDENTIALS_DIRECTORY=/etc/triage-bot .venv/bin/triage-bot check")
-    restored = reader.follow("5. Backup and restoring")
-    replayed = reader.follow("6. When MozDef lost messages")
-    upgraded = reader.follow("7. Upgrade and rollback")
+    restored = reader.follow(OPERATE, "Back up and restore")
+    replayed = reader.follow(OPERATE, "Replay what MozDef lost")
+    upgraded = reader.follow(OPERATE, "Upgrade and roll back")
 
     assert "you@example.com" in installed
     assert click.acknowledged

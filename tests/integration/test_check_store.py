@@ -227,7 +227,7 @@ def test_a_store_with_a_damaged_page_is_corrupt(tmp_path: Path) -> None:
 
     assert finding.verdict is Verdict.FAILED
     assert f"{path} is corrupt (" in finding.detail
-    assert finding.remedy == "restore a backup, see the README"
+    assert finding.remedy == "restore a backup: see docs/operate.md"
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from bot.cli.checks.dynamodb import (
 )
 from bot.cli.checks.findings import Verdict
 from bot.store.address import Address
-from bot.store.dynamodb.layout import table_description
+from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished import mark, unmark
+from bot.store.dynamodb.unfinished_copies import mark, unmark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,8 @@ from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import StoreError
 from bot.settings.settings import Settings, load_settings
 from bot.settings.variables import Purpose
-from bot.worker.condition import COMMAND, condition_handler
 from bot.worker.control import ControlServer
+from bot.worker.handlers import CONDITION, condition_handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -63,7 +63,7 @@ async def look(chosen: Settings) -> dict[str, Finding]:
 async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{COMMAND: condition(card="")}):
+    async with worker(chosen, **{CONDITION: condition(card="")}):
         findings = await look(chosen)
 
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
@@ -75,7 +75,7 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{COMMAND: condition(trouble="the store cannot do it: disk is full")}):
+    async with worker(chosen, **{CONDITION: condition(trouble="the store cannot do it: disk is full")}):
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
@@ -89,7 +89,7 @@ async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path
 async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{COMMAND: condition(links=0)}):
+    async with worker(chosen, **{CONDITION: condition(links=0)}):
         findings = await look(chosen)
 
     assert findings["worker"].verdict is Verdict.FAILED
@@ -110,7 +110,7 @@ async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
 async def test_a_card_that_did_not_arrive_has_its_remedy(tmp_path: Path, trouble: str, remedy: str) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{COMMAND: condition(card=trouble)}):
+    async with worker(chosen, **{CONDITION: condition(card=trouble)}):
         finding = (await look(chosen))["security channel"]
 
     assert finding.verdict is Verdict.FAILED
@@ -122,7 +122,7 @@ async def test_a_channel_that_no_card_went_to_is_not_tried_yet(tmp_path: Path) -
     chosen = settings(tmp_path)
 
     without_worker = (await look(chosen))["security channel"]
-    async with worker(chosen, **{COMMAND: condition(card=None)}):
+    async with worker(chosen, **{CONDITION: condition(card=None)}):
         beside_worker = (await look(chosen))["security channel"]
     nowhere = (await look(settings(tmp_path, SECURITY_CHANNEL="")))["security channel"]
 
@@ -138,7 +138,7 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
 
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{COMMAND: broken}):
+    async with worker(chosen, **{CONDITION: broken}):
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED

@@ -13,8 +13,7 @@ from world.aws_proxy import AwsProxy
 from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
-from bot.store.dynamodb.description import faults_of
-from bot.store.dynamodb.layout import INDEXES, OPERATIONS, table_description
+from bot.store.dynamodb.schema import INDEXES, OPERATIONS, faults_of, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,7 +12,7 @@ import pytest
 from stacks import TEMPLATE, Template
 
 from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
-from bot.store.dynamodb.layout import EXPIRES
+from bot.store.dynamodb.schema import EXPIRES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

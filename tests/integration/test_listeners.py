@@ -13,8 +13,7 @@ from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import NOTES, AlertPolicies, AlertPolicy, NoteRule
-from bot.triage.policy import Policy
+from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from local_dynamodb import REGION, create_table, endpoint, session
 
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.layout import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.lookout import whole
+from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.table import NEW, Table
 
 from .dynamodb_faults import DynamoProxy

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policies import AlertPolicies
+    from bot.triage.policy import AlertPolicies
     from bot.triage.ports import Messenger, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker.lifecycle import Loop

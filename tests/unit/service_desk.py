@@ -11,8 +11,7 @@ from memory_store import MemoryStore
 from bot.sqs.wire import read_report, write_report
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.clicks import Note, Take
-from bot.triage.model import Answer, Choice, Posted, Question, Work
+from bot.triage.model import Answer, Choice, Note, Posted, Question, Take, Work
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder

@@ -14,7 +14,7 @@ from bot.settings.messages import defaults_folder, load_messages
 from bot.slack.render.templates import check_wording, words_for
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
+from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
 if TYPE_CHECKING:
     from pathlib import Path

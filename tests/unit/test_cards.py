@@ -21,17 +21,15 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.clicks import Taken
-from bot.triage.model import Change, Choice, Posted, Question, Work
+from bot.triage.model import Change, Choice, Posted, Question, Taken, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bot.triage.clicks import Take
+    from bot.triage.model import Take
 
 DAY = timedelta(hours=24)
 

@@ -23,11 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.render.card import card_message, thread_line
-from bot.triage.clicks import Taken
-from bot.triage.model import Choice, Question, Report
+from bot.triage.model import Choice, Question, Report, Taken
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from bot.errors import StoreError
 from bot.slack.render.question import question_message
 from bot.triage.model import Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy, Wait
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

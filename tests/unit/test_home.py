@@ -28,8 +28,7 @@ from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
 from bot.slack.render.question import answer_buttons
 from bot.triage.model import Choice, Confidence, Question
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.service import LISTED_MAX
 
 WORDS = WORDING["home"]

@@ -1,4 +1,4 @@
-"""The README's table of log events is closed: what the sources write is in it, and nothing else is."""
+"""The reference's table of log events is closed: what the sources write is in it, and nothing else is."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def words(node: ast.expr, tree: ast.AST) -> Iterator[str]:
 
 
 def documented() -> list[str]:
-    lines = iter((ROOT / "README.md").read_text(encoding="utf-8").splitlines())
+    lines = iter((ROOT / "docs" / "reference.md").read_text(encoding="utf-8").splitlines())
     assert HEADING in lines
     next(lines)
     rows: list[str] = []

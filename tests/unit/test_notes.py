@@ -22,13 +22,12 @@ from bot.slack.render.windows import note_errors, note_view
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bot.triage.clicks import Note
+    from bot.triage.model import Note
 
 ALWAYS = AlertPolicies(
     by_label={a_request().alert: AlertPolicy(notes=dict.fromkeys(Choice, NoteRule.OFFERED))}

@@ -9,8 +9,7 @@ from world.service_manager import ServiceManager
 
 from bot.settings.settings import load_settings
 from bot.settings.variables import Purpose
-from bot.worker.sd_notify import Notifier
-from bot.worker.watchdog import Progress
+from bot.worker.watchdog import Notifier, Progress
 
 if TYPE_CHECKING:
     from pathlib import Path

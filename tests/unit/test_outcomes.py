@@ -241,15 +241,6 @@ def test_the_page_calls_every_outcome_by_its_label() -> None:
     assert [receipt["label"] for receipt in receipts] == list(LABELS.values())
 
 
-@each_outcome
-def test_the_documentation_has_a_line_with_its_word_and_status(outcome: Outcome) -> None:
-    word = PROFILES[Profile.MOZDEF].word(outcome)
-
-    assert re.search(
-        rf"^\| `{outcome}` \| [^|]+ \| `{word}` \| {OUTCOMES[outcome].status} \|$", DOCUMENTS, re.MULTILINE
-    )
-
-
 @pytest.mark.parametrize("profile", Profile)
 def test_a_profile_can_be_chosen_and_whoever_chooses_reads_what_it_is(profile: Profile) -> None:
     example = (defaults_folder() / ".env.example").read_text(encoding="utf-8")

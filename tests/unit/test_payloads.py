@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from bot.slack.identity import Identity
 from bot.slack.payloads import is_in_home, read_answer, read_note, read_ref, read_take, shape
-from bot.triage.clicks import Note, Take
-from bot.triage.model import Answer, Choice, Posted
+from bot.triage.model import Answer, Choice, Note, Posted, Take
 
 IDENTITY = Identity(team_id="T0HOME")
 ON_MESSAGE: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
+from bot.triage.policy import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
 
 HOUR = timedelta(hours=1)
 

@@ -14,8 +14,7 @@ from service_desk import Desk
 from bot.errors import TransientError
 from bot.triage.model import Choice, Person, State, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy, AskWhen, NoteRule
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Policy
 from bot.triage.working_time import parse_working_hours
 
 HOUR = timedelta(hours=1)

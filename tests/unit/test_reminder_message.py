@@ -22,8 +22,7 @@ from bot.sandbox.fake_slack.limits import problem_of_metadata
 from bot.slack.render.question import question_message, reminder_message
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
-from bot.triage.policies import AlertPolicies, AlertPolicy, NoteRule
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 
 LINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
 WORDS = WORDING["reminder"]

@@ -13,8 +13,7 @@ from service_desk import Desk, a_click
 
 from bot.errors import AmbiguousError, CannotGoOn, StoreError, TransientError, Undeliverable
 from bot.triage.model import Change, Choice, Posted, Question, State, Work
-from bot.triage.policies import AlertPolicies, AlertPolicy, Wait
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 from bot.triage.rate_limits import BURST
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.errors import ConfigError, StoreError
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.errors import BAD_CREDENTIALS, DENIED, MISSING_TABLE, NO_CREDENTIALS, code_of
 from bot.store.dynamodb.permissions import denied_actions
+from bot.store.dynamodb.schema import faults_of
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished import unfinished_copy
+from bot.store.dynamodb.unfinished_copies import unfinished_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -118,9 +118,9 @@ async def _expiry(table: Table) -> Finding:
         return _unknown(EXPIRY, error)
     described = answer["TimeToLiveDescription"]
     enabled = described.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
-    if enabled and described.get("AttributeName") == layout.EXPIRES:
+    if enabled and described.get("AttributeName") == schema.EXPIRES:
         return _finding(EXPIRY, Verdict.OK, "DynamoDB removes what was kept long enough")
-    setting = f"Enabled=true,AttributeName={layout.EXPIRES}"
+    setting = f"Enabled=true,AttributeName={schema.EXPIRES}"
     return _finding(
         EXPIRY,
         Verdict.WARNING,

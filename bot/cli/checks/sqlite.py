@@ -14,7 +14,7 @@ from urllib.parse import quote
 from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
-from bot.store.sqlite import schema
+from bot.store.sqlite.opening import SCHEMA_VERSION, is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,17 +117,17 @@ def _no_folder(folder: Path) -> Finding:
 
 def _judge_file(path: Path) -> Finding:
     try:
-        is_empty, verdict = _looked_into(path)
+        lacks_tables, verdict = _looked_into(path)
     except StoreUnusable as error:
         detail, _, remedy = str(error).rpartition("; ")
         return _failed(detail, remedy)
     except sqlite3.Error as error:
         return _unreadable(path, error)
-    if is_empty:
+    if lacks_tables:
         return _fine(f"{path} is empty; its tables will be made at the first run")
     if verdict != "ok":
-        return _failed(f"{path} is corrupt ({verdict})", "restore a backup, see the README")
-    return _fine(f"{path}, schema {schema.SCHEMA_VERSION}, held by nobody, whole")
+        return _failed(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
+    return _fine(f"{path}, schema {SCHEMA_VERSION}, held by nobody, whole")
 
 
 def _looked_into(path: Path) -> tuple[bool, str]:
@@ -138,8 +138,7 @@ def _looked_into(path: Path) -> tuple[bool, str]:
     how = "mode=ro" if after_crash else "immutable=1"
     uri = f"file:{quote(str(path))}?{how}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
-        is_empty = schema.is_empty(connection, path)
-        return is_empty, str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return is_empty(connection, path), str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> Finding:

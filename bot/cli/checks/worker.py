@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bot.cli.checks import channel as channel_check
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict, skipped
-from bot.worker.condition import COMMAND
 from bot.worker.control import CallFailed, NoWorker, call
+from bot.worker.handlers import CONDITION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
-    return next(iter(list(call(control_path, COMMAND, patience=PATIENCE))), {})
+    return next(iter(list(call(control_path, CONDITION, patience=PATIENCE))), {})
 
 
 def _worker(links: int) -> Finding:

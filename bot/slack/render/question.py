@@ -11,7 +11,7 @@ from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import clean, cut, escape, harmless
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
-from bot.triage.policies import NoteRule
+from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

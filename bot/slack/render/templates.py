@@ -11,7 +11,7 @@ from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from bot.triage.policies import AlertPolicy
+    from bot.triage.policy import AlertPolicy
 
 #: Table → key → text, as `messages.toml` has it.
 Wording = Mapping[str, Mapping[str, str]]

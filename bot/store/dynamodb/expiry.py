@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.store.dynamodb import layout
-from bot.store.dynamodb.items import ENDED, UNSENT, VERSION, key_of, question_key, report_key
+from bot.store.dynamodb import schema
+from bot.store.dynamodb.items import (
+    ENDED,
+    UNSENT,
+    VERSION,
+    key_of,
+    question_key,
+    questions_of,
+    report_key,
+    reports_of,
+)
 from bot.store.dynamodb.lookout import moment_in, until, whole
-from bot.store.dynamodb.reading import questions_of, reports_of
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire
 from bot.triage.asking_rules import row_key
@@ -36,13 +44,13 @@ LATENESS = timedelta(days=7)
 #: Rows of one shard that are judged in one step.
 _JUDGED_MAX = 250
 
-_EXPIRES_SET = Condition(expression=f"attribute_exists({layout.EXPIRES})")
+_EXPIRES_SET = Condition(expression=f"attribute_exists({schema.EXPIRES})")
 _AT_REST = Condition(
     expression=" AND ".join(
         [
-            f"attribute_exists({layout.PARTITION})",
-            f"attribute_not_exists({layout.WORK})",
-            f"attribute_not_exists({layout.DEADLINE})",
+            f"attribute_exists({schema.PARTITION})",
+            f"attribute_not_exists({schema.WORK})",
+            f"attribute_not_exists({schema.DEADLINE})",
         ]
     )
 )
@@ -70,7 +78,7 @@ class Lifetime:
         """Return the attribute by which an item expires that ended then."""
         if self.keep is None:
             return {}
-        return {layout.EXPIRES: int((end + self.keep).timestamp())}
+        return {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
 class Keeper:
@@ -91,8 +99,8 @@ class Keeper:
             return  # it was never held
         expires = self._lifetime.since(sent_at + WAITS_LONG)
         if expires:
-            change = f"SET {layout.EXPIRES} = :expires"
-            condition = Condition(expression=_AT_REST.expression, values={"expires": expires[layout.EXPIRES]})
+            change = f"SET {schema.EXPIRES} = :expires"
+            condition = Condition(expression=_AT_REST.expression, values={"expires": expires[schema.EXPIRES]})
             await self._table.update(question_key(row_key(row.identifier)), change, condition)
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
@@ -107,18 +115,18 @@ class Keeper:
         return removed
 
     async def _hold_what_waits(self, now: datetime) -> None:
-        for shard in layout.shards(UNSENT):
-            async for item in self._table.query(**whole(layout.DUE, shard)):
-                if now - moment_in(item, layout.DUE_AT) > WAITS_LONG:
-                    await self._hold(str(item[layout.PARTITION]))
+        for shard in schema.shards(UNSENT):
+            async for item in self._table.query(**whole(schema.DUE, shard)):
+                if now - moment_in(item, schema.DUE_AT) > WAITS_LONG:
+                    await self._hold(str(item[schema.PARTITION]))
 
     async def _hold(self, key: str) -> None:
-        await self._table.update(question_key(key), f"REMOVE {layout.EXPIRES}", _EXPIRES_SET)
+        await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
 
     async def _ended(self, before: datetime) -> list[Question]:
-        queries = [until(layout.LIST, shard, before) for shard in layout.shards(ENDED)]
+        queries = [until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
         pages = await asyncio.gather(*(self._table.first(_JUDGED_MAX, **query) for query in queries))
-        keys = [str(item[layout.PARTITION]) for page in pages for item in page]
+        keys = [str(item[schema.PARTITION]) for page in pages for item in page]
         return [row for row in await questions_of(self._table, keys) if _has_ended(row, before)]
 
     async def _remove(self, question: Question, before: datetime) -> bool:

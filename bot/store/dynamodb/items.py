@@ -1,17 +1,19 @@
-"""Questions and reports as items of the table."""
+"""Questions and reports as items of the table, and reading them by their keys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
+from bot.store.dynamodb.values import value_to_wire
 from bot.store.records.rows import microseconds, question_of, question_row, report_of
 from bot.triage.asking_rules import row_key
 from bot.triage.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
     from bot.triage.model import OutboxRow, Question
 
@@ -46,12 +48,12 @@ _QUESTION = {
     "confidence": "c",
     "state": "st",
     "version": VERSION,
-    "accepted_at": layout.ACCEPTED_AT,
-    "due_at": layout.DUE_AT,
-    "deadline": layout.DEADLINE,
+    "accepted_at": schema.ACCEPTED_AT,
+    "due_at": schema.DUE_AT,
+    "deadline": schema.DEADLINE,
     "paced": "pc",
     "attempts": "n",
-    "slack_id": layout.SLACK_ID,
+    "slack_id": schema.SLACK_ID,
     "slack_name": "pn",
     "time_zone": "tz",
     "offered": "o",
@@ -86,7 +88,7 @@ _REPORT = {
     "sequence": "q",
     "event_id": "e",
     "body": "b",
-    "due_at": layout.DUE_AT,
+    "due_at": schema.DUE_AT,
     "sent_at": SENT_AT,
     "parked_at": PARKED_AT,
     "replays": REPLAYS,
@@ -101,12 +103,12 @@ _COUNTS = frozenset(
 
 def question_key(key: str) -> Item:
     """Return the key of a question's item."""
-    return {layout.PARTITION: key, layout.SORT: QUESTION}
+    return {schema.PARTITION: key, schema.SORT: QUESTION}
 
 
 def report_key(key: str, sequence: int) -> Item:
     """Return the key of a report's item."""
-    return {layout.PARTITION: key, layout.SORT: f"{REPORT}{sequence:06}"}
+    return {schema.PARTITION: key, schema.SORT: f"{REPORT}{sequence:06}"}
 
 
 def key_of(question: Question) -> str:
@@ -118,16 +120,16 @@ def question_item(question: Question) -> Item:
     """Return a question as its item, with what the indexes of people and of the list sort by."""
     key = key_of(question)
     item: Item = question_key(key) | _filled(question_row(question), _QUESTION)
-    item |= {VERSION: question.version, layout.SHARD: str(layout.shard_of(key))}
-    item[layout.LISTED] = layout.in_shard(ENDED if question.standing else OPEN, key)
+    item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
+    item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
     if told := _told(question):
-        item[layout.TOLD] = told
+        item[schema.TOLD] = told
     return item
 
 
 def question_from(item: Mapping[str, Any]) -> Question:
     """Return the question that an item holds."""
-    return question_of({"key": item[layout.PARTITION], **_columns(item, _QUESTION)})
+    return question_of({"key": item[schema.PARTITION], **_columns(item, _QUESTION)})
 
 
 def report_item(row: OutboxRow) -> Item:
@@ -135,12 +137,28 @@ def report_item(row: OutboxRow) -> Item:
     columns = {name: getattr(row, name) for name in _REPORT}
     columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
     item: Item = report_key(row_key(row.identifier), row.sequence) | _filled(columns, _REPORT)
-    return item | {layout.DUE_AT: columns["due_at"], REPLAYS: row.replays}
+    return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}
 
 
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
     """Return the report that an item holds."""
     return report_of(_columns(item, _REPORT))
+
+
+async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
+    """Return those of the questions that are there, in no order; each key once."""
+    items = await table.get_many([question_key(key) for key in dict.fromkeys(keys)])
+    return [question_from(item) for item in items]
+
+
+async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
+    """Return all reports of a question, in order."""
+    found = table.query(
+        KeyConditionExpression=f"{schema.PARTITION} = :key AND begins_with({schema.SORT}, :report)",
+        ExpressionAttributeValues={":key": value_to_wire(key), ":report": value_to_wire(REPORT)},
+        ConsistentRead=True,
+    )
+    return [report_from(item) async for item in found]
 
 
 def told_open(moment: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.agenda import Held, Hint, Holdings
 from bot.store.dynamodb.lookout import Lookout
 from bot.store.dynamodb.table import Condition
@@ -35,8 +35,8 @@ LEASE = timedelta(seconds=15)
 #: What its writer holds in memory; whatever falls due later is for whoever finds it then.
 SOON = timedelta(seconds=120)
 
-_MOVE = f"SET {layout.MOMENT} = :until"
-_STANDS = f"{layout.WORK} = :partition AND {layout.MOMENT} = :seen"
+_MOVE = f"SET {schema.MOMENT} = :until"
+_STANDS = f"{schema.WORK} = :partition AND {schema.MOMENT} = :seen"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class Place:
 
     def attributes(self) -> Item:
         """Return what the index sorts by."""
-        return {layout.WORK: self.hint.partition, layout.MOMENT: microseconds(self.hint.moment) or 0}
+        return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment) or 0}
 
 
 class Leases(Generic[Row]):
@@ -66,7 +66,7 @@ class Leases(Generic[Row]):
         """Return where a row that is due then is to stand in the index."""
         is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_held(key))
         moment = max(due_at, now) + LEASE if is_leased else due_at
-        hint = Hint(key=key, partition=layout.in_shard(word, key[0]), moment=moment)
+        hint = Hint(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
         return Place(hint=hint, is_leased=is_leased)
 
     def release_lapsed(self, now: datetime) -> Sequence[Key]:
@@ -98,7 +98,7 @@ class Leases(Generic[Row]):
         stands = Condition(
             expression=_STANDS, values={name[1:]: value or 0 for name, value in values.items()}
         )
-        key: Item = {layout.PARTITION: hint.key[0], layout.SORT: hint.key[1]}
+        key: Item = {schema.PARTITION: hint.key[0], schema.SORT: hint.key[1]}
         item = await self._table.update(key, _MOVE, stands)
         if item is None:
             return None

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.agenda import Hint
 from bot.store.dynamodb.values import value_to_wire
 from bot.store.records.rows import EPOCH, microseconds
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from bot.store.dynamodb.agenda import Key
-    from bot.store.dynamodb.layout import Index
+    from bot.store.dynamodb.schema import Index
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
 
@@ -36,7 +36,7 @@ class Lookout:
 
     def __init__(self, table: Table, word: str, *, is_held: Callable[[Key], bool], random: Random) -> None:
         self._table = table
-        self._partitions = layout.shards(word)
+        self._partitions = schema.shards(word)
         self._is_held = is_held
         self._random = random
         self._hints: dict[Key, Hint] = {}
@@ -70,7 +70,7 @@ class Lookout:
         return chosen
 
     async def _look_at(self, partition: str, now: datetime) -> list[Item]:
-        return await self._table.first(PAGE, **until(layout.DUE, partition, now + STALE_AFTER))
+        return await self._table.first(PAGE, **until(schema.DUE, partition, now + STALE_AFTER))
 
 
 def is_stale(looked_at: datetime | None, now: datetime) -> bool:
@@ -103,7 +103,7 @@ def whole(index: Index, partition: str) -> dict[str, Any]:
 
 def key_in(item: Item) -> Key:
     """Return the key of an item."""
-    return str(item[layout.PARTITION]), str(item[layout.SORT])
+    return str(item[schema.PARTITION]), str(item[schema.SORT])
 
 
 def moment_in(item: Item, attribute: str) -> datetime:
@@ -113,9 +113,9 @@ def moment_in(item: Item, attribute: str) -> datetime:
 
 def _is_free(item: Item, now: datetime) -> bool:
     """Whether nobody has a lease on a row. Under lease, it stands later than it is due."""
-    moment = moment_in(item, layout.MOMENT)
-    return moment <= now or item.get(layout.DUE_AT) == item[layout.MOMENT]
+    moment = moment_in(item, schema.MOMENT)
+    return moment <= now or item.get(schema.DUE_AT) == item[schema.MOMENT]
 
 
 def _hint(item: Item) -> Hint:
-    return Hint(key=key_in(item), partition=str(item[layout.WORK]), moment=moment_in(item, layout.MOMENT))
+    return Hint(key=key_in(item), partition=str(item[schema.WORK]), moment=moment_in(item, schema.MOMENT))

@@ -9,11 +9,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.errors import StartRefused, StoreError
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.description import faults_of
 from bot.store.dynamodb.errors import is_refusal, start_refused
+from bot.store.dynamodb.schema import faults_of
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished import require_whole
+from bot.store.dynamodb.unfinished_copies import require_whole
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:

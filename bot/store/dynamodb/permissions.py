@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from bot.errors import StoreError
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.errors import DENIED, code_of
 from bot.store.dynamodb.lookout import whole
 from bot.store.dynamodb.table import Condition
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
 
-_NOWHERE: Item = {layout.PARTITION: "check", layout.SORT: "check"}
+_NOWHERE: Item = {schema.PARTITION: "check", schema.SORT: "check"}
 _NEVER = Condition(
-    expression=f"attribute_exists({layout.PARTITION}) AND attribute_not_exists({layout.PARTITION})"
+    expression=f"attribute_exists({schema.PARTITION}) AND attribute_not_exists({schema.PARTITION})"
 )
 
 
@@ -40,12 +40,12 @@ async def denied_actions(table: Table) -> Sequence[str]:
 def _reads(table: Table) -> list[tuple[str, str, dict[str, Any]]]:
     key = to_wire(_NOWHERE)
     none = {
-        "KeyConditionExpression": f"{layout.PARTITION} = :none",
+        "KeyConditionExpression": f"{schema.PARTITION} = :none",
         "ExpressionAttributeValues": {":none": value_to_wire("check")},
     }
     queries = [
         (f"dynamodb:Query on the index {index.name}", "query", {**whole(index, "check"), "Limit": 1})
-        for index in layout.INDEXES
+        for index in schema.INDEXES
     ]
     return [
         ("dynamodb:GetItem", "get_item", {"Key": key}),

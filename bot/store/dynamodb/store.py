@@ -3,38 +3,72 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import random
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import StoreError
-from bot.store.dynamodb import layout
-from bot.store.dynamodb.archive import DynamoArchive
-from bot.store.dynamodb.due import DueQuestions
+from bot.store.dynamodb import schema
+from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Keeper, Lifetime
-from bot.store.dynamodb.lookout import LOOK_INTERVAL
-from bot.store.dynamodb.outbox import DynamoOutbox
-from bot.store.dynamodb.questions import DynamoQuestions
-from bot.store.dynamodb.unsent import UnsentReports
-from bot.store.dynamodb.values import to_wire
-from bot.store.records.restoring import restored
+from bot.store.dynamodb.items import (
+    ENDED,
+    OPEN,
+    PARKED,
+    PARKED_AT,
+    QUESTION,
+    REPLAYS,
+    SECRET,
+    SENT_AT,
+    UNSENT,
+    VERSION,
+    key_of,
+    question_from,
+    question_item,
+    question_key,
+    questions_of,
+    report_item,
+    report_key,
+    reports_of,
+    told_answered,
+    told_open,
+)
+from bot.store.dynamodb.lookout import LOOK_INTERVAL, moment_in, whole
+from bot.store.dynamodb.table import NEW, Condition
+from bot.store.dynamodb.unsent_reports import UnsentReports
+from bot.store.dynamodb.values import to_wire, value_to_wire
 from bot.store.records.rows import microseconds
-from bot.triage.model import Change, utc_now
+from bot.triage.asking_rules import row_key
+from bot.triage.model import Change, State, Work, utc_now
+from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from datetime import datetime, timedelta
+    from pathlib import Path
 
     from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import Question, Work
+    from bot.store.dynamodb.values import Item, Value
+    from bot.triage.model import OutboxRow, Question
     from bot.triage.ports import Clock
+    from bot.triage.statistics import AlertStatistics
 
 log = logging.getLogger(__name__)
 
 #: The item that is written to find out whether the table takes writes; nobody reads it.
 _PROBE = "probe"
+
+#: Reports of one shard among which the one that has waited the longest is looked for.
+_OLDEST_AMONG = 100
+
+_STANDS = f"{SECRET} = :secret AND {VERSION} = :version"
+_SENT = f"SET {SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
+_PARKED = f"SET {PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
+
+#: A replay since then makes it another report: this one was not sent.
+_SAME_REPLAY = f"{REPLAYS} = :replays"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +80,7 @@ class Upkeep:
     look_interval: timedelta = LOOK_INTERVAL  #: how often to look for what other workers have left
 
 
-class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
+class DynamoStore:
     """Questions and their reports in a table that other workers use at the same time.
 
     `on_found` is called when there is work that other workers have left.
@@ -78,6 +112,37 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
             await asyncio.gather(self._watching, return_exceptions=True)
         self._table.close()
 
+    async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
+        """See `triage.ports.Store`."""
+        # Of two with one identifier the first is to be the one that is new.
+        turns: dict[str, list[Change]] = {}
+        for change in changes:
+            turns.setdefault(key_of(change.question), []).append(change)
+        verdicts = dict(
+            zip(turns, await asyncio.gather(*map(self._add_in_turn, turns.values())), strict=True)
+        )
+        return [verdicts[key_of(change.question)].pop(0) for change in changes]
+
+    async def save(self, change: Change) -> bool:
+        """See `triage.ports.Store`."""
+        question = change.question
+        _, _, secret = question.ref.partition(".")
+        before = Condition(expression=_STANDS, values={"secret": secret, "version": question.version - 1})
+        is_written = await self._write(change, before)
+        if not is_written:
+            self._due.forget(question)  # whoever was first has the lease
+        return is_written
+
+    async def load(self, ref: str) -> Question | None:
+        """See `triage.ports.Store`."""
+        key, _, _ = ref.partition(".")
+        question = await self._question(key) if key else None
+        return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
+
+    async def find(self, identifier: str) -> Question | None:
+        """See `triage.ports.Store`."""
+        return await self._question(row_key(identifier))
+
     async def due(
         self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
@@ -94,10 +159,22 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
         """See `triage.ports.Store`; of others' rows it is told by `on_found`."""
         return self._due.next_due(after)
 
+    async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        rows = await self._told(slack_id, told_open(0), "open$", limit)
+        still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
+        return sorted(still_open, key=lambda row: microseconds(row.asked_at) or 0, reverse=True)
+
+    async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Store`."""
+        rows = await self._told(slack_id, told_answered(microseconds(since) or 0), "answered$", limit)
+        answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
+        return sorted(answered, key=lambda row: microseconds(row.answered_at) or 0, reverse=True)
+
     async def probe(self) -> None:
         """See `triage.ports.Store`."""
         now = microseconds(self._clock()) or 0
-        item: Item = {layout.PARTITION: _PROBE, layout.SORT: _PROBE, "t": now}
+        item: Item = {schema.PARTITION: _PROBE, schema.SORT: _PROBE, "t": now}
         await self._table.call("put_item", Item=to_wire(item))
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
@@ -107,11 +184,200 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
     async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """See `store.OpenStore`. `StoreError` if a row changes meanwhile."""
         async for row in self.all_questions():
-            changed = restored(row, now, longest=longest)
+            changed = _restored(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
                 raise StoreError("another worker uses the table that was restored: stop it, and begin again")
+
+    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
+        """See `triage.ports.Outbox`."""
+        return await self._unsent.sendable(now, limit=limit)
+
+    async def next_sendable(self, now: datetime) -> datetime | None:
+        """See `triage.ports.Outbox`; of others' reports it is told by `on_found`."""
+        return self._unsent.next_sendable(now)
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """See `triage.ports.Outbox`."""
+        await asyncio.gather(*(self._mark_sent(row, at) for row in rows))
+
+    async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """See `triage.ports.Outbox`."""
+        await asyncio.gather(*(self._mark_parked(row, at) for row in rows))
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """See `triage.ports.Archive`."""
+        return await reports_of(self._table, row_key(identifier))
+
+    async def list_questions(self, *, limit: int) -> Sequence[Question]:
+        """See `triage.ports.Archive`."""
+        newest = {"ScanIndexForward": False}
+        found = await self._from_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
+        latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
+        keys = list(dict.fromkeys(str(item[schema.PARTITION]) for item in latest))[:limit]
+        rows = await questions_of(self._table, keys)
+        return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
+
+    async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
+        """See `triage.ports.Archive`. Reads the whole table: nobody looks for this but a person, seldom."""
+        sent = self._table.scan(
+            FilterExpression="#sent >= :since",
+            ExpressionAttributeNames={"#sent": SENT_AT},
+            ExpressionAttributeValues={":since": value_to_wire(microseconds(since) or 0)},
+            ConsistentRead=True,
+        )
+        return await self._identifiers([str(item[schema.PARTITION]) async for item in sent])
+
+    async def identifiers_unsent(self) -> Sequence[str]:
+        """See `triage.ports.Archive`."""
+        shards = schema.shards(UNSENT) + schema.shards(PARKED)
+        queries = [self._table.query(**whole(schema.DUE, shard)) for shard in shards]
+        return await self._identifiers(
+            [str(item[schema.PARTITION]) for query in queries async for item in query]
+        )
+
+    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+        """See `triage.ports.Archive`."""
+        for identifier in identifiers:
+            await self._replay(identifier, now)
+
+    async def copy_to(self, path: Path) -> None:
+        """Refuse: a table has backups of its own."""
+        raise StoreError(
+            f"the table {self._table.shown} cannot be copied to {path}: use its point-in-time recovery or"
+            " `aws dynamodb create-backup`"
+        )
+
+    async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
+        """See `triage.ports.Archive`. Reads the whole table."""
+        tally = Tally()
+        async for row in self.all_questions():
+            if row.asked_at is not None and row.asked_at >= since:
+                taken = row.first_answered_at - row.asked_at if row.first_answered_at else None
+                tally.add(row.request.alert, standing=row.standing, taken=taken)
+        return tally.result()
+
+    async def oldest_open(self) -> datetime | None:
+        """See `triage.ports.Backlog`."""
+        found = await self._from_list(1, schema.shards(OPEN))
+        return min((moment_in(item, schema.ACCEPTED_AT) for item in found), default=None)
+
+    async def oldest_unsent(self) -> datetime | None:
+        """See `triage.ports.Backlog`."""
+        queries = [whole(schema.DUE, shard) for shard in schema.shards(UNSENT)]
+        pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
+        return min((moment_in(item, schema.DUE_AT) for page in pages for item in page), default=None)
+
+    async def all_questions(self) -> AsyncIterator[Question]:
+        """Yield all questions there are, in no order."""
+        questions = self._table.scan(
+            FilterExpression=f"{schema.SORT} = :question",
+            ExpressionAttributeValues={":question": value_to_wire(QUESTION)},
+            ConsistentRead=True,
+        )
+        async for item in questions:
+            yield question_from(item)
+
+    async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
+        return [await self._add(change) for change in changes]
+
+    async def _add(self, change: Change) -> bool | StoreError:
+        try:
+            return await self._write(change, NEW)
+        except StoreError as error:
+            return error
+
+    async def _write(self, change: Change, condition: Condition) -> bool:
+        question, report, now = change.question, change.report, self._clock()
+        place = self._due.place(question, now)
+        item = question_item(question) | self._lifetime.of_question(question)
+        if place is not None:
+            item |= place.attributes()
+        if report is None:
+            is_written = await self._table.put(item, condition)
+        else:
+            waiting = self._unsent.place(report, now)
+            both = report_item(report) | waiting.attributes()
+            is_written = await self._table.put_both(item, condition, both)
+        if is_written:
+            self._due.note_written(question, place, now)
+            if report is not None:
+                self._unsent.note_written(report, waiting)
+        return is_written
+
+    async def _question(self, key: str) -> Question | None:
+        item = await self._table.get(question_key(key))
+        question = question_from(item) if item else None
+        if question is not None:
+            self._due.note_read(question)
+        return question
+
+    async def _told(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
+        """Return a person's questions between two points of the index, of the last `limit` there."""
+        if not slack_id:
+            return []
+        found = await self._table.first(limit, **_between(slack_id, first, last))
+        rows = await questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
+        return [row for row in rows if row.slack_id == slack_id]
+
+    async def _mark_sent(self, row: OutboxRow, at: datetime) -> None:
+        expires = self._lifetime.since(at)
+        values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
+        setting = "".join(f", {name} = :{name}_expires" for name in expires)
+        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at) or 0, **values})
+        await self._keeper.let_go(row, at)
+        self._unsent.note_gone(row, at)
+
+    async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
+        parked = schema.in_shard(PARKED, row_key(row.identifier))
+        await self._mark(row, _PARKED, {"at": microseconds(at) or 0, "parked": parked})
+        await self._keeper.hold(row.identifier)
+        self._unsent.note_gone(row, None)
+
+    async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
+        condition = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
+        await self._table.update(report_key(row_key(row.identifier), row.sequence), change, condition)
+
+    async def _replay(self, identifier: str, now: datetime) -> None:
+        """Put all reports of an identifier back in one step; again, where one of them changed meanwhile."""
+        while rows := await self.reports_of(identifier):
+            again = [
+                replace(
+                    row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
+                )
+                for row in rows
+            ]
+            if await self._put_back(rows, again, now):
+                return
+
+    async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
+        places = [self._unsent.place(row, now) for row in again]
+        pairs = zip(rows, again, places, strict=True)
+        puts = [self._put(report_item(new) | place.attributes(), old) for old, new, place in pairs]
+        key = row_key(rows[0].identifier)
+        hold = {"Key": to_wire(question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
+        there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
+        held = {"Update": {"TableName": self._table.name, **hold, **there}}
+        if not await self._table.try_transact([held, *puts]):
+            return False
+        for row, place in zip(again, places, strict=True):
+            self._unsent.note_written(row, place)
+        return True
+
+    def _put(self, item: Any, old: OutboxRow) -> dict[str, Any]:
+        condition = Condition(expression=_SAME_REPLAY, values={"replays": old.replays})
+        return {"Put": {"TableName": self._table.name, "Item": to_wire(item), **condition.arguments()}}
+
+    async def _from_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
+        """Return the first so many items of each partition of the list."""
+        queries = [whole(schema.LIST, shard) | arguments for shard in shards]
+        pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
+        return [item for page in pages for item in page]
+
+    async def _identifiers(self, keys: Iterable[str]) -> Sequence[str]:
+        rows = await questions_of(self._table, keys)
+        return [row.request.identifier for row in sorted(rows, key=lambda row: row.accepted_at)]
 
     def _watch(self) -> None:
         """Look from now on what others leave: whoever asks what is due wants to know."""
@@ -136,3 +402,27 @@ class DynamoStore(DynamoQuestions, DynamoOutbox, DynamoArchive):
         found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
         if any(found):
             self.on_found()
+
+
+def _between(slack_id: str, first: str, last: str) -> dict[str, Any]:
+    values = {":p": slack_id, ":first": first, ":last": last}
+    return {
+        "IndexName": schema.PERSON.name,
+        "KeyConditionExpression": "#p = :p AND #s BETWEEN :first AND :last",
+        "ExpressionAttributeNames": {"#p": schema.PERSON.partition, "#s": schema.PERSON.sort},
+        "ExpressionAttributeValues": {name: value_to_wire(value) for name, value in values.items()},
+        "ScanIndexForward": False,
+    }
+
+
+def _restored(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
+    """Return a question as it is to be after a restoring: see `store.OpenStore`."""
+    since = question.asked_at or question.accepted_at
+    if question.deadline is not None:
+        span = question.deadline - since
+        question = replace(question, deadline=now + min(span, longest or span))
+    if question.work is Work.REMIND and question.due_at is not None:
+        question = replace(question, due_at=now + (question.due_at - since))
+    if question.state in (State.ACCEPTED, State.POSTING):
+        question = replace(question, in_doubt_since=now, due_at=now, paced=False)
+    return question

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, is_passing, reasons_of, trouble
-from bot.store.dynamodb.layout import PARTITION
+from bot.store.dynamodb.schema import PARTITION
 from bot.store.dynamodb.values import from_wire, to_wire, value_to_wire
 
 if TYPE_CHECKING:

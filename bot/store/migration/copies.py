@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CALLS_ABREAST
-from bot.store.dynamodb.due import next_work_of
+from bot.store.dynamodb.due_questions import next_work_of
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
 from bot.store.dynamodb.items import (
     PARKED,
@@ -186,7 +186,7 @@ def _still(old: Copy) -> Condition:
 
 def _place(word: str, key: str, moment: datetime) -> Item:
     """Return how the index of what is due sorts a row that nobody has a lease on."""
-    return {layout.WORK: layout.in_shard(word, key), layout.MOMENT: microseconds(moment) or 0}
+    return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment) or 0}
 
 
 def _holds(row: OutboxRow, now: datetime) -> bool:

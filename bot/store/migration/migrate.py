@@ -15,7 +15,7 @@ from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import meet
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished import mark, unmark
+from bot.store.dynamodb.unfinished_copies import mark, unmark
 from bot.store.migration.copies import Copies, key_of_row
 from bot.store.migration.inventory import Inventory, compared, digest_of
 from bot.store.migration.patience import PatientCaller

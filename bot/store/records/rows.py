@@ -9,8 +9,7 @@ from operator import is_not, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from bot.triage.asking_rules import row_key
-from bot.triage.changing import made
-from bot.triage.model import Change, Choice, Confidence, OutboxRow, Question, State, TriageRequest
+from bot.triage.model import Change, Choice, Confidence, OutboxRow, Question, State, TriageRequest, made
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:

@@ -1,18 +1,21 @@
-"""Opening a SQLite file: made if it may be, locked, looked at. Every refusal says what to do."""
+"""Opening a SQLite file: made if it may be, locked, looked at, given tables. A refusal says what to do."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sqlite3
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from bot.errors import StartRefused, StoreUnusable
-from bot.store.sqlite import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+#: The schema that this release reads and writes (PRAGMA user_version).
+SCHEMA_VERSION = 1
 
 #: How long to wait for another process to let go of the store, in milliseconds.
 LOCK_WAIT_MS = 5000
@@ -30,6 +33,20 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     left is carried over into the file when it is closed, as by whoever opens it; no row changes by that.
     """
     return _connected(path, _take_to_read, create=False)
+
+
+def is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file has no tables yet. Writes nothing; `StoreUnusable` for tables that are not ours."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version not in (0, SCHEMA_VERSION):
+        raise StoreUnusable(
+            f"the store {path} has schema {version}, this release reads {SCHEMA_VERSION};"
+            " install the release that wrote it, or restore a backup of this one's"
+        )
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and not version:
+        raise StoreUnusable(f"{path} is another program's database; set STORE_URL to a file of its own")
+    return not tables
 
 
 def _connected(
@@ -53,17 +70,23 @@ def _connected(
 
 def _take(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    is_new = schema.is_empty(connection, path)  # before anything is written: it may not be ours
+    is_new = is_empty(connection, path)  # before anything is written: it may not be ours
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _lock(connection)
     if is_new:
-        schema.create_tables(connection)
+        _create_tables(connection)
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of `schema.sql`, all or none: a crash leaves an empty file, never half a schema."""
+    schema = resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
+    connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    if schema.is_empty(connection, path):
+    if is_empty(connection, path):
         raise StoreUnusable(f"the store {path} is empty; name the file that the worker has used")
     _lock(connection)
     connection.execute("PRAGMA query_only=ON")

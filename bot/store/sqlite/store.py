@@ -1,4 +1,4 @@
-"""The store in one SQLite file: the ports `Store`, `Outbox` and `Archive` of `triage.ports`."""
+"""The store in one SQLite file: the ports `Store`, `Outbox`, `Archive` and `Backlog` of `triage.ports`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from bot.store.records.rows import (
     mutable_row,
     question_of,
     question_row,
+    report_of,
     report_row,
 )
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.figures import SqliteFigures
 from bot.store.sqlite.opening import connect
-from bot.store.sqlite.outbox import SqliteOutbox
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Work
+from bot.triage.outcomes import Outcome
+from bot.triage.reporting import REPORTS_APART
+from bot.triage.statistics import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from bot.triage.model import Change, Question
+    from bot.triage.model import Change, OutboxRow, Question
+    from bot.triage.statistics import AlertStatistics
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
@@ -79,9 +82,40 @@ _RESTORED = (
         WHERE state IN ('accepted', 'posting')""",
 )
 
+_REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
+_UNSENT = "report.sent_at IS NULL AND report.parked_at IS NULL"
+_SENDABLE = f"""{_REPORTS} WHERE {_UNSENT} AND report.due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM report AS earlier WHERE earlier.key = report.key AND earlier.sequence < report.sequence
+    AND (earlier.sent_at > :apart OR (earlier.sent_at IS NULL AND earlier.parked_at IS NULL)))
+    ORDER BY report.due_at LIMIT :limit"""
+_NEXT_SENDABLE = f"""SELECT min(moment) FROM (
+    SELECT min(due_at) AS moment FROM report WHERE {_UNSENT} AND due_at > :now
+    UNION ALL
+    SELECT max(earlier.sent_at) - :apart + :now AS moment FROM report JOIN report AS earlier
+    ON earlier.key = report.key AND earlier.sequence < report.sequence
+    WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
+    GROUP BY +report.key, report.sequence)"""
 
-class SqliteStore(SqliteOutbox, SqliteFigures):
+# All reports of an identifier go again, in order: one alone might set what a later one has changed.
+# One that is held for MozDef stays held: sent sooner, it would be lost.
+_REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = max(due_at, :now),
+    replays = replays + 1 WHERE key = :key"""
+_OLDEST_OPEN = "SELECT min(accepted_at) FROM question WHERE standing = ''"
+_OLDEST_UNSENT = "SELECT min(due_at) FROM report WHERE sent_at IS NULL AND parked_at IS NULL"
+
+#: All keys, in slices: they begin with hex digits of a hash, so that slices are about even. A million rows
+#: in one query would keep every click waiting for a second; a slice of them takes some milliseconds.
+_SLICES = [f"{number:02x}" for number in range(256)]
+
+_ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
+    WHERE key >= :slice AND key < :slice || 'g' AND asked_at >= :since"""
+
+
+class SqliteStore:
     """Questions, and with them their reports, in one file that this process holds alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @classmethod
     async def open(cls, path: Path, *, create: bool) -> Self:
@@ -168,6 +202,62 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
         """See `triage.ports.Archive`."""
         return await self._questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
 
+    async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
+        """See `triage.ports.Outbox`."""
+        return await self._reports(_SENDABLE, {**_around(now), "limit": limit})
+
+    async def next_sendable(self, now: datetime) -> datetime | None:
+        """See `triage.ports.Outbox`."""
+        row = await self._database.read(
+            lambda connection: connection.execute(_NEXT_SENDABLE, _around(now)).fetchone()
+        )
+        return moment(row[0])
+
+    async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """See `triage.ports.Outbox`."""
+        await self._mark("sent_at", rows, at)
+
+    async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
+        """See `triage.ports.Outbox`."""
+        await self._mark("parked_at", rows, at)
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """See `triage.ports.Archive`."""
+        return await self._reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
+
+    async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
+        """See `triage.ports.Archive`."""
+        return await self._identifiers("report.sent_at >= ?", microseconds(since))
+
+    async def identifiers_unsent(self) -> Sequence[str]:
+        """See `triage.ports.Archive`."""
+        return await self._identifiers("report.sent_at IS NULL")
+
+    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+        """See `triage.ports.Archive`."""
+        values = [{"key": row_key(identifier), "now": microseconds(now)} for identifier in identifiers]
+        await self._database.write(lambda connection: connection.executemany(_REPLAY, values))
+
+    async def oldest_open(self) -> datetime | None:
+        """See `triage.ports.Backlog`."""
+        return await self._moment(_OLDEST_OPEN)
+
+    async def oldest_unsent(self) -> datetime | None:
+        """See `triage.ports.Backlog`."""
+        return await self._moment(_OLDEST_UNSENT)
+
+    async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
+        """See `triage.ports.Archive`."""
+        tally = Tally()
+        for each in _SLICES:
+            for alert, standing, taken in await self._asked(each, since):
+                tally.add(
+                    alert,
+                    standing=Outcome(standing) if standing else None,
+                    taken=None if taken is None else timedelta(microseconds=taken),
+                )
+        return tally.result()
+
     async def _add_alone(self, change: Change) -> bool | StoreError:
         try:
             return await self._database.write(lambda connection: _add(connection, change))
@@ -186,6 +276,29 @@ class SqliteStore(SqliteOutbox, SqliteFigures):
         )
         # Not of the Row itself, which looks through its names for each value.
         return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+    async def _identifiers(self, condition: str, *values: Any) -> list[str]:
+        query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
+            WHERE {condition} ORDER BY question.accepted_at"""
+        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
+        return [str(row[0]) for row in rows]
+
+    async def _reports(self, query: str, values: Any) -> list[OutboxRow]:
+        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
+        return [report_of(row) for row in rows]
+
+    async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime) -> None:
+        values = [(microseconds(at), row_key(row.identifier), row.sequence) for row in rows]
+        statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
+        await self._database.write(lambda connection: connection.executemany(statement, values))
+
+    async def _asked(self, key_slice: str, since: datetime) -> list[Any]:
+        values = {"slice": key_slice, "since": microseconds(since)}
+        return await self._database.read(lambda connection: connection.execute(_ASKED, values).fetchall())
+
+    async def _moment(self, query: str) -> datetime | None:
+        row = await self._database.read(lambda connection: connection.execute(query).fetchone())
+        return moment(row[0])
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -230,3 +343,7 @@ def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int
     connection.executemany("DELETE FROM report WHERE key = ?", keys)
     connection.executemany("DELETE FROM question WHERE key = ?", keys)
     return len(keys)
+
+
+def _around(now: datetime) -> dict[str, int | None]:
+    return {"now": microseconds(now), "apart": microseconds(now - REPORTS_APART)}

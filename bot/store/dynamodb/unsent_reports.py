@@ -10,10 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bot.store.dynamodb.agenda import Held, Schedule
-from bot.store.dynamodb.items import UNSENT, report_from, report_key
-from bot.store.dynamodb.layout import PARTITION, SORT
+from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
 from bot.store.dynamodb.leases import Leases
-from bot.store.dynamodb.reading import reports_of
+from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.triage.asking_rules import row_key
 from bot.triage.reporting import REPORTS_APART
 

@@ -6,14 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from bot.errors import StartRefused, StoreError
-from bot.store.dynamodb import layout
+from bot.store.dynamodb import schema
 from bot.store.dynamodb.values import to_wire
 
 if TYPE_CHECKING:
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
 
-_KEY: Item = {layout.PARTITION: "migration", layout.SORT: "migration"}
+_KEY: Item = {schema.PARTITION: "migration", schema.SORT: "migration"}
 _SOURCE = "from"
 
 

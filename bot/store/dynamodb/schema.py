@@ -1,4 +1,4 @@
-"""The table: its keys, its indexes, and what the attributes are called that they need.
+"""The table: its keys, its indexes, what the attributes are called that they need; and whether it is so.
 
 One item collection an alert: `pk` is the first part of the ref, `sk` tells the question from its reports.
 Names are short, since their bytes are paid for in every write. The indexes are sparse and hold keys, so that
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 PARTITION = "pk"
 SORT = "sk"
@@ -115,3 +115,51 @@ def projection(index: Index) -> dict[str, Any]:
     if index.carried:
         return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
     return {"ProjectionType": "KEYS_ONLY"}
+
+
+def faults_of(table: Mapping[str, Any]) -> Sequence[str]:
+    """Return what keeps the table that `DescribeTable` describes from being used, as clauses."""
+    return [
+        *_table_faults(table),
+        *(fault for index in INDEXES for fault in _index_faults(table, index)),
+    ]
+
+
+def _table_faults(table: Mapping[str, Any]) -> Iterator[str]:
+    status = table["TableStatus"]
+    if status not in ("ACTIVE", "UPDATING"):
+        yield f"it is {status}"
+    wanted = (PARTITION, SORT)
+    if _keys(table) != wanted:
+        yield f"its keys are {', '.join(_keys(table))}, not {', '.join(wanted)}"
+    types = _types(table)
+    yield from (_type_fault("it", name, types) for name in wanted if types.get(name, "S") != "S")
+
+
+def _index_faults(table: Mapping[str, Any], index: Index) -> Iterator[str]:
+    found = {each["IndexName"]: each for each in table.get("GlobalSecondaryIndexes", ())}.get(index.name)
+    if found is None:
+        yield f"the index {index.name} is missing"
+        return
+    if found.get("IndexStatus", "ACTIVE") not in ("ACTIVE", "UPDATING"):
+        yield f"the index {index.name} is {found['IndexStatus']}"
+    if _keys(found) != (index.partition, index.sort):
+        yield f"the index {index.name} has the keys {', '.join(_keys(found))}"
+    carried = found.get("Projection", {})
+    lacking = set(index.carried) - set(carried.get("NonKeyAttributes", ()))
+    if lacking and carried.get("ProjectionType") != "ALL":
+        yield f"the index {index.name} does not hold {', '.join(sorted(lacking))}"
+    if _types(table).get(index.sort, index.sort_type) != index.sort_type:
+        yield _type_fault(f"the index {index.name}", index.sort, _types(table))
+
+
+def _keys(described: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(each["AttributeName"] for each in described["KeySchema"])
+
+
+def _types(table: Mapping[str, Any]) -> dict[str, str]:
+    return {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+
+
+def _type_fault(what: str, name: str, types: Mapping[str, str]) -> str:
+    return f"{what} sorts by {name} as {types[name]}"
