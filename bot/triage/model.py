@@ -241,7 +241,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A report as stored: its body is frozen, so that a repeat is byte-identical."""
+    """A report as stored: its body is frozen, so that a repeat is byte-identical.
+
+    `report` is what the body was written from; None where that was not kept (see `ports.ReadReport`).
+    """
 
     identifier: str
     sequence: int
@@ -251,6 +254,7 @@ class OutboxRow:
     sent_at: datetime | None = None
     parked_at: datetime | None = None  #: refused for good by the queue; a person must look
     replays: int = 0  #: how often somebody asked to have it sent again
+    report: Report | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

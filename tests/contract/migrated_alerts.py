@@ -118,7 +118,9 @@ async def _add(store: OpenStore, question: Question) -> None:
 
 def _report(identifier: str, number: int) -> OutboxRow:
     body = f'{{"details":{{"identifier":"{identifier}","comment":"\\u00e9 \\\\ {number}"}}}}'
-    return replace(a_report(number, identifier=identifier, due_at=NOON - HOUR), body=body)
+    report = replace(a_report(number, identifier=identifier, due_at=NOON - HOUR), body=body)
+    # Some are left of a release that kept no facts.
+    return replace(report, report=None) if len(identifier) % 2 else report
 
 
 @asynccontextmanager

@@ -44,8 +44,8 @@ _INSERT = (
 )
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
 _INSERT_REPORT = (
-    "INSERT INTO report (key, sequence, event_id, body, due_at)"
-    " VALUES (:key, :sequence, :event_id, :body, :due_at)"
+    "INSERT INTO report (key, sequence, event_id, body, due_at, facts)"
+    " VALUES (:key, :sequence, :event_id, :body, :due_at, :facts)"
 )
 # This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
