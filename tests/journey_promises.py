@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal
 from bot.triage.model import InvalidBody, Question, State
@@ -12,8 +12,6 @@ from bot.triage.outcomes import OUTCOMES, Outcome
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from memory_store import AnyStore
 
     from bot.triage.model import Choice, OutboxRow, TriageRequest
     from bot.triage.policy import Policy
@@ -24,6 +22,13 @@ WAYS_ON = {
     State.ASKED: {State.ASKED},
     State.CLOSED: {State.CLOSED, State.ASKED},
 }
+
+
+class Reports(Protocol):
+    """Where the reports of an identifier are found."""
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """Return them in order."""
 
 
 class Promises:
@@ -56,7 +61,7 @@ class Promises:
             self._delivered[row.identifier] = row.sequence
 
     async def check(
-        self, questions: Sequence[Question], store: AnyStore, policy: Policy, *, now: datetime
+        self, questions: Sequence[Question], store: Reports, policy: Policy, *, now: datetime
     ) -> None:
         assert {each.request.identifier for each in questions} >= self._accepted
         for question in questions:
@@ -68,7 +73,7 @@ class Promises:
                 _check_step(before, question, policy)
                 _check_expiry(before, question, now)
 
-    async def _check_reports(self, store: AnyStore, question: Question) -> None:
+    async def _check_reports(self, store: Reports, question: Question) -> None:
         name = question.request.identifier
         rows = await store.reports_of(name)
         assert [row.sequence for row in rows] == list(range(question.reports))
