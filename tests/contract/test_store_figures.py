@@ -11,7 +11,7 @@ from any_store import a_question as any_question
 from fakes import NOON
 
 from bot.triage.model import Choice, Question, State
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.statistics import AlertStatistics
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def test_questions_are_summed_up_by_alert_and_by_the_outcome_that_stands(opening
         assert duo == AlertStatistics(
             alert="duo",
             asked=8,
-            endings={"yes": 2, "no": 1, "wrongUser": 1, "notSure": 1, "unanswered": 2},
+            endings={ending.key: 0 for ending in ENDINGS}
+            | {"yes": 2, "no": 1, "wrongUser": 1, "notSure": 1, "unanswered": 2},
             open=1,
             median=3 * MINUTE,
             p90=10 * MINUTE,

@@ -174,7 +174,7 @@ def test_braces_are_meant_as_in_the_other_wording(mine: Path, defaults: Path) ->
             "[default.security_channel]\nsometimes = true",
             (
                 "[default.security_channel] sometimes is not known; expected one of"
-                " no, notSure, timedOut, undeliverable, wrongUser, yes"
+                f" {', '.join(sorted(Outcome))}"
             ),
         ),
         (
