@@ -93,8 +93,8 @@ def test_the_program_does_not_start_while_a_row_lacks_a_column(tmp_path: Path, c
 
 
 def test_the_program_does_not_start_while_a_profile_has_no_word_for_an_outcome(tmp_path: Path) -> None:
-    own = r"word=lambda outcome: outcome\.value"
-    copy = changed_tables(tmp_path, own, 'word={Outcome.YES: "aye"}.__getitem__')
+    own = r"word=lambda outcome: outcome\.value,"
+    copy = changed_tables(tmp_path, own, 'word={Outcome.YES: "aye"}.__getitem__,')
 
     with pytest.raises(KeyError, match="no"):
         runpy.run_path(str(copy))
