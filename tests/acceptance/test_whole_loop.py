@@ -166,7 +166,7 @@ def test_an_unknown_label_and_an_absent_confidence_are_accepted(world: World) ->
     world.slack.press(question, "yes")
 
     details = world.reports(request["identifier"])[0].details
-    assert (details["identityConfidence"], details["triagebot"]["alert"]) == ("lowest", "something_new")
+    assert (details["identityConfidence"], details["triagebot"]["alert"]) == ("lowest", "something_new ")
 
 
 @pytest.mark.parametrize(
