@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from bot.aws.errors import code_of, status_of
 from bot.aws.session import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.settings.parsers import app_token, bot_token
@@ -85,9 +86,8 @@ def _get_parameter(name: str, region: str | None) -> str:
 
 
 def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
+    code = code_of(error)
+    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
         return TransientError(f"the parameter {name} cannot be fetched yet ({code})")
     remedy = {
         "ParameterNotFound": "create it as a SecureString, or correct its name",

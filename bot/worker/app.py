@@ -8,12 +8,12 @@ import logging
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bot.backoff import retry_delay
 from bot.errors import TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.slack.client import open_session
 from bot.slack.render.templates import check_wording
 from bot.store import open_store
-from bot.triage.asking_rules import retry_delay
 from bot.worker.control import ControlServer
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.lifecycle import Loop, first_of

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from bot import __version__
 from bot.slack.client import SlackApi, web_client
-from bot.slack.connections import LINKS, Link, Links
+from bot.slack.connections import LINKS, Link, Links, bolt_app
 from bot.slack.home_and_windows import SlackViews
-from bot.slack.identity import Identity
-from bot.slack.introduction import Introduction, bolt_app
+from bot.slack.identity import Identity, Introduction
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam

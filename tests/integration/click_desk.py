@@ -13,10 +13,9 @@ from bot.errors import StoreError
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages
 from bot.slack.client import SlackApi
-from bot.slack.connections import Link, Links
+from bot.slack.connections import Link, Links, bolt_app
 from bot.slack.home_and_windows import SlackViews
 from bot.slack.identity import Identity
-from bot.slack.introduction import bolt_app
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.settings.settings import load_settings, settle_environment
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.sqs.poller import Poller
 from bot.worker.app import App
 from bot.worker.lifecycle import run_worker

@@ -11,8 +11,7 @@ from world import World, until
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import StoreError
-from bot.settings.settings import Settings, load_settings
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, Settings, load_settings
 from bot.worker.control import ControlServer
 from bot.worker.handlers import CONDITION, condition_handler
 

@@ -19,8 +19,7 @@ import aiohttp
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.settings.settings import load_settings, settle_environment
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.sqs.wire import write_report
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.connection import Connection

@@ -12,8 +12,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.redaction import Secret
-from bot.settings.settings import Settings, load_settings
-from bot.settings.variables import Purpose, all_variables
+from bot.settings.settings import Purpose, Settings, all_variables, load_settings
 from bot.triage.model import Profile
 from bot.triage.working_time import parse_working_hours
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
+README = Path(__file__).parents[2] / "README.md"
 QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
 COMPLETE = {
     "SLACK_BOT_TOKEN": "xoxb-1-secret",
@@ -271,6 +271,14 @@ def test_the_example_file_documents_every_variable_and_no_other(folder: Path) ->
 
     assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
     assert sorted(documented) == sorted(each.name for each in all_variables(folder, folder))
+
+
+def test_every_variable_has_a_row_in_the_readme() -> None:
+    rows = re.findall(r"(?m)^\| `([A-Z_]+)` \|", README.read_text(encoding="utf-8"))
+
+    names = {variable.name for variable in all_variables(Path(), Path())}
+
+    assert names - set(rows) == {"AWS_REGION"}, "those of AWS have one row"
 
 
 def test_the_examples_in_the_example_file_can_be_taken_as_they_stand(folder: Path) -> None:

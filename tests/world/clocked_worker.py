@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.settings.settings import load_settings, settle_environment
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.triage.model import utc_now
 from bot.worker.app import App
 from bot.worker.lifecycle import run_worker
