@@ -22,11 +22,12 @@ class Program:
         self._command = [str(python), "-u", str(PROGRAMS / f"{name}.py")]
         self._folder = folder
         self._environment = environment
-        self._log = folder / f"{name}.log"
+        #: What it writes beside its answers goes there.
+        self.log_file = folder / f"{name}.log"
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
+        with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 self._command,
                 cwd=self._folder,
@@ -49,7 +50,7 @@ class Program:
     @property
     def log(self) -> str:
         """What it has written beside its answers."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def call(self, name: str, **arguments: Any) -> Any:
         """Let it do something; return what comes of that. AssertionError with its traceback if it raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from elasticsearch_stand_in import ElasticsearchStandIn
 from interpreters import find_python, make_environment
-from mozdef_guide import copy_drop_in
+from mozdef_guide import PYTHON, copy_drop_in, guide_block, guide_commands, name_action, run_commands
 from mozdef_program import Program
 from person_api import PersonApi
 from world.patience import PATIENCE_SECONDS
@@ -74,7 +75,7 @@ class MozDef:
         self._home = folder
         self._folder = folder / "mozdef"
         shutil.copytree(checkout, self._folder, ignore=shutil.ignore_patterns(".git", "meteor", "docs"))
-        self._environment = {"PATH": os.defpath, "HOME": str(folder), "LANG": "C.UTF-8"}
+        self.environment = {"PATH": os.defpath, "HOME": str(folder), "LANG": "C.UTF-8"}
         self._take_for_aws(sqs)
         self._ended = ExitStack()
         self.people = PersonApi()
@@ -93,7 +94,7 @@ class MozDef:
     def set_up_asking(self, requests: str) -> None:
         """Do what the guide says for MozDef to ask: copy, name the action, fill in both settings files."""
         copy_drop_in(self._folder)
-        self._edit("alerts/lib/config.py", "ALERT_ACTIONS = [", 'ALERT_ACTIONS = [\n    "triage_bot_sqs",')
+        name_action(self._folder)
         self._settings("alerts/actions/triage_bot_sqs.json", request_queue=requests, region=REGION)
         self._settings(
             "alerts/actions/triage_bot.json",
@@ -107,23 +108,25 @@ class MozDef:
 
     def set_up_reading(self, responses: str) -> None:
         """Do what the guide says for MozDef to read: the plugin's settings, a consumer's configuration."""
+        commands = guide_block("3. Read the answers", "cp esworker_sqs.conf")
+        run_commands(
+            commands, folder=self._folder, environment={**self.environment, "MOZDEF": str(self._folder)}
+        )
         self._settings("mq/plugins/triage_bot.json", rest_api_url=self._rest_url())
-        lines = {
-            "taskexchange": responses,
-            "region": REGION,
-            "accesskey": "testing",
-            "secretkey": "testing",
-            "esservers": self.elasticsearch.url,
-        }
-        text = "[options]\n" + "".join(f"{name}={value}\n" for name, value in lines.items())
-        self._configuration.write_text(text, encoding="utf-8")
+        self._configure_consumer(
+            taskexchange=responses,
+            region=REGION,
+            accesskey="testing",
+            secretkey="testing",
+            esservers=self.elasticsearch.url,
+        )
 
     def start_consumer(self) -> None:
         """Start MozDef's own program that reads the response queue, as it is."""
         process = subprocess.Popen(  # noqa: S603 - MozDef's program
-            [self._python, "esworker_sqs.py", "-c", self._configuration],
+            guide_commands("3. Read the answers", "esworker_sqs.py -c", (PYTHON, self._python)).split(),
             cwd=self._folder / "mq",
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.DEVNULL,
             stderr=self._ended.enter_context((self._home / "consumer.log").open("wb")),
         )
@@ -138,21 +141,29 @@ class MozDef:
         """Return MozDef's matcher of events and plugins, not yet started."""
         return self._program("plugin_matcher", "mq")
 
-    @property
-    def _configuration(self) -> Path:
-        return self._folder / "mq" / "esworker_triage_bot.conf"
+    def send_test_alert(self, identifier: str, user: str) -> str:
+        """Send a request about an alert as the guide does to verify the join; return what that prints."""
+        own = ((PYTHON, self._python), ("ID-OF-AN-ALERT", identifier), ("you@example.com", user))
+        commands = guide_commands("4. Verify", "from triage_request import", *own)
+        return run_commands(
+            commands, folder=self._folder / "alerts" / "actions", environment=self.environment
+        )
+
+    def _configure_consumer(self, **values: str) -> None:
+        path = self._folder / "mq" / "esworker_triage_bot.conf"
+        configuration = configparser.ConfigParser()
+        configuration.read(path)
+        assert set(configuration["options"]) >= values.keys()
+        configuration["options"].update(values)
+        configuration.remove_option("options", "esbulksize")
+        with path.open("w", encoding="utf-8") as file:
+            configuration.write(file)
 
     def _program(self, name: str, folder: str) -> Program:
-        return Program(name, python=self._python, folder=self._folder / folder, environment=self._environment)
+        return Program(name, python=self._python, folder=self._folder / folder, environment=self.environment)
 
     def _rest_url(self) -> str:
         return f"http://127.0.0.1:{self.rest.call('port')}"
-
-    def _edit(self, file: str, old: str, new: str) -> None:
-        path = self._folder / file
-        text = path.read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{file} does not have {old!r} once"
-        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def _settings(self, file: str, **values: Any) -> None:
         path = self._folder / file
@@ -162,7 +173,7 @@ class MozDef:
 
     def _take_for_aws(self, sqs: str) -> None:
         """Lead boto3 to a local SQS, however old it is; MozDef has no setting for that."""
-        self._environment.update(_where_boto3_looks(sqs))
+        self.environment.update(_where_boto3_looks(sqs))
         models = self._home / ".aws" / "models"
         models.mkdir(parents=True)
         (models / "endpoints.json").write_text(json.dumps(_endpoints(sqs)), encoding="utf-8")

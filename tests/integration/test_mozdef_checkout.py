@@ -8,6 +8,7 @@ It needs a checkout of mozilla/MozDef at d7d4dd1. `-s` prints the transcript:
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from mozdef_checkout import MozDef, new_python, old_python
+from mozdef_guide import guide_commands, run_commands
 from world import World, buttons, sections, until
 from world.slack import newcomer
 
@@ -161,18 +163,40 @@ def test_without_the_person_api_mozdef_loads_it_and_loses_no_alert(mozdef: MozDe
     assert "Traceback" not in mozdef.actions.log
 
 
-def test_a_queue_that_is_gone_is_told_in_mozdefs_log(mozdef: MozDef, world: World) -> None:
+def test_requests_that_found_no_queue_are_sent_from_mozdefs_log_with_the_guides_commands(
+    mozdef: MozDef, world: World
+) -> None:
     world.sqs.delete_queue(QueueUrl=world.requests)
     mozdef.actions.call("load")
 
     alerts = ask(mozdef)
+    failures = mozdef.actions.log.count("Failed to dispatch request")
+    world.sqs.create_queue(QueueName=world.requests.rpartition("/")[2])
+    send_again(mozdef, world)
 
-    lines = [line for line in mozdef.actions.log.splitlines() if "may not have reached the queue" in line]
-    assert [identifier for line in lines for identifier in alerts.values() if identifier in line] == list(
-        alerts.values()
-    )
-    assert mozdef.actions.log.count("Failed to dispatch request") == len(alerts)
+    world.start()
+    asked = [world.until_asked(identifier)["identifier"] for identifier in alerts.values()]
+    assert failures == len(alerts)
+    assert asked == list(alerts.values())
     assert "Traceback" not in mozdef.actions.log
+
+
+def send_again(mozdef: MozDef, world: World) -> None:
+    """Send what MozDef's log has of failed requests, as the guide says."""
+    commands = guide_commands(
+        "What a failure looks like", "send --file -", (" LOG ", f" {mozdef.actions.log_file} ")
+    )
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}"}
+    run_commands(commands, folder=world.worker.folder, environment={**world.worker.environment, **here})
+
+
+def test_the_guides_test_alert_is_asked(mozdef: MozDef, world: World) -> None:
+    printed = mozdef.send_test_alert("9Zo02m4B7gIfixq3c4Xh", "tester@website.com")
+
+    world.start()
+    row = world.until_asked("9Zo02m4B7gIfixq3c4Xh")
+    assert len(printed.split()) == 1
+    assert (row["user"], row["alert"]) == ("tester@website.com", "join_test")
 
 
 # Trigger words

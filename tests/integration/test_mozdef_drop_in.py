@@ -15,9 +15,10 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
 from interpreters import find_python, make_environment
-from mozdef_guide import CHECKOUT, COPYING, guide_commands
+from mozdef_guide import guide_block, guide_commands
 from person_api import PersonApi
 from rude_sqs import RUDE, dripping, refusing
 from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
@@ -166,19 +167,14 @@ def test_what_is_tested_is_what_mozdef_has_and_what_is_new(
 # The guide
 
 
-def test_the_guide_s_commands_are_taken_for_mozdef_s_folder(tmp_path: Path) -> None:
-    guide = f"Text.\n\n```sh\nls\n```\n{COPYING}\nMore of it.\n"
-
-    commands = guide_commands(guide, mozdef=tmp_path)
-
-    assert commands.startswith(f"MOZDEF='{tmp_path}'\ncp config/mozdef/triage_bot_sqs.py ")
-    assert "/opt/" not in commands
+def test_a_step_that_is_not_in_the_guide_cannot_be_followed() -> None:
+    with pytest.raises(AssertionError, match="0 blocks"):
+        guide_block("2. Ask", "rm -r")
 
 
-@pytest.mark.parametrize("guide", ["", "```\nls\n```", COPYING + COPYING, COPYING.replace("MOZDEF=", "M=")])
-def test_a_guide_that_does_not_say_how_to_copy_fails(tmp_path: Path, guide: str) -> None:
-    with pytest.raises((AssertionError, ValueError)):
-        guide_commands(guide, mozdef=tmp_path)
+def test_a_place_that_is_not_in_a_step_cannot_be_replaced(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="not in it once"):
+        guide_commands("2. Ask", "cp ", ("/opt/elsewhere", tmp_path))
 
 
 # Asking
