@@ -34,7 +34,7 @@ STAIRS = {
     "slack/render": ({"blocks", "text"}, {"templates"}, {"question", "windows"}, {"home"}, {"card"}),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"free_values", "model", "working_time"},
+        {"free_values", "model", "outcomes", "working_time"},
         {"policy", "statistics"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},

@@ -8,7 +8,8 @@ import pytest
 from click_desk import triage
 from world import World, buttons, until
 
-from bot.triage.model import Choice, Outcome, State
+from bot.triage.model import Choice, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

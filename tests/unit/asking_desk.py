@@ -13,7 +13,8 @@ from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.answer_rules import answer_question
 from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step, Work
+from bot.triage.model import Answer, Choice, Person, Posted, Question, State, Step, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder

@@ -13,7 +13,7 @@ import pytest
 from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.settings.settings import Purpose, Settings, all_variables, load_settings
-from bot.triage.model import Profile
+from bot.triage.outcomes import Profile
 from bot.triage.working_time import parse_working_hours
 
 if TYPE_CHECKING:
