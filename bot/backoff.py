@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
 #: moment must not come back at the same moment.
 SHORTEST = 0.5
 LONGEST = 30.0
+
+#: The first retry waits up to this long, each further one up to twice as long as the one before …
+RETRY_FIRST = timedelta(seconds=1)
+#: … and none longer than this.
+RETRY_MAX = timedelta(seconds=30)
 
 
 class Backoff:
@@ -30,6 +36,12 @@ class Backoff:
     def after_success(self) -> None:
         """Begin again with the shortest wait."""
         self._failures = 0
+
+
+def retry_delay(attempts: int, spread: float) -> timedelta:
+    """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
+    longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
+    return longest * spread
 
 
 def wait_after(failures: int, random: Random) -> float:

@@ -169,6 +169,12 @@ def test_no_module_and_no_function_is_long(path: Path) -> None:
     assert long == []
 
 
+def test_nothing_is_made_when_it_is_first_looked_at() -> None:
+    lazy = [name_of(path) for path in MODULES if "cached_property" in path.read_text("utf-8")]
+
+    assert lazy == []
+
+
 def test_only_the_settings_read_the_environment_and_the_files_that_configure() -> None:
     signs = ("os.environ", "getenv", "dotenv", "tomllib")
 

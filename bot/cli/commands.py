@@ -1,4 +1,7 @@
-"""What each command does. Each validates only the settings that it needs, and imports only what it runs."""
+"""The table of commands: what each is called, takes and does.
+
+Each validates only the settings that it needs, and imports only what it runs.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,19 @@ import asyncio
 import faulthandler
 import shutil
 import sys
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bot.cli import arguments
 from bot.errors import ConfigError, TriageBotError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
-    from bot.settings.settings import Settings
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose, Settings
 
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
@@ -33,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the worker until a signal ends it."""
     from bot.settings.alerts import load_alert_policies
     from bot.settings.messages import load_messages
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose
 
     # Whatever ends the process from outside, a watchdog's SIGABRT too: the log says where it was.
     faulthandler.enable()
@@ -71,7 +77,7 @@ def send(options: argparse.Namespace) -> int:
     """Enqueue a request as MozDef would."""
     from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
     from bot.printable import printable
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose
 
     settings = _settings(Purpose.SEND)
     body = read_body(options.file) if options.file else sample_body(options)
@@ -83,7 +89,7 @@ def send(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Look at all that the worker needs, and say what is wrong and how to mend it."""
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose
 
     return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
 
@@ -190,7 +196,7 @@ def backup(options: argparse.Namespace) -> int:
 def migrate(options: argparse.Namespace) -> int:
     """Copy a SQLite store into a table, and compare the two."""
     from bot.cli.migrate import copy_store, render_verdict
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose
 
     verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
     print(render_verdict(verdict, options))
@@ -233,7 +239,7 @@ def _load(purpose: Purpose) -> Settings:
 
 
 def _store_settings() -> Settings:
-    from bot.settings.variables import Purpose
+    from bot.settings.settings import Purpose
 
     return _settings(Purpose.STORE)
 
@@ -246,3 +252,162 @@ def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
 def complain(problem: str, *, level: str = "error") -> None:
     """Say what is wrong, on standard error."""
     print(f"triage-bot: {level}: {problem}", file=sys.stderr)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """One command. `run` returns its exit code, or raises an error of `bot.errors`."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--restored", action="store_true", help="the store is a restored backup: look before asking"
+    )
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=arguments.port, default=8765, help="where the page is (default: 8765; 0: any)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument("--self-test", action="store_true", help="no page: play it through once, and judge")
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--user", metavar="ADDRESS", help="whom to ask")
+    source.add_argument("--file", metavar="PATH", help="a request's body as it is; - for standard input")
+    parser.add_argument("--alert", metavar="LABEL", help="the alert's label (known ones have a sample text)")
+    parser.add_argument("--summary", metavar="TEXT", help="the text for the person (default: a sample)")
+    parser.add_argument("--confidence", metavar="WORD", help="highest, high, moderate, low or lowest")
+    parser.add_argument("--identifier", metavar="ID", help="the alert's identifier (default: a new one)")
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--limit", type=arguments.count, default=50, help="how many at the most (default: 50)"
+    )
+    _add_json(parser)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("identifier", metavar="IDENTIFIER", help="MozDef's identifier of the alert")
+    _add_json(parser)
+
+
+def _add_stats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=arguments.duration,
+        default=timedelta(days=30),
+        metavar="30d",
+        help="of what was asked in this time (default: 30d)",
+    )
+    _add_json(parser)
+    parser.add_argument(
+        "--plot", type=arguments.svg_path, metavar="FILE", help="write a plot, too: an SVG file"
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "identifiers", metavar="IDENTIFIER", nargs="*", default=[], help="the reports of these alerts"
+    )
+    which.add_argument(
+        "--since",
+        type=arguments.duration,
+        metavar="TIME",
+        help="of each alert that was reported in the last 15m, 2h, 1d …",
+    )
+    which.add_argument(
+        "--unsent",
+        action="store_true",
+        help="of each alert with a report that waits, or that the queue refused",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
+
+
+def _add_backup(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="where to write the copy; one that is there is replaced")
+
+
+def _add_migrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=arguments.file_url,
+        metavar="sqlite:///FILE",
+        required=True,
+        help="the store; it is only read",
+    )
+    parser.add_argument(
+        "--to",
+        dest="target",
+        type=arguments.table_url,
+        metavar="dynamodb://TABLE",
+        required=True,
+        help="a table that is empty, or of an earlier run",
+    )
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+#: In the order in which the help shows them.
+COMMANDS = (
+    Command(
+        name="run", run=run, add_arguments=_add_run, help="run the worker: ask, collect answers, tell MozDef"
+    ),
+    Command(
+        name="sandbox",
+        run=sandbox,
+        add_arguments=_add_sandbox,
+        help="try it all on this machine: no account, token or network",
+    ),
+    Command(
+        name="check",
+        run=check,
+        add_arguments=_add_json,
+        help="look at tokens, scopes, queues and store; say what is wrong",
+    ),
+    Command(name="send", run=send, add_arguments=_add_send, help="enqueue an alert, as MozDef would"),
+    Command(
+        name="list",
+        run=list_,
+        add_arguments=_add_list,
+        help="show the alerts accepted last, and how each ended",
+    ),
+    Command(name="show", run=show, add_arguments=_add_show, help="show all that is known of one alert"),
+    Command(
+        name="stats",
+        run=stats,
+        add_arguments=_add_stats,
+        help="show what people answer to each kind of alert, and how long it takes them",
+    ),
+    Command(
+        name="replay",
+        run=replay,
+        add_arguments=_add_replay,
+        help="send reports again, byte for byte, for the hours in which MozDef lost them",
+    ),
+    Command(
+        name="backup",
+        run=backup,
+        add_arguments=_add_backup,
+        help="copy the store into a file, while the worker runs",
+    ),
+    Command(
+        name="migrate",
+        run=migrate,
+        add_arguments=_add_migrate,
+        help="move the store from SQLite to DynamoDB, with the worker stopped; may be run again at any point",
+    ),
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bot.cli.output.questions import aligned_table
+from bot.cli.output.tables import aligned_table
 from bot.store.migration.migrate import migrate_store
 from bot.worker.views import render_json
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.sandbox.askable import unreachable_because
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +27,18 @@ def slack_state(workspace: Workspace) -> Json:
         "homes": {user: _view(home) for user, home in workspace.homes.items()},
         "modals": dict(_modals(workspace)),
     }
+
+
+def unreachable_because(person: Person) -> str | None:
+    """Say in a word or two why the bot asks this person nothing; None if it does."""
+    reasons = {
+        "deactivated": person.deleted,
+        "a bot": person.is_bot,
+        "guest": person.is_restricted or person.is_ultra_restricted,
+        "other organisation": person.is_stranger,
+        "unconfirmed address": not person.is_email_confirmed,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _channels(workspace: Workspace) -> list[Conversation]:

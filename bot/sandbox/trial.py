@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from bot.sandbox.askable import unreachable_because
 from bot.sandbox.changes import Changes
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.sandbox.ledger import Ledger, SentAlert
 from bot.sandbox.queue_reader import QueueReader
 from bot.sandbox.queues import LocalQueues
+from bot.sandbox.slack_state import unreachable_because
 from bot.sandbox.worker_process import STOP_GRACE, WORKER, SlackAccess, start_worker
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
+from bot.aws.errors import code_of, status_of
 from bot.aws.session import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.settings.parsers import app_token, bot_token
@@ -27,16 +28,23 @@ _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", 
 _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
 
 
-async def fetch_tokens(settings: Settings) -> Settings:
-    """Return the settings with the tokens themselves where they name a parameter.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tokens:
+    """Both tokens as Slack takes them: neither is the name of a parameter."""
+
+    bot: Secret
+    app: Secret
+
+
+async def fetch_tokens(settings: Settings) -> Tokens:
+    """Return the tokens of the settings, fetched where those name a parameter.
 
     `StartRefused` if a parameter is missing, denied or no such token; `TransientError` if AWS cannot be
     reached; `ConfigError` if there is no region to look in.
     """
-    return replace(
-        settings,
-        slack_bot_token=await fetch_secret(settings, "slack_bot_token"),
-        slack_app_token=await fetch_secret(settings, "slack_app_token"),
+    return Tokens(
+        bot=await fetch_secret(settings, "slack_bot_token"),
+        app=await fetch_secret(settings, "slack_app_token"),
     )
 
 
@@ -85,9 +93,8 @@ def _get_parameter(name: str, region: str | None) -> str:
 
 
 def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
+    code = code_of(error)
+    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
         return TransientError(f"the parameter {name} cannot be fetched yet ({code})")
     remedy = {
         "ParameterNotFound": "create it as a SecureString, or correct its name",

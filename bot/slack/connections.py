@@ -11,15 +11,18 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from slack_bolt.app.async_app import AsyncApp
+
+from bot.backoff import retry_delay
 from bot.slack.websocket import Websocket
-from bot.triage.asking_rules import retry_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from slack_bolt.app.async_app import AsyncApp
+    from slack_bolt.authorization import AuthorizeResult
     from slack_sdk.web.async_client import AsyncWebClient
 
+    from bot.slack.identity import Identity
     from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,29 @@ LINKS_MAX = 8
 
 #: A hello that comes sooner after the start may count links of a worker that was killed.
 SETTLED_AFTER = timedelta(seconds=60)
+
+
+def bolt_app(client: AsyncWebClient, identity: Identity) -> AsyncApp:
+    """Return the Bolt app. `client` has no token: Bolt must not call Slack by itself.
+
+    If Bolt's own `auth.test` fails, be it for a moment, a click is acknowledged and lost; so it is told
+    whom the app belongs to by `identity`.
+    """
+
+    async def authorize() -> AuthorizeResult:
+        return identity.authorization()
+
+    return AsyncApp(
+        name="triage-bot",  # or Bolt looks for one in the source files of all callers
+        client=client,
+        authorize=authorize,
+        process_before_response=True,
+        raise_error_for_unhandled_request=True,
+        # These three look at requests over HTTP, of which there are none.
+        request_verification_enabled=False,
+        ssl_check_enabled=False,
+        url_verification_enabled=False,
+    )
 
 
 class Link:

@@ -1,19 +1,27 @@
-"""Who this app is in Slack: asked once, with `auth.test`."""
+"""Who this app is in Slack: asked once, with `auth.test`, however long Slack takes to answer."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.errors import TransientError
+from bot.backoff import retry_delay
+from bot.errors import AmbiguousError, CannotGoOn, StartRefused, TransientError
+from bot.slack.errors import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
+    from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+log = logging.getLogger(__name__)
 
 #: Scopes that the bot cannot do without, and the one without which a post in doubt cannot be looked up.
 SCOPES = ("users:read", "users:read.email", "im:write", "chat:write", "im:history")
@@ -62,7 +70,88 @@ class Identity:
         )
 
 
+class Introduction:
+    """Finds out who we are in Slack, however long Slack takes to answer."""
+
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        app_token: str,
+        identity: Identity,
+        *,
+        spread: Callable[[], float],
+        on_progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._client = client
+        self._app_token = app_token
+        self._identity = identity
+        self._spread = spread
+        self._on_progress = on_progress
+        self.on_failure: Callable[[str], None] = lambda _: None  #: told the method that is called again
+        self._done = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait until Slack knows us."""
+        await self._done.wait()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Introduce this worker, and try again while Slack cannot be reached.
+
+        `StartRefused` if Slack refuses one of the tokens.
+        """
+        attempts = 0
+        while not stop.is_set() and not self._done.is_set():
+            self._on_progress()
+            delay = retry_delay(attempts, self._spread())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay.total_seconds())
+            await self.attempt()
+            attempts += 1
+
+    async def attempt(self) -> None:
+        """Introduce this worker, if Slack can be reached. `StartRefused` as for `run`."""
+        self._on_progress()
+        try:
+            await self._introduce()
+        except (TransientError, AmbiguousError) as error:
+            log.warning("Slack not reached yet: %s", error, extra={"event": "slack.delayed", "fields": {}})
+
+    async def _introduce(self) -> None:
+        try:
+            self._identity.learn(await self._client.auth_test())
+        except Exception as error:
+            raise self._judged("auth.test", "SLACK_BOT_TOKEN", error) from error
+        try:
+            await self._client.apps_connections_open(app_token=self._app_token)
+        except Exception as error:
+            raise self._judged("apps.connections.open", "SLACK_APP_TOKEN", error) from error
+        self._tell_scopes()
+        self._done.set()
+
+    def _judged(self, method: str, variable: str, error: Exception) -> Exception:
+        judged = _refused(variable, error)
+        if isinstance(judged, TransientError | AmbiguousError):
+            self.on_failure(method)
+        return judged
+
+    def _tell_scopes(self) -> None:
+        team = self._identity.team_id
+        log.info("known to Slack", extra={"event": "slack.introduced", "fields": {"team": team}})
+        for scope in self._identity.missing_scopes:
+            log.error(
+                "scope missing: add it to the app's bot scopes and reinstall the app",
+                extra={"event": "scope.missing", "fields": {"scope": scope}},
+            )
+
+
 def _scopes(headers: Mapping[str, Any]) -> frozenset[str]:
     value = next((each for name, each in headers.items() if name.lower() == "x-oauth-scopes"), "")
     text = ",".join(value) if isinstance(value, list) else str(value)
     return frozenset(scope.strip() for scope in text.split(",") if scope.strip())
+
+
+def _refused(variable: str, error: Exception) -> Exception:
+    judged = error if isinstance(error, TransientError) else fault(error)
+    if isinstance(judged, CannotGoOn):
+        return StartRefused(f"Slack refuses {variable} ({judged.code}); `triage-bot check` says what to do")
+    return judged

@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of
 from bot.errors import StartRefused, TransientError
 
 _MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
-_DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "KmsAccessDenied"}
-_BAD_CREDENTIALS = {
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSecurity",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "NotAuthorized",
-    "OptInRequired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-}
-_NO_CREDENTIALS = (
-    aws.NoCredentialsError,
-    aws.PartialCredentialsError,
-    aws.CredentialRetrievalError,
-    aws.TokenRetrievalError,
-    aws.SSOError,
-)
 #: A message that the queue will not take as it is: too long, or characters that it does not know.
 _UNFIT_MESSAGE = {
     "AWS.SimpleQueueService.BatchRequestTooLong",
@@ -48,17 +25,12 @@ def is_unfit(code: str) -> bool:
 
 def is_denied(code: str) -> bool:
     """Whether the code says that a policy does not allow it."""
-    return code in _DENIED or code.startswith("KMS.AccessDenied")
+    return code in DENIED or code.startswith("KMS.AccessDenied")
 
 
 def is_mendable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
-    return code in _DENIED or code.lower().startswith("kms") or "Throttl" in code
-
-
-def code_of(error: ClientError) -> str:
-    """Return SQS's own code."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return code in DENIED or code.lower().startswith("kms") or "Throttl" in code
 
 
 def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:
@@ -68,7 +40,7 @@ def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefuse
     """
     if isinstance(error, ClientError):
         return _refused(error, queue_url)
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, NO_CREDENTIALS):
         return StartRefused(f"there are no usable AWS credentials for {queue_url}: {error}")
     # Not the error's own words: those of a failed validation repeat what was sent.
     return TransientError(f"SQS cannot be reached for {queue_url} ({type(error).__name__})")
@@ -81,6 +53,6 @@ def _refused(error: ClientError, queue_url: str) -> StartRefused | TransientErro
     if is_denied(code):
         action = f"sqs:{error.operation_name.removesuffix('Batch')}"
         return StartRefused(f"access to {queue_url} is denied ({code}): allow {action} to this worker")
-    if code in _BAD_CREDENTIALS:
+    if code in BAD_CREDENTIALS:
         return StartRefused(f"AWS does not accept the credentials for {queue_url} ({code}): renew them")
     return TransientError(f"SQS did not do {error.operation_name} on {queue_url} ({code})")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from bot.sqs.errors import code_of, is_denied
+from bot.aws.errors import code_of
+from bot.sqs.errors import is_denied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.sqs.errors import code_of, is_mendable, is_unfit, translate
-from bot.sqs.facts import QueueFacts, facts_of
+from bot.aws.errors import code_of
+from bot.sqs.errors import is_mendable, is_unfit, translate
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
@@ -61,6 +62,20 @@ class Refusal:
     code: str
     permanent: bool
     unfit: bool  #: the queue blames the message's size or characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueueFacts:
+    """A queue as SQS describes it. The three counts are approximate."""
+
+    arn: str
+    visible: int
+    in_flight: int
+    delayed: int
+    encryption: str  #: `sqs`, a KMS key's id, or empty
+    dead_letter_arn: str = ""
+    max_receive_count: int | None = None
+    date: str = ""  #: when SQS said so, as the header of its answer has it
 
 
 class Queue:
@@ -210,6 +225,22 @@ def in_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
         taken += size
     if batch:
         yield batch
+
+
+def facts_of(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
+    """Return what GetQueueAttributes says, with the Date header of its answer."""
+    redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
+    managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
+    return QueueFacts(
+        arn=attributes["QueueArn"],
+        visible=int(attributes["ApproximateNumberOfMessages"]),
+        in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        delayed=int(attributes["ApproximateNumberOfMessagesDelayed"]),
+        encryption=attributes.get("KmsMasterKeyId") or managed,
+        dead_letter_arn=redrive.get("deadLetterTargetArn", ""),
+        max_receive_count=int(redrive["maxReceiveCount"]) if "maxReceiveCount" in redrive else None,
+        date=date,
+    )
 
 
 def _refusals(answer: Mapping[str, Any], count: int) -> list[Refusal | None]:

@@ -11,6 +11,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
+from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.triage import asking_rules
 from bot.triage.looking import Lag, Look, Looker
@@ -241,7 +242,7 @@ class Asker:
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
             return error.retry_after  # and no longer each time: the gate lets no more begin than Slack takes
-        return asking_rules.retry_delay(question.attempts, self._spread())
+        return retry_delay(question.attempts, self._spread())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows of a question that is asked, or has ended."""

@@ -32,11 +32,6 @@ SUMMARY_STORED_MAX = 50_000
 #: How long a claim is left alone before the sweeper asks what became of it.
 CLAIM_LEASE = timedelta(seconds=60)
 
-#: The first retry waits up to this long, each further one up to twice as long as the one before …
-RETRY_FIRST = timedelta(seconds=1)
-#: … and none longer than this.
-RETRY_MAX = timedelta(seconds=30)
-
 
 def row_key(identifier: str) -> str:
     """Return the first part of every ref of this identifier: 32 hex digits."""
@@ -203,12 +198,6 @@ def shown(question: Question, reports: int, *, again_at: datetime | None = None)
     due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
     seen = reports if again_at is None else reports - 1
     return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
-
-
-def retry_delay(attempts: int, spread: float) -> timedelta:
-    """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
-    longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
-    return longest * spread
 
 
 def _later(question: Question, due_at: datetime) -> Question:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.backoff import RETRY_MAX
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.triage import asking_rules, card_rules
+from bot.triage import card_rules
 from bot.triage.model import Taken, about
 from bot.triage.rate_limits import MISSED_AFTER
 
@@ -133,7 +134,7 @@ class Cards:
 
     def _wait(self, error: Exception) -> timedelta:
         asked: timedelta | None = getattr(error, "retry_after", None)
-        return (asked or timedelta(0)) + asking_rules.RETRY_MAX * self._spread()
+        return (asked or timedelta(0)) + RETRY_MAX * self._spread()
 
     async def _later(self, question: Question, due_at: datetime | None) -> None:
         held = question.card_due_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
 from bot.triage import asking_rules
 from bot.triage.model import about
@@ -69,6 +70,6 @@ class Reminder:
             self._gate.halt(error, now)
         elif error.retry_after is not None:
             self._gate.slow_down(error.retry_after, now)
-        jittered = asking_rules.retry_delay(question.attempts, self._spread())
+        jittered = retry_delay(question.attempts, self._spread())
         due_at = now + (error.retry_after or jittered) + jittered
         await self._recorder.decide(question, lambda row: asking_rules.not_reminded(row, due_at))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
@@ -211,7 +212,7 @@ class TriageService:
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one was done.
             log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
-            jittered = asking_rules.retry_delay(question.attempts + 1, self._workers.spread())
+            jittered = retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
             return None

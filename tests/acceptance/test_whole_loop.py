@@ -75,7 +75,7 @@ def test_an_answer_reaches_mozdef_in_words_that_it_keeps(
     details = world.reports(identifier)[0].details
     assert world.status(identifier) == status
     assert details["response"] == response
-    assert details["user"] == {"email": "grace@example.com", "slack": "U0GRACEH002", "slackName": "grace"}
+    assert details["user"] == {"email": "grace@example.com", "slack": "U0GRACEH002", "slackName": "grace "}
     assert (details["triagebot"]["outcome"], details["triagebot"]["sequence"]) == (choice, 0)
 
 
@@ -166,7 +166,7 @@ def test_an_unknown_label_and_an_absent_confidence_are_accepted(world: World) ->
     world.slack.press(question, "yes")
 
     details = world.reports(request["identifier"])[0].details
-    assert (details["identityConfidence"], details["triagebot"]["alert"]) == ("lowest", "something_new")
+    assert (details["identityConfidence"], details["triagebot"]["alert"]) == ("lowest", "something_new ")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_a_post_that_slack_refuses_is_reported_with_slacks_own_code(world: World
     report = world.reports(identifier)[0].details["triagebot"]
     world.slack.faults.heal()
 
-    assert (report["outcome"], report["reason"]) == ("undeliverable", "restricted_action")
+    assert (report["outcome"], report["reason"]) == ("undeliverable", "restricted_action ")
     assert report["askedSlack"] == ADA
     assert world.status(identifier) == "manual"
 

@@ -11,8 +11,7 @@ import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE, check_everything
-from bot.settings.settings import Settings, load_settings
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

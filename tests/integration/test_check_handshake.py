@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.handshake import check_host
+from bot.cli.checks.slack import check_host
 from bot.slack.client import open_session
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from sandbox_world import ADA, APP_TOKEN, SettableClock, running
 from world.faults import Faults, mute, refused, turned_away
 
-from bot.slack.connections import Link, Links
+from bot.slack.connections import Link, Links, bolt_app
 from bot.slack.identity import Identity
-from bot.slack.introduction import bolt_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from sandbox_world import APP_TOKEN, SettableClock, World, running
 
-from bot.slack.connections import LINKS, LINKS_MAX, Link, Links
+from bot.slack.connections import LINKS, LINKS_MAX, Link, Links, bolt_app
 from bot.slack.identity import Identity
-from bot.slack.introduction import bolt_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

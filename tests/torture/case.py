@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from bot.triage.free_values import unpadded
+
 from .messages import identifier_of, key_of, reminded_key
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def read_receipt(sent: Sent) -> Receipt:
         outcome=facts["outcome"],
         said=facts.get("said", "" if facts["outcome"] in BY_BOT else facts["outcome"]),
         response=body["details"].get("response", ""),
-        reason=facts.get("reason", ""),
-        comment=facts.get("comment", ""),
+        reason=unpadded(facts.get("reason", "")),
+        comment=unpadded(facts.get("comment", "")),
         at=datetime.fromisoformat(body["timestamp"]).timestamp(),
     )

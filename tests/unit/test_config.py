@@ -12,8 +12,7 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.redaction import Secret
-from bot.settings.settings import Settings, load_settings
-from bot.settings.variables import Purpose, all_variables
+from bot.settings.settings import Purpose, Settings, all_variables, load_settings
 from bot.triage.outcomes import Profile
 from bot.triage.working_time import parse_working_hours
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
+README = Path(__file__).parents[2] / "README.md"
 QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
 COMPLETE = {
     "SLACK_BOT_TOKEN": "xoxb-1-secret",

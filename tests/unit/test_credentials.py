@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.errors import ConfigError
-from bot.settings.settings import Settings, load_settings
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, Settings, load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,6 +20,7 @@ from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.slack.render.question import question_message
 from bot.slack.render.windows import note_errors, note_view
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
+from bot.triage.free_values import unpadded
 from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
@@ -82,7 +83,7 @@ async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(desk: D
 
     assert (question.note, question.notes) == ("second", 2)
     comments = [body["details"]["triagebot"].get("comment") for body in await bodies(desk)]
-    assert comments == [None, "first", "second"]
+    assert comments == [None, "first ", "second "]
     assert len({row.event_id for row in await desk.reports()}) == 3
 
 
@@ -117,7 +118,7 @@ async def test_a_longer_note_is_cut_there(desk: Desk) -> None:
     question = await noted(desk, "x" * 3000 + "y")
 
     assert question.note == "x" * 3000
-    assert (await bodies(desk))[-1]["details"]["triagebot"]["comment"] == "x" * 3000
+    assert (await bodies(desk))[-1]["details"]["triagebot"]["comment"] == "x" * 3000 + " "
 
 
 async def test_twenty_notes_are_taken_and_no_more(desk: Desk) -> None:
@@ -263,7 +264,7 @@ def test_any_text_is_told_to_mozdef_as_it_was_written(text: str) -> None:
     body = asyncio.run(write())
 
     assert body.isascii()
-    assert json.loads(body)["details"]["triagebot"].get("comment", "") == text
+    assert unpadded(json.loads(body)["details"]["triagebot"].get("comment", "")) == text
 
 
 def has_note_button(question: Question, policy: Policy) -> bool:

@@ -7,8 +7,7 @@ from uuid import uuid4
 
 from world.service_manager import ServiceManager
 
-from bot.settings.settings import load_settings
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, load_settings
 from bot.worker.watchdog import Notifier, Progress
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from fakes import ADA, NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.backoff import retry_delay
 from bot.triage import asking_rules
 from bot.triage.model import Choice, Confidence, Person, Posted, Question, State
 from bot.triage.outcomes import Outcome, Reason
@@ -212,13 +213,13 @@ def test_a_message_that_shows_less_stays_due() -> None:
 
 
 def test_retries_double_up_to_half_a_minute() -> None:
-    delays = [asking_rules.retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
+    delays = [retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
 
     assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 @given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))
 def test_retries_are_spread_over_their_whole_delay(attempts: int, spread: float) -> None:
-    delay = asking_rules.retry_delay(attempts, spread)
+    delay = retry_delay(attempts, spread)
 
-    assert timedelta(0) <= delay <= asking_rules.retry_delay(attempts, 1.0) <= timedelta(seconds=30)
+    assert timedelta(0) <= delay <= retry_delay(attempts, 1.0) <= timedelta(seconds=30)

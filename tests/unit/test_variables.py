@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.errors import ConfigError
-from bot.settings.settings import load_settings
-from bot.settings.variables import Purpose
+from bot.settings.settings import Purpose, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of
 from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.errors import ConfigError, StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.errors import BAD_CREDENTIALS, DENIED, MISSING_TABLE, NO_CREDENTIALS, code_of
+from bot.store.dynamodb.errors import MISSING_TABLE
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.schema import faults_of
 from bot.store.dynamodb.table import Table

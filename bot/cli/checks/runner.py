@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from datetime import timedelta
 from functools import partial
@@ -14,17 +13,14 @@ from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.credentials import check_credentials
 from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
-from bot.errors import ConfigError, TriageBotError
-from bot.settings.alerts import load_alert_policies
-from bot.settings.messages import load_messages
+from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
 from bot.slack.client import open_session, web_client
-from bot.slack.render.templates import check_wording
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Sequence
 
     from aiohttp import ClientSession
     from slack_sdk.web.async_client import AsyncWebClient
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
 
 #: How long one thing may take. All are looked at together, so this is about how long the command takes.
 PATIENCE = timedelta(seconds=10)
-
-_SETTINGS = "settings"
-_WORDING = "wording"
 
 
 async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
@@ -57,20 +50,13 @@ class _Checkup:
     def __init__(self, settings: Settings, patience: timedelta) -> None:
         self._settings = settings
         self._patience = patience
-        self.of_settings = list(_settings_findings(settings))
+        self.of_settings = list(check_settings(settings))
         self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
 
     def wording(self) -> Sequence[Finding]:
-        folder = self._settings.config_dir
         if "CONFIG_DIR" in self._faulty:
-            return [skipped(_WORDING, ["CONFIG_DIR"])]
-        try:
-            check_wording(load_messages(folder))
-            load_alert_policies(folder)
-        except ConfigError as error:
-            return [_wrong(_WORDING, problem, "expected ") for problem in error.problems]
-        source = _source_of_wording(folder)
-        return [Finding(subject=_WORDING, verdict=Verdict.OK, detail=source)]
+            return [skipped(WORDING, ["CONFIG_DIR"])]
+        return check_wording(self._settings.config_dir)
 
     async def slack(self) -> Sequence[Finding]:
         tls = ssl.create_default_context()
@@ -132,36 +118,6 @@ class _Checkup:
 
 async def _together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
     return list(chain.from_iterable(await asyncio.gather(*checks)))
-
-
-def _settings_findings(settings: Settings) -> Iterator[Finding]:
-    for problem in settings.problems:
-        name, _, rest = problem.partition(" ")
-        is_variable = re.fullmatch("[A-Z_]+", name)
-        yield _wrong(name, rest, "set it to ") if is_variable else _wrong(_SETTINGS, problem, "expected ")
-    for warning in settings.warnings:
-        yield Finding(
-            subject=_SETTINGS,
-            verdict=Verdict.WARNING,
-            detail=warning,
-            remedy="remove them, or install the release that knows them",
-        )
-    if not settings.problems:
-        yield Finding(subject=_SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
-
-
-def _source_of_wording(folder: Path | None) -> str:
-    if folder is None:
-        return "messages.toml as it ships"
-    own = folder / "messages.toml"
-    return f"{own}, over what ships" if own.exists() else f"messages.toml as it ships ({folder} has none)"
-
-
-def _wrong(subject: str, problem: str, ask: str) -> Finding:
-    """Return the finding of a problem that is written as `what it is; expected what it should be`."""
-    detail, _, expected = problem.partition("; expected ")
-    remedy = f"{ask}{expected}" if expected else ""
-    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
 
 def _unanswered(subject: str, patience: timedelta) -> Finding:

@@ -10,12 +10,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import aiohttp
 from slack_sdk.errors import SlackApiError
 
 from bot.cli.checks.clock import clock_finding
 from bot.cli.checks.findings import Finding, Verdict, skipped
-from bot.cli.checks.handshake import check_host
 from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
+from bot.slack.client import proxy_for
 from bot.slack.errors import fault
 from bot.slack.identity import SCOPES, Identity
 from bot.triage.model import utc_now
@@ -23,17 +24,24 @@ from bot.triage.model import utc_now
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from aiohttp import ClientSession
     from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
 APP_TOKEN = "app-level token"  # noqa: S105 - a subject's name
+HOST = "Socket Mode host"
 
 _APP = "https://api.slack.com/apps > your app"
 _NETWORK = (
     "check SLACK_API_URL, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE"
     " where a proxy reads TLS)"
+)
+_REACH_HOST = (
+    "let this machine reach {host} too (firewall, proxy: HTTPS_PROXY, NO_PROXY); Slack names other hosts of"
+    " slack.com for it from time to time"
+)
+_TRUST_CERTIFICATE = (
+    "trust the certificate of whoever reads TLS on the way (SSL_CERT_FILE), or let {host} through unread"
 )
 _LATER = "try again in a minute; https://slack-status.com tells of outages"
 
@@ -86,7 +94,7 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
 
 
 async def check_app_token(
-    client: AsyncWebClient, session: ClientSession, app_token: str
+    client: AsyncWebClient, session: aiohttp.ClientSession, app_token: str
 ) -> Sequence[Finding]:
     """Ask Slack for the address of a websocket, and knock at its host. Raises nothing."""
     try:
@@ -100,6 +108,26 @@ async def check_app_token(
         return [Finding(subject=APP_TOKEN, verdict=Verdict.FAILED, detail=detail, remedy=_NETWORK)]
     good = Finding(subject=APP_TOKEN, verdict=Verdict.OK, detail="good for Socket Mode")
     return [good, await check_host(session, url)]
+
+
+async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
+    """Shake hands with the host of a websocket's URL, through the proxy where there is one. Raises nothing.
+
+    What is asked for then is the host's front page: whatever it answers, the way is free.
+    """
+    parts = urlsplit(url)
+    page = f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/"
+    try:
+        async with session.head(page, proxy=proxy_for(page), allow_redirects=False):
+            pass
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        return _failed(parts.netloc, f"no TLS with {parts.netloc}: {_reason(error)}", _TRUST_CERTIFICATE)
+    except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError) as error:
+        return _failed(parts.netloc, f"{parts.netloc} cannot be reached ({_reason(error)})", _REACH_HOST)
+    except (aiohttp.ClientError, OSError):
+        pass  # it was reached, and does not care for our question
+    how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
+    return Finding(subject=HOST, verdict=Verdict.OK, detail=f"{parts.netloc} answers ({how}; no link)")
 
 
 def no_token(subject: str, reason: str) -> Finding:
@@ -158,3 +186,12 @@ def _when_unanswered(error: TriageBotError) -> str:
     # A web server that is not Slack's has answered, unless it says that it is the server's own trouble.
     is_stranger = isinstance(error, AmbiguousError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return _LATER if isinstance(error.__cause__, SlackApiError) and not is_stranger else _NETWORK
+
+
+def _failed(host: str, detail: str, remedy: str) -> Finding:
+    return Finding(subject=HOST, verdict=Verdict.FAILED, detail=detail, remedy=remedy.format(host=host))
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return str(cause) or type(cause).__name__

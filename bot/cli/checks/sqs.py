@@ -1,4 +1,4 @@
-"""What `check` asks SQS of one queue."""
+"""What `check` asks SQS of one queue, and how the queue should be set up."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.errors import code_of
 from bot.aws.session import region_in
 from bot.cli.checks.clock import clock_finding
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.queue_setup import encryption, redrive
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.errors import code_of, is_mendable
+from bot.sqs.errors import is_mendable
 from bot.sqs.permissions import denied_actions
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.sqs.facts import QueueFacts
-    from bot.sqs.queues import Queue
+    from bot.sqs.queues import Queue, QueueFacts
 
 _NO_SUCH_QUEUE = re.compile("NonExistentQueue|QueueDoesNotExist|InvalidAddress")
 
@@ -33,6 +32,9 @@ _READS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueu
 _WRITES = ("SendMessage", "GetQueueAttributes")
 
 _CREDENTIALS = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+
+#: A request may come again for no fault of its own: after a crash, a lost answer, a store that is full.
+RECEIVES_MIN = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,36 @@ def no_dead_letter_queue() -> Finding:
         detail="none: a request that breaks the contract is counted and logged, and its body is lost",
         remedy=f"create a queue and put its URL into {DEAD_LETTER_QUEUE.variable}",
     )
+
+
+def encryption(subject: str, url: str, facts: QueueFacts) -> Finding:
+    """Judge how the queue keeps what is in it."""
+    name = f"{subject} encryption"
+    if facts.encryption:
+        how = "SSE-SQS" if facts.encryption == "sqs" else f"SSE-KMS, key {facts.encryption}"
+        return Finding(subject=name, verdict=Verdict.OK, detail=how)
+    return Finding(
+        subject=name,
+        verdict=Verdict.WARNING,
+        detail="none: addresses and alert texts lie there as they are",
+        remedy=f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true",
+    )
+
+
+def redrive(subject: str, url: str, facts: QueueFacts) -> Finding:
+    """Judge what becomes of a message that is received again and again."""
+    name = f"{subject} redrive"
+    count, target = facts.max_receive_count, facts.dead_letter_arn.rpartition(":")[2]
+    if not target or count is None:
+        detail = "no policy: a request that can never be taken comes again for as long as the queue keeps it"
+        return Finding(
+            subject=name, verdict=Verdict.WARNING, detail=detail, remedy=_set_policy(url, "QUEUE_ARN")
+        )
+    if count < RECEIVES_MIN:
+        detail = f"to {target} after {count} receives: an outage of the bot can carry good requests there"
+        remedy = _set_policy(url, facts.dead_letter_arn)
+        return Finding(subject=name, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
+    return Finding(subject=name, verdict=Verdict.OK, detail=f"to {target} after {count} receives")
 
 
 async def _permissions(role: QueueRole, queue: Queue) -> Finding:
@@ -191,3 +223,8 @@ def _unreached(error: BotoCoreError) -> tuple[str, str]:
 def _shown(text: str) -> str:
     """Return a text without the name and password that a URL in it may hold."""
     return _USER_INFO.sub("", text)
+
+
+def _set_policy(url: str, arn: str) -> str:
+    policy = f'{{\\"deadLetterTargetArn\\":\\"{arn}\\",\\"maxReceiveCount\\":{RECEIVES_MIN}}}'
+    return f'aws sqs set-queue-attributes --queue-url {url} --attributes \'{{"RedrivePolicy":"{policy}"}}\''

@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from bot.cli.checks import channel as channel_check
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.worker.control import CallFailed, NoWorker, call
@@ -19,9 +18,18 @@ if TYPE_CHECKING:
     from bot.settings.settings import Settings
 
 SUBJECT = "worker"
+CHANNEL = "security channel"
 
 #: How long the worker may take to answer: it is beside us.
 PATIENCE = timedelta(seconds=5)
+
+_REMEDIES = {
+    "not_in_channel": "invite the bot: write `/invite @` and its name in the channel",
+    "channel_not_found": "correct SECURITY_CHANNEL (the id at the end of the channel's About page); a private"
+    " channel needs the bot as a member: write `/invite @` and its name there",
+    "is_archived": "unarchive the channel, or name another one in SECURITY_CHANNEL",
+    "restricted_action": "let the bot post there: the channel's settings > Posting permissions",
+}
 
 
 async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
@@ -38,18 +46,25 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     except NoWorker:
         return [*await store.check_store(url), _channel_not_tried(settings, "no worker runs here")]
     except CallFailed as error:
-        unknown = skipped(channel_check.SUBJECT, ["the worker"])
+        unknown = skipped(CHANNEL, ["the worker"])
         return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
     held = store.held_by_worker(url, str(condition.get("store") or ""))
-    links = int(condition.get("links") or 0)
-    return [held, *store.check_disk(url), _worker(links), _channel(settings, condition.get("card"))]
+    return [held, *store.check_disk(url), _worker(condition), _channel(settings, condition.get("card"))]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
     return next(iter(list(call(control_path, CONDITION, patience=PATIENCE))), {})
 
 
-def _worker(links: int) -> Finding:
+def _worker(condition: Mapping[str, Any]) -> Finding:
+    if condition.get("starting"):
+        return Finding(
+            subject=SUBJECT,
+            verdict=Verdict.FAILED,
+            detail=f"starts, and waits for {condition['starting']}: nobody is asked yet",
+            remedy="check again in a moment; if it waits for long, see the log (journalctl -u triage-bot)",
+        )
+    links = int(condition.get("links") or 0)
     if links:
         detail = f"runs, with {links} link{'s' if links > 1 else ''} to Slack"
         return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
@@ -61,11 +76,23 @@ def _worker(links: int) -> Finding:
     )
 
 
-def _channel_not_tried(settings: Settings, reason: str) -> Finding:
-    channel = settings.security_channel
-    return channel_check.not_tried(channel, reason) if channel else channel_check.no_channel()
+def _channel_not_tried(settings: Settings, why: str) -> Finding:
+    if not settings.security_channel:
+        return Finding(subject=CHANNEL, verdict=Verdict.OK, detail="none is set: no cards (SECURITY_CHANNEL)")
+    detail = f"{settings.security_channel}: not tried yet, {why}"
+    return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=detail)
 
 
 def _channel(settings: Settings, trouble: str | None) -> Finding:
+    """Judge the channel by what kept the last card back: a code of Slack's or a sentence.
+
+    Empty: the card was shown; None: no card was tried yet.
+    """
     channel = settings.security_channel
-    return channel_check.check_channel(channel, trouble) if channel else channel_check.no_channel()
+    if trouble is None or not channel:
+        return _channel_not_tried(settings, "no card was due since the worker's start")
+    if not trouble:
+        return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=f"{channel}: the last card arrived")
+    remedy = _REMEDIES.get(trouble, "see the worker's log for card.refused and card.delayed")
+    detail = f"{channel}: the last card did not arrive ({trouble})"
+    return Finding(subject=CHANNEL, verdict=Verdict.FAILED, detail=detail, remedy=remedy)

@@ -6,10 +6,10 @@ Alert text is hostile: whatever stands in a view, what is rendered cannot touch 
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from bot.cli.output.tables import aligned_table
 from bot.printable import printable
 
 if TYPE_CHECKING:
@@ -19,21 +19,12 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
 
-#: In columns of the terminal. A longer value pushes only its own row apart, and can still be copied whole.
-_WIDEST_CELL = 40
-
 _WIDEST_LINE = 76
 
 
 def render_list(views: Sequence[View], now: datetime) -> str:
     """Return a table of questions, one line each, in the order given."""
     return aligned_table([_HEADINGS, *(_row(view, now) for view in views)])
-
-
-def aligned_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of printable cells in columns."""
-    widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in rows)
 
 
 def render_question(view: View) -> str:
@@ -102,22 +93,6 @@ def _age(age: timedelta) -> str:
 
 def _readable_time(text: str | None) -> str:
     return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
-
-
-def _columns(text: str) -> int:
-    """Return how many columns of a terminal a printable text takes."""
-    return sum(_character_columns(char) for char in text)
-
-
-def _character_columns(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
-    return "  ".join(padded).rstrip()
 
 
 def _alert_section(view: View) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.cli.output.questions import aligned_table
+from bot.cli.output.tables import aligned_table
 from bot.printable import printable
 from bot.triage.outcomes import ENDINGS
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of, status_of
 from bot.errors import StartRefused, StoreError
 
 if TYPE_CHECKING:
@@ -16,20 +17,6 @@ if TYPE_CHECKING:
 CONDITION_FAILED = "ConditionalCheckFailed"
 
 MISSING_TABLE = "ResourceNotFoundException"
-DENIED = frozenset({"AccessDenied", "AccessDeniedException", "KMSAccessDeniedException", "KmsAccessDenied"})
-BAD_CREDENTIALS = frozenset(
-    "ExpiredToken ExpiredTokenException IncompleteSignature IncompleteSignatureException InvalidAccessKeyId"
-    " InvalidClientTokenId InvalidSignatureException MissingAuthenticationToken"
-    " MissingAuthenticationTokenException NotAuthorized OptInRequired SignatureDoesNotMatch"
-    " UnrecognizedClientException".split()
-)
-NO_CREDENTIALS = (
-    aws.NoCredentialsError,
-    aws.PartialCredentialsError,
-    aws.CredentialRetrievalError,
-    aws.TokenRetrievalError,
-    aws.SSOError,
-)
 #: It goes by: too many requests at once, or two transactions on one row.
 _PASSING = frozenset(
     "InternalServerError LimitExceededException ProvisionedThroughputExceeded"
@@ -39,11 +26,6 @@ _PASSING = frozenset(
 )
 #: No address to reach, no reply, or half of one.
 _UNREACHED = (aws.HTTPClientError, aws.ConnectionError)
-
-
-def code_of(error: ClientError) -> str:
-    """Return DynamoDB's own code."""
-    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
@@ -61,8 +43,7 @@ def codes_of(error: ClientError) -> set[str]:
 def is_passing(error: ClientError | BotoCoreError) -> bool:
     """Whether the same call may be done if it is made again soon."""
     if isinstance(error, ClientError):
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return status >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
+        return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
     return isinstance(error, _UNREACHED)
 
 

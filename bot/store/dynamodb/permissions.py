@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from bot.aws.errors import DENIED, code_of
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.errors import DENIED, code_of
 from bot.store.dynamodb.lookout import whole
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire, value_to_wire

@@ -1,0 +1,62 @@
+"""What `check` makes of the settings and of the wording."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bot.cli.checks.findings import Finding, Verdict
+from bot.errors import ConfigError
+from bot.settings.alerts import load_alert_policies
+from bot.settings.messages import load_messages
+from bot.slack.render import templates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bot.settings.settings import Settings
+
+SETTINGS = "settings"
+WORDING = "wording"
+
+
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with the settings of `Purpose.CHECK`, or that nothing is."""
+    for problem in settings.problems:
+        name, _, rest = problem.partition(" ")
+        is_variable = re.fullmatch("[A-Z_]+", name)
+        yield _wrong(name, rest, "set it to ") if is_variable else _wrong(SETTINGS, problem, "expected ")
+    for warning in settings.warnings:
+        yield Finding(
+            subject=SETTINGS,
+            verdict=Verdict.WARNING,
+            detail=warning,
+            remedy="remove them, or install the release that knows them",
+        )
+    if not settings.problems:
+        yield Finding(subject=SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
+
+
+def check_wording(folder: Path | None) -> Sequence[Finding]:
+    """Judge the files in `config/` and those that the engineer's folder puts over them. Raises nothing."""
+    try:
+        templates.check_wording(load_messages(folder))
+        load_alert_policies(folder)
+    except ConfigError as error:
+        return [_wrong(WORDING, problem, "expected ") for problem in error.problems]
+    return [Finding(subject=WORDING, verdict=Verdict.OK, detail=_source_of_wording(folder))]
+
+
+def _source_of_wording(folder: Path | None) -> str:
+    if folder is None:
+        return "messages.toml as it ships"
+    own = folder / "messages.toml"
+    return f"{own}, over what ships" if own.exists() else f"messages.toml as it ships ({folder} has none)"
+
+
+def _wrong(subject: str, problem: str, ask: str) -> Finding:
+    """Return the finding of a problem that is written as `what it is; expected what it should be`."""
+    detail, _, expected = problem.partition("; expected ")
+    remedy = f"{ask}{expected}" if expected else ""
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)

@@ -1,0 +1,34 @@
+"""Tables of text: cells in columns of a terminal, where some characters take two and some none."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: In columns of the terminal. A longer value pushes only its own row apart, and can still be copied whole.
+_WIDEST_CELL = 40
+
+
+def aligned_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of printable cells in columns."""
+    widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
+    return "\n".join(_aligned(row, widths) for row in rows)
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes."""
+    return sum(_character_columns(char) for char in text)
+
+
+def _character_columns(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+    return "  ".join(padded).rstrip()
