@@ -7,12 +7,13 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
 from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
 from fakes import NOON
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.store.records.rows import report_facts
+from bot.store.records.rows import report_facts, report_of
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Confidence, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
@@ -155,3 +156,32 @@ def test_no_fact_of_a_report_is_left_out_of_what_is_kept() -> None:
     assert {"identifier", "sequence", *json.loads(report_facts(everything))} == {
         each.name for each in fields(Report)
     }
+
+
+#: A row of a report, but for its facts.
+ROW = {
+    "identifier": IDENTIFIER,
+    "sequence": 0,
+    "event_id": "e",
+    "body": "{}",
+    "due_at": 0,
+    "sent_at": None,
+    "parked_at": None,
+    "replays": 0,
+}
+
+
+@pytest.mark.parametrize(
+    "facts", ["", "{", "5", "[]", "{}", '{"outcome":"unheardOf","at":0,"confidence":"low"}']
+)
+def test_facts_that_cannot_be_read_keep_no_report_from_being_sent(facts: str) -> None:
+    row = report_of({**ROW, "facts": facts})
+
+    assert (row.report, row.body) == (None, "{}")
+
+
+def test_a_fact_that_a_later_release_adds_is_left_out() -> None:
+    row = report_of({**ROW, "facts": '{"outcome":"no","at":0,"confidence":"low","factor":{"method":"ciba"}}'})
+
+    assert row.report is not None
+    assert row.report.outcome is Outcome.NO

@@ -109,6 +109,19 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    database(path, "PRAGMA user_version = 1")
+    before = path.read_bytes()
+
+    finding = look(path)
+
+    assert finding.verdict is Verdict.OK
+    assert "schema 1 (the worker brings it to 2 when it starts)" in finding.detail
+    assert path.read_bytes() == before
+
+
 def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_worker(
     tmp_path: Path,
 ) -> None:
