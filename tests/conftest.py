@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
 from world import World
 
@@ -23,8 +23,26 @@ if TYPE_CHECKING:
 REGION = "us-west-2"
 
 # A busy machine must not fail a property: how long an example takes says nothing about the program.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try properties with a few examples, and in the slow run with all. Modules ask for it when they load."""
+    settings.load_profile("thorough" if _is_slow_run(config) else "quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the slow run try all properties again."""
+    if _is_slow_run(config):
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker(pytest.mark.slow)
+
+
+def _is_slow_run(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "slow")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
+from effort import effort
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,7 +72,7 @@ questions = st.builds(
 
 
 @every_store
-@settings(max_examples=50)
+@settings(max_examples=effort(15, 50))
 @given(question=questions, later=questions)
 def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, later: Question) -> None:
     async def scenario(store: AnyStore) -> None:
@@ -88,7 +89,7 @@ def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, 
 
 
 @every_store
-@settings(max_examples=25)
+@settings(max_examples=effort(10, 25))
 @given(body=words, event_id=words, due_at=moments)
 def test_every_report_comes_back_as_it_was(
     opening: Opening, body: str, event_id: str, due_at: datetime
