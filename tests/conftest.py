@@ -1,9 +1,8 @@
-"""What all tests share: asynchronous tests, and one local SQS for the whole run."""
+"""What all tests share: how much of a property is tried, and one local SQS for each process of the run."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
+import logging
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -45,17 +44,6 @@ def _is_slow_run(config: pytest.Config) -> bool:
     return bool(config.option.markexpr == "slow")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine in an event loop of its own; one that hangs fails after a minute."""
-    if not inspect.iscoroutinefunction(pyfuncitem.function):
-        return None
-    wanted = inspect.signature(pyfuncitem.function).parameters
-    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-    asyncio.run(asyncio.wait_for(test, timeout=60))
-    return True
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Make what a test has logged fit to be sent to another process: lone surrogates are not."""
@@ -69,6 +57,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def sqs_endpoint() -> Iterator[str]:
     """The address of an SQS that lives as long as the test run."""
+    # It would log each request, also one that a worker has left behind, among what a later test logs.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
