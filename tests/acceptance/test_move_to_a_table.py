@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 20
 
 #: Rows that take the local DynamoDB a few seconds.
-MANY = 600
+MANY = 300
 
 
 @pytest.fixture
