@@ -6,10 +6,9 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 _HOME: Final = Path(__file__).resolve().parents[2]
 
@@ -47,6 +46,7 @@ async def _run_all(folder: Path) -> list[tuple[int, str]]:
     return list(await asyncio.gather(*runs))
 
 
+@pytest.mark.slow
 def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +61,7 @@ def test_a_tortured_worker_keeps_every_promise_and_a_broken_one_is_found_out(
     assert "     0  acknowledged answers without a report" not in careless[1], careless[1]
 
 
+@pytest.mark.slow
 def test_workers_that_share_a_table_keep_every_promise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
