@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import chromium
 import pytest
 from sandbox_process import SandboxProcess
+from world import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
 def page(browser: Browser, sandbox: SandboxProcess) -> Iterator[Page]:
     """The page, ready. Whatever the browser complains of, an error or a refused script, fails the test."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

@@ -8,19 +8,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from world import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
-
-Seen = TypeVar("Seen")
-
-#: Generous: the machine may be busy, and nothing waits longer than it must.
-PATIENCE_SECONDS = 60
 
 
 class SandboxProcess:
@@ -95,12 +91,3 @@ class SandboxProcess:
 def environment(folder: Path, **more: str) -> Mapping[str, str]:
     """This process's environment, with its temporary files below `folder`, and `more`."""
     return {**os.environ, "TMPDIR": str(folder), **more}
-
-
-def wait_until(look: Callable[[], Seen], *, what: str) -> Seen:
-    """Look again and again until there is something to see, and return that."""
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not (seen := look()):
-        assert time.monotonic() < give_up, f"this never happened: {what}"
-        time.sleep(0.05)
-    return seen

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pytest
 from world.table_proxy import TableProxy
 
 from bot.store.dynamodb.schema import table_description
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import boto3
-    import pytest
     from world import World
 
 
@@ -22,6 +22,7 @@ def is_claim(call: dict[str, Any]) -> bool:
     return bool(call.get("Item", {}).get("st", {}).get("S") == "posting")
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_does_not_ask_when_it_wakes_up_and_another_has_asked(
     create_world: Callable[..., World],
     aws_session: boto3.Session,

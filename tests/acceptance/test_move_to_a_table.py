@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 20
 
 #: Rows that take the local DynamoDB a few seconds.
-MANY = 600
+MANY = 300
 
 
 @pytest.fixture
@@ -67,6 +67,7 @@ def start_on(world: World, table: str) -> None:
     world.slack.until_linked()
 
 
+@pytest.mark.slow
 def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
     world: World, create_table: Callable[[], str]
 ) -> None:
@@ -161,6 +162,7 @@ def test_what_cannot_be_moved_is_refused_in_words(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_migration_that_is_killed_in_the_middle_goes_on_and_no_worker_begins_on_half_of_it(
     world: World, create_table: Callable[[], str]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from sandbox_page import (
     button,
     keep_pictures,
@@ -24,6 +25,7 @@ pytest_plugins = ["page_fixtures"]
 SUMMARY = "Your password was changed just now"
 
 
+@pytest.mark.slow
 def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alone(
     page: Page, artefacts: Path
 ) -> None:

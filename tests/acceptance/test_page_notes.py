@@ -98,7 +98,7 @@ def test_a_note_can_be_written_with_the_keyboard_alone(page: Page, artefacts: Pa
     page.keyboard.press("Enter")
 
     modal(page).wait_for(state="detached")
-    page.wait_for_function("document.activeElement.dataset.actionId === 'note'")
+    page.locator("[data-action-id=note]:focus").wait_for()
     note_of(page, "Perhaps the cleaner.").wait_for()
     thanks = message.get_by_text("Your note has reached the security team.")
     thanks.wait_for()

@@ -79,6 +79,7 @@ def left_in_the_middle(
         other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", ["posted", "not posted"])
 def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_asked_twice(
     left_in_the_middle: Mapping[str, tuple[World, str, WorkerProcess, float]], fate: str
@@ -93,6 +94,7 @@ def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_ask
     assert world.status(identifier) == "acknowledged"
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_work_and_each_thing_is_done_once(
     create_shared_world: Callable[[], World], request: pytest.FixtureRequest
 ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from any_store import a_question, a_report, add
-from dynamodb_replies import LOST, Unreliable
+from dynamodb_replies import LOST, Unreliable, refusal
 from fakes import NOON
 from local_dynamodb import REGION, connection, create_table, dynamodb, store_in
 from migrated_alerts import ANSWERED, fill, migrate, questions, the_file
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 #: Questions and reports that `fill` makes.
 ROWS = 23
+
+#: What tells rows of the file from what else a migration writes.
+KEYS = {row_key(question.request.identifier) for question in questions()}
 
 ENDED = "AccessDeniedException"  #: what no patience helps against
 THROTTLED = "ProvisionedThroughputExceededException"
@@ -88,6 +92,42 @@ async def test_one_that_broke_off_goes_on_where_it_was(tmp_path: Path, writes: i
     assert ("of an earlier run" in told[0]) is (there > 0)
     assert not await is_refused_to_workers(table)
     assert len(contents(table)) == ROWS
+
+
+class OneLateWrite:
+    """Refuses every row but the first, which is under way until it is let go."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._rows = 0
+        self.refused, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if operation == "put_item" and arguments["Item"]["pk"]["S"] in KEYS:
+            self._rows += 1
+            if self._rows > 1:
+                self.refused.set()
+                raise refusal(ENDED, operation)
+            await self.go_on.wait()
+        return await self._caller.call(operation, arguments)
+
+    def close(self) -> None:
+        self._caller.close()
+
+
+async def test_one_breaks_off_when_no_write_is_under_way_any_more(tmp_path: Path) -> None:
+    path, table = await a_filled_file(tmp_path), create_table()
+    caller = OneLateWrite(connection(table))
+    migrating = asyncio.create_task(migrate(path, table, caller=caller))
+    await caller.refused.wait()
+
+    done, _ = await asyncio.wait([migrating], timeout=0.1)
+
+    assert not done
+    caller.go_on.set()
+    with pytest.raises(StoreError, match="denied"):
+        await migrating
+    assert len(contents(table)) == 1 + 1
 
 
 async def test_one_that_was_whole_writes_no_row_again(tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def paused_database(folder: Path) -> tuple[Database, PausingConnection]:
         folder / "facts.db", factory=PausingConnection, isolation_level=None, check_same_thread=False
     )
     connection.execute("CREATE TABLE fact (name TEXT)")
+    connection.execute("BEGIN")  # so that the disk is waited for once, and not for each row
     connection.executemany("INSERT INTO fact VALUES (?)", [("x" * 10_000,)] * 200)
+    connection.execute("COMMIT")
     return Database(connection), connection
 
 

@@ -1,6 +1,6 @@
 """The installation, from a Debian with nothing in it to an answer; slow, and only where root can make one.
 
-`pytest -n0 -s tests/installation` prints the transcript.
+`pytest -m slow -n0 -s tests/installation` prints the transcript.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CHECKOUT = Path(__file__).parents[2]
 ALL_OK = re.compile(r"^\d+ ok\.$", re.MULTILINE)
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a Debian in a folder"),
     pytest.mark.skipif(
         not shutil.which("debootstrap") and "CI" not in os.environ, reason="debootstrap is missing"

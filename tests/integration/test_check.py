@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sandbox_world import APP_TOKEN, BOT_TOKEN, running
+from world import PATIENCE_SECONDS
 
 from bot.sandbox.child_process import bare_environment
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from sandbox_world import World
 
 CheckedPlace = Callable[["World"], "Place"]
-
-#: Generous: the machine may be busy, and nothing waits longer than it must.
-PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)

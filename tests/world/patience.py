@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 Seen = TypeVar("Seen")
 
 #: Generous: the machine may be busy, and nothing waits longer than it must.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 300
 
 
 def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Seen:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.errors import StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CALLS_ABREAST
 from bot.store.dynamodb.due_questions import next_work_of
@@ -75,7 +76,6 @@ class Copies:
         self.table = table
         self._lifetime = Lifetime(keep=keep)
         self._clock = clock
-        self._turns = asyncio.Semaphore(CALLS_ABREAST)
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
         """Yield all questions and reports of the table as they are now, some at a time."""
@@ -99,21 +99,33 @@ class Copies:
         """Copy alerts, of which some rows are `there`; return the rows that somebody else was faster with.
 
         A row that is there already is not written again, and one that a worker has changed since it was
-        copied is not written over.
+        copied is not written over. `StoreError` if a write fails: no other is under way any more then.
         """
         now = self._clock()
         pairs = [pair for alert in alerts for pair in self._items_of(alert, now)]
-        writes = (self._write(row, item, there.get(key_in(item))) for row, item in pairs)
-        is_written = await asyncio.gather(*writes)
-        return [row for (row, _), is_there in zip(pairs, is_written, strict=True) if not is_there]
+        left, overtaken, failures = iter(enumerate(pairs)), set[int](), list[StoreError]()
+
+        async def write_what_is_left() -> None:
+            for number, (row, item) in left:
+                try:
+                    if not await self._write(row, item, there.get(key_in(item))):
+                        overtaken.add(number)
+                except StoreError as error:
+                    failures.append(error)
+                if failures:
+                    return
+
+        await asyncio.gather(*(write_what_is_left() for _ in range(CALLS_ABREAST)))
+        if failures:
+            raise failures[0]
+        return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
 
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
-        async with self._turns:
-            if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
-                return True
-            found = await self.table.get(_item_key(row))
+        if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
+            return True
+        found = await self.table.get(_item_key(row))
         # The reply to a write may have been lost, or the write done after the death of whoever sent it.
         return _is_copy(_copy_from(found) if found else None, row)
 
