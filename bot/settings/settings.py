@@ -7,6 +7,7 @@ A setting is a field of `Settings`, and an entry of the tables at the end: its v
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from dotenv import dotenv_values
 
 from bot.errors import ConfigError
-from bot.redaction import Secret
+from bot.redaction import Secret, redact
 from bot.settings import parsers
-from bot.settings.credentials import Credentials, read_credentials
+from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +43,10 @@ class Purpose(StrEnum):
 _WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
 _SENDER = _WORKER | {Purpose.SEND}
 _READER = _WORKER | {Purpose.STORE}
+
+# Bits of a file's mode, for its group and for everybody else.
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +94,7 @@ class Settings:
     notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
     watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
     journal_stream: str = ""  #: systemd's word for the journal that stderr may go to
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  #: each with its remedy after a `; `
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
 
     @property
@@ -229,10 +234,37 @@ def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
 
 
 def _warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+    """Return a sentence for each thing that is unsafe or useless in `.env`, with its remedy after a `; `."""
+    return (*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env"))
+
+
+def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
+    """Warn of a file whose tokens others may read, or whose settings they may change."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return []  # there is none, or it is a problem already
+    if mode & _WRITABLE_BY_OTHERS:
+        what = "may be changed by others than its owner"
+    elif mode & _READABLE_BY_OTHERS and any(_is_secret(*each) for each in from_file.items()):
+        what = "holds tokens or keys and may be read by others than its owner"
+    else:
+        return []
+    return [f"{path} {what} (mode {mode:04o}); close it to them: chmod 600 {path}"]
+
+
+def _is_secret(name: str, value: str) -> bool:
+    setting = f"{name}={value}"
+    is_token = name in SECRET_VARIABLES and not Secret(value).parameter
+    return is_token or redact(setting) != setting
+
+
+def _unread(from_file: Mapping[str, str], folder: Path) -> list[str]:
     """Name what stands in `.env` in vain: mistyped, or for somebody who does not look there."""
     known = {variable.name for variable in all_variables(folder, folder)}
     unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
-    return (f"ignored in .env, since nothing reads them there: {', '.join(unknown)}",) if unknown else ()
+    ignored = f"ignored in .env, since nothing reads them there: {', '.join(unknown)}"
+    return [f"{ignored}; remove them, or install the release that knows them"] if unknown else []
 
 
 def _slack_variables() -> tuple[Variable, ...]:

@@ -28,12 +28,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         is_variable = re.fullmatch("[A-Z_]+", name)
         yield _wrong(name, rest, "set it to ") if is_variable else _wrong(SETTINGS, problem, "expected ")
     for warning in settings.warnings:
-        yield Finding(
-            subject=SETTINGS,
-            verdict=Verdict.WARNING,
-            detail=warning,
-            remedy="remove them, or install the release that knows them",
-        )
+        detail, _, remedy = warning.rpartition("; ")
+        yield Finding(subject=SETTINGS, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     if not settings.problems:
         yield Finding(subject=SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
 
