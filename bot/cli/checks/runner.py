@@ -13,6 +13,7 @@ from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.credentials import check_credentials
 from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.name_servers import check_name_servers
 from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
@@ -41,7 +42,7 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
     checkup = _Checkup(settings, patience)
     outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
     own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.wording()]
-    return [*own, *chain.from_iterable(outside)]
+    return [*own, *check_name_servers(), *chain.from_iterable(outside)]
 
 
 class _Checkup:
