@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from bot.aws.errors import code_of, status_of
-from bot.aws.session import region_in
+from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.settings.parsers import app_token, bot_token
 from bot.threads import DaemonThreads

@@ -14,9 +14,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.redaction import Secret, redact
 from bot.settings import parsers
@@ -208,14 +210,20 @@ def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
 
 def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
     """Find queues that are used twice: the bot would read what it wrote, for ever."""
-    first_use: dict[str, str] = {}
+    first_use: dict[tuple[str, str], str] = {}
     problems = []
     for name in ("request_queue_url", "response_queue_url", "dead_letter_queue_url"):
-        url = settings.get(name, "").rstrip("/")
-        if url and first_use.setdefault(url, name) != name:
-            other = first_use[url].upper()
+        url = settings.get(name)
+        if url and first_use.setdefault(_queue_of(url), name) != name:
+            other = first_use[_queue_of(url)].upper()
             problems.append(f"{name.upper()} is the same queue as {other}; expected a queue of its own")
     return problems
+
+
+def _queue_of(url: str) -> tuple[str, str]:
+    """Return what tells one queue from another: of a region's hosts, several lead to the same queues."""
+    parts = urlsplit(url)
+    return region_in(url) or parts.netloc.lower(), parts.path
 
 
 def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from bot.aws.session import new_session, region_in
+from bot.aws.region import region_in
+from bot.aws.session import new_session
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
@@ -55,6 +56,7 @@ class Connector:
 
         `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
         """
+        url = url.rstrip("/")
         polls, calls = self._clients_of(self._region_of(url))
         queue = Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread, meter=self._meter)
         self._queues.append(queue)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import code_of
-from bot.aws.session import region_in
+from bot.aws.region import region_in
 from bot.cli.checks.clock import clock_finding
 from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import ConfigError, StartRefused, TransientError
