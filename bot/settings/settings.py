@@ -23,6 +23,7 @@ from bot.errors import ConfigError
 from bot.redaction import Secret, redact
 from bot.settings import parsers
 from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
+from bot.settings.proxies import Proxies, read_proxies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,6 +46,9 @@ class Purpose(StrEnum):
 _WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
 _SENDER = _WORKER | {Purpose.SEND}
 _READER = _WORKER | {Purpose.STORE}
+
+#: How the URL of a store begins that is a file.
+_FILE = "sqlite:///"
 
 # Bits of a file's mode, for its group and for everybody else.
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
@@ -92,6 +96,7 @@ class Settings:
     config_dir: Path | None = None
     aws_region: str | None = None  #: counts where a queue's URL names none
     aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
+    proxies: Proxies = field(default_factory=Proxies)  #: of the environment
     credentials: Credentials = field(default_factory=Credentials)  #: what systemd handed over
     notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
     watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
@@ -102,8 +107,7 @@ class Settings:
     @property
     def store_path(self) -> Path | None:
         """The store's file; None: it is a table."""
-        path = self.store_url.removeprefix("sqlite:///")
-        return None if path == self.store_url else Path(path)
+        return Path(self.store_url.removeprefix(_FILE)) if _is_file(self.store_url) else None
 
     @property
     def control_path(self) -> Path | None:
@@ -130,11 +134,15 @@ def load_settings(
     credentials = read_credentials(surroundings, values)
     problems.extend(credentials.problems)
     settings = _read_all(purpose, {**credentials.values, **values}, folder, problems)
+    proxies = read_proxies(surroundings)
+    # A command that only opens the store's file needs no proxy.
+    problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
     return Settings(
         **settings,
         aws_variables=_aws_variables(from_file, surroundings),
+        proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(surroundings),
@@ -147,11 +155,13 @@ def load_settings(
 def settle_environment(settings: Settings) -> None:
     """Put the AWS variables that stand only in `.env` into this process's environment, and Slack's out of it.
 
-    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to.
+    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to. It
+    reads proxies there, too, as do the calls to Slack, so these get the form that both understand.
     slack_bolt reads tokens from there unasked, and switches OAuth on when it finds a client's id and secret.
     To be called once, before the first session is made.
     """
     os.environ.update(settings.aws_variables)
+    os.environ.update(settings.proxies.values)
     for name in [name for name in os.environ if name.startswith("SLACK_")]:
         del os.environ[name]
 
@@ -218,6 +228,10 @@ def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
             other = first_use[_queue_of(url)].upper()
             problems.append(f"{name.upper()} is the same queue as {other}; expected a queue of its own")
     return problems
+
+
+def _is_file(store_url: str) -> bool:
+    return store_url.startswith(_FILE)
 
 
 def _queue_of(url: str) -> tuple[str, str]:

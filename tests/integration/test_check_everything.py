@@ -120,6 +120,10 @@ async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tm
         ({"DEAD_LETTER_QUEUE_URL": NOWHERE["REQUEST_QUEUE_URL"]}, {"dead-letter queue"}),
         ({"STORE_URL": "mysql://store"}, {"store"}),
         ({"CONFIG_DIR": "/nowhere/at/all"}, {"wording"}),
+        (
+            {"https_proxy": "socks5://127.0.0.1:1080"},
+            {"bot token", "app-level token", "request queue", "response queue"},
+        ),
     ],
 )
 async def test_a_wrong_setting_fails_and_what_needs_it_is_skipped(
