@@ -14,6 +14,7 @@ from bot.settings.parameter_store import fetch_tokens
 from bot.slack.client import open_session
 from bot.slack.render.templates import check_wording
 from bot.store import open_store
+from bot.store.address import is_shared
 from bot.worker.control import ControlServer
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.lifecycle import Loop, first_of
@@ -88,6 +89,7 @@ class App(Parts):
             create=True,
             region=self.settings.aws_region,
             keep=self.settings.retain,
+            access=self.access if is_shared(self.settings.store_url) else None,
             on_found=self.wake,
         )
 
@@ -116,7 +118,7 @@ class App(Parts):
     async def _fetch_tokens(self) -> None:
         for attempts in itertools.count():
             try:
-                self.settings = await fetch_tokens(self.settings)
+                self.settings = await fetch_tokens(self.settings, self.access)
             except TransientError as error:
                 log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
                 self.notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS="waiting for the parameter store")

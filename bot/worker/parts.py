@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from bot import __version__
+from bot.aws.access import Access
 from bot.slack.client import SlackApi, web_client
 from bot.slack.connections import LINKS, Link, Links, bolt_app
 from bot.slack.home_and_windows import SlackViews
@@ -83,6 +84,7 @@ class Parts:
             halted_by=self.pacing.gate.halted_by,
             polled_at=self.polled_at,
             store=await self.store_watch.look(),
+            aws_refuses_with=self.access.refused_with,
         )
 
     def note_poll(self) -> None:
@@ -128,8 +130,12 @@ class Parts:
         return ssl.create_default_context()
 
     @cached_property
+    def access(self) -> Access:
+        return Access()
+
+    @cached_property
     def connector(self) -> Connector:
-        connector = Connector(region=self.settings.aws_region, meter=self.meter)
+        connector = Connector(region=self.settings.aws_region, access=self.access, meter=self.meter)
         self.stack.callback(connector.close)
         return connector
 
@@ -239,6 +245,7 @@ class Parts:
             random=self.random,
             probe=self.store.probe,
         )
+        poller.clock = self.clock
         poller.on_progress = self.poll_progress.mark
         poller.on_poll = self.note_poll
         return poller
