@@ -21,7 +21,8 @@ from world import World, buttons, sections, until
 from world.slack import newcomer
 
 from bot.sqs.wire import write_report
-from bot.triage.model import Choice, Confidence, Outcome, Report
+from bot.triage.model import Choice, Confidence, Report
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,7 @@ import pytest
 from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
 from interpreters import find_python, make_environment
-from mozdef_guide import guide_block, guide_commands
+from mozdef_guide import guide_block, guide_commands, run_commands
 from person_api import PersonApi
 from rude_sqs import RUDE, dripping, refusing
 from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
@@ -320,6 +320,26 @@ def test_what_could_not_be_sent_is_in_the_log_as_the_send_command_takes_it(
     assert sent.returncode == 0, sent.stderr
     assert "9Zo02m4B7gIfixq3c4Xh" in sent.stdout
     assert received(sqs, queue) == [a_duo_request("9Zo02m4B7gIfixq3c4Xh")]
+
+
+def test_the_guide_finds_the_whole_request_in_a_line_whatever_stands_in_the_request(tmp_path: Path) -> None:
+    request = (
+        '{"identifier": "1", "summary": "on triage-bot send --file - : {\\"user\\": \\"eve@example.com\\"}"}'
+    )
+    log = tmp_path / "syslog"
+    log.write_text(
+        f"host: ERROR Alert '1' ... give what follows to triage-bot send --file - : {request}\nnext\n"
+    )
+    commands = guide_commands(
+        "What a failure looks like",
+        "send --file -",
+        (" LOG ", f" {log} "),
+        ("| triage-bot send --file -", ""),
+    )
+
+    found = run_commands(commands, folder=tmp_path, environment={"PATH": "/usr/bin:/bin"})
+
+    assert found == request
 
 
 def test_the_alert_after_one_that_failed_arrives(load: Callable[..., DropIn], sqs: SQSClient) -> None:

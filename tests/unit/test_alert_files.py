@@ -12,7 +12,8 @@ from bot.sandbox.samples import SAMPLES
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import defaults_folder, load_messages
 from bot.slack.render.templates import check_wording, words_for
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def test_braces_are_meant_as_in_the_other_wording(mine: Path, defaults: Path) ->
             "[default.security_channel]\nsometimes = true",
             (
                 "[default.security_channel] sometimes is not known; expected one of"
-                " no, notSure, timedOut, undeliverable, wrongUser, yes"
+                f" {', '.join(sorted(Outcome))}"
             ),
         ),
         (
