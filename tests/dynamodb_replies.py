@@ -15,7 +15,10 @@ UNREACHED = "unreached"  #: nothing is done
 
 
 class Unreliable:
-    """Does with the next calls of an operation what `plan` says, one entry a call: a fate, or a code."""
+    """Does with the next calls of an operation what `plan` says, one entry a call: a fate, or a code.
+
+    `CODE in OPERATION` is a refusal of another operation, which boto3 calls by itself.
+    """
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -31,7 +34,8 @@ class Unreliable:
         if fate in (LOST, UNREACHED):
             raise ReadTimeoutError(endpoint_url="https://dynamodb.example.com")
         if fate:
-            raise refusal(fate, operation)
+            code, _, where = fate.partition(" in ")
+            raise refusal(code, where or operation)
         return await self._caller.call(operation, arguments)
 
     def close(self) -> None:

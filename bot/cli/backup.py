@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import os
 from typing import TYPE_CHECKING, Any
 
+from bot.cli.whole_file import written_whole
 from bot.errors import TriageBotError
 
 if TYPE_CHECKING:
@@ -36,18 +36,9 @@ def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
     """
     if not path.name or path.is_dir():
         raise BackupFailed(f"{path} is a folder; name a file in it")
-    part = path.with_name(f"{path.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        with part.open("wb") as file:
+        with written_whole(path) as file:
             file.writelines(base64.b64decode(piece.get("data", "")) for piece in pieces)
-            size = file.tell()
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+            return file.tell()
     except OSError as error:
         raise BackupFailed(f"{path} cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return size

@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import code_of, status_of
-from bot.aws.session import region_in
+from bot.aws.access import Access
+from bot.aws.answers import NotAnAnswer
+from bot.aws.errors import (
+    BAD_CREDENTIALS,
+    DENIED,
+    NO_CREDENTIALS,
+    action_of,
+    code_of,
+    is_of_kms,
+    kms_remedy,
+    status_of,
+)
+from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.settings.parsers import app_token, bot_token
 from bot.threads import DaemonThreads
@@ -36,24 +46,26 @@ class Tokens:
     app: Secret
 
 
-async def fetch_tokens(settings: Settings) -> Tokens:
+async def fetch_tokens(settings: Settings, access: Access | None = None) -> Tokens:
     """Return the tokens of the settings, fetched where those name a parameter.
 
     `StartRefused` if a parameter is missing, denied or no such token; `TransientError` if AWS cannot be
-    reached; `ConfigError` if there is no region to look in.
+    reached; `ConfigError` if there is no region to look in. Without `access`, boto3's own chain decides as
+    whom AWS is asked.
     """
     return Tokens(
-        bot=await fetch_secret(settings, "slack_bot_token"),
-        app=await fetch_secret(settings, "slack_app_token"),
+        bot=await fetch_secret(settings, "slack_bot_token", access),
+        app=await fetch_secret(settings, "slack_app_token", access),
     )
 
 
-async def fetch_secret(settings: Settings, name: str) -> Secret:
-    """Return one secret of the settings, fetched if it names a parameter. Errors as for `fetch_tokens`."""
+async def fetch_secret(settings: Settings, name: str, access: Access | None = None) -> Secret:
+    """Return one secret of the settings, fetched if it names a parameter. As for `fetch_tokens`."""
     secret: Secret = getattr(settings, name)
     if not secret.parameter:
         return secret
-    text = await _fetch(secret.parameter, region_in(settings.request_queue_url) or settings.aws_region)
+    region = region_in(settings.request_queue_url) or settings.aws_region
+    text = await _fetch(secret.parameter, region, access)
     try:
         found = _READERS[name](text.strip())
     except ValueError as error:
@@ -63,31 +75,32 @@ async def fetch_secret(settings: Settings, name: str) -> Secret:
     return found
 
 
-async def _fetch(name: str, region: str | None) -> str:
+async def _fetch(name: str, region: str | None, access: Access | None) -> str:
     # On a thread that dies with the process: a stop must not wait for AWS.
     thread = DaemonThreads("ssm-calls")
     try:
-        return await thread.run(_get_parameter, name, region)
+        return await thread.run(_get_parameter, name, region, access)
     except ClientError as error:
         raise _refusal(error, name) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise StartRefused(f"there are no AWS credentials to read the parameter {name} with") from error
-    except BotoCoreError as error:
-        raise TransientError(
-            f"the parameter {name} cannot be fetched yet ({type(error).__name__})"
+    except NO_CREDENTIALS as error:
+        raise StartRefused(
+            f"there are no usable AWS credentials for the parameter {name}: {error}"
         ) from error
+    except BotoCoreError as error:
+        why = str(error) if isinstance(error, NotAnAnswer) else type(error).__name__
+        raise TransientError(f"the parameter {name} cannot be fetched yet ({why})") from error
     finally:
         thread.close()
 
 
-def _get_parameter(name: str, region: str | None) -> str:
-    session = boto3.Session()
-    region = region or session.region_name
+def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
+    access = access or Access()
+    region = region or access.session.region_name
     if not region:
         raise ConfigError([f"AWS_REGION is not set; expected the region of the parameter {name}"])
-    ssm = session.client("ssm", region_name=region, config=_CALLS)
+    ssm = access.client("ssm", region=region, config=_CALLS)
     try:
-        return ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        return str(ssm.call("get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"])
     finally:
         ssm.close()
 
@@ -96,8 +109,20 @@ def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
     code = code_of(error)
     if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
         return TransientError(f"the parameter {name} cannot be fetched yet ({code})")
-    remedy = {
+    return StartRefused(f"the parameter {name} cannot be read ({code}): {_remedy(error)}")
+
+
+def _remedy(error: ClientError) -> str:
+    code = code_of(error)
+    if code in BAD_CREDENTIALS:
+        return "AWS does not accept the credentials; renew them"
+    if is_of_kms(code):
+        return kms_remedy(code, "kms:Decrypt")
+    if code in DENIED:
+        action = action_of(error, "ssm")
+        with_key = " on it (and kms:Decrypt with its key)" if action == "ssm:GetParameter" else ""
+        return f"allow {action}{with_key} to the worker"
+    return {
         "ParameterNotFound": "create it as a SecureString, or correct its name",
-        "AccessDeniedException": "allow ssm:GetParameter on it (and kms:Decrypt with its key) to the worker",
+        "InvalidKeyId": "its KMS key is not there or disabled; enable the key, or store the parameter anew",
     }.get(code, "see the code")
-    return StartRefused(f"the parameter {name} cannot be read ({code}): {remedy}")

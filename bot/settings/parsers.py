@@ -80,11 +80,12 @@ def web_api_url(text: str) -> str:
 
 
 def queue_url(text: str) -> str:
-    """Read an SQS queue's URL."""
+    """Read an SQS queue's URL; the result ends in the queue's name."""
     expected = "a queue's URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/NAME"
-    if not _url(text, expected).path.strip("/"):
+    parts = _url(text, expected)
+    if not parts.path.strip("/") or parts.query or parts.fragment:
         raise _wrong(text, expected)
-    return text
+    return text.rstrip("/")
 
 
 def store_url(text: str, folder: Path) -> str:

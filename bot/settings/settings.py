@@ -7,19 +7,23 @@ A setting is a field of `Settings`, and an entry of the tables at the end: its v
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from bot.aws.region import region_in
 from bot.errors import ConfigError
-from bot.redaction import Secret
+from bot.redaction import Secret, redact
 from bot.settings import parsers
-from bot.settings.credentials import Credentials, read_credentials
+from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
+from bot.settings.proxies import Proxies, read_proxies
 from bot.triage.outcomes import Profile
 
 if TYPE_CHECKING:
@@ -42,6 +46,13 @@ class Purpose(StrEnum):
 _WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
 _SENDER = _WORKER | {Purpose.SEND}
 _READER = _WORKER | {Purpose.STORE}
+
+#: How the URL of a store begins that is a file.
+_FILE = "sqlite:///"
+
+# Bits of a file's mode, for its group and for everybody else.
+_READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,18 +96,18 @@ class Settings:
     config_dir: Path | None = None
     aws_region: str | None = None  #: counts where a queue's URL names none
     aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
+    proxies: Proxies = field(default_factory=Proxies)  #: of the environment
     credentials: Credentials = field(default_factory=Credentials)  #: what systemd handed over
     notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
     watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
     journal_stream: str = ""  #: systemd's word for the journal that stderr may go to
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  #: each with its remedy after a `; `
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
 
     @property
     def store_path(self) -> Path | None:
         """The store's file; None: it is a table."""
-        path = self.store_url.removeprefix("sqlite:///")
-        return None if path == self.store_url else Path(path)
+        return Path(self.store_url.removeprefix(_FILE)) if _is_file(self.store_url) else None
 
     @property
     def control_path(self) -> Path | None:
@@ -123,11 +134,15 @@ def load_settings(
     credentials = read_credentials(surroundings, values)
     problems.extend(credentials.problems)
     settings = _read_all(purpose, {**credentials.values, **values}, folder, problems)
+    proxies = read_proxies(surroundings)
+    # A command that only opens the store's file needs no proxy.
+    problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
     return Settings(
         **settings,
         aws_variables=_aws_variables(from_file, surroundings),
+        proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_watchdog(surroundings),
@@ -140,11 +155,13 @@ def load_settings(
 def settle_environment(settings: Settings) -> None:
     """Put the AWS variables that stand only in `.env` into this process's environment, and Slack's out of it.
 
-    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to.
+    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to. It
+    reads proxies there, too, as do the calls to Slack, so these get the form that both understand.
     slack_bolt reads tokens from there unasked, and switches OAuth on when it finds a client's id and secret.
     To be called once, before the first session is made.
     """
     os.environ.update(settings.aws_variables)
+    os.environ.update(settings.proxies.values)
     for name in [name for name in os.environ if name.startswith("SLACK_")]:
         del os.environ[name]
 
@@ -203,14 +220,24 @@ def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
 
 def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
     """Find queues that are used twice: the bot would read what it wrote, for ever."""
-    first_use: dict[str, str] = {}
+    first_use: dict[tuple[str, str], str] = {}
     problems = []
     for name in ("request_queue_url", "response_queue_url", "dead_letter_queue_url"):
-        url = settings.get(name, "").rstrip("/")
-        if url and first_use.setdefault(url, name) != name:
-            other = first_use[url].upper()
+        url = settings.get(name)
+        if url and first_use.setdefault(_queue_of(url), name) != name:
+            other = first_use[_queue_of(url)].upper()
             problems.append(f"{name.upper()} is the same queue as {other}; expected a queue of its own")
     return problems
+
+
+def _is_file(store_url: str) -> bool:
+    return store_url.startswith(_FILE)
+
+
+def _queue_of(url: str) -> tuple[str, str]:
+    """Return what tells one queue from another: of a region's hosts, several lead to the same queues."""
+    parts = urlsplit(url)
+    return region_in(url) or parts.netloc.lower(), parts.path
 
 
 def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]) -> dict[str, str]:
@@ -229,10 +256,37 @@ def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
 
 
 def _warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+    """Return a sentence for each thing that is unsafe or useless in `.env`, with its remedy after a `; `."""
+    return (*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env"))
+
+
+def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
+    """Warn of a file whose tokens others may read, or whose settings they may change."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return []  # there is none, or it is a problem already
+    if mode & _WRITABLE_BY_OTHERS:
+        what = "may be changed by others than its owner"
+    elif mode & _READABLE_BY_OTHERS and any(_is_secret(*each) for each in from_file.items()):
+        what = "holds tokens or keys and may be read by others than its owner"
+    else:
+        return []
+    return [f"{path} {what} (mode {mode:04o}); close it to them: chmod 600 {path}"]
+
+
+def _is_secret(name: str, value: str) -> bool:
+    setting = f"{name}={value}"
+    is_token = name in SECRET_VARIABLES and not Secret(value).parameter
+    return is_token or redact(setting) != setting
+
+
+def _unread(from_file: Mapping[str, str], folder: Path) -> list[str]:
     """Name what stands in `.env` in vain: mistyped, or for somebody who does not look there."""
     known = {variable.name for variable in all_variables(folder, folder)}
     unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
-    return (f"ignored in .env, since nothing reads them there: {', '.join(unknown)}",) if unknown else ()
+    ignored = f"ignored in .env, since nothing reads them there: {', '.join(unknown)}"
+    return [f"{ignored}; remove them, or install the release that knows them"] if unknown else []
 
 
 def _slack_variables() -> tuple[Variable, ...]:

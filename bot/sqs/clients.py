@@ -1,13 +1,13 @@
-"""Opening queues: one boto3 Session for all of them, two clients a region."""
+"""Opening queues: two clients a region for all of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 
-from bot.aws.session import new_session, region_in
+from bot.aws.access import Access
+from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
@@ -15,8 +15,8 @@ from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     import boto3
-    from mypy_boto3_sqs import SQSClient
 
+    from bot.aws.access import Client
     from bot.triage.ports import Meter
 
 #: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
@@ -31,7 +31,8 @@ class Connector:
     """Opens queues by their URLs.
 
     `region` is what the settings name for URLs that name none; None leaves it to boto3's own chain, as
-    credentials and (without `endpoint_url`) the endpoint always are. `ConfigError` for an unknown profile.
+    credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) always are.
+    `ConfigError` for an unknown profile.
     """
 
     def __init__(
@@ -39,15 +40,16 @@ class Connector:
         *,
         region: str | None = None,
         endpoint_url: str | None = None,
+        access: Access | None = None,
         session: boto3.Session | None = None,
         meter: Meter = NO_METER,
     ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
-        self._session = session or new_session()
+        self._access = access or Access.of(session)
         self._meter = meter
         self._calls_thread = DaemonThreads("sqs-calls")
-        self._clients: dict[str, tuple[SQSClient, SQSClient]] = {}
+        self._clients: dict[str, tuple[Client, Client]] = {}
         self._queues: list[Queue] = []
 
     def open(self, url: str) -> Queue:
@@ -55,6 +57,7 @@ class Connector:
 
         `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
         """
+        url = url.rstrip("/")
         polls, calls = self._clients_of(self._region_of(url))
         queue = Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread, meter=self._meter)
         self._queues.append(queue)
@@ -70,20 +73,15 @@ class Connector:
             calls.close()
 
     def _region_of(self, url: str) -> str:
-        region = region_in(url) or self._region or self._session.region_name
+        region = region_in(url) or self._region or self._access.session.region_name
         if not region:
             raise ConfigError([f"AWS_REGION is not set, and {url} names no region: set it, e.g. us-west-2"])
         return region
 
-    def _clients_of(self, region: str) -> tuple[SQSClient, SQSClient]:
+    def _clients_of(self, region: str) -> tuple[Client, Client]:
         if region not in self._clients:
             self._clients[region] = (self._client(region, POLLS), self._client(region, CALLS))
         return self._clients[region]
 
-    def _client(self, region: str, config: Config) -> SQSClient:
-        try:
-            return self._session.client(
-                "sqs", region_name=region, endpoint_url=self._endpoint_url, config=config
-            )
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigError([f"no SQS client can be made for region {region}: {error}"]) from error
+    def _client(self, region: str, config: Config) -> Client:
+        return self._access.client("sqs", region=region, config=config, endpoint_url=self._endpoint_url)

@@ -39,7 +39,7 @@ class DeadLetters:
             refusal = await self._copy(message, reason)
         except TriageBotError as error:
             return _left(message, str(error))
-        return _left(message, refusal.code) if refusal else True
+        return _left(message, refusal.words) if refusal else True
 
     async def _copy(self, message: Received, reason: str) -> Refusal | None:
         refusal = None

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of
+from bot.aws.answers import NotAnAnswer
+from bot.aws.errors import (
+    BAD_CREDENTIALS,
+    DENIED,
+    NO_CREDENTIALS,
+    action_of,
+    code_of,
+    is_of_kms,
+    kms_remedy,
+)
 from bot.errors import StartRefused, TransientError
 
 _MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
@@ -25,12 +34,24 @@ def is_unfit(code: str) -> bool:
 
 def is_denied(code: str) -> bool:
     """Whether the code says that a policy does not allow it."""
-    return code in DENIED or code.startswith("KMS.AccessDenied")
+    return code in DENIED
 
 
 def is_mendable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
-    return code in DENIED or code.lower().startswith("kms") or "Throttl" in code
+    return code in DENIED or is_of_kms(code) or "Throttl" in code
+
+
+def rights_with_key(*, to_send: bool) -> str:
+    """Return the rights with its key that a call on an encrypted queue needs."""
+    return "kms:GenerateDataKey and kms:Decrypt" if to_send else "kms:Decrypt"
+
+
+def remedy_of(code: str) -> str:
+    """Return what to do about a code with which the queue refuses one message of a batch; often nothing."""
+    if is_of_kms(code):
+        return kms_remedy(code, rights_with_key(to_send=True))
+    return "allow sqs:SendMessage to this worker" if is_denied(code) else ""
 
 
 def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:
@@ -42,6 +63,8 @@ def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefuse
         return _refused(error, queue_url)
     if isinstance(error, NO_CREDENTIALS):
         return StartRefused(f"there are no usable AWS credentials for {queue_url}: {error}")
+    if isinstance(error, NotAnAnswer):
+        return TransientError(f"SQS is not reached for {queue_url} ({error})")
     # Not the error's own words: those of a failed validation repeat what was sent.
     return TransientError(f"SQS cannot be reached for {queue_url} ({type(error).__name__})")
 
@@ -50,9 +73,18 @@ def _refused(error: ClientError, queue_url: str) -> StartRefused | TransientErro
     code = code_of(error)
     if code in _MISSING_QUEUE:
         return StartRefused(f"there is no queue {queue_url}: create it, or correct its URL and region")
+    if is_of_kms(code):
+        return _key_refused(error, queue_url)
     if is_denied(code):
-        action = f"sqs:{error.operation_name.removesuffix('Batch')}"
+        action = action_of(error, "sqs")
         return StartRefused(f"access to {queue_url} is denied ({code}): allow {action} to this worker")
     if code in BAD_CREDENTIALS:
         return StartRefused(f"AWS does not accept the credentials for {queue_url} ({code}): renew them")
     return TransientError(f"SQS did not do {error.operation_name} on {queue_url} ({code})")
+
+
+def _key_refused(error: ClientError, queue_url: str) -> StartRefused | TransientError:
+    code = code_of(error)
+    rights = rights_with_key(to_send=error.operation_name.startswith("SendMessage"))
+    sentence = f"KMS refuses the key of {queue_url} ({code}): {kms_remedy(code, rights)}"
+    return TransientError(sentence) if "Throttl" in code else StartRefused(sentence)

@@ -15,24 +15,24 @@ from bot.aws.errors import code_of
 from bot.sqs.errors import is_denied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from mypy_boto3_sqs import SQSClient
+    from collections.abc import Mapping, Sequence
 
     from bot.sqs.queues import Queue
 
 _NO_HANDLE = "no message has this handle"
 
-_ATTEMPTS: Mapping[str, Callable[[SQSClient, str], Any]] = {
+_ATTEMPTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     # Were a message handed out all the same, it would be visible again at once.
-    "ReceiveMessage": lambda sqs, url: sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=11, VisibilityTimeout=0, WaitTimeSeconds=0
+    "ReceiveMessage": (
+        "receive_message",
+        {"MaxNumberOfMessages": 11, "VisibilityTimeout": 0, "WaitTimeSeconds": 0},
     ),
-    "DeleteMessage": lambda sqs, url: sqs.delete_message(QueueUrl=url, ReceiptHandle=_NO_HANDLE),
-    "ChangeMessageVisibility": lambda sqs, url: sqs.change_message_visibility(
-        QueueUrl=url, ReceiptHandle=_NO_HANDLE, VisibilityTimeout=0
+    "DeleteMessage": ("delete_message", {"ReceiptHandle": _NO_HANDLE}),
+    "ChangeMessageVisibility": (
+        "change_message_visibility",
+        {"ReceiptHandle": _NO_HANDLE, "VisibilityTimeout": 0},
     ),
-    "SendMessage": lambda sqs, url: sqs.send_message_batch(QueueUrl=url, Entries=[]),
+    "SendMessage": ("send_message_batch", {"Entries": []}),
 }
 
 
@@ -43,8 +43,9 @@ async def denied_actions(queue: Queue, actions: Sequence[str]) -> Sequence[str]:
 
 
 async def _is_denied(queue: Queue, action: str) -> bool:
+    operation, arguments = _ATTEMPTS[action]
     try:
-        await queue.call(_ATTEMPTS[action])
+        await queue.call(operation, **arguments)
     except ClientError as error:
         return is_denied(code_of(error))
     return False

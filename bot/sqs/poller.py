@@ -13,12 +13,13 @@ from bot.backoff import Backoff, around, pause
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
 from bot.sqs.wire import decode_request, identifier_in
-from bot.triage.model import InvalidBody, TriageRequest
+from bot.triage.model import InvalidBody, TriageRequest, utc_now
 
 if TYPE_CHECKING:
     from random import Random
 
     from bot.sqs.queues import Received, Refusal
+    from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ CALLS_PATIENCE = timedelta(seconds=90)
 
 #: Seconds to wait at stop for the poll in flight.
 PARTING = 2.0
+
+#: How long a poll that brings nothing takes at the least: SQS holds it for 20 s. One that ends sooner was
+#: answered by something else, or is not held for another reason; the next one waits this long, in seconds.
+SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
 BETWEEN_PROBES = 5.0
@@ -81,6 +86,7 @@ class Poller:
         self._random = random
         self._backoff = Backoff(random)
         self._probe = probe
+        self.clock: Clock = utc_now
         self.on_progress: OnProgress = lambda _: None
         self.reached = False  #: whether a poll was ever answered
         self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
@@ -93,12 +99,15 @@ class Poller:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
             self.on_progress(POLL_PATIENCE)
+            began = self.clock()
             try:
                 batch = await self._poll(stop)
                 self.reached = True
                 self.on_poll()
                 if batch:
                     await self._take(batch)
+                elif (self.clock() - began).total_seconds() < SHORTEST_POLL:
+                    await pause(stop, around(SHORTEST_POLL, self._random))
                 self._backoff.after_success()
             except StoreError as error:
                 await self._wait_for_store(stop, error)

@@ -157,7 +157,11 @@ class Publisher:
             wait = wait_after(failures, self._random)
             self._resting[row.event_id] = _Rest(failures, self._clock() + timedelta(seconds=wait))
             fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
-            log.warning("report refused for now", extra={"event": "report.refused", "fields": fields})
+            log.warning(
+                "report refused for now: %s",
+                refusal.words,
+                extra={"event": "report.refused", "fields": fields},
+            )
 
     async def _seconds_to_sleep(self) -> float:
         now = self._clock()

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import code_of
-from bot.sqs.errors import is_mendable, is_unfit, translate
+from bot.sqs.errors import is_mendable, is_unfit, remedy_of, translate
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from mypy_boto3_sqs import SQSClient
-
+    from bot.aws.access import Client
     from bot.errors import TriageBotError
     from bot.triage.ports import Meter
 
@@ -63,6 +62,12 @@ class Refusal:
     permanent: bool
     unfit: bool  #: the queue blames the message's size or characters
 
+    @property
+    def words(self) -> str:
+        """The code, with what to do about it where that is known."""
+        remedy = remedy_of(self.code)
+        return f"{self.code}: {remedy}" if remedy else self.code
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueFacts:
@@ -88,8 +93,8 @@ class Queue:
         self,
         url: str,
         *,
-        polls: SQSClient,
-        calls: SQSClient,
+        polls: Client,
+        calls: Client,
         calls_thread: DaemonThreads,
         meter: Meter = NO_METER,
     ) -> None:
@@ -108,13 +113,16 @@ class Queue:
 
         Cancelling hides what comes then until its visibility timeout ends: wait a little instead.
         """
-        answer = await self._on(
-            self._polls_thread,
-            self._polls.receive_message,
-            MaxNumberOfMessages=limit,
-            WaitTimeSeconds=wait_seconds,
-            VisibilityTimeout=visibility_seconds,
-        )
+        operation = "receive_message"
+        options = {
+            "MaxNumberOfMessages": limit,
+            "WaitTimeSeconds": wait_seconds,
+            "VisibilityTimeout": visibility_seconds,
+        }
+        try:
+            answer = await self._polls_thread.run(self._polls.call, operation, QueueUrl=self.url, **options)
+        except (ClientError, BotoCoreError) as error:
+            raise self._trouble(error, operation) from error
         return [
             Received(
                 message_id=message["MessageId"],
@@ -127,19 +135,17 @@ class Queue:
     async def send(self, message: Outgoing) -> str:
         """Send one message; return the id that SQS gave it."""
         entry = {name: value for name, value in self._entry(0, message).items() if name != "Id"}
-        answer = await self._on(self._calls_thread, self._calls.send_message, **entry)
-        return str(answer["MessageId"])
+        return str((await self._ask("send_message", **entry))["MessageId"])
 
     async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
         """Send one batch (see `in_batches`); tell for each message whether, and why, it was refused."""
+        entries = [self._entry(index, message) for index, message in enumerate(messages)]
         try:
-            answer = await self._send(messages)
-        except ClientError as error:
-            if not is_unfit(code_of(error)):
-                raise self._trouble(error, self._calls.send_message_batch) from error
-            return await self._send_singly(messages, code_of(error))
-        except BotoCoreError as error:
-            raise self._trouble(error, self._calls.send_message_batch) from error
+            answer = await self.call("send_message_batch", Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and is_unfit(code_of(error)):
+                return await self._send_singly(messages, code_of(error))
+            raise self._trouble(error, "send_message_batch") from error
         return _refusals(answer, len(messages))
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
@@ -148,8 +154,7 @@ class Queue:
             {"Id": str(index), "ReceiptHandle": message.receipt_handle}
             for index, message in enumerate(messages)
         ]
-        answer = await self._on(self._calls_thread, self._calls.delete_message_batch, Entries=entries)
-        return _refusals(answer, len(messages))
+        return _refusals(await self._ask("delete_message_batch", Entries=entries), len(messages))
 
     async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
         """Make up to ten visible again at once; tell for each whether, and why, that was refused."""
@@ -157,38 +162,33 @@ class Queue:
             {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
             for index, message in enumerate(messages)
         ]
-        change = self._calls.change_message_visibility_batch
-        return _refusals(await self._on(self._calls_thread, change, Entries=entries), len(messages))
+        answer = await self._ask("change_message_visibility_batch", Entries=entries)
+        return _refusals(answer, len(messages))
 
     async def describe(self) -> QueueFacts:
         """Return what SQS says of the queue."""
-        answer = await self._on(self._calls_thread, self._calls.get_queue_attributes, AttributeNames=["All"])
+        answer = await self._ask("get_queue_attributes", AttributeNames=["All"])
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return facts_of(answer["Attributes"], date=headers.get("date", ""))
 
-    async def call(self, call: Callable[[SQSClient, str], Any]) -> None:
-        """Make a call of one's own, with the client and the URL. boto3's errors as they come."""
-        await self._calls_thread.run(call, self._calls, self.url)
+    async def call(self, operation: str, **arguments: Any) -> Any:
+        """Call an operation on this queue; return its answer. boto3's errors as they come."""
+        return await self._calls_thread.run(self._calls.call, operation, QueueUrl=self.url, **arguments)
 
     def close(self) -> None:
         """Let the thread of the long poll end. The queue is of no use then."""
         self._polls_thread.close()
 
-    async def _on(self, thread: DaemonThreads, call: Callable[..., Any], **arguments: Any) -> Any:
+    async def _ask(self, operation: str, **arguments: Any) -> Any:
         try:
-            return await thread.run(call, QueueUrl=self.url, **arguments)
+            return await self.call(operation, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise self._trouble(error, call) from error
+            raise self._trouble(error, operation) from error
 
-    def _trouble(self, error: ClientError | BotoCoreError, call: Callable[..., Any]) -> TriageBotError:
+    def _trouble(self, error: ClientError | BotoCoreError, operation: str) -> TriageBotError:
         # Whatever it is, the loops try again for ever: somebody may mend it.
-        self._meter.retried(call.__name__)
+        self._meter.retried(operation)
         return translate(error, self.url)
-
-    async def _send(self, messages: Sequence[Outgoing]) -> Any:
-        entries = [self._entry(index, message) for index, message in enumerate(messages)]
-        send = self._calls.send_message_batch
-        return await self._calls_thread.run(send, QueueUrl=self.url, Entries=entries)
 
     async def _send_singly(self, messages: Sequence[Outgoing], code: str) -> list[Refusal | None]:
         # The queue refused the batch for what one of them is; the others must not suffer for it.

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
 
+    from bot.aws.access import Access
+
 
 class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store is to whoever has opened it."""
@@ -26,25 +28,27 @@ class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
         """
 
 
-async def open_store(
+async def open_store(  # noqa: PLR0913 - each says something else about the store
     url: str,
     *,
     create: bool = False,
     region: str | None = None,
     keep: timedelta | None = None,
+    access: Access | None = None,
     on_found: Callable[[], None] = lambda: None,
 ) -> OpenStore:
     """Open the store at `url`: a file, which this process then holds alone, or a table that it shares.
 
-    `create`: make the file where there is none. `region` counts for a table whose URL names none; `keep` is
-    how long what has ended is kept there; `on_found` is called when other workers have left work there.
+    `create`: make the file where there is none. The others are for a table: `region` counts where the URL
+    names none, `keep` is how long what has ended is kept, `access` is as whom AWS is asked (None: as boto3's
+    own chain says), and `on_found` is called when other workers have left work there.
     `StoreUnusable` if the file is missing, not permitted or corrupt;
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
     """
     if is_shared(url):
         from bot.store.dynamodb.opening import open_table
 
-        store = await open_table(parse_address(url, region=region), keep=keep)
+        store = await open_table(parse_address(url, region=region), keep=keep, access=access)
         store.on_found = on_found
         return store
     from bot.store.sqlite.store import SqliteStore

@@ -59,6 +59,7 @@ class App:
         self._policy = policy_of(settings, alerts)
         self._restored = restored
         self._kit = kit or Kit()
+        self._access = self._kit.access()
         self._stack = AsyncExitStack()
         self._notifier = Notifier(settings.notify_socket)
         self._waits_for = _TOKENS
@@ -102,6 +103,7 @@ class App:
             create=True,
             region=settings.aws_region,
             keep=settings.retain,
+            access=self._access,
             on_found=self.wake,
         )
         self._stack.push_async_callback(store.close)
@@ -141,7 +143,7 @@ class App:
         attempts = 0
         while True:
             try:
-                return await fetch_tokens(self._settings)
+                return await fetch_tokens(self._settings, self._access)
             except TransientError as error:
                 log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
             self._notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS=f"waiting for {_TOKENS}")
@@ -152,7 +154,7 @@ class App:
         tls = ssl.create_default_context()
         return Resources(
             store=store,
-            queues=self._kit.queues(self._settings, meter, self._stack),
+            queues=self._kit.queues(self._settings, self._access, meter, self._stack),
             session=await self._stack.enter_async_context(self._kit.session(tls)),
             tls=tls,
             tokens=tokens,
@@ -208,6 +210,7 @@ class App:
             halted_by=parts.pacing.gate.halted_by if parts else "",
             polled_at=self._polled_at,
             store=await watch.look(),
+            aws_refuses_with=self._access.refused_with,
         )
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from bot.aws.access import Access
 from bot.slack.client import SlackApi, open_session, web_client
 from bot.slack.connections import LINKS, Link, Links, bolt_app
 from bot.slack.home_and_windows import SlackViews
@@ -79,9 +80,9 @@ class Queues:
     dead_letters: Queue | None
 
 
-def open_queues(settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
+def open_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncExitStack) -> Queues:
     """Return the queues of the settings without asking SQS anything; `stack` closes them. `ConfigError`."""
-    connector = Connector(region=settings.aws_region, meter=meter)
+    connector = Connector(region=settings.aws_region, access=access, meter=meter)
     stack.callback(connector.close)
     dead_letters = settings.dead_letter_queue_url
     return Queues(
@@ -97,8 +98,9 @@ class Kit:
 
     clock: Clock = utc_now
     random: Random = field(default_factory=Random)
+    access: Callable[[], Access] = Access
     store: Callable[..., Awaitable[OpenStore]] = open_store
-    queues: Callable[[Settings, Meter, AsyncExitStack], Queues] = open_queues
+    queues: Callable[[Settings, Access, Meter, AsyncExitStack], Queues] = open_queues
     session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session
     client: Callable[..., AsyncWebClient] = web_client
     links: Callable[..., Links] = Links
@@ -183,6 +185,7 @@ def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Re
 
     polls = kit.progress("poller")
     poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
+    poller.clock = clock
     poller.on_progress, poller.on_poll = polls.mark, resources.on_poll
 
     views, others = SlackViews(slack.api, wording, policy), slack.links.others_listen

@@ -35,6 +35,7 @@ class Trouble(StrEnum):
     NOT_POLLING = "not_polling"
     STORE_REFUSES = "store_refuses"
     ASKING_HALTED = "asking_halted"
+    CREDENTIALS = "credentials"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +57,7 @@ class Vitals:
     halted_by: str  #: the code with which Slack refuses the worker itself; empty: it does not
     polled_at: datetime  #: the last poll that SQS answered, or the start
     store: StoreSigns
+    aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,3 +120,6 @@ def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
     if vitals.halted_by:
         why = f"nobody is asked: Slack refuses this app with {vitals.halted_by}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)
+    if vitals.aws_refuses_with:
+        why = f"AWS does not accept the worker's credentials ({vitals.aws_refuses_with}): renew them"
+        yield Problem(trouble=Trouble.CREDENTIALS, why=why)

@@ -21,7 +21,10 @@ from bot.redaction import REDACTED, redact
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Libraries that tell more than an engineer wants to know, and at DEBUG all that they send.
+#: Whose debug lines are ours: the loggers of this program, all of which begin with it.
+OURS = "bot"
+
+#: Libraries that tell more than an engineer wants to know.
 LIBRARIES = ("aiohttp", "asyncio", "boto3", "botocore", "slack_bolt", "slack_sdk", "urllib3")
 
 #: A field's value that needs no quotes.
@@ -36,7 +39,10 @@ def configure_logging(
     journal_stream: str = "",
     secrets: Sequence[str] = (),
 ) -> None:
-    """Send every record of `level` and above to `stream`; libraries' only from WARNING on, unless at DEBUG.
+    """Send every record of `level` and above to `stream`; libraries' from WARNING on, or INFO at DEBUG.
+
+    No logger but ours ever goes below INFO: botocore's debug lines hold the secrets of an assumed role, and
+    others' all that they send.
 
     `journal_stream` is what systemd says in JOURNAL_STREAM: if `stream` is that journal, lines of text carry
     no time of their own. `secrets` are values that must never appear, beside all that look like tokens. May
@@ -50,10 +56,13 @@ def configure_logging(
     root = logging.getLogger()
     for earlier in [each for each in root.handlers if isinstance(each.formatter, DiscreetFormatter)]:
         root.removeHandler(earlier)
+    handler.addFilter(_may_be_shown)
     root.addHandler(handler)
-    root.setLevel(level)
+    ours = logging.getLogger(OURS)
+    ours.setLevel(level)
+    root.setLevel(max(ours.level, logging.INFO))
     _look_up_no_more_than_is_shown()
-    libraries = level if level == "DEBUG" else max(root.level, logging.WARNING)
+    libraries = logging.INFO if level == "DEBUG" else max(root.level, logging.WARNING)
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(libraries)
 
@@ -131,6 +140,11 @@ class JsonFormatter(DiscreetFormatter):
             return value
         # Some secrets are known only by the name before them.
         return self.redacted(f"{name}={value}").removeprefix(f"{name}=")
+
+
+def _may_be_shown(record: logging.LogRecord) -> bool:
+    """Keep out others' debug lines, even of a logger that was given a level of its own."""
+    return record.levelno >= logging.INFO or record.name.partition(".")[0] == OURS
 
 
 def _look_up_no_more_than_is_shown() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from datetime import timedelta
 
+    from bot.aws.access import Access
     from bot.settings.settings import Settings
     from bot.sqs.queues import Queue, Received, Refusal
     from bot.triage.ports import Meter
@@ -69,8 +70,8 @@ def hold_up() -> None:
     time.sleep(3600)
 
 
-def cued_queues(settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
-    queues = open_queues(settings, meter, stack)
+def cued_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncExitStack) -> Queues:
+    queues = open_queues(settings, access, meter, stack)
     return replace(queues, requests=cast("Queue", CuedQueue(queues.requests)))
 
 

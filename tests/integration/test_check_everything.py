@@ -99,6 +99,18 @@ async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: 
     assert finding.remedy == "remove them, or install the release that knows them"
 
 
+async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("SLACK_BOT_TOKEN=xoxb-1-2\n", encoding="utf-8")
+    path.chmod(0o666)
+
+    findings = await check_everything(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
+
+    finding = next(each for each in findings if each.subject == "settings")
+    assert finding.verdict is Verdict.WARNING
+    assert finding.remedy == f"close it to them: chmod 600 {path}"
+
+
 @pytest.mark.parametrize(
     ("wrong", "skipped"),
     [
@@ -108,6 +120,10 @@ async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: 
         ({"DEAD_LETTER_QUEUE_URL": NOWHERE["REQUEST_QUEUE_URL"]}, {"dead-letter queue"}),
         ({"STORE_URL": "mysql://store"}, {"store"}),
         ({"CONFIG_DIR": "/nowhere/at/all"}, {"wording"}),
+        (
+            {"https_proxy": "socks5://127.0.0.1:1080"},
+            {"bot token", "app-level token", "request queue", "response queue"},
+        ),
     ],
 )
 async def test_a_wrong_setting_fails_and_what_needs_it_is_skipped(

@@ -36,6 +36,10 @@ def _surroundings(aws_environment: Mapping[str, str], monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, value)
 
 
+def answered(body: object, status: int, headers: Mapping[str, str]) -> web.Response:
+    return web.json_response(body, status=status, headers=headers, content_type="application/x-amz-json-1.0")
+
+
 @asynccontextmanager
 async def policed(
     *, denied: Collection[str] = (), silent: Collection[str] = (), date: str = "", **attributes: str
@@ -53,11 +57,11 @@ async def policed(
             request.transport.close()
         if action in denied:
             refusal = {"__type": "com.amazonaws.sqs#AccessDeniedException"}
-            return web.json_response(refusal, status=403, headers=headers)
+            return answered(refusal, 403, headers)
         if action == "GetQueueAttributes":
-            return web.json_response({"Attributes": {**ATTRIBUTES, **attributes}}, headers=headers)
+            return answered({"Attributes": {**ATTRIBUTES, **attributes}}, 200, headers)
         refusal = {"__type": "com.amazonaws.sqs#InvalidParameterValue"}
-        return web.json_response(refusal, status=400, headers=headers)
+        return answered(refusal, 400, headers)
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -135,7 +139,7 @@ async def test_permissions_that_cannot_be_tried_are_a_warning(monkeypatch: pytes
     ("attributes", "how"),
     [
         ({"SqsManagedSseEnabled": "true"}, "SSE-SQS"),
-        ({"KmsMasterKeyId": "alias/own"}, "SSE-KMS, key alias/own"),
+        ({"KmsMasterKeyId": "alias/aws/sqs"}, "SSE-KMS, AWS's own key alias/aws/sqs"),
     ],
 )
 async def test_how_a_queue_is_encrypted_is_said(
@@ -147,6 +151,33 @@ async def test_how_a_queue_is_encrypted_is_said(
         finding = (await look(RESPONSE_QUEUE))["response queue encryption"]
 
     assert (finding.verdict, finding.detail) == (Verdict.OK, how)
+
+
+@pytest.mark.parametrize(
+    ("role", "rights"),
+    [
+        (REQUEST_QUEUE, "kms:Decrypt"),
+        (RESPONSE_QUEUE, "kms:GenerateDataKey and kms:Decrypt"),
+        (DEAD_LETTER_QUEUE, "kms:GenerateDataKey and kms:Decrypt"),
+    ],
+)
+async def test_a_key_of_ones_own_is_a_warning_with_the_rights_that_it_takes(
+    role: QueueRole, rights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with policed(KmsMasterKeyId="alias/own") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        findings = await look(role)
+
+    finding = findings[f"{role.subject} encryption"]
+    assert finding.verdict is Verdict.WARNING
+    assert finding.detail == (
+        "SSE-KMS, key alias/own: only a real message shows whether the worker may use it"
+    )
+    assert finding.remedy == (
+        f"make sure that the worker's role has {rights} with it, in its own policy and in the key's"
+    )
+    assert findings[f"{role.subject} permissions"].verdict is Verdict.OK
 
 
 async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(

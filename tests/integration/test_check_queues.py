@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import json
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,19 +34,26 @@ def _surroundings(
 
 
 @asynccontextmanager
-async def refusing(code: str, status: int = 400) -> AsyncIterator[str]:
-    """An SQS that refuses every call with this code; yields its address."""
+async def answering_with(
+    body: bytes, content_type: str = "application/x-amz-json-1.0", *, status: int = 200
+) -> AsyncIterator[str]:
+    """A server that answers every call with the same; yields its address."""
 
-    async def refuse(_: web.Request) -> web.Response:
-        return web.json_response({"__type": f"com.amazonaws.sqs#{code}"}, status=status)
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, content_type=content_type)
 
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", refuse)
+    application.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+def refusing(code: str, status: int = 400) -> AbstractAsyncContextManager[str]:
+    """An SQS that refuses every call with this code; yields its address."""
+    return answering_with(json.dumps({"__type": f"com.amazonaws.sqs#{code}"}).encode(), status=status)
 
 
 async def look(role: QueueRole, url: str, *, region: str | None = None) -> Finding:
@@ -91,6 +99,46 @@ async def test_where_access_is_denied_the_actions_that_the_queue_needs_are_named
     named = ", ".join(f"sqs:{each}" for each in role.actions)
     assert action in named
     assert finding.remedy == f"allow the worker's role {named} on it"
+
+
+@pytest.mark.parametrize(
+    ("role", "code", "remedy"),
+    [
+        (REQUEST_QUEUE, "KmsAccessDenied", "allow kms:Decrypt with that key to this worker"),
+        (
+            RESPONSE_QUEUE,
+            "KMS.AccessDeniedException",
+            "allow kms:GenerateDataKey and kms:Decrypt with that key to this worker",
+        ),
+        (REQUEST_QUEUE, "KmsDisabled", "enable that key again, or choose another one for it"),
+        (REQUEST_QUEUE, "KmsThrottled", "it is tried again; if it lasts, ask AWS for a higher quota of KMS"),
+    ],
+)
+async def test_what_kms_refuses_has_a_remedy_of_its_own(
+    role: QueueRole, code: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with refusing(code) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = await look(role, URL)
+
+    assert finding.detail == f"KMS refuses its key ({code})"
+    assert finding.remedy.startswith(remedy)
+    assert "sqs:" not in finding.remedy
+
+
+async def test_a_proxys_page_is_not_taken_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with answering_with(b"<html>Please log in</html>", "text/html") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+
+        finding = await look(REQUEST_QUEUE, URL)
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail == (
+        "SQS is not reached: something answered with text/html, which is no answer of AWS's;"
+        " look at the proxies on the way there"
+    )
+    assert "check the region, and DNS, firewall and proxy on the way there" in finding.remedy
 
 
 async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:

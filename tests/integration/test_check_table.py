@@ -203,6 +203,28 @@ async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
     assert "renew the credentials" in findings[SUBJECT].remedy
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("KMSAccessDeniedException", "allow kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey*"),
+        ("KMSInvalidStateException", "enable that key again, or choose another one for it"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["describe_table", "get_item"])
+async def test_what_kms_refuses_has_a_remedy_of_its_own(operation: str, code: str, remedy: str) -> None:
+    findings = await look(kept_table(), **{operation: [code]})
+
+    assert findings[SUBJECT].verdict is Verdict.FAILED
+    assert findings[SUBJECT].detail.startswith("KMS refuses the key of the table")
+    assert findings[SUBJECT].remedy.startswith(remedy)
+
+
+async def test_a_role_that_cannot_be_had_is_no_right_on_the_table() -> None:
+    findings = await look(kept_table(), describe_table=["AccessDenied in assume_role"])
+
+    assert findings[SUBJECT].remedy == "allow the worker's role sts:AssumeRole"
+
+
 async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:
     findings = await look(kept_table(), describe_table=[UNREACHED] * 9)
 

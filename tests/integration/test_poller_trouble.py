@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
+from fakes import SteppedClock
 from scripted_requests import (
     ScriptedQueue,
     Triage,
@@ -16,6 +18,11 @@ from scripted_requests import (
 
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.poller import Poller
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.sqs.queues import Received
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,61 @@ async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
     assert queue.deleted == queue.handed_back == []
 
 
+# Polls that bring nothing
+
+
+class Sleepless(Random):
+    """Draws an hour for every wait, so that one that waits does so for ever."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
+        return 3600.0
+
+
+class EmptyQueue(ScriptedQueue):
+    """Answers every poll with nothing, after as long as it says."""
+
+    def __init__(self, clock: SteppedClock, *, seconds: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seconds = seconds
+
+    async def receive(self) -> Sequence[Received]:
+        self.polled += 1
+        self._clock.advance(seconds=self._seconds)
+        await asyncio.sleep(0)
+        return []
+
+
+@pytest.mark.parametrize(("seconds", "polls"), [(0.001, 1), (0.9, 1), (1.0, 10), (20.0, 10)])
+async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
+    seconds: float, polls: int
+) -> None:
+    clock = SteppedClock()
+    queue, stop = EmptyQueue(clock, seconds=seconds), asyncio.Event()
+    poller = Poller(queue, None, Triage().receive, random=Sleepless())
+    poller.clock = clock
+    running = asyncio.create_task(poller.run(stop))
+
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert (queue.polled == 1) if polls == 1 else (queue.polled >= polls)
+    stop.set()
+    await asyncio.wait_for(running, timeout=20)
+
+
+async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -> None:
+    clock = SteppedClock()
+    queue = ScriptedQueue()
+    poller = Poller(queue, None, Triage().receive, random=Sleepless())
+    poller.clock = clock
+
+    async with polling(poller, queue):
+        for name in ("one", "two", "three"):
+            queue.polls.put_nowait([received(name)])
+        await until(lambda: queue.polled == 4)
+
+
 # Stop
 
 
@@ -121,11 +183,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     queue, stop = ScriptedQueue(), asyncio.Event()
     queue.polls.put_nowait(TransientError("SQS is away"))
 
-    class Endless(Random):
-        def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-            return 3600.0
-
-    poller = Poller(queue, None, Triage().receive, random=Endless())
+    poller = Poller(queue, None, Triage().receive, random=Sleepless())
     running = asyncio.create_task(poller.run(stop))
     await until(lambda: poller.counts["failures"])
 

@@ -33,6 +33,7 @@ def answering(status: int, body: dict[str, Any]) -> Iterator[str]:
             self.rfile.read(int(self.headers["Content-Length"]))
             text = json.dumps(body).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.0")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -69,7 +70,7 @@ async def test_a_missing_queue_is_for_the_engineer_to_mend(connector: Connector,
     ("status", "code", "sentence"),
     [
         (403, "AccessDenied", "access to .* is denied .*: allow sqs:GetQueueAttributes"),
-        (400, "KMS.AccessDeniedException", "access to .* is denied"),
+        (400, "KMS.AccessDeniedException", "KMS refuses the key of .*: allow kms:Decrypt with that key"),
         (403, "InvalidClientTokenId", "does not accept the credentials"),
         (400, "com.amazon.coral.service#UnrecognizedClientException", "does not accept the credentials"),
         (400, "ExpiredTokenException", "does not accept the credentials"),

@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 from botocore.configprovider import ConstantProvider
 
-from bot.aws.session import region_in
+from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import BATCH_BYTES, Outgoing, in_batches
@@ -42,6 +42,10 @@ def session_without_region() -> boto3.Session:
         ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/requests", "cn-north-1"),
         ("https://vpce-1a-2b.sqs.eu-central-1.vpce.amazonaws.com/123456789012/requests", "eu-central-1"),
         ("https://ap-southeast-2.queue.amazonaws.com/123456789012/requests", "ap-southeast-2"),
+        ("https://queue.amazonaws.com/123456789012/requests", "us-east-1"),
+        ("https://QUEUE.amazonaws.com:443/123456789012/requests/", "us-east-1"),
+        ("https://cn-north-1.queue.amazonaws.com.cn/123456789012/requests", "cn-north-1"),
+        ("https://queue.amazonaws.com.example.org/123456789012/requests", None),
         ("http://127.0.0.1:9324/123456789012/sqs.us-west-2.x", None),
         ("http://sqs:9324/000000000000/requests", None),
         ("", None),
@@ -65,6 +69,16 @@ def test_a_queue_whose_address_names_its_region_needs_no_other() -> None:
 
     assert queue.url == "https://sqs.us-west-2.amazonaws.com/123456789012/requests"
     connector.close()
+
+
+@pytest.mark.parametrize("slashes", ["/", "//"])
+async def test_a_queue_s_url_may_end_in_a_slash(
+    connector: Connector, create_queue: CreateQueue, slashes: str
+) -> None:
+    queue = connector.open(create_queue(fifo=True) + slashes)
+
+    assert await queue.send_batch([message("one")]) == [None]
+    assert [one.body for one in await queue.receive(wait_seconds=1)] == ["one"]
 
 
 def test_an_endpoint_that_is_none_is_a_wrong_setting(aws_session: boto3.Session) -> None:

@@ -209,7 +209,9 @@ def test_a_worker_that_starts_before_slack_does_accepts_and_asks_later(world: Wo
 
 def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     lines = [f"{name}={value}\n" for name, value in world.settings.items()]
-    (world.worker.folder / ".env").write_text("".join(lines), encoding="utf-8")
+    path = world.worker.folder / ".env"
+    path.write_text("".join(lines), encoding="utf-8")
+    path.chmod(0o644)
     for name in world.settings:
         del world.worker.environment[name]
 
@@ -218,6 +220,7 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     world.slack.press(world.slack.question(identifier), "notSure")
 
     assert world.status(identifier) == "manual"
+    assert f"triage-bot: warning: {path} holds tokens or keys and may be read by others" in world.worker.log
 
 
 def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:

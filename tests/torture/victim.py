@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from datetime import timedelta
 
+    from bot.aws.access import Access
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
@@ -131,8 +132,10 @@ class Victim(App):
         store.on_found = on_found
         return store
 
-    def _mortal_queues(self, settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
-        queues = open_queues(settings, meter, stack)
+    def _mortal_queues(
+        self, settings: Settings, access: Access, meter: Meter, stack: AsyncExitStack
+    ) -> Queues:
+        queues = open_queues(settings, access, meter, stack)
         return Queues(
             requests=cast("Queue", Mortal(queues.requests, REQUEST_VERBS, self._doom)),
             responses=cast("Queue", Mortal(queues.responses, RESPONSE_VERBS, self._doom)),

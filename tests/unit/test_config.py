@@ -248,8 +248,64 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(folder: Path) -
 
     settings = load(folder, UNRELATED="1")
 
-    assert settings.warnings == ("ignored in .env, since nothing reads them there: LOG_LEVLE, HTTPS_PROXY",)
+    (warning,) = settings.warnings
+    assert warning == (
+        "ignored in .env, since nothing reads them there: LOG_LEVLE, HTTPS_PROXY;"
+        " remove them, or install the release that knows them"
+    )
     assert load(folder / "elsewhere").warnings == ()
+
+
+SECRETS = ["SLACK_BOT_TOKEN=xoxb-1-2", "SLACK_APP_TOKEN=mistyped", "AWS_SECRET_ACCESS_KEY=hidden"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
+def test_a_secret_that_others_may_read_is_a_warning_with_the_command(
+    folder: Path, secret: str, mode: int
+) -> None:
+    path = folder / ".env"
+    path.write_text(f"{secret}\n")
+    path.chmod(mode)
+
+    (warning,) = load(folder).warnings
+
+    assert f"(mode {mode:04o})" in warning
+    assert warning.endswith(f"; close it to them: chmod 600 {path}")
+    assert secret.partition("=")[2] not in warning
+
+
+def test_settings_that_others_may_change_are_a_warning_even_without_a_secret(folder: Path) -> None:
+    (folder / ".env").write_text("LOG_LEVEL=INFO\n")
+    (folder / ".env").chmod(0o620)
+
+    (warning,) = load(folder).warnings
+
+    assert "may be changed by others" in warning
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("SLACK_BOT_TOKEN=xoxb-1-2\n", 0o600),
+        ("SLACK_BOT_TOKEN=ssm:/bot\n", 0o644),
+        ("LOG_LEVEL=INFO\n", 0o644),
+    ],
+)
+def test_a_file_that_is_closed_or_holds_no_secret_is_no_warning(folder: Path, text: str, mode: int) -> None:
+    (folder / ".env").write_text(text)
+    (folder / ".env").chmod(mode)
+
+    assert load(folder).warnings == ()
+
+
+def test_the_file_behind_a_link_is_the_one_that_is_judged(folder: Path) -> None:
+    target = folder / "triage-bot.env"
+    target.write_text("SLACK_BOT_TOKEN=xoxb-1-2\n")
+    target.chmod(0o644)
+    (folder / ".env").symlink_to(target)
+
+    assert len(load(folder).warnings) == 1
 
 
 #: Those that have an example in the file, since they have no default.

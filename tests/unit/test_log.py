@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.worker.log import LIBRARIES, configure_logging
+from bot.worker.log import LIBRARIES, OURS, configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,12 +22,12 @@ log = logging.getLogger("bot.test")
 @pytest.fixture(autouse=True)
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    libraries = {name: logging.getLogger(name).level for name in LIBRARIES}
+    handlers = list(root.handlers)
+    names = (None, OURS, *LIBRARIES)
+    levels = {name: logging.getLogger(name).level for name in names}
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, earlier in libraries.items():
+    for name, earlier in levels.items():
         logging.getLogger(name).setLevel(earlier)
 
 
@@ -99,7 +99,7 @@ def test_tokens_are_shown_nowhere(secret: str, before: str) -> None:
     configure_logging("DEBUG", stream)
 
     log_failure(before + secret, RuntimeError(f"refused {before}{secret}"), key=before + secret)
-    logging.getLogger("slack_sdk.web").debug("headers: {'Authorization': '%s%s'}", before, secret)
+    logging.getLogger("slack_sdk.web").info("headers: {'Authorization': '%s%s'}", before, secret)
 
     assert stream.getvalue().count("[redacted]") == 4
     assert secret not in stream.getvalue()
@@ -152,12 +152,39 @@ def test_libraries_speak_at_debug_and_keep_to_a_stricter_level() -> None:
     talkative, strict = io.StringIO(), io.StringIO()
 
     configure_logging("DEBUG", talkative)
-    logging.getLogger("botocore.hooks").debug("chatter")
+    logging.getLogger("botocore.hooks").info("chatter")
     configure_logging("ERROR", strict)
     logging.getLogger("botocore.hooks").warning("trouble")
 
     assert "chatter" in talkative.getvalue()
     assert strict.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "botocore.parsers",
+        "urllib3.connectionpool",
+        "slack_sdk.web.async_client",
+        "aiohttp.client",
+        "a_library_of_next_year",
+        "bottle",
+    ],
+)
+@pytest.mark.parametrize("own_level", [logging.NOTSET, logging.DEBUG])
+def test_at_debug_only_our_own_loggers_go_below_info(name: str, own_level: int) -> None:
+    stream = io.StringIO()
+    library = logging.getLogger(name)
+    earlier = library.level
+
+    configure_logging("DEBUG", stream)
+    library.setLevel(own_level)
+    library.debug("<SecretAccessKey>hunter2</SecretAccessKey>")
+    log.debug("ours")
+    library.setLevel(earlier)
+
+    assert "hunter2" not in stream.getvalue()
+    assert "ours" in stream.getvalue()
 
 
 def test_the_last_configuration_counts() -> None:

@@ -36,6 +36,7 @@ def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
         ("SLACK_API_URL", "https://slack.com/api/?x=1"),
         ("SLACK_API_URL", "https://slack.com:port/api/"),
         ("REQUEST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/"),
+        ("REQUEST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/requests?x=1"),
         ("RESPONSE_QUEUE_URL", "arn:aws:sqs:eu-central-1:123456789012:responses"),
         ("STORE_URL", "triage-bot.db"),
         ("STORE_URL", "sqlite:///"),
@@ -134,6 +135,32 @@ def test_a_queue_with_two_uses_is_refused(tmp_path: Path, name: str, other: str)
 
     assert name in problem
     assert other in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://queue.amazonaws.com/123456789012/requests",
+        "https://SQS.us-east-1.amazonaws.com/123456789012/requests/",
+        "https://us-east-1.queue.amazonaws.com/123456789012/requests",
+        "https://vpce-1a-2b.sqs.us-east-1.vpce.amazonaws.com/123456789012/requests",
+    ],
+)
+def test_a_queue_is_the_same_by_each_of_its_urls(tmp_path: Path, url: str) -> None:
+    requests = "https://sqs.us-east-1.amazonaws.com/123456789012/requests"
+
+    (problem,) = problems(tmp_path, {**COMPLETE, "REQUEST_QUEUE_URL": requests, "RESPONSE_QUEUE_URL": url})
+
+    assert problem.startswith("RESPONSE_QUEUE_URL is the same queue as REQUEST_QUEUE_URL")
+
+
+def test_the_slash_behind_a_queues_name_is_no_part_of_it(tmp_path: Path) -> None:
+    urls = {name: f"{COMPLETE[name]}/" for name in ("REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL")}
+
+    settings = load_settings(Purpose.RUN, environ={**COMPLETE, **urls}, directory=tmp_path)
+
+    assert settings.request_queue_url == COMPLETE["REQUEST_QUEUE_URL"]
+    assert settings.response_queue_url == COMPLETE["RESPONSE_QUEUE_URL"]
 
 
 @pytest.mark.parametrize(

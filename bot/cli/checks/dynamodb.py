@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of
+from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, action_of, code_of, is_of_kms, kms_remedy
 from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.errors import ConfigError, StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.errors import MISSING_TABLE
+from bot.store.dynamodb.errors import MISSING_TABLE, RIGHTS_WITH_KEY
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.schema import faults_of
 from bot.store.dynamodb.table import Table
@@ -167,8 +167,12 @@ def _failure(table: Table, error: StoreError) -> Finding:
                 f"create it ({_TEMPLATE}), or correct STORE_URL; `aws dynamodb list-tables{region}` shows"
                 " which there are"
             )
+        case ClientError() as cause if is_of_kms(code_of(cause)):
+            remedy = kms_remedy(code_of(cause), RIGHTS_WITH_KEY)
         case ClientError() as cause if code_of(cause) in DENIED:
-            remedy = f"allow the worker's role dynamodb:{cause.operation_name} on it"
+            action = action_of(cause, "dynamodb")
+            on_table = " on it" if action.startswith("dynamodb:") else ""
+            remedy = f"allow the worker's role {action}{on_table}"
         case ClientError() as cause if code_of(cause) in BAD_CREDENTIALS:
             remedy = "renew the credentials: an instance profile, AWS_PROFILE, or keys in .env"
         case BotoCoreError() as cause if isinstance(cause, NO_CREDENTIALS):

@@ -13,10 +13,12 @@ from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.credentials import check_credentials
 from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.name_servers import check_name_servers
 from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
+from bot.settings.proxies import is_proxy_variable
 from bot.slack.client import open_session, web_client
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
     checkup = _Checkup(settings, patience)
     outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
     own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.wording()]
-    return [*own, *chain.from_iterable(outside)]
+    return [*own, *check_name_servers(), *chain.from_iterable(outside)]
 
 
 class _Checkup:
@@ -52,6 +54,8 @@ class _Checkup:
         self._patience = patience
         self.of_settings = list(check_settings(settings))
         self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
+        #: Without them nothing on the network is to be reached as the worker would.
+        self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
     def wording(self) -> Sequence[Finding]:
         if "CONFIG_DIR" in self._faulty:
@@ -65,8 +69,8 @@ class _Checkup:
             bot = partial(self._bot_token, client)
             app = partial(self._app_token, client, session)
             return await _together(
-                self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL")),
-                self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL")),
+                self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL", *self._proxies)),
+                self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL", *self._proxies)),
             )
 
     async def queues(self) -> Sequence[Finding]:
@@ -79,7 +83,8 @@ class _Checkup:
 
     async def store(self) -> Sequence[Finding]:
         check = partial(check_store_and_worker, self._settings)
-        return await self._look(store.SUBJECT, check, needs=("STORE_URL",))
+        proxies = self._proxies if self._settings.store_path is None else ()
+        return await self._look(store.SUBJECT, check, needs=("STORE_URL", *proxies))
 
     async def _bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
         try:
@@ -103,7 +108,7 @@ class _Checkup:
         if role is sqs.DEAD_LETTER_QUEUE and not url and role.variable not in self._faulty:
             return [sqs.no_dead_letter_queue()]
         check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
-        return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION"))
+        return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION", *self._proxies))
 
     async def _look(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
         faulty = [name for name in needs if name in self._faulty]

@@ -9,6 +9,7 @@ from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import ConfigError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.proxies import is_proxy_variable
 from bot.slack.render import templates
 
 if TYPE_CHECKING:
@@ -25,15 +26,11 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with the settings of `Purpose.CHECK`, or that nothing is."""
     for problem in settings.problems:
         name, _, rest = problem.partition(" ")
-        is_variable = re.fullmatch("[A-Z_]+", name)
+        is_variable = re.fullmatch("[A-Z_]+", name) or is_proxy_variable(name)
         yield _wrong(name, rest, "set it to ") if is_variable else _wrong(SETTINGS, problem, "expected ")
     for warning in settings.warnings:
-        yield Finding(
-            subject=SETTINGS,
-            verdict=Verdict.WARNING,
-            detail=warning,
-            remedy="remove them, or install the release that knows them",
-        )
+        detail, _, remedy = warning.rpartition("; ")
+        yield Finding(subject=SETTINGS, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     if not settings.problems:
         yield Finding(subject=SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import code_of
-from bot.aws.session import region_in
+from bot.aws.answers import NotAnAnswer
+from bot.aws.errors import action_of, code_of, is_of_kms, kms_remedy
+from bot.aws.region import region_in
 from bot.cli.checks.clock import clock_finding
 from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.errors import is_mendable
+from bot.sqs.errors import is_denied, rights_with_key
 from bot.sqs.permissions import denied_actions
 from bot.triage.model import utc_now
 
@@ -32,6 +33,14 @@ _READS = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueu
 _WRITES = ("SendMessage", "GetQueueAttributes")
 
 _CREDENTIALS = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+
+_WAY = (
+    "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
+    " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
+)
+
+#: The key that AWS keeps for queues. Its policy lets everybody in the account use it who may use the queue.
+_AWS_KEY = "alias/aws/sqs"
 
 #: A request may come again for no fault of its own: after a crash, a lost answer, a store that is full.
 RECEIVES_MIN = 10
@@ -74,7 +83,7 @@ async def _looked_at(role: QueueRole, queue: Queue) -> Sequence[Finding]:
     return [
         _described(role, queue.url, facts),
         await _permissions(role, queue),
-        encryption(role.subject, _shown(queue.url), facts),
+        encryption(role, _shown(queue.url), facts),
         *([redrive(role.subject, _shown(queue.url), facts)] if role is REQUEST_QUEUE else []),
         *_clock(role, facts.date),
     ]
@@ -90,18 +99,35 @@ def no_dead_letter_queue() -> Finding:
     )
 
 
-def encryption(subject: str, url: str, facts: QueueFacts) -> Finding:
-    """Judge how the queue keeps what is in it."""
-    name = f"{subject} encryption"
-    if facts.encryption:
-        how = "SSE-SQS" if facts.encryption == "sqs" else f"SSE-KMS, key {facts.encryption}"
-        return Finding(subject=name, verdict=Verdict.OK, detail=how)
+def encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
+    """Judge how the queue keeps what is in it.
+
+    Whether the worker may use a key of one's own shows only with a real message: an empty batch is refused
+    before KMS is asked.
+    """
+    name = f"{role.subject} encryption"
+    if not facts.encryption:
+        return Finding(
+            subject=name,
+            verdict=Verdict.WARNING,
+            detail="none: addresses and alert texts lie there as they are",
+            remedy=f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true",
+        )
+    if facts.encryption == "sqs":
+        return Finding(subject=name, verdict=Verdict.OK, detail="SSE-SQS")
+    if facts.encryption.endswith(_AWS_KEY):
+        return Finding(subject=name, verdict=Verdict.OK, detail=f"SSE-KMS, AWS's own key {facts.encryption}")
     return Finding(
         subject=name,
         verdict=Verdict.WARNING,
-        detail="none: addresses and alert texts lie there as they are",
-        remedy=f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true",
+        detail=f"SSE-KMS, key {facts.encryption}: only a real message shows whether the worker may use it",
+        remedy=f"make sure that the worker's role has {_rights_with_key(role)} with it, in its own policy"
+        " and in the key's",
     )
+
+
+def _rights_with_key(role: QueueRole) -> str:
+    return rights_with_key(to_send="SendMessage" in role.actions)
 
 
 def redrive(subject: str, url: str, facts: QueueFacts) -> Finding:
@@ -193,9 +219,12 @@ def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) 
     code = code_of(error)
     if _NO_SUCH_QUEUE.search(code):
         return f"there is no such queue ({code})", _create_or_correct(role, url)
-    if permanent and is_mendable(code):
-        allowed = f"allow the worker's role {_allowed(role)} on it"
-        return f"sqs:{error.operation_name} is denied ({code})", allowed
+    if is_of_kms(code):
+        return f"KMS refuses its key ({code})", kms_remedy(code, _rights_with_key(role))
+    if permanent and is_denied(code):
+        action = action_of(error, "sqs")
+        allowed = f"{_allowed(role)} on it" if action.startswith("sqs:") else action
+        return f"{action} is denied ({code})", f"allow the worker's role {allowed}"
     if permanent:
         return f"AWS does not accept the credentials ({code})", f"renew them: {_CREDENTIALS}"
     return (
@@ -211,13 +240,11 @@ def _create_or_correct(role: QueueRole, url: str) -> str:
 
 
 def _unreached(error: BotoCoreError) -> tuple[str, str]:
+    if isinstance(error, NotAnAnswer):
+        return f"SQS is not reached: {error}", _WAY
     address = str(error.kwargs.get("endpoint_url") or "")
     where = f" at {address}" if address else ""
-    remedy = (
-        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
-        " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
-    )
-    return f"SQS cannot be reached{where} ({type(error).__name__})", remedy
+    return f"SQS cannot be reached{where} ({type(error).__name__})", _WAY
 
 
 def _shown(text: str) -> str:

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bot.cli.output.statistics import readable_seconds, share_of
+from bot.cli.whole_file import written_whole
 from bot.errors import TriageBotError
 from bot.printable import printable
 from bot.triage.outcomes import ENDINGS
@@ -38,7 +39,8 @@ class PlotNotWritten(TriageBotError):
 def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
     """Write the plot into a file. `PlotNotWritten` if that cannot be."""
     try:
-        path.write_text(plot_statistics(views, title=title), encoding="utf-8")
+        with written_whole(path) as file:
+            file.write(plot_statistics(views, title=title).encode())
     except OSError as error:
         raise PlotNotWritten(f"{path} cannot be written: {error.strerror or error}") from error
 

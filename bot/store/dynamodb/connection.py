@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
 
-from bot.aws.session import new_session
+from bot.aws.access import Access
 from bot.errors import ConfigError
 from bot.threads import DaemonThreads
 
 if TYPE_CHECKING:
     import boto3
 
+    from bot.aws.access import Client
     from bot.store.address import Address
 
 #: Calls under way at a time. Each takes some milliseconds.
@@ -32,19 +32,24 @@ _CALLS = Config(
 class Connection:
     """Makes DynamoDB's calls by name. What boto3 raises is raised as it is.
 
-    Credentials, and the endpoint without `endpoint_url`, come from boto3's own chain. `ConfigError` if there
-    is no region, or profile, region or endpoint are no such thing.
+    Credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) come from boto3's
+    own chain. `ConfigError` if there is no region, or profile, region or endpoint are no such thing.
     """
 
     def __init__(
-        self, address: Address, *, session: boto3.Session | None = None, endpoint_url: str | None = None
+        self,
+        address: Address,
+        *,
+        access: Access | None = None,
+        session: boto3.Session | None = None,
+        endpoint_url: str | None = None,
     ) -> None:
-        self._client = _client(address, session, endpoint_url)
+        self._client = _client(address, access or Access.of(session), endpoint_url)
         self._threads = DaemonThreads("dynamodb", count=CALLS_ABREAST)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a call, e.g. `get_item`; return its answer."""
-        answer: dict[str, Any] = await self._threads.run(getattr(self._client, operation), **arguments)
+        answer: dict[str, Any] = await self._threads.run(self._client.call, operation, **arguments)
         return answer
 
     def close(self) -> None:
@@ -53,13 +58,8 @@ class Connection:
         self._client.close()
 
 
-def _client(address: Address, session: boto3.Session | None, endpoint_url: str | None) -> Any:
-    session = session or new_session()
-    region = address.region or session.region_name
+def _client(address: Address, access: Access, endpoint_url: str | None) -> Client:
+    region = address.region or access.session.region_name
     if not region:
         raise ConfigError(["AWS_REGION is not set, and STORE_URL names no region: set it, e.g. us-west-2"])
-    make: Any = session.client  # its types know the services by name, and not this one
-    try:
-        return make("dynamodb", region_name=region, endpoint_url=endpoint_url, config=_CALLS)
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError([f"no DynamoDB client can be made for region {region}: {error}"]) from error
+    return access.client("dynamodb", region=region, config=_CALLS, endpoint_url=endpoint_url)

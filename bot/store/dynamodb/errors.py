@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, code_of, status_of
+from bot.aws.answers import NotAnAnswer
+from bot.aws.errors import (
+    BAD_CREDENTIALS,
+    DENIED,
+    NO_CREDENTIALS,
+    action_of,
+    code_of,
+    is_of_kms,
+    kms_remedy,
+    status_of,
+)
 from bot.errors import StartRefused, StoreError
 
 if TYPE_CHECKING:
@@ -24,8 +34,11 @@ _PASSING = frozenset(
     " ThrottlingException TransactionConflict TransactionConflictException"
     " TransactionInProgressException".split()
 )
-#: No address to reach, no reply, or half of one.
-_UNREACHED = (aws.HTTPClientError, aws.ConnectionError)
+#: No address to reach, no reply, half of one, or one of somebody else's.
+_UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotAnAnswer)
+
+#: What the worker needs to do with a key of one's own for the table (DynamoDB, Encryption at rest).
+RIGHTS_WITH_KEY = "kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey* and kms:DescribeKey"
 
 
 def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
@@ -50,7 +63,8 @@ def is_passing(error: ClientError | BotoCoreError) -> bool:
 def is_refusal(error: ClientError | BotoCoreError) -> bool:
     """Whether somebody must mend something first: the table, its name, a policy or the credentials."""
     if isinstance(error, ClientError):
-        return code_of(error) in DENIED | BAD_CREDENTIALS | {MISSING_TABLE}
+        code = code_of(error)
+        return code in DENIED | BAD_CREDENTIALS | {MISSING_TABLE} or is_of_kms(code)
     return isinstance(error, NO_CREDENTIALS)
 
 
@@ -65,19 +79,27 @@ def start_refused(error: ClientError | BotoCoreError, table: str) -> StartRefuse
 
 
 def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
+    if isinstance(error, ClientError):
+        return _refusal(error, table)
     if isinstance(error, NO_CREDENTIALS):
         return f"there are no usable AWS credentials for the table {table}: {error}"
-    if not isinstance(error, ClientError):
-        # Not the error's own words: those of a failed validation repeat what was sent.
-        return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
+    if isinstance(error, NotAnAnswer):
+        return f"DynamoDB is not reached for the table {table} ({error})"
+    # Not the error's own words: those of a failed validation repeat what was sent.
+    return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
+
+
+def _refusal(error: ClientError, table: str) -> str:
     code = code_of(error)
     if code == MISSING_TABLE:
         return (
             f"there is no table {table}, or it lacks an index: create it (config/cloudformation.yaml,"
             " CreateTable=true), or correct STORE_URL and its region"
         )
+    if is_of_kms(code):
+        return f"KMS refuses the key of the table {table} ({code}): {kms_remedy(code, RIGHTS_WITH_KEY)}"
     if code in DENIED:
-        action = f"dynamodb:{error.operation_name}"
+        action = action_of(error, "dynamodb")
         return f"access to the table {table} is denied ({code}): allow {action} to this worker"
     if code in BAD_CREDENTIALS:
         return f"AWS does not accept the credentials for the table {table} ({code}): renew them"

@@ -19,8 +19,7 @@ from bot.triage.model import utc_now
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    import boto3
-
+    from bot.aws.access import Access
     from bot.store.address import Address
     from bot.triage.ports import Clock
 
@@ -30,14 +29,14 @@ async def open_table(
     *,
     keep: timedelta | None = None,
     clock: Clock = utc_now,
-    session: boto3.Session | None = None,
+    access: Access | None = None,
 ) -> DynamoStore:
     """Open the store in a table; `keep` is how long what has ended is kept, None: as long as others say.
 
     `StartRefused` if there is no such table, it is not ours or only half of a copy, or access is denied;
     `ConfigError` if there is no region. A DynamoDB that cannot be reached is no refusal: it may be later.
     """
-    connection = Connection(address, session=session)
+    connection = Connection(address, access=access)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
         await meet(table)

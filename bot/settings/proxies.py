@@ -1,0 +1,73 @@
+"""The proxy variables: written so that every library reads the same in them, or refused.
+
+boto3 takes `proxy:3128` for an http proxy; aiohttp, which calls Slack, waits for ever on it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bot.redaction import REDACTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: In either case of letters. `NO_PROXY` is a list of hosts.
+_HTTPS, _ALL = "https_proxy", "all_proxy"
+_NAMES = frozenset({"http_proxy", _HTTPS, _ALL})
+
+_EXPECTED = "http://HOST:PORT, or HOST:PORT"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proxies:
+    """The proxy variables of the environment. `values` may hold passwords."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)  #: as they are to stand there
+    problems: tuple[str, ...] = ()  #: a sentence for each that no library can use
+
+
+def is_proxy_variable(name: str) -> bool:
+    """Whether a variable names a proxy."""
+    return name.lower() in _NAMES
+
+
+def read_proxies(surroundings: Mapping[str, str]) -> Proxies:
+    """Return the proxy variables, each with a scheme.
+
+    `ALL_PROXY` counts where there is no `HTTPS_PROXY`: no library of ours looks at it, and Slack and AWS are
+    asked by https.
+    """
+    values, problems = {}, []
+    for name, text in surroundings.items():
+        if is_proxy_variable(name):
+            try:
+                values[name] = _proxy_url(text)
+            except ValueError as error:
+                problems.append(f"{name} {error}")
+    by_name = {name.lower(): value for name, value in values.items()}
+    if _ALL in by_name:
+        values.setdefault(_HTTPS, by_name.get(_HTTPS, by_name[_ALL]))
+    return Proxies(values=values, problems=tuple(problems))
+
+
+def _proxy_url(text: str) -> str:
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        usable = parts.hostname and parts.port != 0
+    except ValueError as error:  # a port that is no number
+        raise _wrong(text) from error
+    if parts.scheme not in {"http", "https"} or not usable or not re.fullmatch("[!-~]+", url):
+        raise _wrong(text)
+    return url
+
+
+def _wrong(text: str) -> ValueError:
+    # A name and password may stand before the host, in any form: nothing of them is shown.
+    _, at, host = text.rpartition("@")
+    shown = f"{REDACTED}@{host}" if at else text
+    return ValueError(f"is {shown!r}; expected {_EXPECTED}")

@@ -1,0 +1,307 @@
+"""Credentials that are rotated in the shared credentials file while the program runs, for every service."""
+
+from __future__ import annotations
+
+import json
+import os
+from random import Random
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import boto3
+import pytest
+from aws_stand_in import Call, Reply, aws_stand_in
+from botocore.config import Config
+from botocore.exceptions import ClientError, NoCredentialsError
+from fakes import NOON
+from world import until
+from world.aws_proxy import AwsProxy
+
+from bot.aws.access import RENEWED_EVERY, Access
+from bot.errors import ConfigError, StoreError
+from bot.store.address import Address
+from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.table import NEW, Table
+from bot.worker.health import StoreSigns, Trouble, Vitals, problems_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from world import World
+
+OLD, NEW_KEY = "AKIAOLDKEYOFTHISTEST", "AKIANEWKEYOFTHISTEST"
+CODES = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "InvalidSignatureException",
+]
+CALLS: dict[str, tuple[str, dict[str, Any], bytes]] = {
+    "sqs": ("receive_message", {"QueueUrl": "http://sqs/1/requests"}, b"{}"),
+    "dynamodb": ("get_item", {"TableName": "t", "Key": {"pk": {"S": "a"}}}, b"{}"),
+    "ssm": ("get_parameter", {"Name": "/token"}, b'{"Parameter": {"Value": "xoxb-1"}}'),
+}
+every_service = pytest.mark.parametrize("service", CALLS)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shared credentials file, and nothing else of this machine's to get credentials from."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    write(path, OLD)
+    return path
+
+
+def write(path: Path, key: str) -> None:
+    path.write_text(
+        f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n", encoding="utf-8"
+    )
+
+
+class Desk:
+    """Sessions that are counted, and a clock that is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.made = 0
+        self.fails: list[Exception] = []
+        self.access = Access(self._make, clock=lambda: self.now)
+
+    def _make(self) -> boto3.Session:
+        self.made += 1
+        if self.fails:
+            raise self.fails.pop(0)
+        return boto3.Session()
+
+    def call(self, service: str, url: str) -> Any:
+        operation, arguments, _ = CALLS[service]
+        config = Config(retries={"total_max_attempts": 1})
+        client = self.access.client(service, region="us-west-2", config=config, endpoint_url=url)
+        return lambda: client.call(operation, **arguments)
+
+
+def accepting(service: str, key: Callable[[], str], code: str = CODES[0]) -> Callable[[Call], Reply]:
+    """Answer calls that are signed with this key, and refuse all others."""
+
+    def answer(call: Call) -> Reply:
+        if call.key == key():
+            return Reply(body=CALLS[service][2])
+        return Reply(body=json.dumps({"__type": code, "message": "no"}).encode(), status=403)
+
+    return answer
+
+
+@pytest.mark.parametrize("code", CODES)
+@every_service
+def test_a_call_that_is_refused_is_made_again_with_what_the_file_holds_now(
+    file: Path, service: str, code: str
+) -> None:
+    desk, accepted = Desk(), [OLD]
+    with aws_stand_in(accepting(service, lambda: accepted[0], code)) as stand_in:
+        call = desk.call(service, stand_in.url)
+        call()
+        write(file, NEW_KEY)
+        accepted[0] = NEW_KEY
+
+        call()
+
+    assert [each.key for each in stand_in.calls] == [OLD, OLD, NEW_KEY]
+    assert desk.access.refused_with == ""
+
+
+@every_service
+def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_then(
+    file: Path, service: str
+) -> None:
+    desk = Desk()
+    with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
+        call = desk.call(service, stand_in.url)
+        for _ in range(10):
+            with pytest.raises(ClientError):
+                call()
+        assert (desk.made, len(stand_in.calls)) == (2, 11)
+        assert desk.access.refused_with == CODES[0]
+
+        write(file, NEW_KEY)
+        desk.now += RENEWED_EVERY - 0.1
+        with pytest.raises(ClientError):
+            call()
+        desk.now += 0.1
+        call()
+
+    assert desk.made == 3
+    assert desk.access.refused_with == ""
+
+
+def test_one_renewal_is_enough_for_all_services(file: Path) -> None:
+    desk, accepted = Desk(), [OLD]
+    with aws_stand_in(lambda call: accepting(_service_of(call), lambda: accepted[0])(call)) as stand_in:
+        calls = {service: desk.call(service, stand_in.url) for service in CALLS}
+        write(file, NEW_KEY)
+        accepted[0] = NEW_KEY
+
+        for call in calls.values():
+            call()
+
+    assert desk.made == 2
+
+
+def test_a_service_that_is_still_refused_counts_though_another_is_not(file: Path) -> None:
+    desk = Desk()
+
+    def answer(call: Call) -> Reply:
+        service = _service_of(call)
+        return accepting(service, lambda: NEW_KEY if service == "sqs" else OLD)(call)
+
+    with aws_stand_in(answer) as stand_in:
+        calls = {service: desk.call(service, stand_in.url) for service in CALLS}
+        with pytest.raises(ClientError):
+            calls["sqs"]()
+        calls["dynamodb"]()
+        assert desk.access.refused_with == CODES[0]
+
+        write(file, NEW_KEY)
+        desk.now += RENEWED_EVERY
+        calls["sqs"]()
+        assert desk.access.refused_with == ""
+
+
+def _service_of(call: Call) -> str:
+    return next(name for name, (operation, _, _) in CALLS.items() if _camel(operation) == call.operation)
+
+
+def _camel(operation: str) -> str:
+    return "".join(word.title() for word in operation.split("_"))
+
+
+@every_service
+def test_credentials_that_come_later_are_found(file: Path, service: str) -> None:
+    file.unlink()
+    desk = Desk()
+    with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
+        call = desk.call(service, stand_in.url)
+        with pytest.raises(NoCredentialsError):
+            call()
+        assert desk.access.refused_with == "NoCredentialsError"
+
+        write(file, NEW_KEY)
+        desk.now += RENEWED_EVERY
+        call()
+
+    assert desk.access.refused_with == ""
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ThrottlingException", "InternalError"])
+def test_any_other_refusal_leaves_the_session_alone(file: Path, code: str) -> None:
+    desk = Desk()
+    with aws_stand_in(accepting("sqs", lambda: NEW_KEY, code)) as stand_in, pytest.raises(ClientError):
+        desk.call("sqs", stand_in.url)()
+
+    assert file.exists()
+    assert desk.made == 1
+    assert desk.access.refused_with == ""
+
+
+def test_a_file_that_is_half_written_is_read_again_later(file: Path) -> None:
+    desk = Desk()
+    with aws_stand_in(accepting("sqs", lambda: NEW_KEY)) as stand_in:
+        call = desk.call("sqs", stand_in.url)
+        desk.fails = [ConfigError(["AWS_PROFILE: half a file"])]
+        with pytest.raises(ClientError):
+            call()
+
+        write(file, NEW_KEY)
+        desk.now += RENEWED_EVERY
+        call()
+
+
+async def test_a_write_to_the_table_goes_through_as_if_nothing_had_happened(file: Path) -> None:
+    accepted = [OLD]
+    with aws_stand_in(accepting("dynamodb", lambda: accepted[0])) as stand_in:
+        address = Address(table="t", region="us-west-2")
+        table = Table("t", Connection(address, endpoint_url=stand_in.url), random=Random(0))
+        assert await table.put({"pk": "a", "sk": "b"}, NEW)
+        write(file, NEW_KEY)
+        accepted[0] = NEW_KEY
+
+        assert await table.put({"pk": "a", "sk": "c"}, NEW)
+        accepted[0] = "AKIANOBODYSKEY"
+        with pytest.raises(StoreError, match="AWS does not accept the credentials"):
+            await table.put({"pk": "a", "sk": "d"}, NEW)
+        table.close()
+
+
+def test_health_names_the_credentials_until_they_are_accepted() -> None:
+    well = {"links_up": 1, "link_shared": False, "halted_by": "", "polled_at": NOON, "store": StoreSigns()}
+    vitals = Vitals(**well, aws_refuses_with="ExpiredToken")  # type: ignore[arg-type] # as they come
+
+    (problem,) = problems_of(vitals, NOON)
+
+    assert problem.trouble is Trouble.CREDENTIALS
+    assert problem.why == "AWS does not accept the worker's credentials (ExpiredToken): renew them"
+
+
+# The worker
+
+
+class Bouncer(AwsProxy):
+    """Lets calls through to SQS that are signed with the key that counts now."""
+
+    key = OLD
+
+    def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:  # noqa: ARG002 - the shape of AwsProxy
+        if f"Credential={self.key}/" in headers["Authorization"]:
+            return self.pass_on(body, headers)
+        return 403, b'{"__type": "com.amazon.coral.service#ExpiredTokenException"}'
+
+
+@pytest.fixture
+def bouncer(sqs_endpoint: str) -> Iterator[Bouncer]:
+    with Bouncer(sqs_endpoint) as bouncer:
+        yield bouncer
+
+
+def test_a_worker_whose_keys_are_rotated_works_on_and_tells_of_it_while_it_cannot(
+    create_world: Callable[..., World], bouncer: Bouncer, tmp_path: Path
+) -> None:
+    file = tmp_path / "credentials"
+    write(file, OLD)
+    world = create_world(
+        AWS_ENDPOINT_URL_SQS=bouncer.url, AWS_SHARED_CREDENTIALS_FILE=str(file), METRICS_LISTEN="127.0.0.1:0"
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del world.worker.environment[name]
+    world.start()
+    line = world.worker.until_logged("metrics.served")
+    port = line.rpartition("port=")[2].split()[0]
+
+    # The keys are rotated as they should be: first the file, then AWS.
+    write(file, NEW_KEY)
+    bouncer.key = NEW_KEY
+    identifier = world.send()
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
+    assert "ExpiredToken" not in world.worker.log
+
+    # The keys are revoked, and nobody has written new ones.
+    bouncer.key = OLD
+    world.worker.until_logged("poll.failed", "AWS does not accept the credentials")
+    until(lambda: "credentials" in health(port), what="health names the credentials")
+
+
+def health(port: str) -> list[str]:
+    try:
+        answer = urlopen(f"http://127.0.0.1:{port}/healthz")
+    except HTTPError as unhealthy:
+        answer = unhealthy
+    with answer:
+        return [each["problem"] for each in json.loads(answer.read())["problems"]]

@@ -1,0 +1,140 @@
+"""Files that a command writes in a folder that others may write to as well."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bot.cli.backup import BackupFailed, write_backup
+from bot.cli.output.plot import PlotNotWritten, write_plot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bot.errors import TriageBotError
+    from bot.worker.views import View
+
+#: Writes a file at a path, and calls the second argument in the middle of it.
+Write = Callable[["Path", Callable[[], None]], None]
+
+VIEW: View = {
+    "alert": "a",
+    "asked": 1,
+    "open": 0,
+    "shares": dict.fromkeys(("yes", "no", "wrongUser", "notSure", "unanswered")),
+    "medianSeconds": None,
+    "p90Seconds": None,
+}
+
+
+def backup(path: Path, meanwhile: Callable[[], None]) -> None:
+    def pieces() -> Iterator[Mapping[str, Any]]:
+        yield {"data": base64.b64encode(b"first").decode()}
+        meanwhile()
+        yield {"data": base64.b64encode(b"second").decode()}
+
+    write_backup(path, pieces())
+
+
+def plot(path: Path, meanwhile: Callable[[], None]) -> None:
+    class Views(list["View"]):
+        def __iter__(self) -> Iterator[View]:
+            meanwhile()
+            return super().__iter__()
+
+    write_plot(path, Views([VIEW]), title="a title")
+
+
+every_writer = pytest.mark.parametrize("write", [backup, plot])
+
+
+def nothing() -> None:
+    """Do nothing meanwhile."""
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where the file is to be: in a folder in which everybody may make files."""
+    tmp_path.chmod(0o777)
+    return tmp_path / "file.svg"
+
+
+@every_writer
+def test_a_link_in_the_place_of_the_file_is_replaced_and_not_followed(write: Write, target: Path) -> None:
+    victim = target.with_name("victim")
+    victim.write_text("precious", encoding="utf-8")
+    target.symlink_to(victim)
+
+    write(target, nothing)
+
+    assert victim.read_text(encoding="utf-8") == "precious"
+    assert not target.is_symlink()
+    assert target.stat().st_size
+
+
+@every_writer
+def test_what_others_have_put_under_a_name_that_can_be_guessed_is_left_alone(
+    write: Write, target: Path
+) -> None:
+    victim = target.with_name("victim")
+    victim.write_text("precious", encoding="utf-8")
+    trap = target.with_name(f"{target.name}.part")
+    trap.symlink_to(victim)
+
+    write(target, nothing)
+
+    assert victim.read_text(encoding="utf-8") == "precious"
+    assert trap.is_symlink()
+
+
+@every_writer
+def test_the_file_is_its_owners_alone_from_the_first_byte_on(write: Write, target: Path) -> None:
+    modes: list[int] = []
+
+    def look() -> None:
+        modes.extend(each.stat().st_mode for each in target.parent.iterdir() if each != target)
+
+    target.touch()
+    target.chmod(0o644)
+    write(target, look)
+
+    assert [stat.S_IMODE(mode) for mode in modes] == [0o600] * len(modes)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_no_two_part_files_have_the_same_name(target: Path) -> None:
+    names: list[str] = []
+
+    for _ in range(2):
+        backup(target, lambda: names.extend(each.name for each in target.parent.glob(".*.part")))
+
+    assert len(set(names)) == len(names) == 2
+    assert [each.name for each in target.parent.iterdir()] == [target.name]
+
+
+@every_writer
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(write: Write, target: Path) -> None:
+    target.write_text("an earlier one", encoding="utf-8")
+
+    def fail() -> None:
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        write(target, fail)
+
+    assert target.read_text(encoding="utf-8") == "an earlier one"
+    assert [each.name for each in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize(("write", "refusal"), [(backup, BackupFailed), (plot, PlotNotWritten)])
+def test_what_is_no_file_is_never_replaced(write: Write, refusal: type[TriageBotError], target: Path) -> None:
+    target.symlink_to("/dev/null")
+
+    with pytest.raises(refusal, match="no file"):
+        write(target, nothing)
+
+    assert target.is_symlink()
