@@ -143,6 +143,15 @@ def test_a_token_that_slack_refuses_ends_the_start_with_one_clear_line(
     assert token not in world.worker.log
 
 
+@pytest.mark.parametrize("org_wide", ["unnamed", "named"])
+def test_an_app_that_is_installed_for_an_organisation_ends_the_start_with_one_clear_line(
+    world: World, org_wide: str
+) -> None:
+    world.slack.quirks(org_wide=org_wide)
+
+    assert_refused(world, 1, "whole organisation", "install the app in the one workspace")
+
+
 @pytest.mark.parametrize("variable", ["REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])
 def test_a_missing_queue_ends_the_start_with_one_clear_line(
     create_world: Callable[..., World], variable: str

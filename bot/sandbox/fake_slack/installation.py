@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bot.sandbox.fake_slack.timestamps import moment_of
 
@@ -56,6 +56,14 @@ class ResponseUrl:
 
 
 @dataclass(kw_only=True)
+class Quirks:
+    """How this Slack differs from the simplest one. Each may be changed while it runs."""
+
+    #: The app is installed for an organisation: auth.test names no workspace, or the organisation as one.
+    org_wide: Literal["", "unnamed", "named"] = ""
+
+
+@dataclass(kw_only=True)
 class Installation:
     """The workspace and what was handed out for it. `address` is `127.0.0.1:PORT` once it is known."""
 
@@ -63,6 +71,7 @@ class Installation:
     app: App
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
+    quirks: Quirks = field(default_factory=Quirks)
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)
