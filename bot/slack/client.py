@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import fault, retry_after
+from bot.slack.received import storable
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -115,10 +116,9 @@ class SlackApi:
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         self._refuse_in_pause(method)
         try:
-            response = await self._client.api_call(method, **arguments)
+            data = storable((await self._client.api_call(method, **arguments)).data)
         except Exception as error:
             raise self._noted(method, fault(error)) from error
-        data = response.data
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data

@@ -21,6 +21,7 @@ from aiohttp import (
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.slack.received import text_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,5 +128,4 @@ def _refusal(response: Any) -> TriageBotError:
 
 def _code(response: Any) -> str:
     data = getattr(response, "data", None)
-    code = data.get("error") if isinstance(data, dict) else None
-    return code if isinstance(code, str) else ""
+    return text_in(data.get("error")) if isinstance(data, dict) else ""

@@ -13,6 +13,7 @@ from slack_bolt.authorization import AuthorizeResult
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, CannotGoOn, StartRefused, TransientError, TriageBotError
 from bot.slack.errors import fault
+from bot.slack.received import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class Identity:
 
         `TransientError` if that is no answer of Slack's, `OrgWideInstallation` if it names no workspace.
         """
-        data: Mapping[str, Any] = response.data if isinstance(response.data, dict) else {}
+        data: Mapping[str, Any] = storable(response.data) if isinstance(response.data, dict) else {}
         if "team_id" not in data:
             raise TransientError("Slack's answer to auth.test says nothing of a workspace")
         if _is_org_wide(data):

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.slack.received import text_in
 from bot.slack.render.question import (
     QUESTION_EVENT,
     question_message,
@@ -163,13 +164,13 @@ class SlackMessenger:
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
         return Person(
             slack_id=slack_id,
-            slack_name=str(facts.get("name") or ""),
+            slack_name=text_in(facts.get("name")),
             deactivated=bool(facts.get("deleted")),
             is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=str(facts.get("tz") or ""),
+            time_zone=text_in(facts.get("tz")),
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:

@@ -1,4 +1,7 @@
-"""What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure."""
+"""What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure.
+
+Their texts have come in through `received.storable`.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
         view = body["view"]
         return Note(
             ref=str(view["private_metadata"]),
-            text=_storable(str(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"] or "")),
+            text=str(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"] or ""),
             slack_id=str(body["user"]["id"]),
             ours=identity.is_home_of(body),
             at=now,
@@ -94,11 +97,6 @@ def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
         return datetime.fromtimestamp(float(action["action_ts"]), UTC)
     except (*_UNREADABLE, OverflowError, OSError):
         return None
-
-
-def _storable(text: str) -> str:
-    """Return a text with lone surrogates replaced: no store takes those."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _place(body: Mapping[str, Any]) -> Posted:

@@ -18,6 +18,8 @@ from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
+from bot.slack.received import storable
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -100,6 +102,7 @@ class Websocket:
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time.time()  # as the SDK counts, for its own debug lines
+        request.payload = storable(request.payload)
         response = await run_async_bolt_app(self._app, request)
         await send_async_response(client, request, response, started)
 

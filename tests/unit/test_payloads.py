@@ -133,20 +133,6 @@ def test_a_sent_window_is_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("written", "kept"),
-    [("a\ud800b", "a\ufffdb"), ("\udfff", "\ufffd"), ("\U0001f600 é\n", "\U0001f600 é\n")],
-)
-def test_a_note_that_no_store_could_take_is_mended(written: str, kept: str) -> None:
-    body = copy.deepcopy(SUBMITTED)
-    body["view"]["state"]["values"]["note"]["text"]["value"] = written
-
-    note = read_note(body, IDENTITY, NOON)
-
-    assert note is not None
-    assert note.text == kept
-
-
 def test_the_ref_of_a_button_is_read_whatever_the_button_is() -> None:
     assert read_ref(ON_MESSAGE) == "key.secret"
     assert read_ref({"actions": []}) == ""
