@@ -30,6 +30,13 @@ async def test_without_a_good_response_url_the_message_is_updated(answer: Answer
     assert slack.received[1].values == {**question_message(ANSWERED, WORDING, POLICY), **place}
 
 
+async def test_a_response_url_that_is_not_slacks_is_left_alone_and_the_message_is_updated() -> None:
+    async with messenger_of(UPDATED) as (messenger, slack):
+        await messenger.redraw(ANSWERED, response_url="https://evil.example/response")
+
+    assert slack.methods == ["chat.update"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [
