@@ -10,7 +10,7 @@ The leaf names the trouble, the parent names the remedy::
     ├── PermanentError         trying again cannot help
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
-    │   ├── UnknownRefusal     Slack gave a code that is not in our tables, or blames our message
+    │   ├── UnknownRefusal     Slack gave a code that says too little to be believed at once
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
@@ -77,11 +77,15 @@ class TransientError(TriageBotError):
 
 
 class UnknownRefusal(TransientError):
-    """Slack refused with `code`, which is new to us or blames the message: ours to mend, not the person's."""
+    """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refused with {code!r}")
+    `remedy` is a sentence; "" where we know none.
+    """
+
+    def __init__(self, code: str, *, remedy: str = "") -> None:
+        super().__init__(f"Slack refused with {code!r}{remedy and f'. {remedy}'}")
         self.code = code
+        self.remedy = remedy
 
 
 class CannotGoOn(TransientError):

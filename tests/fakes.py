@@ -54,6 +54,7 @@ class ScriptedMessenger:
     people: dict[str, Person | Exception] = field(default_factory=lambda: {ADDRESS: ADA})
     can_look_up: bool = True
     post_ends: list[Exception | Posted] = field(default_factory=list)
+    refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
     look_ends: list[Exception | Posted | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
@@ -74,6 +75,8 @@ class ScriptedMessenger:
     async def post(self, question: Question) -> Posted:
         self.posts.append((self.clock(), question))
         await self._before("post", question)
+        if question.slack_id in self.refused:
+            raise self.refused[question.slack_id]
         place = Posted(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
         return _play(self.post_ends.pop(0) if self.post_ends else place)
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, StartRefused, TransientError, TriageBotError
+from bot.errors import (
+    AmbiguousError,
+    CannotGoOn,
+    StartRefused,
+    TransientError,
+    TriageBotError,
+    UnknownRefusal,
+)
 from bot.slack.errors import fault
 from bot.slack.received import storable
 
@@ -176,6 +183,7 @@ def _scopes(headers: Mapping[str, Any]) -> frozenset[str]:
 
 def _refused(variable: str, error: Exception) -> Exception:
     judged = error if isinstance(error, TriageBotError) else fault(error)
-    if isinstance(judged, CannotGoOn):
+    # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
+    if isinstance(judged, CannotGoOn) or (isinstance(judged, UnknownRefusal) and judged.remedy):
         return StartRefused(f"Slack refuses {variable} ({judged.code}); `triage-bot check` says what to do")
     return judged

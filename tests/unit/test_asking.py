@@ -177,16 +177,68 @@ async def test_a_refused_post_is_undeliverable(desk: Desk) -> None:
     assert await desk.reasons() == ["cannot_dm_bot"]
 
 
-async def test_an_unknown_code_is_believed_after_a_quarter_of_an_hour(desk: Desk) -> None:
-    desk.messenger.post_ends = [UnknownRefusal("strange_code")] * 200
+@pytest.mark.parametrize("code", ["strange_code", "team_access_not_granted", "invalid_blocks"])
+async def test_a_code_that_one_person_meets_holds_up_nobody_else_and_is_believed_after_a_quarter_of_an_hour(
+    desk: Desk, code: str
+) -> None:
+    desk.messenger.people |= people("grace")
+    desk.messenger.refused["U0ADA"] = UnknownRefusal(code)
     await desk.accept()
 
-    await desk.work(seconds=14 * 60)
+    await desk.work(seconds=60)
+    await desk.accept(a_request("another", user="grace@example.com"))
+    await desk.work()
+    assert (await desk.question("another")).state is State.ASKED
+    assert desk.gate.halted_by == ""
+
+    await desk.work(seconds=13 * 60)
     assert await desk.reasons() == []
     assert len(desk.messenger.posts) > 20
-
     await desk.work(seconds=2 * 60)
-    assert await desk.reasons() == ["strange_code"]
+    assert await desk.reasons() == [code]
+
+
+async def test_the_only_question_of_a_night_waits_until_somebody_else_is_asked(desk: Desk) -> None:
+    desk.messenger.people |= people("grace")
+    desk.messenger.refused["U0ADA"] = UnknownRefusal("messages_tab_disabled")
+    await desk.accept()
+
+    await desk.work(seconds=8 * 3600)
+    assert await desk.reasons() == []
+
+    await desk.accept(a_request("another", user="grace@example.com"))
+    await desk.work(seconds=60)
+    assert await desk.reasons() == ["messages_tab_disabled"]
+
+
+async def test_three_people_whom_slack_keeps_from_us_halt_nothing_while_others_are_asked(desk: Desk) -> None:
+    names = ("grace", "edsger", "alan", "radia", "hedy")
+    desk.messenger.people = people(*names)
+    refused, asked = names[:3], names[3:]
+    for name in refused:
+        desk.messenger.refused[f"U0{name}"] = UnknownRefusal("team_access_not_granted")
+
+    for name in (refused[0], refused[1], asked[0], refused[2], asked[1]):
+        await desk.accept(a_request(name, user=f"{name}@example.com"))
+        await desk.work()
+
+    assert desk.gate.halted_by == ""
+    assert [(await desk.question(name)).state for name in asked] == [State.ASKED] * 2
+
+
+async def test_what_three_people_meet_in_a_row_halts_the_worker_with_its_remedy(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.messenger.people = people("ada", "grace", "edsger")
+    error = UnknownRefusal("messages_tab_disabled", remedy="Switch the Messages tab on.")
+    desk.messenger.post_ends = [error] * 3
+    await desk.accept(*(a_request(email, user=email) for email in desk.messenger.people))
+
+    await desk.work()
+
+    assert desk.gate.halted_by == "messages_tab_disabled"
+    [line] = [each for each in caplog.records if each.levelname == "CRITICAL"]
+    assert "Switch the Messages tab on." in line.getMessage()
 
 
 async def test_a_code_that_three_people_meet_settles_nobody(desk: Desk) -> None:
