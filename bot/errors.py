@@ -10,6 +10,7 @@ The leaf names the trouble, the parent names the remedy::
     ├── PermanentError         trying again cannot help
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
+    │   ├── NoConversation     the person has none with the bot yet: open one first
     │   ├── UnknownRefusal     Slack gave a code that says too little to be believed at once
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
@@ -74,6 +75,13 @@ class TransientError(TriageBotError):
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoConversation(TransientError):
+    """Slack does not open the conversation with somebody by itself: it has to be opened, and posted to."""
+
+    def __init__(self) -> None:
+        super().__init__("Slack knows no conversation with this person yet")
 
 
 class UnknownRefusal(TransientError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bot.triage.model import Question, Report, Taken
 
 T = TypeVar("T")
-Call = Literal["find", "post", "redraw", "remind"]
+Call = Literal["find", "post", "open", "redraw", "remind"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ADA = Person(slack_id="U0ADA", slack_name="ada")
@@ -55,6 +55,7 @@ class ScriptedMessenger:
     can_look_up: bool = True
     post_ends: list[Exception | Posted] = field(default_factory=list)
     refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
+    open_ends: list[Exception | str] = field(default_factory=list)
     look_ends: list[Exception | Posted | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
@@ -63,6 +64,7 @@ class ScriptedMessenger:
         default_factory=dict
     )  #: run inside a call, before it ends
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
     redraws: list[tuple[Question, str]] = field(default_factory=list)
     reminders: list[tuple[datetime, Question]] = field(default_factory=list)
@@ -72,13 +74,18 @@ class ScriptedMessenger:
         await self._before("find", None)
         return _play(self.people[email])
 
-    async def post(self, question: Question) -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
         self.posts.append((self.clock(), question))
+        self.channels.append(channel)
         await self._before("post", question)
         if question.slack_id in self.refused:
             raise self.refused[question.slack_id]
         place = Posted(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
         return _play(self.post_ends.pop(0) if self.post_ends else place)
+
+    async def open_conversation(self, question: Question) -> str:
+        await self._before("open", question)
+        return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
 
     async def look_up(self, question: Question) -> Posted | None:
         assert question.slack_id

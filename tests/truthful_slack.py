@@ -67,7 +67,11 @@ class TruthfulSlack:
     async def find_person(self, email: str) -> Person:
         return Person(slack_id=f"U0{email}", slack_name=email)
 
-    async def post(self, question: Question) -> Posted:
+    async def open_conversation(self, question: Question) -> str:
+        return f"D0{question.slack_id}"
+
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        assert not channel
         done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
         place = Posted(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
         if done:

@@ -7,7 +7,14 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.errors import (
+    AmbiguousError,
+    NoConversation,
+    PermanentError,
+    TransientError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.slack.received import text_in
 from bot.slack.render.question import (
     QUESTION_EVENT,
@@ -49,6 +56,9 @@ _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
 
+#: How Slack refuses to post to a person with whom there is no conversation, or where it cannot be seen.
+_NO_CHANNEL = "channel_not_found"
+
 #: Slack's own bot, which its API does not call one.
 _SLACKBOT = "USLACKBOT"
 
@@ -81,27 +91,40 @@ class SlackMessenger:
             self._remember(email, now, person)
         return person
 
-    async def post(self, question: Question) -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
         """See `triage.ports.Messenger`."""
-        answer = await self._api.write(
-            "chat.postMessage",
-            {
-                **question_message(question, self._wording, self._policy),
-                "channel": question.slack_id,
-                "metadata": question_metadata(question),
-                "unfurl_links": False,
-                "unfurl_media": False,
-            },
-        )
+        message = {
+            **question_message(question, self._wording, self._policy),
+            "channel": channel or question.slack_id,
+            "metadata": question_metadata(question),
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        try:
+            answer = await self._api.write("chat.postMessage", message)
+        except Undeliverable as error:
+            if error.reason == _NO_CHANNEL and not channel:
+                raise NoConversation from error
+            raise
         try:
             return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
         except KeyError as error:
             raise AmbiguousError(f"Slack did not say where the message is: no {error}") from error
 
+    async def open_conversation(self, question: Question) -> str:
+        """See `triage.ports.Messenger`. That it is not found here says nothing of the person."""
+        users = {"users": question.slack_id}
+        try:
+            opened = await self._api.read("conversations.open", users, http_verb="POST")
+        except Undeliverable as error:
+            if error.reason == _NO_CHANNEL:
+                raise UnknownRefusal(error.reason) from error
+            raise
+        return _text(opened, "channel", "id")
+
     async def look_up(self, question: Question) -> Posted | None:
         """See `triage.ports.Messenger`."""
-        opened = await self._api.read("conversations.open", {"users": question.slack_id}, http_verb="POST")
-        channel = _text(opened, "channel", "id")
+        channel = await self.open_conversation(question)
         since = (question.claimed_at or question.accepted_at) - LOOK_BACK
         page: dict[str, Any] = {
             "channel": channel,

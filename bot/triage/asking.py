@@ -12,7 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import (
+    AmbiguousError,
+    CannotGoOn,
+    NoConversation,
+    TransientError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.triage import asking_rules
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State, about
@@ -127,10 +134,21 @@ class Asker:
         self._claims[question.ref] = claimed
         # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
         # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        posted = await self._messenger.post(claimed)
+        posted = await self._put(claimed)
+        if posted is None:
+            return
         self._refusals.accepted(claimed, self._clock())
         await self._record(claimed, posted)
         self._gate.resume()
+
+    async def _put(self, claimed: Question) -> Posted | None:
+        """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
+        with contextlib.suppress(NoConversation):
+            return await self._messenger.post(claimed)
+        channel = await self._messenger.open_conversation(claimed)
+        if await self._gave_up(claimed):
+            return None
+        return await self._messenger.post(claimed, channel=channel)
 
     async def _gave_up(self, claimed: Question) -> bool:
         """Give a claim up that grew old while this process stood still: others may be at it by now."""

@@ -191,8 +191,14 @@ class Messenger(Protocol):
     async def find_person(self, email: str) -> Person:
         """Return whom the workspace has under this address; `Undeliverable` if nobody."""
 
-    async def post(self, question: Question) -> Posted:
-        """Put the question to its person. `AmbiguousError`: perhaps it is there."""
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        """Put the question to its person; in this conversation with them, if it had to be opened.
+
+        `NoConversation`: it has to be. `AmbiguousError`: perhaps the question is there.
+        """
+
+    async def open_conversation(self, question: Question) -> str:
+        """Open the conversation with the question's person, and return it. Never ambiguous."""
 
     async def look_up(self, question: Question) -> Posted | None:
         """Look for the question in its person's conversation; None only if every page was read."""

@@ -11,7 +11,7 @@ from fakes import ADA, NOON, SteppedClock
 from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 
-from bot.errors import AmbiguousError, TransientError, Undeliverable
+from bot.errors import AmbiguousError, NoConversation, TransientError, Undeliverable, UnknownRefusal
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.slack.render.question import question_message
@@ -116,6 +116,34 @@ async def test_a_post_without_a_place_is_in_doubt() -> None:
     async with messenger_of(says({"ok": True})) as (messenger, _):
         with pytest.raises(AmbiguousError):
             await messenger.post(CLAIMED)
+
+
+async def test_a_person_without_a_conversation_is_not_somebody_who_cannot_be_asked() -> None:
+    async with messenger_of(refuses("channel_not_found")) as (messenger, _):
+        with pytest.raises(NoConversation):
+            await messenger.post(CLAIMED)
+
+
+async def test_a_conversation_that_was_opened_and_is_not_there_ends_the_request() -> None:
+    async with messenger_of(OPENED, refuses("channel_not_found")) as (messenger, slack):
+        channel = await messenger.open_conversation(CLAIMED)
+        with pytest.raises(Undeliverable, match="channel_not_found"):
+            await messenger.post(CLAIMED, channel=channel)
+
+    opened, post = slack.received
+    assert (opened.method, opened.values) == ("conversations.open", {"users": "U0ADA"})
+    assert (post.method, post.values["channel"]) == ("chat.postMessage", "D0ADA")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("channel_not_found", UnknownRefusal), ("user_disabled", Undeliverable)]
+)
+async def test_a_conversation_that_is_not_found_says_nothing_of_the_person(
+    code: str, kind: type[Exception]
+) -> None:
+    async with messenger_of(refuses(code)) as (messenger, _):
+        with pytest.raises(kind, match=code):
+            await messenger.open_conversation(CLAIMED)
 
 
 # Looking up

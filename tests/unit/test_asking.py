@@ -4,10 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from asking_desk import Desk, people
+from asking_desk import LOST, PLACE, Desk, people
 from fakes import ADA, ADDRESS, NOON, a_request
 
-from bot.errors import CannotGoOn, StoreError, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import (
+    CannotGoOn,
+    NoConversation,
+    StoreError,
+    TransientError,
+    TriageBotError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.sqs.wire import read_report
 from bot.triage.model import Choice, Posted, Question, State, Work
 
@@ -137,6 +145,69 @@ async def test_a_worker_that_slack_refuses_closes_nothing(desk: Desk) -> None:
     await desk.work(seconds=60)
 
     assert (await desk.question()).state is State.ASKED
+
+
+# No conversation yet
+
+
+async def test_a_conversation_that_is_not_there_is_opened_and_the_question_put_there(desk: Desk) -> None:
+    desk.messenger.post_ends = [NoConversation()]
+    await desk.accept()
+
+    await desk.work(seconds=3600)
+
+    assert desk.messenger.channels == ["", "D0ADA"]
+    assert desk.post_times() == [0, 0]
+    assert (await desk.question()).state is State.ASKED
+
+
+async def test_a_claim_that_grew_old_while_the_conversation_was_opened_is_made_anew(desk: Desk) -> None:
+    async def stand_still(_: Question | None) -> None:
+        desk.clock.advance(seconds=11)
+        del desk.messenger.before["open"]
+
+    desk.messenger.before["open"] = stand_still
+    desk.messenger.post_ends = [NoConversation()]
+    await desk.accept()
+
+    await desk.work(seconds=60)
+
+    assert desk.messenger.channels == ["", ""]  # the second one by a claim of its own
+    [_, (posted_at, claimed)] = desk.messenger.posts
+    assert claimed.in_doubt_since == posted_at
+    assert desk.messenger.looks == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "reasons"),
+    [
+        (TransientError("429", retry_after=timedelta(seconds=9)), []),
+        (UnknownRefusal("channel_not_found"), []),
+        (Undeliverable("user_disabled"), ["user_disabled"]),
+    ],
+)
+async def test_a_conversation_that_cannot_be_opened_is_judged_like_a_post(
+    desk: Desk, failure: TriageBotError, reasons: list[str]
+) -> None:
+    desk.messenger.post_ends = [NoConversation()]
+    desk.messenger.open_ends = [failure]
+    await desk.accept()
+
+    await desk.work(seconds=60)
+
+    assert await desk.reasons() == reasons
+    assert (await desk.question()).state is (State.CLOSED if reasons else State.ASKED)
+
+
+async def test_an_answer_that_is_lost_after_the_conversation_was_opened_is_looked_for(desk: Desk) -> None:
+    desk.messenger.post_ends = [NoConversation(), LOST]
+    desk.messenger.look_ends = [PLACE]
+    await desk.accept()
+
+    await desk.work(seconds=3600)
+
+    assert len(desk.messenger.posts) == 2
+    assert (await desk.question()).posted == PLACE
 
 
 # Refused

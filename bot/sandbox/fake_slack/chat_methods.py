@@ -95,6 +95,8 @@ def _target(call: Call) -> Conversation:
     """Find where to post. Slack does take posts to deactivated people; nobody reads them."""
     channel = call.text("channel") or ""
     if channel.startswith(("U", "W")):
+        if not call.installation.quirks.opens_by_posting:
+            raise SlackError("channel_not_found")
         return direct_message_of(call, channel, unknown="channel_not_found")
     return _writable(joined_conversation(call, channel))
 

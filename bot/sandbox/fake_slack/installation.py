@@ -61,6 +61,8 @@ class Quirks:
 
     #: The app is installed for an organisation: auth.test names no workspace, or the organisation as one.
     org_wide: Literal["", "unnamed", "named"] = ""
+    #: A post to a person opens the conversation with them; else it is refused with channel_not_found.
+    opens_by_posting: bool = True
 
 
 @dataclass(kw_only=True)
