@@ -16,13 +16,7 @@ from bot.errors import (
     UnknownRefusal,
 )
 from bot.slack.received import text_in
-from bot.slack.render.question import (
-    QUESTION_EVENT,
-    question_message,
-    question_metadata,
-    refusal_message,
-    reminder_message,
-)
+from bot.slack.render.question import is_question, question_message, refusal_message, reminder_message
 from bot.triage.model import Person, Posted, about
 
 if TYPE_CHECKING:
@@ -96,7 +90,6 @@ class SlackMessenger:
         message = {
             **question_message(question, self._wording, self._policy),
             "channel": channel or question.slack_id,
-            "metadata": question_metadata(question),
             "unfurl_links": False,
             "unfurl_media": False,
         }
@@ -136,7 +129,7 @@ class SlackMessenger:
         while True:
             answer = await self._api.read("conversations.history", page)
             for message in _messages(answer):
-                if _is_question(message, question.ref):
+                if is_question(message, question.ref):
                     return Posted(channel=channel, ts=str(message["ts"]))
             page["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
             if not page["cursor"]:
@@ -230,12 +223,6 @@ def _require_last(answer: Mapping[str, Any]) -> None:
     """Refuse a page after which there are more, and no way to them. `TransientError`."""
     if answer.get("has_more"):
         raise TransientError("Slack's answer has more messages and does not say where")
-
-
-def _is_question(message: Mapping[str, Any], ref: str) -> bool:
-    metadata = message.get("metadata") or {}
-    payload = metadata.get("event_payload") or {}
-    return metadata.get("event_type") == QUESTION_EVENT and payload.get("ref") == ref
 
 
 def _is_final(error: TriageBotError) -> bool:

@@ -73,6 +73,7 @@ class Triage:
     slack: World
     store: RefusingStore
     others: Others
+    messenger: SlackMessenger
     service: TriageService
 
     async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
@@ -152,11 +153,15 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
         api = SlackApi(slack.client, slack.session, clock=utc_now)
         policy = policy or Policy()
         recorder = Recorder(store, write_report, policy=policy, clock=utc_now)
-        service, views = _service(api, identity, recorder), SlackViews(api, load_messages(), policy)
+        messenger = SlackMessenger(api, identity, load_messages(), policy, clock=utc_now)
+        service, views = (
+            _service(api, identity, messenger, recorder),
+            SlackViews(api, load_messages(), policy),
+        )
         others = Others()
         listeners = Listeners(service, views, identity, clock=utc_now, others_listen=others)
         await stack.enter_async_context(_linked(slack, listeners, identity))
-        yield Triage(slack=slack, store=store, others=others, service=service)
+        yield Triage(slack=slack, store=store, others=others, messenger=messenger, service=service)
 
 
 async def until(look: Any) -> Any:
@@ -167,9 +172,10 @@ async def until(look: Any) -> Any:
     return seen
 
 
-def _service(api: SlackApi, identity: Identity, recorder: Recorder) -> TriageService:
+def _service(
+    api: SlackApi, identity: Identity, messenger: SlackMessenger, recorder: Recorder
+) -> TriageService:
     words = load_messages(), recorder.policy
-    messenger = SlackMessenger(api, identity, *words, clock=utc_now)
     channel = SecurityChannel(channel=SECURITY_CHANNEL, alert_url=ALERT_URL)
     pacing = Pacing(gate=Gate(spread=lambda: 0.0), pace=Pace(), spread=lambda: 0.0)
     team = SlackSecurityTeam(api, identity, words, channel)

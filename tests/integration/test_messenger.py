@@ -175,9 +175,23 @@ async def test_every_page_is_read_before_a_question_counts_as_missing() -> None:
 
 
 async def test_a_question_that_is_nowhere_is_missing() -> None:
-    strangers = message("another.ref"), message(event_type="triage_reminder"), {"text": "hello"}
+    strangers: list[Any] = [
+        message("another.ref"),
+        message(event_type="triage_reminder"),
+        {"text": "hello"},
+        {"metadata": ["triage_question"], "blocks": "none"},
+        {"metadata": {"event_type": "triage_question", "event_payload": "key.secret"}},
+        {"blocks": [None, {"elements": 7}, {"elements": [{"action_id": "take-it", "value": "key.secret"}]}]},
+    ]
     async with messenger_of(OPENED, page(*strangers, cursor="two"), page()) as (messenger, _):
         assert await messenger.look_up(CLAIMED) is None
+
+
+async def test_a_question_without_metadata_is_known_by_its_buttons() -> None:
+    sent = question_message(CLAIMED, WORDING, POLICY)
+    bare = {"ts": "5.000005", "text": sent["text"], "blocks": sent["blocks"]}
+    async with messenger_of(OPENED, page(message("another.ref"), bare)) as (messenger, _):
+        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
 
 
 @pytest.mark.parametrize(

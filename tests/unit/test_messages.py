@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
-from bot.slack.render.question import question_message, question_metadata, refusal_message
+from bot.slack.render.question import question_message, refusal_message
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice, Confidence, Outcome, Question
 
@@ -185,7 +185,7 @@ def test_slack_takes_every_question(
 def test_the_metadata_names_the_question() -> None:
     question = a_question()
 
-    metadata = question_metadata(question)
+    metadata = question_message(question, WORDING, POLICY)["metadata"]
 
     assert metadata == {"event_type": "triage_question", "event_payload": {"ref": question.ref}}
     assert problem_of_metadata(metadata) is None

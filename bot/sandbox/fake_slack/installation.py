@@ -63,6 +63,8 @@ class Quirks:
     org_wide: Literal["", "unnamed", "named"] = ""
     #: A post to a person opens the conversation with them; else it is refused with channel_not_found.
     opens_by_posting: bool = True
+    #: A message that is replaced over a response_url keeps its metadata, has what it is given, or loses it.
+    replaced_metadata: Literal["kept", "given", "lost"] = "kept"
 
 
 @dataclass(kw_only=True)

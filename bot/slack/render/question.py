@@ -33,7 +33,7 @@ _STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
 
 
 def question_message(question: Question, wording: Wording, policy: Policy) -> dict[str, Any]:
-    """Return `text` and `blocks` of the question's message, as it must look for what is stored now."""
+    """Return `text`, `blocks` and `metadata` of the question's message, as what is stored now wants it."""
     words = words_for(policy.of(question), wording)
     user = address(question)
     content = [
@@ -45,12 +45,24 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
     answer = _answer_text(question, words)
     if answer:
         content += [blocks.section(answer, block_id="answer"), *_note_blocks(question, words, policy)]
-    return {"text": answer or _notification(question, user, words), "blocks": content}
+    metadata = {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
+    return {"text": answer or _notification(question, user, words), "blocks": content, "metadata": metadata}
 
 
-def question_metadata(question: Question) -> dict[str, Any]:
-    """Return the metadata by which the message is known again."""
-    return {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
+def is_question(message: Mapping[str, Any], ref: str) -> bool:
+    """Whether a message of the history puts the question of this ref.
+
+    It is known by its metadata; or by its answer buttons, for Slack may drop the metadata with a redraw.
+    """
+    metadata = message.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("event_type") == QUESTION_EVENT:
+        payload = metadata.get("event_payload")
+        return isinstance(payload, dict) and payload.get("ref") == ref
+    return any(
+        str(element.get("action_id")).startswith(ACTION_PREFIX) and element.get("value") == ref
+        for block in _dicts(message.get("blocks"))
+        for element in _dicts(block.get("elements"))
+    )
 
 
 def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
@@ -90,6 +102,10 @@ def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, harmless."""
     marks = words["text"]
     return harmless(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
