@@ -11,7 +11,7 @@ from bot.triage.model import Confidence, Person, Posted, TriageRequest
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.triage.model import Question, Report, Taken
+    from bot.triage.model import Bookmark, Question, Report, Taken
 
 T = TypeVar("T")
 Call = Literal["find", "post", "open", "redraw", "remind"]
@@ -56,7 +56,7 @@ class ScriptedMessenger:
     post_ends: list[Exception | Posted] = field(default_factory=list)
     refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
     open_ends: list[Exception | str] = field(default_factory=list)
-    look_ends: list[Exception | Posted | None] = field(default_factory=list)
+    look_ends: list[Exception | Posted | Bookmark | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
     remind_ends: list[Exception | None] = field(default_factory=list)
@@ -66,6 +66,7 @@ class ScriptedMessenger:
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
+    bookmarks: list[Bookmark | None] = field(default_factory=list)  #: with which each of them went on
     redraws: list[tuple[Question, str]] = field(default_factory=list)
     reminders: list[tuple[datetime, Question]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -87,9 +88,10 @@ class ScriptedMessenger:
         await self._before("open", question)
         return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
         assert question.slack_id
         self.looks.append(self.clock())
+        self.bookmarks.append(after)
         return _play(self.look_ends.pop(0) if self.look_ends else None)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:

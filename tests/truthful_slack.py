@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.triage.model import Answer, Person, Posted, Question
+from bot.triage.model import Answer, Bookmark, Person, Posted, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,7 +83,8 @@ class TruthfulSlack:
             raise error
         return place
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+        assert after is None
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
         if error:
             raise error

@@ -17,7 +17,7 @@ from bot.errors import (
 )
 from bot.slack.received import text_in
 from bot.slack.render.question import is_question, question_message, refusal_message, reminder_message
-from bot.triage.model import Person, Posted, about
+from bot.triage.model import Bookmark, Person, Posted, about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ PEOPLE_MAX = 1000
 #: How long before its first claim a question may stand in Slack: their clock and ours differ.
 LOOK_BACK = timedelta(minutes=30)
 
-#: Messages a page of a look-up.
+#: Messages a page of a look-up, at the most: to some apps Slack shows 15, once a minute.
 PAGE = 200
 
 #: Refusals of a redraw that no repetition mends.
@@ -115,26 +115,26 @@ class SlackMessenger:
             raise
         return _text(opened, "channel", "id")
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
         """See `triage.ports.Messenger`."""
-        channel = await self.open_conversation(question)
+        channel = after.channel if after else await self.open_conversation(question)
         since = (question.claimed_at or question.accepted_at) - LOOK_BACK
-        page: dict[str, Any] = {
+        page = {
             "channel": channel,
             "oldest": f"{since.timestamp():.6f}",
             "inclusive": True,
             "include_all_metadata": True,
             "limit": PAGE,
+            **({"cursor": after.cursor} if after else {}),
         }
-        while True:
-            answer = await self._api.read("conversations.history", page)
-            for message in _messages(answer):
-                if is_question(message, question.ref):
-                    return Posted(channel=channel, ts=str(message["ts"]))
-            page["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not page["cursor"]:
-                _require_last(answer)
-                return None
+        answer = await self._api.read("conversations.history", page)
+        for message in _messages(answer):
+            if is_question(message, question.ref):
+                return Posted(channel=channel, ts=_text(message, "ts"))
+        following = _next_page(answer, channel)
+        if following is not None and following == after:
+            raise TransientError("Slack's answer leads to the same page again")
+        return following
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See `triage.ports.Messenger`. A message that is gone, or may not be changed any more, is let be."""
@@ -219,10 +219,15 @@ def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [message for message in messages if isinstance(message, dict)]
 
 
-def _require_last(answer: Mapping[str, Any]) -> None:
-    """Refuse a page after which there are more, and no way to them. `TransientError`."""
+def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:
+    """Return where the page after this one begins; None if this is the last. `TransientError` if unsaid."""
+    metadata = answer.get("response_metadata")
+    cursor = text_in(metadata.get("next_cursor")) if isinstance(metadata, dict) else ""
+    if cursor:
+        return Bookmark(channel=channel, cursor=cursor)
     if answer.get("has_more"):
         raise TransientError("Slack's answer has more messages and does not say where")
+    return None
 
 
 def _is_final(error: TriageBotError) -> bool:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
-    from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Taken, Work
+    from bot.triage.model import (
+        Bookmark,
+        Change,
+        InvalidBody,
+        OutboxRow,
+        Person,
+        Posted,
+        Question,
+        Report,
+        Taken,
+        Work,
+    )
     from bot.triage.statistics import AlertStatistics
 
 #: Tells the time: aware, in UTC.
@@ -200,8 +211,11 @@ class Messenger(Protocol):
     async def open_conversation(self, question: Question) -> str:
         """Open the conversation with the question's person, and return it. Never ambiguous."""
 
-    async def look_up(self, question: Question) -> Posted | None:
-        """Look for the question in its person's conversation; None only if every page was read."""
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+        """Look for the question on a page of its conversation: the first, or the one that `after` marks.
+
+        Return where it is, or else where to go on; None if this page was the last and it is not there.
+        """
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what the question says."""

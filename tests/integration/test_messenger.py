@@ -16,7 +16,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.slack.render.question import question_message
 from bot.triage import asking_rules
-from bot.triage.model import Person, Posted
+from bot.triage.model import Bookmark, Person, Posted
 
 
 def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
@@ -166,11 +166,16 @@ async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
     }
 
 
-async def test_every_page_is_read_before_a_question_counts_as_missing() -> None:
+async def test_a_page_that_is_not_the_last_says_where_to_go_on() -> None:
     pages = page(message("another.ref"), cursor="two"), page({"text": "no metadata"}, cursor="three")
     async with messenger_of(OPENED, *pages, page(message())) as (messenger, slack):
-        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
+        second = await messenger.look_up(CLAIMED)
+        assert second == Bookmark(channel="D0ADA", cursor="two")
+        third = await messenger.look_up(CLAIMED, after=second)
+        assert isinstance(third, Bookmark)
+        assert await messenger.look_up(CLAIMED, after=third) == Posted(channel="D0ADA", ts="5.000005")
 
+    assert slack.methods == ["conversations.open", *["conversations.history"] * 3]
     assert [call.values.get("cursor") for call in slack.received[1:]] == [None, "two", "three"]
 
 
@@ -183,7 +188,7 @@ async def test_a_question_that_is_nowhere_is_missing() -> None:
         {"metadata": {"event_type": "triage_question", "event_payload": "key.secret"}},
         {"blocks": [None, {"elements": 7}, {"elements": [{"action_id": "take-it", "value": "key.secret"}]}]},
     ]
-    async with messenger_of(OPENED, page(*strangers, cursor="two"), page()) as (messenger, _):
+    async with messenger_of(OPENED, page(*strangers)) as (messenger, _):
         assert await messenger.look_up(CLAIMED) is None
 
 
@@ -201,12 +206,15 @@ async def test_a_question_without_metadata_is_known_by_its_buttons() -> None:
         says({"ok": True}),
         refuses("ratelimited", status=429),
         page(has_more=True),
+        page(cursor="two"),  # again
+        says({"ok": True, "messages": [], "has_more": True, "response_metadata": ["three"]}),
+        says({"ok": True, "messages": [{**message(), "ts": None}]}),
     ],
 )
 async def test_a_page_that_was_not_read_makes_the_look_fail(answer: Answer) -> None:
-    async with messenger_of(OPENED, page(cursor="two"), answer) as (messenger, _):
+    async with messenger_of(answer) as (messenger, _):
         with pytest.raises(TransientError):
-            await messenger.look_up(CLAIMED)
+            await messenger.look_up(CLAIMED, after=Bookmark(channel="D0ADA", cursor="two"))
 
 
 @pytest.mark.parametrize(("scopes", "can"), [({"im:history", "chat:write"}, True), ({"chat:write"}, False)])

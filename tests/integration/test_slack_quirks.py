@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click_desk import triage, until
+from fakes import a_request
+from sandbox_world import ADA, SettableClock, running
 
-from bot.triage.model import Choice, State
+from bot.errors import TransientError
+from bot.sandbox.fake_slack.installation import Quirks
+from bot.settings.messages import load_messages
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
+from bot.slack.messenger import SlackMessenger
+from bot.triage.asking_rules import accept, claim
+from bot.triage.looking import Lag, Look, Looker
+from bot.triage.model import Choice, Person, Posted, State
+from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +28,8 @@ if TYPE_CHECKING:
     from click_desk import Triage
 
     from bot.triage.model import Question
+
+IN_SANDBOX = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
 
 
 async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path: Path) -> None:
@@ -38,6 +53,35 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         await until(lambda: has_answer(bot, question))
 
         assert await bot.messenger.look_up(question) == question.posted
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_there: bool) -> None:
+    clock = SettableClock()
+    minute = timedelta(minutes=1)
+    quirks = Quirks(history_page=15, history_every=minute)
+    async with running(clock=clock) as slack:
+        slack.slack.installation.quirks = quirks
+        api = SlackApi(slack.client, slack.session, clock=clock)
+        messenger = SlackMessenger(api, IN_SANDBOX, load_messages(), Policy(), clock=clock)
+        looker = Looker(messenger, clock=clock, lag=Lag())
+        asked_at = clock()
+        accepted = accept(a_request(), f"{'0' * 32}.1", asked_at, Policy()).question
+        claimed = claim(accepted, Person(slack_id=ADA, slack_name="ada"), asked_at).question
+        posted = await messenger.post(claimed) if is_there else None
+        for _ in range(40):
+            await slack.ask()
+        looker.doubt(claimed)
+
+        found: list[Posted | Look] = []
+        while clock() - asked_at < 20 * minute and posted not in found and Look.NOT_THERE not in found:
+            clock.now += minute
+            with contextlib.suppress(TransientError):
+                found.append(await looker.look(claimed))
+
+        assert found == [posted] if is_there else [Look.MISSED, Look.NOT_THERE]
+        # Three pages a look, one a minute.
+        assert clock() - asked_at == (3 if is_there else 6) * minute
 
 
 def has_answer(bot: Triage, question: Question) -> bool:

@@ -65,6 +65,9 @@ class Quirks:
     opens_by_posting: bool = True
     #: A message that is replaced over a response_url keeps its metadata, has what it is given, or loses it.
     replaced_metadata: Literal["kept", "given", "lost"] = "kept"
+    #: conversations.history shows so many messages a page, at the most, and is called so rarely.
+    history_page: int = 1000
+    history_every: timedelta = timedelta(0)
 
 
 @dataclass(kw_only=True)
@@ -76,6 +79,7 @@ class Installation:
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
     quirks: Quirks = field(default_factory=Quirks)
+    history_read_at: datetime | None = None
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)
