@@ -50,6 +50,9 @@ _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
 
+#: How Slack refuses a reply to a message that was deleted.
+_NO_THREAD = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
+
 #: How Slack refuses to post to a person with whom there is no conversation, or where it cannot be seen.
 _NO_CHANNEL = "channel_not_found"
 
@@ -152,11 +155,21 @@ class SlackMessenger:
             log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
 
     async def remind(self, question: Question, *, link: str) -> None:
-        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too."""
-        reminder = reminder_message(question, self._wording, self._policy, link=link)
-        thread = {"channel": question.channel, "thread_ts": question.ts, "reply_broadcast": True}
-        quiet = {"unfurl_links": False, "unfurl_media": False}
-        await self._api.write("chat.postMessage", {**reminder, **thread, **quiet})
+        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too.
+
+        If the question's message was deleted, it stands alone and points to the Home.
+        """
+        thread = {"thread_ts": question.ts, "reply_broadcast": True}
+        try:
+            sent = await self._post_reminder(question, link, **thread)
+        except UnknownRefusal as error:
+            if error.code not in _NO_THREAD:
+                raise
+            log.info("the question was deleted: %s", error, extra=about(question, "question.deleted"))
+            await self._post_reminder(question, "")
+            return
+        if link and _stands_alone(sent):
+            await self._point_to_home(question, sent)
 
     async def tell(self, response_url: str, message: str) -> None:
         """See `triage.ports.Messenger`."""
@@ -173,6 +186,22 @@ class SlackMessenger:
         except (PermanentError, TransientError) as error:
             log.info("no link to the question: %s", error, extra=about(question, "permalink.missing"))
             return ""
+
+    async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
+        reminder = reminder_message(question, self._wording, self._policy, link=link)
+        quiet = {"unfurl_links": False, "unfurl_media": False}
+        place = {"channel": question.channel, **thread}
+        return await self._api.write("chat.postMessage", {**reminder, **place, **quiet})
+
+    async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
+        """Change a reminder that was sent with a link to nothing."""
+        log.info("the question was deleted", extra=about(question, "question.deleted"))
+        reminder = reminder_message(question, self._wording, self._policy, link="")
+        place = {"channel": question.channel, "ts": text_in(sent.get("ts"))}
+        try:
+            await self._api.write("chat.update", {**reminder, **place, "parse": "none"})
+        except (PermanentError, TransientError, AmbiguousError) as error:
+            log.warning("its reminder leads nowhere: %s", error, extra=about(question, "question.deleted"))
 
     def _person(self, answer: Mapping[str, Any]) -> Person:
         user = answer.get("user")
@@ -228,6 +257,12 @@ def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:
     if answer.get("has_more"):
         raise TransientError("Slack's answer has more messages and does not say where")
     return None
+
+
+def _stands_alone(answer: Mapping[str, Any]) -> bool:
+    """Whether a reply became a message of its own: Slack's answer shows it, and names no thread."""
+    message = answer.get("message")
+    return isinstance(message, dict) and not message.get("thread_ts")
 
 
 def _is_final(error: TriageBotError) -> bool:

@@ -19,7 +19,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.looking import Lag, Look, Looker
-from bot.triage.model import Choice, Person, Posted, State
+from bot.triage.model import Choice, Outcome, Person, Posted, State, Work
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
@@ -53,6 +53,31 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         await until(lambda: has_answer(bot, question))
 
         assert await bot.messenger.look_up(question) == question.posted
+
+
+@pytest.mark.parametrize("links_to_deleted", [True, False])
+@pytest.mark.parametrize("replies_to_deleted", ["alone", "refused"])
+async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_the_home(
+    tmp_path: Path, replies_to_deleted: Any, *, links_to_deleted: bool
+) -> None:
+    async with triage(tmp_path, Policy(remind_after=timedelta(microseconds=1))) as bot:
+        quirks = bot.slack.slack.installation.quirks
+        quirks.replies_to_deleted, quirks.links_to_deleted = replies_to_deleted, links_to_deleted
+        question = await bot.ask()
+        message = bot.message(question)
+        assert message is not None
+        bot.slack.slack.workspace.delete(message)
+
+        await bot.service.work_on(await bot.row(), Work.REMIND)
+        await bot.slack.slack.open_home(ADA)
+        await until(bot.home)
+        click = await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
+
+        [reminder] = bot.slack.slack.workspace.direct_message(ADA).seen_by(ADA)
+        assert reminder.text.endswith(load_messages()["reminder"]["home"])
+        assert "archives" not in str(reminder.blocks)
+        assert click.acknowledged
+        assert (await bot.row()).standing is Outcome.NO
 
 
 @pytest.mark.parametrize("is_there", [True, False])

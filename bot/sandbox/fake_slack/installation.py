@@ -65,6 +65,10 @@ class Quirks:
     opens_by_posting: bool = True
     #: A message that is replaced over a response_url keeps its metadata, has what it is given, or loses it.
     replaced_metadata: Literal["kept", "given", "lost"] = "kept"
+    #: A reply to a message that was deleted is refused, or becomes a message of its own.
+    replies_to_deleted: Literal["refused", "alone"] = "refused"
+    #: The address of a message that was deleted is still given out.
+    links_to_deleted: bool = False
     #: conversations.history shows so many messages a page, at the most, and is called so rarely.
     history_page: int = 1000
     history_every: timedelta = timedelta(0)

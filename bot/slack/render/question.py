@@ -66,13 +66,18 @@ def is_question(message: Mapping[str, Any], ref: str) -> bool:
 
 
 def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
-    """Return `text`, `blocks` and `metadata` of a reminder; `link` goes to the question, "" for none."""
+    """Return `text`, `blocks` and `metadata` of a reminder.
+
+    `link` goes to the question. Without one ("") the reminder points to the Home, which has the question too.
+    """
     words = wording["reminder"]
     user = address(question)
     text = words["text_open"].format(user=user)
     if question.deadline is not None:
         deadline = blocks.readable(question.deadline, policy.zone(question))
         text = words["text"].format(user=user, deadline=deadline)
+    if not link:
+        text = f"{text} {words['home']}"
     shown = f"{text} <{link}|{words['link']}>" if link else text
     payload = {"ref": question.ref, "n": question.reminders}
     return {
