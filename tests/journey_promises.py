@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from bot.triage.answer_rules import IDLE_CHANGES_MAX, RANKS, Refusal
-from bot.triage.model import InvalidBody, Outcome, Question, State
+from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal
+from bot.triage.model import InvalidBody, Question, State
+from bot.triage.outcomes import OUTCOMES, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-
-    from memory_store import AnyStore
 
     from bot.triage.model import Choice, OutboxRow, TriageRequest
     from bot.triage.policy import Policy
@@ -23,6 +22,13 @@ WAYS_ON = {
     State.ASKED: {State.ASKED},
     State.CLOSED: {State.CLOSED, State.ASKED},
 }
+
+
+class Reports(Protocol):
+    """Where the reports of an identifier are found."""
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """Return them in order."""
 
 
 class Promises:
@@ -55,7 +61,7 @@ class Promises:
             self._delivered[row.identifier] = row.sequence
 
     async def check(
-        self, questions: Sequence[Question], store: AnyStore, policy: Policy, *, now: datetime
+        self, questions: Sequence[Question], store: Reports, policy: Policy, *, now: datetime
     ) -> None:
         assert {each.request.identifier for each in questions} >= self._accepted
         for question in questions:
@@ -67,7 +73,7 @@ class Promises:
                 _check_step(before, question, policy)
                 _check_expiry(before, question, now)
 
-    async def _check_reports(self, store: AnyStore, question: Question) -> None:
+    async def _check_reports(self, store: Reports, question: Question) -> None:
         name = question.request.identifier
         rows = await store.reports_of(name)
         assert [row.sequence for row in rows] == list(range(question.reports))
@@ -105,7 +111,7 @@ def _check_step(before: Question, question: Question, policy: Policy) -> None:
     assert question.posted == (before.posted or question.posted)
     assert before.standing is None or question.standing is not None
     if before.said and before.standing and question.standing and not policy.allow_deescalation:
-        assert RANKS[question.standing] >= RANKS[before.standing]
+        assert OUTCOMES[question.standing].rank >= OUTCOMES[before.standing].rank
     if before.state is State.CLOSED and question.state is State.ASKED:
         assert question.said is not None
         assert question.standing is not Outcome.UNDELIVERABLE

@@ -8,23 +8,17 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from fakes import ScriptedSecurityTeam, SteppedClock, a_request
+from fakes import SteppedClock, a_request
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from journey_promises import Promises, judge_click
 from mortal_store import WRITE_ENDS, Home, KilledError, MortalStore
 from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
+from wiring import instead, wired
 
 from bot.errors import StoreError
-from bot.sqs.wire import read_report, write_report
-from bot.triage.asking import Asker
-from bot.triage.cards import Cards
 from bot.triage.model import Choice, InvalidBody, Question, State, Work
 from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
-from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -199,14 +193,8 @@ class Journeys(RuleBasedStateMachine):
 
     def _start_with_store(self) -> None:
         self.store = MortalStore(self.kept)
-        recorder = Recorder(self.store, write_report, policy=self.policy, clock=self.clock)
-        pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
-        workers = Workers(
-            asker=Asker(self.slack, recorder, pacing=pacing),
-            reminder=Reminder(self.slack, recorder, pacing=pacing),
-            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
-        )
-        self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
+        messenger = instead(self.slack)
+        self.service = wired(self.store, self.policy, clock=self.clock, messenger=messenger).service
 
     def _questions(self) -> Sequence[Question]:
         questions: Sequence[Question] = self.run(self.kept.list_questions(limit=100))

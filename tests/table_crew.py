@@ -7,19 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
+from fakes import ScriptedMessenger, SteppedClock, a_request
 from local_dynamodb import connection, create_table, dynamodb, store_in
 from request_units import Meter, stored_bytes
+from wiring import instead, wired
 
-from bot.sqs.wire import read_report, write_report
-from bot.triage.asking import Asker
-from bot.triage.cards import Cards
 from bot.triage.model import Answer, Choice, Note, Question, Work
-from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
-from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
 from bot.worker.health import StoreWatch
 
 if TYPE_CHECKING:
@@ -45,14 +38,7 @@ class Member:
     def __init__(self, store: DynamoStore, slack: ScriptedMessenger, clock: SteppedClock) -> None:
         self.store = store
         self._clock = clock
-        recorder = Recorder(store, write_report, policy=Policy(), clock=clock)
-        pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
-        workers = Workers(
-            asker=Asker(slack, recorder, pacing=pacing),
-            reminder=Reminder(slack, recorder, pacing=pacing),
-            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
-        )
-        self.service = TriageService(recorder, slack, workers, on_work=lambda: None)
+        self.service = wired(store, clock=clock, messenger=instead(slack)).service
 
     async def work(self) -> None:
         """Do whatever is due now, but for deadlines, and send what waits."""

@@ -67,7 +67,10 @@ def sandbox(options: argparse.Namespace) -> int:
         ) from error
     if options.self_test:
         return run_self_test()
-    return run_sandbox(port=options.port, open_browser=options.open)
+    from bot.triage.outcomes import OUTCOMES
+
+    labels = {outcome.value: facts.label for outcome, facts in OUTCOMES.items()}
+    return run_sandbox(labels, port=options.port, open_browser=options.open)
 
 
 def send(options: argparse.Namespace) -> int:

@@ -16,6 +16,8 @@ from bot.sandbox.page_actions import PageActions
 from bot.sandbox.page_state import page_state
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp.typedefs import Handler
 
     from bot.sandbox.trial import Trial
@@ -48,12 +50,16 @@ _LONGEST_REQUEST: Final = 600_000
 
 
 class Page:
-    """Serves the page of one trial. `ended` is what the page says once nothing more will come."""
+    """Serves the page of one trial. `ended` is what the page says once nothing more will come.
 
-    def __init__(self, trial: Trial) -> None:
+    `labels` are what it calls each outcome.
+    """
+
+    def __init__(self, trial: Trial, labels: Mapping[str, str]) -> None:
         self.ended: str | None = None
         self.failed = False
         self._trial = trial
+        self._labels = labels
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int) -> str:
@@ -92,7 +98,7 @@ class Page:
         return application
 
     def _document(self) -> dict[str, Any]:
-        return page_state(self._trial, ended=self.ended, failed=self.failed)
+        return page_state(self._trial, self._labels, ended=self.ended, failed=self.failed)
 
     async def _state(self, _request: web.Request) -> web.Response:
         return web.json_response(self._document())

@@ -11,6 +11,8 @@ from bot.sandbox.trial_samples import HINTS, NOTE_REQUIRED, THIRTY_SECONDS, TRIA
 from bot.sandbox.worker_process import ALERT_URL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bot.sandbox.child_process import ChildProcess
     from bot.sandbox.ledger import Ledger, Receipt, SentAlert
     from bot.sandbox.samples import Sample
@@ -34,8 +36,11 @@ _TITLES: Final = {
 }
 
 
-def page_state(trial: Trial, *, ended: str | None, failed: bool) -> Json:
-    """Return all that the page needs. `ended` says why nothing more comes, `failed` whether that is bad."""
+def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, failed: bool) -> Json:
+    """Return all that the page needs. `ended` says why nothing more comes, `failed` whether that is bad.
+
+    `labels` are what it calls each outcome.
+    """
     return {
         "health": {
             "ready": trial.ready,
@@ -47,7 +52,7 @@ def page_state(trial: Trial, *, ended: str | None, failed: bool) -> Json:
         "alert_url": ALERT_URL,
         **slack_state(trial.workspace),
         "alerts": [_alert(alert, trial.ledger) for alert in trial.ledger.alerts[-SHOWN:]],
-        "receipts": [_receipt(receipt) for receipt in trial.ledger.receipts[-SHOWN:]],
+        "receipts": [_receipt(receipt, labels) for receipt in trial.ledger.receipts[-SHOWN:]],
     }
 
 
@@ -106,7 +111,7 @@ def _alert(alert: SentAlert, ledger: Ledger) -> Json:
     }
 
 
-def _receipt(receipt: Receipt) -> Json:
+def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
     verdict = receipt.verdict
     facts = {
         "number": receipt.number,
@@ -115,15 +120,18 @@ def _receipt(receipt: Receipt) -> Json:
     }
     if verdict is None:
         return {**facts, "queue": "dead-letter", "verdict": receipt.reason}
+    told = told_by_the_bot(receipt.body)
+    outcome = str(told.get("outcome", ""))
     return {
         **facts,
         "queue": "response",
+        "label": labels.get(outcome, outcome),
         "kept": verdict.kept,
         "status": verdict.status,
         "verdict": verdict.reason or "",
         "response": verdict.response,
         "user": verdict.email,
-        **told_by_the_bot(receipt.body),
+        **told,
     }
 
 

@@ -15,17 +15,19 @@ from bot.sandbox.self_test import SelfTest
 from bot.sandbox.trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_sandbox(*, port: int, open_browser: bool) -> int:
+def run_sandbox(labels: Mapping[str, str], *, port: int, open_browser: bool) -> int:
     """Serve the page on 127.0.0.1 until somebody stops it; port 0 takes any that is free.
+
+    `labels` are what the page calls the outcomes that the bot reports, by the bot's own words for them.
 
     Returns the exit code: 0 after Ctrl-C, SIGTERM or SIGHUP, 1 when a part failed. Prints the page's address.
     """
-    return asyncio.run(_run_page(port, open_browser=open_browser))
+    return asyncio.run(_run_page(labels, port, open_browser=open_browser))
 
 
 def run_self_test() -> int:
@@ -33,9 +35,9 @@ def run_self_test() -> int:
     return asyncio.run(_run_self_test())
 
 
-async def _run_page(port: int, *, open_browser: bool) -> int:
+async def _run_page(labels: Mapping[str, str], port: int, *, open_browser: bool) -> int:
     trial = Trial()
-    page = Page(trial)
+    page = Page(trial, labels)
     try:
         address = await page.start(port)
         await _until_stopped(_serve(trial, address, open_browser=open_browser))

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, names, read_toml, text_problem
 from bot.settings.parsers import duration
-from bot.triage.model import Choice, Outcome
-from bot.triage.policy import CARDS, NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
+from bot.triage.model import Choice
+from bot.triage.outcomes import CARDS, Outcome
+from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError
+from bot.triage.outcomes import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,8 +35,10 @@ def load_messages(config_dir: Path | None = None, *, defaults: Path | None = Non
     A key may use the placeholders that its default uses, all or some of them. Raises `ConfigError` with all
     problems; each names file, table and key, and says what is expected.
     """
-    shipped = read_toml((defaults or defaults_folder()) / _MESSAGES)
-    messages = {table: dict(keys) for table, keys in shipped.items()}
+    shipped = (defaults or defaults_folder()) / _MESSAGES
+    messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
+    if missing := list(_missing(messages)):
+        raise ConfigError([f"{shipped}: {problem}" for problem in missing])
     path = config_dir / _MESSAGES if config_dir else None
     if path and path.exists():
         problems = list(_overlay(messages, read_toml(path)))
@@ -51,6 +54,14 @@ def read_toml(path: Path) -> Mapping[str, Any]:
             return tomllib.load(file)
     except (OSError, ValueError) as error:
         raise ConfigError([f"{path} cannot be read ({error}); expected a TOML file in UTF-8"]) from error
+
+
+def _missing(messages: Messages) -> Iterator[str]:
+    """Yield what an outcome cannot be told without."""
+    for table, keys in TEXTS.items():
+        for key in keys:
+            if key not in messages.get(table, {}):
+                yield f"[{table}] {key} is missing; expected a text for this outcome"
 
 
 def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[str]:

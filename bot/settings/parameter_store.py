@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -28,16 +28,23 @@ _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", 
 _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
 
 
-async def fetch_tokens(settings: Settings) -> Settings:
-    """Return the settings with the tokens themselves where they name a parameter.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tokens:
+    """Both tokens as Slack takes them: neither is the name of a parameter."""
+
+    bot: Secret
+    app: Secret
+
+
+async def fetch_tokens(settings: Settings) -> Tokens:
+    """Return the tokens of the settings, fetched where those name a parameter.
 
     `StartRefused` if a parameter is missing, denied or no such token; `TransientError` if AWS cannot be
     reached; `ConfigError` if there is no region to look in.
     """
-    return replace(
-        settings,
-        slack_bot_token=await fetch_secret(settings, "slack_bot_token"),
-        slack_app_token=await fetch_secret(settings, "slack_app_token"),
+    return Tokens(
+        bot=await fetch_secret(settings, "slack_bot_token"),
+        app=await fetch_secret(settings, "slack_app_token"),
     )
 
 

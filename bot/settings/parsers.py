@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from bot.redaction import Secret, redact
-from bot.triage.model import Profile
+from bot.triage.outcomes import PROFILES, Profile
 from bot.triage.working_time import WorkingHours, find_time_zone, parse_working_hours
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def profile(text: str) -> Profile:
     try:
         return Profile(text.lower())
     except ValueError as error:
-        raise _wrong(text, " or ".join(Profile)) from error
+        known = (f"{profile} ({facts.about})" for profile, facts in PROFILES.items())
+        raise _wrong(text, " or ".join(known)) from error
 
 
 def sync_time(text: str) -> timedelta:

@@ -20,12 +20,12 @@ from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.settings import parsers
 from bot.settings.credentials import Credentials, read_credentials
+from bot.triage.outcomes import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from zoneinfo import ZoneInfo
 
-    from bot.triage.model import Profile
     from bot.triage.working_time import WorkingHours
 
 
@@ -283,7 +283,7 @@ def _security_team_variables() -> tuple[Variable, ...]:
 def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     stored = partial(Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
     hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
-    words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default="mozdef")
+    words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default=Profile.MOZDEF)
     kept = partial(Variable, needed_by=_WORKER | {Purpose.MIGRATE})
     switch = partial(Variable, read=parsers.boolean, default="false")
     overrides = partial(parsers.existing_folder, folder=folder)

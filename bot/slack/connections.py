@@ -60,6 +60,7 @@ def bolt_app(client: AsyncWebClient, identity: Identity) -> AsyncApp:
         return identity.authorization()
 
     return AsyncApp(
+        name="triage-bot",  # or Bolt looks for one in the source files of all callers
         client=client,
         authorize=authorize,
         process_before_response=True,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.free_values import padded, padded_alert, padded_reason, unpadded
-from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Outcome, Report, TriageRequest
+from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 EVENTS = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+#: The categories of reports that change an alert, and of those that are indexed alone.
+_ANSWER = "triagebot"
+_NOTE = "triagebotnote"
 
 _LABEL_LENGTH = 255
 _ADDRESS_LENGTH = 254
@@ -59,7 +64,7 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
     # phrases in summaries, so no text that a person wrote may stand there.
     summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
     body = {
-        "category": "triagebotnote" if report.note else "triagebot",
+        "category": category_of(report),
         "timestamp": _in_utc(report.at),
         "source": "triage-bot",
         "processname": "triage-bot",
@@ -72,14 +77,19 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
         event_id=event_id,
         body=canonical(body),
         due_at=due_at,
+        report=report,
     )
 
 
 def read_report(row: OutboxRow) -> Report:
     """Return the report that a row of the outbox was written from.
 
-    What a note leaves out of its body (the name, the confidence, the response) is empty, or the default.
+    The release before this one kept no facts beside the body, and where it shares a table it drops ours when
+    a report is replayed. Such rows, which go within RETAIN_DAYS, are read from their body: what a note leaves
+    out of it (the name, the confidence, the response) is empty, or the default.
     """
+    if row.report is not None:
+        return row.report
     body = json.loads(row.body)
     details = body["details"]
     user = details.get("user") or {"email": details["email"], "slack": details["slack"], "slackName": ""}
@@ -87,7 +97,7 @@ def read_report(row: OutboxRow) -> Report:
         identifier=row.identifier,
         sequence=row.sequence,
         response=details.get("response", ""),
-        note=body["category"] == "triagebotnote",
+        note=body["category"] == _NOTE,
         at=datetime.fromisoformat(body["timestamp"]),
         email=user["email"],
         slack_id=user["slack"],
@@ -95,6 +105,11 @@ def read_report(row: OutboxRow) -> Report:
         confidence=Confidence(details.get("identityConfidence", Confidence.LOWEST)),
         **_facts_of(details["triagebot"]),
     )
+
+
+def category_of(report: Report) -> str:
+    """Return the category under which MozDef gets a report."""
+    return _NOTE if report.note else _ANSWER
 
 
 def canonical(value: Any) -> str:

@@ -6,7 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Outcome, State, Step, changed
+from bot.triage.model import State, Step, changed
+from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
 
     from bot.triage.model import Answer, Note, Posted, Question, Take
     from bot.triage.policy import Policy
-
-#: The order of the statuses: acknowledged < manual < escalated.
-RANKS = {
-    Outcome.YES: 0,
-    Outcome.WRONG_USER: 1,
-    Outcome.NOT_SURE: 1,
-    Outcome.TIMED_OUT: 1,
-    Outcome.UNDELIVERABLE: 1,
-    Outcome.NO: 2,
-}
 
 #: Changes of mind that do not raise the standing, an identifier; more are answered with words only.
 IDLE_CHANGES_MAX = 20
@@ -153,9 +144,9 @@ def _was_overtaken(question: Question, answer: Answer) -> bool:
 
 def _risen(question: Question, chosen: Outcome) -> int:
     """How far the choice ranks above the standing: whatever replaces a decision of the bot's rises."""
-    if question.standing is None or question.said is None:
+    if question.standing is None or not OUTCOMES[question.standing].chosen:
         return 1
-    return RANKS[chosen] - RANKS[question.standing]
+    return OUTCOMES[chosen].rank - OUTCOMES[question.standing].rank
 
 
 def _answered(question: Question, answer: Answer, risen: int, policy: Policy) -> Question:

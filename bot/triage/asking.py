@@ -23,6 +23,7 @@ from bot.errors import (
 from bot.triage import asking_rules
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State, about
+from bot.triage.outcomes import Reason, reason_of
 from bot.triage.rate_limits import is_in_turn
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.triage.model import Person, Posted, Question, Step
+    from bot.triage.outcomes import SlackCode
     from bot.triage.ports import Messenger
     from bot.triage.rate_limits import Pacing
     from bot.triage.recorder import Recorder
@@ -80,7 +82,7 @@ class Asker:
         try:
             await self._take_step(question)
         except Undeliverable as error:
-            await self._close(self._claims.get(question.ref, question), error.reason)
+            await self._close(self._claims.get(question.ref, question), reason_of(error.reason))
         except TransientError as error:
             await self._retry(question, error)
         except AmbiguousError as error:
@@ -199,7 +201,7 @@ class Asker:
     async def _look(self, question: Question) -> None:
         found = await self._looker.look(question)
         if found is Look.IMPOSSIBLE:
-            await self._close(question, "delivery_unknown")
+            await self._close(question, Reason.DELIVERY_UNKNOWN)
         elif found is Look.NOT_THERE:
             await self._ask_again(question)
         elif isinstance(found, Look):
@@ -241,7 +243,7 @@ class Asker:
             raise Undeliverable(error.code) from error
         raise error
 
-    async def _close(self, question: Question, reason: str) -> None:
+    async def _close(self, question: Question, reason: Reason | SlackCode) -> None:
         now, policy = self._clock(), self._recorder.policy
         await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
         self.forget(question)

@@ -11,13 +11,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Choice, Confidence, Outcome, Question, State, Step, Work, changed, made
+from bot.triage.model import Choice, Confidence, Question, State, Step, Work, changed, made
+from bot.triage.outcomes import Outcome, Reason
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.triage.model import Person, Posted, TriageRequest
+    from bot.triage.outcomes import SlackCode
     from bot.triage.policy import Policy
 
 #: Confidences at which the address may be somebody else's.
@@ -51,7 +53,7 @@ def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> S
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take in what can be told of an invalid request: it ends before it began."""
-    return _closed(accept(salvaged, ref, now, policy).question, "invalid_request", now, policy)
+    return _closed(accept(salvaged, ref, now, policy).question, Reason.INVALID_REQUEST, now, policy)
 
 
 def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
@@ -60,14 +62,14 @@ def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
     return (Choice.YES, Choice.NO, Choice.NOT_SURE, *wrong_user)
 
 
-def why_not_ask(person: Person, policy: Policy) -> str | None:
+def why_not_ask(person: Person, policy: Policy) -> Reason | None:
     """Return the reason for which this person may not be asked, or None."""
     reasons = {
-        "user_deactivated": person.deactivated,
-        "user_is_bot": person.is_bot,
-        "user_external": person.is_external,
-        "user_unconfirmed": person.unconfirmed,
-        "user_is_guest": person.is_guest and not policy.ask_guests,
+        Reason.USER_DEACTIVATED: person.deactivated,
+        Reason.USER_IS_BOT: person.is_bot,
+        Reason.USER_EXTERNAL: person.is_external,
+        Reason.USER_UNCONFIRMED: person.unconfirmed,
+        Reason.USER_IS_GUEST: person.is_guest and not policy.ask_guests,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -167,7 +169,7 @@ def defer(question: Question, due_at: datetime) -> Step:
     return Step(question=_later(question, due_at))
 
 
-def close(question: Question, reason: str, now: datetime, policy: Policy) -> Step | None:
+def close(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step | None:
     """Give up asking; None if it was asked after all."""
     if question.state not in (State.ACCEPTED, State.POSTING):
         return None
@@ -184,7 +186,7 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
     if question.state is State.ASKED:
         ended = changed(_ended(question, Outcome.TIMED_OUT, now, policy), due_at=now)
     else:
-        ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason="not_asked_in_time")
+        ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=Reason.NOT_ASKED_IN_TIME)
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
 
 
@@ -202,19 +204,24 @@ def _later(question: Question, due_at: datetime) -> Question:
     return changed(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
 
 
-def _closed(question: Question, reason: str, now: datetime, policy: Policy) -> Step:
+def _closed(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step:
     ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
     closed = changed(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
     return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
 
 
 def _ended(
-    question: Question, outcome: Outcome, now: datetime, policy: Policy, *, reason: str = ""
+    question: Question,
+    outcome: Outcome,
+    now: datetime,
+    policy: Policy,
+    *,
+    reason: Reason | SlackCode | None = None,
 ) -> Question:
     ended = changed(
         question,
         standing=outcome,
-        reason=reason,
+        reason=reason or "",
         deadline=None,
         settled_at=now,
         reports=question.reports + 1,

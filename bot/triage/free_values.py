@@ -7,6 +7,8 @@ value without any goes out with one trailing space, and whoever reads a body tak
 
 from __future__ import annotations
 
+from bot.triage.outcomes import is_own
+
 #: The alerts that MozDef's own action asks about.
 MOZDEF_ALERTS = frozenset(
     {
@@ -14,21 +16,6 @@ MOZDEF_ALERTS = frozenset(
         "duo_bypass_codes_used",
         "duo_bypass_codes_generated",
         "ssh_access_sign_releng",
-    }
-)
-
-#: Why nobody could be asked, in words of ours; every other reason is an error code of Slack's.
-OWN_REASONS = frozenset(
-    {
-        "users_not_found",
-        "user_deactivated",
-        "user_is_bot",
-        "user_is_guest",
-        "user_unconfirmed",
-        "user_external",
-        "invalid_request",
-        "delivery_unknown",
-        "not_asked_in_time",
     }
 )
 
@@ -40,7 +27,7 @@ def padded_alert(label: str) -> str:
 
 def padded_reason(reason: str) -> str:
     """Return the reason of an outcome as it goes out."""
-    return reason if reason in OWN_REASONS else padded(reason)
+    return reason if is_own(reason) else padded(reason)
 
 
 def padded(value: str) -> str:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from bot.triage.outcomes import Outcome
+
 
 class Confidence(StrEnum):
     """How sure MozDef is that the address is the right person's."""
@@ -25,24 +28,6 @@ class Choice(StrEnum):
     NO = "no"
     WRONG_USER = "wrongUser"
     NOT_SURE = "notSure"
-
-
-class Outcome(StrEnum):
-    """How a request ended: what the person chose, or what the bot had to decide."""
-
-    YES = "yes"
-    NO = "no"
-    WRONG_USER = "wrongUser"
-    NOT_SURE = "notSure"
-    TIMED_OUT = "timedOut"
-    UNDELIVERABLE = "undeliverable"
-
-
-class Profile(StrEnum):
-    """In whose words outcomes are written: those that a stock MozDef keeps, or our own six."""
-
-    MOZDEF = "mozdef"
-    VERBATIM = "verbatim"
 
 
 class State(StrEnum):
@@ -181,7 +166,7 @@ class Question:
     asked_at: datetime | None = None
     reminders: int = 0  #: sent, or perhaps sent: none is ever repeated
     standing: Outcome | None = None
-    reason: str = ""  #: of an undeliverable standing
+    reason: str = ""  #: of a standing: see `outcomes.Reason`
     said: Choice | None = None  #: the last choice, which `standing` may outrank
     answered_at: datetime | None = None
     clicked_at: datetime | None = None  #: when that choice was clicked, by Slack's clock
@@ -264,7 +249,10 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A report as stored: its body is frozen, so that a repeat is byte-identical."""
+    """A report as stored: its body is frozen, so that a repeat is byte-identical.
+
+    `report` is what the body was written from; None where that was not kept (see `ports.ReadReport`).
+    """
 
     identifier: str
     sequence: int
@@ -274,6 +262,7 @@ class OutboxRow:
     sent_at: datetime | None = None
     parked_at: datetime | None = None  #: refused for good by the queue; a person must look
     replays: int = 0  #: how often somebody asked to have it sent again
+    report: Report | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from bot.triage.model import Choice, Outcome, Profile
+from bot.triage.model import Choice
+from bot.triage.outcomes import CARDS, Outcome, Profile
 from bot.triage.working_time import WorkingHours, after_working_time, next_working_moment, time_zone
 
 if TYPE_CHECKING:
@@ -61,9 +62,6 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
         Choice.WRONG_USER: NoteRule.NEVER,
     }
 )
-
-#: The outcomes that the security team sees where no file says otherwise.
-CARDS: Final = frozenset(Outcome) - {Outcome.YES}
 
 #: The words of the question that an alert may have of its own: their table and key in `messages.toml`.
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(

@@ -34,7 +34,7 @@ Clock = Callable[[], datetime]
 #: Writes a report as a row of the outbox, due at the given time. Its body is never rendered again.
 WriteReport = Callable[["Report", datetime], "OutboxRow"]
 
-#: Returns the report that a row of the outbox was written from.
+#: Returns the report that a row of the outbox was written from: as it was kept, or else as its body tells.
 ReadReport = Callable[["OutboxRow"], "Report"]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Outcome, Profile, Report, changed
+from bot.triage.model import Report, changed
+from bot.triage.outcomes import OUTCOMES, RESPONSES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,21 +16,6 @@ if TYPE_CHECKING:
 
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.
 REPORTS_APART = timedelta(seconds=5)
-
-#: What each outcome is called in the only three words that a stock MozDef keeps.
-MOZDEF_RESPONSES = {
-    Outcome.YES: "yes",
-    Outcome.NO: "no",
-    Outcome.WRONG_USER: "wrongUser",
-    Outcome.NOT_SURE: "wrongUser",
-    Outcome.TIMED_OUT: "wrongUser",
-    Outcome.UNDELIVERABLE: "wrongUser",
-}
-
-
-def response(outcome: Outcome, profile: Profile) -> str:
-    """Return the word that MozDef reads for this outcome."""
-    return MOZDEF_RESPONSES[outcome] if profile is Profile.MOZDEF else outcome.value
 
 
 def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
@@ -57,13 +43,13 @@ def report_on(
     """
     if after.standing is None:
         raise ValueError("a report needs an outcome")
-    human = after.said is not None
+    human = OUTCOMES[after.standing].chosen
     note = bool(comment) or _said_before(before, after, policy)
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,
         outcome=after.standing,
-        response=response(after.standing, policy.profile),
+        response=RESPONSES[policy.profile][after.standing],
         note=note,
         at=at,
         email=after.request.user,
@@ -85,7 +71,5 @@ def _said_before(before: Question, after: Question, policy: Policy) -> bool:
     """Whether MozDef has the same response by the same person already, and would drop the repeat."""
     if before.standing is None or after.standing is None:
         return False
-    same_author = (before.said is None) == (after.said is None)
-    return same_author and response(before.standing, policy.profile) == response(
-        after.standing, policy.profile
-    )
+    words, was, now = RESPONSES[policy.profile], before.standing, after.standing
+    return words[was] == words[now] and OUTCOMES[was].chosen == OUTCOMES[now].chosen

@@ -9,11 +9,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Outcome
+from bot.triage.outcomes import ENDINGS, OUTCOMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
+
+    from bot.triage.outcomes import Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,11 +24,7 @@ class AlertStatistics:
 
     alert: str
     asked: int
-    yes: int
-    no: int
-    wrong_user: int
-    not_sure: int
-    unanswered: int  #: ended by the bot, for no answer came
+    endings: Mapping[str, int]  #: how many ended so, for each key of `outcomes.ENDINGS`
     open: int  #: may still be answered in time
     median: timedelta | None  #: from being asked to the first answer; None: there is none
     p90: timedelta | None  #: nine in ten were answered within it
@@ -55,15 +53,18 @@ class Tally:
         return AlertStatistics(
             alert=alert,
             asked=endings.total(),
-            yes=endings[Outcome.YES],
-            no=endings[Outcome.NO],
-            wrong_user=endings[Outcome.WRONG_USER],
-            not_sure=endings[Outcome.NOT_SURE],
-            unanswered=endings[Outcome.TIMED_OUT] + endings[Outcome.UNDELIVERABLE],
+            endings=_by_ending(endings),
             open=endings[None],
             median=percentile(taken, 50),
             p90=percentile(taken, 90),
         )
+
+
+def _by_ending(outcomes: Counter[Outcome | None]) -> Mapping[str, int]:
+    counts = {ending.key: 0 for ending in ENDINGS}
+    for outcome, facts in OUTCOMES.items():
+        counts[facts.ending.key] += outcomes[outcome]
+    return counts
 
 
 def percentile(ordered: Sequence[timedelta], percent: int) -> timedelta | None:

@@ -1,157 +1,235 @@
-"""One worker from start to close, made of its parts."""
+"""One worker from start to close, and how it is meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from functools import cached_property
-from typing import TYPE_CHECKING
+import ssl
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from bot import __version__
 from bot.backoff import retry_delay
 from bot.errors import TransientError
 from bot.settings.parameter_store import fetch_tokens
-from bot.slack.client import open_session
 from bot.slack.render.templates import check_wording
-from bot.store import open_store
+from bot.triage.ports import NO_METER
+from bot.worker.assembly import Kit, Resources, WakeUp, assemble, policy_of
 from bot.worker.control import ControlServer
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
+from bot.worker.health import StoreWatch, Vitals
 from bot.worker.lifecycle import Loop, first_of
-from bot.worker.parts import Parts
-from bot.worker.watchdog import MORE_TIME, Watchdog
+from bot.worker.watchdog import MORE_TIME, Notifier, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
+    from bot.settings.parameter_store import Tokens
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
     from bot.triage.policy import AlertPolicies
+    from bot.triage.ports import Meter
+    from bot.worker.assembly import Parts, Queues
 
 log = logging.getLogger(__name__)
 
+#: What the start waits for, as systemd, `/healthz` and `check` are told.
+_TOKENS = "the parameter store"
+_OTHERS = "the queues and Slack"
 
-class App(Parts):
+
+class App:
     """One worker: what `bot.worker.lifecycle.run_worker` starts, runs and closes."""
 
     def __init__(
-        self, settings: Settings, wording: Wording, alerts: AlertPolicies, *, restored: bool = False
+        self,
+        settings: Settings,
+        wording: Wording,
+        alerts: AlertPolicies,
+        *,
+        restored: bool = False,
+        kit: Kit | None = None,
     ) -> None:
-        super().__init__(settings, wording, alerts)
+        self.wake = WakeUp()
+        self._settings = settings
+        self._wording = wording
+        self._policy = policy_of(settings, alerts)
         self._restored = restored
+        self._kit = kit or Kit()
+        self._stack = AsyncExitStack()
+        self._notifier = Notifier(settings.notify_socket)
+        self._waits_for = _TOKENS
+        self._parts: Parts | None = None  #: None: the start is not over
+        self._stages: Sequence[Mapping[str, Loop]] = ()
+        self._polled_at = self._kit.clock()
         self._queues_met = False
 
     async def start(self) -> None:
-        """Take the store, then ask SQS and Slack whether they know us. `ConfigError`, `StartRefused`."""
-        await self._open()
-        await self._fetch_tokens()
-        await self._meet_others()
+        """Take what the loops need, in this order. `ConfigError`, `StartRefused`.
+
+        The store first: from then on, commands about it and `/healthz` are answered. The tokens may take long
+        to come; until the start is over, whoever asks about more than the store is told that the worker
+        starts. When the tokens are there every part is made, once, and SQS and Slack are asked whether they
+        know us.
+        """
+        check_wording(self._wording)
+        store = await self._open_store()
+        await self._listen_to_commands(store)
+        meter = await self._serve_metrics(store)
+        tokens = await self._fetch_tokens()
+        self._waits_for = _OTHERS
+        resources = await self._open_resources(store, tokens, meter)
+        parts = assemble(self._settings, self._wording, self._policy, resources, self._kit)
+        await self._meet_others(resources.queues, parts)
+        self._parts = parts
+        self._stages = self._loops(parts)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
+        """Return the loops, stage by stage; none before the start is over."""
+        return self._stages
+
+    async def close(self) -> None:
+        """Give everything back, the last taken first."""
+        await self._stack.aclose()
+
+    async def _open_store(self) -> OpenStore:
+        settings = self._settings
+        store = await self._kit.store(
+            settings.store_url,
+            create=True,
+            region=settings.aws_region,
+            keep=settings.retain,
+            on_found=self.wake,
+        )
+        self._stack.push_async_callback(store.close)
+        if self._restored:
+            await store.treat_as_restored(self._kit.clock(), longest=self._policy.longest_wait)
+            log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
+        return store
+
+    async def _listen_to_commands(self, store: OpenStore) -> None:
+        path = self._settings.control_path
+        if path is None:
+            return
+        handlers = {
+            **store_handlers(store, self._settings.store_path, clock=self._kit.clock, wake=self.wake),
+            CONDITION: condition_handler(store, self._condition),
+        }
+        control = ControlServer(path, handlers)
+        await control.start()
+        self._stack.push_async_callback(control.stop)
+
+    async def _serve_metrics(self, store: OpenStore) -> Meter:
+        """Serve metrics and health, if that is wanted; return who counts."""
+        if self._settings.metrics_listen is None:
+            return NO_METER
+        # They take a tenth of a second, which a start without them is spared.
+        from bot.worker.http_server import MetricsServer
+        from bot.worker.metrics import Metrics
+
+        clock = self._kit.clock
+        metrics = Metrics(alerts=self._policy.alerts.by_label, version=__version__)
+        server = MetricsServer(metrics, partial(self._vitals, StoreWatch(store, clock=clock)), clock=clock)
+        await server.start(*self._settings.metrics_listen)
+        self._stack.push_async_callback(server.stop)
+        return metrics
+
+    async def _fetch_tokens(self) -> Tokens:
+        attempts = 0
+        while True:
+            try:
+                return await fetch_tokens(self._settings)
+            except TransientError as error:
+                log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
+            self._notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS=f"waiting for {_TOKENS}")
+            await asyncio.sleep(retry_delay(attempts, self._kit.random.random()).total_seconds())
+            attempts += 1
+
+    async def _open_resources(self, store: OpenStore, tokens: Tokens, meter: Meter) -> Resources:
+        tls = ssl.create_default_context()
+        return Resources(
+            store=store,
+            queues=self._kit.queues(self._settings, meter, self._stack),
+            session=await self._stack.enter_async_context(self._kit.session(tls)),
+            tls=tls,
+            tokens=tokens,
+            wake=self.wake,
+            meter=meter,
+            on_poll=self._note_poll,
+        )
+
+    async def _meet_others(self, queues: Queues, parts: Parts) -> None:
+        """Silence is no refusal: whoever cannot be reached now may be later."""
+        expected = (queues.requests, queues.responses, queues.dead_letters)
+        self._queues_met = all([await _meet(queue) for queue in expected if queue is not None])
+        await parts.introduction.attempt()
+
+    def _loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
 
         No new work, then no more clicks, and last the reports of what was done meanwhile.
         """
-        told = {"watchdog": self.watchdog.run} if self.notifier.address else {}
+        for each in parts.progress:
+            each.mark()  # the meetings may have taken long, and nobody has been silent yet
+        lacking = partial(self._lacking, parts)
+        watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, lacking=lacking)
+        told = {"watchdog": watchdog.run} if self._notifier.address else {}
+        sweep = partial(_sweep, parts)
         return (
-            {"poller": self.poller.run, "sweeper": self._sweep, "retention": self.retention.run, **told},
-            {"links": self._listen},
-            {"publisher": self._publish},
+            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **told},
+            {"links": partial(_listen, parts)},
+            {"publisher": partial(_publish, parts)},
         )
 
-    @cached_property
-    def watchdog(self) -> Watchdog:
-        """What systemd hears of this worker."""
-        progress = (self.poll_progress, *self.link_progress)
-        return Watchdog(self.notifier, self.settings.watchdog, progress, lacking=self._lacking)
-
-    async def close(self) -> None:
-        """Give everything back, the last taken first."""
-        await self.stack.aclose()
-
-    async def _open(self) -> None:
-        check_wording(self.wording)
-        self.store = await self._open_store()
-        self.stack.push_async_callback(self.store.close)
-        if self._restored:
-            await self._restore()
-        self.session = await self.stack.enter_async_context(open_session(self.tls))
-        if self.settings.control_path is not None:
-            await self._listen_to_commands(self.settings.control_path)
-        await self._show_metrics()
-
-    async def _open_store(self) -> OpenStore:
-        return await open_store(
-            self.settings.store_url,
-            create=True,
-            region=self.settings.aws_region,
-            keep=self.settings.retain,
-            on_found=self.wake,
-        )
-
-    async def _listen_to_commands(self, path: Path) -> None:
-        handlers = {
-            **store_handlers(self.store, self.settings.store_path, clock=self.clock, wake=self.wake),
-            CONDITION: condition_handler(self.store, lambda: self.cards.last_trouble, lambda: self.links.up),
-        }
-        control = ControlServer(path, handlers)
-        await control.start()
-        self.stack.push_async_callback(control.stop)
-
-    async def _show_metrics(self) -> None:
-        if self.metrics is None or self.settings.metrics_listen is None:
-            return
-        from bot.worker.http_server import MetricsServer
-
-        server = MetricsServer(self.metrics, self.vitals, clock=self.clock)
-        await server.start(*self.settings.metrics_listen)
-        self.stack.push_async_callback(server.stop)
-
-    async def _restore(self) -> None:
-        await self.store.treat_as_restored(self.clock(), longest=self.policy.longest_wait)
-        log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
-
-    async def _fetch_tokens(self) -> None:
-        for attempts in itertools.count():
-            try:
-                self.settings = await fetch_tokens(self.settings)
-            except TransientError as error:
-                log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
-                self.notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS="waiting for the parameter store")
-                await asyncio.sleep(retry_delay(attempts, self.random.random()).total_seconds())
-            else:
-                return
-
-    async def _meet_others(self) -> None:
-        """Silence is no refusal: whoever cannot be reached now may be later."""
-        queues = (self.request_queue, self.response_queue, self.dead_letter_queue)
-        self._queues_met = all([await self._meet(queue) for queue in queues if queue is not None])
-        await self.introduction.attempt()
-
-    async def _meet(self, queue: Queue) -> bool:
-        try:
-            await queue.describe()
-        except TransientError as error:
-            log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
-            return False
-        return True
-
-    def _lacking(self) -> Sequence[str]:
+    def _lacking(self, parts: Parts) -> Sequence[str]:
         """Name what the worker waits for. The store is there: it was opened at the start."""
-        there = {"the queues": self._queues_met or self.poller.reached, "Slack": self.links.reachable}
+        there = {"the queues": self._queues_met or parts.poller.reached, "Slack": parts.links.reachable}
         return [name for name, is_there in there.items() if not is_there]
 
-    async def _sweep(self, stop: asyncio.Event) -> None:
-        await first_of(self.introduction.wait(), stop.wait(), self.sweeper.keep_deadlines())
-        await self.sweeper.run(stop)
+    def _note_poll(self) -> None:
+        self._polled_at = self._kit.clock()
 
-    async def _listen(self, stop: asyncio.Event) -> None:
-        await self.introduction.run(stop)
-        self.listeners.register(self.bolt)
-        await self.links.run(stop, drain=self.listeners.drain)
+    def _condition(self) -> Mapping[str, Any]:
+        """Return what `check` is told beside the state of the store: see `condition_handler`."""
+        if self._parts is None:
+            return {"starting": self._waits_for}
+        return {"card": self._parts.workers.cards.last_trouble, "links": self._parts.links.up}
 
-    async def _publish(self, stop: asyncio.Event) -> None:
-        await self.publisher.run(stop)
-        await self.publisher.flush()
+    async def _vitals(self, watch: StoreWatch) -> Vitals:
+        """Return what there is to see of this worker now."""
+        parts = self._parts
+        return Vitals(
+            starting="" if parts else self._waits_for,
+            links_up=parts.links.up if parts else 0,
+            link_shared=parts is not None and parts.links.others_listen(),
+            halted_by=parts.pacing.gate.halted_by if parts else "",
+            polled_at=self._polled_at,
+            store=await watch.look(),
+        )
+
+
+async def _meet(queue: Queue) -> bool:
+    try:
+        await queue.describe()
+    except TransientError as error:
+        log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
+        return False
+    return True
+
+
+async def _sweep(parts: Parts, stop: asyncio.Event) -> None:
+    await first_of(parts.introduction.wait(), stop.wait(), parts.sweeper.keep_deadlines())
+    await parts.sweeper.run(stop)
+
+
+async def _listen(parts: Parts, stop: asyncio.Event) -> None:
+    await parts.introduction.run(stop)
+    await parts.links.run(stop, drain=parts.listeners.drain)
+
+
+async def _publish(parts: Parts, stop: asyncio.Event) -> None:
+    await parts.publisher.run(stop)
+    await parts.publisher.flush()

@@ -63,15 +63,15 @@ class Probed(Protocol):
         """See `triage.ports.Store`."""
 
 
-def condition_handler(store: Probed, card: Callable[[], str | None], links: Callable[[], int]) -> Handler:
+def condition_handler(store: Probed, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    `store`: why it takes no writes, empty if it does; `card`: as `Cards.last_trouble`; `links`: how many
-    work.
+    `store`: why it takes no writes, empty if it does. While the worker starts, `starting`: what it waits for;
+    after that `card`: as `Cards.last_trouble`, and `links`: how many work. Those are what `look` returns.
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        yield {"store": await _store_trouble(store), "card": card(), "links": links()}
+        yield {"store": await _store_trouble(store), **look()}
 
     return condition
 

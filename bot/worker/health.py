@@ -29,6 +29,7 @@ STORE_PATIENCE = timedelta(seconds=3)
 class Trouble(StrEnum):
     """What keeps the worker from doing its job. Names of metrics and of `/healthz`: they never change."""
 
+    STARTING = "starting"
     NO_LINK = "no_link"
     LINK_SHARED = "link_shared"
     NOT_POLLING = "not_polling"
@@ -49,6 +50,7 @@ class StoreSigns:
 class Vitals:
     """What there is to see of a worker at one moment."""
 
+    starting: str = ""  #: what the start waits for; empty: it is over
     links_up: int
     link_shared: bool  #: another program takes some of the clicks
     halted_by: str  #: the code with which Slack refuses the worker itself; empty: it does not
@@ -99,6 +101,9 @@ class StoreWatch:
 
 def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
     """Yield all that keeps the worker from doing its job."""
+    if vitals.starting:
+        why = f"the worker starts, and waits for {vitals.starting}"
+        yield Problem(trouble=Trouble.STARTING, why=why)
     if not vitals.links_up:
         yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up: no click can arrive")
     if vitals.link_shared:

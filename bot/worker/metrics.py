@@ -22,7 +22,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import OUTCOMES
 from bot.worker.health import Trouble, problems_of
 
 if TYPE_CHECKING:
@@ -113,10 +114,13 @@ class Metrics:
             self._answer_seconds.labels(self._alert(after)).observe(took)
 
     def _take_ending(self, question: Question) -> None:
-        if question.standing is Outcome.TIMED_OUT:
-            self._expired.inc()
-        elif question.standing is Outcome.UNDELIVERABLE:
-            self._undeliverable.labels(self._reasons.bounded(question.reason)).inc()
+        counter = OUTCOMES[question.standing].counter if question.standing else None
+        if counter is None:
+            return
+        if counter.by_reason:
+            self._ended[counter].labels(self._reasons.bounded(question.reason)).inc()
+        else:
+            self._ended[counter].inc()
 
     def _alert(self, question: Question) -> str:
         alert = question.request.alert
@@ -135,10 +139,11 @@ class Metrics:
         )
         for choice in Choice:
             self._answered.labels(choice.value)
-        self._expired = self._counter("questions_expired", "Questions that nobody answered in time.")
-        self._undeliverable = self._counter(
-            "questions_undeliverable", "Requests about which nobody could be asked, by reason.", "reason"
-        )
+        counters = {facts.counter: None for facts in OUTCOMES.values() if facts.counter}
+        self._ended = {
+            each: self._counter(each.name, each.text, *(["reason"] if each.by_reason else []))
+            for each in counters
+        }
 
     def _count_reports(self) -> None:
         self._sent = self._counter("reports_sent", "Reports that the response queue took, replays included.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from bot.triage.free_values import unpadded
+from bot.sqs.wire import category_of, read_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,17 +48,15 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
 
 def report_view(row: OutboxRow) -> View:
     """Return a report's facts. `body` is the text that the response queue gets, byte for byte."""
-    body = json.loads(row.body)
-    details = body.get("details", {})
-    facts = details.get("triagebot", {})
+    report = read_report(row)
     return {
         "sequence": row.sequence,
         "eventId": row.event_id,
-        "category": body.get("category"),
-        "response": details.get("response"),
-        "outcome": facts.get("outcome"),
-        "comment": unpadded(facts["comment"]) if "comment" in facts else None,
-        "timestamp": body.get("timestamp"),
+        "category": category_of(report),
+        "response": None if report.note else report.response,
+        "outcome": report.outcome.value,
+        "comment": report.comment or None,
+        "timestamp": _time(report.at),
         "dueAt": _time(row.due_at),
         "sentAt": _time(row.sent_at),
         "parkedAt": _time(row.parked_at),
@@ -68,13 +66,7 @@ def report_view(row: OutboxRow) -> View:
 
 def statistics_view(statistics: AlertStatistics) -> View:
     """Return the statistics of one alert. Shares are of the questions that have ended; times in seconds."""
-    counts = {
-        "yes": statistics.yes,
-        "no": statistics.no,
-        "wrongUser": statistics.wrong_user,
-        "notSure": statistics.not_sure,
-        "unanswered": statistics.unanswered,
-    }
+    counts = statistics.endings
     ended = sum(counts.values())
     return {
         "alert": statistics.alert,

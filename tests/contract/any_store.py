@@ -18,7 +18,8 @@ from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, OutboxRow, Question
+from bot.triage.model import Change, Confidence, OutboxRow, Question, Report
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -66,6 +67,25 @@ def a_report(sequence: int = 0, *, identifier: str = IDENTIFIER, due_at: datetim
         event_id=f"event-{identifier}-{sequence}",
         body=f'{{"sequence":{sequence}}}',
         due_at=due_at,
+        report=kept_report(sequence, identifier=identifier),
+    )
+
+
+def kept_report(sequence: int = 0, *, identifier: str = IDENTIFIER) -> Report:
+    """Return what such a row was written from."""
+    return Report(
+        identifier=identifier,
+        sequence=sequence,
+        outcome=Outcome.NO,
+        response="no",
+        note=sequence > 0,
+        at=NOON,
+        email="ada@example.com",
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=Confidence.LOWEST,
+        alert="duo",
+        comment="I was on a train." if sequence else "",
     )
 
 

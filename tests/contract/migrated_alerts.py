@@ -19,7 +19,8 @@ from bot.store.migration.migrate import Migration
 from bot.store.migration.patience import PatientCaller
 from bot.store.migration.source import SqliteSource
 from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import Change, Choice, Outcome, Question, State
+from bot.triage.model import Change, Choice, Question, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -117,7 +118,9 @@ async def _add(store: OpenStore, question: Question) -> None:
 
 def _report(identifier: str, number: int) -> OutboxRow:
     body = f'{{"details":{{"identifier":"{identifier}","comment":"\\u00e9 \\\\ {number}"}}}}'
-    return replace(a_report(number, identifier=identifier, due_at=NOON - HOUR), body=body)
+    report = replace(a_report(number, identifier=identifier, due_at=NOON - HOUR), body=body)
+    # Some are left of a release that kept no facts.
+    return replace(report, report=None) if len(identifier) % 2 else report
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from any_store import SECOND, add, every_store, play, report_times
 from any_store import a_question as any_question
 from fakes import NOON
 
-from bot.triage.model import Choice, Outcome, Question, State
+from bot.triage.model import Choice, Question, State
+from bot.triage.outcomes import Outcome
 from bot.triage.statistics import AlertStatistics
 
 if TYPE_CHECKING:
@@ -52,11 +53,7 @@ def test_questions_are_summed_up_by_alert_and_by_the_outcome_that_stands(opening
         assert duo == AlertStatistics(
             alert="duo",
             asked=8,
-            yes=2,
-            no=1,
-            wrong_user=1,
-            not_sure=1,
-            unanswered=2,
+            endings={"yes": 2, "no": 1, "wrongUser": 1, "notSure": 1, "unanswered": 2},
             open=1,
             median=3 * MINUTE,
             p90=10 * MINUTE,
@@ -93,7 +90,7 @@ def test_a_changed_mind_does_not_change_how_long_the_first_answer_took(opening: 
 
         [only] = await store.statistics(NOON)
 
-        assert (only.no, only.yes, only.median) == (1, 0, MINUTE)
+        assert (only.endings["no"], only.endings["yes"], only.median) == (1, 0, MINUTE)
 
     play(opening, scenario)
 

@@ -10,7 +10,8 @@ import pytest
 from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, every_store
 from fakes import NOON
 
-from bot.triage.model import Change, Outcome, State, Work
+from bot.triage.model import Change, State, Work
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, every_store
 from fakes import NOON
 
-from bot.triage.model import Change, Choice, Outcome, State, Work
+from bot.triage.model import Change, Choice, State, Work
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,8 @@ from any_store import IDENTIFIER, SECOND, Opening, a_question, add, every_store,
 from fakes import NOON
 from memory_store import APART
 
-from bot.triage.model import Choice, OutboxRow, Outcome, State, Work
+from bot.triage.model import Choice, OutboxRow, State, Work
+from bot.triage.outcomes import Outcome
 
 HOUR = timedelta(hours=1)
 LATER = NOON + HOUR

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
+from fakes import NOON
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.store.records.rows import report_facts
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, Choice, Confidence, Outcome, Question, State, TriageRequest
+from bot.triage.model import Change, Choice, Confidence, Question, Report, State, TriageRequest
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from memory_store import AnyStore
@@ -70,6 +74,29 @@ questions = st.builds(
 ).map(lambda each: replace(each, ref=new_ref(each.request.identifier, "0" * 32)))
 
 
+reports = st.builds(
+    Report,
+    identifier=st.just(IDENTIFIER),
+    sequence=st.just(0),
+    outcome=st.sampled_from(Outcome),
+    response=words,
+    note=st.booleans(),
+    at=moments,
+    email=words,
+    slack_id=tokens,
+    slack_name=words,
+    confidence=st.sampled_from(Confidence),
+    alert=words,
+    reason=words,
+    asked_at=maybe,
+    answered_at=maybe,
+    asked_slack_id=tokens,
+    said=st.none() | st.sampled_from(Choice),
+    retracted=st.booleans(),
+    comment=words,
+)
+
+
 @every_store
 @settings(max_examples=50)
 @given(question=questions, later=questions)
@@ -89,11 +116,11 @@ def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, 
 
 @every_store
 @settings(max_examples=25)
-@given(body=words, event_id=words, due_at=moments)
-def test_every_report_comes_back_as_it_was(
-    opening: Opening, body: str, event_id: str, due_at: datetime
+@given(body=words, event_id=words, due_at=moments, kept=st.none() | reports)
+def test_every_report_comes_back_as_it_was_with_all_that_was_kept_of_it(
+    opening: Opening, body: str, event_id: str, due_at: datetime, kept: Report | None
 ) -> None:
-    report = replace(a_report(), body=body, event_id=event_id, due_at=due_at)
+    report = replace(a_report(), body=body, event_id=event_id, due_at=due_at, report=kept)
 
     async def scenario(store: AnyStore) -> None:
         await add(store, a_question(reports=1), report=report)
@@ -101,3 +128,30 @@ def test_every_report_comes_back_as_it_was(
         assert list(await store.reports_of(IDENTIFIER)) == [report]
 
     play(opening, scenario)
+
+
+def test_no_fact_of_a_report_is_left_out_of_what_is_kept() -> None:
+    everything = Report(
+        identifier=IDENTIFIER,
+        sequence=1,
+        outcome=Outcome.NO,
+        response="no",
+        note=True,
+        at=NOON,
+        email="ada@example.com",
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=Confidence.LOW,
+        alert="duo",
+        reason="invalid_request",
+        asked_at=NOON,
+        answered_at=NOON,
+        asked_slack_id="U0ADA",
+        said=Choice.YES,
+        retracted=True,
+        comment="I was on a train.",
+    )
+
+    assert {"identifier", "sequence", *json.loads(report_facts(everything))} == {
+        each.name for each in fields(Report)
+    }

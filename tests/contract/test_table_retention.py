@@ -12,7 +12,8 @@ from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, Outcome, State
+from bot.triage.model import Change, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sandbox_world import ADA, APP_TOKEN, running
+from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, running
+from wiring import SETTINGS, Steady, wired
 
 from bot.errors import StoreError
+from bot.redaction import Secret
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
-from bot.settings.messages import load_messages
-from bot.slack.client import SlackApi
-from bot.slack.connections import Link, Links, bolt_app
-from bot.slack.home_and_windows import SlackViews
-from bot.slack.identity import Identity
-from bot.slack.listeners import Listeners
-from bot.slack.messenger import SlackMessenger
-from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
-from bot.sqs.wire import read_report, write_report
+from bot.slack.client import web_client
+from bot.slack.connections import LINKS, Links
+from bot.slack.security_channel import SlackSecurityTeam
 from bot.store.sqlite.store import SqliteStore
-from bot.triage.asking import Asker
-from bot.triage.cards import Cards
-from bot.triage.model import Confidence, TriageRequest, Work, utc_now
-from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
-from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
+from bot.triage.model import Confidence, TriageRequest, Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,6 +28,9 @@ if TYPE_CHECKING:
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message
     from bot.triage.model import Change, Choice, Question
+    from bot.triage.policy import Policy
+    from bot.triage.service import TriageService
+    from bot.worker.assembly import Parts
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
 
@@ -54,16 +46,15 @@ class RefusingStore(SqliteStore):
         return await super().save(change)
 
 
-@dataclass(kw_only=True)
-class Others:
-    """Whether another program listens with the same token."""
+class WatchedLinks(Links):
+    """Knows whether another program listens with the same token."""
 
-    listen: bool = False
-    asked: int = field(default=0)
+    strangers = False
+    asked = 0
 
-    def __call__(self) -> bool:
+    def others_listen(self) -> bool:
         self.asked += 1
-        return self.listen
+        return self.strangers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +63,7 @@ class Triage:
 
     slack: World
     store: RefusingStore
-    others: Others
-    messenger: SlackMessenger
+    links: WatchedLinks
     service: TriageService
 
     async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
@@ -143,25 +133,32 @@ class Triage:
 
 @asynccontextmanager
 async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Triage]:
-    """Run one, listening over one link."""
+    """Run one, without its queues and its sweeper."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(running())
         store = await RefusingStore.open(folder / "store.db", create=True)
         stack.push_async_callback(store.close)
-        identity = Identity()
-        identity.learn(await slack.client.auth_test())
-        api = SlackApi(slack.client, slack.session, clock=utc_now)
-        policy = policy or Policy()
-        recorder = Recorder(store, write_report, policy=policy, clock=utc_now)
-        messenger = SlackMessenger(api, identity, load_messages(), policy, clock=utc_now)
-        service, views = (
-            _service(api, identity, messenger, recorder),
-            SlackViews(api, load_messages(), policy),
+        settings = replace(
+            SETTINGS,
+            slack_api_url=slack.slack.api_url,
+            slack_bot_token=Secret(BOT_TOKEN),
+            slack_app_token=Secret(APP_TOKEN),
+            security_channel=SECURITY_CHANNEL,
+            mozdef_alert_url=ALERT_URL,
         )
-        others = Others()
-        listeners = Listeners(service, views, identity, clock=utc_now, others_listen=others)
-        await stack.enter_async_context(_linked(slack, listeners, identity))
-        yield Triage(slack=slack, store=store, others=others, messenger=messenger, service=service)
+        parts = wired(
+            store,
+            policy,
+            settings=settings,
+            session=slack.session,
+            random=Steady(0.0),
+            client=web_client,
+            links=WatchedLinks,
+            security_team=SlackSecurityTeam,
+        )
+        await stack.enter_async_context(_linked(slack, parts))
+        links: Any = parts.links
+        yield Triage(slack=slack, store=store, links=links, service=parts.service)
 
 
 async def until(look: Any) -> Any:
@@ -172,30 +169,13 @@ async def until(look: Any) -> Any:
     return seen
 
 
-def _service(
-    api: SlackApi, identity: Identity, messenger: SlackMessenger, recorder: Recorder
-) -> TriageService:
-    words = load_messages(), recorder.policy
-    channel = SecurityChannel(channel=SECURITY_CHANNEL, alert_url=ALERT_URL)
-    pacing = Pacing(gate=Gate(spread=lambda: 0.0), pace=Pace(), spread=lambda: 0.0)
-    team = SlackSecurityTeam(api, identity, words, channel)
-    workers = Workers(
-        asker=Asker(messenger, recorder, pacing=pacing),
-        reminder=Reminder(messenger, recorder, pacing=pacing),
-        cards=Cards(team, recorder, pacing=pacing, read_report=read_report),
-    )
-    return TriageService(recorder, messenger, workers, on_work=lambda: None)
-
-
 @asynccontextmanager
-async def _linked(slack: World, listeners: Listeners, identity: Identity) -> AsyncIterator[None]:
-    app = bolt_app(slack.client, identity)
-    listeners.register(app)
-    links = Links([Link(app, APP_TOKEN, slack.client, spread=lambda: 0.0)], clock=utc_now)
+async def _linked(slack: World, parts: Parts) -> AsyncIterator[None]:
+    await parts.introduction.attempt()
     stop = asyncio.Event()
-    running_links = asyncio.create_task(links.run(stop, drain=listeners.drain))
+    running_links = asyncio.create_task(parts.links.run(stop, drain=parts.listeners.drain))
     async with asyncio.timeout(30):
-        await slack.slack.until_linked()
+        await slack.slack.until_linked(LINKS)
     yield
     stop.set()
     await running_links

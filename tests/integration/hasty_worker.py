@@ -8,24 +8,27 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
-from bot.sqs.poller import Poller
 from bot.worker.app import App
+from bot.worker.assembly import Kit, Queues, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 from bot.worker.watchdog import PATIENCE, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AsyncExitStack
     from datetime import timedelta
 
+    from bot.settings.settings import Settings
     from bot.sqs.queues import Queue, Received, Refusal
+    from bot.triage.ports import Meter
 
 #: Of 45 s this makes 4.5.
 HASTE = 10
@@ -41,6 +44,7 @@ class CuedQueue:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self.describe = queue.describe
 
     async def receive(self) -> Sequence[Received]:
         if is_cue("loop"):
@@ -65,28 +69,18 @@ def hold_up() -> None:
     time.sleep(3600)
 
 
-class HastyApp(App):
-    @cached_property
-    def poller(self) -> Poller:
-        poller = Poller(CuedQueue(self.request_queue), None, self.service.receive, random=self.random)
-        poller.on_progress = self.poll_progress.mark
-        return poller
-
-    @cached_property
-    def poll_progress(self) -> Progress:
-        return HastyProgress("poller")
-
-    @cached_property
-    def link_progress(self) -> Sequence[Progress]:
-        return [HastyProgress("link 1"), HastyProgress("link 2")]
+def cued_queues(settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
+    queues = open_queues(settings, meter, stack)
+    return replace(queues, requests=cast("Queue", CuedQueue(queues.requests)))
 
 
 def main() -> None:
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
-    wording = load_messages(settings.config_dir)
-    asyncio.run(run_worker(HastyApp(settings, wording, load_alert_policies(settings.config_dir))))
+    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    kit = Kit(queues=cued_queues, progress=HastyProgress)
+    asyncio.run(run_worker(App(settings, *words, kit=kit)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from bot.settings.messages import load_messages
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage import asking_rules
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:

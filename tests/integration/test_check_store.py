@@ -104,7 +104,7 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 1, held by nobody, whole")
+    assert finding.detail.endswith(".db, schema 2, held by nobody, whole")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -119,7 +119,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert finding.detail.endswith("schema 1, held by nobody, whole")
+    assert finding.detail.endswith("schema 2, held by nobody, whole")
     assert log.read_bytes() == before
 
 
@@ -211,7 +211,7 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     finding = look(path)
 
-    assert finding.detail.endswith("has schema 99, this release reads 1")
+    assert finding.detail.endswith("has schema 99, this release reads up to 2")
     assert "install the release that wrote it" in finding.remedy
 
 

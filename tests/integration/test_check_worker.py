@@ -42,7 +42,7 @@ def settings(folder: Path, **environ: str) -> Settings:
 
 
 def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
-    return condition_handler(Store(trouble), lambda: card, lambda: links)
+    return condition_handler(Store(trouble), lambda: {"card": card, "links": links})
 
 
 @asynccontextmanager
@@ -94,6 +94,20 @@ async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
     assert findings["worker"].verdict is Verdict.FAILED
     assert "no click can reach it" in findings["worker"].detail
     assert "its log says why" in findings["worker"].remedy
+
+
+async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+    starting = condition_handler(Store(), lambda: {"starting": "the parameter store"})
+
+    async with worker(chosen, **{CONDITION: starting}):
+        findings = await look(chosen)
+
+    assert findings["store"].verdict is Verdict.OK
+    assert findings["worker"].verdict is Verdict.FAILED
+    assert findings["worker"].detail.startswith("starts, and waits for the parameter store")
+    assert "check again in a moment" in findings["worker"].remedy
+    assert "not tried yet" in findings["security channel"].detail
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from click_desk import triage
 from world import World, buttons, until
 
-from bot.triage.model import Choice, Outcome, State
+from bot.triage.model import Choice, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -118,12 +119,12 @@ async def test_a_question_that_another_worker_may_hold_is_left_to_it(tmp_path: P
         unknown = "0" * 32 + "." + "1" * 32
 
         alone = await bot.press(question, Choice.YES, value=unknown)
-        bot.others.listen = True
+        bot.links.strangers = True
         shared = await bot.press(question, Choice.YES, value=unknown)
         known = await bot.press(question, Choice.YES)
 
         assert (alone.acknowledged, shared.acknowledged, known.acknowledged) == (True, False, True)
-        assert bot.others.asked == 2
+        assert bot.links.asked == 2
 
 
 def _at_rest(world: World, identifier: str) -> Mapping[str, object] | None:

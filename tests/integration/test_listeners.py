@@ -11,7 +11,8 @@ from sandbox_world import ADA, GRACE
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages
-from bot.triage.model import Choice, Outcome, Question
+from bot.triage.model import Choice, Question
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
 
 if TYPE_CHECKING:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from world import World, until
+from metrics_world import LISTEN, Meters, address_of, health, problems
+from world import PATIENCE_SECONDS, World, until
+from world.aws_proxy import AwsProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +20,41 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
+#: How long stopping may take, whatever hangs: a promise of the worker's.
+STOP_SECONDS = 10
+
+
+class LateParameterStore(AwsProxy):
+    """Cannot be used until it is there. Before that it fails, or, if it `hangs`, does not answer."""
+
+    def __init__(self, upstream: str, *, hangs: bool = False) -> None:
+        super().__init__(upstream)
+        self.is_there = threading.Event()
+        self.asked = threading.Event()
+        self._hangs = hangs
+
+    def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        assert action == "GetParameter"
+        self.asked.set()
+        if self._hangs:
+            self.is_there.wait()
+        if not self.is_there.is_set():
+            return 503, b'{"__type": "ServiceUnavailable"}'
+        return self.pass_on(body, headers)
+
+    def __exit__(self, *exception: object) -> None:
+        self.is_there.set()
+        super().__exit__(*exception)
+
+
 @pytest.fixture
 def world(
     tmp_path: Path, sqs: SQSClient, sqs_endpoint: str, aws_environment: Mapping[str, str]
 ) -> Iterator[World]:
-    with World(tmp_path, sqs, aws_environment, variables={"AWS_ENDPOINT_URL_SSM": sqs_endpoint}) as world:
+    variables = {"AWS_ENDPOINT_URL_SSM": sqs_endpoint, **LISTEN}
+    with World(tmp_path, sqs, aws_environment, variables=variables) as world:
         yield world
+        world.assert_clean_log()
 
 
 @pytest.fixture
@@ -83,3 +116,91 @@ def test_while_aws_cannot_be_reached_the_worker_waits_and_stops_when_told(world:
 
     assert world.worker.is_running()
     assert world.worker.stop() == 0
+
+
+def an_answered_alert(world: World) -> str:
+    """Let a worker with its tokens in the environment ask and report, and stop; return the identifier."""
+    world.start()
+    identifier = world.send()
+    world.slack.press(world.slack.question(identifier), "no")
+    world.reports(identifier)
+    assert world.worker.stop() == 0
+    return identifier
+
+
+def keep_tokens(world: World, keep: Callable[[str], str], store: LateParameterStore) -> None:
+    """Keep the tokens in a parameter store, where the worker finds them from now on."""
+    world.worker.environment["AWS_ENDPOINT_URL_SSM"] = store.url
+    world.worker.environment["SLACK_BOT_TOKEN"] = keep(world.slack.bot_token)
+    world.worker.environment["SLACK_APP_TOKEN"] = keep(world.slack.app_token)
+
+
+def test_whoever_looks_at_a_worker_that_waits_for_its_tokens_does_it_no_harm(
+    world: World, keep: Callable[[str], str], sqs_endpoint: str
+) -> None:
+    identifier = an_answered_alert(world)
+    with LateParameterStore(sqs_endpoint) as parameter_store:
+        keep_tokens(world, keep, parameter_store)
+        world.worker.start()
+        world.worker.until_logged("token.delayed")
+        address = address_of(world.worker)
+
+        status, body = health(address)
+        links_up = Meters(address).value("triage_links_up")
+        starting = Meters(address).value("triage_problem", problem="starting")
+        checked = world.worker.command("check")
+        replayed = world.worker.command("replay", identifier)
+        replayed_while_starting = "worker.started" not in world.worker.log.partition("token.delayed")[2]
+        parameter_store.is_there.set()
+
+        world.slack.until_linked()
+        first, again = world.reports(identifier, 2)
+        assert world.slack.press(world.slack.question(identifier), "notSure").acknowledged
+        world.reports(identifier, 3)
+        until(lambda: problems(address) == set(), what="the worker is healthy")
+
+    assert replayed_while_starting
+    assert (status, body["healthy"], body["links_up"]) == (503, False, 0)
+    assert body["problems"][0]["problem"] == "starting"
+    assert "waits for the parameter store" in body["problems"][0]["why"]
+    assert (links_up, starting) == (0, 1)
+    assert checked.returncode == 1
+    assert "starts, and waits for the parameter store" in checked.stdout
+    assert replayed.returncode == 0, replayed.stderr
+    assert again.body == first.body
+    assert world.worker.log.count("worker.started") == 2
+
+
+def test_a_worker_that_waits_for_its_tokens_tells_what_its_store_has(
+    world: World, keep: Callable[[str], str], sqs_endpoint: str
+) -> None:
+    identifier = an_answered_alert(world)
+    with LateParameterStore(sqs_endpoint) as parameter_store:
+        keep_tokens(world, keep, parameter_store)
+        world.worker.start()
+        world.worker.until_logged("token.delayed")
+
+        commands = [
+            world.worker.command(*arguments)
+            for arguments in (("list",), ("show", identifier), ("stats",), ("backup", "copy.db"))
+        ]
+
+        assert [one.returncode for one in commands] == [0, 0, 0, 0]
+        assert [identifier in one.stdout for one in commands[:2]] == [True, True]
+        assert world.worker.stop() == 0
+
+
+def test_a_worker_is_stopped_in_time_while_the_parameter_store_does_not_answer(
+    world: World, keep: Callable[[str], str], sqs_endpoint: str
+) -> None:
+    with LateParameterStore(sqs_endpoint, hangs=True) as parameter_store:
+        keep_tokens(world, keep, parameter_store)
+        world.worker.start()
+        assert parameter_store.asked.wait(PATIENCE_SECONDS)
+        address = address_of(world.worker)
+
+        status, _ = health(address)
+        world.worker.signal(signal.SIGTERM)
+
+        assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
+        assert status == 503

@@ -16,7 +16,8 @@ from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable
 from bot.slack.identity import Identity
 from bot.slack.render.card import card_message
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.reporting import report_on
 
 if TYPE_CHECKING:

@@ -19,17 +19,18 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.looking import Lag, Look, Looker
-from bot.triage.model import Choice, Outcome, Person, Posted, State, Work
+from bot.triage.model import Choice, Person, Posted, State, Work, utc_now
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from click_desk import Triage
+    from sandbox_world import World
 
     from bot.triage.model import Question
-
-IN_SANDBOX = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
+    from bot.triage.ports import Clock
 
 
 async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         await bot.press(question, Choice.YES)
         await until(lambda: has_answer(bot, question))
 
-        assert await bot.messenger.look_up(question) == question.posted
+        assert await messenger_in(bot.slack, utc_now).look_up(question) == question.posted
 
 
 @pytest.mark.parametrize("links_to_deleted", [True, False])
@@ -87,8 +88,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
     quirks = Quirks(history_page=15, history_every=minute)
     async with running(clock=clock) as slack:
         slack.slack.installation.quirks = quirks
-        api = SlackApi(slack.client, slack.session, clock=clock)
-        messenger = SlackMessenger(api, IN_SANDBOX, load_messages(), Policy(), clock=clock)
+        messenger = messenger_in(slack, clock)
         looker = Looker(messenger, clock=clock, lag=Lag())
         asked_at = clock()
         accepted = accept(a_request(), f"{'0' * 32}.1", asked_at, Policy()).question
@@ -107,6 +107,12 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
         assert found == [posted] if is_there else [Look.MISSED, Look.NOT_THERE]
         # Three pages a look, one a minute.
         assert clock() - asked_at == (3 if is_there else 6) * minute
+
+
+def messenger_in(slack: World, clock: Clock) -> SlackMessenger:
+    identity = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
+    api = SlackApi(slack.client, slack.session, clock=clock)
+    return SlackMessenger(api, identity, load_messages(), Policy(), clock=clock)
 
 
 def has_answer(bot: Triage, question: Question) -> bool:

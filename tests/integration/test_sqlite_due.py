@@ -16,7 +16,8 @@ from bot.store.sqlite.connection import Database
 from bot.store.sqlite.opening import connect
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, Choice, Outcome, Question, State, Work
+from bot.triage.model import Change, Choice, Question, State, Work
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

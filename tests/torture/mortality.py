@@ -10,7 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.triage.model import Outcome, State
+from bot.triage.model import State
+from bot.triage.outcomes import Outcome
 from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:

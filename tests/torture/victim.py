@@ -12,7 +12,6 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
@@ -20,7 +19,9 @@ import aiohttp
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
-from bot.sqs.wire import write_report
+from bot.slack.messenger import SlackMessenger
+from bot.slack.security_channel import SlackSecurityTeam
+from bot.store import open_store
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.lookout import LOOK_INTERVAL
@@ -28,6 +29,7 @@ from bot.store.dynamodb.opening import meet
 from bot.store.dynamodb.store import DynamoStore, Upkeep
 from bot.store.dynamodb.table import Table
 from bot.worker.app import App
+from bot.worker.assembly import Kit, Queues, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -47,14 +49,17 @@ from .sabotage import BlindMessenger, CarelessStore
 from .slack_faults import WORKER_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
+    from datetime import timedelta
 
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
     from bot.triage.policy import AlertPolicies
-    from bot.triage.ports import Messenger, SecurityTeam
+    from bot.triage.ports import Messenger, Meter, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker.lifecycle import Loop
 
@@ -84,34 +89,18 @@ class Victim(App):
     """The worker as it is, with a fast clock, shorter time-outs and mortal parts."""
 
     def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
-        super().__init__(settings, *words)
-        self.clock = FastClock(origin=cue.origin, pace=cue.pace)
         self._cue = cue
         self._doom = Doom(cue.boundary, cue.passings, cue.armed_at)
-
-    async def _open(self) -> None:
-        await super()._open()
-        store: Any = CarelessStore(self.store) if self._cue.outbox_after_ack else self.store
-        self.store = cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
-        connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
-        pace = self._cue.pace
-        timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
-        headers = {WORKER_HEADER: self._cue.worker}
-        session = aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
-        self.session = await self.stack.enter_async_context(session)
-
-    async def _open_store(self) -> OpenStore:
-        """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
-        url = self.settings.store_url
-        if not is_shared(url):
-            return await super()._open_store()
-        address = parse_address(url, region=self.settings.aws_region)
-        table = Table(address.table, Connection(address), random=self.random)
-        await meet(table)
-        upkeep = Upkeep(keep=self.settings.retain, look_interval=LOOK_INTERVAL / self._cue.pace)
-        store = DynamoStore(table, clock=self.clock, upkeep=upkeep)
-        store.on_found = self.wake
-        return store
+        kit = Kit(
+            clock=FastClock(origin=cue.origin, pace=cue.pace),
+            store=self._mortal_store,
+            queues=self._mortal_queues,
+            session=self._impatient_session,
+            messenger=self._mortal_messenger,
+            security_team=self._mortal_team,
+            recorder=self._mortal_recorder,
+        )
+        super().__init__(settings, *words, kit=kit)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """See `App.stages`."""
@@ -123,39 +112,50 @@ class Victim(App):
             self.wake()
             await asyncio.sleep(_TICK)
 
-    @cached_property
-    def request_queue(self) -> Queue:
-        """See `App`."""
-        return cast("Queue", Mortal(super().request_queue, REQUEST_VERBS, self._doom))
-
-    @cached_property
-    def response_queue(self) -> Queue:
-        """See `App`."""
-        return cast("Queue", Mortal(super().response_queue, RESPONSE_VERBS, self._doom))
-
-    @cached_property
-    def dead_letter_queue(self) -> Queue | None:
-        """See `App`."""
-        return cast("Queue", Mortal(super().dead_letter_queue, DEAD_LETTER_VERBS, self._doom))
-
-    @cached_property
-    def messenger(self) -> Messenger:
-        """See `App`."""
-        inner: Any = super().messenger
-        inner = BlindMessenger(inner) if self._cue.without_look_up else inner
-        return cast("Messenger", Mortal(inner, MESSENGER_VERBS, self._doom))
-
-    @cached_property
-    def security_team(self) -> SecurityTeam:
-        """See `App`."""
-        return cast("SecurityTeam", Mortal(super().security_team, TEAM_VERBS, self._doom))
-
-    @cached_property
-    def recorder(self) -> Recorder:
-        """See `App`."""
-        recorder = MortalRecorder(
-            self.store, write_report, policy=self.policy, clock=self.clock, meter=self.meter
+    async def _mortal_store(self, url: str, **options: Any) -> OpenStore:
+        store: Any = await (
+            self._shared_store(url, **options) if is_shared(url) else open_store(url, **options)
         )
+        store = CarelessStore(store) if self._cue.outbox_after_ack else store
+        return cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
+
+    async def _shared_store(
+        self, url: str, *, region: str | None, keep: timedelta, on_found: Callable[[], None], **_: object
+    ) -> OpenStore:
+        """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
+        address = parse_address(url, region=region)
+        table = Table(address.table, Connection(address), random=self._kit.random)
+        await meet(table)
+        upkeep = Upkeep(keep=keep, look_interval=LOOK_INTERVAL / self._cue.pace)
+        store = DynamoStore(table, clock=self._kit.clock, upkeep=upkeep)
+        store.on_found = on_found
+        return store
+
+    def _mortal_queues(self, settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
+        queues = open_queues(settings, meter, stack)
+        return Queues(
+            requests=cast("Queue", Mortal(queues.requests, REQUEST_VERBS, self._doom)),
+            responses=cast("Queue", Mortal(queues.responses, RESPONSE_VERBS, self._doom)),
+            dead_letters=cast("Queue", Mortal(queues.dead_letters, DEAD_LETTER_VERBS, self._doom)),
+        )
+
+    def _impatient_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
+        pace = self._cue.pace
+        timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
+        headers = {WORKER_HEADER: self._cue.worker}
+        return aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
+
+    def _mortal_messenger(self, *given: Any, **options: Any) -> Messenger:
+        messenger: Any = SlackMessenger(*given, **options)
+        messenger = BlindMessenger(messenger) if self._cue.without_look_up else messenger
+        return cast("Messenger", Mortal(messenger, MESSENGER_VERBS, self._doom))
+
+    def _mortal_team(self, *given: Any) -> SecurityTeam:
+        return cast("SecurityTeam", Mortal(SlackSecurityTeam(*given), TEAM_VERBS, self._doom))
+
+    def _mortal_recorder(self, *given: Any, **options: Any) -> Recorder:
+        recorder = MortalRecorder(*given, **options)
         recorder.doom = self._doom
         return recorder
 

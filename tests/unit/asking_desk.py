@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING
 
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
+from wiring import instead, wired
 
 from bot.errors import AmbiguousError
-from bot.sqs.wire import write_report
-from bot.triage import asking_rules
-from bot.triage.answer_rules import answer_question
-from bot.triage.asking import Asker
-from bot.triage.model import Answer, Choice, Outcome, Person, Posted, Question, State, Step, Work
-from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
+from bot.triage.model import Answer, Choice, Person, Posted, Question, State, Work
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from bot.triage.model import Change, TriageRequest
+    from bot.triage.policy import Policy
 
 PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")
@@ -51,23 +47,18 @@ class Desk:
         self.clock: SteppedClock = beside.clock if beside else SteppedClock()
         self.store: SlowStore = beside.store if beside else SlowStore()
         self.messenger = ScriptedMessenger(clock=self.clock)
-        self.recorder = Recorder(self.store, write_report, policy=policy or Policy(), clock=self.clock)
+        self._policy = policy
         self.restart()
 
     def restart(self) -> None:
         """Forget what only the process knew."""
-        self.gate = Gate(spread=lambda: 1.0)
-        pacing = Pacing(gate=self.gate, pace=Pace(), spread=lambda: 1.0)
-        self.asker = Asker(self.messenger, self.recorder, pacing=pacing)
+        messenger = instead(self.messenger)
+        parts = wired(self.store, self._policy, clock=self.clock, messenger=messenger)
+        self.asker, self.gate, self.recorder = parts.workers.asker, parts.pacing.gate, parts.recorder
+        self.service = parts.service
 
     async def accept(self, *requests: TriageRequest) -> None:
-        steps = [
-            asking_rules.accept(
-                each, asking_rules.new_ref(each.identifier, "secret"), self.clock(), self.recorder.policy
-            )
-            for each in requests or [a_request()]
-        ]
-        await self.store.add([self.recorder.change(step) for step in steps])
+        await self.service.receive(requests or [a_request()])
 
     async def work(self, *, seconds: float = 0) -> None:
         """Let so much time pass, and ask whatever falls due."""
@@ -105,10 +96,7 @@ class Desk:
             posted=PLACE,
             at=self.clock(),
         )
-        _, verdict = await self.recorder.decide(
-            question, lambda row: answer_question(row, answer, self.recorder.policy)
-        )
-        assert isinstance(verdict, Step)
+        assert isinstance(await self.service.answer(answer), Question)
 
     async def reasons(self) -> list[str]:
         """The reasons of what was reported as undeliverable."""

@@ -13,7 +13,8 @@ from bot.sandbox.fake_slack.limits import problems_of_blocks
 from bot.settings.messages import load_messages
 from bot.slack.render.question import question_message
 from bot.triage.asking_rules import offered_choices
-from bot.triage.model import Choice, Confidence, Outcome, Question, State
+from bot.triage.model import Choice, Confidence, Question, State
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:

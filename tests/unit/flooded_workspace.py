@@ -12,36 +12,22 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-from fakes import ScriptedSecurityTeam, a_request
+from fakes import a_request
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-from bot.settings.messages import load_messages
-from bot.slack.client import SlackApi
-from bot.slack.identity import Identity
-from bot.slack.messenger import SlackMessenger
-from bot.sqs.wire import read_report, write_report
-from bot.triage.asking import Asker
-from bot.triage.cards import Cards
-from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
-from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
-from bot.triage.sweeper import Sweeper
+from wiring import instead, wired
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from datetime import datetime
 
+    from bot.worker.assembly import Parts
+
 #: Between these, in seconds, is the time that a call to Slack takes.
 LATENCY = (0.05, 0.35)
-
-POLICY = Policy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,30 +96,8 @@ class LimitedSlack(AsyncWebClient):
         )
 
 
-class Worker:
-    """One of the workers, with a share of the requests that nobody else has."""
-
-    def __init__(self, api: SlackApi, clock: Callable[[], datetime], *, random: Random) -> None:
-        spread = random.random
-        store = MemoryStore()
-        pacing = Pacing(gate=Gate(spread=spread), pace=Pace(), spread=spread)
-        messenger = SlackMessenger(api, Identity(), load_messages(), POLICY, clock=clock)
-        recorder = Recorder(store, write_report, policy=POLICY, clock=clock)
-        workers = Workers(
-            asker=Asker(messenger, recorder, pacing=pacing),
-            reminder=Reminder(messenger, recorder, pacing=pacing),
-            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
-            spread=spread,
-        )
-        self.service = TriageService(recorder, messenger, workers, on_work=self._wake)
-        self.sweeper = Sweeper(store, self.service, pacing.gate, clock=clock)
-
-    def _wake(self) -> None:
-        self.sweeper.wake()
-
-
 def flood(requests: int, limit: Limit, *, workers: int) -> Course:
-    """Ask so many people, each worker an equal share of them; return how that went."""
+    """Ask so many people, each worker an equal share of them, which nobody else has; return how that went."""
 
     async def scenario(clock: Callable[[], datetime]) -> Course:
         slack = LimitedSlack(limit, Random(2026))
@@ -150,13 +114,10 @@ def flood(requests: int, limit: Limit, *, workers: int) -> Course:
 
 
 @asynccontextmanager
-async def _crew(
-    slack: LimitedSlack, clock: Callable[[], datetime], count: int
-) -> AsyncIterator[list[Worker]]:
-    stop = asyncio.Event()
-    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        apis = [SlackApi(slack, session, clock=clock) for _ in range(count)]
-        crew = [Worker(api, clock, random=Random(number)) for number, api in enumerate(apis)]
+async def _crew(slack: LimitedSlack, clock: Callable[[], datetime], count: int) -> AsyncIterator[list[Parts]]:
+    stop, client = asyncio.Event(), instead(slack)
+    async with asyncio.TaskGroup() as group:
+        crew = [wired(MemoryStore(), clock=clock, client=client, random=Random(n)) for n in range(count)]
         for worker in crew:
             group.create_task(worker.sweeper.run(stop))
         yield crew

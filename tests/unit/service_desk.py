@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING
 
 from fakes import NOON, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
 from memory_store import MemoryStore
+from wiring import instead, wired
 
-from bot.sqs.wire import read_report, write_report
-from bot.triage.asking import Asker
-from bot.triage.cards import Cards
 from bot.triage.model import Answer, Choice, Note, Posted, Question, Take, Work
-from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
-from bot.triage.recorder import Recorder
-from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
+from bot.worker.assembly import WakeUp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from bot.triage.model import OutboxRow
+    from bot.triage.policy import Policy
 
 PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
 IDENTIFIER = a_request().identifier
@@ -37,21 +32,24 @@ class Desk:
         self.store = MemoryStore()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.team = ScriptedSecurityTeam()
+        self.policy = policy
         self.woken = 0
-        self.recorder = Recorder(self.store, write_report, policy=policy or Policy(), clock=self.clock)
         self.restart()
 
     def restart(self) -> None:
         """Forget what only the process knew."""
-        self.gate = Gate(spread=lambda: 1.0)
-        self.pacing = pacing = Pacing(gate=self.gate, pace=Pace(), spread=lambda: 1.0)
-        workers = Workers(
-            asker=Asker(self.messenger, self.recorder, pacing=pacing),
-            reminder=Reminder(self.messenger, self.recorder, pacing=pacing),
-            cards=Cards(self.team, self.recorder, pacing=pacing, read_report=read_report),
-            spread=pacing.spread,
+        wake = WakeUp()
+        wake.add(self._wake)
+        parts = wired(
+            self.store,
+            self.policy,
+            wake=wake,
+            clock=self.clock,
+            messenger=instead(self.messenger),
+            security_team=instead(self.team),
         )
-        self.service = TriageService(self.recorder, self.messenger, workers, on_work=self._wake)
+        self.service, self.recorder = parts.service, parts.recorder
+        self.pacing, self.gate = parts.pacing, parts.pacing.gate
 
     def _wake(self) -> None:
         self.woken += 1

@@ -12,7 +12,8 @@ from bot.sandbox.samples import SAMPLES
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import defaults_folder, load_messages
 from bot.slack.render.templates import check_wording, words_for
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
 if TYPE_CHECKING:

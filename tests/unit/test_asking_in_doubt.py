@@ -18,7 +18,8 @@ from bot.errors import (
     UnknownRefusal,
 )
 from bot.triage import asking_rules
-from bot.triage.model import Outcome, Question, State
+from bot.triage.model import Question, State
+from bot.triage.outcomes import Outcome
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from asking_desk import LOST, PLACE, Desk
 from fakes import NOON, ScriptedMessenger
 
 from bot.errors import CannotGoOn, TransientError, TriageBotError, Undeliverable, UnknownRefusal
-from bot.triage.model import Bookmark, Choice, Outcome, Posted, Question, State
+from bot.triage.model import Bookmark, Choice, Posted, Question, State
+from bot.triage.outcomes import Outcome
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from service_desk import a_click
 
 from bot.errors import TransientError, Undeliverable
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Choice, Outcome, Question, State
+from bot.triage.model import Choice, Question, State
+from bot.triage.outcomes import Outcome
 
 RESTORED = NOON + timedelta(hours=3)
 DAY = timedelta(hours=24)

@@ -21,7 +21,8 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import Change, Choice, Outcome, Posted, Question, Taken, Work
+from bot.triage.model import Change, Choice, Posted, Question, Taken, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
 

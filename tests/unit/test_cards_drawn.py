@@ -23,7 +23,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.render.card import card_message, thread_line
-from bot.triage.model import Choice, Outcome, Question, Report, Taken
+from bot.triage.model import Choice, Question, Report, Taken
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
 

@@ -13,7 +13,7 @@ import pytest
 from bot.errors import ConfigError
 from bot.redaction import Secret
 from bot.settings.settings import Purpose, Settings, all_variables, load_settings
-from bot.triage.model import Profile
+from bot.triage.outcomes import Profile
 from bot.triage.working_time import parse_working_hours
 
 if TYPE_CHECKING:
@@ -271,14 +271,6 @@ def test_the_example_file_documents_every_variable_and_no_other(folder: Path) ->
 
     assert sorted(problem.split()[0] for problem in settings.problems) == sorted(documented)
     assert sorted(documented) == sorted(each.name for each in all_variables(folder, folder))
-
-
-def test_every_variable_has_a_row_in_the_readme() -> None:
-    rows = re.findall(r"(?m)^\| `([A-Z_]+)` \|", README.read_text(encoding="utf-8"))
-
-    names = {variable.name for variable in all_variables(Path(), Path())}
-
-    assert names - set(rows) == {"AWS_REGION"}, "those of AWS have one row"
 
 
 def test_the_examples_in_the_example_file_can_be_taken_as_they_stand(folder: Path) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, load_messages
+from bot.triage.outcomes import TEXTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 DEFAULTS = """
@@ -21,11 +23,18 @@ yes = "Thanks, {name} ({email})."
 """
 
 
+def of_outcomes(tables: Mapping[str, Sequence[str]]) -> str:
+    """Return what must be there because of the outcomes, as TOML."""
+    return "".join(
+        f"[{table}]\n" + "".join(f'{key} = "Told."\n' for key in keys) for table, keys in tables.items()
+    )
+
+
 @pytest.fixture
 def defaults(tmp_path: Path) -> Path:
     folder = tmp_path / "defaults"
     folder.mkdir()
-    (folder / "messages.toml").write_text(DEFAULTS)
+    (folder / "messages.toml").write_text(DEFAULTS + of_outcomes(TEXTS))
     return folder
 
 
@@ -70,7 +79,10 @@ def test_a_folder_without_the_file_changes_nothing(mine: Path, defaults: Path) -
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('[anwsers]\nyes = "x"', "[anwsers] is not known; expected one of answers, question"),
+        (
+            '[anwsers]\nyes = "x"',
+            "[anwsers] is not known; expected one of answer, answers, button, card, question",
+        ),
         ('answers = "x"', "answers is no table; expected [answers] with keys below it"),
         ('[question]\naks = "x"', "[question] aks is not known; expected one of ask, greeting"),
         ("[question]\nask = 5", "[question] ask is 5; expected some text in quotes"),
@@ -114,3 +126,14 @@ def test_a_file_that_is_no_toml_is_named(mine: Path, defaults: Path, content: by
         load_messages(mine, defaults=defaults)
 
     assert "expected a TOML file" in caught.value.problems[0]
+
+
+@pytest.mark.parametrize("table", TEXTS)
+def test_an_outcome_without_its_text_is_found_before_anybody_needs_it(
+    table: str, mine: Path, defaults: Path
+) -> None:
+    *others, forgotten = TEXTS[table]
+    (defaults / "messages.toml").write_text(of_outcomes({**TEXTS, table: others}))
+
+    with pytest.raises(ConfigError, match=rf"messages\.toml: \[{table}\] {forgotten} is missing"):
+        load_messages(mine, defaults=defaults)

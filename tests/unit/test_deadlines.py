@@ -14,7 +14,8 @@ from service_desk import Desk, a_click
 
 from bot.errors import StoreError
 from bot.slack.render.question import question_message
-from bot.triage.model import Choice, Outcome, Question, State, Work
+from bot.triage.model import Choice, Question, State, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from service_desk import Desk, a_click
 
 from bot.errors import StoreError, TransientError
 from bot.triage import asking_rules
-from bot.triage.model import Choice, Outcome, Question, State, Work
+from bot.triage.model import Choice, Question, State, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:

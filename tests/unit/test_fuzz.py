@@ -22,16 +22,8 @@ from bot.slack.render.text import harmless
 from bot.sqs.wire import decode_request, write_report
 from bot.triage import asking_rules
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import (
-    Answer,
-    Choice,
-    InvalidBody,
-    Posted,
-    Profile,
-    Question,
-    Step,
-    TriageRequest,
-)
+from bot.triage.model import Answer, Choice, InvalidBody, Posted, Question, Step, TriageRequest
+from bot.triage.outcomes import Profile, Reason
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
@@ -94,7 +86,7 @@ def settle(question: Question, dice: random.Random) -> Iterator[tuple[Question, 
     policy, later = dice.choice(POLICIES), NOON + timedelta(days=2)
     early = [
         asking_rules.expire(question, later, policy),
-        asking_rules.close(question, "users_not_found", later, policy),
+        asking_rules.close(question, Reason.USERS_NOT_FOUND, later, policy),
     ]
     step: Any = dice.choice([None, *early])
     if step is not None:

@@ -55,6 +55,7 @@ def test_one_link_that_is_up_is_enough() -> None:
 @pytest.mark.parametrize(
     ("change", "trouble", "words"),
     [
+        ({"starting": "the parameter store"}, Trouble.STARTING, "waits for the parameter store"),
         ({"links_up": 0}, Trouble.NO_LINK, "no click can arrive"),
         ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
         ({"halted_by": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),

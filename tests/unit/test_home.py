@@ -26,7 +26,8 @@ from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
 from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
 from bot.slack.render.question import answer_buttons
-from bot.triage.model import Choice, Confidence, Outcome, Question
+from bot.triage.model import Choice, Confidence, Question
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.service import LISTED_MAX
 

@@ -22,7 +22,8 @@ from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
 from bot.slack.render.question import question_message, refusal_message
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Choice, Confidence, Outcome, Question
+from bot.triage.model import Choice, Confidence, Question
+from bot.triage.outcomes import Outcome
 
 
 @pytest.mark.parametrize("confidence", ["moderate", "low", "lowest"])

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from bot.errors import StoreError
 from bot.sqs.wire import decode_request, write_report
 from bot.triage import asking_rules
-from bot.triage.model import Choice, InvalidBody, Outcome, Question, State, Step
+from bot.triage.model import Choice, InvalidBody, Question, State, Step
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.worker.health import StoreSigns, Trouble, Vitals

@@ -21,7 +21,8 @@ from bot.slack.render.question import question_message
 from bot.slack.render.windows import note_errors, note_view
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 from bot.triage.free_values import unpadded
-from bot.triage.model import Choice, Outcome, Question
+from bot.triage.model import Choice, Question
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from bot.settings.messages import load_messages
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import WORDS, AlertPolicies, AlertPolicy, NoteRule, Wait
 
 HOUR = timedelta(hours=1)

@@ -12,7 +12,8 @@ from fakes import ADA, ADDRESS, NOON, a_request
 from service_desk import Desk
 
 from bot.errors import TransientError
-from bot.triage.model import Choice, Outcome, Person, State, Work
+from bot.triage.model import Choice, Person, State, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Policy
 from bot.triage.working_time import parse_working_hours
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import asking_rules
-from bot.triage.answer_rules import IDLE_CHANGES_MAX, RANKS, Refusal, answer_question, why_not_answer
-from bot.triage.model import Answer, Choice, Outcome, Posted, Profile, Question, Report, State, Step
+from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal, answer_question, why_not_answer
+from bot.triage.model import Answer, Choice, Posted, Question, Report, State, Step
+from bot.triage.outcomes import OUTCOMES, Outcome, Profile
 from bot.triage.policy import Policy
 
 POLICY = Policy()
@@ -232,13 +233,13 @@ def test_a_standing_never_falls_unless_it_may(choices: list[Choice], *, allow: b
         assert step.question.said is choice
         assert step.report.outcome is step.question.standing
         if question.standing and step.question.standing and not allow:
-            assert RANKS[step.question.standing] >= RANKS[question.standing]
+            assert OUTCOMES[step.question.standing].rank >= OUTCOMES[question.standing].rank
         question = step.question
 
     assert question.idle_changes <= IDLE_CHANGES_MAX
     assert question.standing is not None
-    highest = max(RANKS[Outcome(choice.value)] for choice in choices)
-    assert allow or RANKS[question.standing] == highest
+    highest = max(OUTCOMES[Outcome(choice.value)].rank for choice in choices)
+    assert allow or OUTCOMES[question.standing].rank == highest
 
 
 def clicked(choice: Choice, seconds: float) -> Answer:

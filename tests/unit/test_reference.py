@@ -11,8 +11,7 @@ import pytest
 from documents import CHECKOUT, code_blocks, document, section, table_rows
 from fakes import NOON
 
-from bot.triage.model import Outcome
-from bot.triage.reporting import MOZDEF_RESPONSES
+from bot.triage.outcomes import OUTCOMES, RESPONSES, Profile
 from bot.worker.health import StoreSigns, Trouble, Vitals
 from bot.worker.metrics import Metrics
 
@@ -93,10 +92,11 @@ def test_every_health_problem_is_documented_and_no_other() -> None:
     assert [words(row[0])[0] for row in rows("Health")] == [trouble.value for trouble in Trouble]
 
 
-def test_every_outcome_is_documented_with_the_word_that_mozdef_gets() -> None:
-    table = {words(row[0])[0]: words(row[2])[0] for row in rows("Report") if len(row) == 4}
+def test_every_outcome_is_documented_with_the_word_that_mozdef_gets_and_its_status() -> None:
+    table = {words(row[0])[0]: (words(row[2])[0], row[3]) for row in rows("Report") if len(row) == 4}
 
-    assert table == {outcome.value: MOZDEF_RESPONSES[outcome] for outcome in Outcome}
+    expected = RESPONSES[Profile.MOZDEF]
+    assert table == {each.value: (expected[each], facts.status.value) for each, facts in OUTCOMES.items()}
 
 
 def test_every_reason_that_is_documented_is_one_that_the_program_gives() -> None:

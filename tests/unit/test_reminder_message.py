@@ -20,7 +20,8 @@ from fakes import NOON
 
 from bot.sandbox.fake_slack.limits import problem_of_metadata
 from bot.slack.render.question import question_message, reminder_message
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 
 LINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"

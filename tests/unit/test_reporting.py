@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from fakes import NOON, a_request
 
-from bot.triage.model import Choice, Outcome, Profile, Question, Report, State
+from bot.triage.model import Choice, Question, Report, State
+from bot.triage.outcomes import Outcome, Profile
 from bot.triage.policy import Policy
-from bot.triage.reporting import report_due, report_on, response
+from bot.triage.reporting import report_due, report_on
 
 POLICY = Policy()
 VERBATIM = Policy(profile=Profile.VERBATIM)
@@ -34,22 +35,6 @@ def after(before: Question, **changes: Any) -> Question:
 
 def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
     return report_on(before, now, at=CLICKED, policy=policy)
-
-
-@pytest.mark.parametrize(
-    ("outcome", "word"),
-    [
-        ("yes", "yes"),
-        ("no", "no"),
-        ("wrongUser", "wrongUser"),
-        ("notSure", "wrongUser"),
-        ("timedOut", "wrongUser"),
-        ("undeliverable", "wrongUser"),
-    ],
-)
-def test_mozdef_reads_words_that_it_keeps(outcome: str, word: str) -> None:
-    assert response(Outcome(outcome), Profile.MOZDEF) == word
-    assert response(Outcome(outcome), Profile.VERBATIM) == outcome
 
 
 def test_an_early_report_waits_until_mozdef_knows_the_alert() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bot.backoff import retry_delay
 from bot.triage import asking_rules
-from bot.triage.model import Choice, Confidence, Outcome, Person, Posted, Question, State
+from bot.triage.model import Choice, Confidence, Person, Posted, Question, State
+from bot.triage.outcomes import Outcome, Reason
 from bot.triage.policy import Policy
 
 POLICY = Policy()
@@ -178,7 +179,7 @@ def test_only_a_post_under_way_can_have_failed(question: Question) -> None:
 
 @pytest.mark.parametrize("question", [ACCEPTED, CLAIMED])
 def test_a_question_that_was_not_asked_can_be_closed(question: Question) -> None:
-    step = asking_rules.close(question, "users_not_found", LATER, POLICY)
+    step = asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY)
 
     assert step is not None
     assert step.question.state is State.CLOSED
@@ -191,7 +192,7 @@ def test_a_question_that_was_not_asked_can_be_closed(question: Question) -> None
 
 @pytest.mark.parametrize("question", [ASKED, CLOSED])
 def test_a_question_that_was_asked_is_not_closed(question: Question) -> None:
-    assert asking_rules.close(question, "users_not_found", LATER, POLICY) is None
+    assert asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY) is None
 
 
 def test_a_message_that_shows_all_is_at_rest() -> None:

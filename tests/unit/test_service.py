@@ -12,7 +12,8 @@ from service_desk import URL, Desk, a_click
 from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Answer, Choice, InvalidBody, Outcome, Posted, Question, State
+from bot.triage.model import Answer, Choice, InvalidBody, Posted, Question, State
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from fakes import NOON, a_request
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bot.cli.output.plot import PlotNotWritten, plot_statistics, write_plot
 from bot.cli.output.statistics import readable_seconds, render_statistics
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import Answer, Choice, Outcome, Posted, Question, State, Step
+from bot.triage.model import Answer, Choice, Posted, Question, State, Step
+from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.policy import Policy
 from bot.triage.statistics import AlertStatistics, Tally, percentile
 from bot.worker.views import statistics_view
@@ -28,10 +29,14 @@ DURATIONS = st.lists(st.timedeltas(min_value=timedelta(0), max_value=timedelta(d
 
 
 def statistics(alert: str = "duo", /, **counts: int) -> AlertStatistics:
-    kinds = ("yes", "no", "wrong_user", "not_sure", "unanswered", "open")
-    known: dict[str, Any] = dict.fromkeys(kinds, 0) | counts
-    times: dict[str, Any] = {"median": 130 * SECOND, "p90": 3900 * SECOND}
-    return AlertStatistics(alert=alert, asked=sum(known.values()), **known, **times)
+    return AlertStatistics(
+        alert=alert,
+        asked=sum(counts.values()),
+        endings={ending.key: counts.get(ending.key, 0) for ending in ENDINGS},
+        open=counts.get("open", 0),
+        median=130 * SECOND,
+        p90=3900 * SECOND,
+    )
 
 
 def a_question() -> Question:
@@ -97,7 +102,7 @@ def test_shares_are_of_the_questions_that_have_ended() -> None:
     view = statistics_view(statistics(yes=3, no=1, open=6))
 
     assert (view["asked"], view["open"]) == (10, 6)
-    assert view["shares"] == {"yes": 0.75, "no": 0.25, "wrongUser": 0, "notSure": 0, "unanswered": 0}
+    assert view["shares"] == {ending.key: 0 for ending in ENDINGS} | {"yes": 0.75, "no": 0.25}
     assert (view["medianSeconds"], view["p90Seconds"]) == (130, 3900)
 
 
@@ -128,17 +133,19 @@ def test_a_time_is_read_in_its_two_largest_units(seconds: float | None, words: s
 def test_the_table_has_a_line_with_a_bar_for_each_alert() -> None:
     table = render_statistics([statistics_view(statistics(yes=5, no=3, unanswered=2))])
 
+    shares = {"yes": "50%", "no": "30%", "unanswered": "20%"}
     assert table.splitlines()[1].split() == [
-        *("duo", "10", "-", "50%", "30%", "0%", "0%", "20%", "2m", "10s", "1h", "05m"),
+        *("duo", "10", "-", *(shares.get(ending.key, "0%") for ending in ENDINGS)),
+        *("2m", "10s", "1h", "05m"),
         "█" * 15 + "▓" * 9 + "·" * 6,
     ]
 
 
-@given(counts=st.lists(st.integers(0, 50), min_size=5, max_size=5).filter(any))
-def test_every_bar_is_as_long_as_the_others(counts: list[int]) -> None:
-    kinds = ("yes", "no", "wrong_user", "not_sure", "unanswered")
+@given(counts=st.fixed_dictionaries({ending.key: st.integers(0, 50) for ending in ENDINGS}))
+def test_every_bar_is_as_long_as_the_others(counts: dict[str, int]) -> None:
+    assume(any(counts.values()))
 
-    table = render_statistics([statistics_view(statistics(**dict(zip(kinds, counts, strict=True))))])
+    table = render_statistics([statistics_view(statistics(**counts))])
 
     bar = table.splitlines()[1].split()[-1]
     assert len(bar) == 30

@@ -13,7 +13,8 @@ from memory_store import MemoryStore
 from sweeper_desk import Desk, accepted, redrawable, until
 
 from bot.errors import CannotGoOn
-from bot.triage.model import Change, Outcome, Question, State, Work
+from bot.triage.model import Change, Question, State, Work
+from bot.triage.outcomes import Outcome
 from bot.triage.sweeper import IN_PROGRESS_MAX
 
 if TYPE_CHECKING:

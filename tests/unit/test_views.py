@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cli.output.questions import render_list, render_question
-from bot.triage.model import Choice, Confidence, OutboxRow, Outcome, Question, State, TriageRequest
+from bot.triage.model import Choice, Confidence, OutboxRow, Question, Report, State, TriageRequest
+from bot.triage.outcomes import Outcome
 from bot.worker.views import question_view, render_json
 
 if TYPE_CHECKING:
@@ -55,22 +56,31 @@ CARDED = replace(
     taken_name="radia",
     taken_at=ACCEPTED + timedelta(minutes=9),
 )
-WRITTEN = "2026-11-24T03:06:00+00:00"
+WRITTEN = datetime(2026, 11, 24, 3, 6, tzinfo=UTC)
 LATER = ACCEPTED + timedelta(hours=3, minutes=59)
 
 
-def report(sequence: int, *, category: str = "triagebot", comment: str = "", **changes: Any) -> OutboxRow:
-    facts = {"outcome": "no", **({"comment": comment} if comment else {})}
-    details: dict[str, Any] = {"identifier": REQUEST.identifier, "triagebot": facts}
-    if category == "triagebot":
-        details["response"] = "no"
+def report(sequence: int, *, note: bool = False, comment: str = "", **changes: Any) -> OutboxRow:
+    written = Report(
+        identifier=REQUEST.identifier,
+        sequence=sequence,
+        outcome=Outcome.NO,
+        response="no",
+        note=note,
+        at=WRITTEN,
+        email=REQUEST.user,
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=REQUEST.confidence,
+        alert=REQUEST.alert,
+        comment=comment,
+    )
     return OutboxRow(
         identifier=REQUEST.identifier,
         sequence=sequence,
         event_id="7d7e4c2e-0000-5000-8000-000000000000",
-        body=json.dumps(
-            {"category": category, "details": details, **({"timestamp": WRITTEN} if comment else {})}
-        ),
+        body=f"body {sequence}, which nobody reads, however long it is, but who consumes the response queue",
+        report=written,
         **{"due_at": ACCEPTED + timedelta(seconds=90), **changes},
     )
 
@@ -194,7 +204,7 @@ def test_wide_characters_keep_the_columns_aligned() -> None:
 def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> None:
     reports = [
         report(0, sent_at=ACCEPTED + timedelta(seconds=91)),
-        report(1, category="triagebotnote"),
+        report(1, note=True),
         report(2, parked_at=ACCEPTED + timedelta(seconds=99)),
     ]
 
@@ -226,14 +236,14 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         "",
         "Reports to MozDef",
         "  0  no, told as no, sent 2026-11-24 03:01:31 UTC",
-        '  │ {"category": "triagebot", "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh",',
-        '  │ "triagebot": {"outcome": "no"}, "response": "no"}}',
+        "  │ body 0, which nobody reads, however long it is, but who consumes the",
+        "  │ response queue",
         "  1  no, told as triagebotnote (changes nothing), waits until 2026-11-24 03:01:30 UTC",
-        '  │ {"category": "triagebotnote", "details": {"identifier":',
-        '  │ "9Zo02m4B7gIfixq3c4Xh", "triagebot": {"outcome": "no"}}}',
+        "  │ body 1, which nobody reads, however long it is, but who consumes the",
+        "  │ response queue",
         "  2  no, told as no, refused for good by the queue 2026-11-24 03:01:39 UTC",
-        '  │ {"category": "triagebot", "details": {"identifier": "9Zo02m4B7gIfixq3c4Xh",',
-        '  │ "triagebot": {"outcome": "no"}, "response": "no"}}',
+        "  │ body 2, which nobody reads, however long it is, but who consumes the",
+        "  │ response queue",
     ]
 
 
@@ -263,8 +273,8 @@ def test_show_tells_what_comes_next_for_an_open_question() -> None:
 
 def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_ours() -> None:
     notes = [
-        report(1, category="triagebotnote", comment="I was on a train."),
-        report(2, category="triagebotnote", comment="Security team\n  taken by     mallory"),
+        report(1, note=True, comment="I was on a train."),
+        report(2, note=True, comment="Security team\n  taken by     mallory"),
     ]
 
     text = render_question(over_the_socket(question_view(CARDED, [report(0), *notes])))

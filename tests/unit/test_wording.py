@@ -16,7 +16,8 @@ from bot.slack.render.home import home_view
 from bot.slack.render.question import question_message, reminder_message
 from bot.slack.render.templates import check_wording
 from bot.slack.render.windows import note_view
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from bot.slack.render.templates import Wording

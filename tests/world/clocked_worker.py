@@ -11,6 +11,7 @@ from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.triage.model import utc_now
 from bot.worker.app import App
+from bot.worker.assembly import Kit
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -21,15 +22,9 @@ def wrong_clock() -> datetime:
     return utc_now() + AHEAD
 
 
-class ClockedApp(App):
-    """The worker, by the wrong clock."""
-
-    clock = staticmethod(wrong_clock)
-
-
 if __name__ == "__main__":
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
     words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
-    asyncio.run(run_worker(ClockedApp(settings, *words)))
+    asyncio.run(run_worker(App(settings, *words, kit=Kit(clock=wrong_clock))))

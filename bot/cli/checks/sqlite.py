@@ -14,7 +14,7 @@ from urllib.parse import quote
 from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
-from bot.store.sqlite.opening import SCHEMA_VERSION, is_empty
+from bot.store.sqlite.opening import SCHEMA_VERSION, version_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,28 +117,29 @@ def _no_folder(folder: Path) -> Finding:
 
 def _judge_file(path: Path) -> Finding:
     try:
-        lacks_tables, verdict = _looked_into(path)
+        version, verdict = _looked_into(path)
     except StoreUnusable as error:
         detail, _, remedy = str(error).rpartition("; ")
         return _failed(detail, remedy)
     except sqlite3.Error as error:
         return _unreadable(path, error)
-    if lacks_tables:
+    if not version:
         return _fine(f"{path} is empty; its tables will be made at the first run")
     if verdict != "ok":
         return _failed(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
-    return _fine(f"{path}, schema {SCHEMA_VERSION}, held by nobody, whole")
+    later = "" if version == SCHEMA_VERSION else f" (the worker brings it to {SCHEMA_VERSION} when it starts)"
+    return _fine(f"{path}, schema {version}{later}, held by nobody, whole")
 
 
-def _looked_into(path: Path) -> tuple[bool, str]:
-    """Tell whether the file is empty (errors of `is_empty`, and SQLite's own), and if it is whole."""
+def _looked_into(path: Path) -> tuple[int, str]:
+    """Tell which schema the file has (errors of `version_of`, and SQLite's own), and if it is whole."""
     # Read-only, so that nothing is converted or checkpointed. After a clean stop all is in the one file,
     # which `immutable` reads without making another beside it; after a crash the log counts too.
     after_crash = path.with_name(f"{path.name}-wal").exists()
     how = "mode=ro" if after_crash else "immutable=1"
     uri = f"file:{quote(str(path))}?{how}"
     with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
-        return is_empty(connection, path), str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return version_of(connection, path), str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 
 
 def _unreadable(path: Path, error: sqlite3.Error) -> Finding:

@@ -49,15 +49,22 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
         unknown = skipped(CHANNEL, ["the worker"])
         return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
     held = store.held_by_worker(url, str(condition.get("store") or ""))
-    links = int(condition.get("links") or 0)
-    return [held, *store.check_disk(url), _worker(links), _channel(settings, condition.get("card"))]
+    return [held, *store.check_disk(url), _worker(condition), _channel(settings, condition.get("card"))]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
     return next(iter(list(call(control_path, CONDITION, patience=PATIENCE))), {})
 
 
-def _worker(links: int) -> Finding:
+def _worker(condition: Mapping[str, Any]) -> Finding:
+    if condition.get("starting"):
+        return Finding(
+            subject=SUBJECT,
+            verdict=Verdict.FAILED,
+            detail=f"starts, and waits for {condition['starting']}: nobody is asked yet",
+            remedy="check again in a moment; if it waits for long, see the log (journalctl -u triage-bot)",
+        )
+    links = int(condition.get("links") or 0)
     if links:
         detail = f"runs, with {links} link{'s' if links > 1 else ''} to Slack"
         return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)

@@ -5,24 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from bot.cli.output.statistics import ENDINGS, readable_seconds
+from bot.cli.output.statistics import readable_seconds, share_of
 from bot.errors import TriageBotError
 from bot.printable import printable
+from bot.triage.outcomes import ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bot.worker.views import View
-
-#: The colour of each ending, apart from each other for the colour-blind too (after Okabe and Ito).
-_COLOURS = {
-    "yes": "#56b4e9",
-    "no": "#d55e00",
-    "wrongUser": "#e69f00",
-    "notSure": "#f0e442",
-    "unanswered": "#bbbbbb",
-}
 
 # In units of the drawing.
 _WIDTH, _MARGIN, _TOP, _ROW, _BAR = 960, 24, 104, 44, 18
@@ -70,10 +62,10 @@ def plot_statistics(views: Sequence[View], *, title: str) -> str:
 
 def _legend() -> Iterator[str]:
     x = _MARGIN
-    for name, words, _ in ENDINGS:
-        yield f'<rect x="{x}" y="54" width="12" height="12" fill="{_COLOURS[name]}"/>'
-        yield _label(x + 18, 65, words)
-        x += 18 + 8 * len(words) + 24
+    for ending in ENDINGS:
+        yield f'<rect x="{x}" y="54" width="12" height="12" fill="{ending.colour}"/>'
+        yield _label(x + 18, 65, ending.label)
+        x += 18 + 8 * len(ending.label) + 24
     yield _label(_PLOT_LEFT + _PLOT_WIDTH + 16, 65, "time to answer: median, 90 %", style=_FAINT)
 
 
@@ -93,18 +85,18 @@ def _row(view: View, y: int) -> Iterator[str]:
 def _bar(view: View, y: int) -> Iterator[str]:
     x = float(_PLOT_LEFT)
     yield f'<rect x="{x:g}" y="{y}" width="{_PLOT_WIDTH}" height="{_BAR}" fill="#f4f4f4"/>'
-    for name, _, _ in ENDINGS:
-        share = view["shares"][name] or 0
+    for ending in ENDINGS:
+        share = share_of(view, ending)
         width = share * _PLOT_WIDTH
         if width:
-            yield f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{_BAR}" fill="{_COLOURS[name]}"/>'
+            yield f'<rect x="{x:.2f}" y="{y}" width="{width:.2f}" height="{_BAR}" fill="{ending.colour}"/>'
         if width >= _WRITTEN_WIDTH:
             yield _label(x + 6, y + 14, f"{share:.0%}")
         x += width
 
 
 def _spoken(view: View) -> str:
-    return ", ".join(f"{words} {view['shares'][name] or 0:.0%}" for name, words, _ in ENDINGS)
+    return ", ".join(f"{ending.label} {share_of(view, ending):.0%}" for ending in ENDINGS)
 
 
 def _label(x: float, y: float, words: str, *, style: str = "") -> str:

@@ -6,23 +6,16 @@ from typing import TYPE_CHECKING
 
 from bot.cli.output.tables import aligned_table
 from bot.printable import printable
+from bot.triage.outcomes import ENDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bot.triage.outcomes import Ending
     from bot.worker.views import View
 
-#: Each ending of a question: its key in a view, its words, and its mark in a bar.
-ENDINGS = (
-    ("yes", "yes", "█"),
-    ("no", "no", "▓"),
-    ("wrongUser", "wrong person", "▒"),
-    ("notSure", "not sure", "░"),
-    ("unanswered", "no answer", "·"),
-)
-
-#: Headings of the numbers, which stand below their ends.
-_NUMBERS = ("ASKED", "OPEN", " YES", "  NO", "WRONG", "UNSURE", "NONE", " MEDIAN", "   90 %")
+#: Headings of the numbers, which stand below their ends; a share has up to four characters.
+_NUMBERS = ("ASKED", "OPEN", *(f"{ending.heading:>4}" for ending in ENDINGS), " MEDIAN", "   90 %")
 
 #: Columns of a bar.
 _BAR = 30
@@ -30,7 +23,7 @@ _BAR = 30
 
 def render_statistics(views: Sequence[View]) -> str:
     """Return a table of alerts with a bar for each, in the order given, and what its marks mean."""
-    legend = "  ".join(f"{mark} {words}" for _, words, mark in ENDINGS)
+    legend = "  ".join(f"{ending.mark} {ending.label}" for ending in ENDINGS)
     if not views:
         return "None."
     table = aligned_table([("ALERT", *_NUMBERS, ""), *map(_row, views)])
@@ -48,11 +41,16 @@ def readable_seconds(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def share_of(view: View, ending: Ending) -> float:
+    """Return how much of an alert ended so. A worker of another release may not count it."""
+    return view["shares"].get(ending.key) or 0.0
+
+
 def _row(view: View) -> tuple[str, ...]:
     numbers = (
         str(view["asked"]),
         str(view["open"] or "-"),
-        *(_percent(view["shares"][name]) for name, _, _ in ENDINGS),
+        *(_percent(view["shares"].get(ending.key)) for ending in ENDINGS),
         readable_seconds(view["medianSeconds"]),
         readable_seconds(view["p90Seconds"]),
     )
@@ -67,8 +65,8 @@ def _percent(share: float | None) -> str:
 def _bar(view: View) -> Iterator[str]:
     """Yield the bar's parts. Each ends where the sum of the shares so far does: rounding never adds up."""
     drawn, reached = 0, 0.0
-    for name, _, mark in ENDINGS:
-        reached += view["shares"][name] or 0.0
+    for ending in ENDINGS:
+        reached += share_of(view, ending)
         end = round(reached * _BAR)
-        yield mark * (end - drawn)
+        yield ending.mark * (end - drawn)
         drawn = end

@@ -1,10 +1,6 @@
 // What MozDef receives: every body on the response queue, and what a stock MozDef makes of it.
 import { arrange, byId, clockTime, element } from "./elements.js";
 
-const OUTCOMES = {
-  yes: "It was them", no: "It was not them", wrongUser: "Wrong person", notSure: "They are not sure",
-  timedOut: "Nobody answered in time", undeliverable: "Nobody could be asked",
-};
 const STATUSES = {
   acknowledged: "MozDef sets the alert to acknowledged",
   escalated: "MozDef escalates the alert",
@@ -31,7 +27,7 @@ function receiptElement(receipt) {
 
 function verdict(receipt) {
   return card(`status-${receipt.status}`, receipt, {
-    chip: receipt.status, title: OUTCOMES[receipt.outcome] ?? receipt.outcome ?? receipt.response,
+    chip: receipt.status, title: receipt.label || receipt.response,
     words: STATUSES[receipt.status],
   });
 }
@@ -39,7 +35,7 @@ function verdict(receipt) {
 function note(receipt) {
   return card("status-note", receipt, {
     chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
-      : OUTCOMES[receipt.outcome] ?? "A note",
+      : receipt.label || "A note",
     words: receipt.verdict || "MozDef indexes it and leaves the alert as it is",
   });
 }

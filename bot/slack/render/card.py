@@ -11,7 +11,8 @@ from bot.slack.render.home import title_of
 from bot.slack.render.question import address, summary_text
 from bot.slack.render.templates import words_for
 from bot.slack.render.text import clean, cut, escape, harmless
-from bot.triage.model import Outcome, Taken
+from bot.triage.model import Taken
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

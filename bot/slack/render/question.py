@@ -9,7 +9,8 @@ from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import clean, cut, escape, harmless
-from bot.triage.model import Choice, Outcome
+from bot.triage.model import Choice
+from bot.triage.outcomes import OUTCOMES
 from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def _room_for_user(text: str) -> int:
 def _answer_text(question: Question, words: Wording) -> str:
     texts = words["answer"]
     if question.said is None:
-        return texts["timedOut"] if question.standing is Outcome.TIMED_OUT else ""
+        ended = question.standing
+        return texts[ended] if ended and OUTCOMES[ended].told else ""
     if question.retracted:
         return texts["retracted"]
     answer = texts[question.said]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bot.errors import ConfigError
 from bot.slack.render.blocks import BUTTON_MAX, CONFIRM_TEXT_MAX, SECTION_MAX
 from bot.triage.model import Choice
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from bot.triage.policy import AlertPolicy
@@ -81,10 +82,6 @@ def _length(table: str, text: str, wording: Wording) -> int:
     if table in CONFIRMS.values():
         return len(text.format(**_CUT))
     answer = max((words for key, words in wording["answer"].items() if key != "changed"), key=len)
-    outcome = max((wording["card"][key] for key in _card_outcomes()), key=len)
+    outcome = max((wording["card"][key] for key in Outcome), key=len)
     values = {**_LONGEST, "answer": answer}
     return len(text.format(**values, outcome=outcome.format(**_LONGEST)))
-
-
-def _card_outcomes() -> tuple[str, ...]:
-    return ("yes", "no", "notSure", "wrongUser", "timedOut", "undeliverable")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.values import value_to_wire
-from bot.store.records.rows import microseconds, question_of, question_row, report_of
+from bot.store.records.rows import microseconds, question_of, question_row, report_facts, report_of
 from bot.triage.asking_rules import row_key
 from bot.triage.model import State
 
@@ -92,6 +92,7 @@ _REPORT = {
     "sent_at": SENT_AT,
     "parked_at": PARKED_AT,
     "replays": REPLAYS,
+    "facts": "f",  # since version 2 of the store; a worker of version 1 drops it when it replays a report
 }
 
 _MOMENTS = {name for name in (*_QUESTION, *_REPORT) if name.endswith("_at")} | {"deadline", "in_doubt_since"}
@@ -134,7 +135,8 @@ def question_from(item: Mapping[str, Any]) -> Question:
 
 def report_item(row: OutboxRow) -> Item:
     """Return a report as its item, without what the index of what is due sorts by."""
-    columns = {name: getattr(row, name) for name in _REPORT}
+    columns = {name: getattr(row, name) for name in _REPORT if name != "facts"}
+    columns["facts"] = report_facts(row.report)
     columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
     item: Item = report_key(row_key(row.identifier), row.sequence) | _filled(columns, _REPORT)
     return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}

@@ -3,6 +3,9 @@
 One item collection an alert: `pk` is the first part of the ref, `sk` tells the question from its reports.
 Names are short, since their bytes are paid for in every write. The indexes are sparse and hold keys, so that
 a write that changes nothing they sort by costs nothing more.
+
+Items have no version. A release may add attributes, changes none, and does without those that are not there:
+while workers are upgraded one after the other, those of the release before write whole items without them.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.store.records.rows import microseconds, question_row
+from bot.store.records.rows import microseconds, question_row, report_facts
 from bot.triage.model import Question, State
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def digest_of(row: Row) -> str:
 
 
 def _report_columns(row: OutboxRow) -> dict[str, object]:
-    return {
-        name: microseconds(value) if isinstance(value, datetime) else value
-        for name, value in asdict(row).items()
+    columns = {each.name: getattr(row, each.name) for each in fields(row) if each.name != "report"}
+    # Where none were kept, the digest is as the release before made it: that may have begun the copy.
+    facts = {"facts": report_facts(row.report)} if row.report else {}
+    return facts | {
+        name: microseconds(value) if isinstance(value, datetime) else value for name, value in columns.items()
     }

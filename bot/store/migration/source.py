@@ -65,7 +65,8 @@ class SqliteSource:
         keys = [row["key"] for row in rows]
         reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
         for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):
-            reports[row["key"]].append(report_of(dict(row)))
+            # A file of the release before is not migrated, only read: it has no such column.
+            reports[row["key"]].append(report_of({"facts": "", **dict(row)}))
         return [Alert(question=question_of(dict(row)), reports=reports[row["key"]]) for row in rows]
 
     async def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:

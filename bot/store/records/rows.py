@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
@@ -14,12 +15,13 @@ from bot.triage.model import (
     Choice,
     Confidence,
     OutboxRow,
-    Outcome,
     Question,
+    Report,
     State,
     TriageRequest,
     made,
 )
+from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -164,6 +166,68 @@ def _offered(words: str) -> tuple[Choice, ...]:
     return tuple(Choice(word) for word in words.split())
 
 
+#: What is kept of a report beside its body, and how it is read. Its row has identifier and sequence itself.
+_FACTS: Mapping[str, Callable[[Any], Any]] = {
+    "outcome": Outcome,
+    "response": str,
+    "note": bool,
+    "at": moment,
+    "email": str,
+    "slack_id": str,
+    "slack_name": str,
+    "confidence": Confidence,
+    "alert": str,
+    "reason": str,
+    "asked_at": moment,
+    "answered_at": moment,
+    "asked_slack_id": str,
+    "said": Choice,
+    "retracted": bool,
+    "comment": str,
+}
+
+#: What a fact is that was left out, where `Report` does not say so itself.
+_ABSENT: Mapping[str, Any] = {
+    "response": "",
+    "note": False,
+    "email": "",
+    "slack_id": "",
+    "slack_name": "",
+    "alert": "",
+}
+
+_write_facts = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def report_facts(report: Report | None) -> str:
+    """Return what is kept of a report: JSON in ASCII, absent facts left out; "" for none."""
+    if report is None:
+        return ""
+    values = {name: getattr(report, name) for name in _FACTS}
+    return _write_facts(
+        {
+            name: microseconds(value) if isinstance(value, datetime) else value
+            for name, value in values.items()
+            if value
+        }
+    )
+
+
+def _report_from(facts: str, row: Mapping[str, Any]) -> Report | None:
+    """Return what was kept of a report; None if that is nothing, or nothing that this release can read.
+
+    A later release may know more outcomes; what it has written is to be sent all the same.
+    """
+    if not facts:
+        return None
+    try:
+        kept = json.loads(facts)
+        known = {name: read(kept[name]) for name, read in _FACTS.items() if name in kept}
+        return Report(identifier=row["identifier"], sequence=row["sequence"], **{**_ABSENT, **known})
+    except (ValueError, TypeError):
+        return None
+
+
 def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
     """Return the report of a change as the columns of its row."""
     return {
@@ -172,6 +236,7 @@ def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
         "event_id": report.event_id,
         "body": report.body,
         "due_at": microseconds(report.due_at),
+        "facts": report_facts(report.report),
     }
 
 
@@ -186,4 +251,5 @@ def report_of(row: Mapping[str, Any]) -> OutboxRow:
         sent_at=moment(row["sent_at"]),
         parked_at=moment(row["parked_at"]),
         replays=row["replays"],
+        report=_report_from(row["facts"], row),
     )

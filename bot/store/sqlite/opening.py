@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+#: What makes of each earlier schema the next. Columns are added and none is changed, so that a row still
+#: means what it meant to the release that wrote it.
+_MIGRATIONS = {1: "ALTER TABLE report ADD COLUMN facts TEXT NOT NULL DEFAULT ''"}
 
 #: How long to wait for another process to let go of the store, in milliseconds.
 LOCK_WAIT_MS = 5000
@@ -35,18 +39,21 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return _connected(path, _take_to_read, create=False)
 
 
-def is_empty(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file has no tables yet. Writes nothing; `StoreUnusable` for tables that are not ours."""
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, SCHEMA_VERSION):
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return which schema the file has; 0: it has no tables yet. Writes nothing.
+
+    `StoreUnusable` for the tables of a later release, and for those of another program.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not 0 <= version <= SCHEMA_VERSION:
         raise StoreUnusable(
-            f"the store {path} has schema {version}, this release reads {SCHEMA_VERSION};"
+            f"the store {path} has schema {version}, this release reads up to {SCHEMA_VERSION};"
             " install the release that wrote it, or restore a backup of this one's"
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and not version:
         raise StoreUnusable(f"{path} is another program's database; set STORE_URL to a file of its own")
-    return not tables
+    return version
 
 
 def _connected(
@@ -70,11 +77,13 @@ def _connected(
 
 def _take(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    is_new = is_empty(connection, path)  # before anything is written: it may not be ours
+    version = version_of(connection, path)  # before anything is written: it may not be ours
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _lock(connection)
-    if is_new:
+    if version:
+        _migrate(connection, version)
+    else:
         _create_tables(connection)
 
 
@@ -84,9 +93,16 @@ def _create_tables(connection: sqlite3.Connection) -> None:
     connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the tables of an earlier release up to this one's, each step whole or not at all."""
+    for earlier in range(version, SCHEMA_VERSION):
+        step = f"{_MIGRATIONS[earlier]}; PRAGMA user_version = {earlier + 1};"
+        connection.executescript(f"BEGIN; {step} COMMIT;")
+
+
 def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    if is_empty(connection, path):
+    if not version_of(connection, path):
         raise StoreUnusable(f"the store {path} is empty; name the file that the worker has used")
     _lock(connection)
     connection.execute("PRAGMA query_only=ON")

@@ -1,5 +1,6 @@
--- Version 1 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
--- round-trip; absent times are NULL, absent words are ''. A later release migrates by PRAGMA user_version.
+-- Version 2 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version tells the version: `opening.py`
+-- migrates a file of an earlier one, which then has the same columns in the same order.
 
 CREATE TABLE question (
     key            TEXT    PRIMARY KEY,  -- first 32 hex digits of sha256(identifier): the first part of the ref
@@ -65,6 +66,7 @@ CREATE TABLE report (
     sent_at    INTEGER,           -- when the queue took it
     parked_at  INTEGER,           -- when the queue refused it for good; a person must look
     replays    INTEGER NOT NULL DEFAULT 0,  -- how often somebody asked to have it sent again
+    facts      TEXT    NOT NULL DEFAULT '',  -- what the body was written from, as JSON; '': not kept (version 1)
     PRIMARY KEY (key, sequence)
 ) STRICT;
 

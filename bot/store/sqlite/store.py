@@ -25,7 +25,8 @@ from bot.store.records.rows import (
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.opening import connect
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Outcome, Work
+from bot.triage.model import Work
+from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import Tally
 
@@ -43,8 +44,8 @@ _INSERT = (
 )
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
 _INSERT_REPORT = (
-    "INSERT INTO report (key, sequence, event_id, body, due_at)"
-    " VALUES (:key, :sequence, :event_id, :body, :due_at)"
+    "INSERT INTO report (key, sequence, event_id, body, due_at, facts)"
+    " VALUES (:key, :sequence, :event_id, :body, :due_at, :facts)"
 )
 # This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since

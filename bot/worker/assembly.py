@@ -1,0 +1,250 @@
+"""From settings to parts: here concrete adapters meet what they serve. Nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from bot.slack.client import SlackApi, open_session, web_client
+from bot.slack.connections import LINKS, Link, Links, bolt_app
+from bot.slack.home_and_windows import SlackViews
+from bot.slack.identity import Identity, Introduction
+from bot.slack.listeners import Listeners
+from bot.slack.messenger import SlackMessenger
+from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
+from bot.sqs.clients import Connector
+from bot.sqs.poller import Poller
+from bot.sqs.publisher import Publisher
+from bot.sqs.wire import read_report, write_report
+from bot.store import open_store
+from bot.store.address import is_shared
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.model import utc_now
+from bot.triage.policy import Policy
+from bot.triage.ports import NO_METER
+from bot.triage.rate_limits import Gate, Pace, Pacing
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
+from bot.triage.retention import Retention
+from bot.triage.service import TriageService, Workers
+from bot.triage.sweeper import Sweeper
+from bot.worker.watchdog import Progress
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AsyncExitStack
+
+    import aiohttp
+    from slack_bolt.app.async_app import AsyncApp
+    from slack_sdk.web.async_client import AsyncWebClient
+
+    from bot.settings.parameter_store import Tokens
+    from bot.settings.settings import Settings
+    from bot.slack.render.templates import Wording
+    from bot.sqs.queues import Queue
+    from bot.store import OpenStore
+    from bot.triage.policy import AlertPolicies
+    from bot.triage.ports import Clock, Messenger, Meter, SecurityTeam
+
+
+class WakeUp:
+    """Wakes the loops that sleep until there is something new in the store.
+
+    Before there are any it wakes nobody, which does no harm: each looks at the store as it begins.
+    """
+
+    def __init__(self) -> None:
+        self._sleepers: list[Callable[[], None]] = []
+
+    def add(self, *sleepers: Callable[[], None]) -> None:
+        """Call these from now on, too."""
+        self._sleepers.extend(sleepers)
+
+    def __call__(self) -> None:
+        """Say that there is something new in the store."""
+        for wake in self._sleepers:
+            wake()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Queues:
+    """The queues of one worker."""
+
+    requests: Queue
+    responses: Queue
+    dead_letters: Queue | None
+
+
+def open_queues(settings: Settings, meter: Meter, stack: AsyncExitStack) -> Queues:
+    """Return the queues of the settings without asking SQS anything; `stack` closes them. `ConfigError`."""
+    connector = Connector(region=settings.aws_region, meter=meter)
+    stack.callback(connector.close)
+    dead_letters = settings.dead_letter_queue_url
+    return Queues(
+        requests=connector.open(settings.request_queue_url),
+        responses=connector.open(settings.response_queue_url),
+        dead_letters=connector.open(dead_letters) if dead_letters else None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kit:
+    """What a worker is made with. Whoever wants one with other parts replaces a few of these."""
+
+    clock: Clock = utc_now
+    random: Random = field(default_factory=Random)
+    store: Callable[..., Awaitable[OpenStore]] = open_store
+    queues: Callable[[Settings, Meter, AsyncExitStack], Queues] = open_queues
+    session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session
+    client: Callable[..., AsyncWebClient] = web_client
+    links: Callable[..., Links] = Links
+    messenger: Callable[..., Messenger] = SlackMessenger
+    security_team: Callable[..., SecurityTeam] = SlackSecurityTeam
+    recorder: Callable[..., Recorder] = Recorder
+    gate: Callable[..., Gate] = Gate
+    progress: Callable[[str], Progress] = Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resources:
+    """What is there before the parts are, and outlives them: whoever opened it closes it."""
+
+    store: OpenStore
+    queues: Queues
+    session: aiohttp.ClientSession
+    tls: ssl.SSLContext
+    tokens: Tokens
+    wake: WakeUp
+    meter: Meter = NO_METER
+    on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """The parts of one worker, tied together. None of them has asked anybody anything yet."""
+
+    introduction: Introduction
+    links: Links
+    listeners: Listeners
+    recorder: Recorder
+    pacing: Pacing
+    workers: Workers
+    service: TriageService
+    sweeper: Sweeper
+    retention: Retention
+    publisher: Publisher
+    poller: Poller
+    progress: Sequence[Progress]  #: of the poller, and of each link
+
+
+def policy_of(settings: Settings, alerts: AlertPolicies) -> Policy:
+    """Return what the engineer decided, as the triage wants to know it."""
+    return Policy(
+        profile=settings.response_profile,
+        hold=settings.mozdef_sync,
+        remind_after=settings.remind_after,
+        remind_times=settings.remind_times,
+        expire_after=settings.expire_after,
+        hours=settings.working_hours,
+        default_zone=settings.default_timezone,
+        alerts=alerts,
+        has_channel=bool(settings.security_channel),
+        allow_deescalation=settings.allow_deescalation,
+        ask_guests=settings.ask_guests,
+    )
+
+
+def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Resources, kit: Kit) -> Parts:
+    """Make every part once, in order."""
+    clock, random, spread = kit.clock, kit.random, kit.random.random
+    store, queues, meter = resources.store, resources.queues, resources.meter
+
+    slack = _connect_to_slack(settings, resources, kit)
+    messenger = kit.messenger(slack.api, slack.identity, wording, policy, clock=clock)
+    channel = SecurityChannel(channel=settings.security_channel, alert_url=settings.mozdef_alert_url)
+    security_team = kit.security_team(slack.api, slack.identity, (wording, policy), channel)
+
+    recorder = kit.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
+    pacing = Pacing(gate=kit.gate(spread=spread), pace=Pace(), spread=spread)
+    workers = Workers(
+        asker=Asker(messenger, recorder, pacing=pacing),
+        reminder=Reminder(messenger, recorder, pacing=pacing),
+        cards=Cards(security_team, recorder, pacing=pacing, read_report=read_report),
+        spread=spread,
+    )
+    service = TriageService(recorder, messenger, workers, on_work=resources.wake)
+    sweeper = Sweeper(store, service, pacing.gate, clock=clock)
+    publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
+    resources.wake.add(sweeper.wake, publisher.wake)
+
+    polls = kit.progress("poller")
+    poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
+    poller.on_progress, poller.on_poll = polls.mark, resources.on_poll
+
+    views, others = SlackViews(slack.api, wording, policy), slack.links.others_listen
+    listeners = Listeners(service, views, slack.identity, clock=clock, others_listen=others)
+    listeners.register(slack.bolt)
+    return Parts(
+        introduction=slack.introduction,
+        links=slack.links,
+        listeners=listeners,
+        recorder=recorder,
+        pacing=pacing,
+        workers=workers,
+        service=service,
+        sweeper=sweeper,
+        retention=Retention(store, keep=settings.retain, clock=clock),
+        publisher=publisher,
+        poller=poller,
+        progress=(polls, *slack.progress),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Slack:
+    """How the worker is joined to Slack, whatever it says and hears there."""
+
+    identity: Identity
+    api: SlackApi
+    introduction: Introduction
+    bolt: AsyncApp
+    links: Links
+    progress: Sequence[Progress]  #: of each link
+
+
+def _connect_to_slack(settings: Settings, resources: Resources, kit: Kit) -> _Slack:
+    clock, spread, meter = kit.clock, kit.random.random, resources.meter
+    connect = partial(kit.client, settings.slack_api_url, resources.session, resources.tls)
+    client = connect(token=resources.tokens.bot.reveal())
+    tokenless = connect()  # Bolt must not call Slack by itself
+    app_token = resources.tokens.app.reveal()
+    progress = [kit.progress(f"link {number}") for number in range(1, LINKS + 1)]
+
+    identity = Identity()
+    introduction = Introduction(
+        client, app_token, identity, spread=spread, on_progress=partial(_mark_all, progress)
+    )
+    introduction.on_failure = meter.retried
+    bolt = bolt_app(tokenless, identity)
+    links = [Link(bolt, app_token, tokenless, spread=spread) for _ in progress]
+    for link, each in zip(links, progress, strict=True):
+        link.on_progress = each.mark
+        link.on_failure = partial(meter.retried, "apps.connections.open")
+    return _Slack(
+        identity=identity,
+        api=SlackApi(client, resources.session, clock=clock, meter=meter),
+        introduction=introduction,
+        bolt=bolt,
+        links=kit.links(links, clock=clock, shared=is_shared(settings.store_url)),
+        progress=progress,
+    )
+
+
+def _mark_all(progress: Sequence[Progress]) -> None:
+    """Note that whoever the links wait for gets on."""
+    for each in progress:
+        each.mark()

@@ -1,0 +1,334 @@
+"""The release before this one, on one table and one file with it: nothing is lost, erased or asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fakes import NOON
+from former_release import CHECKOUT, WorkerOfRelease, unpack_former_release
+from journey_promises import Promises
+from local_dynamodb import KEEP, connection, create_table
+from released_worker import POLICY, message_from
+
+from bot.sqs.wire import read_report
+from bot.store import open_store
+from bot.store.dynamodb.table import Table
+from bot.store.migration.copies import Copies
+from bot.store.migration.inventory import digest_of
+from bot.store.migration.source import SqliteSource
+from bot.triage.model import Choice, OutboxRow, Question, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from truthful_slack import Message
+
+MINUTE = timedelta(minutes=1)
+MINUTES_SHARED = 60
+
+#: How a post may end; one that is lost is looked up by whoever comes to it, of whichever release.
+POST_ENDS = ["answered"] * 6 + [
+    "done, answer lost",
+    "not done, answer lost",
+    "done, then killed",
+    "rate limit",
+]
+
+
+@pytest.fixture(scope="module")
+def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack_former_release(tmp_path_factory.mktemp("former"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """All that a table holds at a moment."""
+
+    questions: Sequence[Question]
+    reports: Sequence[OutboxRow]
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        found = [row for row in self.reports if row.identifier == identifier]
+        return sorted(found, key=lambda row: row.sequence)
+
+
+class SharedTable:
+    """Workers of both releases on one table, and what is true of it after each thing that they do."""
+
+    def __init__(self, former: Path, homes: Path, seed: int) -> None:
+        self.dice = random.Random(seed)
+        self.now = NOON
+        self.messages: list[Message] = []
+        self.accepted: list[str] = []
+        self.sent: set[str] = set()
+        self._promises = Promises()
+        self._name = create_table()
+        self._releases, self._homes = {"former": former, "present": CHECKOUT}, homes
+        self._runner = asyncio.Runner()
+        self._table = Table(self._name, connection(self._name), random=random.Random(0))
+        self._copies = Copies(self._table, keep=KEEP, clock=lambda: self.now)
+        self.workers = {release: self._start(release) for release in self._releases}
+        self.rows = Snapshot(questions=[], reports=[])
+
+    def close(self) -> None:
+        for worker in self.workers.values():
+            worker.kill()
+        self._table.close()
+        self._runner.close()
+
+    def restart(self, release: str) -> None:
+        """End a worker in the middle of whatever it holds, and let another one of its release begin."""
+        self.workers[release].kill()
+        self.workers[release] = self._start(release)
+
+    def do(self, release: str, what: str, *arguments: str, post_ends: Sequence[str] = ()) -> Any:
+        """Have one thing done, and hold what is true now against what was true before."""
+        answer = self.workers[release].do(
+            what, *arguments, now=self.now, messages=self.messages, post_ends=post_ends
+        )
+        self.messages += [message_from(told) for told in answer["messages"]]
+        self._check()
+        if answer["result"] == "died":
+            self.restart(release)
+        elif what == "work":
+            self._promises.deliver([OutboxRow(**sent, due_at=self.now) for sent in answer["result"]])
+            self.sent.update(sent["event_id"] for sent in answer["result"])
+        return answer["result"]
+
+    def _check(self) -> None:
+        self.rows = self._runner.run(self._look())
+        assert {each.request.identifier for each in self.rows.questions} == set(self.accepted)
+        self._runner.run(self._promises.check(self.rows.questions, self.rows, POLICY, now=self.now))
+        asked = Counter(message.ref for message in self.messages)
+        assert not asked or max(asked.values()) == 1
+        for row in self.rows.reports:
+            assert_body_and_facts_agree(row)
+
+    async def _look(self) -> Snapshot:
+        rows = [copy.row async for page in self._copies.pages() for copy in page]
+        return Snapshot(
+            questions=[row for row in rows if isinstance(row, Question)],
+            reports=[row for row in rows if isinstance(row, OutboxRow)],
+        )
+
+    def _start(self, release: str) -> WorkerOfRelease:
+        home = self._homes / release
+        home.mkdir(exist_ok=True)
+        return WorkerOfRelease(self._releases[release], self._name, home)
+
+
+def assert_body_and_facts_agree(row: OutboxRow) -> None:
+    """What was kept of a report is what its body says, and what a note's body leaves out besides."""
+    if row.report is None:
+        return
+    from_body = read_report(replace(row, report=None))
+    kept = read_report(row)
+    if kept.note:
+        left_out = ("response", "slack_name", "confidence")
+        kept = replace(kept, **{name: getattr(from_body, name) for name in left_out})
+    assert kept == from_body
+
+
+def let_something_happen(table: SharedTable) -> None:
+    """Do what may come between two looks at what is due, at a worker of either release."""
+    dice, release = table.dice, table.dice.choice(list(table.workers))
+    what = dice.choice(["receive", "receive", "click", "click", "click", "note", "replay", "restart"])
+    if what == "receive":
+        table.accepted.append(f"alert-{len(table.accepted)}")
+        assert table.do(release, "receive", table.accepted[-1]) is True
+    elif what == "restart":
+        table.restart(release)
+    elif what == "replay" and table.accepted:
+        table.do(release, "replay", dice.choice(table.accepted))
+    elif what in ("click", "note") and table.messages:
+        told = "I was on a train." if what == "note" else dice.choice(list(Choice))
+        table.do(release, what, dice.choice(table.messages).ref, told)
+
+
+def until_all_is_done(table: SharedTable) -> None:
+    """Let the deadlines of all questions pass, and all reports go out."""
+    for _ in range(50):
+        table.now += 5 * MINUTE
+        for release in table.workers:
+            table.do(release, "work")
+        waiting = [row for row in table.rows.reports if row.sent_at is None]
+        if not waiting and all(each.standing for each in table.rows.questions):
+            return
+    raise AssertionError("something is never done")
+
+
+def test_workers_of_both_releases_share_a_table_for_an_hour(former: Path, tmp_path: Path) -> None:
+    table = SharedTable(former, tmp_path, seed=1)
+    try:
+        for _ in range(MINUTES_SHARED):
+            table.now += MINUTE
+            let_something_happen(table)
+            for release in table.dice.sample(list(table.workers), k=2):
+                table.do(release, "work", post_ends=table.dice.choices(POST_ENDS, k=4))
+        until_all_is_done(table)
+
+        was_asked = {each.ref for each in table.rows.questions if each.state is State.ASKED}
+        assert was_asked == {message.ref for message in table.messages}
+        assert all(each.state in (State.ASKED, State.CLOSED) for each in table.rows.questions)
+        assert {row.event_id for row in table.rows.reports} == table.sent
+        assert {row.report is None for row in table.rows.reports} == {True, False}  # both wrote some
+    finally:
+        table.close()
+
+
+def test_what_the_former_release_drops_of_a_report_is_read_from_its_body(
+    former: Path, tmp_path: Path
+) -> None:
+    table = SharedTable(former, tmp_path, seed=0)
+    try:
+        table.accepted = ["alert"]
+        table.do("present", "receive", "alert")
+        table.do("present", "work")
+        table.do("present", "click", table.messages[0].ref, "no")
+        table.do("present", "note", table.messages[0].ref, "I was on a train.")
+        written = list(table.rows.reports)
+
+        table.do("former", "replay", "alert")
+
+        assert [row.report is None for row in written] == [False, False]
+        assert [row.report for row in table.rows.reports] == [None, None]
+        assert [row.body for row in table.rows.reports] == [row.body for row in written]
+        assert [(read.outcome, read.comment) for read in map(read_report, table.rows.reports)] == [
+            ("no", ""),
+            ("no", "I was on a train."),
+        ]
+        until_all_is_done(table)
+        assert {row.event_id for row in written} == table.sent
+    finally:
+        table.close()
+
+
+def play_on_a_file(worker: WorkerOfRelease) -> None:
+    """Have one question answered, changed and explained, one waiting, and one run out."""
+    messages: list[Message] = []
+
+    def do(what: str, *arguments: str, now: datetime = NOON) -> None:
+        answer = worker.do(what, *arguments, now=now, messages=messages)
+        messages.extend(message_from(told) for told in answer["messages"])
+
+    for name in ("answered", "silent"):
+        do("receive", name)
+        do("work")
+    do("click", messages[0].ref, "yes", now=NOON + MINUTE)
+    do("click", messages[0].ref, "no", now=NOON + 2 * MINUTE)
+    do("note", messages[0].ref, "I was on a train.", now=NOON + 3 * MINUTE)
+    for minutes in (4, 5, 30):
+        do("work", now=NOON + minutes * MINUTE)
+    do("receive", "waiting", now=NOON + 31 * MINUTE)
+    do("work", now=NOON + 31 * MINUTE)
+
+
+NAMES = ("answered", "silent", "waiting")
+
+
+@pytest.fixture
+def file_of_the_former_release(former: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "store.db"
+    with WorkerOfRelease(former, f"sqlite:///{path}", tmp_path) as worker:
+        play_on_a_file(worker)
+    return path
+
+
+def schema_of(path: Path) -> tuple[int, list[Any]]:
+    """Return the version of a file, and the columns of its tables in order."""
+    with closing(sqlite3.connect(path)) as connection:
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        tables = ("question", "report", "probe")
+        return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
+
+
+async def test_a_file_of_the_former_release_is_migrated_when_it_is_opened(
+    file_of_the_former_release: Path, tmp_path: Path
+) -> None:
+    path = file_of_the_former_release
+    assert schema_of(path)[0] == 1
+
+    store = await open_store(f"sqlite:///{path}")
+    reports = [row for name in NAMES for row in await store.reports_of(name)]
+    await store.close()
+
+    new = await open_store(f"sqlite:///{tmp_path / 'new.db'}", create=True)
+    await new.close()
+    assert schema_of(path) == schema_of(tmp_path / "new.db")
+    assert [row.report for row in reports] == [None] * 4
+    assert [(read.outcome, read.note, read.comment) for read in map(read_report, reports)] == [
+        ("yes", False, ""),
+        ("no", False, ""),
+        ("no", True, "I was on a train."),
+        ("timedOut", False, ""),
+    ]
+
+
+def test_the_present_release_goes_on_with_a_file_of_the_former_one(
+    file_of_the_former_release: Path, tmp_path: Path
+) -> None:
+    path = file_of_the_former_release
+    later = NOON + 60 * MINUTE
+
+    with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
+        sent = [
+            report["identifier"]
+            for seconds in (0, 10, 20)
+            for report in worker.do("work", now=later + timedelta(seconds=seconds))["result"]
+        ]
+
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT identifier, sequence, facts != '', sent_at IS NOT NULL FROM report"
+            " JOIN question USING (key) ORDER BY identifier, sequence"
+        ).fetchall()
+    assert rows == [
+        ("answered", 0, 0, 1),
+        ("answered", 1, 0, 1),
+        ("answered", 2, 0, 1),
+        ("silent", 0, 0, 1),
+        ("waiting", 0, 1, 1),
+    ]
+    assert "waiting" in sent
+
+
+def test_the_former_release_leaves_a_file_of_this_one_alone(
+    former: Path, file_of_the_former_release: Path, tmp_path: Path
+) -> None:
+    path = file_of_the_former_release
+    with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
+        worker.do("work", now=NOON + 60 * MINUTE)
+    before = path.read_bytes()
+
+    worker = WorkerOfRelease(former, f"sqlite:///{path}", tmp_path)
+    worker.stop()
+
+    assert "has schema 2, this release reads 1" in worker.complaints
+    assert path.read_bytes() == before
+
+
+async def test_a_file_of_the_former_release_is_copied_as_that_one_copies_it(
+    former: Path, file_of_the_former_release: Path, tmp_path: Path
+) -> None:
+    path = file_of_the_former_release
+    with WorkerOfRelease(former, f"sqlite:///{path}", tmp_path) as worker:
+        known = {name: worker.do("digests", name, now=NOON)["result"] for name in NAMES}
+
+    source = await SqliteSource.open(path)
+    alerts = [alert async for page in source.pages() for alert in page]
+    source.close()
+
+    assert {
+        alert.question.request.identifier: [digest_of(row) for row in alert.rows] for alert in alerts
+    } == known
+    assert schema_of(path)[0] == 1  # whoever copies a file only reads it

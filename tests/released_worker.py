@@ -1,0 +1,159 @@
+"""One worker of whichever release comes first on the path: it does what it is told, a line of JSON at a time.
+
+`former_release` runs it, with the program and the tests of another release on the path: so it takes only what
+both have, by the names that both have, or looks which of two a release has. Each line says what time it is
+and which messages stand in Slack; the answer says which came, and what went to the response queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timedelta
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from fakes import ScriptedSecurityTeam, SteppedClock, a_request
+from local_dynamodb import store_in
+from mortal_store import KilledError
+from truthful_slack import Message, TruthfulSlack
+
+from bot.sqs.wire import read_report, write_report
+from bot.store import open_store
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.model import Choice, Posted, Work
+from bot.triage.policy import Policy
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
+from bot.triage.service import TriageService, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from memory_store import AnyStore
+
+#: Within an hour there are reminders and deadlines, and the security team hears of all but a yes.
+POLICY = Policy(
+    remind_after=timedelta(minutes=10), expire_after=timedelta(minutes=25), remind_times=1, has_channel=True
+)
+
+#: Nobody looks for what others leave beside the test, whose clock says when somebody does.
+NEVER = timedelta(days=999)
+
+
+def part(*names: str) -> Any:
+    """Return the first module of these that this release has."""
+    return import_module(next(name for name in names if find_spec(name)))
+
+
+class ReleasedWorker:
+    """A worker on a table, or on a file, that has no clock and no Slack but those that it is told of."""
+
+    def __init__(self, store: AnyStore, clock: SteppedClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.slack = TruthfulSlack(clock)
+        recorder = Recorder(store, write_report, policy=POLICY, clock=clock)
+        limits = part("bot.triage.rate_limits", "bot.triage.pacing")
+        pacing = limits.Pacing(gate=limits.Gate(spread=lambda: 1.0), pace=limits.Pace(), spread=lambda: 1.0)
+        workers = Workers(
+            asker=Asker(self.slack, recorder, pacing=pacing),
+            reminder=Reminder(self.slack, recorder, pacing=pacing),
+            cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
+        )
+        self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
+
+    async def do(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """Do as the line says, and tell what came of it."""
+        self.clock.now = datetime.fromisoformat(order["now"])
+        self.slack.messages = [message_from(each) for each in order["messages"]]
+        self.slack.post_ends = list(order.get("post_ends", ()))
+        known = len(self.slack.messages)
+        try:
+            result = await getattr(self, order["do"])(*order["with"])
+        except KilledError:
+            result = "died"
+        self.slack.post_ends = []
+        return {"messages": [message_told(each) for each in self.slack.messages[known:]], "result": result}
+
+    async def receive(self, identifier: str) -> bool:
+        """Take a request in; tell whether it may be deleted from the queue."""
+        [fate] = await self.service.receive([a_request(identifier, user=f"{identifier}@example.com")])
+        return fate is True
+
+    async def work(self) -> list[dict[str, Any]]:
+        """Do whatever is due now; return the reports that went out."""
+        for question in await self.store.overdue(self.clock(), limit=20):
+            await self.service.expire(question)
+        for work in Work:
+            for question in await self.store.due(work, self.clock(), limit=20):
+                await self.service.work_on(question, work)
+        rows = await self.store.sendable(self.clock(), limit=10)
+        await self.store.mark_sent(rows, self.clock())
+        return [
+            {
+                "identifier": row.identifier,
+                "sequence": row.sequence,
+                "event_id": row.event_id,
+                "body": row.body,
+            }
+            for row in rows
+        ]
+
+    async def click(self, ref: str, choice: str) -> str:
+        """Take a click of the person who was asked; tell what they said, or why it was refused."""
+        message = next(each for each in self.slack.messages if each.ref == ref)
+        answered = await self.service.answer(message.click(Choice(choice), self.clock()))
+        return str(getattr(answered, "said", answered))
+
+    async def note(self, ref: str, text: str) -> bool:
+        """Take a note of the person who was asked; tell whether it was taken."""
+        message = next(each for each in self.slack.messages if each.ref == ref)
+        Note = part("bot.triage.clicks", "bot.triage.model").Note  # noqa: N806 - it is a class
+        note = Note(ref=ref, text=text, slack_id=message.person, ours=True, at=self.clock())
+        return not isinstance(await self.service.add_note(note), str)
+
+    async def replay(self, identifier: str) -> None:
+        """Have the reports of an alert sent again."""
+        await self.store.replay([identifier], self.clock())
+
+    async def digests(self, identifier: str) -> list[str]:
+        """Return by what a copy of an alert's rows is known, the question's first."""
+        digest_of = part("bot.store.inventory", "bot.store.migration.inventory").digest_of
+        question = await self.store.find(identifier)
+        return [digest_of(row) for row in (question, *await self.store.reports_of(identifier))]
+
+
+def message_told(message: Message) -> list[str]:
+    """Return a message as the lines have it."""
+    return [message.ref, message.person, message.posted.channel, message.posted.ts, message.at.isoformat()]
+
+
+def message_from(told: list[str]) -> Message:
+    """Return a message that the lines have so."""
+    ref, person, channel, ts, at = told
+    return Message(ref, person, Posted(channel=channel, ts=ts), datetime.fromisoformat(at))
+
+
+async def main(url: str) -> None:
+    """Work on the store that the first argument names, until there are no more lines."""
+    clock = SteppedClock()
+    is_file = url.startswith("sqlite:///")
+    store: Any = (
+        await open_store(url, create=True) if is_file else store_in(url, clock=clock, look_interval=NEVER)
+    )
+    worker = ReleasedWorker(store, clock)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        done = await worker.do(json.loads(line))
+        sys.stdout.write(f"{json.dumps(done)}\n")
+        sys.stdout.flush()
+        if done["result"] == "died":
+            return  # what it holds stays as it is
+    await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

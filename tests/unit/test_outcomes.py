@@ -1,0 +1,278 @@
+"""What is derived of the tables of outcomes, profiles and reasons: a row that somebody forgets fails here."""
+
+from __future__ import annotations
+
+import ast
+import re
+import runpy
+import tomllib
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+
+import pytest
+from drawn import WORDING, a_question, assert_slack_takes
+from fakes import NOON
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.cli.output.plot import plot_statistics
+from bot.cli.output.statistics import render_statistics
+from bot.sandbox.mozdef import judge
+from bot.sandbox.page_state import page_state
+from bot.sandbox.trial import Trial
+from bot.settings.messages import defaults_folder
+from bot.settings.parsers import profile as read_profile
+from bot.slack.render.card import card_message
+from bot.slack.render.question import question_message
+from bot.sqs.wire import write_report
+from bot.triage import outcomes
+from bot.triage.answer_rules import answer_question
+from bot.triage.free_values import padded_reason
+from bot.triage.model import Answer, Choice, OutboxRow, Posted, Question
+from bot.triage.outcomes import ENDINGS, OUTCOMES, PROFILES, TEXTS, Outcome, Profile, Reason
+from bot.triage.policy import Policy
+from bot.triage.reporting import report_on
+from bot.triage.statistics import Tally
+from bot.worker.health import StoreSigns, Vitals
+from bot.worker.metrics import Metrics
+from bot.worker.views import statistics_view
+
+ROOT = Path(__file__).parents[2]
+TABLES = Path(outcomes.__file__)
+DOCUMENTS = "".join(
+    path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+)
+LABELS = {outcome.value: facts.label for outcome, facts in OUTCOMES.items()}
+
+each_outcome = pytest.mark.parametrize("outcome", Outcome)
+
+
+def ended(outcome: Outcome) -> Question:
+    """Return a question that ended so."""
+    said = Choice(outcome.value) if OUTCOMES[outcome].chosen else None
+    placed = replace(a_question(), channel="D0ADA", ts="1.000001", asked_at=NOON, reports=1)
+    at = NOON + timedelta(minutes=1)
+    if said is None:
+        return replace(placed, standing=outcome, settled_at=at)
+    return replace(placed, standing=outcome, said=said, settled_at=at, answered_at=at, answers=1)
+
+
+def report_of(outcome: Outcome, policy: Policy) -> OutboxRow:
+    after = ended(outcome)
+    before = replace(after, standing=None, said=None)
+    return write_report(report_on(before, after, at=NOON, policy=policy), NOON)
+
+
+def changed_tables(tmp_path: Path, pattern: str, text: str) -> Path:
+    """Return a copy of the tables in which the first match of the pattern reads so."""
+    changed, count = re.subn(pattern, text, TABLES.read_text(encoding="utf-8"), count=1)
+    assert count == 1
+    copy = tmp_path / "changed_outcomes.py"
+    copy.write_text(changed, encoding="utf-8")
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("kind", "member"), [("Outcome", "YES = "), ("Profile", "MOZDEF = ")], ids=["outcome", "profile"]
+)
+def test_the_program_does_not_start_while_a_row_is_missing(tmp_path: Path, kind: str, member: str) -> None:
+    copy = changed_tables(tmp_path, f"    {member}", f'    SEVENTH = "seventh"\n    {member}')
+
+    with pytest.raises(TypeError, match=f"{kind} has no row for seventh"):
+        runpy.run_path(str(copy))
+
+
+@pytest.mark.parametrize("column", ["status", "chosen", "label", "ending", "counter", "card", "told"])
+def test_the_program_does_not_start_while_a_row_lacks_a_column(tmp_path: Path, column: str) -> None:
+    copy = changed_tables(tmp_path, rf"(Outcome\.YES: OutcomeFacts\((?s:.*?))\n +{column}=[^\n]+", r"\1")
+
+    with pytest.raises(TypeError, match=f"required keyword-only argument: '{column}'"):
+        runpy.run_path(str(copy))
+
+
+def test_the_program_does_not_start_while_a_profile_has_no_word_for_an_outcome(tmp_path: Path) -> None:
+    own = r"word=lambda outcome: outcome\.value"
+    copy = changed_tables(tmp_path, own, 'word={Outcome.YES: "aye"}.__getitem__')
+
+    with pytest.raises(KeyError, match="no"):
+        runpy.run_path(str(copy))
+
+
+def test_the_tables_have_nothing_that_must_be_told_apart_twice() -> None:
+    for fact in ("key", "label", "heading", "mark", "colour"):
+        assert len({getattr(ending, fact) for ending in ENDINGS}) == len(ENDINGS)
+    assert len(set(LABELS.values())) == len(Outcome)
+    assert all(len(ending.mark) == 1 for ending in ENDINGS)
+
+
+def test_a_person_chose_exactly_what_there_are_buttons_for() -> None:
+    assert {outcome.value for outcome, facts in OUTCOMES.items() if facts.chosen} == set(Choice)
+
+
+@pytest.mark.parametrize(("standing", "choice"), list(product(Outcome, Choice)))
+def test_whatever_stands_a_choice_is_ranked_against_it_and_reported(
+    standing: Outcome, choice: Choice
+) -> None:
+    posted = Posted(channel="D0ADA", ts="1.000001")
+    click = Answer(ref="", choice=choice, slack_id="U0ADA", ours=True, posted=posted, at=NOON)
+
+    step = answer_question(ended(standing), click, Policy())
+
+    if standing.value == choice.value:
+        assert step is None
+    else:
+        assert not isinstance(step, str)
+        assert step is not None
+        sternest = max(standing, Outcome(choice.value), key=lambda each: OUTCOMES[each].rank)
+        expected = OUTCOMES[sternest].rank if OUTCOMES[standing].chosen else OUTCOMES[Outcome(choice)].rank
+        assert step.question.standing is not None
+        assert OUTCOMES[step.question.standing].rank == expected
+        assert step.report is not None
+
+
+@each_outcome
+def test_mozdef_sets_the_status_that_the_table_says(outcome: Outcome) -> None:
+    assert judge(report_of(outcome, Policy()).body).status == OUTCOMES[outcome].status
+
+
+@each_outcome
+@pytest.mark.parametrize("profile", Profile)
+def test_every_profile_has_a_word_for_every_outcome(outcome: Outcome, profile: Profile) -> None:
+    assert (
+        f'"response":"{PROFILES[profile].word(outcome)}"' in report_of(outcome, Policy(profile=profile)).body
+    )
+
+
+@each_outcome
+def test_who_did_not_choose_is_not_named_as_the_author(outcome: Outcome) -> None:
+    after = ended(outcome)
+
+    report = report_on(replace(after, standing=None, said=None), after, at=NOON, policy=Policy())
+
+    assert report.slack_id == ("U0ADA" if OUTCOMES[outcome].chosen else "")
+    assert report.asked_slack_id == "U0ADA"
+
+
+@each_outcome
+def test_the_card_says_how_it_ended(outcome: Outcome) -> None:
+    message = card_message(ended(outcome), WORDING, Policy(), team_id="T1", alert_url="")
+
+    assert_slack_takes(message)
+    others = [card_message(ended(each), WORDING, Policy(), team_id="T1", alert_url="") for each in Outcome]
+    assert [each["text"] for each in others].count(message["text"]) == 1
+
+
+@each_outcome
+def test_the_question_says_so_where_the_table_wants_it(outcome: Outcome) -> None:
+    message = question_message(ended(outcome), WORDING, Policy())
+
+    assert_slack_takes(message)
+    assert ("answer" in [each["block_id"] for each in message["blocks"]]) is OUTCOMES[outcome].told
+
+
+def test_every_text_that_an_outcome_needs_ships() -> None:
+    assert set(TEXTS["card"]) == set(Outcome)
+    for table, keys in TEXTS.items():
+        assert set(keys) <= set(WORDING[table])
+
+
+def test_the_policies_that_ship_say_of_every_outcome_whether_it_has_a_card() -> None:
+    text = (defaults_folder() / "alerts.toml").read_text(encoding="utf-8")
+
+    cards = tomllib.loads(text)["default"]["security_channel"]
+
+    assert cards == {outcome.value: facts.card for outcome, facts in OUTCOMES.items()}
+    explained = re.search(r"^# \[….security_channel\].*\n#   (.+)$", text, re.MULTILINE)
+    assert explained
+    assert set(explained[1].split(", ")) == set(Outcome)
+
+
+@each_outcome
+def test_the_statistics_their_bar_and_their_plot_count_it(outcome: Outcome) -> None:
+    tally = Tally()
+    tally.add("duo", standing=outcome, taken=None)
+
+    [alert] = tally.result()
+    view = statistics_view(alert)
+    plot = ET.fromstring(plot_statistics([view], title="Questions"))  # noqa: S314 - it is our own document
+
+    ending = OUTCOMES[outcome].ending
+    table, legend = render_statistics([view]).split("\n\n")
+    assert view["shares"] == {each.key: float(each is ending) for each in ENDINGS}
+    assert table.splitlines()[1].endswith(ending.mark * 30)
+    assert f"{ending.mark} {ending.label}" in legend
+    drawn = [each.get("fill") for each in plot.iter() if each.get("height") == "18"]
+    assert drawn[1:] == [ending.colour]
+    assert ending.label in [each.text for each in plot.iter()]
+
+
+@each_outcome
+def test_the_metrics_count_it(outcome: Outcome) -> None:
+    meter = Metrics(alerts=[], version="1")
+    open_question = replace(a_question(), asked_at=NOON)
+    before = counts(meter)
+
+    meter.stored(open_question, ended(outcome))
+
+    counter = OUTCOMES[outcome].counter
+    name = f"triage_{counter.name if counter else 'questions_answered'}_total"
+    assert {each for each, value in counts(meter).items() if value != before.get(each)} == {name}
+
+
+def counts(meter: Metrics) -> dict[str, float]:
+    vitals = Vitals(links_up=2, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(meter.exposition(vitals, NOON).decode()):
+        for sample in family.samples:
+            if sample.name.startswith("triage_questions_"):
+                found[sample.name] = found.get(sample.name, 0) + sample.value
+    return found
+
+
+def test_the_page_calls_every_outcome_by_its_label() -> None:
+    trial = Trial()
+    for outcome in Outcome:
+        trial.ledger.take_response(report_of(outcome, Policy()).body)
+
+    receipts = page_state(trial, LABELS, ended=None, failed=False)["receipts"]
+
+    assert [receipt["label"] for receipt in receipts] == list(LABELS.values())
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_profile_can_be_chosen_and_whoever_chooses_reads_what_it_is(profile: Profile) -> None:
+    example = (defaults_folder() / ".env.example").read_text(encoding="utf-8")
+    about = f"{profile}: {PROFILES[profile].about}"
+
+    assert read_profile(profile.upper()) is profile
+    assert about in example
+    assert about in DOCUMENTS.replace("`", "")
+    with pytest.raises(ValueError, match=re.escape(f"{profile} ({PROFILES[profile].about})")):
+        read_profile("other")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_reason_of_ours_goes_out_as_it_is_and_is_documented(reason: Reason) -> None:
+    assert padded_reason(reason) == reason
+    assert f"`{reason}`" in DOCUMENTS
+
+
+def test_no_reason_is_written_out_but_in_its_table() -> None:
+    """The types keep any other word from being passed as a reason; this keeps the table the only place."""
+    places = [
+        path
+        for room in ("triage", "worker", "store", "sqs", "cli")
+        for path in (ROOT / "bot" / room).rglob("*.py")
+    ]
+
+    found = {
+        (path.name, node.value)
+        for path in places
+        if path != TABLES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in set(Reason)
+    }
+
+    assert found == set()
