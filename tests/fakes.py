@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bot.triage.model import Confidence, Person, Posted, TriageRequest
+from bot.triage.ports import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Bookmark, Question, Report, Taken
 
 T = TypeVar("T")
@@ -44,6 +46,15 @@ class SteppedClock:
 
     def advance(self, *, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+class CountingMeter(NoMeter):
+    """Counts the clickers who could not be told what came of their click, and nothing else."""
+
+    clickers_untold = 0
+
+    def untold(self) -> None:
+        self.clickers_untold += 1
 
 
 @dataclass(kw_only=True)
@@ -108,8 +119,8 @@ class ScriptedMessenger:
         await self._before("remind", question)
         _play(self.remind_ends.pop(0) if self.remind_ends else None)
 
-    async def tell(self, response_url: str, message: str) -> None:
-        self.told.append((response_url, message))
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        self.told.append((response_url, notice))
         _play(self.tell_ends.pop(0) if self.tell_ends else None)
 
     async def _before(self, call: Call, question: Question | None) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Choice
 
 #: How a post may end: whether the message is there, and what we hear of it.
@@ -111,5 +112,5 @@ class TruthfulSlack:
         if error:
             raise error
 
-    async def tell(self, response_url: str, message: str) -> None:
-        raise TransientError(f"cannot tell {message} to {response_url}")
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        raise TransientError(f"cannot tell {notice} to {response_url}")

@@ -80,9 +80,8 @@ class Identity:
 
     def is_home_of(self, payload: Mapping[str, Any]) -> bool:
         """Whether a payload comes from this workspace, or from the organisation that it belongs to."""
-        team, enterprise = payload.get("team") or {}, payload.get("enterprise") or {}
-        ours = bool(self.team_id) and team.get("id") == self.team_id
-        return ours or (bool(self.enterprise_id) and enterprise.get("id") == self.enterprise_id)
+        ours = bool(self.team_id) and _id_in(payload.get("team")) == self.team_id
+        return ours or (bool(self.enterprise_id) and _id_in(payload.get("enterprise")) == self.enterprise_id)
 
     def authorization(self) -> AuthorizeResult:
         """Return what Bolt wants to know of an installation. No token: our calls have their own client."""
@@ -167,6 +166,10 @@ class Introduction:
                 "scope missing: add it to the app's bot scopes and reinstall the app",
                 extra={"event": "scope.missing", "fields": {"scope": scope}},
             )
+
+
+def _id_in(value: object) -> object:
+    return value.get("id") if isinstance(value, dict) else None
 
 
 def _is_org_wide(data: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from bot.errors import (
     UnknownRefusal,
 )
 from bot.slack.received import text_in
-from bot.slack.render.question import is_question, question_message, refusal_message, reminder_message
+from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
 from bot.triage.model import Bookmark, Person, Posted, about
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
     from bot.triage.ports import Clock
@@ -171,10 +172,10 @@ class SlackMessenger:
         if link and _stands_alone(sent):
             await self._point_to_home(question, sent)
 
-    async def tell(self, response_url: str, message: str) -> None:
+    async def tell(self, response_url: str, notice: Notice) -> None:
         """See `triage.ports.Messenger`."""
         if not response_url or not await self._api.respond(
-            response_url, refusal_message(message, self._wording)
+            response_url, notice_message(notice, self._wording)
         ):
             raise TransientError("there is no way to reach the clicker")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import (
         Bookmark,
         Change,
@@ -168,6 +169,9 @@ class Meter(Protocol):
     def retried(self, method: str) -> None:
         """Take note of a call that came to nothing and will be made again; `method` is its name."""
 
+    def untold(self) -> None:
+        """Take note of a clicker who could not be told what came of their click."""
+
 
 class NoMeter:
     """The Meter where nobody wants to know."""
@@ -185,6 +189,9 @@ class NoMeter:
         """See `Meter`."""
 
     def retried(self, method: str) -> None:
+        """See `Meter`."""
+
+    def untold(self) -> None:
         """See `Meter`."""
 
 
@@ -226,8 +233,8 @@ class Messenger(Protocol):
     async def remind(self, question: Question, *, link: str) -> None:
         """Remind the person of the question. `AmbiguousError`: perhaps it was done."""
 
-    async def tell(self, response_url: str, message: str) -> None:
-        """Say a named message (see `slack.messages`) to whoever clicked, and to nobody else."""
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        """Tell whoever clicked something, and nobody else. `AmbiguousError`: perhaps they were told."""
 
 
 class SecurityTeam(Protocol):

@@ -8,6 +8,7 @@ from scripted_slack import Answer, refuses, writes
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
 from bot.slack.render.question import question_message
+from bot.triage.answer_rules import Refusal
 
 # Redrawing
 
@@ -80,7 +81,7 @@ async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind
 
 async def test_the_clicker_alone_is_told() -> None:
     async with messenger_of(TAKEN) as (messenger, slack):
-        await messenger.tell(f"{slack.url}response", "other_person")
+        await messenger.tell(f"{slack.url}response", Refusal.OTHER_PERSON)
 
     assert slack.received[0].values == {
         "text": WORDING["refusal"]["other_person"],
@@ -92,6 +93,6 @@ async def test_the_clicker_alone_is_told() -> None:
 async def test_without_a_response_url_nobody_can_be_told() -> None:
     async with messenger_of(writes("expired_url", status=404)) as (messenger, slack):
         with pytest.raises(TransientError):
-            await messenger.tell("", "closed")
+            await messenger.tell("", Refusal.CLOSED)
         with pytest.raises(TransientError):
-            await messenger.tell(f"{slack.url}response", "closed")
+            await messenger.tell(f"{slack.url}response", Refusal.CLOSED)

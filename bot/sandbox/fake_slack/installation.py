@@ -69,6 +69,13 @@ class Quirks:
     replies_to_deleted: Literal["refused", "alone"] = "refused"
     #: The address of a message that was deleted is still given out.
     links_to_deleted: bool = False
+    #: A click on a message carries an address at which it is answered, at which the message may be replaced.
+    gives_response_urls: bool = True
+    replaces_originals: bool = True
+    #: A Home has so many blocks at the most.
+    home_blocks: int = 100
+    #: The methods that are refused, each with its code.
+    refusals: dict[str, str] = field(default_factory=dict)
     #: conversations.history shows so many messages a page, at the most, and is called so rarely.
     history_page: int = 1000
     history_every: timedelta = timedelta(0)

@@ -62,6 +62,8 @@ class ResponseUrls:
 
     def _replace(self, permission: ResponseUrl, call: Call) -> None:
         """Replace text and blocks as a whole: blocks that are not given are gone."""
+        if not self._installation.quirks.replaces_originals:
+            raise SlackError("cant_update_message")
         original = self._original(permission)
         text, blocks, given = _content(call)
         kept = original.metadata if given is None else given

@@ -75,6 +75,8 @@ class WebApi:
         if method.scopes:
             headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
         _require_any(method.scopes, scopes)
+        if name in self._installation.quirks.refusals:
+            raise SlackError(self._installation.quirks.refusals[name])
         return method.work(Call(installation=self._installation, parameters=parameters))
 
     def _scopes_of_token(self, token: str, method: Method) -> frozenset[str]:

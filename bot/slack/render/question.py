@@ -9,6 +9,7 @@ from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import clean, cut, escape, harmless
+from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
 from bot.triage.policy import NoteRule
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
@@ -88,9 +90,15 @@ def reminder_message(question: Question, wording: Wording, policy: Policy, *, li
     }
 
 
-def refusal_message(refusal: str, wording: Wording) -> dict[str, Any]:
-    """Return what the clicker, and nobody else, is told when a click changes nothing."""
-    return {"text": wording["refusal"][refusal], "response_type": "ephemeral", "replace_original": False}
+def notice_message(notice: Notice, wording: Wording) -> dict[str, Any]:
+    """Return what the clicker, and nobody else, is told: nothing was changed, or what follows failed."""
+    text = notice_text(notice, wording)
+    return {"text": text, "response_type": "ephemeral", "replace_original": False}
+
+
+def notice_text(notice: Notice, wording: Wording) -> str:
+    """Return the words for a notice."""
+    return wording["refusal" if isinstance(notice, Refusal) else "unfinished"][notice]
 
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
