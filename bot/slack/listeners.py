@@ -102,9 +102,7 @@ class Listeners:
         note = read_note(body, self._identity, self._clock())
         if note is None:
             log.warning("payload not understood", extra=shape("payload.ignored", body))
-            await ack()
-            return
-        result = await self._counted(self._service.add_note(note))
+        result = await self._counted(self._service.add_note(note)) if note else Refusal.CLOSED
         if isinstance(result, Refusal):
             await ack(response_action="errors", errors=self._views.note_errors(result))
             return
@@ -151,6 +149,7 @@ class Listeners:
         answer = read_answer(body, self._identity, self._clock())
         if answer is None:
             log.warning("payload not understood", extra=shape("payload.ignored", body))
+            self._follow_ups.refused(Refusal.NOT_OFFERED, read_clicker(body))
             return
         result = await self._service.answer(answer)
         if result is Refusal.CLOSED and self._others_listen():

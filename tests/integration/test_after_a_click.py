@@ -113,6 +113,31 @@ async def test_what_cannot_be_told_is_logged_and_counted(
         assert events(caplog).count("notice.lost") == 1
 
 
+async def test_a_button_that_there_is_not_changes_nothing_and_is_told(tmp_path: Path) -> None:
+    async with triage(tmp_path) as bot:
+        question = await bot.ask()
+
+        click = await bot.press_button(question, "answer-maybe")
+
+        assert click.acknowledged
+        assert await until(lambda: bot.told(ADA)) == [WORDS["refusal"]["not_offered"]]
+        assert (await bot.row()).standing is None
+
+
+async def test_a_note_that_cannot_be_read_stays_in_its_window(tmp_path: Path) -> None:
+    async with triage(tmp_path) as bot:
+        question = await bot.ask()
+        await bot.press(question, Choice.NO)
+        await bot.press_button(question, "note")
+        view = await until(bot.modal)
+        view["private_metadata"] = ""
+
+        click = await bot.write_note("I was on a train.")
+
+        assert click.errors == {"note": WORDS["refusal"]["closed"]}
+        assert bot.modal() is not None
+
+
 # In the Home
 
 
