@@ -10,7 +10,8 @@ The leaf names the trouble, the parent names the remedy::
     ├── PermanentError         trying again cannot help
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
-    │   ├── UnknownRefusal     Slack gave a code that is not in our tables, or blames our message
+    │   ├── NoConversation     the person has none with the bot yet: open one first
+    │   ├── UnknownRefusal     Slack gave a code that says too little to be believed at once
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
@@ -76,12 +77,23 @@ class TransientError(TriageBotError):
         self.retry_after = retry_after
 
 
-class UnknownRefusal(TransientError):
-    """Slack refused with `code`, which is new to us or blames the message: ours to mend, not the person's."""
+class NoConversation(TransientError):
+    """Slack does not open the conversation with somebody by itself: it has to be opened, and posted to."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refused with {code!r}")
+    def __init__(self) -> None:
+        super().__init__("Slack knows no conversation with this person yet")
+
+
+class UnknownRefusal(TransientError):
+    """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
+
+    `remedy` is a sentence; "" where we know none.
+    """
+
+    def __init__(self, code: str, *, remedy: str = "") -> None:
+        super().__init__(f"Slack refused with {code!r}{remedy and f'. {remedy}'}")
         self.code = code
+        self.remedy = remedy
 
 
 class CannotGoOn(TransientError):

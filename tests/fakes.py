@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bot.triage.model import Confidence, Person, Posted, TriageRequest
+from bot.triage.ports import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.triage.model import Question, Report, Taken
+    from bot.triage.answer_rules import Notice
+    from bot.triage.model import Bookmark, Question, Report, Taken
 
 T = TypeVar("T")
-Call = Literal["find", "post", "redraw", "remind"]
+Call = Literal["find", "post", "open", "redraw", "remind"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ADA = Person(slack_id="U0ADA", slack_name="ada")
@@ -46,6 +48,15 @@ class SteppedClock:
         self.now += timedelta(seconds=seconds)
 
 
+class CountingMeter(NoMeter):
+    """Counts the clickers who could not be told what came of their click, and nothing else."""
+
+    clickers_untold = 0
+
+    def untold(self) -> None:
+        self.clickers_untold += 1
+
+
 @dataclass(kw_only=True)
 class ScriptedMessenger:
     """Does what the lists say, one entry a call: raises an error, returns anything else; else succeeds."""
@@ -54,7 +65,9 @@ class ScriptedMessenger:
     people: dict[str, Person | Exception] = field(default_factory=lambda: {ADDRESS: ADA})
     can_look_up: bool = True
     post_ends: list[Exception | Posted] = field(default_factory=list)
-    look_ends: list[Exception | Posted | None] = field(default_factory=list)
+    refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
+    open_ends: list[Exception | str] = field(default_factory=list)
+    look_ends: list[Exception | Posted | Bookmark | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
     remind_ends: list[Exception | None] = field(default_factory=list)
@@ -62,7 +75,9 @@ class ScriptedMessenger:
         default_factory=dict
     )  #: run inside a call, before it ends
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
+    bookmarks: list[Bookmark | None] = field(default_factory=list)  #: with which each of them went on
     redraws: list[tuple[Question, str]] = field(default_factory=list)
     reminders: list[tuple[datetime, Question]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
@@ -71,15 +86,23 @@ class ScriptedMessenger:
         await self._before("find", None)
         return _play(self.people[email])
 
-    async def post(self, question: Question) -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
         self.posts.append((self.clock(), question))
+        self.channels.append(channel)
         await self._before("post", question)
+        if question.slack_id in self.refused:
+            raise self.refused[question.slack_id]
         place = Posted(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
         return _play(self.post_ends.pop(0) if self.post_ends else place)
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def open_conversation(self, question: Question) -> str:
+        await self._before("open", question)
+        return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
+
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
         assert question.slack_id
         self.looks.append(self.clock())
+        self.bookmarks.append(after)
         return _play(self.look_ends.pop(0) if self.look_ends else None)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
@@ -96,8 +119,8 @@ class ScriptedMessenger:
         await self._before("remind", question)
         _play(self.remind_ends.pop(0) if self.remind_ends else None)
 
-    async def tell(self, response_url: str, message: str) -> None:
-        self.told.append((response_url, message))
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        self.told.append((response_url, notice))
         _play(self.tell_ends.pop(0) if self.tell_ends else None)
 
     async def _before(self, call: Call, question: Question | None) -> None:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.triage.model import Answer, Person, Posted, Question
+from bot.triage.model import Answer, Bookmark, Person, Posted, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Choice
 
 #: How a post may end: whether the message is there, and what we hear of it.
@@ -67,7 +68,11 @@ class TruthfulSlack:
     async def find_person(self, email: str) -> Person:
         return Person(slack_id=f"U0{email}", slack_name=email)
 
-    async def post(self, question: Question) -> Posted:
+    async def open_conversation(self, question: Question) -> str:
+        return f"D0{question.slack_id}"
+
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        assert not channel
         done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
         place = Posted(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
         if done:
@@ -79,7 +84,8 @@ class TruthfulSlack:
             raise error
         return place
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+        assert after is None
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
         if error:
             raise error
@@ -106,5 +112,5 @@ class TruthfulSlack:
         if error:
             raise error
 
-    async def tell(self, response_url: str, message: str) -> None:
-        raise TransientError(f"cannot tell {message} to {response_url}")
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        raise TransientError(f"cannot tell {notice} to {response_url}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -53,31 +54,26 @@ def instead(part: Any) -> Callable[..., Any]:
     return lambda *_, **__: part
 
 
-def wired(
-    store: Any,
-    policy: Policy | None = None,
-    *,
-    settings: Settings = SETTINGS,
-    wake: WakeUp | None = None,
-    session: Any = None,
-    **kit: Any,
-) -> Parts:
-    """Return the parts of a worker with this store, and with a kit of which these are replaced.
+def wired(store: Any, policy: Policy | None = None, *, settings: Settings = SETTINGS, **others: Any) -> Parts:
+    """Return the parts of a worker with this store, and with others of its resources and of its kit replaced.
 
     It has no queues, and nobody whom it could call but those in the kit.
     """
     nothing: Any = None
-    resources = Resources(
-        store=store,
-        queues=Queues(requests=nothing, responses=nothing, dead_letters=nothing),
-        session=session,
-        tls=TLS,
-        tokens=Tokens(bot=settings.slack_bot_token, app=settings.slack_app_token),
-        wake=wake or WakeUp(),
-    )
-    stand_ins = {
+    given = {
+        "session": None,
+        "wake": WakeUp(),
         "random": Steady(),
         "client": instead(CLIENT),
         "security_team": instead(ScriptedSecurityTeam()),
+        **others,
     }
-    return assemble(settings, WORDING, policy or Policy(), resources, Kit(**{**stand_ins, **kit}))
+    of_resources = [each.name for each in fields(Resources) if each.name in given]
+    resources = Resources(
+        store=store,
+        queues=Queues(requests=nothing, responses=nothing, dead_letters=nothing),
+        tls=TLS,
+        tokens=Tokens(bot=settings.slack_bot_token, app=settings.slack_app_token),
+        **{name: given.pop(name) for name in of_resources},
+    )
+    return assemble(settings, WORDING, policy or Policy(), resources, Kit(**given))

@@ -40,6 +40,18 @@ class Refusal(StrEnum):
     TOO_MANY_CHANGES = "too_many_changes"
 
 
+class Unfinished(StrEnum):
+    """What failed after a click that was taken; the clicker is told."""
+
+    MESSAGE = "message"
+    WINDOW = "window"
+    HOME = "home"
+
+
+#: What a clicker may be told, in words of `messages.toml`.
+Notice = Refusal | Unfinished
+
+
 def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
     """Return why this click cannot be taken as an answer to this question, or None."""
     if not answer.ours:

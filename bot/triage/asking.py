@@ -12,7 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import (
+    AmbiguousError,
+    CannotGoOn,
+    NoConversation,
+    TransientError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.triage import asking_rules
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State, about
@@ -31,17 +38,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What to do about a code that several people have met and that our tables do not know.
+#: What to do about a code that several people have met and for which our tables have no remedy.
 _UNKNOWN_REMEDY = (
     "Look it up in Slack's documentation of chat.postMessage; see messages.toml if it blames the text."
 )
 
-
-#: How long a question is tried against such a code.
+#: How long a question is tried against such a code, at the least.
 PATIENCE = timedelta(minutes=15)
 
-#: As many people must meet the same code for it to be the worker's trouble.
+#: As many people must meet the same code, with nobody asked in between, for it to be the worker's trouble.
 PEOPLE = 3
+
+#: Of so many people it is known when they were asked last: one of them is somebody else.
+_ASKED_KEPT = 2
 
 
 class Asker:
@@ -127,8 +136,21 @@ class Asker:
         self._claims[question.ref] = claimed
         # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
         # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        await self._record(claimed, await self._messenger.post(claimed))
+        posted = await self._put(claimed)
+        if posted is None:
+            return
+        self._refusals.accepted(claimed, self._clock())
+        await self._record(claimed, posted)
         self._gate.resume()
+
+    async def _put(self, claimed: Question) -> Posted | None:
+        """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
+        with contextlib.suppress(NoConversation):
+            return await self._messenger.post(claimed)
+        channel = await self._messenger.open_conversation(claimed)
+        if await self._gave_up(claimed):
+            return None
+        return await self._messenger.post(claimed, channel=channel)
 
     async def _gave_up(self, claimed: Question) -> bool:
         """Give a claim up that grew old while this process stood still: others may be at it by now."""
@@ -216,7 +238,7 @@ class Asker:
         now = self._clock()
         self._refusals.note(question, error.code, now)
         if self._refusals.is_worker_trouble(error.code):
-            self._gate.halt(CannotGoOn(error.code, remedy=_UNKNOWN_REMEDY), now)
+            self._gate.halt(CannotGoOn(error.code, remedy=error.remedy or _UNKNOWN_REMEDY), now)
         if self._refusals.is_final(question, error.code, now):
             raise Undeliverable(error.code) from error
         raise error
@@ -253,14 +275,17 @@ class Asker:
 class Refusals:
     """What Slack has refused lately, by codes that blame nobody in particular, and when to believe them.
 
-    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog: a code is
-    tried for a quarter of an hour, and one that three people meet is the worker's trouble, not theirs. Lives
-    with the process: a restart is patient again.
+    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog; nor must one
+    person whom Slack keeps from us hold up all others. So a code that three people meet, with nobody asked in
+    between, is the worker's trouble. One that a question meets for a quarter of an hour is the question's, if
+    somebody else was asked meanwhile; if nobody was, it waits. Lives with the process: a restart is patient
+    again.
     """
 
     def __init__(self) -> None:
         self._since: dict[str, dict[str, datetime]] = {}
         self._people: dict[str, dict[str, datetime]] = {}
+        self._asked: dict[str, datetime] = {}  #: the people asked last, the latest last
 
     def note(self, question: Question, code: str, now: datetime) -> None:
         """Remember that this question met this code."""
@@ -269,6 +294,14 @@ class Refusals:
         people[question.request.user] = now
         for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
             del people[user]
+
+    def accepted(self, question: Question, now: datetime) -> None:
+        """Remember that Slack took this question: whatever others have met is not the worker's trouble."""
+        self._people.clear()
+        self._asked.pop(question.request.user, None)  # to stand last
+        self._asked[question.request.user] = now
+        if len(self._asked) > _ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
 
     def forget(self, question: Question) -> None:
         """Forget what this question met: it was asked, or has ended."""
@@ -280,5 +313,7 @@ class Refusals:
 
     def is_final(self, question: Question, code: str, now: datetime) -> bool:
         """Whether to believe that this question can never be asked."""
-        tried_for = now - self._since.get(question.ref, {}).get(code, now)
-        return tried_for >= PATIENCE and not self.is_worker_trouble(code)
+        since = self._since.get(question.ref, {}).get(code, now)
+        others = [moment for user, moment in self._asked.items() if user != question.request.user]
+        is_its_own = any(moment > since for moment in others)
+        return now - since >= PATIENCE and is_its_own and not self.is_worker_trouble(code)

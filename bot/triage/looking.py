@@ -1,7 +1,8 @@
 """Looking for a question that may stand in Slack already. A row in doubt is never posted again before that.
 
 *Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
-history lags. What a process knows of its looks dies with it; the next one looks twice anew.
+history lags. Slack may show a few messages a minute, so a look that is told to wait goes on where it was.
+What a process knows of its looks dies with it; the next one looks twice anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.triage.model import Bookmark
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +53,7 @@ class _Doubt:
     since: datetime | None  #: of the claim; another claim of the same row is another doubt
     look_at: datetime
     missed: bool = False
+    bookmark: Bookmark | None = None  #: of the look that is under way
 
 
 class Looker:
@@ -80,13 +83,13 @@ class Looker:
         self._doubts.pop(question.ref, None)
 
     async def look(self, question: Question) -> Posted | Look:
-        """Look, if it is time to. `TransientError` if this look says nothing: it is only tried again."""
+        """Look, if it is time to. `TransientError` if this look says nothing yet: it goes on later."""
         if not self._messenger.can_look_up:
             return Look.IMPOSSIBLE
         if self._clock() < self.look_at(question):
             return Look.TOO_SOON
         doubt = self._doubts[question.ref]  # before the look: a click may settle the doubt meanwhile
-        posted = await self._look_up(question)
+        posted = await self._read_on(question, doubt)
         if posted is not None:
             return posted
         if doubt.missed:
@@ -102,12 +105,21 @@ class Looker:
         self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return look_at
 
-    async def _look_up(self, question: Question) -> Posted | None:
+    async def _read_on(self, question: Question, doubt: _Doubt) -> Posted | None:
+        """Read page after page; None if the last one was read."""
+        while isinstance(found := await self._read(question, doubt), Bookmark):
+            doubt.bookmark = found
+        doubt.bookmark = None
+        return found
+
+    async def _read(self, question: Question, doubt: _Doubt) -> Posted | Bookmark | None:
+        """Read the next page. One that Slack refuses is lost with its bookmark: the look begins anew."""
         try:
-            return await self._messenger.look_up(question)
-        except Undeliverable as error:
-            raise TransientError(f"the look-up was refused: {error.reason}") from error
+            return await self._messenger.look_up(question, after=doubt.bookmark)
+        except AmbiguousError as error:
+            raise TransientError(f"the look-up failed: {error}") from error
         except CannotGoOn as error:
             raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
-        except (UnknownRefusal, AmbiguousError) as error:
-            raise TransientError(f"the look-up failed: {error}") from error
+        except (Undeliverable, UnknownRefusal) as error:
+            doubt.bookmark = None
+            raise TransientError(f"the look-up was refused: {error}") from error

@@ -91,6 +91,14 @@ class Posted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bookmark:
+    """Where a look in a person's conversation goes on: what stands before its next page was read."""
+
+    channel: str
+    cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """A choice, by whom, where and when: a click, before anybody has judged it."""
 

@@ -14,7 +14,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.errors import StoreError
-    from bot.triage.model import Change, InvalidBody, OutboxRow, Person, Posted, Question, Report, Taken, Work
+    from bot.triage.answer_rules import Notice
+    from bot.triage.model import (
+        Bookmark,
+        Change,
+        InvalidBody,
+        OutboxRow,
+        Person,
+        Posted,
+        Question,
+        Report,
+        Taken,
+        Work,
+    )
     from bot.triage.statistics import AlertStatistics
 
 #: Tells the time: aware, in UTC.
@@ -157,6 +169,9 @@ class Meter(Protocol):
     def retried(self, method: str) -> None:
         """Take note of a call that came to nothing and will be made again; `method` is its name."""
 
+    def untold(self) -> None:
+        """Take note of a clicker who could not be told what came of their click."""
+
 
 class NoMeter:
     """The Meter where nobody wants to know."""
@@ -176,6 +191,9 @@ class NoMeter:
     def retried(self, method: str) -> None:
         """See `Meter`."""
 
+    def untold(self) -> None:
+        """See `Meter`."""
+
 
 #: Knows nothing, so one is enough.
 NO_METER: Meter = NoMeter()
@@ -191,11 +209,20 @@ class Messenger(Protocol):
     async def find_person(self, email: str) -> Person:
         """Return whom the workspace has under this address; `Undeliverable` if nobody."""
 
-    async def post(self, question: Question) -> Posted:
-        """Put the question to its person. `AmbiguousError`: perhaps it is there."""
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        """Put the question to its person; in this conversation with them, if it had to be opened.
 
-    async def look_up(self, question: Question) -> Posted | None:
-        """Look for the question in its person's conversation; None only if every page was read."""
+        `NoConversation`: it has to be. `AmbiguousError`: perhaps the question is there.
+        """
+
+    async def open_conversation(self, question: Question) -> str:
+        """Open the conversation with the question's person, and return it. Never ambiguous."""
+
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+        """Look for the question on a page of its conversation: the first, or the one that `after` marks.
+
+        Return where it is, or else where to go on; None if this page was the last and it is not there.
+        """
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Make the message show what the question says."""
@@ -206,8 +233,8 @@ class Messenger(Protocol):
     async def remind(self, question: Question, *, link: str) -> None:
         """Remind the person of the question. `AmbiguousError`: perhaps it was done."""
 
-    async def tell(self, response_url: str, message: str) -> None:
-        """Say a named message (see `slack.messages`) to whoever clicked, and to nobody else."""
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        """Tell whoever clicked something, and nobody else. `AmbiguousError`: perhaps they were told."""
 
 
 class SecurityTeam(Protocol):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from bot.triage.answer_rules import Notice
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
     from bot.triage.model import Answer, Note, Question, Take, TriageRequest
@@ -137,19 +138,24 @@ class TriageService:
             )
             self._on_work()
 
-    async def redraw(self, question: Question, *, response_url: str = "") -> None:
-        """Make the message show what is stored. One redraw a message is under way at a time."""
+    async def redraw(self, question: Question, *, response_url: str = "") -> bool:
+        """Make the message show what is stored; False if that has to be made up for later.
+
+        One redraw a message is under way at a time.
+        """
         if question.ref in self._redrawing:
             # Whoever redraws it now will find that its row has changed. The sweeper must not spin meanwhile.
             await asyncio.sleep(1)
-            return
+            return True
         self._redrawing.add(question.ref)
         try:
             current: Question | None = question
+            is_shown = True
             while current is not None and current.outdated:
-                current = await self._redraw_once(current, response_url)
+                is_shown, current = await self._redraw_once(current, response_url)
         finally:
             self._redrawing.discard(question.ref)
+        return is_shown
 
     async def _redraw_as_stored(self, ref: str) -> None:
         # Another worker may have taken an answer since this row was read: an older one must not be drawn now.
@@ -157,13 +163,19 @@ class TriageService:
         if stored is not None:
             await self.redraw(stored)
 
-    async def tell(self, response_url: str, refusal: Refusal, *, ref: str = "") -> None:
-        """Tell the clicker why nothing changed, as far as Slack lets us. `ref` is for the log."""
+    async def tell(self, response_url: str, notice: Notice, *, ref: str = "") -> None:
+        """Tell the clicker why nothing changed, or what failed, as far as Slack lets us; `ref`: of what."""
         try:
-            await self._messenger.tell(response_url, refusal.value)
+            await self._messenger.tell(response_url, notice)
         except (TransientError, AmbiguousError) as error:
-            fields = await self.identified(ref)
-            log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": fields})
+            await self.note_untold(notice, error, ref=ref)
+
+    async def note_untold(self, notice: Notice, error: Exception, *, ref: str = "") -> None:
+        """Take note of a clicker who could not be told something."""
+        fields = await self.identified(ref)
+        event = "refusal.lost" if isinstance(notice, Refusal) else "notice.lost"
+        log.warning("clicker not told: %s", error, extra={"event": event, "fields": fields})
+        self._recorder.meter.untold()
 
     async def _take(
         self,
@@ -205,8 +217,11 @@ class TriageService:
             return asking_rules.reject(request, ref, now, self._recorder.policy)
         return asking_rules.accept(request, ref, now, self._recorder.policy)
 
-    async def _redraw_once(self, question: Question, response_url: str) -> Question | None:
-        """Redraw and record it; return the row as it is then, or None to leave it to the sweeper."""
+    async def _redraw_once(self, question: Question, response_url: str) -> tuple[bool, Question | None]:
+        """Redraw and record it. Return whether it was drawn, and the row as it is then.
+
+        None in its place leaves it to the sweeper.
+        """
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
@@ -215,13 +230,13 @@ class TriageService:
             jittered = retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
-            return None
+            return False, None
         again_at = _hidden_until(question, self._recorder.clock())
         current, _ = await self._recorder.decide(
             question, lambda row: asking_rules.shown(row, question.reports, again_at=again_at)
         )
         is_newest = current is not None and current.reports == question.reports
-        return None if again_at and is_newest else current
+        return True, None if again_at and is_newest else current
 
 
 def _hidden_until(question: Question, now: datetime) -> datetime | None:

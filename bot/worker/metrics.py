@@ -63,6 +63,7 @@ class Metrics:
         self._count_requests()
         self._count_questions()
         self._count_reports()
+        self._count_clicks()
         self._measure_people()
         self._gauge_health()
 
@@ -78,6 +79,10 @@ class Metrics:
             self._take_answer(before, after)
         if after.standing is not (before.standing if before else None):
             self._take_ending(after)
+
+    def untold(self) -> None:
+        """See `triage.ports.Meter`."""
+        self._untold.inc()
 
     def rejected(self, body: InvalidBody) -> None:
         """See `Meter`."""
@@ -150,6 +155,11 @@ class Metrics:
         self._parked = self._counter("reports_parked", "Reports that the response queue refused for good.")
         self._retries = self._counter(
             "retries", "Calls that came to nothing and are made again, by method.", "method"
+        )
+
+    def _count_clicks(self) -> None:
+        self._untold = self._counter(
+            "clickers_untold", "Clickers who could not be told what came of their click."
         )
 
     def _measure_people(self) -> None:

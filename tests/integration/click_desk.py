@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from fakes import CountingMeter
 from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, running
 from wiring import SETTINGS, Steady, wired
 
@@ -65,6 +66,7 @@ class Triage:
     store: RefusingStore
     links: WatchedLinks
     service: TriageService
+    meter: CountingMeter
 
     async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
         """Put a question, and return its row."""
@@ -146,9 +148,11 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
             security_channel=SECURITY_CHANNEL,
             mozdef_alert_url=ALERT_URL,
         )
+        meter = CountingMeter()
         parts = wired(
             store,
             policy,
+            meter=meter,
             settings=settings,
             session=slack.session,
             random=Steady(0.0),
@@ -158,7 +162,7 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
         )
         await stack.enter_async_context(_linked(slack, parts))
         links: Any = parts.links
-        yield Triage(slack=slack, store=store, links=links, service=parts.service)
+        yield Triage(slack=slack, store=store, links=links, service=parts.service, meter=meter)
 
 
 async def until(look: Any) -> Any:

@@ -61,6 +61,21 @@ async def test_a_refused_bot_token_is_to_be_copied_anew() -> None:
     assert findings["scopes"].verdict is Verdict.SKIPPED
 
 
+@pytest.mark.parametrize("org_wide", ["unnamed", "named"])
+async def test_an_app_that_is_installed_for_an_organisation_is_to_be_installed_in_a_workspace(
+    org_wide: Any,
+) -> None:
+    async with running() as world:
+        world.slack.installation.quirks.org_wide = org_wide
+
+        findings = await look(world)
+
+    assert findings["bot token"].verdict is Verdict.FAILED
+    assert findings["bot token"].detail == "the app is installed for a whole organisation"
+    assert "install the app in the one workspace" in findings["bot token"].remedy
+    assert findings["scopes"].verdict is Verdict.SKIPPED
+
+
 async def test_a_refused_app_token_is_to_be_made_anew() -> None:
     async with running() as world:
         findings = await look(world, app_token="xapp-revoked")

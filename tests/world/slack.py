@@ -117,6 +117,11 @@ class SlackSide:
 
         self.do(renew)
 
+    def quirks(self, **quirks: Any) -> None:
+        """Let this Slack differ from the simplest one from now on: see `Quirks` of the stand-in."""
+        installation = self.stand_in.installation
+        self.do(lambda: setattr(installation, "quirks", replace(installation.quirks, **quirks)))
+
     def lag(self, lag: timedelta) -> None:
         """Let the history hide what was posted for so long from now on."""
         installation = self.stand_in.installation

@@ -18,7 +18,7 @@ from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
 from bot.slack.client import proxy_for
 from bot.slack.errors import fault
-from bot.slack.identity import SCOPES, Identity
+from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
@@ -167,6 +167,9 @@ def _scope(scope: str, granted: frozenset[str]) -> Finding:
 
 def _failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
     code = _code(error)
+    if isinstance(error, OrgWideInstallation):
+        detail, _, remedy = str(error).partition(": ")
+        return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
     detail = f"Slack refuses it ({code})" if code else _TLS_OBJECT.sub("", str(error))
     remedy = _REMEDIES.get(code, new_token) if code else _when_unanswered(error)
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from aiohttp import web
 
@@ -22,6 +24,14 @@ class SlackError(Exception):
         super().__init__(code)
         self.code = code
         self.details = details
+
+
+class TooManyCallsError(SlackError):
+    """The method is called too often; with HTTP 429 Slack says how many seconds to wait."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("ratelimited")
+        self.seconds = max(1, math.ceil(wait.total_seconds()))
 
 
 def refused_arguments(code: str, messages: list[str]) -> SlackError:

@@ -58,11 +58,12 @@ def find_permalink(call: Call) -> Json:
     """Return the address of a message for people; that of a reply names its thread too."""
     channel, ts = call.required("channel"), call.required("message_ts")
     message = joined_conversation(call, channel).message(ts)
-    if message is None or message.ephemeral_for is not None:
+    is_gone = message is None and not call.installation.quirks.links_to_deleted
+    if is_gone or (message and message.ephemeral_for is not None):
         raise SlackError("message_not_found")
     domain = call.installation.workspace.domain
     link = f"https://{domain}.slack.com/archives/{channel}/p{ts.replace('.', '')}"
-    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message.thread_ts else ""
+    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message and message.thread_ts else ""
     return {"channel": channel, "permalink": link + thread}
 
 
@@ -95,6 +96,8 @@ def _target(call: Call) -> Conversation:
     """Find where to post. Slack does take posts to deactivated people; nobody reads them."""
     channel = call.text("channel") or ""
     if channel.startswith(("U", "W")):
+        if not call.installation.quirks.opens_by_posting:
+            raise SlackError("channel_not_found")
         return direct_message_of(call, channel, unknown="channel_not_found")
     return _writable(joined_conversation(call, channel))
 
@@ -108,7 +111,9 @@ def _writable(conversation: Conversation) -> Conversation:
 def _thread(call: Call, conversation: Conversation) -> str | None:
     thread = call.text("thread_ts")
     if thread and conversation.message(thread) is None:
-        raise SlackError("thread_not_found")
+        if call.installation.quirks.replies_to_deleted == "refused":
+            raise SlackError("thread_not_found")
+        return None
     return thread or None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import sys
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.fake_slack.calls import SlackError
+from bot.sandbox.fake_slack.calls import SlackError, TooManyCallsError
 from bot.sandbox.fake_slack.objects import message_object
 from bot.sandbox.fake_slack.timestamps import microseconds
 
@@ -67,6 +68,7 @@ def open_conversation(call: Call) -> Json:
 def read_history(call: Call) -> Json:
     """Show a page of a conversation, newest first, without what only stands in threads."""
     conversation = _readable(call)
+    _keep_pace(call)
     after, before = _window(call)
     before = min(before, _cursor(call, otherwise=before))
     visible = (
@@ -74,7 +76,7 @@ def read_history(call: Call) -> Json:
         for each in conversation.newest_first(after, before)
         if each.thread_ts in (None, each.ts) or each.is_broadcast
     )
-    return {**_page(call, visible), "pin_count": 0}
+    return {**_page(call, visible, most=call.installation.quirks.history_page), "pin_count": 0}
 
 
 def read_replies(call: Call) -> Json:
@@ -127,8 +129,17 @@ def _cursor(call: Call, *, otherwise: int) -> int:
         raise SlackError("invalid_cursor") from error
 
 
-def _page(call: Call, messages: Iterable[Message]) -> Json:
-    size = _page_size(call)
+def _keep_pace(call: Call) -> None:
+    """Refuse a call that comes too soon after the last one."""
+    now, last = call.installation.clock(), call.installation.history_read_at
+    wait = last + call.installation.quirks.history_every - now if last else timedelta(0)
+    if wait > timedelta(0):
+        raise TooManyCallsError(wait)
+    call.installation.history_read_at = now
+
+
+def _page(call: Call, messages: Iterable[Message], *, most: int = _LARGEST_PAGE) -> Json:
+    size = min(_page_size(call), most)
     found = list(islice(messages, size + 1))
     with_metadata = call.flag("include_all_metadata")
     shown = [message_object(each, call.installation, with_metadata=with_metadata) for each in found[:size]]

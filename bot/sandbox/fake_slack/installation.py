@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bot.sandbox.fake_slack.timestamps import moment_of
 
@@ -56,6 +56,32 @@ class ResponseUrl:
 
 
 @dataclass(kw_only=True)
+class Quirks:
+    """How this Slack differs from the simplest one. Each may be changed while it runs."""
+
+    #: The app is installed for an organisation: auth.test names no workspace, or the organisation as one.
+    org_wide: Literal["", "unnamed", "named"] = ""
+    #: A post to a person opens the conversation with them; else it is refused with channel_not_found.
+    opens_by_posting: bool = True
+    #: A message that is replaced over a response_url keeps its metadata, has what it is given, or loses it.
+    replaced_metadata: Literal["kept", "given", "lost"] = "kept"
+    #: A reply to a message that was deleted is refused, or becomes a message of its own.
+    replies_to_deleted: Literal["refused", "alone"] = "refused"
+    #: The address of a message that was deleted is still given out.
+    links_to_deleted: bool = False
+    #: A click on a message carries an address at which it is answered, at which the message may be replaced.
+    gives_response_urls: bool = True
+    replaces_originals: bool = True
+    #: A Home has so many blocks at the most.
+    home_blocks: int = 100
+    #: The methods that are refused, each with its code.
+    refusals: dict[str, str] = field(default_factory=dict)
+    #: conversations.history shows so many messages a page, at the most, and is called so rarely.
+    history_page: int = 1000
+    history_every: timedelta = timedelta(0)
+
+
+@dataclass(kw_only=True)
 class Installation:
     """The workspace and what was handed out for it. `address` is `127.0.0.1:PORT` once it is known."""
 
@@ -63,6 +89,8 @@ class Installation:
     app: App
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
+    quirks: Quirks = field(default_factory=Quirks)
+    history_read_at: datetime | None = None
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)

@@ -160,10 +160,11 @@ def _on_message(installation: Installation, press: Press) -> Json:
             **thread,
         },
         "channel": {"id": message.channel, "name": _channel_name(installation, message)},
-        "response_url": installation.new_response_url(press.user, message),
         "state": {"values": {}},
         "blocks": message.blocks,
     }
+    if installation.quirks.gives_response_urls:
+        place["response_url"] = installation.new_response_url(press.user, message)
     # Slack does not keep ephemeral messages, so it cannot show the app what was pressed on.
     return place if is_ephemeral else {**place, "message": message_object(message, installation)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.fake_slack.calls import SlackError
 from bot.sandbox.fake_slack.objects import user_object
@@ -11,18 +11,24 @@ if TYPE_CHECKING:
     from bot.sandbox.fake_slack.calls import Call
     from bot.sandbox.fake_slack.workspace import Json, Person
 
+#: The organisation, where the app is installed for one.
+ENTERPRISE: Final = "E0SANDBOX01"
+
 
 def show_identity(call: Call) -> Json:
     """Tell whose token it is."""
     workspace = call.installation.workspace
+    org_wide = call.installation.quirks.org_wide
+    enterprise: Json = {"enterprise_id": ENTERPRISE} if org_wide else {}
     return {
         "url": f"https://{workspace.domain}.slack.com/",
         "team": workspace.name,
         "user": workspace.bot.name,
-        "team_id": workspace.team_id,
+        "team_id": {"": workspace.team_id, "unnamed": None, "named": ENTERPRISE}[org_wide],
         "user_id": workspace.bot.id,
         "bot_id": call.installation.app.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": bool(org_wide),
+        **enterprise,
     }
 
 

@@ -62,13 +62,18 @@ class ResponseUrls:
 
     def _replace(self, permission: ResponseUrl, call: Call) -> None:
         """Replace text and blocks as a whole: blocks that are not given are gone."""
+        if not self._installation.quirks.replaces_originals:
+            raise SlackError("cant_update_message")
         original = self._original(permission)
-        text, blocks, metadata = _content(call)
+        text, blocks, given = _content(call)
+        kept = original.metadata if given is None else given
         self._installation.workspace.change(
             original,
             text=text,
             blocks=completed_blocks(blocks),
-            metadata=original.metadata if metadata is None else metadata,
+            metadata={"kept": kept, "given": given, "lost": None}[
+                self._installation.quirks.replaced_metadata
+            ],
             edited_ts=self._installation.next_ts(),
         )
 

@@ -114,6 +114,13 @@ class SocketMode:
         finally:
             del self._waiting[envelope_id]
 
+    async def say(self, text: str) -> None:
+        """Send any text over a random link, as it is. LookupError if none is open."""
+        links = self._open_links()
+        if not links:
+            raise LookupError("no link is open")
+        await secrets.choice(links).websocket.send_str(text)
+
     async def disconnect(self, reason: DisconnectReason) -> None:
         """Tell one random link that it will end (`link_disabled`: tell all, and end them).
 

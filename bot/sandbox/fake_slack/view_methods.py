@@ -59,6 +59,8 @@ def publish_view(call: Call) -> Json:
     if call.installation.workspace.person(user) is None:
         raise SlackError("user_not_found")
     given = _given(call, kind="home")
+    if len(given["blocks"]) > call.installation.quirks.home_blocks:
+        raise SlackError("invalid_arguments")
     shown = call.installation.workspace.homes.get(user)
     if shown is not None:
         _check_hash(call, shown)

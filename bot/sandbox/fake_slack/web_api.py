@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from bot.sandbox.fake_slack import chat_methods, conversation_methods, people_methods, view_methods
-from bot.sandbox.fake_slack.calls import Call, Method, SlackError, read_parameters
+from bot.sandbox.fake_slack.calls import Call, Method, SlackError, TooManyCallsError, read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,10 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
 
 
 class WebApi:
-    """Answers `/api/METHOD`. As in Slack, a refusal is an HTTP 200 whose body says `"ok": false`."""
+    """Answers `/api/METHOD`. As in Slack, a refusal is an HTTP 200 whose body says `"ok": false`.
+
+    Only a method that is called too often is refused with HTTP 429.
+    """
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
@@ -52,11 +56,14 @@ class WebApi:
         """Do one call."""
         name = request.match_info["method"]
         headers: dict[str, str] = {}
+        status = HTTPStatus.OK
         try:
             answer = {"ok": True, **await self._answer(name, request, headers)}
         except SlackError as refusal:
             answer = {"ok": False, "error": refusal.code, **refusal.details}
-        return web.json_response(answer, headers=headers)
+            if isinstance(refusal, TooManyCallsError):
+                status, headers["Retry-After"] = HTTPStatus.TOO_MANY_REQUESTS, str(refusal.seconds)
+        return web.json_response(answer, status=status, headers=headers)
 
     async def _answer(self, name: str, request: web.Request, headers: dict[str, str]) -> Json:
         method = METHODS.get(name)
@@ -68,6 +75,8 @@ class WebApi:
         if method.scopes:
             headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
         _require_any(method.scopes, scopes)
+        if name in self._installation.quirks.refusals:
+            raise SlackError(self._installation.quirks.refusals[name])
         return method.work(Call(installation=self._installation, parameters=parameters))
 
     def _scopes_of_token(self, token: str, method: Method) -> frozenset[str]:
