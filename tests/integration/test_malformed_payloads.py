@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click_desk import triage, until
+from effort import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sandbox_world import ADA
@@ -250,7 +251,7 @@ def test_a_payload_that_lacks_anything_is_acknowledged_or_one_line_says_why_not(
             assert_told(*bench.send(kind, malformed(payload, [(_share(payload, number), "drop", None)])))
 
 
-@settings(max_examples=300)
+@settings(max_examples=effort(60, 1000))
 @given(name=st.sampled_from(NAMES), changes=malformations())
 @example(name="answer", changes=[(0.0, "retype", [])])
 def test_a_malformed_payload_is_acknowledged_or_one_line_says_why_not(
