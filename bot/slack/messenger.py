@@ -103,10 +103,10 @@ class SlackMessenger:
             if error.reason == _NO_CHANNEL and not channel:
                 raise NoConversation from error
             raise
-        try:
-            return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
-        except KeyError as error:
-            raise AmbiguousError(f"Slack did not say where the message is: no {error}") from error
+        posted = Posted(channel=text_in(answer.get("channel")), ts=text_in(answer.get("ts")))
+        if not posted.channel or not posted.ts:
+            raise AmbiguousError("Slack did not say where the message is")
+        return posted
 
     async def open_conversation(self, question: Question) -> str:
         """See `triage.ports.Messenger`. That it is not found here says nothing of the person."""
@@ -183,7 +183,7 @@ class SlackMessenger:
         """See `triage.ports.Messenger`."""
         place = {"channel": question.channel, "message_ts": question.ts}
         try:
-            return str((await self._api.read("chat.getPermalink", place)).get("permalink") or "")
+            return text_in((await self._api.read("chat.getPermalink", place)).get("permalink"))
         except (PermanentError, TransientError) as error:
             log.info("no link to the question: %s", error, extra=about(question, "permalink.missing"))
             return ""
@@ -220,7 +220,9 @@ class SlackMessenger:
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:
-        teams = (facts.get("enterprise_user") or {}).get("teams") or ()
+        user = facts.get("enterprise_user")
+        listed = user.get("teams") if isinstance(user, dict) else None
+        teams = listed if isinstance(listed, list) else []
         home = facts.get("team_id")
         elsewhere = bool(home) and home != self._identity.team_id and self._identity.team_id not in teams
         return elsewhere or bool(facts.get("is_stranger"))

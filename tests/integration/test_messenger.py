@@ -51,6 +51,8 @@ def message(ref: str = "key.secret", event_type: str = "triage_question", ts: st
         ({"team_id": "T0ELSEWHERE"}, replace(ADA, is_external=True)),
         ({"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0HOME"]}}, ADA),
         ({"enterprise_user": {"teams": ["T0OTHER"]}}, ADA),
+        ({"enterprise_user": ["T0OTHER"]}, ADA),
+        ({"enterprise_user": {"teams": 7}}, ADA),
         (
             {"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0OTHER"]}},
             replace(ADA, is_external=True),
@@ -112,8 +114,12 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     }
 
 
-async def test_a_post_without_a_place_is_in_doubt() -> None:
-    async with messenger_of(says({"ok": True})) as (messenger, _):
+@pytest.mark.parametrize(
+    "place",
+    [{}, {"channel": "D0ADA"}, {"channel": "D0ADA", "ts": None}, {"channel": {"id": "D"}, "ts": "1.1"}],
+)
+async def test_a_post_without_a_place_is_in_doubt(place: dict[str, Any]) -> None:
+    async with messenger_of(says({"ok": True, **place})) as (messenger, _):
         with pytest.raises(AmbiguousError):
             await messenger.post(CLAIMED)
 
