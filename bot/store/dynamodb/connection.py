@@ -1,4 +1,4 @@
-"""One client of DynamoDB, and the threads that its calls are made on."""
+"""One DynamoDB client, and the threads that make its blocking calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from bot.store.address import Address
 
-#: Calls under way at a time. Each takes some milliseconds.
+#: Concurrent calls. Each takes a few milliseconds.
 CALLS_ABREAST = 16
 
-#: A call is tried again by `table.Table`, which knows what a lost reply means; so boto3 makes one attempt.
-#: A person who clicks is told of a failure after three seconds.
+#: boto3 makes one attempt only: `table.Table` retries, because it knows what a lost reply means.
+#: Timeouts are in seconds. Slack shows a failure to the person who clicked after three.
 _CALLS = Config(
     connect_timeout=2,
     read_timeout=3,
@@ -30,10 +30,10 @@ _CALLS = Config(
 
 
 class Connection:
-    """Makes DynamoDB's calls by name. What boto3 raises is raised as it is.
+    """Makes DynamoDB calls by name.
 
-    Credentials, and the endpoint without `endpoint_url`, come from boto3's own chain. `ConfigError` if there
-    is no region, or profile, region or endpoint are no such thing.
+    Credentials, and the endpoint unless `endpoint_url` is given, come from boto3's own chain. `ConfigError`
+    if there is no region, or if the profile, region or endpoint is invalid.
     """
 
     def __init__(
@@ -43,12 +43,15 @@ class Connection:
         self._threads = DaemonThreads("dynamodb", count=CALLS_ABREAST)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Make one attempt at a call, e.g. `get_item`; return its answer."""
+        """Attempt a call once, e.g. `get_item`; return its response.
+
+        Raises boto3's own errors unchanged: `ClientError` and `BotoCoreError`.
+        """
         answer: dict[str, Any] = await self._threads.run(getattr(self._client, operation), **arguments)
         return answer
 
     def close(self) -> None:
-        """Let the threads end and give back the connections."""
+        """End the threads and close the connections, without waiting for calls in progress."""
         self._threads.close()
         self._client.close()
 
@@ -57,9 +60,11 @@ def _client(address: Address, session: boto3.Session | None, endpoint_url: str |
     session = session or new_session()
     region = address.region or session.region_name
     if not region:
-        raise ConfigError(["AWS_REGION is not set, and STORE_URL names no region: set it, e.g. us-west-2"])
-    make: Any = session.client  # its types know the services by name, and not this one
+        raise ConfigError(
+            ["the store has no AWS region: set AWS_REGION, e.g. us-west-2, or name it in STORE_URL"]
+        )
+    make: Any = session.client  # the installed type stubs do not cover DynamoDB
     try:
         return make("dynamodb", region_name=region, endpoint_url=endpoint_url, config=_CALLS)
     except (BotoCoreError, ValueError) as error:
-        raise ConfigError([f"no DynamoDB client can be made for region {region}: {error}"]) from error
+        raise ConfigError([f"cannot create a DynamoDB client for region {region}: {error}"]) from error

@@ -1,4 +1,4 @@
-"""What DynamoDB and boto3 mean by their errors, in the words of `bot.errors`."""
+"""Translates the errors of DynamoDB and boto3 into those of `bot.errors`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 CONDITION_FAILED = "ConditionalCheckFailed"
 
 MISSING_TABLE = "ResourceNotFoundException"
-#: It goes by: too many requests at once, or two transactions on one row.
+#: Temporary: too many requests at once, or two transactions on one row.
 _PASSING = frozenset(
     "InternalServerError LimitExceededException ProvisionedThroughputExceeded"
     " ProvisionedThroughputExceededException RequestLimitExceeded ServiceUnavailable ThrottlingError"
     " ThrottlingException TransactionConflict TransactionConflictException"
     " TransactionInProgressException".split()
 )
-#: No address to reach, no reply, or half of one.
+#: No connection, no reply, or half of one.
 _UNREACHED = (aws.HTTPClientError, aws.ConnectionError)
 
 
 def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
     """Return why each part of a transaction was refused; empty for any other error."""
-    response: Any = error.response  # its types know of no transaction whose parts bring their items
+    response: Any = error.response  # the stubs lack the item in a cancellation reason
     return list(response.get("CancellationReasons", ()))
 
 
@@ -41,34 +41,34 @@ def codes_of(error: ClientError) -> set[str]:
 
 
 def is_passing(error: ClientError | BotoCoreError) -> bool:
-    """Whether the same call may be done if it is made again soon."""
+    """Whether the error is temporary: the same call may succeed if it is retried soon."""
     if isinstance(error, ClientError):
         return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
     return isinstance(error, _UNREACHED)
 
 
 def is_refusal(error: ClientError | BotoCoreError) -> bool:
-    """Whether somebody must mend something first: the table, its name, a policy or the credentials."""
+    """Whether somebody must fix something first: the table, its name, a policy or the credentials."""
     if isinstance(error, ClientError):
         return code_of(error) in DENIED | BAD_CREDENTIALS | {MISSING_TABLE}
     return isinstance(error, NO_CREDENTIALS)
 
 
 def trouble(error: ClientError | BotoCoreError, table: str) -> StoreError:
-    """Say what the error means for one call; what was sent is never told."""
+    """Return the `StoreError` for a failed call. Its text never repeats what was sent."""
     return StoreError(_sentence(error, table))
 
 
 def start_refused(error: ClientError | BotoCoreError, table: str) -> StartRefused:
-    """Say what the error means for the worker, and what to do."""
+    """Return the `StartRefused` for a failed start. Its text says what to do."""
     return StartRefused(_sentence(error, table))
 
 
 def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
     if isinstance(error, NO_CREDENTIALS):
-        return f"there are no usable AWS credentials for the table {table}: {error}"
+        return f"no usable AWS credentials for the table {table}: {error}"
     if not isinstance(error, ClientError):
-        # Not the error's own words: those of a failed validation repeat what was sent.
+        # Not the error's own text: that of a failed validation repeats what was sent.
         return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
     code = code_of(error)
     if code == MISSING_TABLE:
@@ -78,11 +78,11 @@ def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
         )
     if code in DENIED:
         action = f"dynamodb:{error.operation_name}"
-        return f"access to the table {table} is denied ({code}): allow {action} to this worker"
+        return f"access to the table {table} is denied ({code}): grant this worker {action}"
     if code in BAD_CREDENTIALS:
         return f"AWS does not accept the credentials for the table {table} ({code}): renew them"
     codes = ", ".join(sorted(codes_of(error)))
-    return f"DynamoDB did not do {error.operation_name} on the table {table} ({codes})"
+    return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
 
 
 def _failed(error: ClientError) -> bool:
