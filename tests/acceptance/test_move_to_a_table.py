@@ -91,7 +91,7 @@ def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
 
     assert (moved.returncode, "DIFFERENT" in moved.stdout) == (0, False), moved.stderr
     assert f"All is equal. Set STORE_URL={table}" in moved.stdout
-    assert "3 of 3 questions are copied" in moved.stderr
+    assert "3 of 3 questions copied" in moved.stderr
     start_on(world, table)
     assert world.slack.press(world.slack.question(asked), "yes").acknowledged
     assert world.slack.redrawn(asked, "Understood, thanks for letting us know.")
@@ -179,8 +179,8 @@ def test_a_migration_that_is_killed_in_the_middle_goes_on_and_no_worker_begins_o
     assert early.returncode == 1
     assert "is an unfinished copy of" in early.stderr
     assert moved.returncode == 0, moved.stderr
-    assert "questions of an earlier run: going on from there" in moved.stderr
-    assert f"{MANY:,} of {MANY:,} questions are copied" in moved.stderr
+    assert "questions of an earlier run: resuming from there" in moved.stderr
+    assert f"{MANY:,} of {MANY:,} questions copied" in moved.stderr
     rows = {one["kind"]: (one["file"]["rows"], one["table"]["rows"], one["equal"]) for one in once_more}
     assert rows["questions accepted"] == (MANY, MANY, True)
     assert sorted(one["identifier"] for one in listed) == sorted(f"alert-{number}" for number in range(MANY))
@@ -198,7 +198,7 @@ def _kill_in_the_middle(world: World, arguments: Sequence[str]) -> None:
     with process:
         assert process.stderr is not None
         lines = iter(process.stderr.readline, "")
-        assert any("questions are copied" in line for line in lines)
+        assert any("questions copied" in line for line in lines)
         process.kill()
     assert process.returncode < 0
 

@@ -224,7 +224,7 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     finding = look(path)
 
-    assert finding.detail.endswith("has schema 99, this release reads up to 2")
+    assert finding.detail.endswith("has schema 99, but this release reads only up to 2")
     assert "install the release that wrote it" in finding.remedy
 
 

@@ -74,12 +74,12 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{CONDITION: condition(trouble="the store cannot do it: disk is full")}):
+    async with worker(chosen, **{CONDITION: condition(trouble="the store operation failed: disk is full")}):
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
     path = tmp_path / "triage-bot.db"
-    trouble = "the store cannot do it: disk is full"
+    trouble = "the store operation failed: disk is full"
     assert findings["store"].detail == f"{path}, held by the worker that runs: {trouble}"
     remedy = f"free space or mend the disk (df -h {tmp_path}); the worker goes on by itself"
     assert findings["store"].remedy == remedy
@@ -155,7 +155,7 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
-    trouble = "the worker failed to do this; its log says why"
+    trouble = "the worker failed to run this command; see its log for the reason"
     path = tmp_path / "triage-bot.db"
     assert findings["store"].detail == f"whether a worker holds {path} cannot be told: {trouble}"
     assert "if you are, read the worker's log" in findings["store"].remedy

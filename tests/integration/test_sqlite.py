@@ -107,7 +107,7 @@ async def test_a_folder_that_may_not_be_written_is_a_wrong_setting(tmp_path: Pat
     folder = tmp_path / "folder"
     folder.mkdir(mode=mode)
 
-    with pytest.raises(StoreUnusable, match="may not be written"):
+    with pytest.raises(StoreUnusable, match="may not write"):
         await open_store(f"sqlite:///{folder / 'store.db'}", create=True)
 
 
@@ -116,7 +116,7 @@ async def test_a_file_that_may_not_be_written_is_a_wrong_setting(tmp_path: Path)
     await fill(tmp_path / "store.db")
     (tmp_path / "store.db").chmod(0o400)
 
-    with pytest.raises(StoreUnusable, match="may not be written"):
+    with pytest.raises(StoreUnusable, match="may not write"):
         await open_store(f"sqlite:///{tmp_path / 'store.db'}", create=True)
 
 

@@ -16,7 +16,7 @@ ENTERPRISE: Final = "E0SANDBOX01"
 
 
 def show_identity(call: Call) -> Json:
-    """Tell whose token it is."""
+    """Return the identity that the token belongs to."""
     workspace = call.installation.workspace
     org_wide = call.installation.quirks.org_wide
     enterprise: Json = {"enterprise_id": ENTERPRISE} if org_wide else {}
@@ -33,14 +33,14 @@ def show_identity(call: Call) -> Json:
 
 
 def open_connection(call: Call) -> Json:
-    """Hand out the address of a websocket; it opens once."""
+    """Return the URL of a websocket, which can be opened once."""
     installation = call.installation
     ticket = installation.new_ticket()
     return {"url": f"ws://{installation.address}/link/?ticket={ticket}&app_id={installation.app.id}"}
 
 
 def look_up_by_email(call: Call) -> Json:
-    """Find an active person by address; a deactivated one is not found."""
+    """Find an active person by e-mail address. `SlackError` users_not_found, also for deactivated ones."""
     person = call.installation.workspace.person_of_email(call.required("email"))
     if person is None or person.deleted:
         raise SlackError("users_not_found")
@@ -48,7 +48,7 @@ def look_up_by_email(call: Call) -> Json:
 
 
 def show_user(call: Call) -> Json:
-    """Show a person by id, deactivated ones included."""
+    """Return a person by id, including deactivated ones. `SlackError` user_not_found."""
     person = call.installation.workspace.person(call.required("user"))
     if person is None:
         raise SlackError("user_not_found")

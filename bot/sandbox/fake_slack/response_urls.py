@@ -1,4 +1,4 @@
-"""The addresses that a click carries, at which the app may answer it without a token."""
+"""The response URLs: a click carries one, at which the app may answer without a token."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GONE: Final = frozenset({"used_url", "expired_url", "invalid_url"})
 
 
 class ResponseUrls:
-    """Answers `POST /actions/TEAM/SECRET`: 200, or 404 (used up, too late) or 400 with Slack's error code."""
+    """Answers `POST /actions/TEAM/SECRET`: 200; 404 if used up or expired; 400 with Slack's error code."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Post an ephemeral or an ordinary message, or replace or delete the one that was clicked on."""
+        """Post an ephemeral or an ordinary message, or replace or delete the clicked one."""
         try:
             permission = self._permission(request.match_info["secret"])
             self._respond(permission, await read_parameters(request))

@@ -1,4 +1,4 @@
-"""The Web API: the table of methods, and what stands before each of them (token, scope, answer)."""
+"""The Web API: the table of methods, and what is common to them (token, scope, answer)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _HISTORY: Final = ("im:history", "channels:history")
 _OPEN: Final = ("im:write", "channels:manage")
 
-#: Every method that there is; each answer gains `ok`.
+#: All supported methods; `ok` is added to each answer.
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
         "auth.test": Method(work=people_methods.show_identity),
@@ -53,7 +53,7 @@ class WebApi:
         self._installation = installation
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Do one call."""
+        """Answer one call; a `SlackError` becomes the error code in the body."""
         name = request.match_info["method"]
         headers: dict[str, str] = {}
         status = HTTPStatus.OK
@@ -80,7 +80,7 @@ class WebApi:
         return method.work(Call(installation=self._installation, parameters=parameters))
 
     def _scopes_of_token(self, token: str, method: Method) -> frozenset[str]:
-        """Return the scopes of a token that is good for the method; SlackError if it is not."""
+        """Return the scopes of the token; `SlackError` if it is not valid for the method."""
         if not token:
             raise SlackError("not_authed")
         app = self._installation.app
@@ -98,7 +98,7 @@ def _require_any(needed: tuple[str, ...], provided: frozenset[str]) -> None:
 
 
 def _token(request: web.Request, parameters: Mapping[str, Any]) -> str:
-    """Return the token of the header or the form; Slack no longer takes one from the query or from JSON."""
+    """Return the token from the header or the form; Slack no longer accepts one in the query or in JSON."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
