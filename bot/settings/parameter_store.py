@@ -1,4 +1,4 @@
-"""Secrets that the settings only name, as `ssm:/name`: they are kept in AWS's parameter store, encrypted."""
+"""Secrets that the settings name as `ssm:/name`: they are in AWS's parameter store, encrypted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bot.redaction import Secret
     from bot.settings.settings import Settings
 
-#: Seconds. Whoever asks tries again anyway.
+#: Timeouts in seconds. Few attempts, because the caller retries.
 _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
 _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
@@ -30,17 +30,17 @@ _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
-    """Both tokens as Slack takes them: neither is the name of a parameter."""
+    """Both tokens as Slack expects them; neither is the name of a parameter any more."""
 
     bot: Secret
     app: Secret
 
 
 async def fetch_tokens(settings: Settings) -> Tokens:
-    """Return the tokens of the settings, fetched where those name a parameter.
+    """Return both tokens, fetched from the parameter store where the settings name a parameter.
 
-    `StartRefused` if a parameter is missing, denied or no such token; `TransientError` if AWS cannot be
-    reached; `ConfigError` if there is no region to look in.
+    Raises `StartRefused` if a parameter is missing, denied or not a token, `TransientError` if AWS cannot be
+    reached, and `ConfigError` if the region is unknown.
     """
     return Tokens(
         bot=await fetch_secret(settings, "slack_bot_token"),
@@ -49,7 +49,7 @@ async def fetch_tokens(settings: Settings) -> Tokens:
 
 
 async def fetch_secret(settings: Settings, name: str) -> Secret:
-    """Return one secret of the settings, fetched if it names a parameter. Errors as for `fetch_tokens`."""
+    """Return the secret in the setting `name`, fetched if it names a parameter. Raises as `fetch_tokens`."""
     secret: Secret = getattr(settings, name)
     if not secret.parameter:
         return secret
@@ -59,7 +59,9 @@ async def fetch_secret(settings: Settings, name: str) -> Secret:
     except ValueError as error:
         raise StartRefused(f"the parameter {secret.parameter} {error}") from error
     if found.parameter:
-        raise StartRefused(f"the parameter {secret.parameter} names another one; expected the token itself")
+        raise StartRefused(
+            f"the parameter {secret.parameter} names another parameter; expected the token itself"
+        )
     return found
 
 
@@ -71,7 +73,7 @@ async def _fetch(name: str, region: str | None) -> str:
     except ClientError as error:
         raise _refusal(error, name) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
-        raise StartRefused(f"there are no AWS credentials to read the parameter {name} with") from error
+        raise StartRefused(f"there are no AWS credentials for reading the parameter {name}") from error
     except BotoCoreError as error:
         raise TransientError(
             f"the parameter {name} cannot be fetched yet ({type(error).__name__})"
@@ -98,6 +100,6 @@ def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
         return TransientError(f"the parameter {name} cannot be fetched yet ({code})")
     remedy = {
         "ParameterNotFound": "create it as a SecureString, or correct its name",
-        "AccessDeniedException": "allow ssm:GetParameter on it (and kms:Decrypt with its key) to the worker",
-    }.get(code, "see the code")
+        "AccessDeniedException": "grant the worker ssm:GetParameter on it (and kms:Decrypt with its key)",
+    }.get(code, "look the code up in the documentation of ssm:GetParameter")
     return StartRefused(f"the parameter {name} cannot be read ({code}): {remedy}")

@@ -93,7 +93,7 @@ async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: 
 
     finding = next(each for each in findings if each.subject == "settings")
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "ignored in .env, since nothing reads them there: SLACK_BOT_TOKNE"
+    assert finding.detail == "ignored in .env, because nothing reads them there: SLACK_BOT_TOKNE"
     assert finding.remedy == "remove them, or install the release that knows them"
 
 

@@ -248,7 +248,7 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(folder: Path) -
 
     settings = load(folder, UNRELATED="1")
 
-    assert settings.warnings == ("ignored in .env, since nothing reads them there: LOG_LEVLE, HTTPS_PROXY",)
+    assert settings.warnings == ("ignored in .env, because nothing reads them there: LOG_LEVLE, HTTPS_PROXY",)
     assert load(folder / "elsewhere").warnings == ()
 
 
