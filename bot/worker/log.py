@@ -27,6 +27,9 @@ OURS = "bot"
 #: Libraries that tell more than an engineer wants to know.
 LIBRARIES = ("aiohttp", "asyncio", "boto3", "botocore", "slack_bolt", "slack_sdk", "urllib3")
 
+#: Words that add nothing to an event.
+_FILLERS = frozenset({"a", "an", "are", "is", "the", "was", "were"})
+
 #: A field's value that needs no quotes.
 _BARE = re.compile(r"[\w.:/@+,-]+", re.ASCII)
 
@@ -91,9 +94,10 @@ class DiscreetFormatter(logging.Formatter):
 
 
 class LineFormatter(DiscreetFormatter):
-    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted request accepted identifier=…`.
+    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted identifier=…`, with the time in UTC.
 
-    No record can forge another: control characters are escaped, and the lines of a traceback are indented.
+    The message stands between event and fields, without what only repeats the event. No record can forge
+    another: control characters are escaped, and the lines of a traceback are indented.
     """
 
     def __init__(self, *, timed: bool = True, secrets: Sequence[str] = ()) -> None:
@@ -110,7 +114,9 @@ class LineFormatter(DiscreetFormatter):
     def _line(self, record: logging.LogRecord) -> str:
         time = _second(int(record.created)) if self._timed else ""
         facts = "".join([f" {name}={_value(value)}" for name, value in _fields_of(record).items()])
-        return f"{time}{record.levelname} {_event_of(record)} {record.getMessage()}{facts}"
+        event = _event_of(record)
+        words = _beyond(event, record.getMessage())
+        return f"{time}{record.levelname} {event}{words and f' {words}'}{facts}"
 
 
 class JsonFormatter(DiscreetFormatter):
@@ -164,6 +170,12 @@ def _time_of(record: logging.LogRecord) -> datetime:
 
 def _event_of(record: logging.LogRecord) -> str:
     return str(getattr(record, "event", record.name))
+
+
+def _beyond(event: str, message: str) -> str:
+    """Return what a message says beyond its event: `why` of `report refused: why` for `report.refused`."""
+    head, _, rest = message.partition(": ")
+    return rest if _FILLERS.issuperset(set(head.split()).difference(event.split("."))) else message
 
 
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:

@@ -90,8 +90,8 @@ def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
     moved = world.worker.command(*migration(table))
 
     assert (moved.returncode, "DIFFERENT" in moved.stdout) == (0, False), moved.stderr
-    assert f"All is equal. Set STORE_URL={table}" in moved.stdout
-    assert "3 of 3 questions copied" in moved.stderr
+    assert f"Everything matches. Set STORE_URL={table}" in moved.stdout
+    assert "3 of 3 questions are copied" in moved.stderr
     start_on(world, table)
     assert world.slack.press(world.slack.question(asked), "yes").acknowledged
     assert world.slack.redrawn(asked, "Understood, thanks for letting us know.")
@@ -143,9 +143,9 @@ def test_a_worker_that_runs_holds_the_file_and_goes_on(world: World, create_tabl
     [
         (("sqlite:///missing.db", "dynamodb://questions"), 78, "there is no store at"),
         (("sqlite:///triage-bot.db", "dynamodb://questions"), 1, "there is no table questions"),
-        (("sqlite:///triage-bot.db", "sqlite:///triage-bot.db"), 2, "the way goes --from sqlite:///FILE"),
-        (("dynamodb://questions", "dynamodb://questions"), 2, "the way goes --from sqlite:///FILE"),
-        (("dynamodb://questions", "sqlite:///triage-bot.db"), 2, "the way goes --from sqlite:///FILE"),
+        (("sqlite:///triage-bot.db", "sqlite:///triage-bot.db"), 2, "only SQLite to DynamoDB is supported"),
+        (("dynamodb://questions", "dynamodb://questions"), 2, "only SQLite to DynamoDB is supported"),
+        (("dynamodb://questions", "sqlite:///triage-bot.db"), 2, "only SQLite to DynamoDB is supported"),
         (("triage-bot.db", "dynamodb://questions"), 2, "expected sqlite:///relative.db"),
         (("sqlite:///triage-bot.db", "postgres://questions"), 2, "or dynamodb://TABLE"),
     ],

@@ -107,7 +107,7 @@ def test_the_guides_lead_from_a_clean_debian_to_a_worker_that_asks_is_restored_a
     assert "you@example.com" in installed
     assert click.acknowledged
     assert ALL_OK.search(checked), checked
-    assert "held by the worker that runs" in checked
+    assert "open in the running worker" in checked
     assert "no" in reader.do("sudo .venv/bin/triage-bot list")
     assert ALL_OK.search(upgraded), upgraded
     assert restored

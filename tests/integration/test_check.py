@@ -101,7 +101,7 @@ async def test_looking_changes_nothing(place: CheckedPlace) -> None:
 
         shown = await here.check()
 
-        assert "will be made at the first run" in shown.about("store")
+        assert "will be created at the first run" in shown.about("store")
         assert list(here.folder.iterdir()) == []
         # A link of ours would have taken clicks away from the worker that runs.
         assert world.slack.socket_mode.welcomed == 0

@@ -104,7 +104,7 @@ async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str
     assert finding.verdict is (Verdict.WARNING if scope == "im:history" else Verdict.FAILED)
     assert finding.detail.startswith("missing: without it the bot cannot ")
     assert finding.remedy.startswith(f"add {scope} at https://api.slack.com/apps > your app > OAuth & Perm")
-    assert "(the manifest's line oauth_config.scopes.bot), then reinstall it there" in finding.remedy
+    assert "(in the manifest: oauth_config.scopes.bot), then reinstall the app there" in finding.remedy
     assert {other.verdict for other in findings.values()} == {Verdict.OK}
 
 
@@ -113,7 +113,7 @@ async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str
     [
         ("not_enabled", "turn Socket Mode on"),
         ("accesslimited", "allow this machine's address"),
-        ("access_denied", "ask a workspace admin to let the app in"),
+        ("access_denied", "ask a workspace admin to allow the app"),
         ("ekm_access_denied", "ask a workspace admin: they have suspended posting"),
         ("a_code_that_is_new", "put it into SLACK_APP_TOKEN"),
         ("team_not_found", "put it into SLACK_APP_TOKEN"),
@@ -130,8 +130,11 @@ async def test_each_refusal_has_its_remedy(code: str, remedy: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "remedy"),
     [
-        (answering(429, ok=False, error="ratelimited"), "try again in a minute; https://slack-status.com"),
-        (answering(503), "try again in a minute; https://slack-status.com"),
+        (
+            answering(429, ok=False, error="ratelimited"),
+            "try again in a minute; for outages see https://slack-status.com",
+        ),
+        (answering(503), "try again in a minute; for outages see https://slack-status.com"),
         (answering(404), "check SLACK_API_URL"),
         (answering(200), "check SLACK_API_URL"),
         (answering(200, ok=True), "check SLACK_API_URL"),
