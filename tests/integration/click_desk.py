@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fakes import CountingMeter
-from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, running
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, running
 from wiring import SETTINGS, Steady, wired
 
 from bot.errors import StoreError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from sandbox_world import World
+    from running_slack import World
 
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click_desk import triage, until
-from sandbox_world import ADA, GRACE
+from running_slack import ADA, GRACE
 
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice

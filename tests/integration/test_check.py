@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_world import APP_TOKEN, BOT_TOKEN, running
+from running_slack import APP_TOKEN, BOT_TOKEN, running
 from world import PATIENCE_SECONDS
 
 from bot.sandbox.child_process import bare_environment
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
-    from sandbox_world import World
+    from running_slack import World
 
 CheckedPlace = Callable[["World"], "Place"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from sandbox_world import APP_TOKEN, BOT_TOKEN, World, running
+from running_slack import APP_TOKEN, BOT_TOKEN, World, running
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.slack import check_app_token, check_bot_token

@@ -11,7 +11,7 @@ import pytest
 from click_desk import triage, until
 from fakes import SteppedClock
 from messenger_desk import CLAIMED, MEMBER, OPENED, messenger_of
-from sandbox_world import ADA
+from running_slack import ADA
 from scripted_slack import Answer, refuses, says, scripted_slack
 from slack_failures import posting
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sandbox_world import ADA, APP_TOKEN, SettableClock, running
+from running_slack import ADA, APP_TOKEN, SettableClock, running
 from world.faults import Faults, mute, refused, turned_away
 
 from bot.slack.connections import Link, Links, bolt_app
@@ -17,7 +17,7 @@ from bot.slack.identity import Identity
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from sandbox_world import World
+    from running_slack import World
     from slack_bolt.async_app import AsyncAck
 
 #: How long these links wait for a hello: on one machine a hello takes no time.

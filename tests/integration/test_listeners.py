@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click_desk import triage, until
-from sandbox_world import ADA, GRACE
+from running_slack import ADA, GRACE
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages

@@ -14,7 +14,7 @@ import pytest
 from click_desk import triage, until
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sandbox_world import ADA
+from running_slack import ADA
 
 from bot.sandbox.fake_slack.payloads import (
     Press,

@@ -7,7 +7,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sandbox_world import APP_TOKEN, SettableClock, World, running
+from running_slack import APP_TOKEN, SettableClock, World, running
 
 from bot.slack.connections import LINKS, LINKS_MAX, Link, Links, bolt_app
 from bot.slack.identity import Identity

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click_desk import triage, until
 from fakes import a_request
-from sandbox_world import ADA, SettableClock, running
+from running_slack import ADA, SettableClock, running
 
 from bot.errors import TransientError
 from bot.sandbox.fake_slack.installation import Quirks
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click_desk import Triage
-    from sandbox_world import World
+    from running_slack import World
 
     from bot.triage.model import Question
     from bot.triage.ports import Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sandbox_world import ADA, BLOCKS, GRACE, SettableClock, World, refusal, run
+from running_slack import ADA, BLOCKS, GRACE, SettableClock, World, refusal, run
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 if TYPE_CHECKING:

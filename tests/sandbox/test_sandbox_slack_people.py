@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import aiohttp.web
 import pytest
-from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, World, refusal, run
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, World, refusal, run
 
 if TYPE_CHECKING:
     from aiohttp import web

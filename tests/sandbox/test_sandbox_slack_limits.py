@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandbox_world import ADA, BUTTON, World, refusal, run
+from running_slack import ADA, BUTTON, World, refusal, run
 
 
 def _button(**changes: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import aiohttp.web
 import pytest
-from sandbox_world import ADA, APP_TOKEN, World, replaced, run
+from running_slack import ADA, APP_TOKEN, World, replaced, run
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_world import ADA, BUTTON, GRACE, World, refusal, run
+from running_slack import ADA, BUTTON, GRACE, World, refusal, run
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck, AsyncApp

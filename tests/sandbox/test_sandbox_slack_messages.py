@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sandbox_world import ADA, METADATA, SettableClock, World, refusal, run
+from running_slack import ADA, METADATA, SettableClock, World, refusal, run
 
 
 def test_a_post_to_a_person_goes_to_their_direct_message() -> None:

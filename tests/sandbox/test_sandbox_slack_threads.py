@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_world import ADA, BLOCKS, World, refusal, run
+from running_slack import ADA, BLOCKS, World, refusal, run
 
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
 
