@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
-    from running_slack import World
+    from running_slack import RunningSlack
 
-CheckedPlace = Callable[["World"], "Place"]
+CheckedPlace = Callable[["RunningSlack"], "Place"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def place(
 ) -> CheckedPlace:
     """Tell of a place where all is well, with three queues and the given Slack."""
 
-    def beside(world: World) -> Place:
+    def beside(world: RunningSlack) -> Place:
         target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
         redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 10})
         environment = {
