@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fakes import CountingMeter
-from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, running
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, running
 from wiring import SETTINGS, Steady, wired
 
 from bot.errors import StoreError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from sandbox_world import World
+    from running_slack import RunningSlack
 
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message
@@ -62,7 +62,7 @@ class WatchedLinks(Links):
 class Triage:
     """One worker's inside, with what stands around it."""
 
-    slack: World
+    slack: RunningSlack
     store: RefusingStore
     links: WatchedLinks
     service: TriageService
@@ -165,16 +165,8 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
         yield Triage(slack=slack, store=store, links=links, service=parts.service, meter=meter)
 
 
-async def until(look: Any) -> Any:
-    """Wait until there is something to see, and return that. `TimeoutError` if never."""
-    async with asyncio.timeout(30):
-        while not (seen := look()):
-            await asyncio.sleep(0.01)
-    return seen
-
-
 @asynccontextmanager
-async def _linked(slack: World, parts: Parts) -> AsyncIterator[None]:
+async def _linked(slack: RunningSlack, parts: Parts) -> AsyncIterator[None]:
     await parts.introduction.attempt()
     stop = asyncio.Event()
     running_links = asyncio.create_task(parts.links.run(stop, drain=parts.listeners.drain))

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage, until
-from sandbox_world import ADA, GRACE
+from click_desk import triage
+from running_slack import ADA, GRACE
+from world import eventually
 
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice
@@ -40,7 +41,7 @@ def lines_of(bot: Triage, user: str = ADA) -> list[str]:
 
 async def open_home(bot: Triage, user: str = ADA) -> None:
     await bot.slack.slack.open_home(user)
-    await until(lambda: bot.home(user))
+    await eventually(lambda: bot.home(user))
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -68,7 +69,7 @@ async def test_a_window_that_a_person_asked_for_and_that_does_not_open_is_told(
         click = await bot.press_button(question, "note")
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["unfinished"]["window"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["unfinished"]["window"]]
         assert messages_to(bot, ADA) == 1
 
 
@@ -81,7 +82,7 @@ async def test_a_window_for_a_required_note_that_does_not_open_is_told(tmp_path:
         click = await bot.press(question, Choice.NO)
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["unfinished"]["window"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["unfinished"]["window"]]
         assert (await bot.row()).standing is Outcome.NO
 
 
@@ -94,7 +95,7 @@ async def test_a_message_that_cannot_be_redrawn_now_is_told(tmp_path: Path) -> N
         click = await bot.press(question, Choice.NO)
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["unfinished"]["message"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["unfinished"]["message"]]
         assert messages_to(bot, ADA) == 1
 
 
@@ -106,7 +107,7 @@ async def test_what_cannot_be_told_is_logged_and_counted(
         refuse(bot, "invalid_arguments", "views.open")
 
         await press_without_response_url(bot, question)
-        await until(lambda: bot.meter.clickers_untold)
+        await eventually(lambda: bot.meter.clickers_untold)
 
         assert bot.told(ADA) == []
         assert (bot.meter.clickers_untold, messages_to(bot, ADA)) == (1, 1)
@@ -120,7 +121,7 @@ async def test_a_button_that_there_is_not_changes_nothing_and_is_told(tmp_path: 
         click = await bot.press_button(question, "answer-maybe")
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["refusal"]["not_offered"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["refusal"]["not_offered"]]
         assert (await bot.row()).standing is None
 
 
@@ -129,7 +130,7 @@ async def test_a_note_that_cannot_be_read_stays_in_its_window(tmp_path: Path) ->
         question = await bot.ask()
         await bot.press(question, Choice.NO)
         await bot.press_button(question, "note")
-        view = await until(bot.modal)
+        view = await eventually(bot.modal)
         view["private_metadata"] = ""
 
         click = await bot.write_note("I was on a train.")
@@ -151,7 +152,7 @@ async def test_a_window_that_does_not_open_from_the_home_is_told_there(tmp_path:
         click = await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
 
         assert click.acknowledged
-        assert await until(lambda: lines_of(bot)) == [WORDS["unfinished"]["window"]]
+        assert await eventually(lambda: lines_of(bot)) == [WORDS["unfinished"]["window"]]
         assert WORDS["home"]["answered"] in json.dumps(bot.home()["blocks"])
         assert messages_to(bot, ADA) == 1
 
@@ -167,7 +168,7 @@ async def test_a_message_that_cannot_be_redrawn_from_the_home_is_told_there(
 
         await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
 
-        assert await until(lambda: lines_of(bot)) == [WORDS["unfinished"]["message"]]
+        assert await eventually(lambda: lines_of(bot)) == [WORDS["unfinished"]["message"]]
 
 
 async def test_a_click_that_is_refused_in_the_home_is_told_there(tmp_path: Path) -> None:
@@ -180,7 +181,7 @@ async def test_a_click_that_is_refused_in_the_home_is_told_there(tmp_path: Path)
         )
 
         assert click.acknowledged
-        assert await until(lambda: lines_of(bot, GRACE)) == [WORDS["refusal"]["other_person"]]
+        assert await eventually(lambda: lines_of(bot, GRACE)) == [WORDS["refusal"]["other_person"]]
         assert "account of" not in json.dumps(bot.home(GRACE)["blocks"])
         assert messages_to(bot, GRACE) == 0
 
@@ -189,11 +190,11 @@ async def test_the_line_is_gone_when_the_home_is_shown_again(tmp_path: Path) -> 
     async with triage(tmp_path) as bot:
         await open_home(bot)
         await bot.slack.slack.click(user=ADA, action_id="answer-yes", via="home", value="0" * 32 + ".1")
-        await until(lambda: lines_of(bot))
+        await eventually(lambda: lines_of(bot))
 
         await bot.slack.slack.open_home(ADA)
 
-        await until(lambda: not lines_of(bot))
+        await eventually(lambda: not lines_of(bot))
 
 
 async def test_a_home_that_slack_refuses_says_so(tmp_path: Path) -> None:
@@ -203,7 +204,7 @@ async def test_a_home_that_slack_refuses_says_so(tmp_path: Path) -> None:
 
         await bot.slack.slack.open_home(ADA)
 
-        assert await until(lambda: lines_of(bot)) == [WORDS["unfinished"]["home"]]
+        assert await eventually(lambda: lines_of(bot)) == [WORDS["unfinished"]["home"]]
         assert bot.meter.clickers_untold == 0
 
 
@@ -216,7 +217,7 @@ async def test_a_home_that_cannot_be_shown_at_all_is_logged_and_counted(
         refuse(bot, code, "views.publish")
 
         delivery = await bot.slack.slack.open_home(ADA)
-        await until(lambda: bot.meter.clickers_untold)
+        await eventually(lambda: bot.meter.clickers_untold)
 
         assert delivery.acknowledged
         assert (bot.meter.clickers_untold, messages_to(bot, ADA)) == (1, 1)
@@ -233,7 +234,7 @@ async def test_a_refusal_that_the_home_cannot_show_is_logged_and_counted(
         refuse(bot, "ratelimited", "views.publish")
 
         await bot.slack.slack.click(user=GRACE, action_id="answer-yes", via="home", value=question.ref)
-        await until(lambda: bot.meter.clickers_untold)
+        await eventually(lambda: bot.meter.clickers_untold)
 
         assert events(caplog).count("refusal.lost") == 1
         assert messages_to(bot, GRACE) == 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_world import APP_TOKEN, BOT_TOKEN, running
+from running_slack import APP_TOKEN, BOT_TOKEN, running
 from world import PATIENCE_SECONDS
 
 from bot.sandbox.child_process import bare_environment
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
-    from sandbox_world import World
+    from running_slack import RunningSlack
 
-CheckedPlace = Callable[["World"], "Place"]
+CheckedPlace = Callable[["RunningSlack"], "Place"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def place(
 ) -> CheckedPlace:
     """Tell of a place where all is well, with three queues and the given Slack."""
 
-    def beside(world: World) -> Place:
+    def beside(world: RunningSlack) -> Place:
         target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
         redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 10})
         environment = {

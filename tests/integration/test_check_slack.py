@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from sandbox_world import APP_TOKEN, BOT_TOKEN, World, running
+from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.slack import check_app_token, check_bot_token
@@ -29,7 +29,7 @@ def answering(status: int, **body: Any) -> Any:
 
 
 async def look(
-    world: World, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
+    world: RunningSlack, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
 ) -> dict[str, Finding]:
     """Ask this Slack, or whatever is at `url`, about both tokens."""
     tls = ssl.create_default_context()

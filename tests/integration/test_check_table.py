@@ -176,12 +176,20 @@ async def test_an_index_that_may_not_be_read_is_named() -> None:
     assert findings[PERMISSIONS].detail == "denied: dynamodb:Query on the index deadline"
 
 
-async def test_whoever_may_not_even_describe_the_table_is_told_so() -> None:
-    findings = await look(kept_table(), describe_table=["AccessDeniedException"])
+@pytest.mark.parametrize(
+    ("refusal", "action", "where"),
+    [
+        ("AccessDeniedException", "dynamodb:DescribeTable", " on it"),
+        ("AccessDenied in assume_role", "sts:AssumeRole", ""),
+    ],
+)
+async def test_whoever_may_not_even_describe_the_table_is_told_so(
+    refusal: str, action: str, where: str
+) -> None:
+    findings = await look(kept_table(), describe_table=[refusal])
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
-    action = "DescribeTable"
-    assert findings[SUBJECT].remedy == f"grant the worker's role dynamodb:{action} on it"
+    assert findings[SUBJECT].remedy == f"grant the worker's role {action}{where}"
 
 
 async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
@@ -217,12 +225,6 @@ async def test_what_kms_refuses_has_a_remedy_of_its_own(operation: str, code: st
     assert findings[SUBJECT].verdict is Verdict.FAILED
     assert findings[SUBJECT].detail.startswith("KMS refuses the key of the table")
     assert findings[SUBJECT].remedy.startswith(remedy)
-
-
-async def test_a_role_that_cannot_be_had_is_no_right_on_the_table() -> None:
-    findings = await look(kept_table(), describe_table=["AccessDenied in assume_role"])
-
-    assert findings[SUBJECT].remedy == "grant the worker's role sts:AssumeRole"
 
 
 async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from click_desk import triage, until
+from click_desk import triage
 from fakes import SteppedClock
 from messenger_desk import CLAIMED, MEMBER, OPENED, messenger_of
-from sandbox_world import ADA
+from running_slack import ADA
 from scripted_slack import Answer, refuses, says, scripted_slack
 from slack_failures import posting
+from world import eventually
 
 from bot.errors import Undeliverable, UnknownRefusal
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
@@ -76,7 +77,7 @@ async def test_such_a_note_is_kept(tmp_path: Path) -> None:
         question = await bot.ask()
         await bot.press(question, Choice.NO)
         await bot.press_button(question, "note")
-        await until(bot.modal)
+        await eventually(bot.modal)
 
         click = await bot.write_note(HALF)
 

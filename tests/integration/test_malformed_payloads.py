@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage, until
+from click_desk import triage
 from effort import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sandbox_world import ADA
+from running_slack import ADA
+from world import eventually
 
 from bot.sandbox.fake_slack.payloads import (
     Press,
@@ -129,10 +130,10 @@ async def _real_payloads(bot: Triage) -> dict[str, tuple[str, Any]]:
     """Return one payload of each kind, as Slack sends it, with the kind of its envelope."""
     slack, question = bot.slack.slack.installation, await bot.ask()
     await bot.press(question, Choice.NO)
-    modal = await until(bot.modal)
+    modal = await eventually(bot.modal)
     card = await bot.show_card()
     await bot.slack.slack.open_home(ADA)
-    await until(bot.home)
+    await eventually(bot.home)
     on_message: Any = {"user": ADA, "channel": question.channel, "ts": question.ts, "value": question.ref}
     values = {"note": {"text": {"type": "plain_text_input", "value": "On a train."}}}
     interactions = {

@@ -6,19 +6,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from scripted_queue import ScriptedQueue, events
 from scripted_requests import (
     Decoded,
     ScriptedDeadLetters,
-    ScriptedQueue,
     ShortPolls,
     Triage,
     body_of,
-    events,
     poller_of,
     polling,
     received,
-    until,
 )
+from world import eventually
 
 from bot.errors import TransientError
 from bot.triage.model import InvalidBody
@@ -52,7 +51,7 @@ async def test_requests_are_taken_from_the_queue_and_invalid_ones_copied(
     poller = poller_of(ShortPolls(queue), triage.receive, connector.open(dead_letters))
 
     async with polling(poller):
-        await until(lambda: poller.counts["deleted"] == 4)
+        await eventually(lambda: poller.counts["deleted"] == 4)
 
     assert sorted(triage.identifiers) == ["one", "two"]
     salvaged = [one.salvaged for one in triage.stored if isinstance(one, InvalidBody)]
@@ -76,7 +75,7 @@ async def test_a_fifo_dead_letter_queue_takes_copies_too(
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", "{"), received("two", "{")])
-        await until(lambda: len(queue.deleted) == 2)
+        await eventually(lambda: len(queue.deleted) == 2)
 
     assert len(sqs.receive_message(QueueUrl=dead_letters, MaxNumberOfMessages=10)["Messages"]) == 2
 
@@ -94,11 +93,11 @@ async def test_a_request_is_deleted_only_after_it_is_stored() -> None:
     poller = poller_of(queue, receive)
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: poller.counts["received"] == 1)
+        await eventually(lambda: poller.counts["received"] == 1)
         await asyncio.sleep(0)
         before = list(queue.deleted)
         stored.set()
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert before == []
     assert queue.deleted == ["one"]
@@ -111,7 +110,7 @@ async def test_a_request_that_was_not_stored_is_left() -> None:
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two"), received("three")])
-        await until(lambda: poller.counts["deleted"] == 2)
+        await eventually(lambda: poller.counts["deleted"] == 2)
 
     assert queue.deleted == ["one", "three"]
     assert queue.handed_back == []
@@ -125,7 +124,7 @@ async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.Log
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     [record] = events(caplog, "request.left")
@@ -143,7 +142,7 @@ async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", "{"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     assert queue.handed_back == []
@@ -157,7 +156,7 @@ async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", body)])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     [copy] = dead_letters.copies
     assert copy.body == "é" * 250
@@ -173,7 +172,7 @@ async def test_without_a_dead_letter_queue_the_bot_warns_once_and_goes_on(
     async with polling(poller, queue):
         for number in range(3):
             queue.polls.put_nowait([received(str(number), "{")])
-        await until(lambda: len(queue.deleted) == 3)
+        await eventually(lambda: len(queue.deleted) == 3)
 
     assert len(events(caplog, "dead_letters.missed")) == 1
     assert poller.counts["rejected"] == len(triage.stored) == 3
@@ -188,7 +187,7 @@ async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture
         batch = [received("one", body_of("one", identityConfidence="sure")), received("two", "secret {")]
         queue.polls.put_nowait(batch)
         queue.polls.put_nowait(batch)
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert len(events(caplog, "request.rejected")) == 4
     told = caplog.text + "".join(str(record.__dict__) for record in caplog.records)

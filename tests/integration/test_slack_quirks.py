@@ -7,9 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage, until
+from click_desk import triage
 from fakes import a_request
-from sandbox_world import ADA, SettableClock, running
+from running_slack import ADA, SettableClock, running
+from world import eventually
 
 from bot.errors import TransientError
 from bot.sandbox.fake_slack.installation import Quirks
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click_desk import Triage
-    from sandbox_world import World
+    from running_slack import RunningSlack
 
     from bot.triage.model import Question
     from bot.triage.ports import Clock
@@ -51,7 +52,7 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         bot.slack.slack.installation.quirks.replaced_metadata = replaced_metadata
         question = await bot.ask()
         await bot.press(question, Choice.YES)
-        await until(lambda: has_answer(bot, question))
+        await eventually(lambda: has_answer(bot, question))
 
         assert await messenger_in(bot.slack, utc_now).look_up(question) == question.posted
 
@@ -71,7 +72,7 @@ async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_th
 
         await bot.service.work_on(await bot.row(), Work.REMIND)
         await bot.slack.slack.open_home(ADA)
-        await until(bot.home)
+        await eventually(bot.home)
         click = await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
 
         [reminder] = bot.slack.slack.workspace.direct_message(ADA).seen_by(ADA)
@@ -109,7 +110,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
         assert clock() - asked_at == (3 if is_there else 6) * minute
 
 
-def messenger_in(slack: World, clock: Clock) -> SlackMessenger:
+def messenger_in(slack: RunningSlack, clock: Clock) -> SlackMessenger:
     identity = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
     api = SlackApi(slack.client, slack.session, clock=clock)
     return SlackMessenger(api, identity, load_messages(), Policy(), clock=clock)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from fakes import NOON
 from memory_store import MemoryStore
 from simulated_time import run_simulated
-from sweeper_desk import Desk, until
+from sweeper_desk import Desk
+from world import eventually
 
 from bot.errors import StoreError
 from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
@@ -100,7 +101,7 @@ async def test_only_so_many_are_worked_on_at_a_time_and_the_rest_follows() -> No
         await desk.put_to_rest(question)
 
     async with desk.sweeping(work):
-        await until(lambda: at_once == IN_PROGRESS_MAX)
+        await eventually(lambda: at_once == IN_PROGRESS_MAX)
         go_on.set()
         await desk.until_done(*names)
 
@@ -164,7 +165,7 @@ async def test_a_store_that_fails_is_asked_again() -> None:
     await desk.add("one")
 
     async with desk.sweeping() as sweeper:
-        await until(lambda: asked >= 1)
+        await eventually(lambda: asked >= 1)
         sweeper.wake()
         await desk.until_done("one")
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import aiohttp
 import aiohttp.web
 import pytest
-from sandbox_world import ADA, APP_TOKEN, World, replaced, run
+from running_slack import ADA, APP_TOKEN, RunningSlack, replaced, run
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck
 
 
 def test_a_ticket_opens_one_websocket() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         url = str((await world.client.apps_connections_open(app_token=APP_TOKEN))["url"])
 
         async with world.session.ws_connect(url) as websocket:
@@ -33,7 +33,7 @@ def test_a_ticket_opens_one_websocket() -> None:
 
 
 def test_an_eleventh_link_is_turned_away() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         async with AsyncExitStack() as stack:
             websockets = []
             for _ in range(11):
@@ -50,7 +50,7 @@ def test_an_eleventh_link_is_turned_away() -> None:
 
 
 def test_an_app_replaces_a_link_that_is_to_be_refreshed() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         async with world.app() as app:
 
@@ -68,7 +68,7 @@ def test_an_app_replaces_a_link_that_is_to_be_refreshed() -> None:
 
 
 def test_link_disabled_ends_every_link() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         opened = await world.client.apps_connections_open(app_token=APP_TOKEN)
         async with world.session.ws_connect(str(opened["url"])) as websocket:
             await websocket.receive_json()
@@ -86,7 +86,7 @@ def test_link_disabled_ends_every_link() -> None:
 
 
 def test_an_event_is_sent_again_until_it_is_acknowledged() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         opened = await world.client.apps_connections_open(app_token=APP_TOKEN)
         async with world.session.ws_connect(str(opened["url"])) as websocket:
             await websocket.receive_json()
@@ -106,7 +106,7 @@ def test_an_event_is_sent_again_until_it_is_acknowledged() -> None:
 
 
 def test_a_cut_link_ends_without_a_word() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         opened = await world.client.apps_connections_open(app_token=APP_TOKEN)
         async with world.session.ws_connect(str(opened["url"])) as websocket:
             await websocket.receive_json()

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import aiohttp.web
 import pytest
-from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, World, refusal, run
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, RunningSlack, refusal, run
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 
 def test_the_bot_learns_who_it_is_and_which_scopes_it_has() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await world.client.auth_test()
 
         assert (answer["team_id"], answer["user"]) == ("T0SANDBOX01", "triagebot")
@@ -31,7 +31,7 @@ def test_the_bot_learns_who_it_is_and_which_scopes_it_has() -> None:
     [("", "not_authed"), ("xoxb-other", "invalid_auth"), (APP_TOKEN, "not_allowed_token_type")],
 )
 def test_a_wrong_token_is_refused(token: str, code: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.auth_test())
 
         assert answer["error"] == code
@@ -40,7 +40,7 @@ def test_a_wrong_token_is_refused(token: str, code: str) -> None:
 
 
 def test_the_bot_token_opens_no_connection() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         refused = await refusal(world.client.apps_connections_open(app_token=BOT_TOKEN))
         opened = await world.client.apps_connections_open(app_token=APP_TOKEN)
 
@@ -51,7 +51,7 @@ def test_the_bot_token_opens_no_connection() -> None:
 
 
 def test_a_missing_scope_is_named() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.conversations_history(channel="D1"))
 
         assert answer["error"] == "missing_scope"
@@ -62,7 +62,7 @@ def test_a_missing_scope_is_named() -> None:
 
 
 def test_a_scope_can_be_taken_away_and_given_back() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, _ = await world.ask()
 
         world.slack.grant({"chat:write"})
@@ -77,7 +77,7 @@ def test_a_scope_can_be_taken_away_and_given_back() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.api_call("chat.shout"))
 
         assert answer["error"] == "unknown_method"
@@ -86,7 +86,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 
 def test_a_person_is_found_by_address_whatever_its_case() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await world.client.users_lookupByEmail(email="ADA@Example.com")
 
         assert (answer["user"]["id"], answer["user"]["name"]) == (ADA, "ada")
@@ -97,7 +97,7 @@ def test_a_person_is_found_by_address_whatever_its_case() -> None:
 
 @pytest.mark.parametrize("email", ["nobody@example.com", "charles@example.com"])
 def test_unknown_and_deactivated_addresses_are_not_found(email: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.users_lookupByEmail(email=email))
 
         assert answer["error"] == "users_not_found"
@@ -114,7 +114,7 @@ def test_unknown_and_deactivated_addresses_are_not_found(email: str) -> None:
     ],
 )
 def test_bots_guests_and_strangers_are_marked(email: str, mark: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await world.client.users_lookupByEmail(email=email)
 
         assert answer["user"][mark] is True
@@ -123,7 +123,7 @@ def test_bots_guests_and_strangers_are_marked(email: str, mark: str) -> None:
 
 
 def test_addresses_are_hidden_without_the_scope() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await world.client.users_info(user=ADA)
 
         assert "email" not in answer["user"]["profile"]
@@ -139,7 +139,7 @@ def test_a_middleware_can_lose_the_answer_after_the_work() -> None:
             request.transport.abort()
         return answer
 
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         with pytest.raises(aiohttp.ClientError):
             await world.ask()
 
@@ -150,7 +150,7 @@ def test_a_middleware_can_lose_the_answer_after_the_work() -> None:
 
 
 def test_whoever_subscribes_hears_of_posts_and_changes() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         changes = world.slack.workspace.subscribe()
 
         channel, ts = await world.ask()
@@ -163,7 +163,7 @@ def test_whoever_subscribes_hears_of_posts_and_changes() -> None:
 
 
 def test_a_person_can_be_deactivated_after_they_were_asked() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         person = world.slack.workspace.person(ADA)
         assert person is not None
         world.slack.workspace.admit(replace(person, deleted=True))
@@ -180,7 +180,7 @@ def test_a_person_can_be_deactivated_after_they_were_asked() -> None:
 
 
 def test_the_workspace_outlives_a_restart_of_the_server() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, _ = await world.ask()
         port = int(world.slack.api_url.rsplit(":", 1)[1].split("/")[0])
 

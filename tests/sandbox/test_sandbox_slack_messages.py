@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sandbox_world import ADA, METADATA, SettableClock, World, refusal, run
+from running_slack import ADA, METADATA, RunningSlack, SettableClock, refusal, run
 
 
 def test_a_post_to_a_person_goes_to_their_direct_message() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         opened = await world.client.conversations_open(users=ADA)
 
         channel, ts = await world.ask()
@@ -23,7 +23,7 @@ def test_a_post_to_a_person_goes_to_their_direct_message() -> None:
 
 
 def test_metadata_is_shown_only_when_it_is_asked_for() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
 
         plain = await world.client.conversations_history(channel=channel)
@@ -37,7 +37,7 @@ def test_metadata_is_shown_only_when_it_is_asked_for() -> None:
 
 
 def test_history_comes_newest_first_in_pages() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         sent = [(await world.ask())[1] for _ in range(7)]
         channel = "D0ADALOVE01"
 
@@ -54,7 +54,7 @@ def test_history_comes_newest_first_in_pages() -> None:
 
 @pytest.mark.parametrize(("inclusive", "kept"), [("true", [3, 2, 1]), ("false", [2])])
 def test_the_ends_of_history_count_only_when_inclusive(inclusive: str, kept: list[int]) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         sent = [(await world.ask())[1] for _ in range(5)]
 
         answer = await world.client.conversations_history(
@@ -69,7 +69,7 @@ def test_the_ends_of_history_count_only_when_inclusive(inclusive: str, kept: lis
 def test_history_may_lag_behind_a_post() -> None:
     clock = SettableClock()
 
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, _ = await world.ask()
 
         at_once = await world.client.conversations_history(channel=channel)
@@ -82,7 +82,7 @@ def test_history_may_lag_behind_a_post() -> None:
 
 
 def test_a_thread_stays_out_of_the_history_but_is_read_by_itself() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, thread = await world.ask()
         reply = await world.client.chat_postMessage(channel=channel, text="a reminder", thread_ts=thread)
 
@@ -97,7 +97,7 @@ def test_a_thread_stays_out_of_the_history_but_is_read_by_itself() -> None:
 
 
 def test_an_update_keeps_the_blocks_and_metadata_that_it_does_not_mention() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
 
         await world.client.chat_update(channel=channel, ts=ts, text="Understood")
@@ -112,7 +112,7 @@ def test_an_update_keeps_the_blocks_and_metadata_that_it_does_not_mention() -> N
 
 
 def test_an_update_of_no_message_or_of_another_persons_is_refused() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         message = world.slack.workspace.message(channel, ts)
         assert message is not None
@@ -127,7 +127,7 @@ def test_an_update_of_no_message_or_of_another_persons_is_refused() -> None:
 
 
 def test_a_permalink_leads_to_the_message() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
 
         answer = await world.client.chat_getPermalink(channel=channel, message_ts=ts)

@@ -1,4 +1,4 @@
-"""A program of tests/mozdef in a process of its own, on a Python of its own."""
+"""A program of tests/support/mozdef in a process of its own, on a Python of its own."""
 
 from __future__ import annotations
 

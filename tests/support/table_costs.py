@@ -1,4 +1,4 @@
-"""`PYTHONPATH=. python tests/table_costs.py`: what the table costs, measured by what goes over the wire.
+"""`python tests/support/table_costs.py`: what the table costs, measured by what goes over the wire.
 
 The emulator of `local_dynamodb` keeps the table; the units are those that `request_units` reckons.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sandbox_world import ADA, BUTTON, World, refusal, run
+from running_slack import ADA, BUTTON, RunningSlack, refusal, run
 
 
 def _button(**changes: Any) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ CONFIRM = {
 
 
 def test_text_is_kept_as_it_was_sent() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         text = "a < b & <!channel> \u202eevil &amp; ok"
 
         posted = await world.client.chat_postMessage(channel=ADA, text=text)
@@ -42,7 +42,7 @@ def test_text_is_kept_as_it_was_sent() -> None:
     [("U0DEPLOY006", "cannot_dm_bot"), ("U0NOBODY", "channel_not_found"), ("D0NOBODY", "channel_not_found")],
 )
 def test_a_post_to_nobody_is_refused(channel: str, code: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.chat_postMessage(channel=channel, text="hello"))
 
         assert answer["error"] == code
@@ -76,7 +76,7 @@ def test_a_post_to_nobody_is_refused(channel: str, code: str) -> None:
 def test_blocks_beyond_the_limits_are_refused_with_the_place(
     blocks: list[dict[str, Any]], pointer: str
 ) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.chat_postMessage(channel=ADA, text="hello", blocks=blocks))
 
         assert answer["error"] == "invalid_blocks"
@@ -89,7 +89,7 @@ def test_blocks_beyond_the_limits_are_refused_with_the_place(
 
 
 def test_blocks_at_the_limits_are_taken() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         text = {"type": "mrkdwn", "text": "x" * 300}
         button = _button(value="x" * 2000, action_id="a" * 255, confirm={**CONFIRM, "text": text})
 
@@ -123,7 +123,7 @@ def test_blocks_at_the_limits_are_taken() -> None:
 )
 @pytest.mark.filterwarnings("ignore:The top-level `text` argument:UserWarning")
 def test_a_message_that_slack_would_not_take_is_refused(content: dict[str, Any], code: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         answer = await refusal(world.client.chat_postMessage(channel=ADA, **content))
 
         assert answer["error"] == code

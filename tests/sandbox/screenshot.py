@@ -1,4 +1,4 @@
-"""Takes the README's picture of the page: `python -m tests.acceptance.screenshot PATH`."""
+"""Takes the README's picture of the page: `python -m tests.sandbox.screenshot PATH`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ ANSWERS = (
 def main(arguments: list[str]) -> int:
     """Start a sandbox, give three answers, and write the picture to the path given."""
     if len(arguments) != 1:
-        sys.stderr.write("usage: python -m tests.acceptance.screenshot PATH\n")
+        sys.stderr.write("usage: python -m tests.sandbox.screenshot PATH\n")
         return 2
-    # Run with -m, a script's neighbours are not on the path, as they are in a test run.
-    sys.path.insert(0, str(Path(__file__).parent))
+    # Run with -m, a script has not on its path what a test run has.
+    here = Path(__file__).parent
+    sys.path[:0] = [str(here), str(here.with_name("support"))]
     import chromium
     from sandbox_process import SandboxProcess
 

@@ -1,4 +1,4 @@
-"""`python tests/other_pythons.py`: unit and contract tests on each other Python of the classifiers.
+"""`python tests/support/other_pythons.py`: unit and contract tests on each other Python of the classifiers.
 
 One that is not on this machine, or does not start, is passed over.
 """

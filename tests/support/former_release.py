@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: The last commit whose store has version 1.
 FORMER = "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e"
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 
 
 def unpack_former_release(folder: Path) -> Path:
@@ -47,7 +47,8 @@ class WorkerOfRelease:
 
     def __init__(self, release: Path, store: str, home: Path) -> None:
         variables = bare_environment(home)
-        variables["PYTHONPATH"] = f"{release}:{release / 'tests'}"
+        tests = release / "tests"  # where the former release had all that its tests share
+        variables["PYTHONPATH"] = f"{release}:{tests}:{tests / 'support'}"
         variables[OTHER] = endpoint()
         self._complaints = home / "complaints.log"
         log = self._complaints.open("a", encoding="utf-8")

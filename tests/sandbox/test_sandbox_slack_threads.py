@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_world import ADA, BLOCKS, World, refusal, run
+from running_slack import ADA, BLOCKS, RunningSlack, refusal, run
 
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck
 
 
-async def _replied(world: World, **more: Any) -> tuple[str, str, str]:
+async def _replied(world: RunningSlack, **more: Any) -> tuple[str, str, str]:
     """Ask, and reply in the question's thread: channel, ts of the question, ts of the reply."""
     channel, ts = await world.ask()
     reply = await world.client.chat_postMessage(channel=channel, thread_ts=ts, text="A reminder", **more)
@@ -21,7 +21,7 @@ async def _replied(world: World, **more: Any) -> tuple[str, str, str]:
 
 
 def test_a_reply_to_everybody_is_seen_in_the_conversation_as_well() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts, reply = await _replied(world, reply_broadcast=True)
         await world.client.chat_postMessage(channel=channel, thread_ts=ts, text="In the thread alone")
 
@@ -34,7 +34,7 @@ def test_a_reply_to_everybody_is_seen_in_the_conversation_as_well() -> None:
 
 
 def test_outside_of_a_thread_there_is_nothing_to_broadcast() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         posted = await world.client.chat_postMessage(channel=ADA, text="Hello", reply_broadcast=True)
 
         assert "subtype" not in posted["message"]
@@ -43,7 +43,7 @@ def test_outside_of_a_thread_there_is_nothing_to_broadcast() -> None:
 
 
 def test_the_first_message_of_a_thread_names_the_thread_too() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts, reply = await _replied(world)
 
         history = await world.client.conversations_history(channel=channel)
@@ -55,7 +55,7 @@ def test_the_first_message_of_a_thread_names_the_thread_too() -> None:
 
 
 def test_a_click_on_a_reply_says_which_thread_it_is_in() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts, reply = await _replied(world, blocks=BLOCKS)
 
         on_reply = await world.slack.click(user=ADA, channel=channel, ts=reply, action_id="answer-no")
@@ -68,7 +68,7 @@ def test_a_click_on_a_reply_says_which_thread_it_is_in() -> None:
 
 
 def test_a_permalink_leads_to_the_message_and_that_of_a_reply_to_its_thread() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts, reply = await _replied(world)
 
         first = await world.client.chat_getPermalink(channel=channel, message_ts=ts)
@@ -84,7 +84,7 @@ def test_a_permalink_leads_to_the_message_and_that_of_a_reply_to_its_thread() ->
 
 
 def test_the_security_channel_takes_cards_and_lets_them_be_changed() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         card = await world.client.chat_postMessage(channel=SECURITY_CHANNEL, text="A card", blocks=BLOCKS)
 
         changed = await world.client.chat_update(channel=SECURITY_CHANNEL, ts=card["ts"], text="Taken")
@@ -96,7 +96,7 @@ def test_the_security_channel_takes_cards_and_lets_them_be_changed() -> None:
 
 
 def test_a_press_in_a_channel_names_the_channel_and_whoever_pressed() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         users: list[str] = []
         card = await world.client.chat_postMessage(channel=SECURITY_CHANNEL, text="A card", blocks=BLOCKS)
         async with world.app() as app:
@@ -121,7 +121,7 @@ def test_a_press_in_a_channel_names_the_channel_and_whoever_pressed() -> None:
     [("absent", "not_in_channel"), ("archived", "is_archived"), ("none", "channel_not_found")],
 )
 def test_a_channel_that_the_bot_cannot_post_to_says_why(fact: str, code: str) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel = "C0ELSEWHERE"
         if fact != "none":
             made = world.slack.workspace.add_channel(channel, name="elsewhere", has_bot=fact != "absent")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sandbox_world import ADA, BLOCKS, GRACE, SettableClock, World, refusal, run
+from running_slack import ADA, BLOCKS, GRACE, RunningSlack, SettableClock, refusal, run
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ MODAL = {
 }
 
 
-async def _clicked(world: World) -> tuple[AsyncWebhookClient, str, str]:
+async def _clicked(world: RunningSlack) -> tuple[AsyncWebhookClient, str, str]:
     channel, ts = await world.ask()
     click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
     return AsyncWebhookClient(click.payload["response_url"], session=world.session), channel, ts
 
 
 def test_a_click_reaches_the_app_as_slack_would_send_it() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         bodies: list[dict[str, Any]] = []
         async with world.app() as app:
@@ -68,7 +68,7 @@ def test_a_click_reaches_the_app_as_slack_would_send_it() -> None:
 
 
 def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         async with world.app() as app:
 
@@ -87,7 +87,7 @@ def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
 
 
 def test_a_forged_click_carries_what_the_forger_says() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
 
         click = await world.slack.click(
@@ -102,7 +102,7 @@ def test_a_forged_click_carries_what_the_forger_says() -> None:
 
 
 def test_clicks_are_taken_over_any_of_two_links() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         async with world.app(links=2) as app:
 
@@ -121,7 +121,7 @@ def test_clicks_are_taken_over_any_of_two_links() -> None:
 
 
 def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         webhook, channel, ts = await _clicked(world)
 
         replaced = await webhook.send(text="Understood", replace_original=True)
@@ -142,7 +142,7 @@ def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone(
 
 
 def test_a_response_url_serves_five_times() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         webhook, _, _ = await _clicked(world)
 
         answers = [await webhook.send(text=f"number {number}") for number in range(6)]
@@ -156,7 +156,7 @@ def test_a_response_url_serves_five_times() -> None:
 def test_a_response_url_serves_thirty_minutes() -> None:
     clock = SettableClock()
 
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         webhook, _, _ = await _clicked(world)
 
         clock.now += timedelta(minutes=30)
@@ -171,7 +171,7 @@ def test_a_response_url_serves_thirty_minutes() -> None:
 
 
 def test_a_click_in_the_app_home_comes_from_the_view() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         await world.client.views_publish(user_id=ADA, view={"type": "home", "blocks": BLOCKS})
 
         click = await world.slack.click(user=ADA, action_id="answer-no", via="home")
@@ -184,7 +184,7 @@ def test_a_click_in_the_app_home_comes_from_the_view() -> None:
 
 
 def test_a_trigger_opens_one_modal_whose_values_come_back() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
         trigger = click.payload["trigger_id"]
@@ -203,7 +203,7 @@ def test_a_trigger_opens_one_modal_whose_values_come_back() -> None:
 def test_a_trigger_expires_after_three_seconds() -> None:
     clock = SettableClock()
 
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         channel, ts = await world.ask()
         click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
         clock.now += timedelta(seconds=4)
@@ -216,7 +216,7 @@ def test_a_trigger_expires_after_three_seconds() -> None:
 
 
 def test_a_view_with_a_long_title_is_refused() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         view = {**MODAL, "title": {"type": "plain_text", "text": "x" * 25}}
 
         answer = await refusal(world.client.views_open(trigger_id="1.2.3", view=view))

@@ -51,7 +51,7 @@ class SettableClock:
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class RunningSlack:
     """A running stand-in and the SDK's client of it."""
 
     slack: SlackStandIn
@@ -91,17 +91,17 @@ async def authorized(**_context: Any) -> AuthorizeResult:
 
 
 @asynccontextmanager
-async def running(token: str = BOT_TOKEN, **options: Any) -> AsyncIterator[World]:
+async def running(token: str = BOT_TOKEN, **options: Any) -> AsyncIterator[RunningSlack]:
     slack = SlackStandIn(default_workspace(), bot_token=BOT_TOKEN, app_token=APP_TOKEN, **options)
     async with AsyncExitStack() as stack:
         await slack.start()
         stack.push_async_callback(slack.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = AsyncWebClient(token=token, base_url=slack.api_url, session=session, retry_handlers=[])
-        yield World(slack=slack, client=client, session=session)
+        yield RunningSlack(slack=slack, client=client, session=session)
 
 
-def run(scenario: Callable[[World], Awaitable[None]], **options: Any) -> None:
+def run(scenario: Callable[[RunningSlack], Awaitable[None]], **options: Any) -> None:
     """Play a scenario against a fresh stand-in."""
 
     async def play() -> None:

@@ -1,6 +1,6 @@
 """The world around one worker, for tests: Slack, the queues, MozDef, and the worker as a real process."""
 
-from world.patience import PATIENCE_SECONDS, until
+from world.patience import PATIENCE_SECONDS, eventually, until
 from world.slack import ADA, ALAN, GRACE, KATHERINE, SlackSide, buttons, newcomer, sections
 from world.worker import WorkerProcess
 from world.world import World, alert
@@ -16,6 +16,7 @@ __all__ = [
     "World",
     "alert",
     "buttons",
+    "eventually",
     "newcomer",
     "sections",
     "until",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,4 +21,12 @@ def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIEN
     while not (seen := look()):
         assert time.monotonic() < give_up, f"this never happened: {what}"
         time.sleep(0.02)
+    return seen
+
+
+async def eventually(look: Callable[[], Seen | None]) -> Seen:
+    """Let others run until there is something to see, and return that. TimeoutError if never."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (seen := look()):
+            await asyncio.sleep(0.005)
     return seen

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_world import ADA, BUTTON, GRACE, World, refusal, run
+from running_slack import ADA, BUTTON, GRACE, RunningSlack, refusal, run
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -30,12 +30,12 @@ MODAL: dict[str, Any] = {
 OTHER: dict[str, Any] = {**MODAL, "title": {"type": "plain_text", "text": "Another"}}
 
 
-def trigger(world: World) -> str:
+def trigger(world: RunningSlack) -> str:
     """Return a trigger_id, as if Ada had pressed something."""
     return world.slack.installation.new_trigger(ADA)
 
 
-async def opened(world: World, view: dict[str, Any] = MODAL) -> str:
+async def opened(world: RunningSlack, view: dict[str, Any] = MODAL) -> str:
     """Let Ada see a modal; return its id."""
     answer = await world.client.views_open(trigger_id=trigger(world), view=view)
     return str(answer["view"]["id"])
@@ -57,7 +57,7 @@ def replying(app: AsyncApp, **reply: Any) -> list[dict[str, Any]]:
     return views
 
 
-async def submitted(world: World, text: str = "I was asleep", **reply: Any) -> Click:
+async def submitted(world: RunningSlack, text: str = "I was asleep", **reply: Any) -> Click:
     """Let Ada submit a modal that the app acknowledges with this."""
     async with world.app() as app:
         replying(app, **reply)
@@ -65,14 +65,14 @@ async def submitted(world: World, text: str = "I was asleep", **reply: Any) -> C
         return await world.slack.submit_view(user=ADA, view_id=view_id, values=typed(text))
 
 
-def seen(world: World) -> str | None:
+def seen(world: RunningSlack) -> str | None:
     """Return the title of the modal that Ada sees."""
     view = world.slack.workspace.modals.seen_by(ADA)
     return view["title"]["text"] if view else None
 
 
 def test_a_submitted_modal_reaches_the_app_with_what_was_typed_and_closes() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         async with world.app() as app:
             views = replying(app)
             view_id = await opened(world)
@@ -88,7 +88,7 @@ def test_a_submitted_modal_reaches_the_app_with_what_was_typed_and_closes() -> N
 
 
 def test_errors_in_the_acknowledgement_are_shown_and_the_modal_stays() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         click = await submitted(world, response_action="errors", errors={"note": "Too late."})
 
         assert click.errors == {"note": "Too late."}
@@ -107,7 +107,7 @@ def test_errors_in_the_acknowledgement_are_shown_and_the_modal_stays() -> None:
     ],
 )
 def test_a_reply_that_slack_does_not_understand_is_seen_as_trouble(reply: dict[str, Any]) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         click = await submitted(world, **reply)
 
         assert click.warning == "Something went wrong, please try again."
@@ -127,7 +127,7 @@ def test_a_reply_that_slack_does_not_understand_is_seen_as_trouble(reply: dict[s
 def test_a_reply_can_replace_the_view_lay_one_upon_it_and_clear_them_all(
     reply: dict[str, Any], now: str | None, below: str | None
 ) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         await submitted(world, **reply)
 
         assert seen(world) == now
@@ -139,7 +139,7 @@ def test_a_reply_can_replace_the_view_lay_one_upon_it_and_clear_them_all(
 
 
 def test_a_submission_that_nobody_acknowledges_leaves_the_modal_open() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         view_id = await opened(world)
 
         click = await world.slack.submit_view(user=ADA, view_id=view_id, values=typed("I was asleep"))
@@ -152,7 +152,7 @@ def test_a_submission_that_nobody_acknowledges_leaves_the_modal_open() -> None:
 
 @pytest.mark.parametrize("text", ["", "  \n", None, "x" * 21])
 def test_slack_itself_refuses_an_input_that_is_empty_or_too_long(text: str | None) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         async with world.app() as app:
             views = replying(app)
             view_id = await opened(world)
@@ -166,7 +166,7 @@ def test_slack_itself_refuses_an_input_that_is_empty_or_too_long(text: str | Non
 
 
 def test_an_optional_input_may_stay_empty_and_comes_as_null() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         async with world.app() as app:
             views = replying(app)
             view_id = await opened(world, {**MODAL, "blocks": [{**INPUT, "optional": True}]})
@@ -179,7 +179,7 @@ def test_an_optional_input_may_stay_empty_and_comes_as_null() -> None:
 
 
 def test_nobody_submits_or_closes_a_modal_that_they_do_not_see() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         view_id = await opened(world)
 
         with pytest.raises(LookupError):
@@ -194,7 +194,7 @@ def test_nobody_submits_or_closes_a_modal_that_they_do_not_see() -> None:
 
 @pytest.mark.parametrize(("wish", "heard"), [({"notify_on_close": True}, 1), ({}, 0)])
 def test_the_app_hears_of_a_closed_modal_only_if_it_asked_for_that(wish: dict[str, bool], heard: int) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         closed: list[dict[str, Any]] = []
         async with world.app() as app:
 
@@ -213,7 +213,7 @@ def test_the_app_hears_of_a_closed_modal_only_if_it_asked_for_that(wish: dict[st
 
 
 def test_three_views_may_lie_upon_each_other() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         nothing_open = await refusal(world.client.views_push(trigger_id=trigger(world), view=OTHER))
         root = await opened(world)
 
@@ -228,7 +228,7 @@ def test_three_views_may_lie_upon_each_other() -> None:
 
 
 def test_a_view_can_be_updated_while_it_is_open() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         view_id = await opened(world)
 
         stale = await refusal(world.client.views_update(view_id=view_id, view=OTHER, hash="1.2"))
@@ -243,7 +243,7 @@ def test_a_view_can_be_updated_while_it_is_open() -> None:
 
 
 def test_views_that_are_too_large_or_share_an_id_of_the_apps_own_are_refused() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         blocks = [
             {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3000}, "block_id": str(number)}
             for number in range(90)
@@ -264,7 +264,7 @@ def test_views_that_are_too_large_or_share_an_id_of_the_apps_own_are_refused() -
 
 @pytest.mark.parametrize("length", [0, 3001, "20", True])
 def test_an_input_with_an_impossible_length_is_refused(length: Any) -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         element = {**INPUT["element"], "max_length": length}
         view = {**MODAL, "blocks": [{**INPUT, "element": element}]}
 
@@ -284,7 +284,7 @@ def home(*values: str) -> dict[str, Any]:
 
 
 def test_each_person_has_a_home_of_their_own() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         first = await world.client.views_publish(user_id=ADA, view=home("ref-1"))
         other = await world.client.views_publish(user_id=GRACE, view=home("ref-2"))
         again = await world.client.views_publish(user_id=ADA, view=home("ref-3"))
@@ -297,7 +297,7 @@ def test_each_person_has_a_home_of_their_own() -> None:
 
 
 def test_buttons_of_the_same_name_in_a_home_are_told_apart_by_their_block() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         await world.client.views_publish(user_id=ADA, view=home("ref-1", "ref-2"))
 
         click = await world.slack.click(user=ADA, action_id="answer-no", block_id="answers-1", via="home")
@@ -310,7 +310,7 @@ def test_buttons_of_the_same_name_in_a_home_are_told_apart_by_their_block() -> N
 
 
 def test_whoever_opens_their_home_is_told_to_the_app_with_what_they_see() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         events: list[dict[str, Any]] = []
         async with world.app() as app:
 
@@ -332,7 +332,7 @@ def test_whoever_opens_their_home_is_told_to_the_app_with_what_they_see() -> Non
 
 
 def test_bots_and_deactivated_people_open_nothing() -> None:
-    async def scenario(world: World) -> None:
+    async def scenario(world: RunningSlack) -> None:
         person = world.slack.workspace.person(ADA)
         assert person is not None
         world.slack.workspace.admit(replace(person, deleted=True))
