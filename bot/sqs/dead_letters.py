@@ -1,4 +1,4 @@
-"""Where requests that break the contract are kept for a person to look at."""
+"""Where requests about which nobody can be asked are kept for a person to look at."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CopyQueue(Protocol):
 
 
 class DeadLetters:
-    """Copies invalid requests to a queue, with the reason beside the body."""
+    """Copies requests to a queue, with the reason beside the body."""
 
     def __init__(self, queue: CopyQueue) -> None:
         self._queue = queue
@@ -70,7 +70,7 @@ def _outgoing(message_id: str, body: str, reason: str) -> Outgoing:
 
 def _left(message: Received, why: str) -> bool:
     log.warning(
-        "an invalid request could not be copied to the dead-letter queue, so it is left: %s",
+        "a request could not be copied to the dead-letter queue, so it is left: %s",
         why,
         extra={
             "event": "request.left",

@@ -13,20 +13,22 @@ from bot.backoff import Backoff, around, pause
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
 from bot.sqs.wire import decode_request, identifier_in
-from bot.triage.model import InvalidBody, TriageRequest, utc_now
+from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
+from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from random import Random
 
     from bot.sqs.queues import Received, Refusal
-    from bot.triage.ports import Clock
+    from bot.triage.ports import Clock, Meter
 
 log = logging.getLogger(__name__)
 
 Decoded = TriageRequest | InvalidBody
 
-#: Tells for each request of a batch, in its order, whether it is stored or known (so it may be deleted).
-Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool]]]
+#: Tells for each request of a batch, in its order, whether it is stored or known (so it may be deleted), or
+#: that it is in conflict with one that is (so it may be, once it is copied).
+Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool | Conflict]]]
 
 #: Writes something to the store; `StoreError` while it cannot.
 Probe = Callable[[], Awaitable[None]]
@@ -87,10 +89,12 @@ class Poller:
         self._backoff = Backoff(random)
         self._probe = probe
         self.clock: Clock = utc_now
+        self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
         self.reached = False  #: whether a poll was ever answered
         self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
-        #: Messages since the start: `received`, `rejected`, `deleted`, `left`, `handed_back`; and `failures`.
+        #: Messages since the start: `received`, `rejected`, `conflicting`, `deleted`, `left`, `handed_back`;
+        #: and `failures`.
         self.counts: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -133,7 +137,8 @@ class Poller:
             await self._hand_back(poll.result())
 
     async def _take(self, batch: Sequence[Received]) -> None:
-        # The order counts: copy, store, delete. What fails before its turn is left, and comes again.
+        # The order counts: copy, store, delete; where only the store can tell that a copy is wanted, store,
+        # copy, delete. What fails before its turn is left, and comes again.
         self.counts["received"] += len(batch)
         self.on_progress(CALLS_PATIENCE)
         decoded = [(message, decode_request(message.body)) for message in batch]
@@ -161,7 +166,19 @@ class Poller:
         except Exception:
             await self._hand_back(messages)
             raise
-        return [message for message, known in zip(messages, verdicts, strict=True) if known]
+        pairs = zip(messages, verdicts, strict=True)
+        return [message for message, verdict in pairs if await self._is_done_with(message, verdict)]
+
+    async def _is_done_with(self, message: Received, verdict: bool | Conflict) -> bool:  # noqa: FBT001 - it is a verdict
+        if not isinstance(verdict, Conflict):
+            return verdict
+        self.on_progress(CALLS_PATIENCE)
+        if self._dead_letters and not await self._dead_letters.copy(message, verdict.reason):
+            return False
+        self.counts["conflicting"] += 1
+        self.meter.conflicted()
+        _tell_conflict(message, verdict)
+        return True
 
     async def _delete(self, messages: Sequence[Received]) -> None:
         self.on_progress(CALLS_PATIENCE)
@@ -235,6 +252,19 @@ def _tell_rejected(message: Received, decoded: InvalidBody) -> None:
         "reason": decoded.reason,
     }
     log.warning("request rejected: %s", decoded.reason, extra={"event": "request.rejected", "fields": fields})
+
+
+def _tell_conflict(message: Received, conflict: Conflict) -> None:
+    fields = {
+        "identifier": identifier_in(message.body),
+        "message_id": message.message_id,
+        "fields": ",".join(conflict.fields),
+    }
+    log.warning(
+        "a request is not asked about: %s",
+        conflict.reason,
+        extra={"event": "request.conflict", "fields": fields},
+    )
 
 
 def _tell_undeleted(message: Received, refusal: Refusal) -> None:

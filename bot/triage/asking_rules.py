@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Choice, Confidence, Question, State, Step, Work, changed, made
+from bot.triage.model import Choice, Confidence, Conflict, Question, State, Step, Work, changed, made
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.reporting import report_on, with_card
 
@@ -28,6 +28,9 @@ UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 #: Characters of a summary that are stored: far more than a message shows, far less than an item of
 #: DynamoDB may hold (400 KB).
 SUMMARY_STORED_MAX = 50_000
+
+#: Characters of two summaries by which they are told apart: as many as a message can show.
+SUMMARY_COMPARED = 3000
 
 #: How long a claim is left alone before the sweeper asks what became of it.
 CLAIM_LEASE = timedelta(seconds=60)
@@ -54,6 +57,27 @@ def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> S
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Take in what can be told of an invalid request: it ends before it began."""
     return _closed(accept(salvaged, ref, now, policy).question, Reason.INVALID_REQUEST, now, policy)
+
+
+def receive_again(
+    question: Question, request: TriageRequest, now: datetime, policy: Policy
+) -> Step | Conflict | None:
+    """Take a valid request in whose identifier is known; None if it says what the first one said.
+
+    It takes the place of an invalid one, and of nothing else. The ref stays, and so does the report that went
+    out: what follows is a change of that.
+    """
+    if question.state is State.CLOSED and question.reason == Reason.INVALID_REQUEST:
+        return Step(question=_reopened(question, accept(request, question.ref, now, policy).question))
+    first = question.request
+    differs = {
+        "alert": request.alert != first.alert,
+        "user": request.user != first.user,
+        "identityConfidence": request.confidence is not first.confidence,
+        "summary": request.summary[:SUMMARY_COMPARED] != first.summary[:SUMMARY_COMPARED],
+    }
+    fields = tuple(name for name, is_other in differs.items() if is_other)
+    return Conflict(fields=fields) if fields else None
 
 
 def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
@@ -198,6 +222,21 @@ def shown(question: Question, reports: int, *, again_at: datetime | None = None)
     due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
     seen = reports if again_at is None else reports - 1
     return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
+
+
+def _reopened(closed: Question, fresh: Question) -> Question:
+    """Return the row as it was accepted anew, with what MozDef and the security team have been told of it."""
+    return changed(
+        fresh,
+        version=closed.version,
+        reports=closed.reports,
+        shown=closed.reports,
+        card_ts=closed.card_ts,
+        card_shown=closed.card_shown,
+        taken_by=closed.taken_by,
+        taken_name=closed.taken_name,
+        taken_at=closed.taken_at,
+    )
 
 
 def _later(question: Question, due_at: datetime) -> Question:

@@ -31,7 +31,10 @@ class Choice(StrEnum):
 
 
 class State(StrEnum):
-    """How far a question got. Forward only, but for CLOSED → ASKED by a human answer."""
+    """How far a question got. Forward only; two ways lead out of CLOSED.
+
+    A human answer makes it ASKED, and a valid request makes one ACCEPTED that an invalid request closed.
+    """
 
     ACCEPTED = "accepted"
     POSTING = "posting"
@@ -66,6 +69,20 @@ class InvalidBody:
     reason: str
     salvaged: TriageRequest | None
     fault: str = "other"  #: in one word: `not_json`, `not_an_object`, `several_fields` or a field's name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conflict:
+    """A request about which nobody is asked: its identifier is that of an earlier one, which differs."""
+
+    fields: tuple[str, ...]  #: in which they differ, as requests call them
+
+    @property
+    def reason(self) -> str:
+        """The sentence that goes with the copy of the request."""
+        return (
+            f"another request with this identifier came first, with another {', another '.join(self.fields)}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

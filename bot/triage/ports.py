@@ -160,6 +160,9 @@ class Meter(Protocol):
     def rejected(self, body: InvalidBody) -> None:
         """Take note of a request that breaks the contract, and is done with."""
 
+    def conflicted(self) -> None:
+        """Take note of a request that differs from the one with its identifier, and is done with."""
+
     def sent(self, reports: int) -> None:
         """Take note of reports that the queue has now."""
 
@@ -180,6 +183,9 @@ class NoMeter:
         """See `Meter`."""
 
     def rejected(self, body: InvalidBody) -> None:
+        """See `Meter`."""
+
+    def conflicted(self) -> None:
         """See `Meter`."""
 
     def sent(self, reports: int) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.triage.model import Report, changed
-from bot.triage.outcomes import OUTCOMES, RESPONSES
+from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,7 +69,15 @@ def report_on(
 
 def _said_before(before: Question, after: Question, policy: Policy) -> bool:
     """Whether MozDef has the same response by the same person already, and would drop the repeat."""
-    if before.standing is None or after.standing is None:
+    words, was, now = RESPONSES[policy.profile], _told_last(before), after.standing
+    if was is None or now is None:
         return False
-    words, was, now = RESPONSES[policy.profile], before.standing, after.standing
     return words[was] == words[now] and OUTCOMES[was].chosen == OUTCOMES[now].chosen
+
+
+def _told_last(question: Question) -> Outcome | None:
+    """Return the outcome that MozDef has been told; None: it has been told nothing.
+
+    A question without an outcome that has been reported is one that a valid request has reopened.
+    """
+    return question.standing or (Outcome.UNDELIVERABLE if question.reports else None)

@@ -14,7 +14,7 @@ from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
-from bot.triage.model import InvalidBody, Step, Work, about
+from bot.triage.model import Conflict, InvalidBody, Step, Work, about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,14 +61,18 @@ class TriageService:
         self._on_work = on_work
         self._redrawing: set[str] = set()
 
-    async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool]:
+    async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool | Conflict]:
         """Store what is new; tell for each whether it may be deleted from the queue.
 
-        True: it is stored, was known already, or there is nothing in it that could be.
+        True: it is stored, was known already, or there is nothing in it that could be. A conflict is done
+        with as well, once the message is kept where a person looks at it.
         """
         steps = [self._taken_in(each) for each in batch]
         verdicts = await self._add([step for step in steps if step is not None])
-        fates = [step is None or _log_receipt(step, next(verdicts)) for step in steps]
+        fates = [
+            step is None or await self._fate(received, step, next(verdicts))
+            for received, step in zip(batch, steps, strict=True)
+        ]
         for received, done in zip(batch, fates, strict=True):
             if done and isinstance(received, InvalidBody):
                 self._recorder.meter.rejected(received)
@@ -208,6 +212,34 @@ class TriageService:
             raise failures[0]
         return iter(verdicts)
 
+    async def _fate(
+        self,
+        received: TriageRequest | InvalidBody,
+        step: Step,
+        verdict: bool | StoreError,  # noqa: FBT001 - it is a verdict
+    ) -> bool | Conflict:
+        if verdict is not False or isinstance(received, InvalidBody):
+            return _log_receipt(step, verdict)
+        try:
+            return await self._receive_again(received, step)
+        except StoreError as error:
+            return _log_receipt(step, error)
+
+    async def _receive_again(self, request: TriageRequest, step: Step) -> bool | Conflict:
+        """Hold a request against the one that is stored with its identifier."""
+        recorder, now = self._recorder, step.question.accepted_at
+        current = await recorder.store.find(request.identifier)
+        verdict: Step | Conflict | None = None
+        if current is not None:
+            current, verdict = await recorder.decide(
+                current, lambda row: asking_rules.receive_again(row, request, now, recorder.policy)
+            )
+        if current is None:
+            raise StoreError("the question with this identifier was removed a moment ago")
+        if isinstance(verdict, Conflict):
+            return verdict
+        return _log_reopened(current) if verdict else _log_receipt(step, verdict=False)
+
     def _taken_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received
         if request is None:
@@ -264,6 +296,13 @@ def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT00
         log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
     else:
         log.info("request known", extra=about(step.question, "request.known", alert=alert))
+    return True
+
+
+def _log_reopened(question: Question) -> bool:
+    """Tell of a valid request that took the place of an invalid one; it may be deleted from the queue."""
+    alert = question.request.alert
+    log.info("request reopened", extra=about(question, "request.reopened", alert=alert))
     return True
 
 

@@ -185,7 +185,7 @@ def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Re
 
     polls = kit.progress("poller")
     poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
-    poller.clock = clock
+    poller.clock, poller.meter = clock, meter
     poller.on_progress, poller.on_poll = polls.mark, resources.on_poll
 
     views, others = SlackViews(slack.api, wording, policy), slack.links.others_listen

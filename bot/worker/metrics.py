@@ -69,7 +69,7 @@ class Metrics:
 
     def stored(self, before: Question | None, after: Question) -> None:
         """See `Meter`."""
-        if before is None and after.standing is None:
+        if after.standing is None and (before is None or before.standing is not None):
             self._accepted.inc()
         if after.asked_at and not (before and before.asked_at):
             self._asked.inc()
@@ -87,6 +87,10 @@ class Metrics:
     def rejected(self, body: InvalidBody) -> None:
         """See `Meter`."""
         self._rejected.labels(body.fault).inc()
+
+    def conflicted(self) -> None:
+        """See `Meter`."""
+        self._conflicting.inc()
 
     def sent(self, reports: int) -> None:
         """See `Meter`."""
@@ -135,6 +139,10 @@ class Metrics:
         self._accepted = self._counter("requests_accepted", "New requests that were stored.")
         self._rejected = self._counter(
             "requests_rejected", "Requests that broke the contract, by reason.", "reason"
+        )
+
+        self._conflicting = self._counter(
+            "requests_conflicting", "Requests that differ from an earlier one with the same identifier."
         )
 
     def _count_questions(self) -> None:

@@ -11,7 +11,7 @@ from scripted_queue import Impatient, ScriptedQueue
 
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.queues import Outgoing, Queue, Received, Refusal
-from bot.triage.model import InvalidBody, TriageRequest
+from bot.triage.model import Conflict, InvalidBody, TriageRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -51,10 +51,20 @@ class Triage:
         self.stored: list[Decoded] = []
         self.fails = list(fails)
         self.unwanted: set[str] = set()
+        self.conflicting: set[str] = set()
 
-    async def receive(self, batch: Sequence[Decoded]) -> Sequence[bool]:
+    async def receive(self, batch: Sequence[Decoded]) -> Sequence[bool | Conflict]:
         if self.fails:
             raise self.fails.pop(0)
+        stored = await self._store(batch)
+        return [
+            Conflict(fields=("user",))
+            if isinstance(one, TriageRequest) and one.identifier in self.conflicting
+            else is_stored
+            for one, is_stored in zip(batch, stored, strict=True)
+        ]
+
+    async def _store(self, batch: Sequence[Decoded]) -> Sequence[bool]:
         verdicts = [not (isinstance(one, TriageRequest) and one.identifier in self.unwanted) for one in batch]
         self.stored += [one for one, wanted in zip(batch, verdicts, strict=True) if wanted]
         return verdicts

@@ -21,14 +21,26 @@ from world import eventually
 
 from bot.errors import TransientError
 from bot.triage.model import InvalidBody
+from bot.triage.ports import NoMeter
 
 if TYPE_CHECKING:
     import pytest
     from mypy_boto3_sqs import SQSClient
 
     from bot.sqs.clients import Connector
+    from bot.sqs.queues import Outgoing, Refusal
+    from bot.triage.model import Conflict
 
 CreateQueue = Callable[..., str]
+
+
+class Counted(NoMeter):
+    """Counts conflicts."""
+
+    conflicts = 0
+
+    def conflicted(self) -> None:
+        self.conflicts += 1
 
 
 # With a real queue
@@ -147,6 +159,76 @@ async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -
     assert queue.deleted == ["two"]
     assert queue.handed_back == []
     assert triage.identifiers == ["two"]
+
+
+async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    queue, triage, dead_letters, meter = ScriptedQueue(), Triage(), ScriptedDeadLetters(), Counted()
+    triage.conflicting = {"two"}
+    poller = poller_of(queue, triage.receive, dead_letters)
+    poller.meter = meter
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one"), received("two")])
+        await until(lambda: len(queue.deleted) == 2)
+
+    [copy] = dead_letters.copies
+    assert copy.body == body_of("two")
+    assert copy.attributes == {"reason": "another request with this identifier came first, with another user"}
+    assert (poller.counts["conflicting"], meter.conflicts) == (1, 1)
+    [record] = events(caplog, "request.conflict")
+    assert record.__dict__["fields"] == {"identifier": "two", "message_id": "two", "fields": "user"}
+    assert "ada@example.com" not in caplog.text
+
+
+async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_deleted_only_after_that() -> None:
+    queue, triage, dead_letters = ScriptedQueue(), Triage(), ScriptedDeadLetters()
+    triage.conflicting = {"one"}
+    happened: list[str] = []
+
+    async def receive(batch: Sequence[Decoded]) -> Sequence[bool | Conflict]:
+        happened.append(f"store, {len(dead_letters.copies)} copied, {len(queue.deleted)} deleted")
+        return await triage.receive(batch)
+
+    class Noting(ScriptedDeadLetters):
+        async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+            happened.append(f"copy, {len(queue.deleted)} deleted")
+            return await super().send_batch(messages)
+
+    async with polling(poller_of(queue, receive, Noting()), queue):
+        queue.polls.put_nowait([received("one")])
+        await until(lambda: queue.deleted)
+
+    assert happened == ["store, 0 copied, 0 deleted", "copy, 0 deleted"]
+
+
+async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_counted() -> None:
+    queue, triage, meter = ScriptedQueue(), Triage(), Counted()
+    triage.conflicting = {"one"}
+    dead_letters = ScriptedDeadLetters(trouble=TransientError("SQS is away"))
+    poller = poller_of(queue, triage.receive, dead_letters)
+    poller.meter = meter
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one"), received("two")])
+        await until(lambda: queue.deleted)
+
+    assert queue.deleted == ["two"]
+    assert (poller.counts["left"], meter.conflicts) == (1, 0)
+
+
+async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_deleted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    queue, triage = ScriptedQueue(), Triage()
+    triage.conflicting = {"one"}
+
+    async with polling(poller_of(queue, triage.receive), queue):
+        queue.polls.put_nowait([received("one")])
+        await until(lambda: queue.deleted)
+
+    assert len(events(caplog, "request.conflict")) == 1
 
 
 async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:

@@ -20,7 +20,7 @@ WAYS_ON = {
     State.ACCEPTED: {State.ACCEPTED, State.POSTING, State.ASKED, State.CLOSED},
     State.POSTING: {State.POSTING, State.ASKED, State.CLOSED},
     State.ASKED: {State.ASKED},
-    State.CLOSED: {State.CLOSED, State.ASKED},
+    State.CLOSED: {State.CLOSED, State.ASKED, State.ACCEPTED},
 }
 
 
@@ -80,9 +80,11 @@ class Promises:
         written = [(row.event_id, row.body) for row in rows]
         assert written[: len(self._written.get(name, ()))] == self._written.get(name, [])
         self._written[name] = written
-        assert bool(rows) == (question.standing is not None)
-        outcomes = [json.loads(row.body)["details"]["triagebot"]["outcome"] for row in rows]
-        assert outcomes[-1:] == [question.standing] * bool(rows)
+        told = [json.loads(row.body)["details"]["triagebot"] for row in rows]
+        if question.standing is None:  # nothing was told, or that the first request was invalid
+            assert [each.get("reason") for each in told] in ([], ["invalid_request"])
+        else:
+            assert [each["outcome"] for each in told[-1:]] == [question.standing]
 
 
 def judge_click(before: Question | None, choice: Choice, result: Question | Refusal) -> None:
@@ -109,7 +111,10 @@ def _check_step(before: Question, question: Question, policy: Policy) -> None:
     assert question.state in WAYS_ON[before.state]
     assert question.claimed_at == (before.claimed_at or question.claimed_at)
     assert question.posted == (before.posted or question.posted)
-    assert before.standing is None or question.standing is not None
+    is_reopened = before.reason == "invalid_request" and question.reason != before.reason
+    assert before.standing is None or question.standing is not None or is_reopened
+    assert (question.request == before.request) or is_reopened
+    assert question.state is not State.ACCEPTED or before.state is not State.CLOSED or is_reopened
     if before.said and before.standing and question.standing and not policy.allow_deescalation:
         assert OUTCOMES[question.standing].rank >= OUTCOMES[before.standing].rank
     if before.state is State.CLOSED and question.state is State.ASKED:

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from random import Random
 
 #: How often a call of any kind is spoiled, and how.
@@ -23,6 +24,8 @@ _CALL_FAULTS: Final = {
     "lost reply": 6,  # done
     "slow": 3,
     "conflict": 2,  # of a transaction: nothing done
+    "page before": 1,  # nothing done, and a proxy's page with status 200 for an answer
+    "page after": 1,  # done, and such a page
 }
 
 #: How often a look into an index sees what the last look at the same place saw.
@@ -91,16 +94,12 @@ class DynamoProxy:
         fault = self.planned.pop(0) if self.planned else self._draw(operation)
         if fault and fault != _LAGGED:
             self.counts[f"table {fault}"] += 1
-        if fault in _REFUSALS:
-            return _refusal(*_REFUSALS[fault])
-        if fault == "reset before":
-            return _cut(request)
+        if fault in _INSTEAD:
+            return _INSTEAD[fault](request)
         response = await self._answer(request, body, lagging=fault == _LAGGED)
-        if fault == "error after":
-            return _refusal(500, "InternalServerError")
         if fault == "slow":
             await asyncio.sleep(self._random.uniform(0, _SLOW))
-        return _cut(request) if fault == "lost reply" else response
+        return _AFTER[fault](request) if fault in _AFTER else response
 
     def _draw(self, operation: str) -> str:
         if not self.raging or self._random.random() >= _SHARE:
@@ -127,14 +126,6 @@ class DynamoProxy:
             return web.Response(body=await answer.read(), status=answer.status, content_type=_CONTENT)
 
 
-#: Fault → HTTP status and code of DynamoDB's, where nothing is done.
-_REFUSALS: Final = {
-    "throttled": (400, "ProvisionedThroughputExceededException"),
-    "server error": (500, "InternalServerError"),
-    "conflict": (400, "TransactionCanceledException"),
-}
-
-
 def _place(body: bytes) -> str:
     """Return what a query of an index looks at; "" for any other call, and for a later page."""
     query: dict[str, Any] = json.loads(body)
@@ -150,7 +141,27 @@ def _refusal(status: int, code: str) -> web.Response:
     return web.json_response(answer, status=status, content_type=_CONTENT)
 
 
+def _page(_: web.Request) -> web.Response:
+    return web.Response(text="<html><body>Please log in</body></html>", content_type="text/html")
+
+
 def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
+
+
+#: Fault → what is answered where nothing is done …
+_INSTEAD: Final[Mapping[str, Callable[[web.Request], web.Response]]] = {
+    "throttled": lambda _: _refusal(400, "ProvisionedThroughputExceededException"),
+    "server error": lambda _: _refusal(500, "InternalServerError"),
+    "conflict": lambda _: _refusal(400, "TransactionCanceledException"),
+    "reset before": _cut,
+    "page before": _page,
+}
+#: … and in the place of DynamoDB's own answer.
+_AFTER: Final[Mapping[str, Callable[[web.Request], web.Response]]] = {
+    "error after": _INSTEAD["server error"],
+    "lost reply": _cut,
+    "page after": _page,
+}

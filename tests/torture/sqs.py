@@ -92,16 +92,18 @@ class FaultySqs:
         if fault in {"reset", "hang_before"}:
             await self._hang(fault)
             return _cut(request)
-        if fault == "error":
-            return _answer({"__type": "InternalFailure", "message": "again, please"}, status=500)
+        if fault == "empty" and action != "ReceiveMessage":
+            fault = ""
+        if fault in _INSTEAD:
+            return _INSTEAD[fault]()
         answer = await self._answer(request, action, parameters)
         if fault == "lost_reply":
             return _cut(request)
         await self._hang(fault)
-        return answer
+        return _page() if fault == "page_after" else answer
 
     def _draw(self) -> str:
-        names = ("error", "reset", "lost_reply", "hang_before", "hang_after")
+        names = ("error", "reset", "lost_reply", "hang_before", "hang_after", "page", "page_after", "empty")
         lot = self.random.random()
         for name in names:
             lot -= getattr(self._knobs, name)
@@ -243,7 +245,19 @@ def _answer(body: Json, *, status: int = 200) -> web.Response:
     return web.Response(text=json.dumps(body), status=status, content_type=_CONTENT)
 
 
+def _page() -> web.Response:
+    return web.Response(text="<html><body>Please log in</body></html>", content_type="text/html")
+
+
 def _cut(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
+
+
+#: Fault → what is answered where nothing is done.
+_INSTEAD: Final[Mapping[str, Callable[[], web.Response]]] = {
+    "error": lambda: _answer({"__type": "InternalFailure", "message": "again, please"}, status=500),
+    "page": _page,
+    "empty": lambda: _answer({}),
+}

@@ -39,7 +39,18 @@ async def spoiled(*faults: str) -> AsyncIterator[tuple[Table, DynamoProxy]]:
 
 
 @pytest.mark.parametrize(
-    "fault", ["throttled", "server error", "error after", "reset before", "lost reply", "slow", "conflict"]
+    "fault",
+    [
+        "throttled",
+        "server error",
+        "error after",
+        "reset before",
+        "lost reply",
+        "slow",
+        "conflict",
+        "page before",
+        "page after",
+    ],
 )
 async def test_a_write_comes_through_once_whatever_goes_wrong_on_its_way(fault: str) -> None:
     item: Item = {PARTITION: "an alert", SORT: "question", "v": 1}

@@ -111,6 +111,30 @@ async def test_an_error_means_that_nothing_was_done() -> None:
         assert not sqs.queues["requests"].history
 
 
+@pytest.mark.parametrize(("knobs", "done"), [(Knobs(page=1.0), False), (Knobs(page_after=1.0), True)])
+async def test_a_proxys_page_is_no_answer_whether_the_work_was_done_or_not(
+    knobs: Knobs, *, done: bool
+) -> None:
+    async with running() as (sqs, queue):
+        sqs.turn(knobs)
+
+        with pytest.raises(TransientError, match="no answer of AWS's"):
+            await queue.send(outgoing("perhaps done"))
+
+        assert bool(sqs.queues["requests"].history) is done
+
+
+async def test_a_poll_may_be_answered_with_nothing_though_there_is_something() -> None:
+    async with running() as (sqs, queue):
+        await queue.send(outgoing("there"))
+        sqs.turn(Knobs(empty=1.0))
+
+        assert await queue.receive(wait_seconds=20) == []
+
+        sqs.turn(Knobs())
+        assert [message.body for message in await queue.receive(wait_seconds=1)] == ["there"]
+
+
 async def test_a_deleted_message_can_come_back() -> None:
     async with running() as (sqs, queue):
         sqs.turn(Knobs(oddities=Oddities(resurrect=1.0)))

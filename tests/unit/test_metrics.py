@@ -68,6 +68,24 @@ def test_a_request_that_ends_as_it_arrives_is_not_accepted_but_undeliverable() -
     assert value(meter, "triage_questions_undeliverable_total", reason="invalid_request") == 1
 
 
+def test_a_question_that_a_valid_request_reopens_is_an_accepted_request() -> None:
+    meter = metrics()
+    closed = accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request", state=State.CLOSED)
+
+    meter.stored(closed, accepted(reports=1))
+    meter.stored(accepted(reports=1), asked(reports=1))
+
+    assert value(meter, "triage_requests_accepted_total") == 1
+
+
+def test_a_request_in_conflict_with_another_is_counted() -> None:
+    meter = metrics()
+
+    meter.conflicted()
+
+    assert value(meter, "triage_requests_conflicting_total") == 1
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

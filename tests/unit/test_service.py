@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON, a_request
+from memory_store import MemoryStore
 from service_desk import URL, Desk, a_click
 
 from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Answer, Choice, InvalidBody, Posted, Question, State
+from bot.triage.model import Answer, Change, Choice, InvalidBody, Posted, Question, State
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -55,10 +56,49 @@ async def test_each_question_has_a_ref_that_nobody_can_guess(desk: Desk) -> None
 async def test_a_known_request_may_be_deleted_and_changes_nothing(desk: Desk) -> None:
     asked = await desk.ask()
 
-    fates = await desk.service.receive([a_request(summary="another text")])
+    fates = await desk.service.receive([a_request()])
 
     assert fates == [True]
     assert await desk.question() == asked
+
+
+async def test_a_request_that_cannot_be_held_against_the_first_one_is_left(desk: Desk) -> None:
+    await desk.service.receive([InvalidBody(reason="no user", salvaged=a_request())])
+
+    class Broken(MemoryStore):
+        async def save(self, change: Change) -> bool:  # noqa: ARG002 - the shape of Store
+            raise StoreError("disk full")
+
+    desk.store.__class__ = Broken
+    assert await desk.service.receive([a_request()]) == [False]
+    desk.store.__class__ = MemoryStore
+    assert await desk.service.receive([a_request()]) == [True]
+    assert (await desk.question()).state is State.ACCEPTED
+
+
+async def test_a_request_whose_first_one_was_removed_meanwhile_is_left_and_then_new(desk: Desk) -> None:
+    await desk.service.receive([a_request()])
+
+    class Forgetful(MemoryStore):
+        async def find(self, identifier: str) -> Question | None:
+            self.questions.clear()
+            return await super().find(identifier)
+
+    desk.store.__class__ = Forgetful
+    assert await desk.service.receive([a_request()]) == [False]
+    assert await desk.service.receive([a_request()]) == [True]
+
+
+async def test_what_became_of_a_request_whose_identifier_is_known_is_logged(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await desk.service.receive([InvalidBody(reason="no user", salvaged=a_request())])
+
+    await desk.service.receive([a_request(), a_request()])
+
+    events = [vars(record)["event"] for record in caplog.records]
+    assert events == ["question.closed", "request.reopened", "request.known"]
 
 
 async def test_a_request_twice_in_a_batch_is_one_question(desk: Desk) -> None:

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-#: Columns that never change after the insert.
-FIXED = ("key", "secret", "identifier", "alert", "summary", "user", "confidence", "accepted_at")
+#: Columns that never change once the row is there.
+FIXED = ("key", "secret", "identifier")
+
+#: Columns that change only where a valid request takes the place of an invalid one.
+_ASKED_FOR = ("alert", "summary", "user", "confidence")
 
 _PLAIN = (
     "version",
@@ -56,6 +59,7 @@ _PLAIN = (
 )
 _plain_of = itemgetter(*_PLAIN)
 _TIMES = (
+    "accepted_at",
     "due_at",
     "deadline",
     "card_due_at",
@@ -70,13 +74,13 @@ _TIMES = (
 )
 
 #: Columns that a save writes.
-MUTABLE = ("state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
+MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
 
 #: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
 
-#: The columns a save writes that are fields of `Question`. `work` is none: it follows from them.
-_FIELDS = tuple(name for name in MUTABLE if name != "work")
+#: Those that a save writes and a question has as they are called; its work follows from them.
+_FIELDS = tuple(name for name in MUTABLE if name != "work" and name not in _ASKED_FOR)
 _fields_of = itemgetter(*_FIELDS)
 
 
@@ -108,18 +112,14 @@ def question_row(question: Question) -> dict[str, Any]:
         "key": key,
         "secret": secret,
         "identifier": request.identifier,
-        "alert": request.alert,
-        "summary": request.summary,
-        "user": request.user,
-        "confidence": request.confidence.value,
-        "accepted_at": microseconds(question.accepted_at),
         **mutable_row(question),
     }
 
 
 def mutable_row(question: Question) -> dict[str, Any]:
-    """Return the columns that a save writes, with their stored values."""
-    return {name: _stored(name, getattr(question, name)) for name in MUTABLE}
+    """Return the columns that a save writes."""
+    fields = {name: _stored(name, getattr(question, name)) for name in ("work", *_FIELDS)}
+    return _asked_for(question.request) | fields
 
 
 def changed_row(before: Question, after: Question) -> dict[str, Any]:
@@ -127,9 +127,15 @@ def changed_row(before: Question, after: Question) -> dict[str, Any]:
     held, new = vars(before), vars(after)
     differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
     row = {name: _stored(name, new[name]) for name in differing}
+    if after.request is not before.request:
+        row |= _asked_for(after.request)
     if after.work is not before.work:
         row["work"] = _stored("work", after.work)
     return row
+
+
+def _asked_for(request: TriageRequest) -> dict[str, Any]:
+    return {name: str(getattr(request, name)) for name in _ASKED_FOR}
 
 
 def _stored(column: str, value: Any) -> Any:
@@ -150,7 +156,6 @@ def question_of(row: Mapping[str, Any]) -> Question:
     return made(
         request=request,
         ref=f"{row['key']}.{row['secret']}",
-        accepted_at=EPOCH + row["accepted_at"] * _MICROSECOND,
         state=State(row["state"]),
         paced=bool(row["paced"]),
         offered=_offered(row["offered"]),

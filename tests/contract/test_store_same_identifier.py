@@ -1,0 +1,247 @@
+"""The same identifier again: the first request counts, but for an invalid one, which a valid one replaces.
+
+Decided by the service, and held by every store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from any_store import IDENTIFIER, Opening, every_store
+from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from wiring import instead, wired
+
+from bot.triage.model import (
+    Answer,
+    Choice,
+    Confidence,
+    Conflict,
+    InvalidBody,
+    Posted,
+    State,
+    TriageRequest,
+    Work,
+)
+from bot.triage.outcomes import Outcome
+from bot.triage.policy import Policy
+
+if TYPE_CHECKING:
+    from memory_store import AnyStore
+
+    from bot.triage.model import Question
+
+HOUR = timedelta(hours=1)
+POLICY = Policy(remind_after=None, expire_after=HOUR, hold=timedelta(0))
+INVALID = InvalidBody(reason="user is missing", salvaged=replace(a_request(IDENTIFIER), user="", summary=""))
+VALID = replace(a_request(IDENTIFIER), alert="another_alert", confidence=Confidence.HIGH)
+
+
+class Desk:
+    """The triage over a store; its clock stands still unless it is moved."""
+
+    def __init__(self, store: AnyStore) -> None:
+        self.store = store
+        self.clock = SteppedClock()
+        self.messenger = ScriptedMessenger(clock=self.clock)
+        parts = wired(store, POLICY, clock=self.clock, messenger=instead(self.messenger))
+        self.service = parts.service
+
+    async def receive(self, *batch: TriageRequest | InvalidBody) -> list[bool | Conflict]:
+        return list(await self.service.receive(batch))
+
+    async def question(self) -> Question:
+        question = await self.store.find(IDENTIFIER)
+        assert question is not None
+        return question
+
+    async def ask(self) -> Question:
+        for question in await self.store.due(Work.ASK, self.clock(), limit=10):
+            await self.service.work_on(question, Work.ASK)
+        return await self.question()
+
+    async def told(self) -> list[dict[str, Any]]:
+        """Return each report: what it says of the outcome, and its category and response."""
+        bodies = [json.loads(row.body) for row in await self.store.reports_of(IDENTIFIER)]
+        return [
+            {
+                "sequence": body["details"]["triagebot"]["sequence"],
+                "outcome": body["details"]["triagebot"]["outcome"],
+                "category": body["category"],
+                "response": body["details"].get("response"),
+            }
+            for body in bodies
+        ]
+
+
+FIRST = {"sequence": 0, "outcome": "undeliverable", "category": "triagebot", "response": "wrongUser"}
+
+
+# A valid request after an invalid one
+
+
+@every_store
+async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        assert await desk.receive(INVALID) == [True]
+        closed = await desk.question()
+        desk.clock.advance(seconds=60)
+
+        assert await desk.receive(VALID) == [True]
+
+        question = await desk.question()
+        assert (question.state, question.standing, question.reason) == (State.ACCEPTED, None, "")
+        assert (question.request, question.ref) == (VALID, closed.ref)
+        assert question.accepted_at == question.due_at == NOON + timedelta(seconds=60)
+        assert question.deadline == question.accepted_at + HOUR
+        assert await desk.told() == [FIRST]
+        assert await store.oldest_open() == question.accepted_at
+
+
+@every_store
+async def test_what_follows_is_a_change_of_what_mozdef_has_been_told(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        await desk.receive(INVALID)
+        await desk.receive(VALID)
+        question = await desk.ask()
+        assert (question.state, question.offered) == (State.ASKED, (Choice.YES, Choice.NO, Choice.NOT_SURE))
+
+        click = Answer(
+            ref=question.ref,
+            choice=Choice.YES,
+            slack_id="U0ADA",
+            ours=True,
+            posted=question.posted or Posted(channel="D0ADA", ts="1.1"),
+            at=desk.clock(),
+        )
+        await desk.service.answer(click)
+
+        assert (await desk.question()).standing is Outcome.YES
+        yes = {"sequence": 1, "outcome": "yes", "category": "triagebot", "response": "yes"}
+        assert await desk.told() == [FIRST, yes]
+
+
+@every_store
+async def test_a_deadline_that_says_what_mozdef_has_already_is_a_note(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        await desk.receive(INVALID)
+        await desk.receive(VALID)
+        await desk.ask()
+        desk.clock.advance(seconds=3600)
+
+        for question in await store.overdue(desk.clock(), limit=10):
+            await desk.service.expire(question)
+
+        note = {"sequence": 1, "outcome": "timedOut", "category": "triagebotnote", "response": None}
+        assert await desk.told() == [FIRST, note]
+
+
+@every_store
+async def test_both_may_come_in_one_batch(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+
+        assert await desk.receive(INVALID, VALID) == [True, True]
+
+        assert (await desk.question()).request == VALID
+        assert await desk.told() == [FIRST]
+
+
+@every_store
+async def test_a_row_is_reopened_once_however_many_workers_do_it(opening: Opening) -> None:
+    async with opening() as store:
+        desks = [Desk(store) for _ in range(4)]
+        await desks[0].receive(INVALID)
+
+        fates = await asyncio.gather(*(desk.receive(VALID) for desk in desks))
+
+        assert fates == [[True]] * 4
+        question = await desks[0].question()
+        assert (question.state, question.version) == (State.ACCEPTED, 1)
+
+
+@every_store
+async def test_an_invalid_request_after_a_valid_one_changes_nothing(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        await desk.receive(INVALID)
+        await desk.receive(VALID)
+        reopened = await desk.question()
+
+        assert await desk.receive(INVALID) == [True]
+
+        assert await desk.question() == reopened
+        assert await desk.told() == [FIRST]
+
+
+@every_store
+async def test_nothing_else_that_is_closed_is_reopened(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        desk.messenger.people[VALID.user] = replace(desk.messenger.people[VALID.user], deactivated=True)  # type: ignore[type-var] # a person
+        await desk.receive(VALID)
+        closed = await desk.ask()
+        assert (closed.state, closed.reason) == (State.CLOSED, "user_deactivated")
+
+        assert await desk.receive(VALID) == [True]
+        assert await desk.receive(replace(VALID, user="grace@example.com")) == [Conflict(fields=("user",))]
+
+        assert await desk.question() == closed
+
+
+# Another request with the same identifier
+
+
+@every_store
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"user": "grace@example.com"}, ("user",)),
+        ({"alert": "another"}, ("alert",)),
+        ({"confidence": Confidence.HIGHEST}, ("identityConfidence",)),
+        ({"summary": "Another text."}, ("summary",)),
+        ({"user": "grace@example.com", "summary": "Another text."}, ("user", "summary")),
+    ],
+)
+async def test_another_person_or_text_is_a_conflict_and_the_first_one_counts(
+    opening: Opening, changes: dict[str, Any], fields: tuple[str, ...]
+) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        await desk.receive(a_request(IDENTIFIER))
+        first = await desk.question()
+
+        assert await desk.receive(replace(a_request(IDENTIFIER), **changes)) == [Conflict(fields=fields)]
+
+        assert await desk.question() == first
+        assert await desk.told() == []
+
+
+@every_store
+async def test_of_a_summary_only_what_can_be_shown_is_compared(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        long = replace(a_request(IDENTIFIER), summary="x" * 60_000)
+        await desk.receive(long)
+
+        assert await desk.receive(long) == [True]
+        assert await desk.receive(replace(long, summary="x" * 3000 + "and another end")) == [True]
+        assert await desk.receive(replace(long, summary="x" * 2999 + "y")) == [Conflict(fields=("summary",))]
+
+
+@every_store
+async def test_each_request_of_a_batch_has_its_own_fate(opening: Opening) -> None:
+    async with opening() as store:
+        desk = Desk(store)
+        other = replace(a_request(IDENTIFIER), user="grace@example.com")
+
+        fates = await desk.receive(a_request("new"), a_request(IDENTIFIER), other, a_request(IDENTIFIER))
+
+        assert fates == [True, True, Conflict(fields=("user",)), True]
