@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 from world import World
 
 from bot.sqs.clients import Connector
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -100,6 +101,20 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
         if fifo:
             attributes["FifoQueue"] = "true"
         return sqs.create_queue(QueueName=f"{uuid4().hex}{suffix}", Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type] # the stubs want literals
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
+    """Create tables for workers that no other test has, at the address of SQS; return their URLs."""
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+
+    def create() -> str:
+        name = f"triage-{uuid4().hex}"
+        dynamodb.create_table(**table_description(name))
+        return f"dynamodb://{name}"
 
     return create
 

@@ -14,7 +14,6 @@ import pytest
 from world import World, until
 
 from bot.store import open_store
-from bot.store.dynamodb.schema import table_description
 from bot.triage import asking_rules
 from bot.triage.model import Change, Confidence, TriageRequest, utc_now
 from bot.triage.policy import Policy
@@ -23,27 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import boto3
 
 #: How long a report waits for MozDef here: one that was written just before the move goes after it.
 HOLD_SECONDS = 20
 
 #: Rows that take the local DynamoDB a few seconds.
 MANY = 300
-
-
-@pytest.fixture
-def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
-    """Create tables that no other test has; return their URLs."""
-    make: Any = aws_session.client
-    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
-
-    def create() -> str:
-        name = f"triage-{uuid4().hex}"
-        dynamodb.create_table(**table_description(name))
-        return f"dynamodb://{name}"
-
-    return create
 
 
 @pytest.fixture
