@@ -61,7 +61,7 @@ def parse_working_hours(text: str) -> WorkingHours:
         raise ValueError(f"is {text!r}; expected days and hours such as {_EXAMPLE}")
     opens, closes = _minutes(found["opens"]), _minutes(found["closes"])
     if closes <= opens:
-        raise ValueError(f"is {text!r}; expected a closing time later in the day than the opening time")
+        raise ValueError(f"is {text!r}; expected hours that close later in the day than they open")
     return WorkingHours(days=_days(found["days"]), opens=_clock(opens), closes=_clock(closes))
 
 
