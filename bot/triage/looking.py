@@ -1,4 +1,4 @@
-"""Looking for a question that may stand in Slack already. A row in doubt is never posted again before that.
+"""Looks up a question that may already be in Slack. A row in doubt is never posted again before that.
 
 *Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
 history lags. Slack may show a few messages a minute, so a look that is told to wait goes on where it was.
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
     from bot.triage.model import Posted, Question
     from bot.triage.ports import Clock, Messenger
 
-#: How long a row in doubt waits where the app may not read its history any more.
+#: How long a row in doubt waits if Slack rejects the app when it looks.
 SCOPE_WAIT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lag:
-    """How far Slack's history is trusted to lag."""
+    """How far Slack's history is assumed to lag."""
 
-    first_look: timedelta = timedelta(seconds=5)  #: no look sooner after the ambiguous end
-    looks_apart: timedelta = timedelta(seconds=10)  #: the second look comes this long after the first
-    #: A post may be under way in Slack this long after its claim, though whoever sent it was killed at once:
-    #: as long as a call may take. Somebody who lives knows better when it ended.
+    first_look: timedelta = timedelta(seconds=5)  #: from the ambiguous result to the first look
+    looks_apart: timedelta = timedelta(seconds=10)  #: from the first look to the second
+    #: How long after its claim a post may still take effect, even if the process that sent it was killed: as
+    #: long as a call may take. A living process knows better when its call ended.
     post_takes: timedelta = timedelta(seconds=15)
-    #: A claim that is older is not posted on: a post that begins by then has ended, and shows, before another
-    #: worker has looked twice. A store that needs all its patience to write the claim takes less.
+    #: An older claim is given up before posting. A post that starts within this time has ended, and shows,
+    #: before another worker has looked twice. Writing the claim takes less, even if the store is slow.
     claim_holds: timedelta = timedelta(seconds=10)
 
 
 class Look(Enum):
-    """What a look has shown, where it did not find the question."""
+    """The result of a look that did not find the question."""
 
     TOO_SOON = auto()
     MISSED = auto()  #: a later look decides
-    NOT_THERE = auto()  #: for certain: it was not posted
+    NOT_THERE = auto()  #: it was definitely not posted
     IMPOSSIBLE = auto()  #: the app may not look
 
 
@@ -57,7 +57,7 @@ class _Doubt:
 
 
 class Looker:
-    """Looks rows in doubt up, each as often as it takes to be sure."""
+    """Looks up rows in doubt, each until its state is certain."""
 
     def __init__(self, messenger: Messenger, *, clock: Clock, lag: Lag) -> None:
         self._messenger = messenger
@@ -66,20 +66,20 @@ class Looker:
         self._doubts: dict[str, _Doubt] = {}
 
     def doubt(self, question: Question) -> datetime:
-        """Take note that a post's end is unknown since now; return when to look for the first time."""
+        """Record that the result of a post is unknown as of now; return when to look for the first time."""
         doubt = _Doubt(since=question.in_doubt_since, look_at=self._clock() + self._lag.first_look)
         self._doubts[question.ref] = doubt
         return doubt.look_at
 
     def look_at(self, question: Question) -> datetime:
-        """Return when to look next."""
+        """Return when to look next, in UTC."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
             return self._found_in_doubt(question)
         return known.look_at
 
     def forget(self, question: Question) -> None:
-        """Forget a question that is in doubt no more."""
+        """Forget a question that is no longer in doubt."""
         self._doubts.pop(question.ref, None)
 
     async def look(self, question: Question) -> Posted | Look:
@@ -98,7 +98,7 @@ class Looker:
         return Look.MISSED
 
     def _found_in_doubt(self, question: Question) -> datetime:
-        """Take up a row that a dead process left behind; return when to look for the first time."""
+        """Take over a row that a dead process left behind; return when to look for the first time."""
         now = self._clock()
         under_way_until = (question.in_doubt_since or now) + self._lag.post_takes
         look_at = max(now, under_way_until) + self._lag.first_look

@@ -171,7 +171,7 @@ async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: len(queue.deleted) == 2)
+        await eventually(lambda: len(queue.deleted) == 2)
 
     [copy] = dead_letters.copies
     assert copy.body == body_of("two")
@@ -198,7 +198,7 @@ async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_delet
 
     async with polling(poller_of(queue, receive, Noting()), queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert happened == ["store, 0 copied, 0 deleted", "copy, 0 deleted"]
 
@@ -212,7 +212,7 @@ async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_co
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     assert (poller.counts["left"], meter.conflicts) == (1, 0)
@@ -226,7 +226,7 @@ async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_
 
     async with polling(poller_of(queue, triage.receive), queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert len(events(caplog, "request.conflict")) == 1
 
