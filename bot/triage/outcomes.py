@@ -2,8 +2,8 @@
 
 To add an outcome, add a member of `Outcome` and its row in `OUTCOMES`; then its texts in `messages.toml`
 ([card], and [answer] if its row says `told`), its key in `alerts.toml`, and its line in the documentation:
-tests fail until they are there. To add a profile, add a member of `Profile` and its row in `PROFILES`; to add a
-reason of our own, add a member of `Reason`. Importing this module raises `TypeError` if a row is missing.
+tests fail until they are there. To add a profile, add a member of `Profile` and its row in `PROFILES`; to add
+a reason of our own, add a member of `Reason`. Importing this module raises `TypeError` if a row is missing.
 """
 
 from __future__ import annotations
