@@ -66,7 +66,7 @@ def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_mad
     ended = run_sandbox(tmp_path, "--self-test")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "5 of 5 ended as they must" in ended.stdout
+    assert "5 of 5 ended as expected" in ended.stdout
     told = [line.split() for line in ended.stdout.splitlines()]
     statuses = [words[1] for words in told if words[:1] == ["status"]]
     assert statuses == ["acknowledged", "escalated", "manual", "manual", "manual"]
