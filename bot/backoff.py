@@ -1,4 +1,4 @@
-"""How long to wait before trying again."""
+"""Retry delays: exponential back-off with full jitter."""
 
 from __future__ import annotations
 
@@ -10,53 +10,52 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
-#: Seconds. Full jitter between the two: many workers that lost SQS at the same
-#: moment must not come back at the same moment.
+#: Bounds of the wait, in seconds. Jitter keeps workers that lost SQS together from returning together.
 SHORTEST = 0.5
 LONGEST = 30.0
 
-#: The first retry waits up to this long, each further one up to twice as long as the one before …
+#: The ceiling of the first retry's wait. It doubles with every further failure …
 RETRY_FIRST = timedelta(seconds=1)
-#: … and none longer than this.
+#: … up to this.
 RETRY_MAX = timedelta(seconds=30)
 
 
 class Backoff:
-    """Counts failures in a row; the wait after each is drawn below a ceiling that doubles from 1 s."""
+    """Counts consecutive failures. Each wait is drawn below a ceiling that doubles from 1 s to 30 s."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self._failures = 0
 
     def after_failure(self) -> float:
-        """Return the seconds to wait after one more failure."""
+        """Count a failure; return the wait before the next attempt, in seconds."""
         self._failures += 1
         return wait_after(self._failures, self._random)
 
     def after_success(self) -> None:
-        """Begin again with the shortest wait."""
+        """Reset the count, so that the next wait is short again."""
         self._failures = 0
 
 
 def retry_delay(attempts: int, spread: float) -> timedelta:
-    """Return how long to wait after so many failures; `spread` is a random number in 0..1 (full jitter)."""
+    """Return the wait after `attempts` failures, at most 30 s; `spread` is a random factor in 0..1."""
     longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
     return longest * spread
 
 
 def wait_after(failures: int, random: Random) -> float:
-    """Return the seconds to wait after so many failures in a row: 0.5 to 30."""
-    # The exponent is bounded: a failure every half minute for a month would overflow a float.
+    """Return the wait after `failures` consecutive failures, in seconds: 0.5 to 30."""
+    # Bound the exponent: a failure every half minute for a month would overflow a float.
     ceiling = min(LONGEST, SHORTEST * 2.0 ** min(failures, 16))
     return random.uniform(SHORTEST, ceiling)
 
 
 def around(seconds: float, random: Random) -> float:
-    """Return about so many seconds, within a tenth: so that many workers do not keep step."""
+    """Return `seconds` varied by up to 10 % either way, so that workers do not run in step."""
     return seconds * random.uniform(0.9, 1.1)
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until it is time to stop."""
+    """Wait for `seconds`, or until `stop` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)

@@ -1,23 +1,24 @@
 """Every error that this program raises on purpose.
 
-The leaf names the trouble, the parent names the remedy::
+The leaf names the problem, its parent the remedy::
 
     TriageBotError
-    ├── ConfigError            the engineer changes a setting        exit 78
-    │   └── StoreUnusable      … or mends the store's file or folder
-    ├── StartRefused           the engineer mends the other side     exit 1
-    ├── StoreError             the store could not do it: nothing was written
-    ├── PermanentError         trying again cannot help
+    ├── ConfigError            a setting must be changed             exit 78
+    │   └── StoreUnusable      … or the store's file or folder repaired
+    ├── StartRefused           the other side must be fixed          exit 1
+    ├── StoreError             the store operation failed; nothing was written
+    ├── PermanentError         retrying cannot help
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
-    │   ├── UnknownRefusal     Slack gave a code that is not in our tables, or blames our message
+    │   ├── NoConversation     the person has none with the bot yet: open one first
+    │   ├── UnknownRefusal     Slack gave a code that says too little to be believed at once
     │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
-What only one command can meet stands beside it, right below the root: `NoWorker` and `CallFailed` of
-`worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`, `cli.backup.BackupFailed`,
-`cli.output.plot.PlotNotWritten`, `store.migration.migrate.MigrationRefused`. A command that raises one of
-those ends with exit code 1.
+Errors that only one command can meet are defined beside it, directly below the root: `NoWorker` and
+`CallFailed` of `worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`,
+`cli.backup.BackupFailed`, `cli.output.plot.PlotNotWritten`, `store.migration.migrate.MigrationRefused`.
+A command that raises one of these exits with code 1.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 
 class TriageBotError(Exception):
-    """The root: catching it catches all that is ours, and nothing else."""
+    """The root: catching it catches all errors of this program, and no others."""
 
 
 class ConfigError(TriageBotError):
-    """A setting is wrong. `problems` has one sentence for each, to be shown together."""
+    """Settings are wrong. `problems` has one sentence for each problem, to be shown together."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -42,26 +43,26 @@ class ConfigError(TriageBotError):
 
 
 class StoreUnusable(ConfigError):
-    """The store's folder is missing or not permitted, or its file is corrupt or of another version."""
+    """The store's folder is missing or forbidden, or its file is corrupt or has another version."""
 
     def __init__(self, problem: str) -> None:
         super().__init__([problem])
 
 
 class StartRefused(TriageBotError):
-    """Slack, SQS or the store refuses this worker for now; systemd tries again."""
+    """Slack, SQS or the store refuses this worker for now; systemd restarts it."""
 
 
 class StoreError(TriageBotError):
-    """The store could not read or write (disk full, read-only …). Nothing of the change was kept."""
+    """The store could not read or write (disk full, read-only …). Nothing of the change was saved."""
 
 
 class PermanentError(TriageBotError):
-    """Trying again cannot help."""
+    """The call failed, and retrying cannot help."""
 
 
 class Undeliverable(PermanentError):
-    """The person cannot be asked. `reason` is a code of the closed list, or Slack's own."""
+    """The person cannot be asked. `reason` is a code from our closed list, or Slack's own error code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -69,23 +70,34 @@ class Undeliverable(PermanentError):
 
 
 class TransientError(TriageBotError):
-    """It was definitely not done. `retry_after` is how long the other side asked us to wait, if it did."""
+    """It was definitely not done. `retry_after` is the wait that the other side asked for, if any."""
 
     def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class UnknownRefusal(TransientError):
-    """Slack refused with `code`, which is new to us or blames the message: ours to mend, not the person's."""
+class NoConversation(TransientError):
+    """Slack does not open the conversation with somebody by itself: it has to be opened, and posted to."""
 
-    def __init__(self, code: str) -> None:
-        super().__init__(f"Slack refused with {code!r}")
+    def __init__(self) -> None:
+        super().__init__("Slack knows no conversation with this person yet")
+
+
+class UnknownRefusal(TransientError):
+    """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
+
+    `remedy` is a sentence; "" where we know none.
+    """
+
+    def __init__(self, code: str, *, remedy: str = "") -> None:
+        super().__init__(f"Slack refused with {code!r}{remedy and f'. {remedy}'}")
         self.code = code
+        self.remedy = remedy
 
 
 class CannotGoOn(TransientError):
-    """Slack refuses the worker itself with `code`; no request may suffer for it. `remedy` is a sentence."""
+    """Slack rejects the app itself with `code`: requests must wait, not fail. `remedy` is a sentence."""
 
     def __init__(self, code: str, *, remedy: str) -> None:
         super().__init__(f"Slack refuses this app with {code!r}")
@@ -94,7 +106,7 @@ class CannotGoOn(TransientError):
 
 
 class AmbiguousError(TriageBotError):
-    """The answer was lost: the work may have been done. `status` is HTTP's; 0: there was no answer."""
+    """The reply was lost, so the work may have been done. `status` is the HTTP status; 0 if no reply came."""
 
     def __init__(self, message: str, *, status: int = 0) -> None:
         super().__init__(message)

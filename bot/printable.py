@@ -1,13 +1,13 @@
-"""Makes text of unknown origin fit for a terminal and for one line of a log."""
+"""Makes untrusted text safe for a terminal and for one line of a log."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with every character escaped that could move the cursor, hide or reorder others.
+    r"""Return `text` with every character escaped that could move the cursor, or hide or reorder others.
 
-    Those are the control, format (bidi, zero-width), surrogate, private and unassigned characters, and all
-    separators but the plain space: `\n`, `\x1b`, `\u202e` … A backslash stays as it is.
+    These are control, format (bidi, zero-width), surrogate, private-use and unassigned characters, and all
+    separators except the space: `\n`, `\x1b`, `\u202e` … Backslashes are not escaped.
     """
     if text.isprintable():
         return text

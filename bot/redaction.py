@@ -1,38 +1,38 @@
-"""Keeps secrets out of everything that people or log shippers read."""
+"""Keeps secrets out of everything that people and log shippers read."""
 
 from __future__ import annotations
 
 import re
 
-#: What a secret looks like. Any character may stand before it: an escaped line break ends in a letter.
+#: What a secret looks like. Any character may precede it, such as the `n` of an escaped line break.
 _SECRETS = re.compile(
     r"""
     xox[a-z](?:\.xox[a-z])?-[\w-]+                     # Slack's tokens: bot, user, refresh …
     | xapp-[\w-]+                                      # Slack's app-level tokens
     | (?:AKIA|ASIA)[A-Z0-9]{12,}                       # AWS access key ids
     | (?<=ticket=)[^\s"'&]+                            # the one-time ticket of a websocket's URL
-    | (?<=hooks\.slack\.com/)[^\s"',]+                 # response URLs: whoever has one may write
-    | (?<=://)[^\s/@"']+(?=@)                          # a name and password within a URL
+    | (?<=hooks\.slack\.com/)[^\s"',]+                 # response URLs: they let anybody post
+    | (?<=://)[^\s/@"']+(?=@)                          # user name and password in a URL
     """,
     re.VERBOSE,
 )
 
-#: AWS secrets have no shape of their own: they are known by the name before them.
+#: AWS secrets have no recognisable shape: they are found by the name before them.
 _NAMED_SECRETS = re.compile(
     r"""((?:secret_?access_?key|session_?token|security-token)["']?\s*[:=]\s*b?["']?)[^\s"',})]+""",
     re.IGNORECASE,
 )
 
-#: One of these, in lower case, is in every text that either pattern matches: to look for them takes a tenth
-#: of the time, and hardly a line of the log has one.
+#: Every text that either pattern matches contains one of these in lower case. Searching for them takes a
+#: tenth of the time, and few lines of the log contain one.
 _MARKS = ("xox", "xapp-", "akia", "asia", "ticket=", "hooks.slack.com/", "://", "key", "token")
 
-#: What stands where a secret stood.
+#: Replaces a secret.
 REDACTED = "[redacted]"
 
 
 class Secret:
-    """A value that no repr, format or log record shows. False if it is empty."""
+    """A value that no repr, format or log record shows. False if empty."""
 
     __slots__ = ("_value",)
 
@@ -40,12 +40,12 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value, to be handed to whoever must authenticate with it."""
+        """Return the value itself, to authenticate with. Never log it."""
         return self._value
 
     @property
     def parameter(self) -> str:
-        """The parameter (`ssm:/name`) that holds the value, and is no secret; empty: the value is here."""
+        """The parameter (`ssm:/name`) that holds the value, and is not secret; empty if none does."""
         return self._value.removeprefix("ssm:") if self._value.startswith("ssm:/") else ""
 
     def __bool__(self) -> bool:

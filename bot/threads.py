@@ -19,11 +19,11 @@ _Job = tuple["Future[Any]", "Callable[[], Any]"]
 
 
 class DaemonThreads:
-    """Runs callables on `count` threads, of which each call starts one until all are there.
+    """Runs callables on up to `count` daemon threads; each call starts one until all are running.
 
-    With one thread they run in the order in which they were handed over. No executor: the interpreter joins
-    those at exit, and a long poll would hold it for up to 20 s. These threads die with the process instead,
-    whatever they wait for.
+    With one thread, calls run in the order of submission. This is no executor because the interpreter joins
+    an executor's threads at exit, and a long poll would delay that by up to 20 s. Daemon threads die with
+    the process, whatever they wait for.
     """
 
     def __init__(self, name: str, *, count: int = 1) -> None:
@@ -33,10 +33,10 @@ class DaemonThreads:
         self._started = 0
 
     async def run(self, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Return what the call returns, or raise what it raises.
+        """Return what `call` returns, or raise what it raises.
 
-        Cancelling the wait keeps a call that has not begun from ever beginning; one that has begun goes
-        on to its end, and nobody learns of it.
+        Cancelling the wait also cancels a call that has not begun. A call in progress runs to its end, and
+        its result or exception is discarded.
         """
         job: Future[R] = Future()
         self._jobs.put((job, partial(call, *args, **kwargs)))
@@ -46,14 +46,14 @@ class DaemonThreads:
         return await asyncio.wrap_future(job)
 
     def close(self) -> None:
-        """Let the threads end after the calls handed over so far, without waiting for them."""
+        """End the threads after the calls submitted so far. Returns at once."""
         for _ in range(self._started):
             self._jobs.put(None)
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             _carry_out(*job)
-            del job  # while it waits for the next one, the thread must not keep the last result alive
+            del job  # the thread must not keep the last result alive while it waits for the next job
 
 
 def _carry_out(job: Future[Any], call: Callable[[], Any]) -> None:
@@ -61,7 +61,7 @@ def _carry_out(job: Future[Any], call: Callable[[], Any]) -> None:
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits; the thread lives on
+    except BaseException as error:  # noqa: BLE001 - the waiting caller gets it; the thread lives on
         job.set_exception(error)
     else:
         job.set_result(result)

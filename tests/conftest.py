@@ -1,19 +1,19 @@
-"""What all tests share: asynchronous tests, and one local SQS for the whole run."""
+"""What all tests share: how much of a property is tried, and one local SQS for each process of the run."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
 from world import World
 
 from bot.sqs.clients import Connector
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -23,19 +23,26 @@ if TYPE_CHECKING:
 REGION = "us-west-2"
 
 # A busy machine must not fail a property: how long an example takes says nothing about the program.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=25)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try properties with a few examples, and in the slow run with all. Modules ask for it when they load."""
+    settings.load_profile("thorough" if _is_slow_run(config) else "quick")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine in an event loop of its own; one that hangs fails after a minute."""
-    if not inspect.iscoroutinefunction(pyfuncitem.function):
-        return None
-    wanted = inspect.signature(pyfuncitem.function).parameters
-    test = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-    asyncio.run(asyncio.wait_for(test, timeout=60))
-    return True
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have the slow run try all properties again."""
+    if _is_slow_run(config):
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker(pytest.mark.slow)
+
+
+def _is_slow_run(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "slow")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,6 +58,8 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def sqs_endpoint() -> Iterator[str]:
     """The address of an SQS that lives as long as the test run."""
+    # It would log each request, also one that a worker has left behind, among what a later test logs.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -92,6 +101,20 @@ def create_queue(sqs: SQSClient) -> Callable[..., str]:
         if fifo:
             attributes["FifoQueue"] = "true"
         return sqs.create_queue(QueueName=f"{uuid4().hex}{suffix}", Attributes=attributes)["QueueUrl"]  # type: ignore[arg-type] # the stubs want literals
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def create_table(aws_session: boto3.Session, sqs_endpoint: str) -> Callable[[], str]:
+    """Create tables for workers that no other test has, at the address of SQS; return their URLs."""
+    make: Any = aws_session.client
+    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
+
+    def create() -> str:
+        name = f"triage-{uuid4().hex}"
+        dynamodb.create_table(**table_description(name))
+        return f"dynamodb://{name}"
 
     return create
 

@@ -1,4 +1,4 @@
-"""What a person types: the commands, what each does, and what it prints.
+"""The command line: the commands, what each does, and what it prints.
 
-Nothing imports this room but `bot.__main__` and the entry point: `parser.main`.
+Only `bot.__main__` and the entry point import this package, for `parser.main`.
 """

@@ -1,4 +1,4 @@
-"""`triage-bot backup`: a copy of the store, received in pieces and put in place whole or not at all."""
+"""`triage-bot backup`: receives a copy of the store in pieces, and puts it in place once it is whole."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class BackupFailed(TriageBotError):
-    """The copy could not be written. What was there before is untouched."""
+    """The copy could not be written. A file that was there before is unchanged."""
 
 
 def require_elsewhere(path: Path, store: Path) -> None:
-    """Refuse to write over the store or what belongs to it: a worker that runs would lose what it writes.
+    """Raise `BackupFailed` if `path` is the store or one of the files beside it (WAL, socket …).
 
-    `BackupFailed`.
+    A running worker would lose its writes if one of them were replaced.
     """
     suffixes = ("", "-wal", "-shm", ".sock")
     taken = [store.with_name(f"{store.name}{suffix}") for suffix in suffixes]
@@ -30,9 +30,10 @@ def require_elsewhere(path: Path, store: Path) -> None:
 
 
 def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
-    """Write the pieces into a file, for its owner only; return its size in bytes.
+    """Write the pieces into a file that only its owner can read; return its size in bytes.
 
-    The file appears, or is replaced, only when all of it is on the disk. `BackupFailed` if it cannot be.
+    `pieces` have base64 in `data`, if anything. The file appears, or is replaced, only when all of it is on
+    disk. Raises `BackupFailed` if it cannot be written.
     """
     if not path.name or path.is_dir():
         raise BackupFailed(f"{path} is a folder; name a file in it")

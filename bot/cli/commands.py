@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
 FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
-# 2, wrong usage, is argparse's own.
-WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: a person must change a setting first
+# 2, for wrong usage, comes from argparse.
+WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: somebody must change a setting first
 
 _REPLAY_WARNING = (
-    "a replay overwrites what an analyst has set in MozDef meanwhile, and every `no` pages somebody again;"
-    " a stock MozDef drops a repeat that changes nothing"
+    "a replay overwrites any status that an analyst has set in MozDef since, and every `no` pages somebody"
+    " again; a stock MozDef ignores a repeated report that changes nothing"
 )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the worker until a signal ends it."""
+    """Run the worker until a signal stops it. Raises the first error that stops it otherwise."""
     from bot.settings.alerts import load_alert_policies
     from bot.settings.messages import load_messages
     from bot.settings.settings import Purpose
 
-    # Whatever ends the process from outside, a watchdog's SIGABRT too: the log says where it was.
+    # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
     settings = _settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
@@ -52,13 +52,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         asyncio.run(run_worker(App(settings, wording, alerts, restored=options.restored)))
     except* TriageBotError as group:
-        # A loop met what it should have met at the start: the reason is worth more than the group.
+        # One loop failed: its own error says more than the group around it.
         raise _innermost(group) from None
     return OK
 
 
 def sandbox(options: argparse.Namespace) -> int:
-    """Run the trial."""
+    """Run the sandbox or its self-test. Raises `ConfigError` if the sandbox's packages are not installed."""
     try:
         from bot.sandbox.program import run_sandbox, run_self_test
     except ModuleNotFoundError as error:
@@ -74,7 +74,7 @@ def sandbox(options: argparse.Namespace) -> int:
 
 
 def send(options: argparse.Namespace) -> int:
-    """Enqueue a request as MozDef would."""
+    """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
     from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
     from bot.printable import printable
     from bot.settings.settings import Purpose
@@ -82,13 +82,13 @@ def send(options: argparse.Namespace) -> int:
     settings = _settings(Purpose.SEND)
     body = read_body(options.file) if options.file else sample_body(options)
     message_id = asyncio.run(send_request(settings, body))
-    print(f"identifier  {printable(identifier_in(body)) or '(none: the bot will refuse it)'}")
+    print(f"identifier  {printable(identifier_in(body)) or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
     return OK
 
 
 def check(options: argparse.Namespace) -> int:
-    """Look at all that the worker needs, and say what is wrong and how to mend it."""
+    """Check everything that the worker needs; print what is wrong and how to fix it."""
     from bot.settings.settings import Purpose
 
     return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
@@ -100,7 +100,7 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
     from bot.printable import printable
     from bot.worker.views import render_json
 
-    # Printed before the event loop ends: that waits for look-ups of names which may still hang.
+    # Printed before the event loop closes, which waits for DNS look-ups that may hang.
     findings = await check_everything(settings)
     if as_json:
         print(render_json(findings_view(findings)), flush=True)
@@ -112,7 +112,7 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
 
 
 def list_(options: argparse.Namespace) -> int:
-    """Show the questions accepted last."""
+    """Print the questions accepted last, the newest first."""
     from bot.cli.output.questions import render_list
     from bot.cli.store_client import ask_store
     from bot.triage.model import utc_now
@@ -124,7 +124,7 @@ def list_(options: argparse.Namespace) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """Show all that is known of one question."""
+    """Print everything that is known about one question."""
     from bot.cli.output.questions import render_question
     from bot.cli.store_client import ask_store
     from bot.printable import printable
@@ -133,14 +133,14 @@ def show(options: argparse.Namespace) -> int:
     views = list(ask_store("show", _store_settings(), identifier=options.identifier))
     if not views:
         name = printable(options.identifier)
-        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows which are")
+        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
         return FAILED
     print(render_json(views[0]) if options.json else render_question(views[0]))
     return OK
 
 
 def stats(options: argparse.Namespace) -> int:
-    """Show what people answered to each kind of alert, and how long it took them."""
+    """Print what people answered to each kind of alert, and how long they took; optionally write a plot."""
     from bot.cli.output.plot import write_plot
     from bot.cli.output.statistics import render_statistics
     from bot.cli.store_client import ask_store
@@ -156,7 +156,7 @@ def stats(options: argparse.Namespace) -> int:
 
 
 def replay(options: argparse.Namespace) -> int:
-    """Send reports again, byte for byte."""
+    """Put reports into the outbox again, byte for byte."""
     from bot.cli.output.questions import render_replay
     from bot.cli.store_client import ask_store
 
@@ -171,13 +171,13 @@ def replay(options: argparse.Namespace) -> int:
         return OK
     complain(_REPLAY_WARNING, level="warning")
     list(ask_store("replay", settings, **chosen))
-    print("They wait to be sent now: a worker that runs does so at once, one that is stopped when it starts.")
-    print("`triage-bot show IDENTIFIER` says when each was sent.")
+    print("They are queued: a running worker sends them now, a stopped one when it starts.")
+    print("`triage-bot show IDENTIFIER` shows when each was sent.")
     return OK
 
 
 def backup(options: argparse.Namespace) -> int:
-    """Write a consistent copy of the store into a file."""
+    """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
     from pathlib import Path
 
     from bot.cli.backup import require_elsewhere, write_backup
@@ -188,13 +188,13 @@ def backup(options: argparse.Namespace) -> int:
     if settings.store_path is not None:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
-    print(f"{printable(options.file)} is a backup of the store now ({size:,} bytes).")
+    print(f"The store is backed up to {printable(options.file)} ({size:,} bytes).")
     print("Restoring takes more than copying it back: see docs/operate.md.")
     return OK
 
 
 def migrate(options: argparse.Namespace) -> int:
-    """Copy a SQLite store into a table, and compare the two."""
+    """Copy a SQLite store into a DynamoDB table, and compare the two."""
     from bot.cli.migrate import copy_store, render_verdict
     from bot.settings.settings import Purpose
 
@@ -202,7 +202,7 @@ def migrate(options: argparse.Namespace) -> int:
     print(render_verdict(verdict, options))
     if verdict.differs is None:
         return OK
-    complain(f"the table is no copy of the file: the first alert that differs is {verdict.differs!r}")
+    complain(f"the table is not a copy of the file: they differ first at the alert {verdict.differs!r}")
     return FAILED
 
 
@@ -250,7 +250,7 @@ def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
 
 
 def complain(problem: str, *, level: str = "error") -> None:
-    """Say what is wrong, on standard error."""
+    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`."""
     print(f"triage-bot: {level}: {problem}", file=sys.stderr)
 
 
@@ -266,31 +266,41 @@ class Command:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--restored", action="store_true", help="the store is a restored backup: look before asking"
+        "--restored", action="store_true", help="the store is a restored backup: look in Slack before asking"
     )
 
 
 def _add_sandbox(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--port", type=arguments.port, default=8765, help="where the page is (default: 8765; 0: any)"
+        "--port", type=arguments.port, default=8765, help="the page's port (default: 8765; 0: any free one)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.add_argument("--self-test", action="store_true", help="no page: play it through once, and judge")
+    parser.add_argument(
+        "--self-test", action="store_true", help="no page: run one trial and say whether it passed"
+    )
 
 
 def _add_send(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--user", metavar="ADDRESS", help="whom to ask")
-    source.add_argument("--file", metavar="PATH", help="a request's body as it is; - for standard input")
-    parser.add_argument("--alert", metavar="LABEL", help="the alert's label (known ones have a sample text)")
-    parser.add_argument("--summary", metavar="TEXT", help="the text for the person (default: a sample)")
-    parser.add_argument("--confidence", metavar="WORD", help="highest, high, moderate, low or lowest")
+    source.add_argument("--user", metavar="ADDRESS", help="the email address of the person to ask")
+    source.add_argument(
+        "--file", metavar="PATH", help="send this file as the body, unchanged; - for standard input"
+    )
+    parser.add_argument(
+        "--alert", metavar="LABEL", help="the alert's label (known labels have a sample text)"
+    )
+    parser.add_argument(
+        "--summary", metavar="TEXT", help="the text that the person sees (default: the sample's)"
+    )
+    parser.add_argument(
+        "--confidence", metavar="WORD", help="highest, high, moderate, low or lowest (default: the sample's)"
+    )
     parser.add_argument("--identifier", metavar="ID", help="the alert's identifier (default: a new one)")
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--limit", type=arguments.count, default=50, help="how many at the most (default: 50)"
+        "--limit", type=arguments.count, default=50, help="show at most this many (default: 50)"
     )
     _add_json(parser)
 
@@ -305,12 +315,12 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.duration,
         default=timedelta(days=30),
-        metavar="30d",
-        help="of what was asked in this time (default: 30d)",
+        metavar="TIME",
+        help="count the questions asked in the last 15m, 2h, 1d … (default: 30d)",
     )
     _add_json(parser)
     parser.add_argument(
-        "--plot", type=arguments.svg_path, metavar="FILE", help="write a plot, too: an SVG file"
+        "--plot", type=arguments.svg_path, metavar="FILE", help="also write a plot to this SVG file"
     )
 
 
@@ -323,18 +333,18 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=arguments.duration,
         metavar="TIME",
-        help="of each alert that was reported in the last 15m, 2h, 1d …",
+        help="the reports of each alert that was reported in the last 15m, 2h, 1d …",
     )
     which.add_argument(
         "--unsent",
         action="store_true",
-        help="of each alert with a report that waits, or that the queue refused",
+        help="the reports of each alert that has one unsent, or rejected by the queue",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would be sent")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
 
 
 def _add_backup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="where to write the copy; one that is there is replaced")
+    parser.add_argument("file", metavar="FILE", help="where to write the copy; an existing file is replaced")
 
 
 def _add_migrate(parser: argparse.ArgumentParser) -> None:
@@ -344,7 +354,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
         type=arguments.file_url,
         metavar="sqlite:///FILE",
         required=True,
-        help="the store; it is only read",
+        help="the store to copy; it is only read",
     )
     parser.add_argument(
         "--to",
@@ -352,7 +362,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
         type=arguments.table_url,
         metavar="dynamodb://TABLE",
         required=True,
-        help="a table that is empty, or of an earlier run",
+        help="the table to fill: empty, or left by an earlier run",
     )
     _add_json(parser)
 
@@ -370,44 +380,46 @@ COMMANDS = (
         name="sandbox",
         run=sandbox,
         add_arguments=_add_sandbox,
-        help="try it all on this machine: no account, token or network",
+        help="try everything on this machine, without an account, token or network",
     ),
     Command(
         name="check",
         run=check,
         add_arguments=_add_json,
-        help="look at tokens, scopes, queues and store; say what is wrong",
+        help="check tokens, scopes, queues and store; say what is wrong and how to fix it",
     ),
     Command(name="send", run=send, add_arguments=_add_send, help="enqueue an alert, as MozDef would"),
     Command(
         name="list",
         run=list_,
         add_arguments=_add_list,
-        help="show the alerts accepted last, and how each ended",
+        help="list the latest alerts, and how each ended",
     ),
-    Command(name="show", run=show, add_arguments=_add_show, help="show all that is known of one alert"),
+    Command(
+        name="show", run=show, add_arguments=_add_show, help="show everything that is known about one alert"
+    ),
     Command(
         name="stats",
         run=stats,
         add_arguments=_add_stats,
-        help="show what people answer to each kind of alert, and how long it takes them",
+        help="show what people answer to each kind of alert, and how long they take",
     ),
     Command(
         name="replay",
         run=replay,
         add_arguments=_add_replay,
-        help="send reports again, byte for byte, for the hours in which MozDef lost them",
+        help="send reports again, byte for byte, after MozDef has lost some",
     ),
     Command(
         name="backup",
         run=backup,
         add_arguments=_add_backup,
-        help="copy the store into a file, while the worker runs",
+        help="copy the store into a file; the worker may be running",
     ),
     Command(
         name="migrate",
         run=migrate,
         add_arguments=_add_migrate,
-        help="move the store from SQLite to DynamoDB, with the worker stopped; may be run again at any point",
+        help="copy the store from SQLite to DynamoDB, with the worker stopped; if interrupted, rerun it",
     ),
 )

@@ -1,4 +1,4 @@
-"""`triage-bot migrate`: the store is copied into a table, and shown in counts and checksums of both."""
+"""`triage-bot migrate`: copies the store into a table, and shows counts and checksums of both."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
 
-#: Hex digits of a checksum that are shown.
+#: How many hex digits of a checksum are shown.
 _SHOWN_DIGITS = 16
 
 
 def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callable[[str], None]) -> Verdict:
-    """Copy the store that the options name. Errors as `bot.store.migration.migrate.migrate_store` says."""
+    """Copy `options.source` into `options.target`, and compare them; `tell` gets the progress.
+
+    Raises `MigrationRefused`, `StartRefused`, `StoreUnusable` or `StoreError`, as `migrate_store` does.
+    """
     migration = migrate_store(
         options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
     )
@@ -33,13 +36,14 @@ def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callabl
 
 
 def render_verdict(verdict: Verdict, options: argparse.Namespace) -> str:
-    """Return how the two stores compare, one line a kind of rows, and what comes next; or `--json`."""
+    """Return the comparison, one line per kind of row, with the next step if all are equal; or JSON."""
     if options.json:
         return render_json([_view(each) for each in verdict.comparisons])
     table = aligned_table([_HEADINGS, *(_row(each) for each in verdict.comparisons)])
     if verdict.differs is not None:
         return table
-    return f"{table}\nAll is equal. Set STORE_URL={options.target}, and start no worker on the file any more."
+    following = f"Set STORE_URL={options.target}, and never start a worker on the file again."
+    return f"{table}\nEverything matches. {following}"
 
 
 def _view(comparison: Comparison) -> View:

@@ -1,4 +1,4 @@
-"""The command line: made of the table of commands; errors become one clear line and an exit code."""
+"""The command line, built from the table of commands. Errors become one line each, and an exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code."""
+    """Run a command; return its exit code: 0, 1 or 78. Wrong usage raises `SystemExit` with 2."""
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Asks people in Slack whether a security alert about their account was them,"
         " and tells MozDef what they said.",
         epilog="Settings come from the environment and from .env in the current folder; config/.env.example"
-        " explains each. Exit codes: 0 fine, 1 failed, 2 wrong usage, 78 wrong configuration.",
+        " explains each. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"triage-bot {__version__}")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

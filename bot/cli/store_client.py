@@ -1,6 +1,6 @@
-"""How a command reaches the store: through the worker that holds it, or itself.
+"""How a command reaches the store: through the running worker, or directly.
 
-Itself where no worker runs, or where the store is one that none holds alone.
+Directly if no worker is running, or if the store is a table, which workers share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
-    """Yield what `bot.worker.handlers` answers. `CallFailed`, `StoreUnusable`, `StartRefused`."""
+    """Yield the views that the handler of `command` answers with; see `bot.worker.handlers`.
+
+    Raises `CallFailed` if the worker refuses or does not answer, `StoreUnusable` or `StartRefused` if the
+    store cannot be opened, and `StoreError`, `UnknownAlert` or `BackupRunning` if the command fails.
+    """
     control_path = settings.control_path
     try:
         if control_path is not None:

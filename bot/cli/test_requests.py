@@ -1,4 +1,4 @@
-"""What `triage-bot send` enqueues, as MozDef's own alert action would."""
+"""The request that `triage-bot send` enqueues: what MozDef's own alert action would send."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
     from bot.settings.settings import Settings
 
-#: The sample that is sent unless a label is named.
+#: The label, and so the sample, that is sent unless one is named.
 DEFAULT_ALERT = "sensitive_host_session"
 
 
 def sample_body(options: Namespace) -> str:
-    """Return a request about `options.user`; what the options leave open comes from the label's sample.
+    """Return a request about `options.user` as JSON; what the options omit comes from the label's sample.
 
-    `ConfigError` if the label has no sample and no summary is given.
+    Raises `ConfigError` if the label has no sample and no summary is given.
     """
     alert = options.alert or DEFAULT_ALERT
     sample = SAMPLES.get(alert)
     if sample is None and not options.summary:
         known = ", ".join(SAMPLES)
-        raise ConfigError([f"--alert {alert!r} has no sample text; give --summary, or one of {known}"])
+        raise ConfigError([f"--alert {alert!r} has no sample text; add --summary, or use one of {known}"])
     request = {
-        # As long as the identifiers of Elasticsearch, and as unlikely to be met again.
+        # As long as an identifier of Elasticsearch, and as unlikely to repeat.
         "identifier": options.identifier or secrets.token_urlsafe(15),
         "alert": alert,
         "summary": options.summary or (sample.summary if sample else ""),
@@ -45,17 +45,20 @@ def sample_body(options: Namespace) -> str:
 
 
 def read_body(path: str) -> str:
-    """Return what a file (or standard input, for `-`) holds, as it is. `ConfigError` if it cannot be read."""
+    """Return the content of a file, or of standard input for `-`, unchanged.
+
+    Raises `ConfigError` if it cannot be read or is not UTF-8.
+    """
     try:
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            [f"--file {path} cannot be read ({error}); expected a request's body in UTF-8"]
+            [f"--file {path} cannot be read ({error}); expected the body of a request in UTF-8"]
         ) from error
 
 
 def identifier_in(body: str) -> str:
-    """Return the identifier that a body names, or "" where it names none."""
+    """Return the identifier in a request's body; "" if there is none."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -64,7 +67,11 @@ def identifier_in(body: str) -> str:
 
 
 async def send_request(settings: Settings, body: str) -> str:
-    """Put a body into the request queue; return the id that SQS gave it. `StartRefused`, `TransientError`."""
+    """Put a body into the request queue; return the id that SQS gave it.
+
+    Raises `StartRefused` if SQS refuses, `TransientError` if it cannot be reached, and `ConfigError` if the
+    queue's region is unknown.
+    """
     connector = Connector(region=settings.aws_region)
     try:
         queue = connector.open(settings.request_queue_url)

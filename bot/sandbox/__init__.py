@@ -1,1 +1,1 @@
-"""The one-command trial: a stand-in Slack, a local SQS and MozDef's view; it imports nothing of the bot."""
+"""The one-command trial: a stand-in Slack, a local SQS and MozDef's view. Imports nothing from the bot."""

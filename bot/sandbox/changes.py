@@ -1,4 +1,4 @@
-"""Tells whoever waits that something in the trial has changed; what it was, they read from the trial."""
+"""Notifies waiters that something in the trial has changed; they read from the trial what it was."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class Changes:
         self._next = asyncio.Event()
 
     def mark(self) -> None:
-        """Say that something has changed."""
+        """Announce a change."""
         self.revision += 1
         self._next.set()
         self._next = asyncio.Event()
 
     async def after(self, revision: int) -> int:
-        """Wait until the revision is past `revision`, and return it."""
+        """Wait until the revision is greater than `revision`, and return it."""
         while self.revision <= revision:
             await self._next.wait()
         return self.revision
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds()` is true, asking again after each change."""
+        """Wait until `holds()` is true; it is called again after each change."""
         while not holds():
             await self.after(self.revision)

@@ -1,4 +1,4 @@
-"""The programs that the sandbox runs beside itself, each with an environment built from nothing."""
+"""The child processes of the sandbox, each with an environment built from scratch."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _PACKAGE_HOME: Final = Path(__file__).resolve().parents[2]
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """Return all that a Python program needs and nothing of ours: no token, endpoint, profile or proxy."""
+    """Return the minimal environment of a Python program: no tokens, endpoints, profiles or proxies."""
     environment = {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
     if Path(sysconfig.get_path("purelib")).resolve() != _PACKAGE_HOME:
-        # Run from a checkout, the worker must be the same code as the sandbox that starts it.
+        # In a checkout, the worker must run the same code as the sandbox that starts it.
         environment["PYTHONPATH"] = str(_PACKAGE_HOME)
     return environment
 
 
 @asynccontextmanager
 async def ended_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIterator[None]:
-    """End `process` if the body raises or is cancelled: nobody else knows of it yet."""
+    """Stop `process` if the body raises or is cancelled, because nothing else would stop it yet."""
     try:
         yield
     except BaseException:
@@ -40,13 +40,13 @@ async def ended_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIte
 
 
 def _prepared(folder: Path, log: Path) -> BinaryIO:
-    """Make the folder to run in, and open the log beside it."""
+    """Create the folder to run in, and open the log next to it."""
     folder.mkdir(mode=0o700)
     return log.open("wb")
 
 
 class ChildProcess:
-    """A running program. `name` is what people are told when it ends."""
+    """A running Python program. `name` is what messages call it."""
 
     def __init__(self, process: Process, *, name: str, log: Path) -> None:
         self.name = name
@@ -57,7 +57,10 @@ class ChildProcess:
     async def start(
         cls, arguments: Sequence[str], *, name: str, folder: Path, environment: Mapping[str, str]
     ) -> ChildProcess:
-        """Start Python with `arguments` in `folder`, a new folder that also gets its log."""
+        """Start Python with `arguments` in `folder`, which is created; its log is `folder` plus `.log`.
+
+        :raises OSError: when the folder exists or cannot be created, or Python does not start.
+        """
         log = folder.with_suffix(".log")
         with _prepared(folder, log) as output:
             process = await asyncio.create_subprocess_exec(
@@ -84,17 +87,17 @@ class ChildProcess:
         return self._process.returncode is None
 
     async def ended(self) -> str:
-        """Wait for its end and return how that was, in words: `exit code 3`, `SIGKILL`."""
+        """Wait until it ends, and return how it ended: `exit code 3` or `SIGKILL`."""
         code = await self._process.wait()
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
     def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines that it wrote."""
+        """Return the last lines of its log."""
         written = self._log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(written.splitlines()[-lines:])
 
     async def stop(self, *, grace: timedelta) -> None:
-        """Ask it to end; after `grace`, end it."""
+        """Send SIGTERM; if it still runs after `grace`, SIGKILL."""
         if not self.running:
             return
         self._process.terminate()

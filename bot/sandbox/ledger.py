@@ -1,4 +1,4 @@
-"""MozDef's side of the trial: the alerts that it raised, and all that came back for them."""
+"""MozDef's side of the trial: the alerts it raised, and everything that came back for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bot.sandbox.mozdef import Verdict
 
-#: The status of an alert that nobody has answered for.
+#: The status of an alert without an answer.
 OPEN: Final = "open"
 
 
@@ -31,9 +31,9 @@ class SentAlert:
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """One body that arrived.
+    """One message that arrived: a response with MozDef's verdict, or a dead letter with a reason.
 
-    On the response queue it has MozDef's verdict, on the dead-letter queue (`verdict` is None) a reason.
+    `number` counts from 1. `verdict` is None for a dead letter.
     """
 
     number: int
@@ -44,7 +44,7 @@ class Receipt:
 
 
 class Ledger:
-    """Both lists, oldest first. `changed` is called after each entry."""
+    """The alerts sent and the messages received, oldest first. `changed` is called after each entry."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.alerts: list[SentAlert] = []
@@ -53,25 +53,25 @@ class Ledger:
         self._changed = changed
 
     def raise_alert(self, alert: SentAlert) -> None:
-        """Enter an alert, before its request is sent: an answer may be fast."""
+        """Record an alert. Call this before its request is sent, because the answer may be fast."""
         self._book.add(alert.identifier)
         self.alerts.append(alert)
         self._changed()
 
     def take_response(self, body: str) -> None:
-        """Enter a body of the response queue."""
+        """Record a message of the response queue."""
         self._take(body, verdict=self._book.receive(body))
 
     def take_dead_letter(self, body: str, reason: str | None) -> None:
-        """Enter a request that the bot refused."""
+        """Record a request that the bot rejected."""
         self._take(body, verdict=None, reason=reason or "no reason given")
 
     def status(self, identifier: str) -> str:
-        """Return the status that the alert has by now."""
+        """Return the current status of the alert."""
         return self._book.status(identifier) or OPEN
 
     def responses(self, identifier: str) -> list[Receipt]:
-        """Return what the response queue brought for one alert."""
+        """Return the messages of the response queue about one alert, oldest first."""
         return [one for one in self.receipts if one.verdict and one.verdict.identifier == identifier]
 
     def _take(self, body: str, *, verdict: Verdict | None, reason: str | None = None) -> None:

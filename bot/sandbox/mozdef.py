@@ -1,4 +1,4 @@
-"""What a stock MozDef makes of each message on the response queue."""
+"""What a stock MozDef does with each message on the response queue."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-#: What the alert's status becomes for each response that MozDef knows (rule 3).
+#: The alert's new status for each response that MozDef knows (rule 3).
 STATUS_OF_RESPONSE: Final[Mapping[str, str]] = MappingProxyType(
     {"yes": "acknowledged", "no": "escalated", "wrongUser": "manual"}
 )
 #: The words that MozDef accepts as identityConfidence (rule 1).
 CONFIDENCES: Final = frozenset({"highest", "high", "moderate", "low", "lowest"})
-#: The longest word that the index takes, in bytes (rule 8).
+#: The longest word that the index accepts, in bytes (rule 8).
 LONGEST_WORD_BYTES: Final = 32_766
-#: A key or value that is one of these, in whatever case, wakes the plugin that it belongs to (rule 11).
+#: A key or value that equals one of these, in any case, triggers the plugin that it belongs to (rule 11).
 TRIGGER_WORDS: Final = frozenset(
     "auditd audisp-json bro cloudtrail complianceitems customendpoint elb-healthchecker/1.0 filterlog"
     " sourceipaddress destinationipaddress githubeventsqs google guardduty src dst srcip dstip"
     " http_x_forwarded_for ldap-humanizer ldap suricata network netflow nagios_hostname observium sshd"
     " rt_flow snmptt squid fail2ban pubsub stackdriver command vulnerability zoom_host".split()
 )
-#: The trigger words whose plugin loses the event. Others change it, or expect another kind of event.
+#: The trigger words whose plugin drops the event. Others change it, or expect another kind of event.
 LOSING_WORDS: Final = frozenset({"complianceitems", "nagios_hostname"})
 
 _ANSWER_CATEGORY: Final = "triagebot"
@@ -38,7 +38,7 @@ _OVERWRITES_CATEGORY: Final = frozenset({"type", "eventtype"})
 
 
 class Fate(StrEnum):
-    """What becomes of a message: only the first two keep it as it was sent."""
+    """What MozDef does with a message: only the first two keep it as it was sent."""
 
     CHANGES_ALERT = "changes alert"
     INDEXED = "indexed"
@@ -49,10 +49,10 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What MozDef does with one message. What could not be read from it is None.
+    """What MozDef does with one message. Fields that could not be read from it are None.
 
-    `status` is what the alert's status becomes, so it is None unless the fate is CHANGES_ALERT.
-    `reason` says in one sentence why a message is not kept, or why it leaves the alert alone.
+    `status` is the alert's new status, so it is None unless the fate is CHANGES_ALERT.
+    `reason` says in one sentence why a message is not kept, or why it does not change the alert.
     """
 
     fate: Fate
@@ -68,55 +68,55 @@ class Verdict:
 
     @property
     def kept(self) -> bool:
-        """Whether MozDef has the message afterwards, as it was sent."""
+        """Whether MozDef keeps the message as it was sent."""
         return self.fate in (Fate.CHANGES_ALERT, Fate.INDEXED)
 
 
 class AlertBook:
-    """The alerts that one MozDef knows, and what each message does to them; the last write wins (rule 7)."""
+    """The alerts that one MozDef knows, and how messages change them; the last write wins (rule 7)."""
 
     def __init__(self, identifiers: Iterable[str] = ()) -> None:
         self._last: dict[str, Verdict | None] = dict.fromkeys(identifiers)
 
     def add(self, identifier: str) -> None:
-        """Copy an alert to where the REST interface finds it, as MozDef does once a minute (rule 4)."""
+        """Make an alert visible to the REST interface, as MozDef does once a minute (rule 4)."""
         self._last.setdefault(identifier, None)
 
     def status(self, identifier: str) -> str | None:
-        """Return the alert's status, or None as long as no answer set one."""
+        """Return the alert's status, or None until an answer sets one."""
         last = self._last.get(identifier)
         return None if last is None else last.status
 
     def receive(self, body: str) -> Verdict:
-        """Judge `body` by the rules and by what is known of its alert, and change the alert accordingly."""
+        """Judge `body` by the rules and the state of its alert, and change the alert accordingly."""
         verdict = judge(body)
         if verdict.fate is not Fate.CHANGES_ALERT or verdict.identifier is None:
             return verdict
         if verdict.identifier not in self._last:
             return replace(verdict, fate=Fate.DROPPED, status=None, reason="Alert not found")
         if verdict == self._last[verdict.identifier] and verdict.response != "yes":
-            reason = "It repeats what the alert says already, so the update changes nothing"
+            reason = "It repeats what the alert already says, so the update changes nothing"
             return replace(verdict, fate=Fate.DROPPED, status=None, reason=reason)
         self._last[verdict.identifier] = verdict
         return verdict
 
 
 def judge(body: str) -> Verdict:
-    """Tell what a MozDef that knows the alert, with nothing answered yet, does with `body`."""
+    """Return what MozDef does with `body`, given that it knows the alert and has no answer yet."""
     try:
         event = _decode(body)
     except (ValueError, RecursionError):
-        return Verdict(fate=Fate.POISON, reason="The body is not JSON, which kills the worker")
+        return Verdict(fate=Fate.POISON, reason="The body is not JSON, which crashes MozDef's worker")
     if not isinstance(event, dict):
         return Verdict(fate=Fate.DROPPED, reason="The body is not an object")
     if not isinstance(event.get("tags", []), list):
-        return Verdict(fate=Fate.POISON, reason="tags is not a list, which kills the worker")
+        return Verdict(fate=Fate.POISON, reason="tags is not a list, which crashes MozDef's worker")
     details = event.get("details")
     return _judge_event(event, details if isinstance(details, dict) else {})
 
 
 def _decode(body: str) -> object:
-    """Parse JSON, or base64 of JSON, which MozDef accepts from old writers."""
+    """Parse JSON, or base64-encoded JSON, which MozDef accepts from old senders."""
     try:
         return json.loads(body)
     except ValueError:
@@ -136,7 +136,7 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdic
         fate = Fate.DROPPED if woken in LOSING_WORDS else Fate.SPOILED
         return replace(facts, fate=fate, reason=f"{woken} is the trigger word of another plugin")
     if facts.category != _ANSWER_CATEGORY:
-        reason = f"An event of category {facts.category}: indexed, the alert is left alone"
+        reason = f"An event of category {facts.category}: indexed, without changing the alert"
         return replace(
             facts, fate=Fate.INDEXED, reason=reason, summary=_word(event.get("summary", "UNKNOWN"))
         )
@@ -152,7 +152,7 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdic
 
 
 def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
-    """Read what the message says, whatever becomes of it. A note carries email and slack by themselves."""
+    """Read the message's fields, whatever happens to it. A note has email and slack outside of `user`."""
     user = details.get("user")
     person = user if isinstance(user, dict) else details
     return Verdict(
@@ -167,22 +167,22 @@ def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
 
 
 def _problems_of_event(event: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what loses an event of any category (rules 8 and 9)."""
+    """Yield the reasons to drop an event of any category (rules 8 and 9)."""
     for key in event:
         if key.lstrip("@").lower() in _OVERWRITES_CATEGORY:
-            yield f"The key {key} overwrites the category, so the alert never hears of it"
+            yield f"The key {key} overwrites the category, so the alert is never updated"
     if "category" not in event:
-        yield "There is no category, and MozDef fails on that"
+        yield "The category is missing, so MozDef fails"
     if "timestamp" in event and not _is_moment(event["timestamp"]):
-        yield "The timestamp is no moment, and MozDef loses the message"
+        yield "The timestamp is invalid, so MozDef loses the message"
     if any(len(word.encode("utf-8", "replace")) > LONGEST_WORD_BYTES for word in _words(event)):
-        yield f"A word is longer than {LONGEST_WORD_BYTES} bytes, and the index refuses the event"
+        yield f"A word is longer than {LONGEST_WORD_BYTES} bytes, so the index rejects the event"
 
 
 def _problems_of_answer(details: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what loses an answer (rules 1 and 2)."""
+    """Yield the reasons to drop an answer (rules 1 and 2)."""
     if _word(details.get("response")) not in STATUS_OF_RESPONSE:
-        yield f"The response {details.get('response')!r} is none of yes, no, wrongUser"
+        yield f"The response {details.get('response')!r} is not one of yes, no, wrongUser"
     if _word(details.get("identityConfidence", "lowest")) not in CONFIDENCES:
         yield f"The identityConfidence {details.get('identityConfidence')!r} is not one of the five words"
     user = details.get("user")
@@ -197,7 +197,7 @@ def _problems_of_answer(details: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _woken_plugin(value: object) -> str | None:
-    """Return the trigger word that some key or value is, at any depth; first one that loses the event."""
+    """Return a key or value, at any depth, that is a trigger word; preferably one that drops the event."""
     woken = sorted(TRIGGER_WORDS.intersection(_keys_and_values(value)), key=LOSING_WORDS.__contains__)
     return woken[-1] if woken else None
 
@@ -227,7 +227,7 @@ def _is_moment(value: object) -> bool:
 
 
 def _words(value: object) -> Iterator[str]:
-    """Yield every word of every string in `value`, keys apart."""
+    """Yield every word of every string in `value`, except keys."""
     if isinstance(value, str):
         yield from re.split(r"\s+", value)
     elif isinstance(value, dict):

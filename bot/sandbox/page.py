@@ -31,7 +31,7 @@ _TYPES: Final = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-#: Nothing from elsewhere, nothing inline, and no way to turn text into markup: alert text stays text.
+#: Nothing from other sites, nothing inline, and no way to turn text into markup: alert text stays text.
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -42,18 +42,15 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-#: Changes come in bursts (a click, its receipt, the redraw); one event tells of all of them.
+#: Changes come in bursts (a click, its receipt, the redraw); one event covers a whole burst.
 _BURST_SECONDS: Final = 0.04
-#: A comment this often keeps the stream alive, and finds out that the reader went away.
+#: A comment this often keeps the stream alive, and detects that the reader has left.
 _HEARTBEAT_SECONDS: Final = 15
 _LONGEST_REQUEST: Final = 600_000
 
 
 class Page:
-    """Serves the page of one trial. `ended` is what the page says once nothing more will come.
-
-    `labels` are what it calls each outcome.
-    """
+    """Serves the page of one trial. `ended` is its final message; `labels` are its names of outcomes."""
 
     def __init__(self, trial: Trial, labels: Mapping[str, str]) -> None:
         self.ended: str | None = None
@@ -63,7 +60,7 @@ class Page:
         self._runner: web.AppRunner | None = None
 
     async def start(self, port: int) -> str:
-        """Serve on 127.0.0.1, on any free port for 0, and return the page's address.
+        """Serve on 127.0.0.1 (port 0: any free port) and return the page's URL.
 
         :raises SandboxFailed: when the port is taken or not allowed.
         """
@@ -73,18 +70,18 @@ class Page:
             await web.TCPSite(self._runner, HOST, port).start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            reason = f"Port {port} cannot be used ({_why(error)}): choose another with --port N"
+            reason = f"Port {port} cannot be used ({_why(error)}): choose another one with --port N"
             raise SandboxFailed(reason) from error
         return f"http://{HOST}:{self._runner.addresses[0][1]}/"
 
     def end(self, words: str, *, failed: bool) -> None:
-        """Tell everybody who looks at the page that the trial is over."""
+        """Show on all open pages that the trial has ended, and why."""
         self.ended = words
         self.failed = failed
         self._trial.changes.mark()
 
     async def stop(self) -> None:
-        """Serve no more. Open pages have the last state by then, if `end` was called."""
+        """Stop serving. If `end` was called before, open pages have received the final state."""
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -107,7 +104,7 @@ class Page:
         """Send the whole state, and again after each change, until the trial has ended."""
         stream = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
         await stream.prepare(request)
-        # The reader closed the page: nothing is left to be done for them.
+        # The reader closed the page.
         with contextlib.suppress(ConnectionResetError):
             await self._stream_states(stream)
         return stream
@@ -122,7 +119,7 @@ class Page:
                 await stream.write(b": still here\n\n")
 
     async def _changed(self, revision: int) -> bool:
-        """Wait for a change and for the burst that it comes in; false when it is time for a heartbeat."""
+        """Wait for a change and the rest of its burst; return False when a heartbeat is due."""
         try:
             async with asyncio.timeout(_HEARTBEAT_SECONDS):
                 await self._trial.changes.after(revision)
@@ -134,9 +131,9 @@ class Page:
 
 @web.middleware
 async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let only this page in: another site in the same browser could reach 127.0.0.1 as well."""
+    """Accept requests of this page only: other sites in the same browser can reach 127.0.0.1, too."""
     if request.url.host not in (HOST, "localhost"):
-        raise web.HTTPForbidden(text="Open this page by its own address.")
+        raise web.HTTPForbidden(text=f"Open this page at {HOST} or localhost.")
     if request.method == "POST" and request.headers.get("Origin") != str(request.url.origin()):
         raise web.HTTPForbidden(text="Only the sandbox's own page may do this.")
     response = await handler(request)
@@ -161,6 +158,6 @@ def _file(name: str) -> web.Response:
 
 
 def _why(error: OSError | OverflowError) -> str:
-    """Say in the system's own words why a port was refused; asyncio's sentence repeats the address."""
+    """Return the system's own text for why a port was refused; asyncio's repeats the address."""
     errno = error.errno if isinstance(error, OSError) else None
     return os.strerror(errno).lower() if errno else str(error)

@@ -1,4 +1,4 @@
-"""What one can do on the page, as requests: send an alert, and whatever people do in Slack."""
+"""The requests that the page makes: to send an alert, and to do what people do in Slack."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 
 class PageActions:
-    """The page's requests. Each answers with JSON: `trouble` is what the person is told, if anything."""
+    """Handles the page's requests. Answers with JSON; `trouble` is a message for the person, if any.
+
+    Status 400 for a malformed request, 404 for a button or form that no longer exists, 503 before the worker
+    is ready.
+    """
 
     def __init__(self, trial: Trial) -> None:
         self._trial = trial
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Take the requests of the page."""
+        """Register the request handlers."""
         router.add_post("/api/alerts", self._send_alert)
         router.add_post("/api/clicks", self._click)
         router.add_post("/api/home/clicks", self._click_at_home)
@@ -67,15 +71,15 @@ class PageActions:
         try:
             delivery = await self._trial.slack.open_home(user)
         except LookupError as error:
-            return _trouble(f"There is no Home to be seen ({error})", status=404)
-        trouble = None if delivery.acknowledged else "The bot did not hear that its Home was opened."
+            return _trouble(f"This person has no Home ({error})", status=404)
+        trouble = None if delivery.acknowledged else "The bot did not acknowledge that its Home was opened."
         return web.json_response({"trouble": trouble} if trouble else {})
 
     async def _submit(self, request: web.Request) -> web.Response:
         filled = await _fields(request, "user", "view_id")
         values = (await request.json()).get("values")
         if not _is_nested_text(values):
-            raise web.HTTPBadRequest(text="values nests block, action and text.")
+            raise web.HTTPBadRequest(text="values must map block to action to text.")
         try:
             click = await self._trial.slack.submit_view(**filled, values=_state(values))
         except LookupError as error:
@@ -99,7 +103,7 @@ def _is_nested_text(values: object) -> bool:
 
 
 def _state(values: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Return what was typed as Slack sends it: an empty input is null."""
+    """Return the typed text in the form that Slack sends: an empty input is null."""
     return {
         block_id: {
             action_id: {"type": "plain_text_input", "value": text or None}
@@ -117,15 +121,15 @@ def _told(click: Click) -> web.Response:
 async def _fields(request: web.Request, *names: str) -> dict[str, str]:
     """Read a JSON object of strings.
 
-    :raises HTTPBadRequest: when one is missing or no string.
+    :raises HTTPBadRequest: when one is missing or not a string.
     """
     try:
         body: Mapping[str, Any] = await request.json()
         fields = {name: body[name] for name in names}
     except (ValueError, LookupError, TypeError) as error:
-        raise web.HTTPBadRequest(text=f"A JSON object with {', '.join(names)} is expected.") from error
+        raise web.HTTPBadRequest(text=f"Expected a JSON object with {', '.join(names)}.") from error
     if not all(isinstance(value, str) for value in fields.values()):
-        raise web.HTTPBadRequest(text="Every field is a string.")
+        raise web.HTTPBadRequest(text="Every field must be a string.")
     return fields
 
 

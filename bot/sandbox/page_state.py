@@ -1,4 +1,4 @@
-"""What the page shows, as one JSON document made from the trial. Pure; what it reads, it leaves as it is."""
+"""The state of the page, as one JSON document built from the trial. Pure: changes nothing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-#: Older alerts and receipts stay in the trial, and leave the page.
+#: The page shows this many alerts and receipts; older ones stay in the trial.
 SHOWN: Final = 150
 
-#: The keys of `details.triagebot` that the page shows by themselves.
+#: The keys of `details.triagebot` that the page shows separately.
 _TOLD: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
 
 _TITLES: Final = {
@@ -37,9 +37,9 @@ _TITLES: Final = {
 
 
 def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, failed: bool) -> Json:
-    """Return all that the page needs. `ended` says why nothing more comes, `failed` whether that is bad.
+    """Return everything the page needs, as JSON; times are in seconds since 1970.
 
-    `labels` are what it calls each outcome.
+    `ended` says why the trial has ended, `failed` whether by a failure; `labels` are the names of outcomes.
     """
     return {
         "health": {
@@ -73,7 +73,7 @@ def _state_of_links(trial: Trial, *, ended: bool) -> str:
 
 
 def _linking(trial: Trial, *, ended: bool) -> Json:
-    """Return what a worker that runs is called until its first link is up."""
+    """Return the state of a running worker until its first link is up."""
     running = not ended and trial.worker is not None and trial.worker.running
     return {"state": "starting", "words": "starting"} if running and not trial.ready else {}
 
@@ -86,7 +86,7 @@ def _process(name: str, words: str, process: ChildProcess | None, *, ended: bool
 
 
 def _part(name: str, words: str, state: str) -> Json:
-    """Describe a part, with `words` of its own while it is up."""
+    """Describe a part; `words` are shown while it is up."""
     return {"name": name, "state": state, "words": words if state == "up" else state}
 
 
@@ -136,7 +136,7 @@ def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
 
 
 def told_by_the_bot(body: str) -> Json:
-    """Return what `details.triagebot` says of a body: outcome, alert, reason … as far as they are there."""
+    """Return the outcome, alert, reason … in a report's `details.triagebot`; empty if there are none."""
     try:
         told = json.loads(body)["details"]["triagebot"]
         return {key: told[key] for key in _TOLD if key in told}

@@ -1,4 +1,4 @@
-"""What `triage-bot sandbox` runs: the page, or the self-test, from start to a clean end."""
+"""What `triage-bot sandbox` runs: the page or the self-test, from start to a clean end."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_sandbox(labels: Mapping[str, str], *, port: int, open_browser: bool) -> int:
-    """Serve the page on 127.0.0.1 until somebody stops it; port 0 takes any that is free.
+    """Serve the page on 127.0.0.1 until it is stopped, and print its URL; port 0 picks any free port.
 
-    `labels` are what the page calls the outcomes that the bot reports, by the bot's own words for them.
-
-    Returns the exit code: 0 after Ctrl-C, SIGTERM or SIGHUP, 1 when a part failed. Prints the page's address.
+    `labels` maps the outcomes that the bot reports to the page's names for them. Returns the exit code: 0
+    after Ctrl-C, SIGTERM or SIGHUP, 1 when a part failed.
     """
     return asyncio.run(_run_page(labels, port, open_browser=open_browser))
 
 
 def run_self_test() -> int:
-    """Send five alerts, answer four, print a transcript; return 0 if MozDef's side ended right, else 1."""
+    """Send five alerts, answer four, print a transcript; return 0 if all ended as expected, else 1."""
     return asyncio.run(_run_self_test())
 
 
@@ -42,7 +41,7 @@ async def _run_page(labels: Mapping[str, str], port: int, *, open_browser: bool)
         address = await page.start(port)
         await _until_stopped(_serve(trial, address, open_browser=open_browser))
     except SandboxFailed as failure:
-        page.end(f"The sandbox has ended. {failure.reason}.\n{failure.log}".rstrip(), failed=True)
+        page.end(f"The sandbox has failed. {failure.reason}.\n{failure.log}".rstrip(), failed=True)
         return _tell_failure(failure)
     else:
         page.end("The sandbox was stopped.", failed=False)
@@ -64,7 +63,7 @@ async def _serve(trial: Trial, address: str, *, open_browser: bool) -> None:
 
 
 async def _send_samples(trial: Trial) -> None:
-    """Send each sample about another person, so that four people have something to read."""
+    """Send each sample about a different person, so that four people have something to read."""
     for sample, user in zip(SAMPLES.values(), trial.askable_addresses(), strict=False):
         await trial.send_alert(
             alert=sample.alert, summary=sample.summary, user=user, confidence=sample.confidence
@@ -89,7 +88,7 @@ async def _run_self_test() -> int:
 
 
 async def _until_stopped(work: Coroutine[None, None, None]) -> None:
-    """Run `work` until it ends or a signal asks for the end. A second signal changes nothing."""
+    """Run `work` until it ends or a stop signal arrives. A second signal has no effect."""
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(work)
     for number in _STOP_SIGNALS:
@@ -102,7 +101,7 @@ async def _until_stopped(work: Coroutine[None, None, None]) -> None:
 
 def _tell_failure(failure: SandboxFailed) -> int:
     if failure.log:
-        sys.stderr.write(f"--- its last lines ---\n{failure.log}\n----------------------\n")
+        sys.stderr.write(f"--- last lines of its log ---\n{failure.log}\n----------------------\n")
     sys.stderr.write(f"The sandbox has failed: {failure.reason}.\n")
     return 1
 

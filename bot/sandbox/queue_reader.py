@@ -1,4 +1,4 @@
-"""Reads a queue as its consumer does: receive, hand over, delete."""
+"""Reads a queue as a consumer does: receive, hand over, delete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class QueueReader:
-    """A daemon thread on one queue; `hand_over(message)` runs in the event loop that started it."""
+    """A daemon thread that reads one queue; `hand_over(message)` runs in the event loop that created it.
+
+    Errors of SQS are retried every 0.5 s and never raised.
+    """
 
     def __init__(self, client: SQSClient, url: str, hand_over: Callable[[MessageTypeDef], None]) -> None:
         self._client = client
@@ -27,15 +30,15 @@ class QueueReader:
         self._thread = threading.Thread(target=self._read, name=f"reader of {url}", daemon=True)
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Read no more; a poll that is in flight still ends, which takes up to a second."""
+        """Stop reading; a poll in progress still takes up to a second."""
         self._stopping.set()
 
     async def ended(self) -> None:
-        """Wait for the thread's end, after `stop`."""
+        """Wait for the thread to end after `stop`, for at most 3 s."""
         await asyncio.to_thread(self._thread.join, 3)
 
     def _read(self) -> None:
@@ -43,7 +46,7 @@ class QueueReader:
             try:
                 self._read_once()
             except (BotoCoreError, ClientError):
-                # The server's end is noticed, and told, by whoever watches its process.
+                # If the server has ended, the trial notices and reports it: it watches the process.
                 self._stopping.wait(0.5)
 
     def _read_once(self) -> None:

@@ -1,4 +1,4 @@
-"""A local SQS with the three queues: moto's server as a program of its own, spoken to through boto3."""
+"""A local SQS with the three queues: moto's server in a separate process, accessed through boto3."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-#: Credentials that open nothing; moto takes any.
+#: Credentials that open nothing; moto accepts any.
 ACCESS_KEY_ID: Final = "sandbox"
-SECRET_ACCESS_KEY: Final = "sandbox"  # noqa: S105 - it protects nothing: moto takes any secret
+SECRET_ACCESS_KEY: Final = "sandbox"  # noqa: S105 - it protects nothing: moto accepts any secret
 REGION: Final = "us-west-2"
 
-#: Between two programs' choices of the same free port, somebody else may take it.
+#: Another program may take a free port before the server does, so several are tried.
 _PORT_ATTEMPTS: Final = 5
 _START_LIMIT: Final = timedelta(seconds=12)
 _STOP_GRACE: Final = timedelta(seconds=2)
@@ -34,7 +34,7 @@ _STOP_GRACE: Final = timedelta(seconds=2)
 
 @dataclass(frozen=True, kw_only=True)
 class QueueUrls:
-    """Where the three queues are."""
+    """The URLs of the three queues."""
 
     request: str
     response: str
@@ -52,7 +52,7 @@ class LocalQueues:
 
     @classmethod
     async def start(cls, folder: Path) -> LocalQueues:
-        """Start the server, its files below `folder`, and create the queues.
+        """Start the server, with its files below `folder`, and create the queues.
 
         :raises SandboxFailed: when it does not start, or moto is not installed.
         """
@@ -63,16 +63,16 @@ class LocalQueues:
         return cls(process, endpoint=endpoint, client=client, urls=urls)
 
     async def send_request(self, body: str) -> None:
-        """Put one body on the request queue."""
+        """Send one message to the request queue; errors of boto3 pass unchanged."""
         await asyncio.to_thread(self.client.send_message, QueueUrl=self.urls.request, MessageBody=body)
 
     async def stop(self) -> None:
-        """End the server; the queues and what is in them are gone."""
+        """Stop the server, within 2 s; the queues and their messages are lost."""
         await self.process.stop(grace=_STOP_GRACE)
 
 
 def local_client(endpoint: str) -> SQSClient:
-    """Return a client that talks to `endpoint` and reads nobody's profile, credentials or proxy settings."""
+    """Return a client of `endpoint` that ignores the user's profile, credentials and proxy settings."""
     unread = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
     session = boto3.Session(
         aws_access_key_id=ACCESS_KEY_ID,
@@ -109,7 +109,7 @@ async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
 
 
 async def _answers(process: ChildProcess, port: int) -> bool:
-    """Wait until the server takes connections; false if it ended, or was too slow."""
+    """Wait until the server accepts connections; return False if it ended or was too slow."""
     try:
         async with asyncio.timeout(_START_LIMIT.total_seconds()):
             while process.running:

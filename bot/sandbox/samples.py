@@ -1,4 +1,4 @@
-"""Sample alerts: one for each label that MozDef is known to send. Data only, with no address in it."""
+"""Sample alerts: one for each label that MozDef is known to send. Data only, without addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """An alert without a person: its label, what the person reads, how sure MozDef is of whom it means."""
+    """An alert without a person: its label, the text for the person, and MozDef's identity confidence."""
 
     alert: str
     summary: str

@@ -1,4 +1,4 @@
-"""The self-test: five alerts through the whole loop, four of them answered, one with a note; a transcript."""
+"""The self-test: sends five alerts through the whole loop, answers four, one with a note; a transcript."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bot.sandbox.ledger import Receipt, SentAlert
     from bot.sandbox.trial import Trial
 
-#: The whole test, start-up included, ends within this; on an idle machine it takes about 9 s.
+#: The limit for the whole test, including start-up; on an idle machine it takes about 9 s.
 TIME_LIMIT: Final = timedelta(seconds=18)
 UNKNOWN_ADDRESS: Final = "nobody@example.com"
 #: The action_id of the button that opens the form for a note.
@@ -33,9 +33,9 @@ NOTE_BUTTON: Final = "note"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One alert, the button that its person presses (None: nobody is asked), the status that it must get.
+    """One alert, the button that its person presses (None: nobody is asked), and the expected status.
 
-    `note` is what the person adds, if anything; the security team then finds the alert in its channel.
+    `note` is the person's note, if any; the alert then appears in the security team's channel.
     """
 
     alert: str
@@ -59,7 +59,7 @@ CASES: Final = (
 
 
 class SelfTest:
-    """Runs once on a trial that has not been started, and writes each line with `say`."""
+    """Runs once on a trial that has not been started; `say` receives each line of the transcript."""
 
     def __init__(self, trial: Trial, *, say: Callable[[str], None]) -> None:
         self._trial = trial
@@ -67,18 +67,18 @@ class SelfTest:
         self._awaited = "the parts to start"
 
     async def run(self) -> bool:
-        """Run every case; return whether all ended as they must.
+        """Run every case; return whether all ended as expected.
 
-        :raises SandboxFailed: when a part failed, or something did not happen in time.
+        :raises SandboxFailed: when a part failed, or something did not happen within 18 s.
         """
         began = time.monotonic()
         try:
             async with asyncio.timeout(TIME_LIMIT.total_seconds()):
                 right = await self._run_cases(began)
         except TimeoutError as error:
-            reason = f"Not done within {TIME_LIMIT.seconds} s; still waiting for {self._awaited}"
+            reason = f"Not finished within {TIME_LIMIT.seconds} s; still waiting for {self._awaited}"
             raise SandboxFailed(reason, log=self._trial.worker_log()) from error
-        self._say(f"\n{sum(right)} of {len(right)} ended as they must, in {time.monotonic() - began:.1f} s.")
+        self._say(f"\n{sum(right)} of {len(right)} ended as expected, in {time.monotonic() - began:.1f} s.")
         return all(right)
 
     async def _run_cases(self, began: float) -> list[bool]:
@@ -90,14 +90,14 @@ class SelfTest:
             await self._run_case(number, case, alert)
             for number, (case, alert) in enumerate(zip(CASES, sent, strict=True), start=1)
         ]
-        # Reports about one alert are sent some seconds apart, so the notes are looked for at the end.
+        # Reports about one alert are sent some seconds apart, so the notes are checked at the end.
         for case, alert in zip(CASES, sent, strict=True):
             if case.note:
                 await self._await_note(case, alert)
         return ended
 
     def _people(self) -> Iterator[tuple[Case, str]]:
-        """Yield each case with the address that it is about: another person each time."""
+        """Yield each case with the address of a different person."""
         addresses = iter(self._trial.askable_addresses())
         for case in CASES:
             yield case, next(addresses) if case.press else UNKNOWN_ADDRESS
@@ -121,11 +121,11 @@ class SelfTest:
         status = self._trial.ledger.status(alert.identifier)
         self._tell_response(self._trial.ledger.responses(alert.identifier)[0])
         right = status == case.status
-        self._tell("status", f"{status} ✓" if right else f"{status} ✗ It must be {case.status}.")
+        self._tell("status", f"{status} ✓" if right else f"{status} ✗ Expected {case.status}.")
         return right
 
     async def _answer(self, action_id: str, alert: SentAlert) -> None:
-        """Read the question, press one button, and read what the bot makes of it."""
+        """Read the question, press one button, and read the redrawn message."""
         await self._until(f"the question to {alert.user}", lambda: self._message(alert.user))
         question = self._expected_message(alert.user)
         self._tell("asked", *texts(question))
@@ -136,7 +136,7 @@ class SelfTest:
         self._tell("reads", *[text for text in texts(redrawn) if text not in texts(question)])
 
     async def _add_note(self, note: str, alert: SentAlert) -> None:
-        """Press the button for a note, and write one into the form that opens."""
+        """Press the button for a note, and submit one in the form that opens."""
         question = self._expected_message(alert.user)
         await self._press(NOTE_BUTTON, question)
         person, modals = self._person_of(question), self._trial.workspace.modals
@@ -155,7 +155,7 @@ class SelfTest:
         self._tell("card", *(texts(card)[:1] if card else []))
 
     async def _await_note(self, case: Case, alert: SentAlert) -> None:
-        """Wait until MozDef has the note, and see that the alert is as it was."""
+        """Wait until MozDef has the note, and check that the alert is unchanged."""
         responses = self._trial.ledger.responses
         await self._until(
             f"the note of {alert.user} at MozDef",
@@ -163,8 +163,8 @@ class SelfTest:
         )
         status = self._trial.ledger.status(alert.identifier)
         if status != case.status:
-            raise SandboxFailed(f"The note of {alert.user} made the alert {status}, not {case.status}")
-        self._say(f"\nThe note of {alert.user} is indexed by MozDef; the alert stays {status}.")
+            raise SandboxFailed(f"The note of {alert.user} changed the alert to {status} from {case.status}")
+        self._say(f"\nMozDef has indexed the note of {alert.user}; the alert stays {status}.")
 
     async def _press(self, action_id: str, question: Message) -> None:
         button = next((one for one in buttons(question) if one["action_id"] == action_id), None)
@@ -179,7 +179,7 @@ class SelfTest:
     def _expect_taken(self, click: Click) -> None:
         if not click.acknowledged or click.errors:
             what = click.warning or "; ".join(click.errors.values())
-            raise SandboxFailed(f"The bot did not take it: {what}", log=self._trial.worker_log())
+            raise SandboxFailed(f"The bot did not accept it: {what}", log=self._trial.worker_log())
 
     def _person_of(self, message: Message) -> str:
         conversation = self._trial.workspace.conversation(message.channel)
@@ -205,7 +205,7 @@ class SelfTest:
     def _expected_message(self, address: str) -> Message:
         message = self._message(address)
         if message is None:
-            raise SandboxFailed(f"The question to {address} has gone")
+            raise SandboxFailed(f"The question to {address} has disappeared")
         return message
 
     def _is_redrawn(self, question: Message) -> bool:
@@ -231,7 +231,7 @@ def buttons(message: Message) -> list[dict[str, Any]]:
 
 
 def texts(message: Message) -> list[str]:
-    """Return the text of each section, roughly as a person reads it: without the marks of mrkdwn."""
+    """Return the text of each section, roughly as a person reads it: without mrkdwn markup."""
     sections = [block["text"]["text"] for block in message.blocks if "text" in block]
     unlinked = [re.sub(r"<[^<>|]*\|([^<>]*)>", r"\1", text) for text in sections]
     unmarked = [re.sub(r"^>\s?|[*`]", "", text, flags=re.MULTILINE) for text in unlinked]

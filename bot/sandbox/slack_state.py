@@ -1,4 +1,4 @@
-"""What the page shows of Slack: people, conversations, App Homes and modals, as JSON. Pure."""
+"""The Slack part of the page's state: people, conversations, App Homes and modals, as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-#: Older messages stay in the workspace, and leave the page.
+#: The page shows this many messages of a conversation; older ones stay in the workspace.
 SHOWN: Final = 150
 
 
 def slack_state(workspace: Workspace) -> Json:
-    """Return all of the workspace that somebody could look at, in the order in which it is shown."""
+    """Return everything in the workspace that somebody can see, in display order, as JSON."""
     analysts = {user for channel in _channels(workspace) for user in channel.members}
     return {
         "domain": workspace.domain,
@@ -30,7 +30,7 @@ def slack_state(workspace: Workspace) -> Json:
 
 
 def unreachable_because(person: Person) -> str | None:
-    """Say in a word or two why the bot asks this person nothing; None if it does."""
+    """Return in a word or two why the bot does not ask this person; None if it does."""
     reasons = {
         "deactivated": person.deleted,
         "a bot": person.is_bot,
@@ -49,7 +49,7 @@ def _person(person: Person, *, is_analyst: bool) -> Json:
     note = unreachable_because(person)
     return {
         "id": person.id,
-        # The stand-in's names carry a hint in brackets, which the note replaces.
+        # The note replaces the hint in brackets that some names have.
         "name": person.real_name.split(" (")[0],
         "email": person.email,
         "note": note,
@@ -87,7 +87,7 @@ def _message(message: Message, person: str | None) -> Json:
 
 
 def _modals(workspace: Workspace) -> Iterator[tuple[str, Json]]:
-    """Yield each person who has a modal open, and what they see of it."""
+    """Yield each person who has a modal open, with the view that they see."""
     for person in workspace.people:
         view = workspace.modals.seen_by(person.id)
         if view is not None:

@@ -1,4 +1,4 @@
-"""All parts of the sandbox, from start to stop: stand-in Slack, local SQS, MozDef's ledger, real worker."""
+"""The parts of the sandbox, from start to stop: stand-in Slack, local SQS, MozDef's ledger, real worker."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from bot.sandbox.child_process import ChildProcess
 
-#: From its start to its first Socket Mode link, a worker needs about a second on an idle machine.
+#: The limit from a worker's start to its first Socket Mode link; on an idle machine it takes about a second.
 READY_LIMIT: Final = timedelta(seconds=12)
-#: How often the number of Socket Mode links is looked at; the stand-in tells nobody.
+#: How often the number of Socket Mode links is polled; the stand-in does not announce changes.
 _LINK_LOOK_SECONDS: Final = 0.1
 
 
 class Trial:
-    """One trial. `changes` tells of all that can be seen here; `ready` means that the worker serves.
+    """One trial. `changes` announces every visible change; `ready` means that the worker is linked to Slack.
 
-    `worker` is what Python is given to run it, `ready_within` how long it may take to link up with Slack.
+    `worker` holds the arguments with which Python runs the worker; `ready_within` limits its start.
     """
 
     def __init__(self, *, worker: Sequence[str] = WORKER, ready_within: timedelta = READY_LIMIT) -> None:
@@ -56,7 +56,7 @@ class Trial:
         self._parts = AsyncExitStack()
 
     async def start(self) -> None:
-        """Start every part, and return when the worker has a link to Slack.
+        """Start every part; return when the worker is linked to Slack.
 
         :raises SandboxFailed: when a part does not start, ends, or is too slow.
         """
@@ -71,15 +71,15 @@ class Trial:
         await self._until_linked()
 
     async def stop(self) -> None:
-        """Stop every part, the worker first; nothing is left of them on this machine."""
+        """Stop every part, the worker first, and delete all of their files."""
         self.ready = False
         await self._parts.aclose()
         self.changes.mark()
 
     async def failure(self) -> NoReturn:
-        """Wait until a part ends by itself.
+        """Wait until a part ends unexpectedly; never returns.
 
-        :raises SandboxFailed: when one did.
+        :raises SandboxFailed: when one does.
         """
         parts = [part for part in (self.worker, self.queues and self.queues.process) if part]
         watches = [asyncio.create_task(_watch(part)) for part in parts]
@@ -92,9 +92,9 @@ class Trial:
         raise next(end for end in ends if isinstance(end, SandboxFailed))
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until `holds()` is true of the trial.
+        """Wait until `holds()` is true; it is called after each change.
 
-        :raises SandboxFailed: when a part ends meanwhile.
+        :raises SandboxFailed: when a part ends in the meantime.
         """
         waiting = asyncio.create_task(self.changes.until(holds))
         failing = asyncio.create_task(self.failure())
@@ -107,11 +107,14 @@ class Trial:
             await asyncio.gather(waiting, failing, return_exceptions=True)
 
     async def send_alert(self, *, alert: str, summary: str, user: str, confidence: str) -> SentAlert:
-        """Do as MozDef does: put a request on the queue, and know the alert from then on."""
+        """Record an alert and send its request to the queue, as MozDef does.
+
+        :raises SandboxFailed: before the queues have been started.
+        """
         if self.queues is None:
-            raise SandboxFailed("The queues are not there yet")
+            raise SandboxFailed("The queues have not started yet")
         sent = SentAlert(
-            # As long as the ids that Elasticsearch gives.
+            # As long as the ids that Elasticsearch assigns.
             identifier=secrets.token_urlsafe(15),
             alert=alert,
             summary=summary,
@@ -124,12 +127,12 @@ class Trial:
         return sent
 
     def askable_addresses(self) -> list[str]:
-        """Return the addresses of the people whom the bot asks, in the order of the cast."""
+        """Return the addresses of the people whom the bot can ask, in the order of the cast."""
         askable = [person for person in self.workspace.people if unreachable_because(person) is None]
         return [person.email for person in askable if person.email]
 
     def worker_log(self) -> str:
-        """Return the worker's last lines, or nothing before it was started."""
+        """Return the last lines of the worker's log; "" before it is started."""
         return self.worker.log_tail() if self.worker else ""
 
     async def _start_queues(self, folder: Path) -> LocalQueues:
@@ -139,7 +142,7 @@ class Trial:
             QueueReader(client, urls.response, self._take_response),
             QueueReader(client, urls.dead_letter, self._take_dead_letter),
         ]
-        # Backwards: the readers are told to stop, the server's end wakes them, they are waited for.
+        # These run in reverse order: tell the readers to stop, stop the server to wake them, await them.
         for reader in readers:
             self._parts.push_async_callback(reader.ended)
         self._parts.push_async_callback(self.queues.stop)
@@ -181,7 +184,7 @@ class Trial:
             async with asyncio.timeout(self._ready_within.total_seconds()):
                 await self.until(lambda: self.slack.links > 0)
         except TimeoutError as error:
-            reason = f"The worker had no link to Slack after {self._ready_within.total_seconds():g} s"
+            reason = f"The worker had no link to Slack within {self._ready_within.total_seconds():g} s"
             raise SandboxFailed(reason, log=self.worker_log()) from error
         self.ready = True
         self.changes.mark()
@@ -195,7 +198,7 @@ class Trial:
 
 
 def request_body(sent: SentAlert) -> str:
-    """Return the five fields as MozDef writes them."""
+    """Return the request's five fields as JSON, as MozDef writes them."""
     return json.dumps(
         {
             "identifier": sent.identifier,
@@ -209,4 +212,4 @@ def request_body(sent: SentAlert) -> str:
 
 async def _watch(part: ChildProcess) -> NoReturn:
     how = await part.ended()
-    raise SandboxFailed(f"The {part.name} ended by itself ({how})", log=part.log_tail())
+    raise SandboxFailed(f"The {part.name} ended unexpectedly ({how})", log=part.log_tail())

@@ -1,4 +1,4 @@
-"""The two kinds of alert that exist in the sandbox alone: their policies are in `config/alerts.toml`."""
+"""The two kinds of alert that exist only in the sandbox. Their policies are in `config/alerts.toml`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.sandbox.samples import Sample
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What the worker of the sandbox gets as its CONFIG_DIR.
+#: The CONFIG_DIR of the sandbox's worker.
 CONFIG_DIR: Final = Path(__file__).with_name("config")
 
 THIRTY_SECONDS: Final = "sandbox_thirty_seconds"
@@ -20,7 +20,7 @@ NOTE_REQUIRED: Final = "sandbox_note_required"
 TRIAL_SAMPLES: Final = (
     Sample(
         alert=THIRTY_SECONDS,
-        summary="Your password was changed just now from 192.0.2.44, a network that you never used before.",
+        summary="Your password was changed just now from 192.0.2.44, a network you have never used before.",
         confidence="high",
     ),
     Sample(
@@ -30,10 +30,10 @@ TRIAL_SAMPLES: Final = (
     ),
 )
 
-#: What is special about an alert, in words for whoever sends it from the page.
+#: What is special about an alert, shown to the person who sends it from the page.
 HINTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        THIRTY_SECONDS: "The bot reminds after 10 seconds and gives up after 30. Send it, then wait.",
+        THIRTY_SECONDS: "The bot sends a reminder after 10 seconds and gives up after 30. Send it and wait.",
         NOTE_REQUIRED: "“No” and “not sure” open a form for a note. The answer counts even if it is closed.",
     }
 )

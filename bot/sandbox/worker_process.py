@@ -1,4 +1,4 @@
-"""The real worker as its own process, through its documented environment and nothing else."""
+"""Runs the real worker as a separate process, configured only through its documented environment."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
     from bot.sandbox.queues import LocalQueues
 
-#: What Python is given to run the worker. -P: the current directory is no place to import from.
+#: Python's arguments to run the worker. -P: do not import from the current directory.
 WORKER: Final = ("-P", "-m", "bot", "run")
-#: Where MozDef shows an alert. Nothing is there: the page follows such links to its own list of alerts.
+#: Where MozDef would show an alert. The page redirects such links to its own list of alerts.
 ALERT_URL: Final = "https://mozdef.example.com/alert/{identifier}"
-#: The worker promises to end within 10 s of SIGTERM.
+#: The worker ends within 10 s of SIGTERM.
 STOP_GRACE: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlackAccess:
-    """Where the stand-in Slack is, and the tokens that it accepts."""
+    """The address of the stand-in Slack, and the tokens that it accepts."""
 
     api_url: str
     bot_token: str
@@ -37,7 +37,7 @@ class SlackAccess:
 async def start_worker(
     command: Sequence[str], folder: Path, *, slack: SlackAccess, local: LocalQueues
 ) -> ChildProcess:
-    """Start Python with `command` in a fresh folder of its own below `folder`."""
+    """Start Python with the arguments `command` in a new folder below `folder`. `OSError` if that fails."""
     return await ChildProcess.start(
         command,
         name="worker",
@@ -47,7 +47,7 @@ async def start_worker(
 
 
 def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) -> dict[str, str]:
-    """Return the whole environment of the worker; the store's place is left to its default."""
+    """Return the complete environment of the worker; STORE_URL is left at its default."""
     return {
         **bare_environment(folder),
         "SLACK_BOT_TOKEN": slack.bot_token,
@@ -63,6 +63,6 @@ def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) 
         "SECURITY_CHANNEL": SECURITY_CHANNEL,
         "MOZDEF_ALERT_URL": ALERT_URL,
         "CONFIG_DIR": str(CONFIG_DIR),
-        # Nobody wants to wait a minute and a half to see an answer arrive.
+        # The default would delay answers by a minute and a half.
         "MOZDEF_SYNC_SECONDS": "0",
     }

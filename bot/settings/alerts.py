@@ -1,4 +1,4 @@
-"""The policy of each kind of alert: `alerts.toml` as it ships, and what the engineer puts over it."""
+"""The policy of each kind of alert: the default `alerts.toml`, and the engineer's file that overrides it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from enum import StrEnum
     from pathlib import Path
 
-#: Returns what a value of the file means, or raises `ValueError` with the rest of a sentence about its key.
+#: Parses a value of the file, or raises `ValueError` with a sentence that continues after the key.
 _Reader = Callable[[object], object]
 
-#: What was said for one kind of alert: table ("" for the alert's own) and key → value.
+#: The entries for one kind of alert: (table, or "" for the alert's own; key) → parsed value.
 _Facts = dict[tuple[str, str], Any]
 
-#: What a file says: label → facts; None stands for the default.
+#: The entries of a file: label → facts; None is the default.
 _Said = dict[str | None, _Facts]
 
 _ALERTS = "alerts.toml"
@@ -37,10 +37,10 @@ _TITLE_MAX = 150
 #: In characters: the longest label that a request may have.
 _LABEL_MAX = 255
 
-#: The longest that a placeholder may stand for, in characters.
+#: A value of the greatest length that each placeholder can have.
 _LONGEST = {"user": "x" * 254, "summary": "x" * 300}
 
-#: The placeholders of each text, and Slack's limit in characters when they are filled in.
+#: The placeholders that each text may use, and Slack's limit in characters once they are filled in.
 _ROOM: Mapping[str, tuple[frozenset[str], int]] = {
     "ask": (frozenset({"user"}), 3000),
     "notification": (frozenset({"user", "summary"}), 1000),
@@ -49,10 +49,11 @@ _ROOM: Mapping[str, tuple[frozenset[str], int]] = {
 
 
 def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None = None) -> AlertPolicies:
-    """Return the policies of all alerts: the defaults, overlaid key by key by `config_dir`'s file, if any.
+    """Return the policies of all alerts: the defaults, overridden key by key by a file in `config_dir`.
 
-    What an alert leaves unsaid is as in `[default]`, and what that leaves unsaid is as `AlertPolicy` has it.
-    Raises `ConfigError` with all problems; each names file, table and key, and says what is expected.
+    A key that an alert leaves out is taken from `[default]`, and one that is missing there from
+    `AlertPolicy`. Raises `ConfigError` with all problems of a file; each names file, table and key, and says
+    what is expected.
     """
     said = _read_file((defaults or defaults_folder()) / _ALERTS)
     path = config_dir / _ALERTS if config_dir else None
@@ -81,12 +82,12 @@ def _read_file(path: Path) -> _Said:
 
 
 def _read_tables(tables: Mapping[str, object], said: _Said) -> Iterator[str]:
-    """Put what is right of a file into `said`, and yield what is wrong."""
+    """Add the valid entries of a file to `said`, and yield the problems."""
     for name, table in tables.items():
         if name not in {"default", "alert"}:
             yield f"[{name}] is not known; expected one of alert, default"
         elif not isinstance(table, dict):
-            yield f"{name} is no table; expected [{name}] with keys below it"
+            yield f"{name} is not a table; expected [{name}] with keys below it"
         elif name == "default":
             yield from _read_alert(name, table, said.setdefault(None, {}))
         else:
@@ -97,9 +98,9 @@ def _read_labels(alerts: Mapping[str, object], said: _Said) -> Iterator[str]:
     for label, table in alerts.items():
         name = label if re.fullmatch("[A-Za-z0-9_-]+", label) else json.dumps(label)
         if not isinstance(table, dict):
-            yield f"[alert] {name} is no table; expected [alert.LABEL] with keys below it"
+            yield f"[alert] {name} is not a table; expected [alert.LABEL] with keys below it"
         elif not 1 <= len(label) <= _LABEL_MAX:
-            yield f"[alert.{name}] has a label that no alert has; expected 1 to {_LABEL_MAX} characters"
+            yield f"[alert.{name}] has a label of the wrong length; expected 1 to {_LABEL_MAX} characters"
         else:
             yield from _read_alert(f"alert.{name}", table, said.setdefault(label, {}))
 
@@ -112,7 +113,7 @@ def _read_alert(name: str, alert: Mapping[str, object], facts: _Facts) -> Iterat
             for below, each in value.items():
                 yield from _read_key(f"{name}.{key}", (key, below), each, facts)
         else:
-            yield f"[{name}] {key} is no table; expected [{name}.{key}] with keys below it"
+            yield f"[{name}] {key} is not a table; expected [{name}.{key}] with keys below it"
 
 
 def _read_key(name: str, place: tuple[str, str], value: object, facts: _Facts) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _one_of(value: object, *, words: Sequence[StrEnum]) -> StrEnum:
 
 
 def _words(value: object, *, word: str) -> str:
-    """Read a text of the question. One without placeholders is shown as it comes out here."""
+    """Parse a text of the question. One without placeholders is shown exactly as it is returned here."""
     placeholders, room = _ROOM[word]
     problem = text_problem(value, placeholders)
     if problem:
@@ -165,7 +166,7 @@ def _words(value: object, *, word: str) -> str:
     return text
 
 
-#: The rules that a choice may have. Whoever fears an attack, or is not sure, can always say more.
+#: The rules that each choice may have. After `no` and `notSure`, a note must always be possible.
 _NOTE_RULES = {
     choice: [rule for rule in NoteRule if rule is not NoteRule.NEVER or NOTES[choice] is NoteRule.NEVER]
     for choice in Choice

@@ -1,4 +1,4 @@
-"""Secrets as systemd hands them over: files in a folder that it names (systemd.exec(5), Credentials)."""
+"""Secrets that systemd passes as files in a folder (see Credentials in systemd.exec(5))."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Variables that may also come as a credential. Its file has the variable's name in small letters.
+#: Variables that may also be credentials. The file's name is the variable's in lower case.
 SECRET_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """What is in the folder. `values` are by variable; a file that is empty or missing gives none."""
+    """The credentials in the folder. `values` are by variable, without empty and missing files."""
 
     folder: Path | None = None  #: None: there is none
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     problems: tuple[str, ...] = ()  #: a sentence for each file that cannot be read
-    unused: tuple[str, ...] = ()  #: variables whose credential does not count: they are set elsewhere
+    unused: tuple[str, ...] = ()  #: variables whose credential is ignored, because they are set elsewhere
 
 
 def read_credentials(surroundings: Mapping[str, str], values: Mapping[str, str]) -> Credentials:
-    """Return the credentials of the folder that the surroundings name.
+    """Return the credentials in the folder that CREDENTIALS_DIRECTORY in `surroundings` names.
 
-    `values` are the variables that are set, there or elsewhere: a credential counts only where none is.
+    `values` are the variables that are set: they take precedence over a credential. Raises nothing:
+    unreadable files are among the `problems`.
     """
     if not surroundings.get("CREDENTIALS_DIRECTORY"):
         return Credentials()
@@ -48,6 +49,6 @@ def read_credentials(surroundings: Mapping[str, str], values: Mapping[str, str])
 
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
-    # What is in the file may be the token all the same: the codec's error shows a part of it.
-    why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-    return f"the credential {path} cannot be read ({why}); expected a file with the token alone"
+    # A codec's error shows part of the file, which may be the token.
+    why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+    return f"the credential {path} cannot be read ({why}); expected a file that contains only the token"

@@ -1,6 +1,6 @@
-"""The wording: `messages.toml` as it ships, and what the engineer puts over it.
+"""The wording: the default `messages.toml`, and the engineer's own file that overrides it.
 
-What any file of the configuration needs is public: reading, the check of a text, the words for a problem.
+`read_toml`, `text_problem` and `names` serve other configuration files too.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _MESSAGES = "messages.toml"
 
 
 def defaults_folder() -> Path:
-    """Return the folder of the files that ship: `bot/defaults/` in a wheel, `config/` in a checkout."""
+    """Return the folder of the default files: `bot/defaults/` in a wheel, `config/` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     in_wheel = package / "defaults"
     return in_wheel if in_wheel.is_dir() else package.parent / "config"
 
 
 def load_messages(config_dir: Path | None = None, *, defaults: Path | None = None) -> Messages:
-    """Return the wording of all messages: the defaults, overlaid key by key by `config_dir`'s file, if any.
+    """Return the wording of all messages: the defaults, overridden key by key by a file in `config_dir`.
 
-    A key may use the placeholders that its default uses, all or some of them. Raises `ConfigError` with all
-    problems; each names file, table and key, and says what is expected.
+    A text may use any of the placeholders that its default uses, and no others. Raises `ConfigError` with all
+    problems of a file; each names file, table and key, and says what is expected.
     """
     shipped = (defaults or defaults_folder()) / _MESSAGES
     messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
@@ -48,7 +48,7 @@ def load_messages(config_dir: Path | None = None, *, defaults: Path | None = Non
 
 
 def read_toml(path: Path) -> Mapping[str, Any]:
-    """Return what the file holds. Raises `ConfigError` if it cannot be read or is no TOML."""
+    """Return the tables of a file. Raises `ConfigError` if it cannot be read or is not TOML in UTF-8."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -57,7 +57,7 @@ def read_toml(path: Path) -> Mapping[str, Any]:
 
 
 def _missing(messages: Messages) -> Iterator[str]:
-    """Yield what an outcome cannot be told without."""
+    """Yield the texts that an outcome needs and that are missing."""
     for table, keys in TEXTS.items():
         for key in keys:
             if key not in messages.get(table, {}):
@@ -65,13 +65,13 @@ def _missing(messages: Messages) -> Iterator[str]:
 
 
 def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[str]:
-    """Put what is right of `overrides` into `messages`, and yield what is wrong."""
+    """Add the valid entries of `overrides` to `messages`, and yield the problems."""
     for table, keys in overrides.items():
         known = messages.get(table)
         if known is None:
             yield f"[{table}] is not known; expected one of {names(messages)}"
         elif not isinstance(keys, dict):
-            yield f"{table} is no table; expected [{table}] with keys below it"
+            yield f"{table} is not a table; expected [{table}] with keys below it"
         else:
             yield from _overlay_table(table, known, keys)
 
@@ -93,21 +93,21 @@ def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
 
 
 def text_problem(text: object, allowed: frozenset[str]) -> str:
-    """Return what is wrong with a text that may use these placeholders; "" if nothing is."""
+    """Return what is wrong with a text that may use the `allowed` placeholders; "" if it is valid."""
     if not isinstance(text, str) or not text.strip():
-        return f"is {text!r}; expected some text in quotes"
-    expected = names(f"{{{name}}}" for name in allowed) or "no placeholder at all"
+        return f"is {text!r}; expected a text in quotes"
+    expected = names(f"{{{name}}}" for name in allowed) or "no placeholder"
     try:
         unknown = _placeholders(text) - allowed
     except ValueError:
-        return "has a brace without its partner; expected {{ or }} where a brace itself is meant"
+        return "has an unmatched brace; expected {{ or }} for a literal brace"
     if unknown:
         return f"has the placeholder {{{min(unknown)}}}; expected {expected}"
     return ""
 
 
 def _placeholders(text: str) -> frozenset[str]:
-    """Return what stands between the braces of a template, with any conversion or format that is there."""
+    """Return what is between the braces of a template, including conversions and format specifications."""
     return frozenset(
         field + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
         for _, field, spec, conversion in Formatter().parse(text)
@@ -116,5 +116,5 @@ def _placeholders(text: str) -> frozenset[str]:
 
 
 def names(known: Iterable[str]) -> str:
-    """Return the names that were to be expected, for a sentence."""
+    """Return the known names, sorted and separated by commas."""
     return ", ".join(sorted(known))

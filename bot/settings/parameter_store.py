@@ -1,4 +1,4 @@
-"""Secrets that the settings only name, as `ssm:/name`: they are kept in AWS's parameter store, encrypted."""
+"""Secrets that the settings name as `ssm:/name`: they are in AWS's parameter store, encrypted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bot.redaction import Secret
     from bot.settings.settings import Settings
 
-#: Seconds. Whoever asks tries again anyway.
+#: Timeouts in seconds. Few attempts, because the caller retries.
 _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
 _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
@@ -40,7 +40,7 @@ _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "s
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tokens:
-    """Both tokens as Slack takes them: neither is the name of a parameter."""
+    """Both tokens as Slack expects them; neither is the name of a parameter any more."""
 
     bot: Secret
     app: Secret
@@ -71,7 +71,9 @@ async def fetch_secret(settings: Settings, name: str, access: Access | None = No
     except ValueError as error:
         raise StartRefused(f"the parameter {secret.parameter} {error}") from error
     if found.parameter:
-        raise StartRefused(f"the parameter {secret.parameter} names another one; expected the token itself")
+        raise StartRefused(
+            f"the parameter {secret.parameter} names another parameter; expected the token itself"
+        )
     return found
 
 

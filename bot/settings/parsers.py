@@ -1,7 +1,7 @@
-"""How the text of each environment variable is read.
+"""Parsers for the environment variables.
 
-Every function takes the text without surrounding space ("" if the variable is not set) and returns the value,
-or raises `ValueError` with the rest of a sentence that begins with the variable's name.
+Each takes the text without surrounding whitespace ("" if the variable is not set) and returns the value. A
+wrong one raises `ValueError` with a sentence that continues after the variable's name: `is 'x'; expected …`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BOT_TOKEN = "xoxb-"  # noqa: S105 - the prefix that every bot token has
 _APP_TOKEN = "xapp-"  # noqa: S105 - the prefix that every app-level token has
 
-#: Prefixes of Slack's tokens that may be named when they stand in the wrong place.
+#: Prefixes of Slack's tokens that an error may show.
 _TOKEN_PREFIXES = (_BOT_TOKEN, _APP_TOKEN, "xoxp-", "xoxa-", "xoxe-", "xoxe.")
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -33,45 +33,47 @@ LOG_FORMATS = ("text", "json")
 
 _HIGHEST_PORT = 65535
 
-#: The longest hold, in seconds. The copying that it waits for runs once a minute.
+#: The longest hold, in seconds. It waits for a cron job of MozDef that runs every minute.
 _MAX_SYNC_SECONDS = 3600
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-#: In days. A message that comes again within the 14 days that SQS may keep it must still be known.
+#: In days. SQS may deliver a message again within 14 days, and then it must still be known.
 _SHORTEST_RETENTION_DAYS = 15
 
-#: More would be a nuisance, whatever the question is.
+#: More would be a nuisance.
 _MOST_REMINDERS = 10
 
-#: An https URL of RFC 3986's characters with placeholders below its host. `<`, `>` and `|`, which have a
-#: meaning in the link of a Slack message, are none of those characters.
+#: An https URL of RFC 3986's characters, with placeholders only after the host. These characters exclude `<`,
+#: `>` and `|`, which have a meaning in the links of Slack messages.
 _ALERT_URL = re.compile(
     r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/(?:[A-Za-z0-9_.~:/?#\[\]@!$&'()*+,;=%-]|{identifier})*"
 )
 
-#: Where a secret is kept in AWS's parameter store.
+#: The name of a secret in AWS's parameter store.
 _PARAMETER = re.compile(r"ssm:(?:/[A-Za-z0-9_.-]+)+")
 
-#: A DynamoDB table, by its own rule for names, and perhaps its region.
+#: A DynamoDB table, by DynamoDB's rule for names, optionally with its region.
 _TABLE_URL = re.compile(r"dynamodb://[A-Za-z0-9_.-]{3,255}(?:\?region=[a-z0-9-]{1,63})?")
 
-#: How much of a wrong value is shown.
+#: How much of a wrong value an error shows.
 _SHOWN_CHARACTERS = 80
 
 
 def bot_token(text: str) -> Secret:
-    """Read the token that the bot posts with."""
-    return _token(text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (the app's page OAuth & Permissions)")
+    """Parse the bot token: `xoxb-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
+    return _token(text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (on the app's page OAuth & Permissions)")
 
 
 def app_token(text: str) -> Secret:
-    """Read the app-level token that opens Socket Mode."""
-    return _token(text, _APP_TOKEN, f"the app-level token, {_APP_TOKEN}… (the app's page Basic Information)")
+    """Parse the app-level token: `xapp-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
+    return _token(
+        text, _APP_TOKEN, f"the app-level token, {_APP_TOKEN}… (on the app's page Basic Information)"
+    )
 
 
 def web_api_url(text: str) -> str:
-    """Read where Slack's Web API is; the result ends in a slash."""
+    """Parse the URL of Slack's Web API; the result ends in a slash. Raises `ValueError`."""
     expected = "an http or https URL such as https://slack.com/api/"
     parts = _url(text, expected)
     if parts.query or parts.fragment:
@@ -89,7 +91,10 @@ def queue_url(text: str) -> str:
 
 
 def store_url(text: str, folder: Path) -> str:
-    """Read where the store is: a table, or a file, whose path is taken as it stands, from `folder` on."""
+    """Parse the URL of the store: a table, or a file, whose relative path starts in `folder`.
+
+    The path is taken literally, without expanding `~` or `%`. Raises `ValueError`.
+    """
     if _TABLE_URL.fullmatch(text):
         return text
     scheme, _, path = text.partition(":///")
@@ -100,7 +105,7 @@ def store_url(text: str, folder: Path) -> str:
 
 
 def profile(text: str) -> Profile:
-    """Read in whose words outcomes are written."""
+    """Parse the profile of words in which outcomes are reported. Raises `ValueError`."""
     try:
         return Profile(text.lower())
     except ValueError as error:
@@ -109,21 +114,24 @@ def profile(text: str) -> Profile:
 
 
 def sync_time(text: str) -> timedelta:
-    """Read a number of seconds, 0 to 3600."""
+    """Parse a whole number of seconds, 0 to 3600. Raises `ValueError`."""
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) > _MAX_SYNC_SECONDS:
         raise _wrong(text, f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}")
     return timedelta(seconds=int(text))
 
 
 def boolean(text: str) -> bool:
-    """Read yes or no, in one of the usual spellings."""
+    """Parse true, 1, yes, false, 0 or no, in any case. Raises `ValueError`."""
     if text.lower() not in _BOOLEANS:
         raise _wrong(text, "true or false")
     return _BOOLEANS[text.lower()]
 
 
 def duration(text: str) -> timedelta | None:
-    """Read a duration such as 90s, 15m, 4h or 2d; 0 is never, None."""
+    """Parse a duration in seconds, minutes, hours or days: 90s, 15m, 4h, 2d; 0 means never: None.
+
+    Raises `ValueError`.
+    """
     if text == "0":
         return None
     found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
@@ -133,21 +141,21 @@ def duration(text: str) -> timedelta | None:
 
 
 def retention(text: str) -> timedelta:
-    """Read how many days to keep what has ended. SQS can deliver a message again for 14 days."""
+    """Parse how many days to keep what has ended, at least 15. Raises `ValueError`."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < _SHORTEST_RETENTION_DAYS:
         raise _wrong(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
     return timedelta(days=int(text))
 
 
 def reminder_count(text: str) -> int:
-    """Read how often a person is reminded of one question."""
+    """Parse how often a person is reminded of one question, 0 to 10. Raises `ValueError`."""
     if not re.fullmatch("[0-9]{1,2}", text) or int(text) > _MOST_REMINDERS:
         raise _wrong(text, f"a whole number, 0 to {_MOST_REMINDERS}")
     return int(text)
 
 
 def working_hours(text: str) -> WorkingHours:
-    """Read when people work, by their own clocks."""
+    """Parse a schedule such as `Mon-Fri 09:00-18:00`, in local time. Raises `ValueError`, without secrets."""
     try:
         return parse_working_hours(text)
     except ValueError as error:
@@ -155,43 +163,46 @@ def working_hours(text: str) -> WorkingHours:
 
 
 def zone(text: str) -> ZoneInfo:
-    """Read the name of a time zone of the tz database."""
+    """Parse the name of a time zone in the tz database. Raises `ValueError`."""
     found = find_time_zone(text)
     if not found:
-        raise _wrong(text, "a time zone's name such as Europe/Berlin or UTC")
+        raise _wrong(text, "the name of a time zone such as Europe/Berlin or UTC")
     return found
 
 
 def channel_id(text: str) -> str:
-    """Read the id of a Slack channel. Whether the bot is a member is for Slack to say."""
+    """Parse the id of a Slack channel. Whether the bot is a member is not checked. Raises `ValueError`."""
     if not re.fullmatch("[CG][A-Z0-9]{2,30}", text):
-        raise _wrong(text, "a channel's id such as C0123456789 (at the end of the channel's About page)")
+        raise _wrong(text, "the id of a channel such as C0123456789 (at the end of the channel's About page)")
     return text
 
 
 def alert_url(text: str) -> str:
-    """Read the template of the links to alerts. `{identifier}` stands after the host, as it stands here."""
+    """Parse the template of links to alerts: an https URL with `{identifier}` after the host.
+
+    Raises `ValueError`.
+    """
     if not _ALERT_URL.fullmatch(text) or "{identifier}" not in text:
         raise _wrong(text, "an https URL such as https://mozdef.example.com/alert/{identifier}")
     return text
 
 
 def log_level(text: str) -> str:
-    """Read the name of a level of logging."""
+    """Parse a log level: DEBUG, INFO, WARNING or ERROR, in any case. Raises `ValueError`."""
     if text.upper() not in _LOG_LEVELS:
         raise _wrong(text, f"one of {', '.join(_LOG_LEVELS)}")
     return text.upper()
 
 
 def log_format(text: str) -> str:
-    """Read in what form the log is written."""
+    """Parse the format of the log, text or json. Raises `ValueError`."""
     if text.lower() not in LOG_FORMATS:
         raise _wrong(text, " or ".join(LOG_FORMATS))
     return text.lower()
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """Read where to listen: a host (an IPv6 one in brackets) and a port; 0 is any free one."""
+    """Parse `HOST:PORT`, an IPv6 address in brackets; port 0 is any free one. Raises `ValueError`."""
     expected = "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464"
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
     if not found or int(found[3]) > _HIGHEST_PORT:
@@ -200,17 +211,17 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def region(text: str) -> str:
-    """Read the name of an AWS region; whether it exists is for AWS to say."""
+    """Parse the name of an AWS region. Whether it exists is not checked. Raises `ValueError`."""
     if not re.fullmatch("[a-z0-9-]{1,63}", text):
-        raise _wrong(text, "a region's name such as eu-central-1")
+        raise _wrong(text, "the name of a region such as eu-central-1")
     return text
 
 
 def existing_folder(text: str, folder: Path) -> Path:
-    """Read the path of a folder that must exist; a relative one starts in `folder`."""
+    """Parse the path of an existing folder; a relative one starts in `folder`. Raises `ValueError`."""
     path = folder / text
     if not path.is_dir():
-        raise _wrong(text, "a folder that exists")
+        raise _wrong(text, "an existing folder")
     return path
 
 
@@ -223,14 +234,14 @@ def _token(text: str, prefix: str, expected: str) -> Secret:
 
 
 def _token_holds(text: str, prefix: str) -> str:
-    """Say what a wrong token looks like without showing any of it but a well-known prefix."""
+    """Describe a wrong token without showing more of it than a well-known prefix."""
     found = next((known for known in _TOKEN_PREFIXES if text.startswith(known)), "")
     if found == prefix:
-        return f"starts with {found} but is cut short or has characters that no token has"
+        return f"starts with {found} but is incomplete or contains characters that no token has"
     if found in {_BOT_TOKEN, _APP_TOKEN}:
         return f"starts with {found}, as if SLACK_BOT_TOKEN and SLACK_APP_TOKEN were swapped"
     if found:
-        return f"starts with {found}, which is another kind of token"
+        return f"starts with {found}, which is a different kind of token"
     return f"has {len(text)} characters that do not start with {prefix}"
 
 
@@ -246,6 +257,6 @@ def _url(text: str, expected: str) -> SplitResult:
 
 
 def _wrong(text: str, expected: str) -> ValueError:
-    # A token may stand in the wrong variable. Redacted before it is cut, so that no half of it is left.
+    # A token may be in the wrong variable. It is redacted before it is cut, which could leave a part of it.
     held = f"is {redact(text)[:_SHOWN_CHARACTERS]!r}" if text else "is not set"
     return ValueError(f"{held}; expected {expected}")

@@ -1,7 +1,7 @@
-"""The settings: read once, checked at once, frozen. The only reader and writer of `os.environ`.
+"""The settings: read once, checked together, frozen. The only reader and writer of `os.environ`.
 
-A setting is a field of `Settings`, and an entry of the tables at the end: its variable, how that is read
-(`parsers`), its default, and who needs it.
+A setting is a field of `Settings`, and a row of the tables at the end: its variable, its parser (see
+`parsers`), its default, and which commands need it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class Purpose(StrEnum):
-    """What the settings are wanted for: each command is held to those that it needs."""
+    """What the settings are loaded for: each command validates only those that it needs."""
 
     RUN = "run"
     SEND = "send"
     STORE = "store"  #: the commands that read the store
     MIGRATE = "migrate"  #: the stores are arguments
-    CHECK = "check"  #: everything, but problems are handed over instead of raised
+    CHECK = "check"  #: everything, but problems are returned instead of raised
 
 
 _WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
@@ -57,19 +57,19 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """One variable: who needs it, and how its text becomes the value of one field of `Settings`."""
+    """One variable: which commands need it, and how its text becomes the value of a field of `Settings`."""
 
     name: str
     setting: str
     read: Callable[[str], object]
-    default: str = ""  #: as text, which `read` must accept
+    default: str = ""  #: as text that `read` accepts
     needed_by: frozenset[Purpose] = _WORKER
     required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """What the engineer chose. What the purpose does not need is left at its default, however it was set."""
+    """The settings. Those that the purpose does not need have their defaults, even if they are set."""
 
     slack_bot_token: Secret = field(default=Secret(""))
     slack_app_token: Secret = field(default=Secret(""))
@@ -79,15 +79,15 @@ class Settings:
     dead_letter_queue_url: str = ""  #: empty: there is none
     store_url: str  #: sqlite:///, then an absolute path; or dynamodb://, then a table
     response_profile: Profile
-    mozdef_sync: timedelta  #: an answer is held until its request is this old
+    mozdef_sync: timedelta  #: a report is held until its request is this old
     remind_after: timedelta | None  #: how long after a question its person is reminded; None: never
     remind_times: int  #: how often, 0 to 10
-    expire_after: timedelta | None  #: how long a request may go unasked or unanswered; None: for ever
+    expire_after: timedelta | None  #: how long a request may stay unasked or unanswered; None: forever
     working_hours: WorkingHours | None = None  #: when those two clocks run; None: always
-    default_timezone: ZoneInfo  #: of people whose profile names none that we know
+    default_timezone: ZoneInfo  #: of people whose Slack profile has no valid one
     security_channel: str = ""  #: a channel's id; empty: there is none
     mozdef_alert_url: str = ""  #: of an alert, with `{identifier}` for its id, percent-encoded; empty: none
-    retain: timedelta  #: how long what has ended is kept
+    retain: timedelta  #: how long questions that have ended are kept
     allow_deescalation: bool
     ask_guests: bool
     log_level: str  #: a name that `logging` knows
@@ -111,9 +111,9 @@ class Settings:
 
     @property
     def control_path(self) -> Path | None:
-        """The socket, beside the store's file, on which the running worker listens to commands.
+        """The socket next to the store's file on which the running worker accepts commands.
 
-        None where the store is no file: commands open such a store beside the workers.
+        None if the store is a table, which commands open themselves.
         """
         return self.store_path and self.store_path.with_name(f"{self.store_path.name}.sock")
 
@@ -121,11 +121,11 @@ class Settings:
 def load_settings(
     purpose: Purpose, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
 ) -> Settings:
-    """Return the settings for `purpose`: of the environment, behind it of `directory`'s `.env`, and last of
-    systemd's credentials.
+    """Return the settings for `purpose`: from the environment, `.env` in `directory`, systemd's credentials.
 
-    By default these are the process's own environment and current directory. An empty value counts as not
-    set. Raises one `ConfigError` with all problems; for `Purpose.CHECK` they are in `Settings.problems`.
+    The first of these that sets a variable wins; an empty value counts as not set. `environ` and `directory`
+    default to those of the process. All configuration errors are reported together: raised as one
+    `ConfigError`, or for `Purpose.CHECK` returned in `Settings.problems`.
     """
     folder = (directory or Path.cwd()).absolute()
     surroundings = _filled(os.environ if environ is None else environ)
@@ -153,7 +153,7 @@ def load_settings(
 
 
 def settle_environment(settings: Settings) -> None:
-    """Put the AWS variables that stand only in `.env` into this process's environment, and Slack's out of it.
+    """Add the AWS variables that are only in `.env` to the environment of this process, and remove Slack's.
 
     boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to. It
     reads proxies there, too, as do the calls to Slack, so these get the form that both understand.
@@ -167,7 +167,7 @@ def settle_environment(settings: Settings) -> None:
 
 
 def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
-    """Return the table of all variables; relative paths start in these folders."""
+    """Return the table of all variables; relative paths start in `folder`, the store's in `store_folder`."""
     return (
         *_slack_variables(),
         *_queue_variables(),
@@ -183,8 +183,8 @@ def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    # The path is named, since without one the library walks up from the source file. Nothing is interpolated:
-    # a value means the same here as in the environment file of systemd.
+    # Without a path, the library would search upwards from the source file. Nothing is interpolated, so that
+    # a value means the same here as in an environment file of systemd.
     try:
         return _filled(dotenv_values(path, interpolate=False)), []
     except (OSError, UnicodeDecodeError) as error:
@@ -194,7 +194,7 @@ def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
 def _read_all(
     purpose: Purpose, values: Mapping[str, str], folder: Path, problems: list[str]
 ) -> dict[str, Any]:
-    """Return the fields of `Settings` that have a variable; what is wrong is added to `problems`."""
+    """Return the fields of `Settings` that have a variable; add what is wrong to `problems`."""
     settings: dict[str, Any] = {}
     for variable in all_variables(folder, _store_folder(values, folder)):
         if variable.default:
@@ -211,9 +211,9 @@ def _read_all(
 
 
 def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
-    """Return where a relative `STORE_URL` starts, whether it is the default or written out.
+    """Return the folder in which a relative `STORE_URL` starts, including the default one.
 
-    systemd may name several state directories, with colons between them: the first is ours.
+    systemd may name several state directories, separated by colons: the first is ours.
     """
     return folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
 
@@ -250,7 +250,7 @@ def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]
 
 def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     microseconds = surroundings.get("WATCHDOG_USEC", "")
-    # Inherited by all that a service starts, so it may be meant for another process.
+    # Every process of a service inherits it, so it may be meant for another one.
     is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
@@ -306,7 +306,7 @@ def _slack_variables() -> tuple[Variable, ...]:
 
 def _queue_variables() -> tuple[Variable, ...]:
     queue = partial(Variable, read=parsers.queue_url)
-    everybody = frozenset(Purpose)  # the store may be in a region, too
+    everybody = frozenset(Purpose)  # the store may be in a region too
     return (
         queue(name="REQUEST_QUEUE_URL", setting="request_queue_url", needed_by=_SENDER, required=True),
         queue(name="RESPONSE_QUEUE_URL", setting="response_queue_url", required=True),

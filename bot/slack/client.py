@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
+from yarl import URL  # as aiohttp reads a URL: what is judged is what is called
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import fault, retry_after
+from bot.slack.received import storable
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -24,8 +26,14 @@ if TYPE_CHECKING:
     from bot.errors import TriageBotError
     from bot.triage.ports import Clock, Meter
 
+log = logging.getLogger(__name__)
+
 #: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
+
+#: Where the response_url of a click leads, unless it leads where SLACK_API_URL does: https://slack.com and
+#: https://slack-gov.com (2026-11).
+RESPONSE_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
 #: The SDK writes a debug line for every call unless the logger itself has a level.
 _sdk_log = logging.getLogger("slack_sdk.calls")
@@ -56,6 +64,22 @@ def proxy_for(url: str) -> str | None:
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+def response_address(response_url: str, api_url: str) -> URL | None:
+    """Return a click's response_url as an address that is Slack's; None if it is not.
+
+    It comes with a payload, so it is not followed wherever it leads: what is posted there tells of an alert.
+    """
+    try:
+        url = URL(response_url)
+        place = url.scheme, url.host, url.port
+    except ValueError:
+        return None
+    api = URL(api_url)
+    is_slacks = url.host in RESPONSE_HOSTS and place == ("https", url.host, 443)
+    is_trusted = is_slacks or place == (api.scheme, api.host, api.port)
+    return url if is_trusted and url.user is None and url.password is None else None
 
 
 class SlackApi:
@@ -93,14 +117,21 @@ class SlackApi:
             raise TransientError(str(error)) from error
 
     async def respond(self, response_url: str, body: Mapping[str, Any]) -> bool:
-        """Post to a click's response_url. False: Slack does not take it there (any more).
+        """Post to a click's response_url. False: Slack does not take it there (any more), or is not there.
 
         `TransientError`, `AmbiguousError` as for a call.
         """
-        # Not the SDK's client: it would be built anew for every click.
+        url = response_address(response_url, self._client.base_url)
+        if url is None:
+            log.warning(
+                "a click's response_url leads elsewhere, so it is not used",
+                extra={"event": "response_url.refused", "fields": {}},
+            )
+            return False
+        # Not the SDK's client: it would be built anew for every click. Nor may the answer lead us elsewhere.
         try:
             async with self._session.post(
-                response_url, json=dict(body), proxy=self._proxy_for(response_url)
+                url, json=dict(body), proxy=self._proxy_for(str(url.origin())), allow_redirects=False
             ) as response:
                 text = await response.text("utf-8", "replace")
         except Exception as error:
@@ -110,22 +141,20 @@ class SlackApi:
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             status = response.status
             raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
-        return response.status < HTTPStatus.BAD_REQUEST and not _says_no(text)
+        return response.status < HTTPStatus.MULTIPLE_CHOICES and not _says_no(text)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         self._refuse_in_pause(method)
         try:
-            response = await self._client.api_call(method, **arguments)
+            data = storable((await self._client.api_call(method, **arguments)).data)
         except Exception as error:
             raise self._noted(method, fault(error)) from error
-        data = response.data
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
 
-    def _proxy_for(self, url: str) -> str | None:
+    def _proxy_for(self, origin: str) -> str | None:
         """Return `proxy_for` a URL; it is found out once a host, for it reads the whole environment."""
-        origin = "/".join(url.split("/", maxsplit=3)[:3])
         if origin not in self._proxies:
             self._proxies[origin] = proxy_for(origin)
         return self._proxies[origin]

@@ -21,6 +21,7 @@ from aiohttp import (
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.slack.received import text_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ _ALLOW = "Ask an administrator of the workspace to allow this app to send direct
 _SHOW_MESSAGES = "Switch the Messages tab on, on the app's page App Home."
 _UPGRADE = "Slack does not offer this method (any more): install a newer release of this bot."
 
-#: The worker cannot go on: its token, its scopes, its place in the workspace. What to do about each.
+#: The worker cannot go on, whomever it asks: its token, its scopes, the app. What to do about each.
 _WORKER = {
     **dict.fromkeys(
         """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
@@ -41,16 +42,22 @@ _WORKER = {
         _RENEW,
     ),
     "missing_scope": _WIDEN,
+    "not_enabled": _ALLOW,
+    **dict.fromkeys(
+        "deprecated_endpoint method_deprecated insecure_request unknown_method".split(), _UPGRADE
+    ),
+}
+
+#: Perhaps the worker's place in the workspace; but these have been seen for single people too, so that nobody
+#: else waits because of one. What to do about each, if it turns out to be the worker's.
+_PERHAPS_WORKER = {
     **dict.fromkeys(
         """no_permission access_denied accesslimited ekm_access_denied team_access_not_granted
-        enterprise_is_restricted two_factor_setup_required forbidden_team not_enabled
+        enterprise_is_restricted two_factor_setup_required forbidden_team
         metadata_must_be_sent_from_app""".split(),
         _ALLOW,
     ),
     "messages_tab_disabled": _SHOW_MESSAGES,
-    **dict.fromkeys(
-        "deprecated_endpoint method_deprecated insecure_request unknown_method".split(), _UPGRADE
-    ),
 }
 
 #: The person cannot be asked.
@@ -122,10 +129,9 @@ def _refusal(response: Any) -> TriageBotError:
         return CannotGoOn(code, remedy=_WORKER[code])
     if code in _PERSON or _PERSON_PATTERN.match(code):
         return Undeliverable(code)
-    return UnknownRefusal(code)
+    return UnknownRefusal(code, remedy=_PERHAPS_WORKER.get(code, ""))
 
 
 def _code(response: Any) -> str:
     data = getattr(response, "data", None)
-    code = data.get("error") if isinstance(data, dict) else None
-    return code if isinstance(code, str) else ""
+    return text_in(data.get("error")) if isinstance(data, dict) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.slack.render.home import home_view
+from bot.slack.render.home import home_view, notices_view
 from bot.slack.render.windows import note_errors, note_view
 from bot.triage.policy import NoteRule
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bot.slack.client import SlackApi
     from bot.slack.render.templates import Wording
-    from bot.triage.answer_rules import Refusal
+    from bot.triage.answer_rules import Notice, Refusal
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
@@ -41,8 +41,18 @@ class SlackViews:
         await self._api.write("views.open", {"trigger_id": trigger_id, "view": view})
 
     async def publish_home(
-        self, slack_id: str, unanswered: Sequence[Question], answered: Sequence[Question]
+        self,
+        slack_id: str,
+        unanswered: Sequence[Question],
+        answered: Sequence[Question],
+        *,
+        notice: Notice | None = None,
     ) -> None:
-        """Show a person their Home."""
-        view = home_view(unanswered, answered, self._wording, self._policy)
+        """Show a person their Home, with a notice on top of it if there is one."""
+        view = home_view(unanswered, answered, self._wording, self._policy, notice=notice)
+        await self._api.write("views.publish", {"user_id": slack_id, "view": view})
+
+    async def publish_notices(self, slack_id: str, notices: Sequence[Notice]) -> None:
+        """Show a person a Home that says these things, and has no question."""
+        view = notices_view(notices, self._wording)
         await self._api.write("views.publish", {"user_id": slack_id, "view": view})

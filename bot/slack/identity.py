@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 from slack_bolt.authorization import AuthorizeResult
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, StartRefused, TransientError
+from bot.errors import (
+    AmbiguousError,
+    CannotGoOn,
+    StartRefused,
+    TransientError,
+    TriageBotError,
+    UnknownRefusal,
+)
 from bot.slack.errors import fault
+from bot.slack.received import storable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +35,18 @@ log = logging.getLogger(__name__)
 SCOPES = ("users:read", "users:read.email", "im:write", "chat:write", "im:history")
 
 
+class OrgWideInstallation(StartRefused):
+    """The app is installed for an organisation: nobody could tell its workspace's people from others."""
+
+    remedy = (
+        "install the app in the one workspace whose people it asks, and put that installation's bot token"
+        " into SLACK_BOT_TOKEN"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(f"the app is installed for a whole organisation: {self.remedy}")
+
+
 @dataclass(slots=True)
 class Identity:
     """The app's place in Slack. Empty until Slack was reached for the first time."""
@@ -38,10 +58,15 @@ class Identity:
     scopes: frozenset[str] = field(default_factory=frozenset)
 
     def learn(self, response: AsyncSlackResponse) -> None:
-        """Take over what `auth.test` answered. `TransientError` if that is no answer of Slack's."""
-        data: Mapping[str, Any] = response.data if isinstance(response.data, dict) else {}
-        if not data.get("team_id"):
-            raise TransientError("Slack's answer to auth.test names no workspace")
+        """Take over what `auth.test` answered.
+
+        `TransientError` if that is no answer of Slack's, `OrgWideInstallation` if it names no workspace.
+        """
+        data: Mapping[str, Any] = storable(response.data) if isinstance(response.data, dict) else {}
+        if "team_id" not in data:
+            raise TransientError("Slack's answer to auth.test says nothing of a workspace")
+        if _is_org_wide(data):
+            raise OrgWideInstallation
         self.team_id = str(data["team_id"])
         self.enterprise_id = str(data.get("enterprise_id") or "")
         self.bot_id = str(data.get("bot_id") or "")
@@ -55,9 +80,8 @@ class Identity:
 
     def is_home_of(self, payload: Mapping[str, Any]) -> bool:
         """Whether a payload comes from this workspace, or from the organisation that it belongs to."""
-        team, enterprise = payload.get("team") or {}, payload.get("enterprise") or {}
-        ours = bool(self.team_id) and team.get("id") == self.team_id
-        return ours or (bool(self.enterprise_id) and enterprise.get("id") == self.enterprise_id)
+        ours = bool(self.team_id) and _id_in(payload.get("team")) == self.team_id
+        return ours or (bool(self.enterprise_id) and _id_in(payload.get("enterprise")) == self.enterprise_id)
 
     def authorization(self) -> AuthorizeResult:
         """Return what Bolt wants to know of an installation. No token: our calls have their own client."""
@@ -144,6 +168,16 @@ class Introduction:
             )
 
 
+def _id_in(value: object) -> object:
+    return value.get("id") if isinstance(value, dict) else None
+
+
+def _is_org_wide(data: Mapping[str, Any]) -> bool:
+    """Whether a token is an organisation's: Slack says so, or names the organisation, or no workspace."""
+    team_id = str(data["team_id"] or "")
+    return bool(data.get("is_enterprise_install")) or not team_id or team_id.startswith("E")
+
+
 def _scopes(headers: Mapping[str, Any]) -> frozenset[str]:
     value = next((each for name, each in headers.items() if name.lower() == "x-oauth-scopes"), "")
     text = ",".join(value) if isinstance(value, list) else str(value)
@@ -151,7 +185,8 @@ def _scopes(headers: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _refused(variable: str, error: Exception) -> Exception:
-    judged = error if isinstance(error, TransientError) else fault(error)
-    if isinstance(judged, CannotGoOn):
+    judged = error if isinstance(error, TriageBotError) else fault(error)
+    # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
+    if isinstance(judged, CannotGoOn) or (isinstance(judged, UnknownRefusal) and judged.remedy):
         return StartRefused(f"Slack refuses {variable} ({judged.code}); `triage-bot check` says what to do")
     return judged

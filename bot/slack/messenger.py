@@ -7,15 +7,17 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
-from bot.slack.render.question import (
-    QUESTION_EVENT,
-    question_message,
-    question_metadata,
-    refusal_message,
-    reminder_message,
+from bot.errors import (
+    AmbiguousError,
+    NoConversation,
+    PermanentError,
+    TransientError,
+    Undeliverable,
+    UnknownRefusal,
 )
-from bot.triage.model import Person, Posted, about
+from bot.slack.received import text_in
+from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
+from bot.triage.model import Bookmark, Person, Posted, about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
     from bot.triage.ports import Clock
@@ -40,13 +43,19 @@ PEOPLE_MAX = 1000
 #: How long before its first claim a question may stand in Slack: their clock and ours differ.
 LOOK_BACK = timedelta(minutes=30)
 
-#: Messages a page of a look-up.
+#: Messages a page of a look-up, at the most: to some apps Slack shows 15, once a minute.
 PAGE = 200
 
 #: Refusals of a redraw that no repetition mends.
 _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
+
+#: How Slack refuses a reply to a message that was deleted.
+_NO_THREAD = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
+
+#: How Slack refuses to post to a person with whom there is no conversation, or where it cannot be seen.
+_NO_CHANNEL = "channel_not_found"
 
 #: Slack's own bot, which its API does not call one.
 _SLACKBOT = "USLACKBOT"
@@ -80,44 +89,56 @@ class SlackMessenger:
             self._remember(email, now, person)
         return person
 
-    async def post(self, question: Question) -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
         """See `triage.ports.Messenger`."""
-        answer = await self._api.write(
-            "chat.postMessage",
-            {
-                **question_message(question, self._wording, self._policy),
-                "channel": question.slack_id,
-                "metadata": question_metadata(question),
-                "unfurl_links": False,
-                "unfurl_media": False,
-            },
-        )
+        message = {
+            **question_message(question, self._wording, self._policy),
+            "channel": channel or question.slack_id,
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
         try:
-            return Posted(channel=str(answer["channel"]), ts=str(answer["ts"]))
-        except KeyError as error:
-            raise AmbiguousError(f"Slack did not say where the message is: no {error}") from error
+            answer = await self._api.write("chat.postMessage", message)
+        except Undeliverable as error:
+            if error.reason == _NO_CHANNEL and not channel:
+                raise NoConversation from error
+            raise
+        posted = Posted(channel=text_in(answer.get("channel")), ts=text_in(answer.get("ts")))
+        if not posted.channel or not posted.ts:
+            raise AmbiguousError("Slack did not say where the message is")
+        return posted
 
-    async def look_up(self, question: Question) -> Posted | None:
+    async def open_conversation(self, question: Question) -> str:
+        """See `triage.ports.Messenger`. That it is not found here says nothing of the person."""
+        users = {"users": question.slack_id}
+        try:
+            opened = await self._api.read("conversations.open", users, http_verb="POST")
+        except Undeliverable as error:
+            if error.reason == _NO_CHANNEL:
+                raise UnknownRefusal(error.reason) from error
+            raise
+        return _text(opened, "channel", "id")
+
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
         """See `triage.ports.Messenger`."""
-        opened = await self._api.read("conversations.open", {"users": question.slack_id}, http_verb="POST")
-        channel = _text(opened, "channel", "id")
+        channel = after.channel if after else await self.open_conversation(question)
         since = (question.claimed_at or question.accepted_at) - LOOK_BACK
-        page: dict[str, Any] = {
+        page = {
             "channel": channel,
             "oldest": f"{since.timestamp():.6f}",
             "inclusive": True,
             "include_all_metadata": True,
             "limit": PAGE,
+            **({"cursor": after.cursor} if after else {}),
         }
-        while True:
-            answer = await self._api.read("conversations.history", page)
-            for message in _messages(answer):
-                if _is_question(message, question.ref):
-                    return Posted(channel=channel, ts=str(message["ts"]))
-            page["cursor"] = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not page["cursor"]:
-                _require_last(answer)
-                return None
+        answer = await self._api.read("conversations.history", page)
+        for message in _messages(answer):
+            if is_question(message, question.ref):
+                return Posted(channel=channel, ts=_text(message, "ts"))
+        following = _next_page(answer, channel)
+        if following is not None and following == after:
+            raise TransientError("Slack's answer leads to the same page again")
+        return following
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See `triage.ports.Messenger`. A message that is gone, or may not be changed any more, is let be."""
@@ -135,16 +156,26 @@ class SlackMessenger:
             log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
 
     async def remind(self, question: Question, *, link: str) -> None:
-        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too."""
-        reminder = reminder_message(question, self._wording, self._policy, link=link)
-        thread = {"channel": question.channel, "thread_ts": question.ts, "reply_broadcast": True}
-        quiet = {"unfurl_links": False, "unfurl_media": False}
-        await self._api.write("chat.postMessage", {**reminder, **thread, **quiet})
+        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too.
 
-    async def tell(self, response_url: str, message: str) -> None:
+        If the question's message was deleted, it stands alone and points to the Home.
+        """
+        thread = {"thread_ts": question.ts, "reply_broadcast": True}
+        try:
+            sent = await self._post_reminder(question, link, **thread)
+        except UnknownRefusal as error:
+            if error.code not in _NO_THREAD:
+                raise
+            log.info("the question was deleted: %s", error, extra=about(question, "question.deleted"))
+            await self._post_reminder(question, "")
+            return
+        if link and _stands_alone(sent):
+            await self._point_to_home(question, sent)
+
+    async def tell(self, response_url: str, notice: Notice) -> None:
         """See `triage.ports.Messenger`."""
         if not response_url or not await self._api.respond(
-            response_url, refusal_message(message, self._wording)
+            response_url, notice_message(notice, self._wording)
         ):
             raise TransientError("there is no way to reach the clicker")
 
@@ -152,10 +183,26 @@ class SlackMessenger:
         """See `triage.ports.Messenger`."""
         place = {"channel": question.channel, "message_ts": question.ts}
         try:
-            return str((await self._api.read("chat.getPermalink", place)).get("permalink") or "")
+            return text_in((await self._api.read("chat.getPermalink", place)).get("permalink"))
         except (PermanentError, TransientError) as error:
             log.info("no link to the question: %s", error, extra=about(question, "permalink.missing"))
             return ""
+
+    async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
+        reminder = reminder_message(question, self._wording, self._policy, link=link)
+        quiet = {"unfurl_links": False, "unfurl_media": False}
+        place = {"channel": question.channel, **thread}
+        return await self._api.write("chat.postMessage", {**reminder, **place, **quiet})
+
+    async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
+        """Change a reminder that was sent with a link to nothing."""
+        log.info("the question was deleted", extra=about(question, "question.deleted"))
+        reminder = reminder_message(question, self._wording, self._policy, link="")
+        place = {"channel": question.channel, "ts": text_in(sent.get("ts"))}
+        try:
+            await self._api.write("chat.update", {**reminder, **place, "parse": "none"})
+        except (PermanentError, TransientError, AmbiguousError) as error:
+            log.warning("its reminder leads nowhere: %s", error, extra=about(question, "question.deleted"))
 
     def _person(self, answer: Mapping[str, Any]) -> Person:
         user = answer.get("user")
@@ -163,17 +210,19 @@ class SlackMessenger:
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
         return Person(
             slack_id=slack_id,
-            slack_name=str(facts.get("name") or ""),
+            slack_name=text_in(facts.get("name")),
             deactivated=bool(facts.get("deleted")),
             is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=str(facts.get("tz") or ""),
+            time_zone=text_in(facts.get("tz")),
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:
-        teams = (facts.get("enterprise_user") or {}).get("teams") or ()
+        user = facts.get("enterprise_user")
+        listed = user.get("teams") if isinstance(user, dict) else None
+        teams = listed if isinstance(listed, list) else []
         home = facts.get("team_id")
         elsewhere = bool(home) and home != self._identity.team_id and self._identity.team_id not in teams
         return elsewhere or bool(facts.get("is_stranger"))
@@ -202,16 +251,21 @@ def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [message for message in messages if isinstance(message, dict)]
 
 
-def _require_last(answer: Mapping[str, Any]) -> None:
-    """Refuse a page after which there are more, and no way to them. `TransientError`."""
+def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:
+    """Return where the page after this one begins; None if this is the last. `TransientError` if unsaid."""
+    metadata = answer.get("response_metadata")
+    cursor = text_in(metadata.get("next_cursor")) if isinstance(metadata, dict) else ""
+    if cursor:
+        return Bookmark(channel=channel, cursor=cursor)
     if answer.get("has_more"):
         raise TransientError("Slack's answer has more messages and does not say where")
+    return None
 
 
-def _is_question(message: Mapping[str, Any], ref: str) -> bool:
-    metadata = message.get("metadata") or {}
-    payload = metadata.get("event_payload") or {}
-    return metadata.get("event_type") == QUESTION_EVENT and payload.get("ref") == ref
+def _stands_alone(answer: Mapping[str, Any]) -> bool:
+    """Whether a reply became a message of its own: Slack's answer shows it, and names no thread."""
+    message = answer.get("message")
+    return isinstance(message, dict) and not message.get("thread_ts")
 
 
 def _is_final(error: TriageBotError) -> bool:

@@ -1,10 +1,15 @@
-"""What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure."""
+"""What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure.
+
+Their texts have come in through `received.storable`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bot.slack.received import text_in
 from bot.slack.render.question import ACTION_PREFIX
 from bot.slack.render.windows import NOTE_BLOCK, NOTE_TEXT
 from bot.triage.model import Answer, Choice, Note, Posted, Take
@@ -16,15 +21,41 @@ if TYPE_CHECKING:
 
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
+#: Characters of a payload's own words that are logged.
+_WORD_MAX = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clicker:
+    """Whoever clicked, and how to reach them with something that nobody else is to see. "": not said."""
+
+    slack_id: str
+    response_url: str = ""
+    trigger_id: str = ""  #: opens a window
+    in_home: bool = False  #: the click was made in their Home
+    ref: str = ""  #: of what was clicked
+
+
+def read_clicker(body: Mapping[str, Any]) -> Clicker:
+    """Return who clicked, as far as a payload says."""
+    user = body.get("user")
+    return Clicker(
+        slack_id=text_in(user.get("id") if isinstance(user, dict) else None),
+        response_url=text_in(body.get("response_url")),
+        trigger_id=text_in(body.get("trigger_id")),
+        in_home=is_in_home(body),
+        ref=read_ref(body),
+    )
+
 
 def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> Answer | None:
     """Return the click of an answer button, in a message or in the person's own Home."""
     try:
         action = body["actions"][0]
         return Answer(
-            ref=str(action["value"]),
+            ref=_said(action["value"]),
             choice=Choice(action["action_id"].removeprefix(ACTION_PREFIX)),
-            slack_id=str(body["user"]["id"]),
+            slack_id=_said(body["user"]["id"]),
             ours=identity.is_home_of(body),
             posted=None if is_in_home(body) else _place(body),
             at=now,
@@ -39,9 +70,9 @@ def read_take(body: Mapping[str, Any], identity: Identity, now: datetime) -> Tak
     try:
         user = body["user"]
         return Take(
-            ref=str(body["actions"][0]["value"]),
-            slack_id=str(user["id"]),
-            slack_name=str(user.get("username") or user.get("name") or ""),
+            ref=_said(body["actions"][0]["value"]),
+            slack_id=_said(user["id"]),
+            slack_name=text_in(user.get("username")) or text_in(user.get("name")),
             ours=identity.is_home_of(body),
             posted=_place(body),
             at=now,
@@ -55,9 +86,9 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
     try:
         view = body["view"]
         return Note(
-            ref=str(view["private_metadata"]),
-            text=_storable(str(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"] or "")),
-            slack_id=str(body["user"]["id"]),
+            ref=_said(view["private_metadata"]),
+            text=text_in(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"]),
+            slack_id=_said(body["user"]["id"]),
             ours=identity.is_home_of(body),
             at=now,
         )
@@ -66,9 +97,11 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
 
 
 def read_ref(body: Mapping[str, Any]) -> str:
-    """Return the ref in a clicked button's value, or ""."""
+    """Return the ref in a clicked button's value, or that of the window that was sent; or ""."""
     try:
-        return str(body["actions"][0]["value"])
+        if body.get("type") == "view_submission":
+            return _said(body["view"]["private_metadata"])
+        return _said(body["actions"][0]["value"])
     except _UNREADABLE:
         return ""
 
@@ -84,8 +117,21 @@ def shape(event: str, body: Mapping[str, Any], **fields: object) -> dict[str, ob
     actions = body.get("actions")
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
-    what = {"type": str(body.get("type")), "action_id": str(action_id)}
+    what = {"type": _word(body.get("type")), "action_id": _word(action_id)}
     return {"event": event, "fields": {**what, **fields}}
+
+
+def _word(value: object) -> str:
+    """Return a word of a payload's, cut; of what is none, its kind alone."""
+    return value[:_WORD_MAX] if isinstance(value, str) else type(value).__name__
+
+
+def _said(value: object) -> str:
+    """Return a text that must be there. `ValueError` if it is not."""
+    text = text_in(value)
+    if not text:
+        raise ValueError("the payload has no text here")
+    return text
 
 
 def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
@@ -96,14 +142,6 @@ def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def _storable(text: str) -> str:
-    """Return a text with lone surrogates replaced: no store takes those."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _place(body: Mapping[str, Any]) -> Posted:
     container = body["container"]
-    channel, ts = container["channel_id"], container["message_ts"]
-    if not channel or not ts:
-        raise ValueError("no message was clicked")
-    return Posted(channel=str(channel), ts=str(ts))
+    return Posted(channel=_said(container["channel_id"]), ts=_said(container["message_ts"]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, UnknownRefusal
+from bot.slack.received import text_in
 from bot.slack.render.blocks import section
 from bot.slack.render.card import card_message, thread_line
 
@@ -62,9 +63,10 @@ class SlackSecurityTeam:
 
     async def _post(self, card: Mapping[str, Any]) -> str:
         answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
-        if not answer.get("ts"):
+        ts = text_in(answer.get("ts"))
+        if not ts:
             raise AmbiguousError("Slack did not say where the card is")
-        return str(answer["ts"])
+        return ts
 
     async def _update(self, question: Question, card: Mapping[str, Any]) -> bool:
         """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""

@@ -12,11 +12,14 @@ import json
 import logging
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+from bot.slack.payloads import shape
+from bot.slack.received import storable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +35,11 @@ PING_INTERVAL = 5
 
 #: How long Slack may take to close its end; the SDK can take ten seconds where that end is dead.
 CLOSE_TIMEOUT = timedelta(seconds=1)
+
+#: What Slack wraps a payload in. What lacks one of these can be neither taken nor acknowledged.
+_ENVELOPE = frozenset({"type", "envelope_id", "payload"})
+
+log = logging.getLogger(__name__)
 
 #: The SDK writes debug lines unless the logger itself has a level.
 _sdk_log = logging.getLogger("slack_sdk.link")
@@ -56,6 +64,7 @@ class Websocket:
         self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
         self._client.on_end = self.ended.set
         self._client.on_message_listeners.append(self._hear)
+        self._client.message_listeners.append(self._judge)
         self._client.socket_mode_request_listeners.append(self._take)
 
     @property
@@ -100,8 +109,20 @@ class Websocket:
 
     async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time.time()  # as the SDK counts, for its own debug lines
-        response = await run_async_bolt_app(self._app, request)
+        try:
+            request.payload = storable(request.payload)
+            response = await run_async_bolt_app(self._app, request)
+        except Exception as error:  # noqa: BLE001 - one payload, of which Bolt can make nothing
+            # The error's own words may be the payload's.
+            kind = type(error).__name__
+            log.warning("payload not understood", extra=shape("payload.unread", request.payload, error=kind))
+            return
         await send_async_response(client, request, response, started)
+
+    async def _judge(self, _: AsyncBaseSocketModeClient, message: dict[str, Any], __: str | None) -> None:
+        """Say so where a message is no envelope: nobody would ever take it."""
+        if message.get("type") != "hello" and not message.keys() >= _ENVELOPE:
+            log.warning("message is no envelope", extra=shape("payload.unread", message, error="no envelope"))
 
 
 class _Client(SocketModeClient):

@@ -1,4 +1,4 @@
-"""Where questions and reports are kept: one port (`triage.ports`), one module or folder an implementation."""
+"""Where questions and reports are stored: one port (`triage.ports`), one folder per implementation."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 
 class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
-    """All that a store is to whoever has opened it."""
+    """An open store. Its methods raise `StoreError` if the store cannot read or write."""
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of it."""
+        """Finish the operations in progress, then release the file or the connections."""
 
     async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """Make up for what a restored backup cannot know.
+        """Adjust a restored backup, which cannot know what happened after it was made.
 
-        Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
-        it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
+        Open deadlines and reminders restart with their original length. `longest` caps a deadline, so that
+        repeated restores cannot extend it. Every question not yet asked is in doubt: it may have been asked
+        since. `StoreError` if the store takes no writes, or if another worker changes a row meanwhile.
         """
 
 
@@ -37,7 +38,7 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
     access: Access | None = None,
     on_found: Callable[[], None] = lambda: None,
 ) -> OpenStore:
-    """Open the store at `url`: a file, which this process then holds alone, or a table that it shares.
+    """Open the store at `url`: a file, locked for this process, or a table shared with other workers.
 
     `create`: make the file where there is none. The others are for a table: `region` counts where the URL
     names none, `keep` is how long what has ended is kept, `access` is as whom AWS is asked (None: as boto3's

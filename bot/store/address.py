@@ -11,30 +11,30 @@ from bot.errors import ConfigError
 _SQLITE = "sqlite:///"
 _DYNAMODB = "dynamodb://"
 
-#: DynamoDB's own rule for names of tables.
+#: DynamoDB's own rule for table names.
 _URL = re.compile(r"dynamodb://(?P<table>[A-Za-z0-9_.-]{3,255})(?:\?region=(?P<region>[a-z0-9-]{1,63}))?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
-    """Where a table is."""
+    """The name and region of a DynamoDB table."""
 
     table: str
-    region: str | None  #: None: wherever the settings or boto3's own chain say
+    region: str | None  #: None: as the settings or boto3's own chain say
 
     @property
     def shown(self) -> str:
-        """The table as sentences name it."""
+        """The table's name for messages, e.g. `triage in eu-west-1`."""
         return f"{self.table} in {self.region}" if self.region else self.table
 
 
 def is_shared(url: str) -> bool:
-    """Whether other workers may use the store at the same time: it is no file, and nobody holds it alone."""
+    """Whether several workers may use the store at once: true for a table, false for a file."""
     return url.startswith(_DYNAMODB)
 
 
 def store_path(url: str) -> Path:
-    """Return the file that a store's URL names: `sqlite:///relative` or `sqlite:////absolute`.
+    """Return the file a store's URL names: `sqlite:///relative` or `sqlite:////absolute`.
 
     `ConfigError` for any other URL.
     """
@@ -45,7 +45,7 @@ def store_path(url: str) -> Path:
 
 
 def parse_address(url: str, *, region: str | None = None) -> Address:
-    """Return what a URL names; `region` counts where the URL names none. `ConfigError` for any other URL."""
+    """Return the table a URL names; `region` applies if it names none. `ConfigError` for any other URL."""
     found = _URL.fullmatch(url)
     if not found:
         raise ConfigError(

@@ -1,1 +1,1 @@
-"""What the program does. Knows no Slack, no SQS and no database: those stand behind `triage.ports`."""
+"""The domain logic. It knows neither Slack nor SQS nor a database: those are behind `triage.ports`."""

@@ -1,4 +1,4 @@
-"""The decisions about answers: who may give one, and what becomes of a changed mind. Pure."""
+"""The decisions about answers: who may give one, and what a changed answer does. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from bot.triage.model import Answer, Note, Posted, Question, Take
     from bot.triage.policy import Policy
 
-#: Changes of mind that do not raise the standing, an identifier; more are answered with words only.
+#: Changed answers per identifier that do not raise the standing; further ones are refused with a message.
 IDLE_CHANGES_MAX = 20
 
-#: Notes of one identifier, and characters of one: what MozDef's index can hold, and a person can read.
+#: Notes per identifier, and characters per note: as much as MozDef's index can hold and a person can read.
 NOTES_MAX = 20
 NOTE_LENGTH_MAX = 3000
 
-#: When the sweeper redraws a message, if the redraw right after the click came to nothing.
+#: How long after a click the sweeper redraws its message, if the redraw right after the click failed.
 REDRAW_GRACE = timedelta(seconds=20)
 
 
 class Refusal(StrEnum):
-    """Why a click changes nothing; the clicker is told."""
+    """Why a click changes nothing. The person who clicked is told."""
 
     CLOSED = "closed"
     OTHER_WORKSPACE = "other_workspace"
@@ -40,8 +40,20 @@ class Refusal(StrEnum):
     TOO_MANY_CHANGES = "too_many_changes"
 
 
+class Unfinished(StrEnum):
+    """What failed after a click that was taken; the clicker is told."""
+
+    MESSAGE = "message"
+    WINDOW = "window"
+    HOME = "home"
+
+
+#: What a clicker may be told, in words of `messages.toml`.
+Notice = Refusal | Unfinished
+
+
 def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
-    """Return why this click cannot be taken as an answer to this question, or None."""
+    """Return why this click cannot be accepted as an answer to this question; None if it can."""
     if not answer.ours:
         return Refusal.OTHER_WORKSPACE
     if not question.slack_id or answer.slack_id != question.slack_id:
@@ -54,10 +66,10 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    """Take a click as an answer; None if it says what was said before, or a later click has overtaken it.
+    """Accept a click as an answer; None if it repeats the last choice, or a later click has overtaken it.
 
-    A changed answer is a ratchet: the last choice is kept in `said`, and replaces `standing` unless it
-    ranks below a standing that a person set (or de-escalation is allowed).
+    Answers work like a ratchet: the last choice is kept in `said`, and replaces `standing` unless it ranks
+    below a standing that a person chose (and de-escalation is not allowed).
     """
     refusal = why_not_answer(question, answer)
     if refusal or answer.choice is question.said:
@@ -76,7 +88,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
 
 
 def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
-    """Take what the person writes about their answer: MozDef and the security team get to read it."""
+    """Accept a note about an answer, cut to 3,000 characters, for MozDef and the security team to read."""
     if not note.ours:
         return Refusal.OTHER_WORKSPACE
     if not question.slack_id or note.slack_id != question.slack_id:
@@ -101,9 +113,9 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
 
 
 def take_alert(question: Question, click: Take) -> Step | Refusal | None:
-    """Record who of the security team took the alert; None if somebody did before.
+    """Record who on the security team took the alert; None if it is taken already.
 
-    A card may stand twice, or be clicked before it is known where it stands: each of them will do.
+    A card may have been posted twice, or be clicked before its place is recorded: any of them is accepted.
     """
     if not click.ours:
         return Refusal.OTHER_WORKSPACE
@@ -125,32 +137,32 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
 
 
 def _after_take(question: Question, at: datetime) -> datetime:
-    """Return `at`, or the moment after somebody took the alert: two clicks may be stored in the other order.
+    """Return `at`, but not before the alert was taken: two clicks may be stored in the opposite order.
 
-    By their moments alone is it known in which order things happened (`cards.in_order`).
+    Only these times tell in which order things happened (see `cards.in_order`).
     """
     return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 
 
 def _was_overtaken(question: Question, answer: Answer) -> bool:
-    """Whether what was said last was clicked later: the other click was held up on its way to the store.
+    """Whether the last recorded choice was clicked after this one, which was delayed on its way to the store.
 
-    Slack called that click failed, and the person has clicked again since. It must not take back what they
-    said then; only what raises the standing is taken however late it is.
+    Slack reported the delayed click as failed, and the person has clicked again since. It must not undo that
+    later click; it is accepted late only if it raises the standing.
     """
     last, this = question.clicked_at, answer.clicked_at
     return last is not None and this is not None and this < last
 
 
 def _risen(question: Question, chosen: Outcome) -> int:
-    """How far the choice ranks above the standing: whatever replaces a decision of the bot's rises."""
+    """How far the choice ranks above the standing; above a decision of the bot, every choice ranks by 1."""
     if question.standing is None or not OUTCOMES[question.standing].chosen:
         return 1
     return OUTCOMES[chosen].rank - OUTCOMES[question.standing].rank
 
 
 def _answered(question: Question, answer: Answer, risen: int, policy: Policy) -> Question:
-    """Return the question with this answer; the click proves that it was asked, and where."""
+    """Return the question with this answer. The click proves that the question was asked, and where."""
     at = _after_take(question, answer.at)
     outranked = risen < 0 and not policy.allow_deescalation
     place = question.posted or answer.posted
@@ -178,6 +190,6 @@ def _answered(question: Question, answer: Answer, risen: int, policy: Policy) ->
 
 
 def _same_conversation(question: Question, posted: Posted | None) -> bool:
-    if posted is None:  # the person's own Home, which nobody else can see
+    if posted is None:  # clicked in the person's Home, which nobody else can see
         return True
     return posted.channel == question.channel if question.channel else posted.channel.startswith("D")

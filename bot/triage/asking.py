@@ -1,7 +1,7 @@
-"""The verb *ask*: from an accepted request to a question that stands in Slack, once.
+"""The verb *ask*: from an accepted request to a question that is posted in Slack once.
 
-Order matters: find the person, claim durably, post, record. Whoever dies or is cut off between claim and
-record leaves a row in doubt, and a row in doubt is looked up before it is ever posted again.
+Order matters: find the person, claim durably, post, record. A worker that dies between claim and record
+leaves a row in doubt, and a row in doubt is looked up in Slack before it is posted again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import (
+    AmbiguousError,
+    CannotGoOn,
+    NoConversation,
+    TransientError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.triage import asking_rules
 from bot.triage.looking import Lag, Look, Looker
 from bot.triage.model import State, about
@@ -31,21 +38,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What to do about a code that several people have met and that our tables do not know.
+#: What to do about a code that several people have met and for which our tables have no remedy.
 _UNKNOWN_REMEDY = (
     "Look it up in Slack's documentation of chat.postMessage; see messages.toml if it blames the text."
 )
 
-
-#: How long a question is tried against such a code.
+#: How long a question is tried against such a code, at the least.
 PATIENCE = timedelta(minutes=15)
 
-#: As many people must meet the same code for it to be the worker's trouble.
+#: As many people must meet the same code, with nobody asked in between, for it to be the worker's trouble.
 PEOPLE = 3
+
+#: Of so many people it is known when they were asked last: one of them is somebody else.
+_ASKED_KEPT = 2
 
 
 class Asker:
-    """Takes questions that are due one step further towards having been asked."""
+    """Takes a question that is due one step closer to being asked."""
 
     def __init__(
         self,
@@ -64,10 +73,13 @@ class Asker:
         self._refusals = Refusals()
         self._lag = lag or Lag()
         self._looker = Looker(messenger, clock=recorder.clock, lag=self._lag)
-        self._claims: dict[str, Question] = {}  #: rows as this process has claimed them and is posting them
+        self._claims: dict[str, Question] = {}  #: rows that this process has claimed and is posting, by ref
 
     async def ask(self, question: Question) -> None:
-        """Ask, or find out whether it was asked. Whatever fails is due again later, or ends the question."""
+        """Ask, or find out whether it was asked. A failure reschedules the question, or ends it.
+
+        Raises `StoreError`.
+        """
         if question.state not in (State.ACCEPTED, State.POSTING):
             return  # it was asked, or never will be
         try:
@@ -82,12 +94,12 @@ class Asker:
             self._claims.pop(question.ref, None)
 
     async def identify(self, question: Question) -> Question | None:
-        """Find out whose question a row of a restored backup is, so that a click on it can be judged.
+        """Find out whom a row of a restored backup is for, so that a click on it can be judged.
 
-        Return the row as it is then; None if it is gone. `TransientError`: that is not known yet.
+        Return the row as it is then; None if it is gone. Raises `TransientError` if that is not known yet.
         """
         if question.state is State.ACCEPTED and question.in_doubt_since is not None:
-            with contextlib.suppress(Undeliverable):  # nobody's: the sweeper will find the same, and end it
+            with contextlib.suppress(Undeliverable):  # nobody: the sweeper will find the same, and end it
                 return await self._suspect(question)
         return question
 
@@ -127,19 +139,32 @@ class Asker:
         self._claims[question.ref] = claimed
         # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
         # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        await self._record(claimed, await self._messenger.post(claimed))
+        posted = await self._put(claimed)
+        if posted is None:
+            return
+        self._refusals.accepted(claimed, self._clock())
+        await self._record(claimed, posted)
         self._gate.resume()
 
+    async def _put(self, claimed: Question) -> Posted | None:
+        """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
+        with contextlib.suppress(NoConversation):
+            return await self._messenger.post(claimed)
+        channel = await self._messenger.open_conversation(claimed)
+        if await self._gave_up(claimed):
+            return None
+        return await self._messenger.post(claimed, channel=channel)
+
     async def _gave_up(self, claimed: Question) -> bool:
-        """Give a claim up that grew old while this process stood still: others may be at it by now."""
+        """Give up a claim that grew old while this process stalled: another worker may have taken over."""
         now = self._clock()
         if now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
             return False
         step = asking_rules.not_posted(claimed, now)
         if step is None:
             return False
-        log.warning("not asked yet: the claim grew old", extra=about(claimed, "question.delayed"))
-        # Of this very version: who took it over has written something before posting.
+        log.warning("question delayed: the claim is too old", extra=about(claimed, "question.delayed"))
+        # Only of this version: a worker that took over has written before posting.
         await self._recorder.save(claimed, step)
         return True
 
@@ -161,7 +186,7 @@ class Asker:
         return True
 
     async def _suspect(self, question: Question) -> Question | None:
-        """Take up a row of a restored backup, which may have been asked since the backup was made."""
+        """Claim a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
         current, _ = await self._recorder.decide(
             question, lambda row: asking_rules.suspect(row, person, self._clock())
@@ -189,7 +214,7 @@ class Asker:
 
     async def _ask_again(self, question: Question) -> None:
         self._looker.forget(question)
-        log.info("question not found, so it was not asked", extra=about(question, "question.missed"))
+        log.info("not found in Slack, so it was not asked", extra=about(question, "question.missed"))
         await self._decide(question, lambda row: asking_rules.not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
@@ -199,11 +224,11 @@ class Asker:
 
     async def _doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
-        log.warning("unsure whether asked: %s", error, extra=about(question, "question.doubted"))
+        log.warning("it may have been posted: %s", error, extra=about(question, "question.doubted"))
         await self._look_later(question, self._looker.doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
-        log.warning("not asked yet: %s", error, extra=about(question, "question.delayed"))
+        log.warning("question delayed: %s", error, extra=about(question, "question.delayed"))
         due_at = self._clock() + self._delay(question, error)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
@@ -212,11 +237,11 @@ class Asker:
             await self._decide(question, lambda row: asking_rules.defer(row, due_at))
 
     def _meet_refusal(self, question: Question, error: UnknownRefusal) -> NoReturn:
-        """Judge a refusal that blames nobody in particular. Raises it, or what it turned out to be."""
+        """Classify an unknown error code: raise it again to retry, or raise `Undeliverable` to give up."""
         now = self._clock()
         self._refusals.note(question, error.code, now)
         if self._refusals.is_worker_trouble(error.code):
-            self._gate.halt(CannotGoOn(error.code, remedy=_UNKNOWN_REMEDY), now)
+            self._gate.halt(CannotGoOn(error.code, remedy=error.remedy or _UNKNOWN_REMEDY), now)
         if self._refusals.is_final(question, error.code, now):
             raise Undeliverable(error.code) from error
         raise error
@@ -241,44 +266,57 @@ class Asker:
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
-            return error.retry_after  # and no longer each time: the gate lets no more begin than Slack takes
+            return error.retry_after  # without a back-off: the gate already limits how many begin
         return retry_delay(question.attempts, self._spread())
 
     def forget(self, question: Question) -> None:
-        """Forget what this process knows of a question that is asked, or has ended."""
+        """Forget what this process knows about a question that was asked, or has ended."""
         self._refusals.forget(question)
         self._looker.forget(question)
 
 
 class Refusals:
-    """What Slack has refused lately, by codes that blame nobody in particular, and when to believe them.
+    """Remembers the unknown error codes that Slack has returned lately, and decides when to give up.
 
-    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog: a code is
-    tried for a quarter of an hour, and one that three people meet is the worker's trouble, not theirs. Lives
-    with the process: a restart is patient again.
+    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog; nor must one
+    person whom Slack keeps from us hold up all others. So a code that three people meet, with nobody asked in
+    between, is the worker's trouble. One that a question meets for a quarter of an hour is the question's, if
+    somebody else was asked meanwhile; if nobody was, it waits. Lives with the process: a restart is patient
+    again.
     """
 
     def __init__(self) -> None:
         self._since: dict[str, dict[str, datetime]] = {}
         self._people: dict[str, dict[str, datetime]] = {}
+        self._asked: dict[str, datetime] = {}  #: the people asked last, the latest last
 
     def note(self, question: Question, code: str, now: datetime) -> None:
-        """Remember that this question met this code."""
+        """Record that this question was refused with this code at `now`."""
         self._since.setdefault(question.ref, {}).setdefault(code, now)
         people = self._people.setdefault(code, {})
         people[question.request.user] = now
         for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
             del people[user]
 
+    def accepted(self, question: Question, now: datetime) -> None:
+        """Remember that Slack took this question: whatever others have met is not the worker's trouble."""
+        self._people.clear()
+        self._asked.pop(question.request.user, None)  # to stand last
+        self._asked[question.request.user] = now
+        if len(self._asked) > _ASKED_KEPT:
+            del self._asked[next(iter(self._asked))]
+
     def forget(self, question: Question) -> None:
-        """Forget what this question met: it was asked, or has ended."""
+        """Forget the codes of a question that was asked, or has ended."""
         self._since.pop(question.ref, None)
 
     def is_worker_trouble(self, code: str) -> bool:
-        """Whether the code says something about this worker rather than about a request."""
+        """Whether so many people ran into the code that the worker is to blame, not a request."""
         return len(self._people.get(code, ())) >= PEOPLE
 
     def is_final(self, question: Question, code: str, now: datetime) -> bool:
         """Whether to believe that this question can never be asked."""
-        tried_for = now - self._since.get(question.ref, {}).get(code, now)
-        return tried_for >= PATIENCE and not self.is_worker_trouble(code)
+        since = self._since.get(question.ref, {}).get(code, now)
+        others = [moment for user, moment in self._asked.items() if user != question.request.user]
+        is_its_own = any(moment > since for moment in others)
+        return now - since >= PATIENCE and is_its_own and not self.is_worker_trouble(code)

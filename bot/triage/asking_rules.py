@@ -1,7 +1,7 @@
-"""The decisions about asking: pure functions of what is stored and what happened. No I/O, no clock.
+"""The decisions about asking: pure functions of the stored row and of what happened. No I/O, no clock.
 
-A decision returns the `Step` to store, or None where nothing is to be changed. It is asked again, with the
-row as it is then, whenever somebody else was first: so each answers for every state of the row.
+A decision returns the `Step` to store, or None if nothing changes. If another writer was faster, it is called
+again with the row as it is then: so each decision handles every state of the row. Times are aware, in UTC.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from bot.triage.outcomes import SlackCode
     from bot.triage.policy import Policy
 
-#: Confidences at which the address may be somebody else's.
+#: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 
-#: Characters of a summary that are stored: far more than a message shows, far less than an item of
-#: DynamoDB may hold (400 KB).
+#: Characters of a summary that are stored: far more than a message shows, and far less than the 400 KB that a
+#: DynamoDB item can hold.
 SUMMARY_STORED_MAX = 50_000
 
 #: Characters of two summaries by which they are told apart: as many as a message can show.
@@ -42,12 +42,12 @@ def row_key(identifier: str) -> str:
 
 
 def new_ref(identifier: str, secret: str) -> str:
-    """Return what names a question in its buttons: it cannot be guessed from the identifier."""
+    """Return the ref that identifies a question in its buttons; `secret` keeps it from being guessed."""
     return f"{row_key(identifier)}.{secret}"
 
 
 def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
-    """Take a request in: it is due at once."""
+    """Accept a request: it is due at once. A summary is cut to 50,000 characters."""
     if len(request.summary) > SUMMARY_STORED_MAX:
         request = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
     question = made(request=request, ref=ref, accepted_at=now, due_at=now)
@@ -55,7 +55,7 @@ def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> S
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
-    """Take in what can be told of an invalid request: it ends before it began."""
+    """Accept what could be salvaged of an invalid request, and close it at once."""
     return _closed(accept(salvaged, ref, now, policy).question, Reason.INVALID_REQUEST, now, policy)
 
 
@@ -87,7 +87,7 @@ def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:
 
 
 def why_not_ask(person: Person, policy: Policy) -> Reason | None:
-    """Return the reason for which this person may not be asked, or None."""
+    """Return the reason why this person may not be asked; None if they may."""
     reasons = {
         Reason.USER_DEACTIVATED: person.deactivated,
         Reason.USER_IS_BOT: person.is_bot,
@@ -99,7 +99,7 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
 
 
 def claim(question: Question, person: Person, now: datetime) -> Step:
-    """Take the question for posting. From here on it is in doubt until the post's end is known."""
+    """Claim the question for posting. It is in doubt until the result of the post is known."""
     claimed = changed(
         question,
         state=State.POSTING,
@@ -115,7 +115,7 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
 
 
 def suspect(question: Question, person: Person, now: datetime) -> Step | None:
-    """Treat a restored row as if it had been claimed as soon as it was accepted: it is to be looked up."""
+    """Treat a restored row as claimed when it was accepted, so that it is looked up before it is posted."""
     if question.state is not State.ACCEPTED or question.in_doubt_since is None:
         return None
     claimed = claim(question, person, question.accepted_at).question
@@ -123,7 +123,7 @@ def suspect(question: Question, person: Person, now: datetime) -> Step | None:
 
 
 def postpone(question: Question, due_at: datetime) -> Step | None:
-    """Wait for the moment that the person's pace allows; None if there is nothing to wait for any more."""
+    """Wait for the moment that the person's rate limit allows; None if nothing waits for it any more."""
     unasked = question.state in (State.ACCEPTED, State.POSTING) and question.in_doubt_since is None
     if not unasked and question.work is not Work.REMIND:
         return None
@@ -131,19 +131,19 @@ def postpone(question: Question, due_at: datetime) -> Step | None:
 
 
 def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy: Policy) -> Step | None:
-    """Wait until the person works; the time that a request may go unasked begins then."""
+    """Wait until the person works. The time limit for asking starts then."""
     if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
     known = changed(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
-    # One that was claimed before has had its time: it is not put off from night to night.
+    # Only once: a question that was claimed before keeps its deadline, or it could be put off every night.
     first = question.deadline is not None and question.claimed_at is None
     return Step(question=changed(known, deadline=policy.deadline(known, ask_at) if first else known.deadline))
 
 
 def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> Step | None:
-    """Record where the question stands; None if a click said so first.
+    """Record where the question was posted; None if a click has already shown that.
 
-    From now on its clocks run. One that has ended already (it could not be asked in time) has none left.
+    Its reminder and deadline count from `now`, unless it has already ended because it was asked too late.
     """
     if question.ts:
         return None
@@ -166,7 +166,7 @@ def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> 
 
 
 def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
-    """Count a reminder, before it is sent: one that may have been sent is never repeated."""
+    """Count a reminder before it is sent, so that one that may have been sent is never repeated."""
     if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
         return None
     counted = changed(question, reminders=question.reminders + 1, paced=False)
@@ -174,7 +174,7 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def not_reminded(question: Question, due_at: datetime) -> Step | None:
-    """Take a reminder back that was definitely not sent; None if nobody waits for it any more."""
+    """Undo the count of a reminder that was definitely not sent; None if it is no longer needed."""
     if question.state is not State.ASKED or question.standing is not None or question.reminders < 1:
         return None
     counted = changed(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
@@ -182,28 +182,28 @@ def not_reminded(question: Question, due_at: datetime) -> Step | None:
 
 
 def not_posted(question: Question, due_at: datetime) -> Step | None:
-    """Record that the post was not done, for certain: it may be claimed again."""
+    """Record that the question was definitely not posted: it may be claimed again."""
     if question.state is not State.POSTING:
         return None
     return Step(question=changed(_later(question, due_at), in_doubt_since=None))
 
 
 def defer(question: Question, due_at: datetime) -> Step:
-    """Look at the question again later; what is known of it stays as it is."""
+    """Work on the question again later, and change nothing else."""
     return Step(question=_later(question, due_at))
 
 
 def close(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step | None:
-    """Give up asking; None if it was asked after all."""
+    """Give up asking, for this reason; None if it was asked after all."""
     if question.state not in (State.ACCEPTED, State.POSTING):
         return None
     return _closed(question, reason, now, policy)
 
 
 def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
-    """End a question whose deadline has come; None if it has ended, or the deadline has moved.
+    """End a question whose deadline has passed; None if it has ended, or the deadline has moved.
 
-    One that was not asked yet is still asked when that is possible, and a late answer is always welcome.
+    One that has not been asked yet is still asked once that is possible, and a late answer is still accepted.
     """
     if question.deadline is None or question.deadline > now or question.standing is not None:
         return None
@@ -215,9 +215,9 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
 
 
 def shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
-    """Record that the message shows this many reports; what came since is due, even if it was drawn before.
+    """Record that the message shows this many reports. If there are more by now, the next redraw is due.
 
-    With `again_at`, the last of them is drawn once more then: an older redraw may hide it before.
+    With `again_at`, the last report is drawn once more at that time: until then, an older redraw may hide it.
     """
     due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
     seen = reports if again_at is None else reports - 1

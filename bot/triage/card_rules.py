@@ -1,4 +1,4 @@
-"""The decisions about the security team's cards: pure, like `asking_rules`."""
+"""The decisions about the security team's cards: pure functions, like those of `asking_rules`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 def claimed(question: Question, now: datetime, until: datetime) -> Step | None:
-    """Take the card to show it, until then; None if it is not due, as when another worker is about to."""
+    """Claim the card until then, to show it; None if it is not due, as when another worker has claimed it."""
     if question.card_due_at is None or question.card_due_at > now:
         return None
     return Step(question=changed(question, card_due_at=until))
 
 
 def shown(question: Question, ts: str, *, told: int, again_at: datetime) -> Step:
-    """Record where the security team's card is, and how many events are told; the rest is due again then."""
+    """Record the card's `ts` and how many events were told; the rest is due at `again_at`."""
     due_at = None if told >= question.events else again_at
     return Step(question=changed(question, card_ts=ts, card_shown=told, card_due_at=due_at))
 
 
 def later(question: Question, due_at: datetime | None, *, held: datetime | None) -> Step | None:
-    """Try the card again later, or (None) never; None if it is not due as it was (`held`) any more."""
+    """Show the card later, or never (None); returns None if it is no longer due when it was (`held`)."""
     if question.card_due_at is None or question.card_due_at != held:
         return None
     return Step(question=changed(question, card_due_at=due_at))

@@ -1,4 +1,4 @@
-"""The security team's cards: one an alert, posted at least once, never in the way of a report to MozDef."""
+"""The security team's cards: one per alert, posted at least once, and never delaying a report to MozDef."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long to wait where Slack refuses the channel: somebody must invite the bot, or name another channel.
+#: How long to wait if Slack rejects the channel: somebody must invite the bot, or set another channel.
 REFUSED_WAIT = timedelta(minutes=5)
 
-#: How long nobody else shows a card that somebody is about to show: as long as the calls for it may take. If
-#: it was a worker that died over it, the card comes so much later.
+#: How long a worker's claim on a card lasts: as long as its calls may take. If that worker dies, the card is
+#: late by this time.
 CARD_TAKES = timedelta(seconds=30)
 
-#: Under which name the channel has its pace: no address is like it.
+#: The key of the channel among the rate limits, which are by address: no address looks like it.
 _CHANNEL = "security channel"
 
 
@@ -42,7 +42,7 @@ class _Untold:
 
 
 class Cards:
-    """Keeps the cards in the security channel as the store says."""
+    """Keeps the cards in the security channel in line with the store."""
 
     def __init__(
         self, team: SecurityTeam, recorder: Recorder, *, pacing: Pacing, read_report: ReadReport
@@ -52,13 +52,13 @@ class Cards:
         self._read_report = read_report
         self._pace = pacing.pace
         self._spread = pacing.spread
-        self._turns: dict[str, datetime] = {}  #: of the cards that wait for one
-        #: What kept the last card back: Slack's code, or a sentence. Empty: nothing; None: none was tried.
+        self._turns: dict[str, datetime] = {}  #: when to show the cards that wait, by ref
+        #: Why the last card could not be shown: Slack's code or a sentence. Empty: it was; None: none yet.
         self.last_trouble: str | None = None
 
     async def show(self, question: Question) -> None:
-        """Post the question's card, or bring it up to date."""
-        if not self._recorder.policy.has_channel:  # the setting was taken away since the card fell due
+        """Post the question's card, or update it. Failures are logged and retried. Raises `StoreError`."""
+        if not self._recorder.policy.has_channel:  # SECURITY_CHANNEL was removed after the card fell due
             await self._later(question, None)
             return
         now = self._recorder.clock()
@@ -78,23 +78,23 @@ class Cards:
         except (PermanentError, UnknownRefusal) as error:
             self.last_trouble = _code_of(error)
             log.error(
-                "no card for the security team: %s; invite the bot, or correct SECURITY_CHANNEL",
+                "card refused: %s; invite the bot, or correct SECURITY_CHANNEL",
                 error,
                 extra=about(question, "card.refused"),
             )
             await self._later(question, self._recorder.clock() + REFUSED_WAIT)
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
-            log.warning("no card for the security team yet: %s", error, extra=about(question, "card.delayed"))
+            log.warning("card delayed: %s", error, extra=about(question, "card.delayed"))
             await self._later(question, self._recorder.clock() + self._wait(error))
         else:
             self.last_trouble = ""
-            # A card that was posted just now says it all by itself.
+            # A card that was only just posted shows everything itself.
             untold = await self._tell(question, news) if ts == question.card_ts else None
             await self._record(question, ts, untold)
 
     async def _news(self, question: Question) -> Sequence[Report | Taken]:
-        """Return what the card's thread has not told yet, in the order in which it happened."""
+        """Return the events that are not in the card's thread yet, in order."""
         if not question.card_ts:
             return ()
         rows = await self._recorder.store.reports_of(question.request.identifier)
@@ -102,14 +102,14 @@ class Cards:
         return in_order(question, reports)[question.card_shown :]
 
     async def _tell(self, question: Question, news: Sequence[Report | Taken]) -> _Untold | None:
-        """Tell one thing after another; return what was left at the first that is to be tried again."""
+        """Add the events to the thread one by one; return the rest from the first that must be retried."""
         for told, event in enumerate(news):
             try:
                 await self._team.tell(question, event)
-            except (PermanentError, UnknownRefusal) as error:  # the card itself says it all
+            except (PermanentError, UnknownRefusal) as error:  # the card itself shows everything
                 log.warning("thread line lost: %s", error, extra=about(question, "card.unfinished"))
             except (TransientError, AmbiguousError) as error:
-                log.warning("thread line delayed: %s", error, extra=about(question, "card.delayed"))
+                log.warning("card delayed: %s", error, extra=about(question, "card.delayed"))
                 retry_at = self._recorder.clock() + self._wait(error)
                 return _Untold(events=len(news) - told, retry_at=retry_at)
         return None
@@ -124,7 +124,7 @@ class Cards:
             log.info("card shown", extra=about(question, "card.shown"))
 
     def _turn(self, question: Question, now: datetime) -> datetime:
-        """Return when this card may be shown. A backlog that went all at once would hold up the questions."""
+        """Return when this card may be shown. A backlog that is posted all at once would delay questions."""
         turn = self._turns.pop(question.ref, None)
         if turn is None or now - turn > MISSED_AFTER:
             turn = self._pace.reserve(_CHANNEL, now)
@@ -142,9 +142,9 @@ class Cards:
 
 
 def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Taken]:
-    """Return all that has happened to a question in its order: its reports, and that somebody took it.
+    """Return the events of a question in order: its reports, and that somebody took the alert.
 
-    A take comes after the last report that is not younger: see `answer_rules`, which keeps it so.
+    A take comes after all reports that are not later than it; `answer_rules` keeps these times in order.
     """
     events: list[Report | Taken] = list(reports)
     if question.taken_at is not None:
@@ -155,5 +155,5 @@ def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Tak
 
 
 def _code_of(error: Exception) -> str:
-    """Return Slack's code where there is one, else the sentence."""
+    """Return Slack's error code if there is one, else the message."""
     return str(getattr(error, "code", "") or getattr(error, "reason", "") or error)

@@ -1,15 +1,15 @@
-"""Free values of a report, written so that MozDef takes none of them for a word of its own.
+"""Pads the free values of a report so that MozDef does not mistake them for trigger words.
 
-MozDef hands an event in which any key or value, in whatever case, is a plugin's trigger word (`ldap`, `sshd`,
-`nagios_hostname` ...) to that plugin, which may spoil or lose it. No trigger word has white space in it, so a
-value without any goes out with one trailing space, and whoever reads a body takes it off again.
+If any key or value of an event is a plugin's trigger word (`ldap`, `sshd`, `nagios_hostname` ...), in upper
+or lower case, MozDef passes the event to that plugin, which may alter or drop it. No trigger word contains
+white space, so a value without any is sent with a trailing space, which the reader of a body removes.
 """
 
 from __future__ import annotations
 
 from bot.triage.outcomes import is_own
 
-#: The alerts that MozDef's own action asks about.
+#: The alerts for which MozDef's own action sends requests.
 MOZDEF_ALERTS = frozenset(
     {
         "sensitive_host_session",
@@ -21,22 +21,22 @@ MOZDEF_ALERTS = frozenset(
 
 
 def padded_alert(label: str) -> str:
-    """Return an alert's label as it goes out."""
+    """Return an alert's label, padded unless it is one of `MOZDEF_ALERTS`."""
     return label if label in MOZDEF_ALERTS else padded(label)
 
 
 def padded_reason(reason: str) -> str:
-    """Return the reason of an outcome as it goes out."""
+    """Return the reason of an outcome, padded unless it is one of our own."""
     return reason if is_own(reason) else padded(reason)
 
 
 def padded(value: str) -> str:
-    """Return a name or a note as it goes out; an empty one stays empty."""
+    """Return a value with a trailing space if it has no white space; an empty one stays empty."""
     return f"{value} " if _is_one_word(value) else value
 
 
 def unpadded(value: str) -> str:
-    """Return what went out as `value` as it was before: the inverse of the others."""
+    """Return `value` without the padding: the inverse of the other functions."""
     return value[:-1] if value.endswith(" ") and _is_one_word(value) else value
 
 

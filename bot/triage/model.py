@@ -1,4 +1,4 @@
-"""The nouns: frozen, keyword-only, and how a question is made and changed. Times are aware and in UTC."""
+"""The nouns: frozen and keyword-only; and how a question is made and changed. Times are aware, in UTC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Confidence(StrEnum):
-    """How sure MozDef is that the address is the right person's."""
+    """How sure MozDef is that the address belongs to the right person."""
 
     HIGHEST = "highest"
     HIGH = "high"
@@ -43,12 +43,12 @@ class State(StrEnum):
 
 
 class Work(StrEnum):
-    """What the sweeper has to do for a question, the most urgent first."""
+    """What the sweeper does for a question, the most urgent first."""
 
     REDRAW = "redraw"
     ASK = "ask"
     REMIND = "remind"
-    CARD = "card"  #: has a moment of its own: it goes on beside the others
+    CARD = "card"  #: scheduled separately, in parallel with the others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +64,11 @@ class TriageRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvalidBody:
-    """A body that breaks the contract. `salvaged` has what met its own rule, where the identifier did."""
+    """An invalid body. `salvaged` has the fields that are valid; None if the identifier is not."""
 
     reason: str
     salvaged: TriageRequest | None
-    fault: str = "other"  #: in one word: `not_json`, `not_an_object`, `several_fields` or a field's name
+    fault: str = "other"  #: `not_json`, `not_an_object`, `several_fields` or a field's name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,26 +96,34 @@ class Person:
     is_guest: bool = False
     is_external: bool = False
     unconfirmed: bool = False
-    time_zone: str = ""  #: of the profile, as tz database names it
+    time_zone: str = ""  #: from the profile: a name in the tz database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Posted:
-    """Where a question stands in Slack."""
+    """Where a message is in Slack: the id of its channel, and its `ts`."""
 
     channel: str
     ts: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bookmark:
+    """Where a look in a person's conversation goes on: what stands before its next page was read."""
+
+    channel: str
+    cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A choice, by whom, where and when: a click, before anybody has judged it."""
+    """A click on a choice, before it is accepted or refused: by whom, where and when."""
 
     ref: str
     choice: Choice
     slack_id: str
-    ours: bool  #: the clicker belongs to this workspace or its organisation
-    posted: Posted | None  #: the clicked message; None: the person's own Home
+    ours: bool  #: whether the person belongs to this workspace or its organisation
+    posted: Posted | None  #: the message that was clicked; None: the person's Home
     at: datetime
     clicked_at: datetime | None = None  #: by Slack's clock
 
@@ -133,19 +141,19 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Take:
-    """Somebody of the security team takes an alert over."""
+    """A click with which somebody on the security team takes an alert over."""
 
     ref: str
     slack_id: str
     slack_name: str
     ours: bool
-    posted: Posted | None  #: the clicked card
+    posted: Posted | None  #: the card that was clicked
     at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """An alert was taken over: what its card's thread tells of a `Take`."""
+    """An alert was taken over: what a `Take` adds to the thread of the card."""
 
     slack_id: str
     slack_name: str
@@ -153,60 +161,60 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True)  # without slots, which `changed` could not copy at once
 class Question:
-    """A request as put to the person. `state`: how far it got, `standing`: how it ended (None: not yet)."""
+    """A request as put to a person. `state` says how far it got, `standing` how it ended (None: not yet)."""
 
     request: TriageRequest
     ref: str
     state: State = State.ACCEPTED
-    version: int = 0  #: raised by every save: a save of an older version is refused
+    version: int = 0  #: increased by every save; saving an older version fails
     accepted_at: datetime
     due_at: datetime | None  #: when its `work` is to be done; None: there is none
-    deadline: datetime | None = None  #: when it ends without an answer; None: never, or it has ended
-    attempts: int = 0  #: failures since the last success: sets the next back-off
-    paced: bool = False  #: whether `due_at` is the moment that its person's pace gave it
+    deadline: datetime | None = None  #: when it ends without an answer; None: never, or it has already ended
+    attempts: int = 0  #: failures since the last success; determines the back-off
+    paced: bool = False  #: whether `due_at` was set by the person's rate limit
     slack_id: str = ""
     slack_name: str = ""
     time_zone: str = ""  #: of the person's profile; working hours are counted in it
     offered: tuple[Choice, ...] = ()
-    claimed_at: datetime | None = None  #: the first claim; where a look-up starts
-    in_doubt_since: datetime | None = None  #: set by a claim, cleared by a definite end
+    claimed_at: datetime | None = None  #: the first claim; look-ups search from then on
+    in_doubt_since: datetime | None = None  #: set by a claim, cleared by a definite result
     channel: str = ""
     ts: str = ""
     asked_at: datetime | None = None
-    reminders: int = 0  #: sent, or perhaps sent: none is ever repeated
+    reminders: int = 0  #: how many were sent, or may have been: none is repeated
     standing: Outcome | None = None
-    reason: str = ""  #: of a standing: see `outcomes.Reason`
-    said: Choice | None = None  #: the last choice, which `standing` may outrank
+    reason: str = ""  #: for the standing; see `outcomes.Reason`
+    said: Choice | None = None  #: the last choice, which may rank below `standing`
     answered_at: datetime | None = None
     clicked_at: datetime | None = None  #: when that choice was clicked, by Slack's clock
-    first_answered_at: datetime | None = None  #: stays, however often the person changes their mind
-    answers: int = 0  #: choices recorded, each unlike the one before
-    idle_changes: int = 0  #: those that did not raise the standing
+    first_answered_at: datetime | None = None  #: unchanged by later answers
+    answers: int = 0  #: how many choices were recorded, each different from the one before
+    idle_changes: int = 0  #: how many of them did not raise the standing
     settled_at: datetime | None = None  #: when the last report was written
-    reports: int = 0  #: written so far: the next report's sequence
-    shown: int = 0  #: how many of them the message shows
-    note: str = ""  #: what the person wrote last
-    notes: int = 0  #: how often they wrote
+    reports: int = 0  #: how many were written; the sequence of the next one
+    shown: int = 0  #: how many of the reports the message shows
+    note: str = ""  #: the last one that the person wrote
+    notes: int = 0  #: how many they wrote
     card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
-    card_ts: str = ""  #: the card's name in the security channel
-    card_shown: int = 0  #: how many of its events the card shows, and its thread has told
-    taken_by: str = ""  #: the Slack id of whoever of the security team took the alert
+    card_ts: str = ""  #: the card's `ts` in the security channel
+    card_shown: int = 0  #: how many events are in the card and its thread
+    taken_by: str = ""  #: the Slack id of the person who took the alert
     taken_name: str = ""
     taken_at: datetime | None = None
 
     @property
     def posted(self) -> Posted | None:
-        """Where its message is, once that is known."""
+        """Where its message is; None if that is not known."""
         return Posted(channel=self.channel, ts=self.ts) if self.ts else None
 
     @property
     def retracted(self) -> bool:
-        """Whether the person took back an answer that outranks the last choice."""
+        """Whether the last choice ranks below the answer that stands."""
         return self.said is not None and self.standing is not None and self.said.value != self.standing.value
 
     @property
     def events(self) -> int:
-        """How much has happened that the security team hears of: reports, and that somebody took it."""
+        """How many events the security team is told: reports, and that somebody took the alert."""
         return self.reports + bool(self.taken_by)
 
     @property
@@ -216,7 +224,7 @@ class Question:
 
     @property
     def work(self) -> Work | None:
-        """What the sweeper has to do for it when it is due."""
+        """What the sweeper does for it when it is due; None: nothing. `Work.CARD` is scheduled separately."""
         if self.outdated:
             return Work.REDRAW
         if self.state in (State.ACCEPTED, State.POSTING):
@@ -226,13 +234,13 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """An outcome, or a note about one, as MozDef is told. Absent facts are empty."""
+    """An outcome, or a note about one, as reported to MozDef. What is unknown is empty or None."""
 
     identifier: str
     sequence: int
     outcome: Outcome
-    response: str  #: the word MozDef reads, by the profile
-    note: bool  #: indexed only: the alert's status stays as it is
+    response: str  #: the word that MozDef reads, according to the profile
+    note: bool  #: only indexed: the alert's status does not change
     at: datetime
     email: str
     slack_id: str
@@ -250,7 +258,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """What a decision makes of a question, and the report that goes with it."""
+    """The result of a decision: the changed question, and the report that goes with it, if any."""
 
     question: Question
     report: Report | None = None
@@ -258,9 +266,9 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRow:
-    """A report as stored: its body is frozen, so that a repeat is byte-identical.
+    """A report as stored. Its body never changes, so that a repeat is byte-identical.
 
-    `report` is what the body was written from; None where that was not kept (see `ports.ReadReport`).
+    `report` is what the body was rendered from; None if that was not kept (see `ports.ReadReport`).
     """
 
     identifier: str
@@ -269,29 +277,28 @@ class OutboxRow:
     body: str
     due_at: datetime
     sent_at: datetime | None = None
-    parked_at: datetime | None = None  #: refused for good by the queue; a person must look
-    replays: int = 0  #: how often somebody asked to have it sent again
+    parked_at: datetime | None = None  #: when the queue rejected it permanently; somebody must look
+    replays: int = 0  #: how often it was replayed
     report: Report | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One durable step: the question as it is now, and what the response queue must learn of it."""
+    """One atomic write: the new question, and the report for the response queue, if any."""
 
     question: Question
     report: OutboxRow | None = None
-    before: Question | None = None  #: as it is stored now, if that is known
+    before: Question | None = None  #: as stored before the change, if known
 
 
-# How a question is made and changed: on its way an alert takes a dozen changes, of forty fields each.
-# `Question` and `dataclasses.replace` do the same field by field: making one takes them three times as long,
-# changing one thirteen times.
-if TYPE_CHECKING:  # where they are the dataclasses' own, whose arguments are checked
+# How a question is made and changed: one alert takes a dozen changes of a row with forty fields.
+# `Question(…)` takes three times as long as `made`, and `dataclasses.replace` 13 times as long as `changed`.
+if TYPE_CHECKING:  # so that mypy checks the arguments
     from dataclasses import replace
 
     made, changed = Question, replace
 else:
-    #: Whatever a question is not told, it has from here.
+    #: The default of each field.
     _BLANK = Question(
         request=TriageRequest(identifier="", alert="", summary="", user="", confidence=Confidence.LOWEST),
         ref="",
@@ -300,21 +307,21 @@ else:
     )
 
     def made(**fields: object) -> Question:
-        """Return a question of these fields, which must be fields of a question, and all that it requires."""
+        """Return a new question. Unlike with `Question(…)`, the names of the fields are not checked."""
         return changed(_BLANK, **fields)
 
     def changed(question: Question, **fields: object) -> Question:
-        """Return a question with other values in some fields, which must be fields of a question."""
+        """Return a copy of a question with some fields changed. The names of the fields are not checked."""
         twin = object.__new__(Question)
-        object.__setattr__(twin, "__dict__", question.__dict__ | fields)  # past what keeps it frozen
+        object.__setattr__(twin, "__dict__", question.__dict__ | fields)  # bypasses the freezing
         return twin
 
 
 def about(question: Question, event: str, **fields: object) -> dict[str, object]:
-    """Return the `extra` of a log record: the event (noun.past) and its fields. No address, no alert text."""
+    """Return the `extra` of a log record: the event (`noun.participle`) and fields, but no personal data."""
     return {"event": event, "fields": {"identifier": question.request.identifier, **fields}}
 
 
 def utc_now() -> datetime:
-    """Return the time of this machine's clock."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)

@@ -1,9 +1,9 @@
-"""How a request can end, in which words MozDef is told, and why: the tables that all else is derived from.
+"""How a request can end, in which words MozDef is told, and why: the tables from which all else is derived.
 
-A new outcome is a member of `Outcome` with its row in `OUTCOMES`; its texts in `messages.toml` ([card], and
-[answer] if its row says `told`), its key in `alerts.toml`, and its line in the documentation follow, and
-something fails until they are there. A new profile is a member of `Profile` with its row in `PROFILES`, and
-a new reason of ours a member of `Reason`. Importing this module fails while a row or a column is missing.
+To add an outcome, add a member of `Outcome` and its row in `OUTCOMES`; then its texts in `messages.toml`
+([card], and [answer] if its row says `told`), its key in `alerts.toml`, and its line in the documentation:
+tests fail until they are there. To add a profile, add a member of `Profile` and its row in `PROFILES`; to add
+a reason of our own, add a member of `Reason`. Importing this module raises `TypeError` if a row is missing.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Outcome(StrEnum):
 
 
 class Profile(StrEnum):
-    """In whose words outcomes are written."""
+    """The words in which outcomes are reported."""
 
     MOZDEF = "mozdef"
     VERBATIM = "verbatim"
 
 
 class Reason(StrEnum):
-    """Why an outcome of the bot's came about, in words of ours."""
+    """Why the bot decided an outcome, in our own words."""
 
-    USERS_NOT_FOUND = "users_not_found"  # Slack's own code, too
+    USERS_NOT_FOUND = "users_not_found"  # also a code of Slack's
     USER_DEACTIVATED = "user_deactivated"
     USER_IS_BOT = "user_is_bot"
     USER_IS_GUEST = "user_is_guest"
@@ -52,36 +52,36 @@ class Reason(StrEnum):
     NOT_ASKED_IN_TIME = "not_asked_in_time"
 
 
-#: A reason that is an error code of Slack's. Its list is not ours, so any word may be one.
+#: A reason that is an error code of Slack's. The list is Slack's, so any word may be one.
 SlackCode = NewType("SlackCode", str)
 
 
 class Status(StrEnum):
-    """What MozDef makes of the alert; from the mildest to the sternest."""
+    """What MozDef sets the alert to, from the mildest to the most severe."""
 
     ACKNOWLEDGED = "acknowledged"
     MANUAL = "manual"
     ESCALATED = "escalated"
 
 
-#: The only words that a stock MozDef keeps, by the status that each of them sets.
+#: The only words that a stock MozDef keeps, by the status that each sets.
 _MOZDEF_WORDS: Final = {Status.ACKNOWLEDGED: "yes", Status.MANUAL: "wrongUser", Status.ESCALATED: "no"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ending:
-    """What the statistics count an outcome as. Outcomes that mean the same to their reader may share one."""
+    """How the statistics count an outcome. Outcomes that mean the same to the reader may share one."""
 
     key: str  #: in `stats --json`
-    label: str  #: in the legends of the table and of its plot
-    heading: str  #: of its column
-    mark: str  #: in the table's bar: one character
-    colour: str  #: in the plot: apart from the others for the colour-blind too (after Okabe and Ito)
+    label: str  #: in the legends of the table and the plot
+    heading: str  #: its column in the table
+    mark: str  #: in the bars of the table: one character
+    colour: str  #: in the plot: from the palette of Okabe and Ito, which the colour-blind can tell apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndingCounter:
-    """The metric that counts how often a question ends so, without its prefix `triage_`."""
+    """The metric that counts how often a question ends so; `name` is without the prefix `triage_`."""
 
     name: str
     text: str
@@ -90,32 +90,32 @@ class EndingCounter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutcomeFacts:
-    """What is to be known of an outcome: a row has every column."""
+    """The properties of an outcome: the columns of its row."""
 
     status: Status
-    chosen: bool  #: a person chose it; else the bot had to decide
-    label: str  #: what a page says of it by itself
+    chosen: bool  #: whether a person chose it; else the bot decided
+    label: str  #: the text on the sandbox's page
     ending: Ending
-    counter: EndingCounter | None  #: None: as a choice it is counted with each click that makes it
-    card: bool  #: whether the security team gets a card where `alerts.toml` says nothing
-    told: bool  #: whether the question's message says so: it has a text in [answer]
+    counter: EndingCounter | None  #: None: it is a choice, counted with each click
+    card: bool  #: whether the security team gets a card, unless `alerts.toml` says otherwise
+    told: bool  #: whether the question's message shows it: then it has a text in [answer]
 
     @property
     def rank(self) -> int:
-        """How stern it is: an answer that ranks below the one that stands does not replace it."""
+        """How severe it is, from 0: an answer that ranks below the one that stands does not replace it."""
         return _RANKS[self.status]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileFacts:
-    """What is to be known of a profile."""
+    """The properties of a profile: the columns of its row."""
 
-    about: str  #: for whoever chooses between them, after "its words are"
+    about: str  #: explains it in an error message, after its name
     word: Callable[[Outcome], str]  #: the word that MozDef reads for an outcome
 
 
 def _table(kind: type[Word], rows: Mapping[Word, Row]) -> Mapping[Word, Row]:
-    """Return a table that has a row for each word. `TypeError` if one is missing."""
+    """Return a read-only table with a row for each word. Raises `TypeError` if one is missing."""
     missing = [word.value for word in kind if word not in rows]
     if missing:
         raise TypeError(f"{kind.__name__} has no row for {', '.join(missing)}")
@@ -204,7 +204,7 @@ PROFILES: Final = _table(
     },
 )
 
-#: Profile → outcome → word. Asked for all of them here, so that a profile without one cannot be imported.
+#: Profile → outcome → word. Computed for all of them, so that the import fails if a profile lacks one.
 RESPONSES: Final = {
     profile: {outcome: facts.word(outcome) for outcome in Outcome} for profile, facts in PROFILES.items()
 }
@@ -212,10 +212,10 @@ RESPONSES: Final = {
 #: All endings, in the order in which the statistics show them.
 ENDINGS: Final = tuple(dict.fromkeys(facts.ending for facts in OUTCOMES.values()))
 
-#: The outcomes whose cards the security team gets where `alerts.toml` says nothing.
+#: The outcomes for which the security team gets a card, unless `alerts.toml` says otherwise.
 CARDS: Final = frozenset(outcome for outcome, facts in OUTCOMES.items() if facts.card)
 
-#: The texts that `messages.toml` must have because of an outcome: table → keys.
+#: The texts that `messages.toml` must have for the outcomes: table → keys.
 TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "button": tuple(outcome.value for outcome, facts in OUTCOMES.items() if facts.chosen),
     "answer": tuple(outcome.value for outcome, facts in OUTCOMES.items() if facts.told),
@@ -226,10 +226,10 @@ _OWN_REASONS: Final = frozenset(Reason)
 
 
 def is_own(reason: str) -> bool:
-    """Whether a reason is a word of ours, which is known to be harmless; else it is Slack's."""
+    """Whether a reason is one of our own words, which no plugin of MozDef reacts to; else it is Slack's."""
     return reason in _OWN_REASONS
 
 
 def reason_of(code: str) -> Reason | SlackCode:
-    """Return a reason by its word: ours, or else a code of Slack's."""
+    """Return the reason for a code: one of our own, or else Slack's. Raises nothing."""
     return Reason(code) if is_own(code) else SlackCode(code)

@@ -1,6 +1,6 @@
-"""What the engineer decided, and what it means for one question: when it is asked, reminded of and ended.
+"""The policy from the settings and `alerts.toml`: when a question is asked, reminded of and ended.
 
-Pure. Clocks run in the person's own working hours, by the time zone of their profile.
+Pure. All times are aware, in UTC; waiting times run in the working hours of the person's own time zone.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class NoteRule(StrEnum):
     """Whether a person is asked for a note with their answer."""
 
     NEVER = "never"
-    OFFERED = "offered"  #: by a button of the answered message
-    REQUIRED = "required"  #: by a form that opens at once
+    OFFERED = "offered"  #: with a button below the answer
+    REQUIRED = "required"  #: with a form that opens at once
 
 
 class AskWhen(StrEnum):
-    """When a question is put to its person."""
+    """When a question is asked."""
 
     AT_ONCE = "at-once"
     WORKING_HOURS = "working-hours"
@@ -43,17 +43,17 @@ class AskWhen(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """How long an alert waits for something, as far as its policy says so."""
+    """How long an alert waits for something, if its policy says so."""
 
-    said: bool = False  #: False: the policy says nothing, the setting counts
-    after: timedelta | None = None  #: None, if said: never
+    said: bool = False  #: False: the policy says nothing, so the setting applies
+    after: timedelta | None = None  #: if said, None means never
 
     def over(self, setting: timedelta | None) -> timedelta | None:
-        """Return what counts where the setting for all alerts is `setting`; None: never."""
+        """Return the waiting time, given the `setting` for all alerts; None: never."""
         return self.after if self.said else setting
 
 
-#: The rules for notes where no file says otherwise.
+#: The rules for notes, unless a file says otherwise.
 NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
     {
         Choice.YES: NoteRule.NEVER,
@@ -63,7 +63,7 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
     }
 )
 
-#: The words of the question that an alert may have of its own: their table and key in `messages.toml`.
+#: The texts of the question that an alert may override: name → table and key in `messages.toml`.
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "ask": ("question", "ask"),
@@ -75,18 +75,18 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlertPolicy:
-    """How questions about one kind of alert are put, and who hears of the answers."""
+    """How questions about one kind of alert are asked, and who is told the answers."""
 
-    title: str = "Security alert"  #: plain text of one line, at most 150 characters
-    wording: Mapping[str, str] = field(default_factory=dict)  #: the texts of its own, by the keys of `WORDS`
+    title: str = "Security alert"  #: one line of plain text, at most 150 characters
+    wording: Mapping[str, str] = field(default_factory=dict)  #: its own texts, by the keys of `WORDS`
     remind_after: Wait = Wait()
     expire_after: Wait = Wait()
     ask: AskWhen = AskWhen.AT_ONCE
     notes: Mapping[Choice, NoteRule] = field(default_factory=lambda: NOTES)  #: a rule for each choice
-    cards: frozenset[Outcome] = CARDS  #: the outcomes that the security team sees in its channel
+    cards: frozenset[Outcome] = CARDS  #: the outcomes for which the security team gets a card
 
     def reworded(self, wording: Wording) -> Wording:
-        """Return the wording of all messages with this alert's own words in their places."""
+        """Return the wording of all messages with this alert's texts in place of the defaults."""
         tables = dict(wording)
         for word, text in self.wording.items():
             table, key = WORDS[word]
@@ -102,7 +102,7 @@ class AlertPolicies:
     by_label: Mapping[str, AlertPolicy] = field(default_factory=dict)
 
     def of(self, label: str) -> AlertPolicy:
-        """Return the policy of the alerts that MozDef labels so; an unknown label has the default."""
+        """Return the policy for this label; the default for an unknown one."""
         return self.by_label.get(label, self.default)
 
 
@@ -111,11 +111,11 @@ class Policy:
     """The settings, and the policy of each alert."""
 
     profile: Profile = Profile.MOZDEF
-    hold: timedelta = timedelta(seconds=90)  #: a request's reports wait until it is this old
+    hold: timedelta = timedelta(seconds=90)  #: reports wait until their request is this old
     remind_after: timedelta | None = timedelta(hours=4)  #: None: never
     remind_times: int = 1
     expire_after: timedelta | None = timedelta(hours=24)  #: None: never
-    hours: WorkingHours | None = None  #: None: every hour counts
+    hours: WorkingHours | None = None  #: None: at all times
     default_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     alerts: AlertPolicies = field(default_factory=AlertPolicies)
     has_channel: bool = False  #: whether the security team has a channel for its cards
@@ -128,23 +128,23 @@ class Policy:
 
     @property
     def longest_wait(self) -> timedelta | None:
-        """The longest that any question may stay open, by the clock on the wall; None: nobody can say."""
+        """The longest that any question may stay open; None: unlimited, or unknown due to working hours."""
         policies = [self.alerts.default, *self.alerts.by_label.values()]
         waits = [policy.expire_after.over(self.expire_after) for policy in policies]
         return None if self.hours else max((wait for wait in waits if wait), default=None)
 
     def ask_at(self, question: Question, person: Person, now: datetime) -> datetime:
-        """Return when the question may be put to this person: now, or when they work next."""
+        """Return when the question may be asked: now, or at the start of the person's next working hours."""
         if self.of(question).ask is AskWhen.AT_ONCE:
             return now
         return next_working_moment(now, self.hours, time_zone(person.time_zone, self.default_zone))
 
     def deadline(self, question: Question, since: datetime) -> datetime | None:
-        """Return when the question ends without an answer; None: never."""
+        """Return when the question ends without an answer, counted from `since`; None: never."""
         return self._after(question, since, self.of(question).expire_after.over(self.expire_after))
 
     def remind_at(self, question: Question, since: datetime) -> datetime | None:
-        """Return when to remind of a question next, if that is before its deadline; None: never (more)."""
+        """Return the time of the next reminder, if it is before the deadline; None: no further reminder."""
         if question.reminders >= self.remind_times:
             return None
         moment = self._after(question, since, self.of(question).remind_after.over(self.remind_after))
@@ -152,16 +152,16 @@ class Policy:
         return None if pointless else moment
 
     def note_rule(self, question: Question, choice: Choice) -> NoteRule:
-        """Return whether a note is asked for with this choice."""
+        """Return whether a note is offered or required with this choice."""
         return self.of(question).notes.get(choice, NoteRule.NEVER)
 
     def wants_card(self, question: Question, outcome: Outcome) -> bool:
-        """Return whether the security team wants to see this outcome in its channel."""
+        """Return whether the security team gets a card for this outcome."""
         return self.has_channel and outcome in self.of(question).cards
 
     def _after(self, question: Question, since: datetime, wait: timedelta | None) -> datetime | None:
         return None if wait is None else after_working_time(since, wait, self.hours, self.zone(question))
 
     def zone(self, question: Question) -> ZoneInfo:
-        """Return the time zone of the question's person, as far as it is known."""
+        """Return the time zone of the person, or the default one if it is unknown."""
         return time_zone(question.time_zone, self.default_zone)

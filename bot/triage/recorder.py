@@ -1,4 +1,4 @@
-"""Stores the steps that the rules decide on, one at a time a question."""
+"""Stores the steps that the rules decide on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Verdict = TypeVar("Verdict")
 
 
 class Recorder:
-    """Writes each step with its report in one durable change, of the version that it was decided on.
+    """Writes each step and its report in one atomic change of the version that it was decided on.
 
-    Every change of a question passes here, so here is where it is metered: once it is durable, and never
-    before. A repeat, a lost race and a failed write change nothing and count nothing.
+    Every change of a question is written here, and counted once it is durable. A repeat, a lost race and a
+    failed write change nothing and count nothing.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Recorder:
         self._write_report = write_report
 
     def change(self, step: Step) -> Change:
-        """Return the first step of a question as the store takes it, its report's body frozen."""
+        """Return the first step of a new question as a change, with the body of its report rendered."""
         return Change(question=step.question, report=self._written(step))
 
     async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
-        """Store the first steps of new questions; the verdicts are those of `Store.add`."""
+        """Store the first steps of new questions; return what `Store.add` returns. Raises `StoreError`."""
         verdicts = await self.store.add([self.change(step) for step in steps]) if steps else ()
         for step, verdict in zip(steps, verdicts, strict=True):
             if verdict is True:
@@ -54,7 +54,10 @@ class Recorder:
         return verdicts
 
     async def save(self, before: Question, step: Step) -> Question | None:
-        """Store a step from `before` on; None if somebody else was first and nothing was written."""
+        """Store a step that was decided on `before`; return the question as stored.
+
+        Return None, and write nothing, if another writer was faster. Raises `StoreError`.
+        """
         question = changed(step.question, version=step.question.version + 1)
         change = Change(question=question, report=self._written(step), before=before)
         if not await self.store.save(change):
@@ -65,9 +68,10 @@ class Recorder:
     async def decide(
         self, question: Question, decision: Callable[[Question], Step | Verdict]
     ) -> tuple[Question | None, Step | Verdict]:
-        """Store what `decision` makes of the question, or of what has become of it meanwhile.
+        """Store what `decision` makes of the question; decide again if another writer was faster.
 
-        Return the question as it is stored then (None: it is gone), and the decision that held.
+        Return the question as stored now (None: it was removed), and the last result of `decision`. Raises
+        `StoreError`.
         """
         current: Question | None = question
         while True:

@@ -38,13 +38,13 @@ class Reminder:
         self._spread = pacing.spread
 
     async def remind(self, question: Question) -> None:
-        """Remind, if it is time and nobody has answered meanwhile."""
+        """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
         turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
-        # First, since between the look whether anybody has answered and the reminder nothing may take time.
+        # Before the row is read: nothing slow may happen between that and the reminder.
         link = await self._messenger.link_to(question)
         counted, step = await self._recorder.decide(
             question, lambda row: asking_rules.remind(row, now, policy)
@@ -58,13 +58,13 @@ class Reminder:
         except TransientError as error:
             await self._take_back(question, error)
         except (AmbiguousError, PermanentError) as error:
-            log.warning("unsure whether reminded: %s", error, extra=about(question, "reminder.doubted"))
+            log.warning("it may have been sent: %s", error, extra=about(question, "reminder.doubted"))
         else:
             self._gate.resume()
             log.info("question reminded", extra=about(question, "question.reminded", n=question.reminders))
 
     async def _take_back(self, question: Question, error: TransientError) -> None:
-        log.warning("not reminded yet: %s", error, extra=about(question, "reminder.delayed"))
+        log.warning("reminder delayed: %s", error, extra=about(question, "reminder.delayed"))
         now = self._clock()
         if isinstance(error, CannotGoOn):
             self._gate.halt(error, now)

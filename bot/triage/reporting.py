@@ -1,4 +1,4 @@
-"""What MozDef is told of a step: pure, like `asking_rules`."""
+"""The report to MozDef about a step: pure functions, like those of `asking_rules`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ REPORTS_APART = timedelta(seconds=5)
 
 
 def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
-    """Return when MozDef can take a report: not before its cron job has copied the alert."""
+    """Return when to send a report: not before MozDef's cron job has copied the alert."""
     return max(now, question.accepted_at + policy.hold)
 
 
 def with_card(question: Question, now: datetime, policy: Policy) -> Question:
-    """Return the question with its card due, if the security team has one of it or wants one now.
+    """Return the question with its card due, if the security team has a card of it or should get one.
 
-    A card that is due later already stays so: it waits for its turn, or somebody is about to show it.
+    A card that is due later stays so: it waits for its turn, or a worker is about to show it.
     """
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
     kept = bool(question.card_ts) and policy.has_channel
@@ -37,9 +37,9 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
 def report_on(
     before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
 ) -> Report:
-    """Report what has become of a question; as a note where MozDef would refuse to hear it again.
+    """Return the report about a change of a question; a note if MozDef would drop it as a repeat.
 
-    `ValueError` if it has no outcome.
+    Raises `ValueError` if the question has no outcome.
     """
     if after.standing is None:
         raise ValueError("a report needs an outcome")

@@ -1,4 +1,4 @@
-"""Retention: what has ended long ago is removed, a little at a time."""
+"""Retention: removes questions that ended long ago, in small steps."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How often to look for what may go.
+#: How often to look for questions to remove.
 INTERVAL = timedelta(hours=1)
 
-#: Questions removed in one step, and the pause between two: no click waits for it.
+#: Questions removed in one step, and the pause between two steps, so that no click has to wait.
 STEP = 100
 STEP_PAUSE = timedelta(milliseconds=100)
 
@@ -32,7 +32,7 @@ class Retention:
         self._clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Remove what may go, every hour, until `stop` is set."""
+        """Remove old questions every hour, until `stop` is set. Failures are logged; raises nothing."""
         while not stop.is_set():
             removed = await self._step()
             pause = STEP_PAUSE if removed == STEP else INTERVAL
@@ -43,10 +43,8 @@ class Retention:
         try:
             removed = await self._store.remove_ended(self._clock() - self._keep, limit=STEP)
         except StoreError as error:
-            log.warning("nothing removed: %s", error, extra={"event": "retention.failed", "fields": {}})
+            log.warning("retention failed: %s", error, extra={"event": "retention.failed", "fields": {}})
             return 0
         if removed:
-            log.info(
-                "old questions removed", extra={"event": "questions.removed", "fields": {"count": removed}}
-            )
+            log.info("questions removed", extra={"event": "questions.removed", "fields": {"count": removed}})
         return removed

@@ -1,4 +1,4 @@
-"""The verbs: receive, ask, answer, redraw. What they decide stands in `asking_rules` and `answer_rules`."""
+"""The verbs: receive, ask, answer, redraw. The decisions are in `asking_rules` and `answer_rules`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from bot.triage.answer_rules import Notice
     from bot.triage.asking import Asker
     from bot.triage.cards import Cards
     from bot.triage.model import Answer, Note, Question, Take, TriageRequest
@@ -29,18 +30,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How far back a person's Home goes, and how many questions of each kind it lists at the most.
+#: How far back a person's Home goes, and the most questions of each kind that it lists.
 LOOK_BACK = timedelta(days=30)
 LISTED_MAX = 20
 
-#: A redraw may be done so long after it was begun, even if its caller is dead: as long as a call may take,
-#: and then some.
+#: How long after its start a redraw may still take effect, even if its caller is dead: a little longer than a
+#: call may take.
 REDRAW_TAKES = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """Who does what is due."""
+    """The objects that do the work that is due."""
 
     asker: Asker
     reminder: Reminder
@@ -49,7 +50,7 @@ class Workers:
 
 
 class TriageService:
-    """What happens to a request, a question and an answer."""
+    """Handles requests, questions and answers."""
 
     def __init__(
         self, recorder: Recorder, messenger: Messenger, workers: Workers, *, on_work: Callable[[], None]
@@ -79,29 +80,29 @@ class TriageService:
         return fates
 
     async def answer(self, answer: Answer) -> Question | Refusal:
-        """Take a click as an answer. When it returns a question, the answer is durable.
+        """Accept a click as an answer. When this returns a question, the answer is durable.
 
-        `StoreError`: it was not stored; `TransientError`: in a restored backup it is not known yet whom the
-        question was put to. Either way the person must be able to click again.
+        Raises `StoreError` if it was not stored, and `TransientError` if, in a restored backup, it is not yet
+        known who was asked. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
         return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
-        """Take what a person wrote about their answer; as for `answer`."""
+        """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
         return await self._take(note.ref, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
-        """Record who of the security team takes an alert over; as for `answer`."""
+        """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
         return await self._take(take.ref, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
-        """Return the question of this ref."""
+        """Return the question with this ref; None if there is none. Raises `StoreError`."""
         return await self._recorder.store.load(ref)
 
     async def identified(self, ref: str) -> Mapping[str, str]:
-        """Return the field of a log line that names this ref's alert; none where the store cannot tell."""
+        """Return the log field that names this ref's alert; none if it cannot be read. Raises nothing."""
         try:
             question = await self.find(ref)
         except StoreError:
@@ -109,13 +110,13 @@ class TriageService:
         return {"identifier": question.request.identifier} if question else {}
 
     async def questions_of(self, slack_id: str) -> tuple[Sequence[Question], Sequence[Question]]:
-        """Return what a person has not answered, and what they answered in the last 30 days."""
+        """Return what a person has not answered, and has answered in the last 30 days: at most 20 each."""
         store, since = self._recorder.store, self._recorder.clock() - LOOK_BACK
         unanswered = await store.open_for(slack_id, limit=LISTED_MAX)
         return unanswered, await store.answered_by(slack_id, since, limit=LISTED_MAX)
 
     async def work_on(self, question: Question, work: Work) -> None:
-        """Do what is due for a question."""
+        """Do the work that is due for a question. Raises `StoreError`."""
         if work is Work.REDRAW:
             await self._redraw_as_stored(question.ref)
         elif work is Work.ASK:
@@ -124,10 +125,10 @@ class TriageService:
             await self._workers.reminder.remind(question)
         else:
             await self._workers.cards.show(question)
-        self._on_work()  # whoever could not be asked left a report
+        self._on_work()  # if nobody could be asked, there is a report to send
 
     async def expire(self, question: Question) -> None:
-        """End a question whose deadline has come."""
+        """End a question whose deadline has passed. Raises `StoreError`."""
         policy, clock = self._recorder.policy, self._recorder.clock
         current, step = await self._recorder.decide(
             question, lambda row: asking_rules.expire(row, clock(), policy)
@@ -141,33 +142,44 @@ class TriageService:
             )
             self._on_work()
 
-    async def redraw(self, question: Question, *, response_url: str = "") -> None:
-        """Make the message show what is stored. One redraw a message is under way at a time."""
+    async def redraw(self, question: Question, *, response_url: str = "") -> bool:
+        """Make the message show what is stored; False if that has to be made up for later.
+
+        One redraw a message is under way at a time.
+        """
         if question.ref in self._redrawing:
-            # Whoever redraws it now will find that its row has changed. The sweeper must not spin meanwhile.
+            # The redraw under way will notice that the row has changed. The sweeper must not spin until then.
             await asyncio.sleep(1)
-            return
+            return True
         self._redrawing.add(question.ref)
         try:
             current: Question | None = question
+            is_shown = True
             while current is not None and current.outdated:
-                current = await self._redraw_once(current, response_url)
+                is_shown, current = await self._redraw_once(current, response_url)
         finally:
             self._redrawing.discard(question.ref)
+        return is_shown
 
     async def _redraw_as_stored(self, ref: str) -> None:
-        # Another worker may have taken an answer since this row was read: an older one must not be drawn now.
+        # Another worker may have stored an answer since this row was read: do not draw an older one.
         stored = await self._recorder.store.load(ref)
         if stored is not None:
             await self.redraw(stored)
 
-    async def tell(self, response_url: str, refusal: Refusal, *, ref: str = "") -> None:
-        """Tell the clicker why nothing changed, as far as Slack lets us. `ref` is for the log."""
+    async def tell(self, response_url: str, notice: Notice, *, ref: str = "") -> None:
+        """Tell the clicker why nothing changed, or what failed, as far as Slack lets us; `ref`: of what."""
         try:
-            await self._messenger.tell(response_url, refusal.value)
+            await self._messenger.tell(response_url, notice)
         except (TransientError, AmbiguousError) as error:
-            fields = await self.identified(ref)
-            log.warning("clicker not told: %s", error, extra={"event": "refusal.lost", "fields": fields})
+            await self.note_untold(notice, error, ref=ref)
+
+    async def note_untold(self, notice: Notice, error: Exception, *, ref: str = "") -> None:
+        """Take note of a clicker who could not be told something."""
+        fields = await self.identified(ref)
+        event = "refusal.lost" if isinstance(notice, Refusal) else "notice.lost"
+        log.warning("clicker not told: %s", error, extra={"event": event, "fields": fields})
+        self._recorder.meter.untold()
 
     async def _take(
         self,
@@ -186,14 +198,14 @@ class TriageService:
             log.info("click refused", extra=about(question, "click.refused", reason=verdict.value))
             return verdict
         if verdict is not None:
-            if current.in_doubt_since is None:  # as an answer, unlike a card that is taken, proves the post
+            if current.in_doubt_since is None:  # an answer proves the post; taking a card does not
                 self._workers.asker.forget(current)
             log_it(current)
             self._on_work()
         return current
 
     async def _add(self, steps: Sequence[Step]) -> Iterator[bool | StoreError]:
-        """Add what is new. `StoreError` if nothing at all could be stored: then it is the store's trouble."""
+        """Add what is new. Raises `StoreError` if nothing at all could be stored: the store is at fault."""
         verdicts = await self._recorder.add(steps)
         failures = [verdict for verdict in verdicts if isinstance(verdict, StoreError)]
         if failures and len(failures) == len(verdicts):
@@ -237,29 +249,32 @@ class TriageService:
             return asking_rules.reject(request, ref, now, self._recorder.policy)
         return asking_rules.accept(request, ref, now, self._recorder.policy)
 
-    async def _redraw_once(self, question: Question, response_url: str) -> Question | None:
-        """Redraw and record it; return the row as it is then, or None to leave it to the sweeper."""
+    async def _redraw_once(self, question: Question, response_url: str) -> tuple[bool, Question | None]:
+        """Redraw and record it. Return whether it was drawn, and the row as it is then.
+
+        None in its place leaves it to the sweeper.
+        """
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
-            # A redraw may be repeated, so it does not matter whether this one was done.
-            log.warning("not redrawn yet: %s", error, extra=about(question, "question.stale"))
+            # A redraw may be repeated, so it does not matter whether this one took effect.
+            log.warning("not redrawn: %s", error, extra=about(question, "question.stale"))
             jittered = retry_delay(question.attempts + 1, self._workers.spread())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
-            return None
+            return False, None
         again_at = _hidden_until(question, self._recorder.clock())
         current, _ = await self._recorder.decide(
             question, lambda row: asking_rules.shown(row, question.reports, again_at=again_at)
         )
         is_newest = current is not None and current.reports == question.reports
-        return None if again_at and is_newest else current
+        return True, None if again_at and is_newest else current
 
 
 def _hidden_until(question: Question, now: datetime) -> datetime | None:
-    """Return until when a redraw of an earlier report may be done, and hide this one; None if none may.
+    """Return until when a redraw of an earlier report may still hide this one; None if none can.
 
-    Whoever began it, here or in another worker, did so before the last report was written.
+    Such a redraw, in this or another worker, started before the last report was written.
     """
     if question.reports == 1 or question.settled_at is None:
         return None
@@ -268,7 +283,7 @@ def _hidden_until(question: Question, now: datetime) -> datetime | None:
 
 
 def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT001 - it is a verdict
-    """Tell what became of a request; return whether it may be deleted from the queue."""
+    """Log what happened to a request; return whether it may be deleted from the queue."""
     alert = step.question.request.alert
     if isinstance(verdict, StoreError):
         log.error("not stored: %s", verdict, extra=about(step.question, "request.left", alert=alert))
@@ -292,16 +307,16 @@ def _log_reopened(question: Question) -> bool:
 
 
 def _log_answer(question: Question) -> None:
-    """Tell of an answer that is stored."""
+    """Log an answer that is stored."""
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
     log.info("question answered", extra=about(question, "question.answered", **fields))
 
 
 def _log_note(question: Question) -> None:
-    """Tell of a note that is stored."""
+    """Log a note that is stored."""
     log.info("note added", extra=about(question, "note.added", sequence=question.reports - 1))
 
 
 def _log_take(question: Question) -> None:
-    """Tell who of the security team took an alert over."""
+    """Log who on the security team took an alert over."""
     log.info("alert taken", extra=about(question, "alert.taken", slack_id=question.taken_by))

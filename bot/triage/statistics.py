@@ -1,6 +1,6 @@
-"""Which alerts cry wolf: what people answered, and how long it took them. Pure.
+"""Statistics that show which alerts are false alarms: the answers, and how long people took. Pure.
 
-The figures are those of questions that were really asked. Each counts once, by the outcome that stands.
+Only questions that were asked count, each once, by the outcome that stands.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ class AlertStatistics:
 
     alert: str
     asked: int
-    endings: Mapping[str, int]  #: how many ended so, for each key of `outcomes.ENDINGS`
-    open: int  #: may still be answered in time
-    median: timedelta | None  #: from being asked to the first answer; None: there is none
-    p90: timedelta | None  #: nine in ten were answered within it
+    endings: Mapping[str, int]  #: how many had each ending, by the keys of `outcomes.ENDINGS`
+    open: int  #: how many may still be answered in time
+    median: timedelta | None  #: from the question to the first answer; None if there is none
+    p90: timedelta | None  #: the 90th percentile of the same
 
 
 class Tally:
-    """Sums questions up, one after another. What it keeps is a number a question that was answered."""
+    """Sums up questions one by one. It keeps one duration per answered question in memory."""
 
     def __init__(self) -> None:
         self._endings: defaultdict[str, Counter[Outcome | None]] = defaultdict(Counter)
         self._taken: defaultdict[str, list[timedelta]] = defaultdict(list)
 
     def add(self, alert: str, *, standing: Outcome | None, taken: timedelta | None) -> None:
-        """Add a question that was asked; `taken` is the time to the first answer, if there is one."""
+        """Add a question that was asked; `taken` is the time to the first answer, None without one."""
         self._endings[alert][standing] += 1
         if taken is not None:
             self._taken[alert].append(taken)
 
     def result(self) -> Sequence[AlertStatistics]:
-        """Return the statistics of each alert, the one that asked most people first."""
+        """Return the statistics of each alert, the most asked first."""
         summed = [self._of(alert, endings) for alert, endings in self._endings.items()]
         return sorted(summed, key=lambda each: (-each.asked, each.alert))
 
@@ -68,9 +68,9 @@ def _by_ending(outcomes: Counter[Outcome | None]) -> Mapping[str, int]:
 
 
 def percentile(ordered: Sequence[timedelta], percent: int) -> timedelta | None:
-    """Return the smallest of these that so many percent of them do not exceed (nearest rank); None of none.
+    """Return the nearest-rank percentile; None if empty.
 
-    `ordered` is ascending, `percent` 1 to 100. Whole numbers alone are reckoned with, so it is exact.
+    `ordered` is ascending, `percent` 1 to 100. The rank is computed with integers, so it is exact.
     """
     rank = -(-percent * len(ordered) // 100)
     return ordered[rank - 1] if ordered else None

@@ -1,4 +1,4 @@
-"""The Sweeper: hands out whatever falls due, when it falls due."""
+"""The Sweeper: starts work when it falls due."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Questions worked on at a time.
+#: The most questions in progress at a time.
 IN_PROGRESS_MAX = ABREAST_MAX
 
-#: How many of a kind are worked on at a time: what fell due while the worker was down must not burst.
+#: The most of each kind at a time: what fell due while the worker was down must not be sent in one burst.
 ABREAST = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND: 8}
 
-#: What people and the security team wait for goes before new questions, those before reminders.
+#: First what people and the security team are waiting for, then new questions, then reminders.
 ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
-#: What puts messages into conversations: none of it is begun while Slack has us wait.
+#: Work that posts messages: none of it is started while Slack asks us to wait.
 GATED = frozenset({Work.ASK, Work.REMIND})
 
-#: How long to leave the store alone after it failed.
+#: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
-#: How long to sleep if nothing is due: a clock that was set must not be noticed too late.
+#: The longest sleep, so that a changed system clock is noticed in time.
 SLEEP_MAX = timedelta(seconds=60)
 
 
 class Desk(Protocol):
-    """Who does the work: `triage.service.TriageService`."""
+    """What does the work: `triage.service.TriageService`."""
 
     async def work_on(self, question: Question, work: Work) -> None:
-        """Do what is due for a question."""
+        """Do the work that is due for a question. Raises `StoreError`."""
 
     async def expire(self, question: Question) -> None:
-        """End a question whose deadline has come."""
+        """End a question whose deadline has passed. Raises `StoreError`."""
 
 
 class Sweeper:
-    """Works on due questions, many at a time, no question twice at a time."""
+    """Works on due questions concurrently, but never twice at the same time on one question."""
 
     def __init__(self, store: Store, service: Desk, gate: Gate, *, clock: Clock) -> None:
         self._store = store
@@ -65,11 +65,11 @@ class Sweeper:
         self._abreast: Counter[Work] = Counter()
 
     def wake(self) -> None:
-        """Look again now: something may be due that was not."""
+        """Check again now, because something new may be due."""
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish what is under way."""
+        """Work until `stop` is set, then finish what is in progress. Failures are logged; raises nothing."""
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self.wake())
         try:
@@ -79,7 +79,7 @@ class Sweeper:
         await asyncio.gather(*self._in_progress.values())
 
     async def keep_deadlines(self) -> None:
-        """End what falls due, and do nothing else, until broken off: while Slack cannot be reached."""
+        """Only end questions whose deadline has passed, until cancelled: for while Slack is unreachable."""
         while True:
             with contextlib.suppress(StoreError):
                 await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
@@ -92,16 +92,14 @@ class Sweeper:
             try:
                 sleep = await self._start_due()
             except StoreError as error:
-                log.error(
-                    "cannot look for what is due: %s", error, extra={"event": "sweep.failed", "fields": {}}
-                )
+                log.error("sweep failed: %s", error, extra={"event": "sweep.failed", "fields": {}})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), sleep.total_seconds())
 
     async def _start_due(self) -> timedelta:
-        """Start work on what is due, as far as there is room; return how long to sleep then."""
+        """Start work on what is due, within the limits; return how long to sleep."""
         now, under_way = self._clock(), frozenset(self._in_progress)
-        # All at once, for the store answers them together.
+        # Concurrently, because the store batches them.
         overdue, next_due, found = await asyncio.gather(
             self._store.overdue(now, limit=IN_PROGRESS_MAX),
             self._store.next_due(now),
@@ -109,10 +107,10 @@ class Sweeper:
         )
         await self._expire(overdue)
         for work, questions in zip(ORDER, found, strict=True):
-            # One may have been begun as something else just now, and taken somebody's room.
+            # A question may just have been started for other work, and that may have used up the room.
             free = [question for question in questions if question.ref not in self._in_progress]
             self._start(free[: self._room_for(work, now)], work)
-        # Whatever is due already is in progress or waits for room: either wakes this loop by ending.
+        # What is due by now is in progress or waits for room; any end of work wakes this loop.
         wake_at = [next_due, self._gate.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
 
@@ -123,11 +121,11 @@ class Sweeper:
 
     async def _find(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
         room = self._room_for(work, now)
-        # Those in progress are still due in the store.
+        # The store still lists those in progress as due.
         return await self._store.due(work, now, limit=room, but=under_way) if room > 0 else ()
 
     def _room_for(self, work: Work, now: datetime) -> int:
-        """Return how many of a kind may be begun now. It shrinks with each that is begun, of any kind."""
+        """Return how many of a kind may start now. Each start, of any kind, reduces it."""
         under_way = len(self._in_progress)
         room = min(IN_PROGRESS_MAX - under_way, ABREAST[work] - self._abreast[work])
         if work not in GATED:
@@ -144,10 +142,10 @@ class Sweeper:
         try:
             await self._service.work_on(question, work)
         except StoreError as error:
-            log.error("work failed: %s", error, extra=about(question, "question.failed"))
+            log.error("question failed: %s", error, extra=about(question, "question.failed"))
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         except Exception:
-            log.exception("work failed", extra=about(question, "question.failed"))
+            log.exception("question failed", extra=about(question, "question.failed"))
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
             del self._in_progress[question.ref]

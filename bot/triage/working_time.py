@@ -1,8 +1,7 @@
-"""Working time: clocks that run only while a person is at work, by the time zone that they live in. Pure.
+"""Working time: counts time only in a person's working hours, in their own time zone. Pure.
 
-A working day opens when the clocks of the zone first show its opening time or a later one, and closes when
-they first show its closing time or a later one. So an hour that is skipped in spring is not waited for, and
-one that is repeated in autumn is worked twice; what lies between is counted as it really passes.
+A working day opens when local time first reaches or passes its opening time, and closes likewise. What counts
+is elapsed time: an hour that is skipped in spring does not count, and one repeated in autumn counts twice.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-#: As a closing time: the end of the day.
+#: As a closing time, the end of the day.
 _MIDNIGHT = time(0)
 
-#: How many days are looked at. Nobody is waited for longer; it bounds the work for the oddest schedule.
+#: How many days are searched: the longest wait, and a bound on the work for odd schedules.
 _FARTHEST_DAYS = 3653
 
 _ONE_DAY = timedelta(days=1)
@@ -39,7 +38,7 @@ _EXAMPLE = "Mon-Fri 09:00-18:00 or Mon,Wed,Fri 8:30-24:00"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkingHours:
-    """When people work, by their own clocks. `closes` is after `opens`; raises `ValueError` if it is not."""
+    """When people work, in local time. Raises `ValueError` without a day, or unless `closes` is later."""
 
     days: frozenset[int]  #: Monday is 0; at least one
     opens: time
@@ -47,31 +46,31 @@ class WorkingHours:
 
     def __post_init__(self) -> None:
         if not self.days or not self.days <= frozenset(range(7)):
-            raise ValueError("working hours need a day, and know none but 0 to 6")
+            raise ValueError("working hours need at least one day, 0 to 6")
         if self.closes != _MIDNIGHT and self.closes <= self.opens:
-            raise ValueError("working hours close after they open")
+            raise ValueError("working hours must close after they open")
 
 
 def parse_working_hours(text: str) -> WorkingHours:
-    """Read a schedule such as `Mon-Fri 09:00-18:00`; days may wrap (`Fri-Mon`), 24:00 ends the day.
+    """Parse a schedule such as `Mon-Fri 09:00-18:00`; days may wrap (`Fri-Mon`), 24:00 ends the day.
 
-    Raises `ValueError` with the rest of a sentence that begins with the variable's name. It shows `text`.
+    Raises `ValueError` with a sentence that continues after the variable's name, and that shows `text`.
     """
     found = _SCHEDULE.fullmatch(text.replace(" ", "").lower())
     if not found:
         raise ValueError(f"is {text!r}; expected days and hours such as {_EXAMPLE}")
     opens, closes = _minutes(found["opens"]), _minutes(found["closes"])
     if closes <= opens:
-        raise ValueError(f"is {text!r}; expected a closing time later in the day than the opening time")
+        raise ValueError(f"is {text!r}; expected hours that close later in the day than they open")
     return WorkingHours(days=_days(found["days"]), opens=_clock(opens), closes=_clock(closes))
 
 
 def after_working_time(
     start: datetime, duration: timedelta, hours: WorkingHours | None, zone: tzinfo
 ) -> datetime:
-    """Return the first moment at which `duration` of working time has passed since `start`, both in UTC.
+    """Return when `duration` of working time has passed since `start`; both times are in UTC.
 
-    Without `hours` every hour counts. With them, it is never more than ten years after `start`.
+    Without `hours`, all time counts. With them, the result is at most ten years after `start`.
     """
     if hours is None or duration <= timedelta(0):
         return start + duration
@@ -84,26 +83,26 @@ def after_working_time(
 
 
 def next_working_moment(start: datetime, hours: WorkingHours | None, zone: tzinfo) -> datetime:
-    """Return `start` if it is within `hours`, else the moment when they open next; both in UTC."""
+    """Return `start` if it is within `hours`, else the next opening; both times are in UTC."""
     return start if hours is None else next(_sessions(start, hours, zone))[0]
 
 
 def find_time_zone(name: str) -> ZoneInfo | None:
-    """Return the zone that the tz database has under `name`, which may be any text; None: it has none."""
+    """Return the time zone with this name in the tz database; None if there is none. Raises nothing."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, ImportError):
-        # Not there; a path out of the database, or a file that is no zone; a folder, or a name too long.
+        # It does not exist; it leads out of the database, or is not a time zone; it is a folder, or too long.
         return None
 
 
 def time_zone(name: str, default: ZoneInfo) -> ZoneInfo:
-    """Return the zone called `name`, which may be any text, or `default` if there is none."""
+    """Return the time zone with this name, or `default` if there is none. Raises nothing."""
     return find_time_zone(name) or default
 
 
 def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
-    """Yield opening and closing of each working day that is not over at `start`; the first is cut to it."""
+    """Yield opening and closing, in UTC, of each working day; the first opening is never before `start`."""
     today = start.astimezone(zone).date()
     for day in (today + number * _ONE_DAY for number in range(_FARTHEST_DAYS)):
         if day.weekday() not in hours.days:
@@ -116,15 +115,15 @@ def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tu
 
 
 def _first_shown(day: date, clock: time, zone: tzinfo) -> datetime:
-    """Return, in UTC, when the clocks of `zone` first show this local time or a later one."""
+    """Return when local time in `zone` first reaches this time on this day, in UTC."""
     local = datetime.combine(day, clock, tzinfo=zone)
     first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
-    # A local time that is skipped is converted crosswise: the "second" reading comes before the change.
+    # A skipped local time is converted the wrong way round: with fold=1 it comes out before the change.
     return first if first <= second else _leap(second, first, local)
 
 
 def _leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
-    """Return when the clocks leap over `skipped`: after `early`, at the latest at `late`; to the second."""
+    """Return when the clocks skip `skipped`, after `early` and at `late` at the latest, to the second."""
     wanted = skipped.replace(tzinfo=None)
     while late - early > _ONE_SECOND:
         middle = early + (late - early) // 2 // _ONE_SECOND * _ONE_SECOND
@@ -136,7 +135,7 @@ def _leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
 
 
 def _days(text: str) -> frozenset[int]:
-    """Read `mon-fri`, `fri-mon` or `mon,wed-fri`."""
+    """Parse `mon-fri`, `fri-mon` or `mon,wed-fri` to weekdays; Monday is 0."""
     days: set[int] = set()
     for part in text.split(","):
         names = part.split("-")

@@ -1,4 +1,4 @@
-"""What runs: one worker, made of its parts, from start to stop, and what it tells about itself.
+"""The worker process: its parts, its start and stop, and how it reports on itself.
 
 Commands may use `lifecycle.run_worker`, `app.App`, `control.call`, `handlers`, `views` and `log`.
 """

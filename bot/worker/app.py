@@ -1,4 +1,4 @@
-"""One worker from start to close, and how it is meanwhile."""
+"""One worker from start to close, and its state in between."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: What the start waits for, as systemd, `/healthz` and `check` are told.
+#: What the start waits for, as reported to systemd, `/healthz` and `check`.
 _TOKENS = "the parameter store"
 _OTHERS = "the queues and Slack"
 
@@ -69,12 +69,12 @@ class App:
         self._queues_met = False
 
     async def start(self) -> None:
-        """Take what the loops need, in this order. `ConfigError`, `StartRefused`.
+        """Open the store, fetch the tokens, build the parts, and connect to SQS and Slack, in this order.
 
-        The store first: from then on, commands about it and `/healthz` are answered. The tokens may take long
-        to come; until the start is over, whoever asks about more than the store is told that the worker
-        starts. When the tokens are there every part is made, once, and SQS and Slack are asked whether they
-        know us.
+        The store comes first, so that commands and `/healthz` are answered from then on: fetching the tokens
+        may take long. Until the start is complete they report that the worker is starting. `ConfigError` if a
+        setting or the wording is wrong; `StartRefused` if the store, SQS or Slack refuses this worker. An
+        outage raises nothing: it is retried.
         """
         check_wording(self._wording)
         store = await self._open_store()
@@ -89,11 +89,11 @@ class App:
         self._stages = self._loops(parts)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
-        """Return the loops, stage by stage; none before the start is over."""
+        """Return the loops, stage by stage; empty until the start is complete."""
         return self._stages
 
     async def close(self) -> None:
-        """Give everything back, the last taken first."""
+        """Close everything that `start` opened, in reverse order."""
         await self._stack.aclose()
 
     async def _open_store(self) -> OpenStore:
@@ -125,10 +125,10 @@ class App:
         self._stack.push_async_callback(control.stop)
 
     async def _serve_metrics(self, store: OpenStore) -> Meter:
-        """Serve metrics and health, if that is wanted; return who counts."""
+        """Serve metrics and health if METRICS_LISTEN is set; return the meter."""
         if self._settings.metrics_listen is None:
             return NO_METER
-        # They take a tenth of a second, which a start without them is spared.
+        # Imported here because it takes a tenth of a second, which a start without metrics need not spend.
         from bot.worker.http_server import MetricsServer
         from bot.worker.metrics import Metrics
 
@@ -164,7 +164,7 @@ class App:
         )
 
     async def _meet_others(self, queues: Queues, parts: Parts) -> None:
-        """Silence is no refusal: whoever cannot be reached now may be later."""
+        """Check that SQS and Slack accept this worker. An outage is no refusal: it is retried later."""
         expected = (queues.requests, queues.responses, queues.dead_letters)
         self._queues_met = all([await _meet(queue) for queue in expected if queue is not None])
         await parts.introduction.attempt()
@@ -172,10 +172,10 @@ class App:
     def _loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
 
-        No new work, then no more clicks, and last the reports of what was done meanwhile.
+        First those that take new work, then those that take clicks, last the one that sends the reports.
         """
         for each in parts.progress:
-            each.mark()  # the meetings may have taken long, and nobody has been silent yet
+            each.mark()  # connecting may have taken long, and no loop is silent yet
         lacking = partial(self._lacking, parts)
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, lacking=lacking)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
@@ -187,7 +187,7 @@ class App:
         )
 
     def _lacking(self, parts: Parts) -> Sequence[str]:
-        """Name what the worker waits for. The store is there: it was opened at the start."""
+        """Name what the worker still waits for. The store is not among it: it was opened at the start."""
         there = {"the queues": self._queues_met or parts.poller.reached, "Slack": parts.links.reachable}
         return [name for name, is_there in there.items() if not is_there]
 
@@ -195,13 +195,13 @@ class App:
         self._polled_at = self._kit.clock()
 
     def _condition(self) -> Mapping[str, Any]:
-        """Return what `check` is told beside the state of the store: see `condition_handler`."""
+        """Return what `check` is told besides the state of the store: see `condition_handler`."""
         if self._parts is None:
             return {"starting": self._waits_for}
         return {"card": self._parts.workers.cards.last_trouble, "links": self._parts.links.up}
 
     async def _vitals(self, watch: StoreWatch) -> Vitals:
-        """Return what there is to see of this worker now."""
+        """Return the current vital signs of this worker."""
         parts = self._parts
         return Vitals(
             starting="" if parts else self._waits_for,

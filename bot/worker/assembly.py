@@ -1,4 +1,4 @@
-"""From settings to parts: here concrete adapters meet what they serve. Nothing is decided here."""
+"""Builds the parts of a worker from the settings and connects the adapters. Decides nothing else."""
 
 from __future__ import annotations
 
@@ -53,27 +53,27 @@ if TYPE_CHECKING:
 
 
 class WakeUp:
-    """Wakes the loops that sleep until there is something new in the store.
+    """Wakes the loops that sleep until something new is in the store.
 
-    Before there are any it wakes nobody, which does no harm: each looks at the store as it begins.
+    Before any are added it does nothing, which is safe: each loop reads the store when it begins.
     """
 
     def __init__(self) -> None:
         self._sleepers: list[Callable[[], None]] = []
 
     def add(self, *sleepers: Callable[[], None]) -> None:
-        """Call these from now on, too."""
+        """Call these as well from now on."""
         self._sleepers.extend(sleepers)
 
     def __call__(self) -> None:
-        """Say that there is something new in the store."""
+        """Announce that something new is in the store."""
         for wake in self._sleepers:
             wake()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queues:
-    """The queues of one worker."""
+    """The queues of one worker; `dead_letters` is None if none is configured."""
 
     requests: Queue
     responses: Queue
@@ -94,7 +94,7 @@ def open_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncEx
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kit:
-    """What a worker is made with. Whoever wants one with other parts replaces a few of these."""
+    """The factories of a worker's parts. Tests and tools replace some of them."""
 
     clock: Clock = utc_now
     random: Random = field(default_factory=Random)
@@ -113,7 +113,7 @@ class Kit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """What is there before the parts are, and outlives them: whoever opened it closes it."""
+    """What exists before the parts and outlives them. The code that opened it closes it."""
 
     store: OpenStore
     queues: Queues
@@ -122,12 +122,12 @@ class Resources:
     tokens: Tokens
     wake: WakeUp
     meter: Meter = NO_METER
-    on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
+    on_poll: Callable[[], None] = lambda: None  #: called for each poll that SQS answered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """The parts of one worker, tied together. None of them has asked anybody anything yet."""
+    """The parts of one worker, connected. None of them has made a network call yet."""
 
     introduction: Introduction
     links: Links
@@ -144,7 +144,7 @@ class Parts:
 
 
 def policy_of(settings: Settings, alerts: AlertPolicies) -> Policy:
-    """Return what the engineer decided, as the triage wants to know it."""
+    """Return the settings that the triage needs."""
     return Policy(
         profile=settings.response_profile,
         hold=settings.mozdef_sync,
@@ -161,7 +161,7 @@ def policy_of(settings: Settings, alerts: AlertPolicies) -> Policy:
 
 
 def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Resources, kit: Kit) -> Parts:
-    """Make every part once, in order."""
+    """Build every part, once. Makes no network calls."""
     clock, random, spread = kit.clock, kit.random, kit.random.random
     store, queues, meter = resources.store, resources.queues, resources.meter
 
@@ -209,7 +209,7 @@ def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Re
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Slack:
-    """How the worker is joined to Slack, whatever it says and hears there."""
+    """The worker's connection to Slack: client, identity and Socket Mode links."""
 
     identity: Identity
     api: SlackApi
@@ -223,7 +223,7 @@ def _connect_to_slack(settings: Settings, resources: Resources, kit: Kit) -> _Sl
     clock, spread, meter = kit.clock, kit.random.random, resources.meter
     connect = partial(kit.client, settings.slack_api_url, resources.session, resources.tls)
     client = connect(token=resources.tokens.bot.reveal())
-    tokenless = connect()  # Bolt must not call Slack by itself
+    tokenless = connect()  # without a token, Bolt cannot call Slack by itself
     app_token = resources.tokens.app.reveal()
     progress = [kit.progress(f"link {number}") for number in range(1, LINKS + 1)]
 
@@ -248,6 +248,6 @@ def _connect_to_slack(settings: Settings, resources: Resources, kit: Kit) -> _Sl
 
 
 def _mark_all(progress: Sequence[Progress]) -> None:
-    """Note that whoever the links wait for gets on."""
+    """Mark progress for all links, while what they wait for makes progress."""
     for each in progress:
         each.mark()

@@ -1,11 +1,11 @@
-"""How a command talks to the worker that runs: a unix socket beside the store's file.
+"""How a command talks to the running worker: a Unix socket next to the store's file.
 
-One request a connection, one JSON object a line. The command sends `{"command": …, "arguments": {…}}`; the
-worker answers with any number of `{"item": {…}}`, then `{"end": true}`, or `{"error": "sentence"}`. Without
-one of these last two the answer is not whole. Only the worker's own user (and root) can connect.
+One request per connection, one JSON object per line. The command sends `{"command": …, "arguments": {…}}`;
+the worker answers with any number of `{"item": {…}}`, then `{"end": true}` or `{"error": "sentence"}`. An
+answer without one of these last two is incomplete. Only the worker's own user (and root) can connect.
 
-The folder is opened first, and the socket is named through it (`/proc/self/fd/N/NAME`): the kernel takes no
-path over 107 bytes, and a store may live deeper than that.
+The socket is addressed through its opened folder (`/proc/self/fd/N/NAME`): the kernel allows no socket path
+over 107 bytes, and the store's path may be longer.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Answers one command: takes its arguments, yields JSON-able objects. Closed early if the caller leaves.
+#: Answers one command: takes its arguments, yields JSON-able objects. Closed early if the caller disconnects.
 Handler = Callable[[Mapping[str, Any]], AsyncGenerator[Mapping[str, Any], None]]
 
 #: The longest request, in bytes. Commands are short; an identifier has at most 255 characters.
 MAX_REQUEST_BYTES = 64 * 1024
 
-#: How long either side waits for the other's next move.
+#: How long either side waits for the other.
 PATIENCE = timedelta(seconds=10)
 
 
 class NoWorker(TriageBotError):
-    """Nobody listens on the socket: no worker holds the store."""
+    """Nothing listens on the socket: no worker holds the store."""
 
 
 class CallFailed(TriageBotError):
-    """The worker that runs could not do what was asked, or could not be asked. The message says why."""
+    """The running worker could not be reached, or could not run the command. The message says why."""
 
 
 class ControlServer:
-    """The worker's end. Whoever starts it holds the store already: a socket that is there is a dead one's."""
+    """The worker's end. Start it only while holding the store: an existing socket is then a dead worker's."""
 
     def __init__(
         self, path: Path, handlers: Mapping[str, Handler], *, patience: timedelta = PATIENCE
@@ -59,15 +59,15 @@ class ControlServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen. `StoreUnusable` if the folder does not allow it, or if something else has the name."""
+        """Listen. `StoreUnusable` if the folder does not allow it, or if something else has that name."""
         try:
             listener = _listen(self._path)
         except OSError as error:
-            raise StoreUnusable(f"{self._path} cannot be made: {error.strerror or error}") from error
+            raise StoreUnusable(f"cannot create {self._path}: {error.strerror or error}") from error
         self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
 
     async def stop(self) -> None:
-        """Stop listening, break off calls in progress, remove the socket: before the store is let go."""
+        """Stop listening, cancel calls in progress, remove the socket. Call it before closing the store."""
         if self._server is None:
             return
         self._server.close()
@@ -89,9 +89,9 @@ class ControlServer:
             async with asyncio.timeout(self._patience):
                 await writer.wait_closed()
         except (_CallerLeft, OSError, TimeoutError):
-            log.debug("caller left or fell silent", extra={"event": "control.abandoned", "fields": {}})
+            log.debug("caller disconnected or timed out", extra={"event": "control.abandoned", "fields": {}})
         finally:
-            # Whatever the caller has not read by now is dropped: a silent caller must not hold memory.
+            # Drop whatever the caller has not read by now: a silent caller must not hold memory.
             writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +102,8 @@ class ControlServer:
             handler = self._handlers[command]
         except (ValueError, KeyError, RecursionError):
             await self._send(
-                writer, {"error": "the worker does not know this command: is it an older release?"}
+                writer,
+                {"error": "the worker does not know this command: if it is an older release, restart it"},
             )
             return
         await self._send(writer, await self._stream(handler(arguments), writer))
@@ -110,7 +111,7 @@ class ControlServer:
     async def _stream(
         self, answers: AsyncGenerator[Mapping[str, Any], None], writer: asyncio.StreamWriter
     ) -> Mapping[str, Any]:
-        """Send what the handler yields; return the last line, which says how it ended."""
+        """Send what the handler yields; return the last line: end or error."""
         try:
             async with contextlib.aclosing(answers):
                 async for item in answers:
@@ -120,9 +121,9 @@ class ControlServer:
         except TriageBotError as error:
             return {"error": str(error)}
         except Exception:
-            # The edge of one call: whatever went wrong in it must not end the worker.
+            # One call fails here; its error must not end the worker.
             log.exception("command failed", extra={"event": "control.failed", "fields": {}})
-            return {"error": "the worker failed to do this; its log says why"}
+            return {"error": "the worker failed to run this command; see its log for the reason"}
         return {"end": True}
 
     async def _send(self, writer: asyncio.StreamWriter, line: Mapping[str, Any]) -> None:
@@ -137,9 +138,10 @@ class ControlServer:
 def call(
     path: Path, command: str, *, patience: timedelta = PATIENCE, **arguments: object
 ) -> Iterator[dict[str, Any]]:
-    """Ask the worker that listens on `path`, and yield its answers as they come.
+    """Send a command to the worker that listens on `path`; yield its answers as they come.
 
-    When the first is asked for: `NoWorker` if there is none. At any time: `CallFailed`.
+    Nothing is sent before the first answer is requested; that request raises `NoWorker` if no worker listens.
+    `CallFailed` at any time, e.g. if the worker is silent for `patience`.
     """
     request = json.dumps({"command": command, "arguments": arguments}).encode() + b"\n"
     with _connect(path, patience) as connection, connection.makefile("rb") as lines:
@@ -153,16 +155,16 @@ def call(
         except TimeoutError as error:
             raise CallFailed(f"the worker did not answer for {patience.total_seconds():g} s") from error
         except (OSError, ValueError) as error:
-            raise CallFailed(f"the worker broke off ({error})") from error
-    raise CallFailed("the worker ended before its answer was whole")
+            raise CallFailed(f"the connection to the worker failed ({error})") from error
+    raise CallFailed("the worker ended before its answer was complete")
 
 
 class _CallerLeft(Exception):
-    """The caller hung up, or does not read."""
+    """The caller has disconnected, or does not read."""
 
 
 def _read_request(line: bytes) -> tuple[str, Mapping[str, Any]]:
-    """Return command and arguments; `ValueError` if `line` is no request."""
+    """Return command and arguments; `ValueError` if `line` is not a request."""
     match json.loads(line):
         case {"command": str(command), "arguments": dict(arguments)}:
             return command, arguments
@@ -178,8 +180,8 @@ def _listen(path: Path) -> socket.socket:
     with _folder(path) as name:
         _remove_dead_socket(path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # For the whole process, hence for this one call only: the socket must never be open to others, not
-        # even between its making and a chmod.
+        # The socket must never be open to others, not even between bind and a chmod. The umask applies to the
+        # whole process, so it is set for this one call only.
         earlier = os.umask(0o177)
         try:
             listener.bind(name)
@@ -194,7 +196,7 @@ def _listen(path: Path) -> socket.socket:
 def _remove_dead_socket(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise StoreUnusable(f"{path} is not a socket; expected nothing there, move it away")
+            raise StoreUnusable(f"{path} exists but is not a socket; move it away")
         path.unlink()
 
 
@@ -209,13 +211,13 @@ def _connect(path: Path, patience: timedelta) -> socket.socket:
         raise NoWorker(f"no worker listens on {path}") from error
     except OSError as error:
         connection.close()
-        raise CallFailed(f"{path} cannot be reached: {error.strerror or error}") from error
+        raise CallFailed(f"cannot connect to {path}: {error.strerror or error}") from error
     return connection
 
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[str]:
-    """Open the folder of `path`, and give the short name that `path` has through it."""
+    """Open the folder of `path`, and yield a short path to the same file through it."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

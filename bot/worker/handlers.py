@@ -1,4 +1,4 @@
-"""What commands ask of a store, the same whether the worker answers or they themselves; and of the worker."""
+"""Handlers of commands: about the store, run by the worker or by the command itself; and about the worker."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     Arguments = Mapping[str, Any]
     Answers = AsyncGenerator[Mapping[str, Any], None]
 
-#: Questions that `list` shows, unless it is told otherwise.
+#: How many questions `list` shows by default.
 LIST_LIMIT = 50
 
 #: Bytes of a backup in one line of the answer.
 CHUNK_BYTES = 256 * 1024
 
-#: How often a copy in progress gives a sign of life, in seconds: the command would think it dead.
+#: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
 SIGN_OF_LIFE = 2.0
 
-#: What `check` asks a worker, as the socket calls it.
+#: The name, on the socket, of what `check` asks the worker.
 CONDITION = "condition"
 
 
 class UnknownAlert(TriageBotError):
-    """The store has no alert of this identifier."""
+    """The store has no alert with this identifier."""
 
 
 class BackupRunning(TriageBotError):
-    """Another command copies the store at this moment, and there is one working copy."""
+    """Another command is copying the store, and only one copy can be made at a time."""
 
 
 def store_handlers(
     archive: Archive, path: Path | None, *, clock: Clock, wake: Callable[[], None] = lambda: None
 ) -> Mapping[str, Handler]:
-    """Return the handlers of the commands that need the store; `path` is its file, if it is one."""
+    """Return the handlers of commands about the store, by name; `path` is its file, None for a table."""
     commands = _StoreCommands(archive, path, clock=clock, wake=wake)
     return {
         "list": commands.list_questions,
@@ -57,7 +57,7 @@ def store_handlers(
 
 
 class Probed(Protocol):
-    """What is asked of the store."""
+    """The part of a store that `condition_handler` needs."""
 
     async def probe(self) -> None:
         """See `triage.ports.Store`."""
@@ -66,8 +66,9 @@ class Probed(Protocol):
 def condition_handler(store: Probed, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    `store`: why it takes no writes, empty if it does. While the worker starts, `starting`: what it waits for;
-    after that `card`: as `Cards.last_trouble`, and `links`: how many work. Those are what `look` returns.
+    Its key `store` says why the store takes no writes; empty if it does. `look` returns the other keys:
+    during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and
+    `links` (how many are up).
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
@@ -87,27 +88,28 @@ class _StoreCommands:
         self._copying = asyncio.Lock()
 
     async def list_questions(self, arguments: Arguments) -> Answers:
-        """Yield the views of the questions accepted last; argument `limit`."""
+        """Yield the views of the newest questions, at most `limit`."""
         for question in await self._archive.list_questions(limit=int(arguments.get("limit", LIST_LIMIT))):
             yield question_view(question)
 
     async def show(self, arguments: Arguments) -> Answers:
-        """Yield the view of the question with this `identifier`, if there is one."""
+        """Yield the view of the question with this `identifier`, if it exists."""
         identifier = str(arguments["identifier"])
         question = await self._archive.find(identifier)
         if question is not None:
             yield question_view(question, await self._archive.reports_of(identifier))
 
     async def statistics(self, arguments: Arguments) -> Answers:
-        """Yield the view of each alert's statistics, of what was asked in the last `since_seconds`."""
+        """Yield each alert's statistics for the questions asked in the last `since_seconds`."""
         since = self._clock() - timedelta(seconds=float(arguments["since_seconds"]))
         for each in await self._archive.statistics(since):
             yield statistics_view(each)
 
     async def replay(self, arguments: Arguments) -> Answers:
-        """Yield the views of the reports that are to go again; unless `dry_run`, put them into the outbox.
+        """Yield the views of the reports to replay; unless `dry_run`, put them into the outbox again.
 
-        Which: those of `identifiers`, of what was sent in the last `since_seconds`, or of what is `unsent`.
+        They are chosen by `identifiers`, by `since_seconds` (sent in the last so many), or by `unsent`.
+        `UnknownAlert` if the store lacks one of the identifiers; then nothing is replayed.
         """
         identifiers = await self._chosen(arguments)
         for identifier in identifiers:
@@ -118,15 +120,15 @@ class _StoreCommands:
             self._wake()
 
     async def backup(self, _: Arguments) -> Answers:
-        """Yield a consistent copy of the store, in pieces: `{"data": base64}`, or `{}` to be patient.
+        """Yield a consistent copy of the store in pieces, `{"data": base64}`, or `{}` as a sign of life.
 
-        `BackupRunning`.
+        `BackupRunning` if another copy is in progress; `StoreError` if it fails, or if the store is a table.
         """
         if self._path is None:
-            await self._archive.copy_to(Path("a file"))  # which says what to do instead
+            await self._archive.copy_to(Path("a file"))  # raises an error that says what to do instead
             return
         if self._copying.locked():
-            raise BackupRunning("another backup is being made; try again when it is done")
+            raise BackupRunning("another backup is in progress; try again when it has finished")
         copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
         async with self._copying, aclosing(self._copied(copy)) as pieces:
             async for piece in pieces:

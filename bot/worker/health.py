@@ -1,4 +1,4 @@
-"""Whether the worker does its job, judged by what can be seen beside its loops."""
+"""Whether the worker does its job, judged from outside its loops."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from bot.triage.ports import Backlog, Clock
 
-#: How long SQS may leave polls unanswered. One takes 20 s, and the longest wait after a failure 30 s.
+#: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
 POLL_SILENCE = timedelta(seconds=120)
 
-#: The store is asked no more often, whoever looks: each look writes to the disk.
+#: The store is probed no more often than this: each probe writes to the disk.
 LOOK_INTERVAL = timedelta(seconds=5)
 
 #: How long the store may take to answer.
@@ -27,7 +27,7 @@ STORE_PATIENCE = timedelta(seconds=3)
 
 
 class Trouble(StrEnum):
-    """What keeps the worker from doing its job. Names of metrics and of `/healthz`: they never change."""
+    """What keeps the worker from doing its job. Never change the names: metrics and `/healthz` show them."""
 
     STARTING = "starting"
     NO_LINK = "no_link"
@@ -40,7 +40,7 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoreSigns:
-    """What the store says of itself, and of what waits in it."""
+    """The state of the store, and the oldest work in it."""
 
     trouble: str = ""  #: why it takes no writes; empty: it takes them
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
@@ -49,13 +49,13 @@ class StoreSigns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vitals:
-    """What there is to see of a worker at one moment."""
+    """The vital signs of a worker at one moment."""
 
-    starting: str = ""  #: what the start waits for; empty: it is over
+    starting: str = ""  #: what the start waits for; empty once it is complete
     links_up: int
     link_shared: bool  #: another program takes some of the clicks
-    halted_by: str  #: the code with which Slack refuses the worker itself; empty: it does not
-    polled_at: datetime  #: the last poll that SQS answered, or the start
+    halted_by: str  #: the error code with which Slack rejects the app; empty if it does not
+    polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreSigns
     aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
 
@@ -69,7 +69,7 @@ class Problem:
 
 
 class StoreWatch:
-    """Looks at the store, at most once in five seconds, and never waits long for it."""
+    """Probes the store at most once every 5 s, and waits for it no longer than `patience`."""
 
     def __init__(self, store: Backlog, *, clock: Clock, patience: timedelta = STORE_PATIENCE) -> None:
         self._store = store
@@ -80,7 +80,7 @@ class StoreWatch:
         self._looking = asyncio.Lock()
 
     async def look(self) -> StoreSigns:
-        """Return what the store says, now or a moment ago. Never raises."""
+        """Return the state of the store, at most 5 s old. Never raises: `trouble` names a `StoreError`."""
         async with self._looking:
             now = self._clock()
             if self._seen_at is None or now - self._seen_at >= LOOK_INTERVAL:
@@ -102,14 +102,14 @@ class StoreWatch:
 
 
 def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
-    """Yield all that keeps the worker from doing its job."""
+    """Yield every problem that keeps the worker from doing its job."""
     if vitals.starting:
-        why = f"the worker starts, and waits for {vitals.starting}"
+        why = f"the worker is starting and waits for {vitals.starting}"
         yield Problem(trouble=Trouble.STARTING, why=why)
     if not vitals.links_up:
-        yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up: no click can arrive")
+        yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up, so no clicks arrive")
     if vitals.link_shared:
-        why = "another program listens with this app's token and takes some of the clicks"
+        why = "another program is connected with this app's token and takes some of the clicks"
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)
     silence = now - vitals.polled_at
     if silence > POLL_SILENCE:
@@ -118,7 +118,7 @@ def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
     if vitals.store.trouble:
         yield Problem(trouble=Trouble.STORE_REFUSES, why=vitals.store.trouble)
     if vitals.halted_by:
-        why = f"nobody is asked: Slack refuses this app with {vitals.halted_by}"
+        why = f"nobody is asked, because Slack rejects this app with {vitals.halted_by}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)
     if vitals.aws_refuses_with:
         why = f"AWS does not accept the worker's credentials ({vitals.aws_refuses_with}): renew them"

@@ -1,4 +1,4 @@
-"""`/metrics` and `/healthz`, over HTTP, in the worker's own event loop: if that hangs, they do."""
+"""`/metrics` and `/healthz` over HTTP, served by the worker's own event loop: if it hangs, so do they."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a request in progress may keep the worker from stopping.
+#: How long a request in progress may delay the shutdown, in seconds.
 SHUTDOWN_TIMEOUT = 1.0
 
 
 class MetricsServer:
-    """Tells whoever asks how the worker fares. It needs no password, and gives away nobody's data."""
+    """Serves the worker's metrics and health. Needs no password, and exposes nobody's data."""
 
     def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[Vitals]], *, clock: Clock) -> None:
         self._metrics = metrics
@@ -38,7 +38,7 @@ class MetricsServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
 
     async def start(self, host: str, port: int) -> None:
-        """Listen there; port 0 is any free one, and the log says which. `StartRefused` if that cannot be."""
+        """Listen on this address; port 0 picks a free port and logs it. `StartRefused` if that fails."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         try:
@@ -46,12 +46,12 @@ class MetricsServer:
         except OSError as error:
             await self._runner.cleanup()
             problem = error.strerror or str(error)
-            raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
+            raise StartRefused(f"METRICS_LISTEN: cannot listen on {host} port {port}: {problem}") from error
         taken = self._runner.addresses[0]
         log.info("metrics served", extra={"event": "metrics.served", "fields": _address(taken)})
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening, after at most 1 s for requests in progress."""
         await self._runner.cleanup()
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
@@ -65,7 +65,7 @@ class MetricsServer:
 
 
 def health_of(vitals: Vitals, now: datetime) -> dict[str, Any]:
-    """Return what `/healthz` says: whether all is well, what is wrong, and the facts behind it."""
+    """Return the JSON of `/healthz`: whether all is well, the problems, and the facts; times in UTC."""
     problems = list(problems_of(vitals, now))
     return {
         "healthy": not problems,

@@ -1,7 +1,7 @@
-"""The life of the worker: start, loops, stop. Knows no Slack, no SQS and no SQL.
+"""The worker's life cycle: start, loops, stop. Knows nothing of Slack, SQS or SQL.
 
-Loops run in one task group; where one dies, the process dies, and systemd starts it again. Stopping is an
-event: the loops of a stage stop together, the stages one after another.
+Loops run in one task group; if one fails, the process exits, and systemd restarts it. On shutdown the stages
+stop one after another; the loops of one stage stop together.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from typing import Protocol
 
 log = logging.getLogger(__name__)
 
-#: A loop runs until the event it is given is set, and then ends by itself.
+#: A loop runs until the given event is set, and then returns.
 Loop = Callable[[asyncio.Event], Awaitable[None]]
 
-#: How long stopping may take; whatever is not finished by then is safe in the store.
+#: How long a shutdown may take. Work unfinished by then is safe in the store.
 STOP_WITHIN = timedelta(seconds=8)
 
-#: After so many new objects the garbage collector looks for those that only hold each other: Python's 700 are
-#: those of a few alerts, nearly all of them still in use.
+#: New objects between two runs of the garbage collector. Python's default of 700 amounts to a few alerts,
+#: whose objects are nearly all still in use.
 NEW_OBJECTS = 5000
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Turns the first signal into an event, and the second into the end of the process."""
+    """Turns the first signal into an event; the second exits the process at once."""
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
 
     def listen(self) -> None:
-        """Take over SIGTERM and SIGINT. To be called before anything that takes time."""
+        """Handle SIGTERM and SIGINT. Call this before anything that takes time."""
         for number in _SIGNALS:
             asyncio.get_running_loop().add_signal_handler(number, self._hear, number)
 
     def _hear(self, number: int) -> None:
         if self.requested.is_set():
-            # Everything that was promised is in the store already.
+            # Everything that was acknowledged is in the store already.
             os._exit(1)
         log.info("stopping", extra={"event": "worker.stopping", "fields": {"signal": _name(number)}})
         self.requested.set()
@@ -53,17 +53,17 @@ class Startable(Protocol):
     """What `run_worker` runs."""
 
     async def start(self) -> None:
-        """Take what the loops need. May be broken off."""
+        """Open what the loops need. May be cancelled."""
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """Return the loops, by name, in the order in which they stop."""
 
     async def close(self) -> None:
-        """Give back what was taken, however far `start` got."""
+        """Close what was opened, however far `start` got."""
 
 
 async def run_worker(app: Startable) -> None:
-    """Start, run until a signal says stop, and close. Raises what the start or a loop raised."""
+    """Start, run until SIGTERM or SIGINT, and close. Raises what the start or a loop raised."""
     stop = Stop()
     stop.listen()
     try:
@@ -78,19 +78,18 @@ async def run_worker(app: Startable) -> None:
 
 
 def _tune_garbage_collector() -> None:
-    """Spare it what a start leaves, modules above all, and have it look at what comes then less often.
+    """Exclude the objects left by the start, mainly modules, from garbage collection, and run it less often.
 
-    What a start leaves lives as long as the process: to look through it takes 60 ms now and then, in which no
-    click is acknowledged.
+    They live as long as the process. Scanning them takes 60 ms, during which no click is acknowledged.
     """
     gc.set_threshold(NEW_OBJECTS)
     gc.collect()
     gc.freeze()
-    gc.collect()  # it waits with the next round for a quarter more than it saw in the last
+    gc.collect()  # resets the size of the oldest generation, which decides when the next full run comes
 
 
 async def first_of(*works: Coroutine[None, None, object]) -> None:
-    """Wait for whichever ends first, and break off the others. Raises what it raised."""
+    """Wait until the first of these ends, and cancel the others. Raises what the first raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +121,7 @@ def _start(
 async def _run(loop: Loop, stop: asyncio.Event) -> None:
     await loop(stop)
     if not stop.is_set():
-        raise RuntimeError("a loop ended by itself")
+        raise RuntimeError("a loop ended without being told to")
 
 
 async def _stop_in_order(
@@ -136,11 +135,9 @@ async def _stop_in_order(
                 await asyncio.wait(tasks)
     except TimeoutError:
         late = [task.get_name() for _, tasks in running for task in tasks if not task.done()]
-        log.warning(
-            "stopped in the middle", extra={"event": "worker.cut", "fields": {"late": ",".join(late)}}
-        )
+        log.warning("shutdown timed out", extra={"event": "worker.cut", "fields": {"late": ",".join(late)}})
         logging.shutdown()
-        # Threads in a DNS look-up would hold up an orderly exit.
+        # A normal exit would wait for threads that are in a DNS look-up.
         os._exit(0)
 
 

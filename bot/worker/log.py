@@ -1,7 +1,7 @@
-"""The log: one line an event, on one stream, as text for people or as JSON for log shippers.
+"""The log: one line per event, on one stream, as text for people or as JSON for log shippers.
 
 A record of ours is `log.info("request accepted", extra={"event": "request.accepted", "fields": {…}})`:
-`extra` always has exactly these two; the message is a constant, and whatever varies is a field.
+`extra` always has exactly these two keys; the message is a constant, and everything variable is a field.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ OURS = "bot"
 #: Libraries that tell more than an engineer wants to know.
 LIBRARIES = ("aiohttp", "asyncio", "boto3", "botocore", "slack_bolt", "slack_sdk", "urllib3")
 
+#: Words that add nothing to an event.
+_FILLERS = frozenset({"a", "an", "are", "is", "the", "was", "were"})
+
 #: A field's value that needs no quotes.
 _BARE = re.compile(r"[\w.:/@+,-]+", re.ASCII)
 
@@ -44,9 +47,9 @@ def configure_logging(
     No logger but ours ever goes below INFO: botocore's debug lines hold the secrets of an assumed role, and
     others' all that they send.
 
-    `journal_stream` is what systemd says in JOURNAL_STREAM: if `stream` is that journal, lines of text carry
-    no time of their own. `secrets` are values that must never appear, beside all that look like tokens. May
-    be called again; the last call counts.
+    `journal_stream` is the value of systemd's JOURNAL_STREAM: if `stream` is that journal, text lines carry
+    no time. `secrets` are values to redact, in addition to everything that looks like a token. May be called
+    again: the last call counts.
     """
     handler = logging.StreamHandler(stream)
     timed = not _is_journal(stream, journal_stream)
@@ -68,14 +71,14 @@ def configure_logging(
 
 
 class DiscreetFormatter(logging.Formatter):
-    """What both formats share: nothing that looks like a secret is shown, wherever in a record it stands."""
+    """The base of both formats: redacts everything that looks like a secret, wherever in a record it is."""
 
     def __init__(self, *, secrets: Sequence[str] = ()) -> None:
         super().__init__()
         self._secrets = tuple(secret for secret in secrets if secret)
 
     def trace_of(self, record: logging.LogRecord) -> str:
-        """Return the traceback and the stack of a record, as far as it has them."""
+        """Return the traceback and the stack of a record; "" if it has neither."""
         if not (record.exc_info or record.exc_text or record.stack_info):
             return ""
         if record.exc_info and not record.exc_text:
@@ -84,16 +87,17 @@ class DiscreetFormatter(logging.Formatter):
         return "\n".join(part for part in (record.exc_text, stack) if part)
 
     def redacted(self, text: str) -> str:
-        """Return `text` without the secrets that are known, and without what looks like one."""
+        """Return `text` with the known secrets, and everything that looks like one, redacted."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         return redact(text)
 
 
 class LineFormatter(DiscreetFormatter):
-    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted request accepted identifier=…`.
+    """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted identifier=…`, with the time in UTC.
 
-    No record can forge another: control characters are escaped, and the lines of a traceback are indented.
+    The message stands between event and fields, without what only repeats the event. No record can forge
+    another: control characters are escaped, and the lines of a traceback are indented.
     """
 
     def __init__(self, *, timed: bool = True, secrets: Sequence[str] = ()) -> None:
@@ -101,7 +105,7 @@ class LineFormatter(DiscreetFormatter):
         self._timed = timed
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line, and below it the indented lines of its traceback, if it has one."""
+        """Return the record's line, followed by the indented lines of its traceback, if any."""
         lines = [self._line(record)]
         if trace := self.trace_of(record):
             lines += [f"  {line}" for line in trace.splitlines()]
@@ -110,18 +114,20 @@ class LineFormatter(DiscreetFormatter):
     def _line(self, record: logging.LogRecord) -> str:
         time = _second(int(record.created)) if self._timed else ""
         facts = "".join([f" {name}={_value(value)}" for name, value in _fields_of(record).items()])
-        return f"{time}{record.levelname} {_event_of(record)} {record.getMessage()}{facts}"
+        event = _event_of(record)
+        words = _beyond(event, record.getMessage())
+        return f"{time}{record.levelname} {event}{words and f' {words}'}{facts}"
 
 
 class JsonFormatter(DiscreetFormatter):
     """Writes a record as one JSON object in ASCII: `time`, `level`, `event`, `message`, `fields`.
 
-    A traceback stands in `trace`. The fields have an object of their own, so that none can pass for another
-    key; numbers, booleans and null stay what they are, all else is text.
+    A traceback is in `trace`. `time` is ISO 8601 in UTC, with milliseconds. Fields are nested, so that none
+    can be mistaken for another key; numbers, booleans and null keep their type, all others become text.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Return the record as one line of JSON."""
         entry: dict[str, object] = {
             "time": _time_of(record).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -138,7 +144,7 @@ class JsonFormatter(DiscreetFormatter):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
-        # Some secrets are known only by the name before them.
+        # Some secrets are recognised only by the name in front of them.
         return self.redacted(f"{name}={value}").removeprefix(f"{name}=")
 
 
@@ -148,12 +154,12 @@ def _may_be_shown(record: logging.LogRecord) -> bool:
 
 
 def _look_up_no_more_than_is_shown() -> None:
-    """Give no record its thread, process and place in the code: no format of ours shows them."""
+    """Do not look up thread, process and source line for each record: our formats do not show them."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # noqa: SLF001 - so the library's own advice ("Optimization" in its HOWTO)
+    logging._srcfile = None  # noqa: SLF001 - recommended by the logging HOWTO, under "Optimization"
 
 
-@lru_cache(maxsize=1)  # many lines of one second, when there is much to do
+@lru_cache(maxsize=1)  # under load, many lines share one second
 def _second(since_epoch: int) -> str:
     return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%SZ} "
 
@@ -166,13 +172,19 @@ def _event_of(record: logging.LogRecord) -> str:
     return str(getattr(record, "event", record.name))
 
 
+def _beyond(event: str, message: str) -> str:
+    """Return what a message says beyond its event: `why` of `report refused: why` for `report.refused`."""
+    head, _, rest = message.partition(": ")
+    return rest if _FILLERS.issuperset(set(head.split()).difference(event.split("."))) else message
+
+
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     fields: Mapping[str, object] = getattr(record, "fields", {})
     return fields
 
 
 def _value(value: object) -> str:
-    """Write a field's value in one word, or in quotes where it is more than that."""
+    """Write a field's value as one word, or in quotes if it is not one."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = str(value)
@@ -183,7 +195,7 @@ def _value(value: object) -> str:
 
 
 def _is_journal(stream: TextIO, journal_stream: str) -> bool:
-    # The variable is inherited by all that a service starts, so it alone does not say where the stream goes.
+    # A service's child processes inherit the variable, so on its own it does not say where the stream goes.
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
 """The worker's metrics: the port `Meter` of `triage.ports`, by prometheus-client.
 
-What the triage does is counted from the steps that became durable, not from what was tried or logged: a step
-changes a row once, so that a redelivered request, a lost race, a repeated click and a failed write count
-nothing, whatever LOG_LEVEL is. Counters begin at 0 with the process, as Prometheus expects. Nothing is
-labelled with what comes from outside, but in closed or bounded sets: no identifier, no address.
+The triage is counted by durable steps, not by attempts or log lines: a step changes a row once, so a
+redelivered request, a lost race, a repeated click and a failed write are not counted, and LOG_LEVEL does not
+matter. Counters start at 0 with the process, as Prometheus expects. Labels with values from outside come from
+closed or bounded sets: no identifiers, no addresses.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 #: The type of what `Metrics.exposition` returns (Prometheus text format).
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-#: Stands for every label that is not known, or comes after too many others.
+#: Replaces every label that is unknown, or that comes after too many others.
 OTHER = "other"
 
-#: Different words of Slack's that may become labels of one metric: its error codes are some hundred.
+#: The most words from Slack that may become labels of one metric: it has about a hundred error codes.
 WORDS_MAX = 50
 
-#: In seconds: from at once over the pace of a flood to working hours that begin the day after next.
+#: In seconds: from immediate, through rate-limited floods, to working hours that begin in three days.
 _ASK_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 259200)
 
 #: In seconds: from a glance at the phone to the day after the deadline.
@@ -50,7 +50,7 @@ _ANSWER_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800,
 
 
 class Metrics:
-    """All that is counted and measured of one worker. `alerts` are the labels that keep their names."""
+    """The metrics of one worker. `alerts` are the alert labels that are not replaced by `other`."""
 
     def __init__(self, *, alerts: Collection[str], version: str) -> None:
         disable_created_metrics()
@@ -63,6 +63,7 @@ class Metrics:
         self._count_requests()
         self._count_questions()
         self._count_reports()
+        self._count_clicks()
         self._measure_people()
         self._gauge_health()
 
@@ -78,6 +79,10 @@ class Metrics:
             self._take_answer(before, after)
         if after.standing is not (before.standing if before else None):
             self._take_ending(after)
+
+    def untold(self) -> None:
+        """See `triage.ports.Meter`."""
+        self._untold.inc()
 
     def rejected(self, body: InvalidBody) -> None:
         """See `Meter`."""
@@ -100,7 +105,7 @@ class Metrics:
         self._retries.labels(self._methods.bounded(method)).inc()
 
     def exposition(self, vitals: Vitals, now: datetime) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+        """Return all metrics in Prometheus's text format; times and ages in seconds."""
         self._links.set(vitals.links_up)
         self._polled_at.set(vitals.polled_at.timestamp())
         self._oldest_open.set(_age(vitals.store.oldest_open, now))
@@ -133,7 +138,7 @@ class Metrics:
     def _count_requests(self) -> None:
         self._accepted = self._counter("requests_accepted", "New requests that were stored.")
         self._rejected = self._counter(
-            "requests_rejected", "Requests that broke the contract, by what was wrong.", "reason"
+            "requests_rejected", "Requests that broke the contract, by reason.", "reason"
         )
 
         self._conflicting = self._counter(
@@ -141,9 +146,9 @@ class Metrics:
         )
 
     def _count_questions(self) -> None:
-        self._asked = self._counter("questions_asked", "Questions known to stand in Slack.")
+        self._asked = self._counter("questions_asked", "Questions known to be in Slack.")
         self._answered = self._counter(
-            "questions_answered", "Choices that were stored, changed ones included.", "choice"
+            "questions_answered", "Choices that were stored, including changed ones.", "choice"
         )
         for choice in Choice:
             self._answered.labels(choice.value)
@@ -154,31 +159,39 @@ class Metrics:
         }
 
     def _count_reports(self) -> None:
-        self._sent = self._counter("reports_sent", "Reports that the response queue took, replays included.")
+        self._sent = self._counter(
+            "reports_sent", "Reports that the response queue accepted, including replays."
+        )
         self._parked = self._counter("reports_parked", "Reports that the response queue refused for good.")
-        self._retries = self._counter(
-            "retries", "Calls that came to nothing and are made again, by method.", "method"
+        self._retries = self._counter("retries", "Failed calls that will be retried, by method.", "method")
+
+    def _count_clicks(self) -> None:
+        self._untold = self._counter(
+            "clickers_untold", "Clickers who could not be told what came of their click."
         )
 
     def _measure_people(self) -> None:
-        ask = ("ask_seconds", "From a request's acceptance until its question stood in Slack.")
-        answer = ("answer_seconds", "From a question's standing in Slack to its first answer.")
+        ask = ("ask_seconds", "Time from accepting a request to posting its question in Slack.")
+        answer = ("answer_seconds", "Time from posting a question in Slack to its first answer.")
         self._ask_seconds = self._histogram(*ask, buckets=_ASK_BUCKETS)
         self._answer_seconds = self._histogram(*answer, buckets=_ANSWER_BUCKETS)
 
     def _gauge_health(self) -> None:
-        self._links = self._gauge("links_up", "Socket Mode links that work.")
+        self._links = self._gauge("links_up", "Socket Mode links that are up.")
         self._polled_at = self._gauge(
             "last_successful_poll_timestamp_seconds",
-            "When SQS last answered a poll of the request queue; before the first, when the worker started.",
+            "When SQS last answered a poll of the request queue; until the first, when the worker started.",
         )
         self._oldest_open = self._gauge(
-            "oldest_open_question_seconds", "Age of the oldest request that has no outcome; 0: there is none."
+            "oldest_open_question_seconds",
+            "Age of the oldest request without an outcome; 0 if there is none.",
         )
         self._oldest_unsent = self._gauge(
-            "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0: none is."
+            "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0 if none is."
         )
-        self._problem = self._gauge("problem", "1 while this keeps the worker from its job.", "problem")
+        self._problem = self._gauge(
+            "problem", "1 while this problem keeps the worker from doing its job.", "problem"
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"triage_{name}", text, labels, registry=self._registry)
@@ -191,7 +204,7 @@ class Metrics:
 
 
 class _Words:
-    """Lets so many different words become labels, and no word that is none."""
+    """Lets up to `limit` different words become labels, and replaces all others."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -1,6 +1,6 @@
-"""What `list`, `show` and `stats` tell, as JSON-able objects.
+"""The JSON-able objects that `list`, `show` and `stats` return.
 
-They go over the control socket, are what `--json` prints, and all that `bot.cli.output` makes its text of.
+They travel over the control socket, `--json` prints them, and `bot.cli.output` formats its text from them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from bot.triage.model import OutboxRow, Question
     from bot.triage.statistics import AlertStatistics
 
-#: A question or a report: strings, numbers, lists, objects, and None for what is not known (yet).
+#: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
 
 
 def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
-    """Return a question's facts, with its reports where they are given. Times are ISO 8601 in UTC.
+    """Return a question's facts, with its `reports` if given. Times are ISO 8601 in UTC.
 
-    `dueAt` is when its `work` is to be done: redraw, ask or remind.
+    `dueAt` is when its `work` (redraw, ask or remind) is due.
     """
     view = {
         "identifier": question.request.identifier,
@@ -47,7 +47,7 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
 
 
 def report_view(row: OutboxRow) -> View:
-    """Return a report's facts. `body` is the text that the response queue gets, byte for byte."""
+    """Return a report's facts. `body` is the exact text sent to the queue; times are ISO 8601 in UTC."""
     report = read_report(row)
     return {
         "sequence": row.sequence,
@@ -65,7 +65,7 @@ def report_view(row: OutboxRow) -> View:
 
 
 def statistics_view(statistics: AlertStatistics) -> View:
-    """Return the statistics of one alert. Shares are of the questions that have ended; times in seconds."""
+    """Return one alert's statistics. Shares (0 to 1) are of the ended questions; durations are in seconds."""
     counts = statistics.endings
     ended = sum(counts.values())
     return {
@@ -80,7 +80,7 @@ def statistics_view(statistics: AlertStatistics) -> View:
 
 
 def render_json(view: View | Sequence[View]) -> str:
-    """Return JSON for programs, in ASCII: a terminal that happens to show it comes to no harm."""
+    """Return JSON for programs, in pure ASCII, so that no control character can reach a terminal."""
     return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
 
 

@@ -1,7 +1,7 @@
-"""Tells the service manager that the worker is ready, and that it gets on (sd_notify(3), systemd 252).
+"""Tells the service manager that the worker is ready and makes progress (sd_notify(3), systemd 252).
 
-Loops mark their progress. An outage that is being retried is progress too; silence is not. When a loop has
-been silent for too long the manager is asked to end the process, whose successor finds all in the store.
+Loops mark their progress. Retrying during an outage counts as progress; silence does not. If a loop is silent
+for too long, the manager is asked to restart the process; the new one continues from the store.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long a loop may be silent, unless it says otherwise: longer than a long poll or a back-off takes.
+#: How long a loop may be silent by default: longer than a long poll or a back-off takes.
 PATIENCE = timedelta(seconds=45)
 
-#: How often the worker is looked at. What is told between two pings is news of its readiness.
+#: How often the worker is checked. Between two pings only a change of status is sent.
 LOOK_INTERVAL = timedelta(milliseconds=250)
 
-#: How often the manager is told something, where it has no watchdog.
+#: How often the manager is notified if its watchdog is off.
 TELL_INTERVAL = timedelta(seconds=10)
 
-#: How much longer the start may take, in microseconds, each time that it is not done yet.
+#: The extension of the start timeout requested each time the start is not complete, in microseconds.
 MORE_TIME = 60_000_000
 
 
 class Notifier:
-    """Tells the service manager how the worker is. Says nothing where there is none: `address` is empty."""
+    """Sends the worker's status to the service manager. Does nothing if `address` is empty: there is none."""
 
     def __init__(self, address: str) -> None:
         self.address = f"\0{address[1:]}" if address.startswith("@") else address
 
     def tell(self, **facts: object) -> None:
-        """Send facts such as `READY=1` in one datagram. Raises nothing: it is the manager's loss."""
+        """Send facts such as `READY=1` in one datagram. Never raises, even if the manager is unreachable."""
         if not self.address:
             return
         message = "\n".join(f"{name}={value}" for name, value in facts.items())
@@ -48,27 +48,27 @@ class Notifier:
 
 
 class Progress:
-    """When a loop last got on, and how long it may be silent after that."""
+    """When a loop last made progress, and how long it may be silent after that."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.mark()
 
     def mark(self, patience: timedelta = PATIENCE) -> None:
-        """Note that the loop gets on, and that its next mark comes within `patience`."""
+        """Record progress; the next mark is due within `patience`."""
         self._silent_until = time.monotonic() + patience.total_seconds()
 
     @property
     def stalled(self) -> bool:
-        """Whether the mark that should have come has not."""
+        """Whether the next mark is overdue."""
         return time.monotonic() > self._silent_until
 
 
 class Watchdog:
-    """Looks at the worker as long as its event loop runs, and tells the service manager what it sees.
+    """Checks the worker while its event loop runs, and notifies the service manager.
 
-    `interval` is how often the manager wants to hear (None: it does not say). `lacking` names what the worker
-    still waits for: it is ready as soon as that is nothing, and stays so.
+    `interval` is how often the manager expects a ping (None: not at all). `lacking` names what the worker
+    still waits for: once that is empty the worker is ready, and stays ready.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Watchdog:
         lacking: Callable[[], Sequence[str]],
     ) -> None:
         self._notifier = notifier
-        # Half of it would do; a busy machine may make one of them late.
+        # Half of it would be enough, but on a busy machine a ping may be late.
         self._interval = min(interval / 4, TELL_INTERVAL) if interval else TELL_INTERVAL
         self._progress = progress
         self._lacking = lacking
@@ -89,7 +89,7 @@ class Watchdog:
         self._told: tuple[str, float] = ("", 0.0)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set, then say that the worker stops."""
+        """Check until `stop` is set, then report that the worker is stopping."""
         pause = min(LOOK_INTERVAL, self._interval).total_seconds()
         while not stop.is_set():
             self._look()
@@ -115,7 +115,7 @@ class Watchdog:
         self._notifier.tell(**news, WATCHDOG=1, STATUS=status)
 
     def _give_up(self, stalled: Sequence[str]) -> None:
-        """Ask once to be ended. For good: whoever was silent for so long holds something up."""
+        """Ask once for a restart. Final, even if the loop recovers: it has been blocking other work."""
         if self._given_up:
             return
         self._given_up = True

@@ -98,6 +98,7 @@ def running(
         world.assert_clean_log()
 
 
+@pytest.mark.slow
 def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(
     create_world: Callable[..., World],
 ) -> None:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import signal
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
+import pytest
 from world.table_proxy import TableProxy
-
-from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import boto3
-    import pytest
     from world import World
 
 
@@ -22,18 +18,15 @@ def is_claim(call: dict[str, Any]) -> bool:
     return bool(call.get("Item", {}).get("st", {}).get("S") == "posting")
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_does_not_ask_when_it_wakes_up_and_another_has_asked(
     create_world: Callable[..., World],
-    aws_session: boto3.Session,
+    create_table: Callable[[], str],
     sqs_endpoint: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    table = f"triage-{uuid4().hex}"
-    make: Any = aws_session.client
-    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
-    dynamodb.create_table(**table_description(table))
     with TableProxy(sqs_endpoint, holds=is_claim) as proxy:
-        world = create_world(STORE_URL=f"dynamodb://{table}", AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+        world = create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
         other = world.another_worker()
         other.environment["AWS_ENDPOINT_URL_DYNAMODB"] = sqs_endpoint
         request.addfinalizer(other.close)

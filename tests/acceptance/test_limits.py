@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from world import ADA, GRACE, newcomer, until
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
     assert redrawn_after < min(waits)
 
 
+@pytest.mark.slow
 def test_a_flood_for_one_person_does_not_keep_another_waiting(create_world: Callable[..., World]) -> None:
     world = create_world()
     world.slack.admit(newcomer("late"))

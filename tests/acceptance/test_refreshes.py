@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 from world import World, newcomer, until
 from world.faults import slow
 
@@ -28,6 +29,7 @@ CLICKS, REFRESHES = 1000, 20
 AT_ONCE = 25
 
 
+@pytest.mark.slow
 def test_a_thousand_clicks_during_twenty_refreshes_are_all_recorded(
     tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> None:

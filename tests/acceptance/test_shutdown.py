@@ -64,8 +64,12 @@ def test_a_worker_in_trouble_with_slack_stops_in_time_and_hides_nothing(
         world.worker.until_logged("worker.stopping")
         world.worker.signal(signal.SIGTERM)
 
-    # The second signal may come after the end: then the first was enough.
-    assert world.worker.exit_code(seconds=STOP_SECONDS) in ({0} if signals == 1 else {0, 1})
+    exit_code = world.worker.exit_code(seconds=STOP_SECONDS)
+    expected = {0} if signals == 1 else {0, 1}
+    if signals > 1 and "worker.stopped" in world.worker.log:
+        # All was done when the second signal came: the interpreter was ending, and had no handler left.
+        expected.add(-signal.SIGTERM)
+    assert exit_code in expected
     assert world.waiting(world.requests)[1] == 0
 
 

@@ -43,7 +43,7 @@ def test_a_report_that_the_queue_refuses_for_good_is_parked_and_the_others_go_on
     alarm = world.worker.until_logged("ERROR", "report.parked", unfit)
     assert "InvalidMessageContents" in alarm
     shown = world.worker.command("show", unfit)
-    assert "refused for good by the queue" in shown.stdout
+    assert "rejected by the queue" in shown.stdout
     assert [action for action, _ in proxy.failed] == ["SendMessageBatch"]
     # Once the queue takes it, `replay --unsent` sends what is parked.
     proxy.faults.clear()

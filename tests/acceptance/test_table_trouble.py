@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 from world import until
 from world.table_proxy import TableProxy
 
-from bot.store.dynamodb.schema import table_description
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import boto3
     from world import World
 
 
@@ -25,14 +21,9 @@ def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
 
 
 @pytest.fixture
-def world(
-    create_world: Callable[..., World], proxy: TableProxy, aws_session: boto3.Session, sqs_endpoint: str
-) -> World:
+def world(create_world: Callable[..., World], create_table: Callable[[], str], proxy: TableProxy) -> World:
     """A worker whose table is behind the proxy."""
-    make: Any = aws_session.client
-    table = f"triage-{uuid4().hex}"
-    make("dynamodb", endpoint_url=sqs_endpoint).create_table(**table_description(table))
-    return create_world(STORE_URL=f"dynamodb://{table}", AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+    return create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
 
 
 def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(

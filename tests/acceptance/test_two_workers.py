@@ -8,19 +8,15 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import pytest
 from world import World
-
-from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import boto3
     from mypy_boto3_sqs import SQSClient
     from world.worker import WorkerProcess
 
@@ -33,21 +29,14 @@ def create_shared_world(
     tmp_path_factory: pytest.TempPathFactory,
     sqs: SQSClient,
     aws_environment: Mapping[str, str],
-    aws_session: boto3.Session,
+    create_table: Callable[[], str],
     sqs_endpoint: str,
 ) -> Iterator[Callable[[], World]]:
     """Make worlds whose workers keep their questions in a table."""
-    make: Any = aws_session.client
-    dynamodb = make("dynamodb", endpoint_url=sqs_endpoint)
     with ExitStack() as stack:
 
         def create() -> World:
-            table = f"triage-{uuid4().hex}"
-            dynamodb.create_table(**table_description(table))
-            variables = {
-                "STORE_URL": f"dynamodb://{table}",
-                "AWS_ENDPOINT_URL_DYNAMODB": sqs_endpoint,
-            }
+            variables = {"STORE_URL": create_table(), "AWS_ENDPOINT_URL_DYNAMODB": sqs_endpoint}
             folder: Path = tmp_path_factory.mktemp("shared")
             return stack.enter_context(World(folder, sqs, aws_environment, variables=variables))
 
@@ -79,6 +68,7 @@ def left_in_the_middle(
         other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fate", ["posted", "not posted"])
 def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_asked_twice(
     left_in_the_middle: Mapping[str, tuple[World, str, WorkerProcess, float]], fate: str
@@ -93,6 +83,7 @@ def test_a_worker_killed_while_it_posts_is_followed_by_another_and_nobody_is_ask
     assert world.status(identifier) == "acknowledged"
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_work_and_each_thing_is_done_once(
     create_shared_world: Callable[[], World], request: pytest.FixtureRequest
 ) -> None:

@@ -35,7 +35,8 @@ def make_certificates(folder: Path) -> Certificates:
     """Write both files into a folder."""
     certificates = Certificates(shown=folder / "stand-ins.pem", trusted=folder / "trusted.pem")
     authority_key, key = _new_key(), _new_key()
-    authority = _signed(_unsigned(_AUTHORITY, authority_key), authority_key, is_authority=True)
+    unsigned = _unsigned(_AUTHORITY, authority_key).add_extension(_SIGNS_CERTIFICATES, critical=True)
+    authority = _signed(unsigned, authority_key, is_authority=True)
     names = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
     unsigned = _unsigned(_name("127.0.0.1"), key).add_extension(names, critical=False)
     certificate = _signed(unsigned, authority_key, is_authority=False)
@@ -60,6 +61,19 @@ def _name(name: str) -> x509.Name:
 
 
 _AUTHORITY: Final = _name("Bench authority")
+
+#: What an authority must say that it does: Python verifies it from 3.13 on.
+_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 def _unsigned(subject: x509.Name, key: RSAPrivateKey) -> x509.CertificateBuilder:

@@ -28,7 +28,7 @@ _SCOPES: Final = "users:read,users:read.email,im:write,im:history,chat:write"
 _BOT: Final = {"team_id": TEAM, "user_id": "U0BENCHBOT1", "bot_id": "B0BENCHBOT1", "app_id": "A0BENCHBOT1"}
 
 
-class SlackStandIn:
+class LeanSlack:
     """One workspace, in which everybody whom an alert names can be asked."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -140,14 +140,14 @@ class _Posted:
         self.reply = reply
 
 
-_METHODS: Final[dict[str, Callable[[SlackStandIn, Json], Reply | _Posted]]] = {
-    "auth.test": SlackStandIn._auth_test,
-    "apps.connections.open": SlackStandIn._open_connection,
-    "users.lookupByEmail": SlackStandIn._look_up,
-    "users.info": SlackStandIn._user,
-    "conversations.open": SlackStandIn._open_conversation,
-    "chat.postMessage": SlackStandIn._post,
-    "chat.update": SlackStandIn._update,
+_METHODS: Final[dict[str, Callable[[LeanSlack, Json], Reply | _Posted]]] = {
+    "auth.test": LeanSlack._auth_test,
+    "apps.connections.open": LeanSlack._open_connection,
+    "users.lookupByEmail": LeanSlack._look_up,
+    "users.info": LeanSlack._user,
+    "conversations.open": LeanSlack._open_conversation,
+    "chat.postMessage": LeanSlack._post,
+    "chat.update": LeanSlack._update,
 }
 
 

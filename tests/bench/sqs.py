@@ -37,7 +37,7 @@ class _Poll:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class SqsStandIn:
+class LeanSqs:
     """Keeps what was received hidden for ever: no contestant may die here."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -158,14 +158,14 @@ class SqsStandIn:
         return {"QueueUrl": self.url(queue)}
 
 
-_ACTIONS: Final[dict[str, Callable[[SqsStandIn, Json, str], Json]]] = {
-    "DeleteMessage": SqsStandIn._delete,
-    "DeleteMessageBatch": SqsStandIn._delete_batch,
-    "ChangeMessageVisibilityBatch": SqsStandIn._hand_back,
-    "SendMessage": SqsStandIn._send,
-    "SendMessageBatch": SqsStandIn._send_batch,
-    "GetQueueAttributes": SqsStandIn._attributes,
-    "GetQueueUrl": SqsStandIn._queue_url,
+_ACTIONS: Final[dict[str, Callable[[LeanSqs, Json, str], Json]]] = {
+    "DeleteMessage": LeanSqs._delete,
+    "DeleteMessageBatch": LeanSqs._delete_batch,
+    "ChangeMessageVisibilityBatch": LeanSqs._hand_back,
+    "SendMessage": LeanSqs._send,
+    "SendMessageBatch": LeanSqs._send_batch,
+    "GetQueueAttributes": LeanSqs._attributes,
+    "GetQueueUrl": LeanSqs._queue_url,
 }
 
 

@@ -19,8 +19,8 @@ from bot.slack.connections import LINKS
 from .dynamodb import DynamoStandIn
 from .ledger import Ledger
 from .limit import MessageLimit
-from .slack import SlackStandIn
-from .sqs import SqsStandIn
+from .slack import LeanSlack
+from .sqs import LeanSqs
 from .workloads import PATIENCE, Workloads
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class StandIns:
 
     def __init__(self, *, first: int) -> None:
         self.ledger = Ledger(first=first)
-        self.slack = SlackStandIn(self.ledger)
-        self.sqs = SqsStandIn(self.ledger)
+        self.slack = LeanSlack(self.ledger)
+        self.sqs = LeanSqs(self.ledger)
         self.dynamodb = DynamoStandIn(self.ledger)
         self.workloads = Workloads(self.ledger, self.slack, self.sqs)
 

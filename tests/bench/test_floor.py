@@ -10,7 +10,7 @@ from bench.alerts import request_body, slack_id
 from bench.floor_app import question
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.slack.render.question import question_message, question_metadata
+from bot.slack.render.question import question_message
 from bot.sqs.wire import decode_request
 from bot.triage.asking_rules import accept, claim, new_ref
 from bot.triage.model import Person, TriageRequest
@@ -23,7 +23,7 @@ def test_its_question_is_nearly_as_long_as_the_workers_and_no_longer() -> None:
     assert isinstance(request, TriageRequest)
     accepted = accept(request, new_ref(request.identifier, "0" * 32), NOON, policy).question
     claimed = claim(accepted, Person(slack_id=slack_id(12345), slack_name="p"), NOON).question
-    worker = question_message(claimed, load_messages(), policy) | {"metadata": question_metadata(claimed)}
+    worker = question_message(claimed, load_messages(), policy)
 
     longest = len(json.dumps(worker))
 

@@ -10,7 +10,11 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from bench.measures import MEASURES
+
+pytestmark = pytest.mark.slow
 
 _HOME: Final = Path(__file__).resolve().parents[2]
 

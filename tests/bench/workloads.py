@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .ledger import Cycle, Ledger
-    from .slack import SlackStandIn
-    from .sqs import SqsStandIn
+    from .slack import LeanSlack
+    from .sqs import LeanSqs
 
 #: Seconds without any progress after which a contestant is given up.
 PATIENCE: Final = 20.0
@@ -24,7 +24,7 @@ CLICK_INTERVAL: Final = 0.02
 class Workloads:
     """Each workload returns when all it began is finished, or raises `TimeoutError`."""
 
-    def __init__(self, ledger: Ledger, slack: SlackStandIn, sqs: SqsStandIn) -> None:
+    def __init__(self, ledger: Ledger, slack: LeanSlack, sqs: LeanSqs) -> None:
         self._ledger = ledger
         self._slack = slack
         self._sqs = sqs

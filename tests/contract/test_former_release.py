@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,7 +31,6 @@ from bot.triage.model import Choice, OutboxRow, Question, State
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from pathlib import Path
 
     from truthful_slack import Message
 
@@ -167,6 +168,7 @@ def until_all_is_done(table: SharedTable) -> None:
     raise AssertionError("something is never done")
 
 
+@pytest.mark.slow
 def test_workers_of_both_releases_share_a_table_for_an_hour(former: Path, tmp_path: Path) -> None:
     table = SharedTable(former, tmp_path, seed=1)
     try:
@@ -236,12 +238,17 @@ def play_on_a_file(worker: WorkerOfRelease) -> None:
 NAMES = ("answered", "silent", "waiting")
 
 
-@pytest.fixture
-def file_of_the_former_release(former: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "store.db"
-    with WorkerOfRelease(former, f"sqlite:///{path}", tmp_path) as worker:
+@pytest.fixture(scope="module")
+def played_file(former: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("played")
+    with WorkerOfRelease(former, f"sqlite:///{home / 'store.db'}", home) as worker:
         play_on_a_file(worker)
-    return path
+    return home / "store.db"
+
+
+@pytest.fixture
+def file_of_the_former_release(played_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(played_file, tmp_path))
 
 
 def schema_of(path: Path) -> tuple[int, list[Any]]:

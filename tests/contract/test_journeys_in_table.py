@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from effort import effort
 from hypothesis import Phase, settings
 from journeys import Journeys
 from local_dynamodb import create_table, dynamodb, store_in
@@ -68,5 +69,7 @@ class JourneysInTable(Journeys):
 TestJourneysInTable = JourneysInTable.TestCase
 # Few, since each step makes dozens of calls; and without shrinking, which would take an hour.
 TestJourneysInTable.settings = settings(
-    max_examples=10, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=effort(2, 10),
+    stateful_step_count=effort(15, 25),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )

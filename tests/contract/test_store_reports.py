@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from any_store import IDENTIFIER, SECOND, Opening, every_store, play, report_times, sendable
+from effort import effort
 from fakes import NOON
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +117,7 @@ dues = st.lists(
 
 
 @every_store
-@settings(max_examples=40)
+@settings(max_examples=effort(10, 40))
 @given(dues=dues, steps=steps)
 def test_reports_are_never_sent_out_of_order_nor_too_late(
     opening: Opening, dues: list[list[int]], steps: list[tuple[str, int]]

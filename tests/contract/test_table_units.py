@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from table_costs import documented_lines
 from table_crew import crew_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operate.md"
 
 
+@pytest.mark.slow
 async def test_the_guide_says_what_the_table_is_measured_to_cost() -> None:
     said = GUIDE.read_text(encoding="utf-8").splitlines()
 

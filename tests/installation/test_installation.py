@@ -1,6 +1,6 @@
 """The installation, from a Debian with nothing in it to an answer; slow, and only where root can make one.
 
-`pytest -n0 -s tests/installation` prints the transcript.
+`pytest -m slow -n0 -s tests/installation` prints the transcript.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ CHECKOUT = Path(__file__).parents[2]
 ALL_OK = re.compile(r"^\d+ ok\.$", re.MULTILINE)
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a Debian in a folder"),
     pytest.mark.skipif(
         not shutil.which("debootstrap") and "CI" not in os.environ, reason="debootstrap is missing"
@@ -106,7 +107,7 @@ def test_the_guides_lead_from_a_clean_debian_to_a_worker_that_asks_is_restored_a
     assert "you@example.com" in installed
     assert click.acknowledged
     assert ALL_OK.search(checked), checked
-    assert "held by the worker that runs" in checked
+    assert "open in the running worker" in checked
     assert "no" in reader.do("sudo .venv/bin/triage-bot list")
     assert ALL_OK.search(upgraded), upgraded
     assert restored

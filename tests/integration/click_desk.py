@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sandbox_world import ADA, APP_TOKEN, BOT_TOKEN, running
+from fakes import CountingMeter
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, running
 from wiring import SETTINGS, Steady, wired
 
 from bot.errors import StoreError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from sandbox_world import World
+    from running_slack import RunningSlack
 
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message
@@ -61,10 +62,11 @@ class WatchedLinks(Links):
 class Triage:
     """One worker's inside, with what stands around it."""
 
-    slack: World
+    slack: RunningSlack
     store: RefusingStore
     links: WatchedLinks
     service: TriageService
+    meter: CountingMeter
 
     async def ask(self, identifier: str = "one", *, summary: str = "s") -> Question:
         """Put a question, and return its row."""
@@ -146,9 +148,11 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
             security_channel=SECURITY_CHANNEL,
             mozdef_alert_url=ALERT_URL,
         )
+        meter = CountingMeter()
         parts = wired(
             store,
             policy,
+            meter=meter,
             settings=settings,
             session=slack.session,
             random=Steady(0.0),
@@ -158,19 +162,11 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
         )
         await stack.enter_async_context(_linked(slack, parts))
         links: Any = parts.links
-        yield Triage(slack=slack, store=store, links=links, service=parts.service)
-
-
-async def until(look: Any) -> Any:
-    """Wait until there is something to see, and return that. `TimeoutError` if never."""
-    async with asyncio.timeout(30):
-        while not (seen := look()):
-            await asyncio.sleep(0.01)
-    return seen
+        yield Triage(slack=slack, store=store, links=links, service=parts.service, meter=meter)
 
 
 @asynccontextmanager
-async def _linked(slack: World, parts: Parts) -> AsyncIterator[None]:
+async def _linked(slack: RunningSlack, parts: Parts) -> AsyncIterator[None]:
     await parts.introduction.attempt()
     stop = asyncio.Event()
     running_links = asyncio.create_task(parts.links.run(stop, drain=parts.listeners.drain))

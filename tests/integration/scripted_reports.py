@@ -5,29 +5,20 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING
 
+from scripted_queue import Impatient
+
 from bot.sqs.publisher import Publisher, ResponseQueue
-from bot.sqs.queues import Outgoing, Refusal
+from bot.sqs.queues import Refusal
 from bot.triage.model import OutboxRow, utc_now
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-
-    import pytest
+    from collections.abc import AsyncIterator, Sequence
 
 
 PERMANENT = Refusal(code="InvalidMessageContents", permanent=True, unfit=True)
 PASSING = Refusal(code="InternalError", permanent=False, unfit=False)
-
-
-class Impatient(Random):
-    """Draws no waits, so that a test need not wait either."""
-
-    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-        return 0.0
 
 
 class MemoryOutbox:
@@ -61,28 +52,6 @@ class MemoryOutbox:
         self.waiting = [row for row in self.waiting if row not in rows]
 
 
-class ScriptedQueue:
-    """Refuses the bodies that it is told to; fails as the test says, then works."""
-
-    def __init__(self, refusals: Mapping[str, Refusal] | None = None) -> None:
-        self.batches: list[list[str]] = []
-        self.refusals = dict(refusals or {})
-        self.fails: list[Exception] = []
-        self.tries: list[str] = []
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
-        await asyncio.sleep(0)  # as a real one, it lets others run
-        if self.fails:
-            raise self.fails.pop(0)
-        self.tries += [one.body for one in messages]
-        self.batches.append([one.body for one in messages if one.body not in self.refusals])
-        return [self.refusals.get(one.body) for one in messages]
-
-    @property
-    def bodies(self) -> list[str]:
-        return [body for batch in self.batches for body in batch]
-
-
 def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: float = 0) -> OutboxRow:
     return OutboxRow(
         identifier=identifier,
@@ -97,12 +66,6 @@ def publisher_of(outbox: MemoryOutbox, queue: ResponseQueue) -> Publisher:
     return Publisher(outbox, queue, utc_now, random=Impatient())
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def publishing(publisher: Publisher) -> AsyncIterator[None]:
     stop = asyncio.Event()
@@ -112,7 +75,3 @@ async def publishing(publisher: Publisher) -> AsyncIterator[None]:
     stop.set()
     async with asyncio.timeout(20):
         await running
-
-
-def events(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if getattr(record, "event", "") == event]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from random import Random
 from typing import TYPE_CHECKING, Any
+
+from scripted_queue import Impatient, ScriptedQueue
 
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.queues import Outgoing, Queue, Received, Refusal
 from bot.triage.model import Conflict, InvalidBody, TriageRequest
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-    import pytest
+    from collections.abc import AsyncIterator, Sequence
 
 
 Decoded = TriageRequest | InvalidBody
@@ -27,43 +25,6 @@ FIELDS = {
     "summary": "a private summary",
     "user": "ada@example.com",
 }
-
-
-class Impatient(Random):
-    """Draws no waits, so that a test need not wait either."""
-
-    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-        return 0.0
-
-
-class ScriptedQueue:
-    """Gives what the test puts in, one poll after another; remembers what became of each message."""
-
-    def __init__(self) -> None:
-        self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
-        self.polled = 0
-        self.deleted: list[str] = []
-        self.handed_back: list[str] = []
-        self.undeletable: set[str] = set()
-
-    async def receive(self) -> Sequence[Received]:
-        self.polled += 1
-        brought = await self.polls.get()
-        if isinstance(brought, Exception):
-            raise brought
-        return brought
-
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
-        refusal = Refusal(code="ReceiptHandleIsInvalid", permanent=True, unfit=False)
-        refusals = [refusal if one.message_id in self.undeletable else None for one in messages]
-        self.deleted += [
-            one.message_id for one, refused in zip(messages, refusals, strict=True) if not refused
-        ]
-        return refusals
-
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
-        self.handed_back += [one.message_id for one in messages]
-        return [None for _ in messages]
 
 
 class ScriptedDeadLetters:
@@ -134,12 +95,6 @@ def received(identifier: str, body: str | None = None) -> Received:
     return Received(message_id=identifier, receipt_handle=f"handle-{identifier}", body=body)
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 @asynccontextmanager
 async def polling(poller: Poller, queue: ScriptedQueue | None = None) -> AsyncIterator[None]:
     stop = asyncio.Event()
@@ -160,7 +115,3 @@ def poller_of(
     **more: Any,
 ) -> Poller:
     return Poller(queue, dead_letters, receive, random=Impatient(), **more)
-
-
-def events(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if getattr(record, "event", "") == event]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cfnlint.decode import decode
 from world.patience import PATIENCE_SECONDS
 from world.worker import bare_environment
 
@@ -37,6 +36,9 @@ class Template:
     """
 
     def __init__(self, **parameters: Any) -> None:
+        # Imported here: it takes seconds, and every process of a test run collects the tests that use this.
+        from cfnlint.decode import decode
+
         self._raw, problems = decode(str(TEMPLATE))
         assert not problems
         defaults = {name: parameter["Default"] for name, parameter in self._raw["Parameters"].items()}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_world import APP_TOKEN, BOT_TOKEN, running
+from running_slack import APP_TOKEN, BOT_TOKEN, running
+from world import PATIENCE_SECONDS
 
 from bot.sandbox.child_process import bare_environment
 
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
-    from sandbox_world import World
+    from running_slack import RunningSlack
 
-CheckedPlace = Callable[["World"], "Place"]
-
-#: Generous: the machine may be busy, and nothing waits longer than it must.
-PATIENCE_SECONDS = 60
+CheckedPlace = Callable[["RunningSlack"], "Place"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ def place(
 ) -> CheckedPlace:
     """Tell of a place where all is well, with three queues and the given Slack."""
 
-    def beside(world: World) -> Place:
+    def beside(world: RunningSlack) -> Place:
         target = f"arn:aws:sqs:us-west-2:123456789012:{create_queue().rpartition('/')[2]}"
         redrive = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 10})
         environment = {
@@ -103,7 +101,7 @@ async def test_looking_changes_nothing(place: CheckedPlace) -> None:
 
         shown = await here.check()
 
-        assert "will be made at the first run" in shown.about("store")
+        assert "will be created at the first run" in shown.about("store")
         assert list(here.folder.iterdir()) == []
         # A link of ours would have taken clicks away from the worker that runs.
         assert world.slack.socket_mode.welcomed == 0

@@ -74,9 +74,7 @@ async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
 
     for subject in ("bot token", "app-level token", "request queue", "response queue"):
         assert findings[subject].detail == "no answer within 0.1 s"
-        assert findings[subject].remedy == (
-            "check DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY)"
-        )
+        assert findings[subject].remedy == ("check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)")
 
 
 async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
@@ -84,7 +82,7 @@ async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
 
     finding = findings["dead-letter queue"]
     assert finding.verdict is Verdict.WARNING
-    assert "is counted and logged, and its body is lost" in finding.detail
+    assert "is counted and logged, but its body is lost" in finding.detail
     assert finding.remedy == "create a queue and put its URL into DEAD_LETTER_QUEUE_URL"
 
 
@@ -95,7 +93,7 @@ async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: 
 
     finding = next(each for each in findings if each.subject == "settings")
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "ignored in .env, since nothing reads them there: SLACK_BOT_TOKNE"
+    assert finding.detail == "ignored in .env, because nothing reads them there: SLACK_BOT_TOKNE"
     assert finding.remedy == "remove them, or install the release that knows them"
 
 

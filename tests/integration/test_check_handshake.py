@@ -80,7 +80,7 @@ async def test_a_host_that_shakes_hands_is_fine_and_gets_no_ticket(certificate: 
         finding = await look(f"wss://127.0.0.1:{port}/link/?ticket=secret", authority=certificate)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail == f"127.0.0.1:{port} answers (TLS; no link)"
+    assert finding.detail == f"127.0.0.1:{port} answers (TLS; not connected)"
     assert asked == [b"HEAD / HTTP/1.1\r\n"]
 
 
@@ -97,9 +97,9 @@ async def test_a_certificate_that_nobody_vouches_for_fails(certificate: Path) ->
         finding = await look(f"wss://127.0.0.1:{port}/link/")
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith(f"no TLS with 127.0.0.1:{port}: ")
+    assert finding.detail.startswith(f"TLS with 127.0.0.1:{port} failed: ")
     assert "certificate" in finding.detail
-    assert finding.remedy.startswith("trust the certificate of whoever reads TLS on the way (SSL_CERT_FILE)")
+    assert finding.remedy.startswith("trust the certificate of the proxy that intercepts TLS (SSL_CERT_FILE)")
     assert asked in ([], [b""])
 
 
@@ -118,5 +118,5 @@ async def test_a_host_that_cannot_be_reached_is_named() -> None:
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail.startswith(f"127.0.0.1:{port} cannot be reached")
-    assert finding.remedy.startswith(f"let this machine reach 127.0.0.1:{port} too (firewall, proxy: ")
+    assert finding.remedy.startswith(f"allow this machine to reach 127.0.0.1:{port} too (firewall, proxy: ")
     assert "secret" not in str(finding)

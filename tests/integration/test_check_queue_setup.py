@@ -121,7 +121,7 @@ async def test_each_action_that_is_denied_is_named(
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == f"denied: sqs:{action}"
     named = ", ".join(f"sqs:{each}" for each in role.actions)
-    assert finding.remedy == f"allow the worker's role {named}"
+    assert finding.remedy == f"grant the worker's role {named}"
 
 
 async def test_permissions_that_cannot_be_tried_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ async def test_permissions_that_cannot_be_tried_are_a_warning(monkeypatch: pytes
         finding = (await look(RESPONSE_QUEUE))["response queue permissions"]
 
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail.startswith("cannot be tried: SQS was not reached (")
+    assert finding.detail.startswith("cannot be tested: SQS did not answer (")
     assert finding.remedy == "try again"
 
 
@@ -188,7 +188,7 @@ async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(
     finding = (await look(RESPONSE_QUEUE, url))["response queue encryption"]
 
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "none: addresses and alert texts lie there as they are"
+    assert finding.detail == "none: addresses and alert texts are not encrypted at rest"
     assert finding.remedy == (
         f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true"
     )
@@ -205,8 +205,8 @@ async def test_a_redrive_policy_that_is_missing_or_hasty_is_a_warning_with_the_c
     finding = (await look(REQUEST_QUEUE, url))["request queue redrive"]
 
     assert finding.verdict is Verdict.WARNING
-    assert ("an outage of the bot can carry good requests there" in finding.detail) is bool(count)
-    assert ("a request that can never be taken comes again" in finding.detail) is not bool(count)
+    assert ("an outage of the bot can move valid requests there" in finding.detail) is bool(count)
+    assert ("a request that can never be processed is received again" in finding.detail) is not bool(count)
     _, _, attributes = finding.remedy.replace("QUEUE_ARN", target).partition(" --attributes ")
     sqs.set_queue_attributes(QueueUrl=url, Attributes=json.loads(attributes.strip("'")))
     assert (await look(REQUEST_QUEUE, url))["request queue redrive"].verdict is Verdict.OK

@@ -79,7 +79,7 @@ async def test_a_queue_that_is_not_there_is_to_be_made_or_its_url_corrected() ->
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail.startswith("there is no such queue")
-    listed = "`aws sqs list-queues --region eu-central-1` shows which there are"
+    listed = "`aws sqs list-queues --region eu-central-1` lists those that exist"
     assert finding.remedy == f"create it, or correct RESPONSE_QUEUE_URL; {listed}"
     assert finding.facts == {"URL": URL}
 
@@ -98,7 +98,7 @@ async def test_where_access_is_denied_the_actions_that_the_queue_needs_are_named
     assert finding.detail == "sqs:GetQueueAttributes is denied (AccessDeniedException)"
     named = ", ".join(f"sqs:{each}" for each in role.actions)
     assert action in named
-    assert finding.remedy == f"allow the worker's role {named} on it"
+    assert finding.remedy == f"grant the worker's role {named} on it"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytes
 
         finding = await look(REQUEST_QUEUE, URL)
 
-    assert finding.detail == "AWS does not accept the credentials (InvalidClientTokenId)"
+    assert finding.detail == "AWS rejects the credentials (InvalidClientTokenId)"
     assert finding.remedy.startswith("renew them")
 
 
@@ -158,8 +158,8 @@ async def test_a_refusal_that_goes_by_blames_nothing(monkeypatch: pytest.MonkeyP
         finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail == "SQS did not describe it (RequestThrottled)"
-    assert finding.remedy.startswith("try again in a minute; https://health.aws.amazon.com")
+    assert finding.detail == "SQS could not describe the queue (RequestThrottled)"
+    assert finding.remedy.startswith("try again in a minute; for outages see https://health.aws.amazon.com")
 
 
 async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pyt
     assert finding.detail.startswith("there are no usable AWS credentials")
     assert (
         finding.remedy
-        == "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
     )
 
 
@@ -186,8 +186,8 @@ async def test_an_sqs_that_cannot_be_reached_is_named_without_its_password(
 
     assert finding.detail.startswith(f"SQS cannot be reached at {closed}")
     assert finding.remedy == (
-        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
-        " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
+        "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_SQS if SQS has"
+        " another endpoint; AWS_CA_BUNDLE if a proxy intercepts TLS)"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from sandbox_world import APP_TOKEN, BOT_TOKEN, World, running
+from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.slack import check_app_token, check_bot_token
@@ -29,7 +29,7 @@ def answering(status: int, **body: Any) -> Any:
 
 
 async def look(
-    world: World, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
+    world: RunningSlack, *, bot_token: str = BOT_TOKEN, app_token: str = APP_TOKEN, url: str = ""
 ) -> dict[str, Finding]:
     """Ask this Slack, or whatever is at `url`, about both tokens."""
     tls = ssl.create_default_context()
@@ -61,6 +61,21 @@ async def test_a_refused_bot_token_is_to_be_copied_anew() -> None:
     assert findings["scopes"].verdict is Verdict.SKIPPED
 
 
+@pytest.mark.parametrize("org_wide", ["unnamed", "named"])
+async def test_an_app_that_is_installed_for_an_organisation_is_to_be_installed_in_a_workspace(
+    org_wide: Any,
+) -> None:
+    async with running() as world:
+        world.slack.installation.quirks.org_wide = org_wide
+
+        findings = await look(world)
+
+    assert findings["bot token"].verdict is Verdict.FAILED
+    assert findings["bot token"].detail == "the app is installed for a whole organisation"
+    assert "install the app in the one workspace" in findings["bot token"].remedy
+    assert findings["scopes"].verdict is Verdict.SKIPPED
+
+
 async def test_a_refused_app_token_is_to_be_made_anew() -> None:
     async with running() as world:
         findings = await look(world, app_token="xapp-revoked")
@@ -89,7 +104,7 @@ async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str
     assert finding.verdict is (Verdict.WARNING if scope == "im:history" else Verdict.FAILED)
     assert finding.detail.startswith("missing: without it the bot cannot ")
     assert finding.remedy.startswith(f"add {scope} at https://api.slack.com/apps > your app > OAuth & Perm")
-    assert "(the manifest's line oauth_config.scopes.bot), then reinstall it there" in finding.remedy
+    assert "(in the manifest: oauth_config.scopes.bot), then reinstall the app there" in finding.remedy
     assert {other.verdict for other in findings.values()} == {Verdict.OK}
 
 
@@ -98,7 +113,7 @@ async def test_a_missing_scope_says_what_it_costs_and_where_to_add_it(scope: str
     [
         ("not_enabled", "turn Socket Mode on"),
         ("accesslimited", "allow this machine's address"),
-        ("access_denied", "ask a workspace admin to let the app in"),
+        ("access_denied", "ask a workspace admin to allow the app"),
         ("ekm_access_denied", "ask a workspace admin: they have suspended posting"),
         ("a_code_that_is_new", "put it into SLACK_APP_TOKEN"),
         ("team_not_found", "put it into SLACK_APP_TOKEN"),
@@ -115,8 +130,11 @@ async def test_each_refusal_has_its_remedy(code: str, remedy: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "remedy"),
     [
-        (answering(429, ok=False, error="ratelimited"), "try again in a minute; https://slack-status.com"),
-        (answering(503), "try again in a minute; https://slack-status.com"),
+        (
+            answering(429, ok=False, error="ratelimited"),
+            "try again in a minute; for outages see https://slack-status.com",
+        ),
+        (answering(503), "try again in a minute; for outages see https://slack-status.com"),
         (answering(404), "check SLACK_API_URL"),
         (answering(200), "check SLACK_API_URL"),
         (answering(200, ok=True), "check SLACK_API_URL"),

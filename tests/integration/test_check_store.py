@@ -92,7 +92,7 @@ def test_a_store_that_is_not_there_yet_is_fine_and_is_not_made(tmp_path: Path) -
     finding = look(tmp_path / "bot.db")
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith("bot.db will be made at the first run")
+    assert finding.detail.endswith("bot.db will be created at the first run")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -104,7 +104,7 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 2, held by nobody, whole")
+    assert finding.detail.endswith(".db, schema 2, not in use, intact")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -118,7 +118,7 @@ def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tm
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert "schema 1 (the worker brings it to 2 when it starts)" in finding.detail
+    assert "schema 1 (upgraded to 2 when the worker starts)" in finding.detail
     assert path.read_bytes() == before
 
 
@@ -132,7 +132,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert finding.detail.endswith("schema 2, held by nobody, whole")
+    assert finding.detail.endswith("schema 2, not in use, intact")
     assert log.read_bytes() == before
 
 
@@ -141,8 +141,8 @@ def test_a_store_that_another_process_holds_names_the_way_to_find_it(tmp_path: P
         finding = look(path)
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail == f"{path} is held by another process, and that is no worker"
-    assert finding.remedy == f"see who: fuser -v {path}"
+    assert finding.detail == f"{path} is locked by another process, which is not a worker"
+    assert finding.remedy == f"find it: fuser -v {path}"
 
 
 def test_an_empty_file_is_fine(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_folder_that_the_service_makes_at_its_first_start_is_no_failure() -> N
 
     assert finding.verdict is Verdict.WARNING
     assert (
-        finding.detail == f"the folder {folder} does not exist yet: the service makes it at its first start"
+        finding.detail == f"the folder {folder} does not exist yet: the service creates it at its first start"
     )
     assert finding.remedy.startswith("start the service; without systemd, create the folder")
 
@@ -189,7 +189,7 @@ def test_a_file_that_is_no_database_needs_a_backup(tmp_path: Path) -> None:
     finding = look(path)
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith(f"{path} is corrupt or no SQLite database (")
+    assert finding.detail.startswith(f"{path} is corrupt or not a SQLite database (")
     assert finding.remedy == "restore a backup, or set STORE_URL"
 
 
@@ -224,7 +224,7 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     finding = look(path)
 
-    assert finding.detail.endswith("has schema 99, this release reads up to 2")
+    assert finding.detail.endswith("has schema 99, but this release reads only up to 2")
     assert "install the release that wrote it" in finding.remedy
 
 
@@ -252,7 +252,9 @@ def test_a_disk_without_room_is_told_before_it_is_full(tmp_path: Path, free: int
 
     assert finding.verdict is verdict
     assert f"MiB free in {tmp_path}" in finding.detail
-    assert finding.remedy == ("" if verdict is Verdict.OK else f"free some: du -xh {tmp_path} | sort -h")
+    assert finding.remedy == (
+        "" if verdict is Verdict.OK else f"free some space: du -xh {tmp_path} | sort -h"
+    )
 
 
 def test_the_disk_of_the_store_is_looked_at(tmp_path: Path) -> None:
@@ -271,11 +273,11 @@ def test_a_store_that_this_user_may_not_write_is_for_the_workers_user(open_folde
     open_folder.chmod(0o777)
     closed_file = look_as_nobody(path)
 
-    assert in_closed_folder["detail"] == f"the folder {open_folder} may not be written by this user"
-    assert closed_file["detail"] == f"the file {path} may not be written by this user"
+    assert in_closed_folder["detail"] == f"this user cannot write to the folder {open_folder}"
+    assert closed_file["detail"] == f"this user cannot write to the file {path}"
     for finding in (in_closed_folder, closed_file):
         assert finding["verdict"] == "failed"
-        assert "if you are, give it to that user (chown), or set STORE_URL" in finding["remedy"]
+        assert "if you already do, make that user its owner (chown), or set STORE_URL" in finding["remedy"]
 
 
 @pytest.fixture

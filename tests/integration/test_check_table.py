@@ -74,7 +74,7 @@ async def test_half_of_a_copy_is_to_be_completed_first() -> None:
 
     assert found.verdict is Verdict.FAILED
     assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"
-    assert found.remedy == "run `triage-bot migrate` again until it says that all is equal"
+    assert found.remedy == "run `triage-bot migrate` again until it says that everything matches"
     assert COPY not in await look(name)
 
 
@@ -84,7 +84,7 @@ async def test_a_table_that_is_not_there_is_to_be_created() -> None:
     assert findings[SUBJECT].verdict is Verdict.FAILED
     assert findings[SUBJECT].remedy == (
         "create it (config/cloudformation.yaml with CreateTable=true), or correct STORE_URL;"
-        f" `aws dynamodb list-tables --region {REGION}` shows which there are"
+        f" `aws dynamodb list-tables --region {REGION}` lists those that exist"
     )
 
 
@@ -128,7 +128,7 @@ async def test_provisioned_throughput_is_a_warning_for_a_flood_is_throttled() ->
     findings = await look(name)
 
     assert findings[SUBJECT].verdict is Verdict.WARNING
-    assert "of provisioned throughput: a flood of alerts is throttled" in findings[SUBJECT].detail
+    assert "with provisioned throughput: a flood of alerts will be throttled" in findings[SUBJECT].detail
     assert "PAY_PER_REQUEST" in findings[SUBJECT].remedy
 
 
@@ -138,12 +138,12 @@ async def test_without_expiry_or_recovery_the_command_to_switch_it_on_is_given()
     findings = await look(name)
 
     assert findings[EXPIRY].verdict is findings[RECOVERY].verdict is Verdict.WARNING
-    assert findings[EXPIRY].detail == "off: the workers remove what was kept long enough, which costs writes"
+    assert findings[EXPIRY].detail == "off: the workers delete what was kept long enough, which costs writes"
     assert findings[EXPIRY].remedy == (
         f"aws dynamodb update-time-to-live --table-name {name}"
         " --time-to-live-specification Enabled=true,AttributeName=x"
     )
-    assert findings[RECOVERY].detail == "off: what somebody deletes from the table is gone"
+    assert findings[RECOVERY].detail == "off: anything that is deleted from the table is lost"
     assert findings[RECOVERY].remedy == (
         f"aws dynamodb update-continuous-backups --table-name {name}"
         " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true"
@@ -176,12 +176,20 @@ async def test_an_index_that_may_not_be_read_is_named() -> None:
     assert findings[PERMISSIONS].detail == "denied: dynamodb:Query on the index deadline"
 
 
-async def test_whoever_may_not_even_describe_the_table_is_told_so() -> None:
-    findings = await look(kept_table(), describe_table=["AccessDeniedException"])
+@pytest.mark.parametrize(
+    ("refusal", "action", "where"),
+    [
+        ("AccessDeniedException", "dynamodb:DescribeTable", " on it"),
+        ("AccessDenied in assume_role", "sts:AssumeRole", ""),
+    ],
+)
+async def test_whoever_may_not_even_describe_the_table_is_told_so(
+    refusal: str, action: str, where: str
+) -> None:
+    findings = await look(kept_table(), describe_table=[refusal])
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
-    action = "DescribeTable"
-    assert findings[SUBJECT].remedy == f"allow the worker's role dynamodb:{action} on it"
+    assert findings[SUBJECT].remedy == f"grant the worker's role {action}{where}"
 
 
 async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
@@ -192,9 +200,9 @@ async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
 
     assert {findings[EXPIRY].verdict, findings[RECOVERY].verdict} == {Verdict.WARNING}
     reason = findings[EXPIRY].detail.partition(": ")[2]
-    assert findings[EXPIRY].detail == f"cannot be told: {reason}"
+    assert findings[EXPIRY].detail == f"cannot be determined: {reason}"
     assert "AccessDenied" in reason
-    assert findings[EXPIRY].remedy == "allow it to the worker's role"
+    assert findings[EXPIRY].remedy == "grant it to the worker's role"
 
 
 async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
@@ -219,19 +227,13 @@ async def test_what_kms_refuses_has_a_remedy_of_its_own(operation: str, code: st
     assert findings[SUBJECT].remedy.startswith(remedy)
 
 
-async def test_a_role_that_cannot_be_had_is_no_right_on_the_table() -> None:
-    findings = await look(kept_table(), describe_table=["AccessDenied in assume_role"])
-
-    assert findings[SUBJECT].remedy == "allow the worker's role sts:AssumeRole"
-
-
 async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:
     findings = await look(kept_table(), describe_table=[UNREACHED] * 9)
 
     assert findings[SUBJECT].verdict is Verdict.FAILED
     assert findings[SUBJECT].remedy == (
-        "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
-        " AWS_ENDPOINT_URL_DYNAMODB where DynamoDB is elsewhere)"
+        "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_DYNAMODB"
+        " if DynamoDB has another endpoint)"
     )
 
 
@@ -257,5 +259,5 @@ async def test_without_credentials_the_ways_to_give_some_are_named(monkeypatch: 
     assert findings[0].verdict is Verdict.FAILED
     assert (
         findings[0].remedy
-        == "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
+        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
     )

@@ -66,22 +66,22 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
         findings = await look(chosen)
 
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
-    assert findings["store"].detail.endswith("triage-bot.db, held by the worker that runs, takes writes")
-    assert findings["worker"].detail == "runs, with 2 links to Slack"
+    assert findings["store"].detail.endswith("triage-bot.db, open in the running worker, accepts writes")
+    assert findings["worker"].detail == "running, with 2 connections to Slack"
     assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
     chosen = settings(tmp_path)
 
-    async with worker(chosen, **{CONDITION: condition(trouble="the store cannot do it: disk is full")}):
+    async with worker(chosen, **{CONDITION: condition(trouble="the store operation failed: disk is full")}):
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
     path = tmp_path / "triage-bot.db"
-    trouble = "the store cannot do it: disk is full"
-    assert findings["store"].detail == f"{path}, held by the worker that runs: {trouble}"
-    remedy = f"free space or mend the disk (df -h {tmp_path}); the worker goes on by itself"
+    trouble = "the store operation failed: disk is full"
+    assert findings["store"].detail == f"{path}, open in the running worker: {trouble}"
+    remedy = f"free space or repair the disk (df -h {tmp_path}); the worker then recovers by itself"
     assert findings["store"].remedy == remedy
 
 
@@ -105,7 +105,7 @@ async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> No
 
     assert findings["store"].verdict is Verdict.OK
     assert findings["worker"].verdict is Verdict.FAILED
-    assert findings["worker"].detail.startswith("starts, and waits for the parameter store")
+    assert findings["worker"].detail.startswith("starting, and waiting for the parameter store")
     assert "check again in a moment" in findings["worker"].remedy
     assert "not tried yet" in findings["security channel"].detail
 
@@ -116,7 +116,7 @@ async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> No
         ("not_in_channel", "invite the bot"),
         ("channel_not_found", "correct SECURITY_CHANNEL"),
         ("is_archived", "unarchive the channel"),
-        ("restricted_action", "let the bot post there"),
+        ("restricted_action", "allow the bot to post there"),
         ("Slack cannot be reached (…)", "see the worker's log"),
     ],
 )
@@ -142,7 +142,7 @@ async def test_a_channel_that_no_card_went_to_is_not_tried_yet(tmp_path: Path) -
     for finding in (without_worker, beside_worker):
         assert finding.verdict is Verdict.OK
         assert "not tried yet" in finding.detail
-    assert "none is set" in nowhere.detail
+    assert "not set, so there are no cards" in nowhere.detail
 
 
 async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None:
@@ -155,10 +155,10 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
         findings = await look(chosen)
 
     assert findings["store"].verdict is Verdict.FAILED
-    trouble = "the worker failed to do this; its log says why"
+    trouble = "the worker failed to run this command; see its log for the reason"
     path = tmp_path / "triage-bot.db"
-    assert findings["store"].detail == f"whether a worker holds {path} cannot be told: {trouble}"
-    assert "if you are, read the worker's log" in findings["store"].remedy
+    assert findings["store"].detail == f"cannot tell whether a worker has {path} open: {trouble}"
+    assert "if you already do, read the worker's log" in findings["store"].remedy
     assert findings["security channel"].verdict is Verdict.SKIPPED
 
 
@@ -177,7 +177,7 @@ def test_the_real_worker_tells_that_the_bot_is_not_in_the_channel(
         checked = until(lambda: _failed_check(world), what="the check fails")
 
     assert "C0NOTTHERE1: not tried yet" in before
-    assert "with 2 links to Slack" in before
+    assert "with 2 connections to Slack" in before
     assert "the last card did not arrive (channel_not_found)" in checked
 
 

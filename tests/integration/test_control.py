@@ -186,7 +186,7 @@ async def test_a_stop_breaks_off_the_calls_in_progress(path: Path) -> None:
         await begun.wait()
         await server.stop()
 
-        with pytest.raises(CallFailed, match="before its answer was whole"):
+        with pytest.raises(CallFailed, match="before its answer was complete"):
             await asked
 
 

@@ -42,7 +42,7 @@ async def test_a_table_is_opened_where_its_url_says() -> None:
 
 @pytest.mark.usefixtures("aws")
 async def test_a_table_without_a_region_is_a_setting_to_correct() -> None:
-    with pytest.raises(ConfigError, match="AWS_REGION is not set"):
+    with pytest.raises(ConfigError, match="set AWS_REGION"):
         await open_table(parse_address("dynamodb://questions"))
 
 
@@ -54,7 +54,7 @@ async def test_a_table_that_is_not_there_refuses_the_start_and_says_where_to_get
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("AccessDeniedException", "allow dynamodb:DescribeTable to this worker"),
+        ("AccessDeniedException", "grant this worker dynamodb:DescribeTable"),
         ("UnrecognizedClientException", "AWS does not accept the credentials"),
     ],
 )

@@ -117,7 +117,7 @@ async def test_what_is_denied_is_not_tried_again_and_says_what_to_allow() -> Non
     async with unreliable_store() as (store, caller):
         caller.plan["get_item"] = ["AccessDeniedException"]
 
-        with pytest.raises(StoreError, match="allow dynamodb:GetItem to this worker"):
+        with pytest.raises(StoreError, match="grant this worker dynamodb:GetItem"):
             await store.find("alert")
 
         assert caller.calls["get_item"] == 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sandbox_world import ADA, APP_TOKEN, SettableClock, running
+from running_slack import ADA, APP_TOKEN, SettableClock, running
+from world import eventually
 from world.faults import Faults, mute, refused, turned_away
 
 from bot.slack.connections import Link, Links, bolt_app
@@ -17,7 +18,7 @@ from bot.slack.identity import Identity
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from sandbox_world import World
+    from running_slack import RunningSlack
     from slack_bolt.async_app import AsyncAck
 
 #: How long these links wait for a hello: on one machine a hello takes no time.
@@ -28,25 +29,20 @@ PATIENCE = timedelta(seconds=1)
 class Linked:
     """Two links before a stand-in, and what was done to them."""
 
-    world: World
+    world: RunningSlack
     links: Links
     faults: Faults
     clicks: list[str]
     clock: SettableClock
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not condition():
-                await asyncio.sleep(0.01)
-
     async def until_up(self) -> None:
         """Wait until both links work, on either side."""
-        await self.until(lambda: self.links.up == 2 and self.world.slack.links == 2)
+        await eventually(lambda: self.links.up == 2 and self.world.slack.links == 2)
 
     async def refresh(self, welcomed: int) -> None:
         """Let Slack ask for another link; wait until there were so many ever, and two are left."""
         await self.world.slack.disconnect("refresh_requested")
-        await self.until(lambda: self.world.slack.socket_mode.welcomed == welcomed)
+        await eventually(lambda: self.world.slack.socket_mode.welcomed == welcomed)
         await self.until_up()
 
     async def press(self) -> bool:
@@ -101,7 +97,7 @@ async def test_a_link_that_never_says_hello_is_replaced() -> None:
     faults.meet(mute, mute)
 
     async with linked(faults=faults) as bot:
-        await bot.until(lambda: faults.count("apps.connections.open") == 2)
+        await eventually(lambda: faults.count("apps.connections.open") == 2)
         assert not bot.links.reachable
 
         await bot.until_up()
@@ -114,7 +110,7 @@ async def test_links_that_were_cut_without_a_word_come_back() -> None:
         await bot.until_up()
 
         bot.world.slack.drop_links()
-        await bot.until(lambda: not bot.links.reachable)
+        await eventually(lambda: not bot.links.reachable)
 
         await bot.until_up()
         assert await bot.press()
@@ -126,7 +122,7 @@ async def test_a_disabled_link_is_opened_again() -> None:
 
         await bot.world.slack.disconnect("link_disabled")
 
-        await bot.until(lambda: bot.world.slack.socket_mode.welcomed == 4)
+        await eventually(lambda: bot.world.slack.socket_mode.welcomed == 4)
         await bot.until_up()
         assert await bot.press()
 
@@ -167,7 +163,7 @@ async def test_one_link_is_enough_to_be_reachable() -> None:
     faults.meet(mute)
 
     async with linked(faults=faults) as bot:
-        await bot.until(lambda: bot.links.up == 1)
+        await eventually(lambda: bot.links.up == 1)
 
         assert bot.links.reachable
         assert await bot.press()

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click_desk import triage, until
-from sandbox_world import ADA, GRACE
+from click_desk import triage
+from running_slack import ADA, GRACE
+from world import eventually
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.settings.messages import load_messages
@@ -37,7 +38,7 @@ async def answered(bot: Triage, choice: Choice = Choice.NO) -> Question:
     """Ask, answer, and wait until the message shows it."""
     question = await bot.ask()
     await bot.press(question, choice)
-    await until(lambda: WORDS["answer"][choice] in text_of(bot, question))
+    await eventually(lambda: WORDS["answer"][choice] in text_of(bot, question))
     return await bot.row()
 
 
@@ -49,7 +50,7 @@ async def test_a_note_travels_from_the_button_to_the_outbox_and_the_message(tmp_
         question = await answered(bot)
 
         opening = await bot.press_button(question, "note")
-        await until(bot.modal)
+        await eventually(bot.modal)
         sending = await bot.write_note("I was on a train.")
 
         assert (opening.acknowledged, sending.acknowledged, sending.errors) == (True, True, {})
@@ -59,7 +60,7 @@ async def test_a_note_travels_from_the_button_to_the_outbox_and_the_message(tmp_
         assert note["category"] == "triagebotnote"
         assert note["details"]["triagebot"]["comment"] == "I was on a train."
         assert bot.modal() is None
-        await until(lambda: WORDS["note"]["thanks"] in text_of(bot, question))
+        await eventually(lambda: WORDS["note"]["thanks"] in text_of(bot, question))
 
 
 async def test_a_required_note_is_asked_for_at_once_and_the_answer_counts_before_it(tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ async def test_a_required_note_is_asked_for_at_once_and_the_answer_counts_before
 
         click = await bot.press(question, Choice.NO)
         stored = await bot.row()
-        view = await until(bot.modal)
+        view = await eventually(bot.modal)
 
         assert click.acknowledged
         assert (stored.standing, stored.notes, len(await bot.bodies())) == (Outcome.NO, 0, 1)
@@ -81,14 +82,14 @@ async def test_whoever_closes_the_window_has_answered_and_may_write_later(tmp_pa
     async with triage(tmp_path, REQUIRED) as bot:
         question = await bot.ask()
         await bot.press(question, Choice.NO)
-        view = await until(bot.modal)
+        view = await eventually(bot.modal)
 
         await bot.slack.slack.close_view(user=ADA, view_id=view["id"])
 
         assert (await bot.row()).standing is Outcome.NO
-        await until(lambda: WORDS["answer"]["no"] in text_of(bot, question))
+        await eventually(lambda: WORDS["answer"]["no"] in text_of(bot, question))
         await bot.press_button(await bot.row(), "note")
-        await until(bot.modal)
+        await eventually(bot.modal)
 
 
 async def test_an_answer_that_needs_no_note_opens_no_window(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ async def test_a_note_that_cannot_be_stored_stays_in_its_window(tmp_path: Path) 
     async with triage(tmp_path) as bot:
         question = await answered(bot)
         await bot.press_button(question, "note")
-        await until(bot.modal)
+        await eventually(bot.modal)
 
         bot.store.is_full = True
         refused = await bot.write_note("I was on a train.")
@@ -130,7 +131,7 @@ async def test_whoever_may_not_write_is_told_in_the_window(tmp_path: Path) -> No
     async with triage(tmp_path) as bot:
         question = await answered(bot)
         await bot.press_button(question, "note", user=GRACE)
-        await until(lambda: bot.modal(GRACE))
+        await eventually(lambda: bot.modal(GRACE))
 
         click = await bot.write_note("Let me in.", user=GRACE)
 
@@ -146,7 +147,7 @@ async def test_the_button_for_a_note_on_a_question_that_is_gone_says_so(tmp_path
         click = await bot.press_button(question, "note", value="0" * 32 + "." + "1" * 32)
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["refusal"]["closed"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["refusal"]["closed"]]
         assert bot.modal() is None
 
 
@@ -159,7 +160,7 @@ async def test_opening_the_home_shows_what_is_open(tmp_path: Path) -> None:
 
         await bot.slack.slack.open_home(ADA)
 
-        home = await until(bot.home)
+        home = await eventually(bot.home)
         assert "A door was opened." in json.dumps(home["blocks"])
         assert buttons_of(home) == ["answer-yes", "answer-no", "answer-notSure", "answer-wrongUser"]
 
@@ -170,7 +171,7 @@ async def test_nobody_sees_the_questions_of_others(tmp_path: Path) -> None:
 
         await bot.slack.slack.open_home(GRACE)
 
-        home = await until(lambda: bot.home(GRACE))
+        home = await eventually(lambda: bot.home(GRACE))
         assert "A door" not in json.dumps(home["blocks"])
         assert WORDS["home"]["none"] in json.dumps(home["blocks"], ensure_ascii=False)
 
@@ -179,7 +180,7 @@ async def test_looking_at_the_messages_tab_publishes_nothing(tmp_path: Path) -> 
     async with triage(tmp_path) as bot:
         await bot.slack.slack.open_home(ADA, tab="messages")
         await bot.slack.slack.open_home(GRACE)
-        await until(lambda: bot.home(GRACE))
+        await eventually(lambda: bot.home(GRACE))
 
         assert bot.home(ADA) is None
 
@@ -191,7 +192,7 @@ async def test_an_answer_given_there_counts_and_redraws_message_and_home(
     async with triage(tmp_path) as bot:
         question = await bot.ask()
         await bot.slack.slack.open_home(ADA)
-        await until(bot.home)
+        await eventually(bot.home)
 
         click = await bot.slack.slack.click(user=ADA, action_id=f"answer-{choice}", via="home")
 
@@ -199,8 +200,8 @@ async def test_an_answer_given_there_counts_and_redraws_message_and_home(
         row = await bot.row()
         assert (row.said, row.standing, row.posted) == (choice, Outcome(choice), question.posted)
         assert json.loads((await bot.bodies())[0])["details"]["triagebot"]["outcome"] == choice
-        await until(lambda: WORDS["answer"][choice] in text_of(bot, question))
-        await until(lambda: not buttons_of(bot.home()))
+        await eventually(lambda: WORDS["answer"][choice] in text_of(bot, question))
+        await eventually(lambda: not buttons_of(bot.home()))
         assert WORDS["home"]["answered"] in json.dumps(bot.home()["blocks"])
 
 
@@ -208,7 +209,7 @@ async def test_a_forged_ref_in_somebodys_own_home_answers_nobody_elses_question(
     async with triage(tmp_path) as bot:
         question = await bot.ask()
         await bot.slack.slack.open_home(GRACE)
-        await until(lambda: bot.home(GRACE))
+        await eventually(lambda: bot.home(GRACE))
 
         click = await bot.slack.slack.click(
             user=GRACE, action_id="answer-yes", via="home", value=question.ref
@@ -246,7 +247,7 @@ async def test_take_it_from_anywhere_else_is_refused(tmp_path: Path) -> None:
         click = await bot.press_button(question, "take-it", user=ADA)
 
         assert click.acknowledged
-        assert await until(lambda: bot.told(ADA)) == [WORDS["refusal"]["other_conversation"]]
+        assert await eventually(lambda: bot.told(ADA)) == [WORDS["refusal"]["other_conversation"]]
         assert (await bot.row()).taken_by == ""
 
 

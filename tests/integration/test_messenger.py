@@ -11,12 +11,12 @@ from fakes import ADA, NOON, SteppedClock
 from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, WORDING, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 
-from bot.errors import AmbiguousError, TransientError, Undeliverable
+from bot.errors import AmbiguousError, NoConversation, TransientError, Undeliverable, UnknownRefusal
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.slack.render.question import question_message
 from bot.triage import asking_rules
-from bot.triage.model import Person, Posted
+from bot.triage.model import Bookmark, Person, Posted
 
 
 def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
@@ -51,6 +51,8 @@ def message(ref: str = "key.secret", event_type: str = "triage_question", ts: st
         ({"team_id": "T0ELSEWHERE"}, replace(ADA, is_external=True)),
         ({"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0HOME"]}}, ADA),
         ({"enterprise_user": {"teams": ["T0OTHER"]}}, ADA),
+        ({"enterprise_user": ["T0OTHER"]}, ADA),
+        ({"enterprise_user": {"teams": 7}}, ADA),
         (
             {"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0OTHER"]}},
             replace(ADA, is_external=True),
@@ -112,10 +114,42 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     }
 
 
-async def test_a_post_without_a_place_is_in_doubt() -> None:
-    async with messenger_of(says({"ok": True})) as (messenger, _):
+@pytest.mark.parametrize(
+    "place",
+    [{}, {"channel": "D0ADA"}, {"channel": "D0ADA", "ts": None}, {"channel": {"id": "D"}, "ts": "1.1"}],
+)
+async def test_a_post_without_a_place_is_in_doubt(place: dict[str, Any]) -> None:
+    async with messenger_of(says({"ok": True, **place})) as (messenger, _):
         with pytest.raises(AmbiguousError):
             await messenger.post(CLAIMED)
+
+
+async def test_a_person_without_a_conversation_is_not_somebody_who_cannot_be_asked() -> None:
+    async with messenger_of(refuses("channel_not_found")) as (messenger, _):
+        with pytest.raises(NoConversation):
+            await messenger.post(CLAIMED)
+
+
+async def test_a_conversation_that_was_opened_and_is_not_there_ends_the_request() -> None:
+    async with messenger_of(OPENED, refuses("channel_not_found")) as (messenger, slack):
+        channel = await messenger.open_conversation(CLAIMED)
+        with pytest.raises(Undeliverable, match="channel_not_found"):
+            await messenger.post(CLAIMED, channel=channel)
+
+    opened, post = slack.received
+    assert (opened.method, opened.values) == ("conversations.open", {"users": "U0ADA"})
+    assert (post.method, post.values["channel"]) == ("chat.postMessage", "D0ADA")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("channel_not_found", UnknownRefusal), ("user_disabled", Undeliverable)]
+)
+async def test_a_conversation_that_is_not_found_says_nothing_of_the_person(
+    code: str, kind: type[Exception]
+) -> None:
+    async with messenger_of(refuses(code)) as (messenger, _):
+        with pytest.raises(kind, match=code):
+            await messenger.open_conversation(CLAIMED)
 
 
 # Looking up
@@ -138,18 +172,37 @@ async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
     }
 
 
-async def test_every_page_is_read_before_a_question_counts_as_missing() -> None:
+async def test_a_page_that_is_not_the_last_says_where_to_go_on() -> None:
     pages = page(message("another.ref"), cursor="two"), page({"text": "no metadata"}, cursor="three")
     async with messenger_of(OPENED, *pages, page(message())) as (messenger, slack):
-        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
+        second = await messenger.look_up(CLAIMED)
+        assert second == Bookmark(channel="D0ADA", cursor="two")
+        third = await messenger.look_up(CLAIMED, after=second)
+        assert isinstance(third, Bookmark)
+        assert await messenger.look_up(CLAIMED, after=third) == Posted(channel="D0ADA", ts="5.000005")
 
+    assert slack.methods == ["conversations.open", *["conversations.history"] * 3]
     assert [call.values.get("cursor") for call in slack.received[1:]] == [None, "two", "three"]
 
 
 async def test_a_question_that_is_nowhere_is_missing() -> None:
-    strangers = message("another.ref"), message(event_type="triage_reminder"), {"text": "hello"}
-    async with messenger_of(OPENED, page(*strangers, cursor="two"), page()) as (messenger, _):
+    strangers: list[Any] = [
+        message("another.ref"),
+        message(event_type="triage_reminder"),
+        {"text": "hello"},
+        {"metadata": ["triage_question"], "blocks": "none"},
+        {"metadata": {"event_type": "triage_question", "event_payload": "key.secret"}},
+        {"blocks": [None, {"elements": 7}, {"elements": [{"action_id": "take-it", "value": "key.secret"}]}]},
+    ]
+    async with messenger_of(OPENED, page(*strangers)) as (messenger, _):
         assert await messenger.look_up(CLAIMED) is None
+
+
+async def test_a_question_without_metadata_is_known_by_its_buttons() -> None:
+    sent = question_message(CLAIMED, WORDING, POLICY)
+    bare = {"ts": "5.000005", "text": sent["text"], "blocks": sent["blocks"]}
+    async with messenger_of(OPENED, page(message("another.ref"), bare)) as (messenger, _):
+        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
 
 
 @pytest.mark.parametrize(
@@ -159,12 +212,15 @@ async def test_a_question_that_is_nowhere_is_missing() -> None:
         says({"ok": True}),
         refuses("ratelimited", status=429),
         page(has_more=True),
+        page(cursor="two"),  # again
+        says({"ok": True, "messages": [], "has_more": True, "response_metadata": ["three"]}),
+        says({"ok": True, "messages": [{**message(), "ts": None}]}),
     ],
 )
 async def test_a_page_that_was_not_read_makes_the_look_fail(answer: Answer) -> None:
-    async with messenger_of(OPENED, page(cursor="two"), answer) as (messenger, _):
+    async with messenger_of(answer) as (messenger, _):
         with pytest.raises(TransientError):
-            await messenger.look_up(CLAIMED)
+            await messenger.look_up(CLAIMED, after=Bookmark(channel="D0ADA", cursor="two"))
 
 
 @pytest.mark.parametrize(("scopes", "can"), [({"im:history", "chat:write"}, True), ({"chat:write"}, False)])

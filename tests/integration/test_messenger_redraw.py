@@ -8,6 +8,7 @@ from scripted_slack import Answer, refuses, writes
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
 from bot.slack.render.question import question_message
+from bot.triage.answer_rules import Refusal
 
 # Redrawing
 
@@ -28,6 +29,13 @@ async def test_without_a_good_response_url_the_message_is_updated(answer: Answer
     assert slack.methods == ["response", "chat.update"]
     place = {"channel": "D0ADA", "ts": "1.000001", "parse": "none"}
     assert slack.received[1].values == {**question_message(ANSWERED, WORDING, POLICY), **place}
+
+
+async def test_a_response_url_that_is_not_slacks_is_left_alone_and_the_message_is_updated() -> None:
+    async with messenger_of(UPDATED) as (messenger, slack):
+        await messenger.redraw(ANSWERED, response_url="https://evil.example/response")
+
+    assert slack.methods == ["chat.update"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,7 @@ async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind
 
 async def test_the_clicker_alone_is_told() -> None:
     async with messenger_of(TAKEN) as (messenger, slack):
-        await messenger.tell(f"{slack.url}response", "other_person")
+        await messenger.tell(f"{slack.url}response", Refusal.OTHER_PERSON)
 
     assert slack.received[0].values == {
         "text": WORDING["refusal"]["other_person"],
@@ -85,6 +93,6 @@ async def test_the_clicker_alone_is_told() -> None:
 async def test_without_a_response_url_nobody_can_be_told() -> None:
     async with messenger_of(writes("expired_url", status=404)) as (messenger, slack):
         with pytest.raises(TransientError):
-            await messenger.tell("", "closed")
+            await messenger.tell("", Refusal.CLOSED)
         with pytest.raises(TransientError):
-            await messenger.tell(f"{slack.url}response", "closed")
+            await messenger.tell(f"{slack.url}response", Refusal.CLOSED)

@@ -80,3 +80,43 @@ async def test_what_a_failed_reminder_means_is_passed_on(answer: Answer, error: 
             await messenger.remind(UNANSWERED, link=await messenger.link_to(UNANSWERED))
 
     assert slack.methods == ["chat.getPermalink", "chat.postMessage"]
+
+
+ALONE = says({"ok": True, "channel": "D0ADA", "ts": "9.000009", "message": {"ts": "9.000009"}})
+REPLIED = says({"ok": True, "channel": "D0ADA", "ts": "9.000009", "message": {"thread_ts": "1.000001"}})
+
+
+async def test_a_reminder_that_stands_alone_is_changed_in_its_place() -> None:
+    async with messenger_of(ALONE, UPDATED) as (messenger, slack):
+        await messenger.remind(UNANSWERED, link=LINK)
+
+    post, update = slack.received
+    assert (post.method, update.method) == ("chat.postMessage", "chat.update")
+    place = {"channel": "D0ADA", "ts": "9.000009", "parse": "none"}
+    assert update.values == {**reminder_message(UNANSWERED, WORDING, POLICY, link=""), **place}
+
+
+@pytest.mark.parametrize("answer", [refuses("ratelimited", status=429), writes("", status=502), refuses("x")])
+async def test_a_reminder_that_cannot_be_changed_was_sent_all_the_same(answer: Answer) -> None:
+    async with messenger_of(ALONE, answer) as (messenger, slack):
+        await messenger.remind(UNANSWERED, link=LINK)
+
+    assert slack.methods == ["chat.postMessage", "chat.update"]
+
+
+@pytest.mark.parametrize(("answer", "link"), [(REPLIED, LINK), (UPDATED, LINK), (ALONE, "")])
+async def test_a_reminder_in_its_thread_or_without_a_link_is_left_as_it_is(answer: Answer, link: str) -> None:
+    async with messenger_of(answer) as (messenger, slack):
+        await messenger.remind(UNANSWERED, link=link)
+
+    assert slack.methods == ["chat.postMessage"]
+
+
+@pytest.mark.parametrize("code", ["thread_not_found", "message_not_found", "cannot_reply_to_message"])
+async def test_a_reply_that_slack_refuses_for_want_of_the_question_goes_out_alone(code: str) -> None:
+    async with messenger_of(refuses(code), ALONE) as (messenger, slack):
+        await messenger.remind(UNANSWERED, link=LINK)
+
+    _, post = slack.received
+    assert "thread_ts" not in post.values
+    assert post.values["text"].endswith(WORDING["reminder"]["home"])

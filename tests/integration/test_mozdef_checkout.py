@@ -2,7 +2,7 @@
 
 It needs a checkout of mozilla/MozDef at d7d4dd1. `-s` prints the transcript:
 
-    MOZDEF_CHECKOUT=/path/to/MozDef .venv/bin/pytest -n0 -s tests/integration/test_mozdef_checkout.py
+    MOZDEF_CHECKOUT=/path/to/MozDef .venv/bin/pytest -m slow -n0 -s tests/integration/test_mozdef_checkout.py
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
     from mozdef_program import Program
 
-pytestmark = pytest.mark.skipif(
-    "MOZDEF_CHECKOUT" not in os.environ,
-    reason="MOZDEF_CHECKOUT does not name a checkout of mozilla/MozDef at d7d4dd1",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "MOZDEF_CHECKOUT" not in os.environ,
+        reason="MOZDEF_CHECKOUT does not name a checkout of mozilla/MozDef at d7d4dd1",
+    ),
+]
 
 OLD = "MozDef's Python 3.6 and packages"
 NEW = "this Python and today's boto3"

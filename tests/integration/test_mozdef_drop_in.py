@@ -41,7 +41,7 @@ OLD = "MozDef's Python 3.6 and boto3"
 NEW = "this Python and today's boto3"
 
 
-@pytest.fixture(scope="session", params=[OLD, NEW])
+@pytest.fixture(scope="session", params=[pytest.param(OLD, marks=pytest.mark.slow), NEW])
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python that has the boto3 that is meant."""
     if request.param == NEW:

@@ -93,7 +93,7 @@ def test_a_parameter_that_is_missing_is_named_and_the_worker_may_try_again(world
 
 @pytest.mark.parametrize(
     ("value", "why"),
-    [("xapp-1-swapped", "starts with xapp-"), ("ssm:/triage/other", "names another one")],
+    [("xapp-1-swapped", "starts with xapp-"), ("ssm:/triage/other", "names another parameter")],
 )
 def test_a_parameter_that_holds_no_such_token_is_refused_and_not_shown(
     world: World, keep: Callable[[str], str], value: str, why: str
@@ -165,7 +165,7 @@ def test_whoever_looks_at_a_worker_that_waits_for_its_tokens_does_it_no_harm(
     assert "waits for the parameter store" in body["problems"][0]["why"]
     assert (links_up, starting) == (0, 1)
     assert checked.returncode == 1
-    assert "starts, and waits for the parameter store" in checked.stdout
+    assert "starting, and waiting for the parameter store" in checked.stdout
     assert replayed.returncode == 0, replayed.stderr
     assert again.body == first.body
     assert world.worker.log.count("worker.started") == 2

@@ -6,19 +6,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from scripted_queue import ScriptedQueue, events
 from scripted_requests import (
     Decoded,
     ScriptedDeadLetters,
-    ScriptedQueue,
     ShortPolls,
     Triage,
     body_of,
-    events,
     poller_of,
     polling,
     received,
-    until,
 )
+from world import eventually
 
 from bot.errors import TransientError
 from bot.triage.model import InvalidBody
@@ -64,7 +63,7 @@ async def test_requests_are_taken_from_the_queue_and_invalid_ones_copied(
     poller = poller_of(ShortPolls(queue), triage.receive, connector.open(dead_letters))
 
     async with polling(poller):
-        await until(lambda: poller.counts["deleted"] == 4)
+        await eventually(lambda: poller.counts["deleted"] == 4)
 
     assert sorted(triage.identifiers) == ["one", "two"]
     salvaged = [one.salvaged for one in triage.stored if isinstance(one, InvalidBody)]
@@ -88,7 +87,7 @@ async def test_a_fifo_dead_letter_queue_takes_copies_too(
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", "{"), received("two", "{")])
-        await until(lambda: len(queue.deleted) == 2)
+        await eventually(lambda: len(queue.deleted) == 2)
 
     assert len(sqs.receive_message(QueueUrl=dead_letters, MaxNumberOfMessages=10)["Messages"]) == 2
 
@@ -106,11 +105,11 @@ async def test_a_request_is_deleted_only_after_it_is_stored() -> None:
     poller = poller_of(queue, receive)
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: poller.counts["received"] == 1)
+        await eventually(lambda: poller.counts["received"] == 1)
         await asyncio.sleep(0)
         before = list(queue.deleted)
         stored.set()
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert before == []
     assert queue.deleted == ["one"]
@@ -123,7 +122,7 @@ async def test_a_request_that_was_not_stored_is_left() -> None:
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two"), received("three")])
-        await until(lambda: poller.counts["deleted"] == 2)
+        await eventually(lambda: poller.counts["deleted"] == 2)
 
     assert queue.deleted == ["one", "three"]
     assert queue.handed_back == []
@@ -137,7 +136,7 @@ async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.Log
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     [record] = events(caplog, "request.left")
@@ -155,7 +154,7 @@ async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", "{"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     assert queue.handed_back == []
@@ -172,7 +171,7 @@ async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: len(queue.deleted) == 2)
+        await eventually(lambda: len(queue.deleted) == 2)
 
     [copy] = dead_letters.copies
     assert copy.body == body_of("two")
@@ -199,7 +198,7 @@ async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_delet
 
     async with polling(poller_of(queue, receive, Noting()), queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert happened == ["store, 0 copied, 0 deleted", "copy, 0 deleted"]
 
@@ -213,7 +212,7 @@ async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_co
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
     assert (poller.counts["left"], meter.conflicts) == (1, 0)
@@ -227,7 +226,7 @@ async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_
 
     async with polling(poller_of(queue, triage.receive), queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert len(events(caplog, "request.conflict")) == 1
 
@@ -239,7 +238,7 @@ async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", body)])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     [copy] = dead_letters.copies
     assert copy.body == "é" * 250
@@ -255,7 +254,7 @@ async def test_without_a_dead_letter_queue_the_bot_warns_once_and_goes_on(
     async with polling(poller, queue):
         for number in range(3):
             queue.polls.put_nowait([received(str(number), "{")])
-        await until(lambda: len(queue.deleted) == 3)
+        await eventually(lambda: len(queue.deleted) == 3)
 
     assert len(events(caplog, "dead_letters.missed")) == 1
     assert poller.counts["rejected"] == len(triage.stored) == 3
@@ -270,7 +269,7 @@ async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture
         batch = [received("one", body_of("one", identityConfidence="sure")), received("two", "secret {")]
         queue.polls.put_nowait(batch)
         queue.polls.put_nowait(batch)
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert len(events(caplog, "request.rejected")) == 4
     told = caplog.text + "".join(str(record.__dict__) for record in caplog.records)

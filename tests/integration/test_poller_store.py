@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fakes import ScriptedMessenger, SteppedClock
 from memory_store import MemoryStore
-from scripted_requests import ScriptedQueue, poller_of, polling, received, until
+from scripted_queue import ScriptedQueue
+from scripted_requests import poller_of, polling, received
 from wiring import instead, wired
+from world import eventually
 
 from bot.errors import StoreError
 
@@ -25,7 +27,7 @@ async def test_a_batch_is_handed_back_once_and_nothing_is_polled_until_the_store
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
         queue.polls.put_nowait([received("one"), received("two")])  # as SQS brings them again
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert polled_at_probe == [1, 1, 1, 1]
     assert queue.handed_back == ["one", "two"]

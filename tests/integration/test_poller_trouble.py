@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import SteppedClock
-from scripted_requests import (
-    ScriptedQueue,
-    Triage,
-    events,
-    poller_of,
-    polling,
-    received,
-    until,
-)
+from scripted_queue import ScriptedQueue, events
+from scripted_requests import Triage, poller_of, polling, received
+from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.poller import Poller
@@ -39,7 +33,7 @@ async def test_polling_goes_on_after_any_trouble(
         queue.polls.put_nowait(trouble)
         queue.polls.put_nowait([received("handed back")])
         queue.polls.put_nowait([received("stored")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.handed_back == ["handed back"]
     assert queue.deleted == ["stored"]
@@ -61,7 +55,7 @@ async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one")])
         queue.polls.put_nowait([received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert polled_at_probe == [1, 1, 1]
     assert queue.handed_back == ["one"]
@@ -78,7 +72,7 @@ async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one")])
         queue.polls.put_nowait([received("two")])
-        await until(lambda: queue.deleted)
+        await eventually(lambda: queue.deleted)
 
     assert queue.deleted == ["two"]
 
@@ -90,7 +84,7 @@ async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one")])
-        await until(lambda: poller.counts["failures"])
+        await eventually(lambda: poller.counts["failures"])
 
     assert queue.deleted == queue.handed_back == []
 
@@ -147,7 +141,7 @@ async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -
     async with polling(poller, queue):
         for name in ("one", "two", "three"):
             queue.polls.put_nowait([received(name)])
-        await until(lambda: queue.polled == 4)
+        await eventually(lambda: queue.polled == 4)
 
 
 # Stop
@@ -156,7 +150,7 @@ async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -
 async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
     queue, triage, stop = ScriptedQueue(), Triage(), asyncio.Event()
     running = asyncio.create_task(poller_of(queue, triage.receive).run(stop))
-    await until(lambda: queue.polled)
+    await eventually(lambda: queue.polled)
 
     stop.set()
     await asyncio.sleep(0)
@@ -171,7 +165,7 @@ async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
 async def test_a_poll_that_brings_nothing_does_not_hold_the_stop() -> None:
     queue, stop = ScriptedQueue(), asyncio.Event()
     running = asyncio.create_task(poller_of(queue, Triage().receive).run(stop))
-    await until(lambda: queue.polled)
+    await eventually(lambda: queue.polled)
 
     stop.set()
     await asyncio.wait_for(running, timeout=15)  # a long poll would take 20 s
@@ -185,7 +179,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
 
     poller = Poller(queue, None, Triage().receive, random=Sleepless())
     running = asyncio.create_task(poller.run(stop))
-    await until(lambda: poller.counts["failures"])
+    await eventually(lambda: poller.counts["failures"])
 
     stop.set()
     await asyncio.wait_for(running, timeout=20)

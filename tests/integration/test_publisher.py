@@ -5,14 +5,9 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from scripted_reports import (
-    MemoryOutbox,
-    ScriptedQueue,
-    publisher_of,
-    publishing,
-    row_of,
-    until,
-)
+from scripted_queue import ScriptedQueue
+from scripted_reports import MemoryOutbox, publisher_of, publishing, row_of
+from world import eventually
 
 from bot.errors import TransientError
 from bot.sqs.publisher import FLUSH_BATCHES
@@ -37,7 +32,7 @@ async def test_every_report_arrives_with_the_body_that_was_stored(
     queue = connector.open(url)
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     arrived: list[str] = []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -52,7 +47,7 @@ async def test_a_fifo_queue_keeps_each_identifier_s_order(
     outbox = MemoryOutbox(row_of("a", 0), row_of("a", 1), row_of("b", 0), row_of("a", 2))
 
     async with publishing(publisher_of(outbox, connector.open(url))):
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])["Messages"]
     groups = [
@@ -71,7 +66,7 @@ async def test_a_report_that_the_queue_can_never_take_is_parked_and_others_arriv
     outbox = MemoryOutbox(row_of("large", body="x" * (BATCH_BYTES + 1)), row_of("small"))
 
     async with publishing(publisher_of(outbox, connector.open(url))):
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     assert [row.identifier for row in outbox.parked] == ["large"]
     assert [message["Body"] for message in sqs.receive_message(QueueUrl=url)["Messages"]] == ["small 0"]
@@ -84,7 +79,7 @@ async def test_a_report_is_sent_when_it_is_due_and_not_before() -> None:
     outbox, queue = MemoryOutbox(row_of("later", in_seconds=0.5), row_of("now")), ScriptedQueue()
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     assert queue.batches == [["now 0"], ["later 0"]]
 
@@ -94,10 +89,10 @@ async def test_a_new_report_wakes_the_publisher() -> None:
     publisher = publisher_of(outbox, queue)
 
     async with publishing(publisher):
-        await until(lambda: outbox.looked)
+        await eventually(lambda: outbox.looked)
         outbox.waiting.append(row_of("new"))
         publisher.wake()
-        await until(lambda: outbox.sent)
+        await eventually(lambda: outbox.sent)
 
     assert queue.bodies == ["new 0"]
 

@@ -5,17 +5,9 @@ import logging
 from random import Random
 
 import pytest
-from scripted_reports import (
-    PASSING,
-    PERMANENT,
-    MemoryOutbox,
-    ScriptedQueue,
-    events,
-    publisher_of,
-    publishing,
-    row_of,
-    until,
-)
+from scripted_queue import ScriptedQueue, events
+from scripted_reports import PASSING, PERMANENT, MemoryOutbox, publisher_of, publishing, row_of
+from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.publisher import Publisher
@@ -27,7 +19,7 @@ async def test_a_report_refused_for_good_is_parked_and_told_of(caplog: pytest.Lo
     outbox, queue = MemoryOutbox(row_of("bad"), row_of("good")), ScriptedQueue({"bad 0": PERMANENT})
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     assert [row.identifier for row in outbox.parked] == ["bad"]
     assert [row.identifier for row in outbox.sent] == ["good"]
@@ -51,7 +43,7 @@ async def test_reports_refused_for_now_rest_while_others_go_on() -> None:
     queue = ScriptedQueue({row.body: PASSING for row in resting})
 
     async with publishing(Publisher(outbox, queue, utc_now, random=Patient())):
-        await until(lambda: len(outbox.sent) == 40)
+        await eventually(lambda: len(outbox.sent) == 40)
 
     assert outbox.waiting == resting
     assert [queue.tries.count(row.body) for row in resting] == [1] * 12
@@ -61,9 +53,9 @@ async def test_a_report_refused_for_now_is_tried_again_until_it_is_taken() -> No
     outbox, queue = MemoryOutbox(row_of("one")), ScriptedQueue({"one 0": PASSING})
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: queue.tries.count("one 0") >= 3)
+        await eventually(lambda: queue.tries.count("one 0") >= 3)
         queue.refusals.clear()
-        await until(lambda: outbox.sent)
+        await eventually(lambda: outbox.sent)
 
     assert queue.bodies == ["one 0"]
 
@@ -75,9 +67,9 @@ async def test_a_queue_that_takes_none_of_a_whole_batch_is_given_time(
     outbox, queue = MemoryOutbox(*rows), ScriptedQueue({row.body: PASSING for row in rows})
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: events(caplog, "publishing.failed"))
+        await eventually(lambda: events(caplog, "publishing.failed"))
         queue.refusals.clear()
-        await until(lambda: not outbox.waiting)
+        await eventually(lambda: not outbox.waiting)
 
     assert sorted(queue.bodies) == sorted(row.body for row in rows)
 
@@ -91,7 +83,7 @@ async def test_publishing_goes_on_after_any_trouble(trouble: Exception) -> None:
     queue.fails = [trouble, trouble]
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: outbox.sent)
+        await eventually(lambda: outbox.sent)
 
     assert queue.bodies == ["one 0"]
 
@@ -101,7 +93,7 @@ async def test_a_report_that_was_sent_but_could_not_be_marked_is_not_sent_again(
     outbox.fails = [StoreError("disk full"), StoreError("disk full")]
 
     async with publishing(publisher_of(outbox, queue)):
-        await until(lambda: outbox.sent)
+        await eventually(lambda: outbox.sent)
 
     assert queue.bodies == ["one 0", "two 0"]
 
@@ -114,7 +106,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     outbox, queue, stop = MemoryOutbox(row_of("one")), ScriptedQueue(), asyncio.Event()
     queue.fails = [TransientError("SQS is away")]
     running = asyncio.create_task(Publisher(outbox, queue, utc_now, random=Endless()).run(stop))
-    await until(lambda: not queue.fails)
+    await eventually(lambda: not queue.fails)
 
     stop.set()
     await asyncio.wait_for(running, timeout=20)

@@ -7,7 +7,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from sandbox_world import APP_TOKEN, SettableClock, World, running
+from running_slack import APP_TOKEN, RunningSlack, SettableClock, running
 
 from bot.slack.connections import LINKS, LINKS_MAX, Link, Links, bolt_app
 from bot.slack.identity import Identity
@@ -51,7 +51,7 @@ async def test_too_many_links_are_explained_once_and_again_when_they_come_back(
 
 
 @asynccontextmanager
-async def workers(world: World, count: int) -> AsyncIterator[None]:
+async def workers(world: RunningSlack, count: int) -> AsyncIterator[None]:
     """The links of so many workers, started one after another."""
     app, clock, stop = bolt_app(world.client, Identity()), SettableClock(), asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
@@ -67,7 +67,7 @@ async def _nothing_to_drain() -> None:
     pass
 
 
-async def _until_settled(world: World, welcomed: int) -> None:
+async def _until_settled(world: RunningSlack, welcomed: int) -> None:
     """Wait until so many links were welcomed ever, and those that they replaced are closed."""
     slack = world.slack
     await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == welcomed and slack.links == LINKS_MAX)

@@ -10,11 +10,11 @@ from slack_failures import posting, reading
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 
-WORKER = """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
-    missing_scope no_permission access_denied accesslimited is_bot ekm_access_denied team_access_not_granted
+WORKER = """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type is_bot
+    missing_scope not_enabled unknown_method deprecated_endpoint method_deprecated insecure_request""".split()
+PERHAPS_WORKER = """no_permission access_denied accesslimited ekm_access_denied team_access_not_granted
     enterprise_is_restricted two_factor_setup_required messages_tab_disabled
-    metadata_must_be_sent_from_app forbidden_team deprecated_endpoint method_deprecated insecure_request
-    not_enabled unknown_method""".split()
+    metadata_must_be_sent_from_app forbidden_team""".split()
 PERSON = """users_not_found user_not_found user_disabled user_not_visible cannot_dm_bot
     invalid_user_combination app_access_restricted channel_not_found is_archived is_inactive not_in_channel
     team_not_found restricted_action restricted_action_read_only_channel""".split()
@@ -49,7 +49,17 @@ async def test_a_code_about_the_message_or_a_new_one_is_not_believed_at_once(cod
     error = await posting(refuses(code))
 
     assert isinstance(error, UnknownRefusal)
+    assert (error.code, error.remedy) == (code, "")
+
+
+@pytest.mark.parametrize("code", PERHAPS_WORKER)
+async def test_a_code_that_may_be_meant_for_one_person_stops_nobody_else(code: str) -> None:
+    error = await posting(refuses(code))
+
+    assert isinstance(error, UnknownRefusal)
     assert error.code == code
+    assert error.remedy in str(error)
+    assert error.remedy
 
 
 @pytest.mark.parametrize("code", NOT_DONE)

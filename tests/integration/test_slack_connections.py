@@ -13,6 +13,7 @@ from scripted_slack import Answer, ScriptedSlack, api_of, says, scripted_slack, 
 from slack_failures import failure, post, posting
 
 from bot.errors import AmbiguousError, TransientError
+from bot.slack.client import response_address
 
 # Connections
 
@@ -130,3 +131,71 @@ async def test_a_response_url_that_fails_is_judged_like_a_call(answer: Answer, k
 
     assert type(error) is kind
     assert len(slack.received) == 1
+
+
+@pytest.mark.parametrize(
+    "response_url",
+    [
+        "https://hooks.slack.com/actions/T1/1/x",
+        "https://hooks.slack-gov.com/actions/T1/1/x",
+        "https://HOOKS.Slack.com:443/actions/T1/1/x",
+        "https://api.example:8443/actions/T1/1/x",
+    ],
+)
+def test_a_response_url_of_slacks_is_used(response_url: str) -> None:
+    assert response_address(response_url, "https://api.example:8443/api/") is not None
+
+
+@pytest.mark.parametrize(
+    "response_url",
+    [
+        "",
+        "hooks.slack.com/actions",
+        "http://hooks.slack.com/actions",
+        "https://hooks.slack.com:8443/actions",
+        "https://slack.com/actions",
+        "https://evil.example/hooks.slack.com",
+        "https://hooks.slack.com.evil.example/",
+        "https://evil-hooks.slack.com/",
+        "https://hooks.slack.com./",
+        "https://hooks.slack.com@evil.example/",
+        "https://evil.example\\@hooks.slack.com/",
+        "https://somebody:secret@hooks.slack.com/",
+        "https://[::1]/",
+        "https://[hooks.slack.com/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://api.example:8443/actions",
+        "https://api.example/actions",
+        "https://api.example:8443:1/actions",
+        "file:///etc/passwd",
+        "//hooks.slack.com/actions",
+        "https://hooks.slack.com:99999/",
+        "\ud800",
+        "{'url': 1}",
+    ],
+)
+def test_a_response_url_that_leads_elsewhere_is_not_used(response_url: str) -> None:
+    assert response_address(response_url, "https://api.example:8443/api/") is None
+
+
+async def test_nothing_is_posted_to_a_response_url_that_leads_elsewhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        scripted_slack(says({"ok": True})) as elsewhere,
+        scripted_slack(says({})) as slack,
+        api_of(slack) as api,
+    ):
+        assert not await api.respond(f"{elsewhere.url}response", {"text": "Thank you."})
+
+    assert elsewhere.received == []
+    assert "leads elsewhere" in caplog.text
+
+
+async def test_a_response_url_leads_nobody_on_to_somewhere_else() -> None:
+    async with scripted_slack(says({"ok": True})) as elsewhere:
+        onwards = writes("", status=307, Location=f"{elsewhere.url}response")
+        async with scripted_slack(onwards) as slack, api_of(slack) as api:
+            assert not await api.respond(f"{slack.url}response", {"text": "Thank you."})
+
+    assert elsewhere.received == []

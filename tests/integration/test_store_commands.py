@@ -41,7 +41,7 @@ async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made
     first = asyncio.create_task(taken(backup))
     await store.begun.wait()
 
-    with pytest.raises(BackupRunning, match="another backup is being made"):
+    with pytest.raises(BackupRunning, match="another backup is in progress"):
         await taken(backup)
 
     store.go_on.set()

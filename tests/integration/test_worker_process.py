@@ -143,6 +143,26 @@ def test_a_token_that_slack_refuses_ends_the_start_with_one_clear_line(
     assert token not in world.worker.log
 
 
+@pytest.mark.parametrize(
+    ("method", "variable"), [("auth.test", "SLACK_BOT_TOKEN"), ("apps.connections.open", "SLACK_APP_TOKEN")]
+)
+def test_an_app_that_the_workspace_keeps_out_ends_the_start_with_one_clear_line(
+    world: World, method: str, variable: str
+) -> None:
+    world.slack.faults.refuse(method, "access_denied")
+
+    assert_refused(world, 1, variable, "access_denied", "triage-bot check")
+
+
+@pytest.mark.parametrize("org_wide", ["unnamed", "named"])
+def test_an_app_that_is_installed_for_an_organisation_ends_the_start_with_one_clear_line(
+    world: World, org_wide: str
+) -> None:
+    world.slack.quirks(org_wide=org_wide)
+
+    assert_refused(world, 1, "whole organisation", "install the app in the one workspace")
+
+
 @pytest.mark.parametrize("variable", ["REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL"])
 def test_a_missing_queue_ends_the_start_with_one_clear_line(
     create_world: Callable[..., World], variable: str

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 #: moto's server, behind a lock: it is the one that a check of the project needs nothing more for.
-_MOTO: Final = Path(__file__).resolve().parents[1] / "moto_in_turn.py"
+_MOTO: Final = Path(__file__).resolve().parents[1] / "support" / "moto_in_turn.py"
 
 #: Seconds in which it must answer. It imports a great deal.
 _STARTED_WITHIN: Final = 60.0

@@ -10,7 +10,7 @@ from bot.triage.model import Change
 
 if TYPE_CHECKING:
     from bot.store import OpenStore
-    from bot.triage.model import OutboxRow, Posted, Question
+    from bot.triage.model import OutboxRow, Question
 
 #: How long the careless store puts off a report, in seconds of ours: time enough for the acknowledgement.
 _PUT_OFF: Final = 0.4
@@ -25,9 +25,8 @@ class BlindMessenger:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def look_up(self, _: Question) -> Posted | None:
+    async def look_up(self, _: Question, **__: Any) -> None:
         """See `triage.ports.Messenger`."""
-        return None
 
 
 class CarelessStore:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import web
 
+from bot.sandbox.fake_slack.installation import Quirks
+
 from .history import Place, Post
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ _HANG: Final = (3.0, 20.0)
 
 #: How far the history lags, in seconds of Slack's clock, at the most.
 _LAG: Final = 8.0
+
+#: How often a post to somebody opens the conversation with them.
+_OPENING: Final = 0.8
 
 #: By which a call tells whose it is.
 WORKER_HEADER: Final = "X-Torture-Worker"
@@ -82,6 +87,7 @@ class SlackFaults:
         while True:
             await asyncio.sleep(self._random.uniform(0.3, 4.0))
             slack.installation.history_lag = timedelta(seconds=self._random.uniform(0, _LAG))
+            slack.installation.quirks = self._draw_quirks()
             reason = self._random.choice([*_REASONS, "dropped", "quiet"])
             self.counts[f"link {reason}"] += reason != "quiet"
             if reason == "dropped":
@@ -89,6 +95,14 @@ class SlackFaults:
             for each in _REASONS:
                 if reason == each:
                     await slack.disconnect(each)
+
+    def _draw_quirks(self) -> Quirks:
+        return Quirks(
+            opens_by_posting=self._random.random() < _OPENING,
+            replaced_metadata=self._random.choice(["kept", "given"]),
+            history_page=self._random.choice([3, 15, 1000]),
+            history_every=timedelta(seconds=self._random.choice([0, 0, 1])),
+        )
 
     def _draw(self, path: str) -> str:
         share, faults = next((share, faults) for start, share, faults in _SHARES if path.startswith(start))

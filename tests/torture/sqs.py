@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .sqs_knobs import Knobs
     from .sqs_queue import Stored
 
-    _Work = Callable[["SqsStandIn", web.Request, StandInQueue, "Json"], Awaitable["Json"]]
+    _Work = Callable[["FaultySqs", web.Request, StandInQueue, "Json"], Awaitable["Json"]]
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ class _RefusedError(Exception):
 
 
 @dataclass(eq=False, kw_only=True)
-class SqsStandIn:
+class FaultySqs:
     """Queues, and the web server before them. `refuses_for_good` picks bodies that no queue ever takes."""
 
     clock: FastClock
@@ -197,15 +197,15 @@ class SqsStandIn:
 
 
 _ACTIONS: Final[Mapping[str, _Work]] = {
-    "ReceiveMessage": SqsStandIn._receive,
-    "SendMessage": SqsStandIn._send,
-    "SendMessageBatch": SqsStandIn._send_batch,
-    "DeleteMessage": SqsStandIn._delete,
-    "DeleteMessageBatch": SqsStandIn._delete_batch,
-    "ChangeMessageVisibility": SqsStandIn._change,
-    "ChangeMessageVisibilityBatch": SqsStandIn._change_batch,
-    "GetQueueAttributes": SqsStandIn._attributes,
-    "GetQueueUrl": SqsStandIn._url,
+    "ReceiveMessage": FaultySqs._receive,
+    "SendMessage": FaultySqs._send,
+    "SendMessageBatch": FaultySqs._send_batch,
+    "DeleteMessage": FaultySqs._delete,
+    "DeleteMessageBatch": FaultySqs._delete_batch,
+    "ChangeMessageVisibility": FaultySqs._change,
+    "ChangeMessageVisibilityBatch": FaultySqs._change_batch,
+    "GetQueueAttributes": FaultySqs._attributes,
+    "GetQueueUrl": FaultySqs._url,
 }
 
 

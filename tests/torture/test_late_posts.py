@@ -11,7 +11,7 @@ from memory_store import MemoryStore
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.asking import Asker
-from bot.triage.model import Posted
+from bot.triage.model import Bookmark, Posted
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import Gate, Pace, Pacing
 from bot.triage.recorder import Recorder
@@ -30,8 +30,8 @@ _QUIET = Policy(remind_after=None, expire_after=None)
 class LateSlack(ScriptedMessenger):
     """Holds a dead worker's post back for a while."""
 
-    async def look_up(self, question: Question) -> Posted | None:
-        await super().look_up(question)
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+        await super().look_up(question, after=after)
         return _PLACE if self.clock() - NOON >= timedelta(seconds=_DONE_AFTER) else None
 
 

@@ -15,7 +15,7 @@ from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
 
 from .haste import FastClock
-from .sqs import SqsStandIn
+from .sqs import FaultySqs
 from .sqs_knobs import Knobs
 from .sqs_queue import Oddities
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def running(name: str = "requests") -> AsyncIterator[tuple[SqsStandIn, Queue]]:
-    sqs = SqsStandIn(clock=FastClock.start(), random=Random(1))
+async def running(name: str = "requests") -> AsyncIterator[tuple[FaultySqs, Queue]]:
+    sqs = FaultySqs(clock=FastClock.start(), random=Random(1))
     await sqs.start()
     url = sqs.create(name)
     session = boto3.Session(

@@ -29,7 +29,7 @@ from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, wri
 from .promises import CURABLE, Violation
 from .slack_faults import SlackFaults
 from .slack_record import record_messages
-from .sqs import SqsStandIn
+from .sqs import FaultySqs
 from .sqs_knobs import CALM, STORMY
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Trial:
         )
         self._proxy: RemoteProxy | None = None
         self._crowd = Crowd(self._slack, self._history, seed=options.seed, pace=self._clock.pace)
-        self._sqs = SqsStandIn(
+        self._sqs = FaultySqs(
             clock=self._clock, random=Random(f"{options.seed} sqs"), refuses_for_good=self._is_refused
         )
 

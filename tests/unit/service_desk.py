@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import NOON, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
+from fakes import NOON, CountingMeter, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
 from memory_store import MemoryStore
 from wiring import instead, wired
 
@@ -32,6 +32,7 @@ class Desk:
         self.store = MemoryStore()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.team = ScriptedSecurityTeam()
+        self.meter = CountingMeter()
         self.policy = policy
         self.woken = 0
         self.restart()
@@ -44,6 +45,7 @@ class Desk:
             self.store,
             self.policy,
             wake=wake,
+            meter=self.meter,
             clock=self.clock,
             messenger=instead(self.messenger),
             security_team=instead(self.team),

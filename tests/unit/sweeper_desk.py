@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
+from world import eventually
 
 from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
@@ -58,7 +59,7 @@ class Desk:
         assert await self.store.save(Change(question=rested))
 
     async def until_done(self, *identifiers: str) -> None:
-        await until(lambda: set(identifiers) <= self.done.keys())
+        await eventually(lambda: set(identifiers) <= self.done.keys())
 
     @asynccontextmanager
     async def sweeping(
@@ -84,9 +85,3 @@ def accepted(identifier: str) -> Question:
 
 def redrawable(identifier: str) -> Question:
     return replace(accepted(identifier), state=State.ASKED, channel="D0ADA", ts="1.0", reports=1)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.001)

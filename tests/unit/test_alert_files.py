@@ -151,13 +151,13 @@ def test_braces_are_meant_as_in_the_other_wording(mine: Path, defaults: Path) ->
     ("text", "sentence"),
     [
         ('[defaults]\ntitle = "x"', "[defaults] is not known; expected one of alert, default"),
-        ('default = "x"', "default is no table; expected [default] with keys below it"),
-        ("alert = 1", "alert is no table; expected [alert] with keys below it"),
-        ('[alert]\ntitle = "x"', "[alert] title is no table; expected [alert.LABEL] with keys below it"),
-        ('[alert.""]', '[alert.""] has a label that no alert has; expected 1 to 255 characters'),
+        ('default = "x"', "default is not a table; expected [default] with keys below it"),
+        ("alert = 1", "alert is not a table; expected [alert] with keys below it"),
+        ('[alert]\ntitle = "x"', "[alert] title is not a table; expected [alert.LABEL] with keys below it"),
+        ('[alert.""]', '[alert.""] has a label of the wrong length; expected 1 to 255 characters'),
         (
             '[default]\nnote = "never"',
-            "[default] note is no table; expected [default.note] with keys below it",
+            "[default] note is not a table; expected [default.note] with keys below it",
         ),
         (
             '[alert.vpn]\ntitel = "x"',
@@ -218,21 +218,18 @@ def test_braces_are_meant_as_in_the_other_wording(mine: Path, defaults: Path) ->
             '[default]\ntitle = "a\\nb"',
             "[default] title is 'a\\nb'; expected one line in quotes, at most 150 characters",
         ),
-        ("[default.words]\nask = 5", "[default.words] ask is 5; expected some text in quotes"),
+        ("[default.words]\nask = 5", "[default.words] ask is 5; expected a text in quotes"),
         (
             '[default.words]\nask = "{summary}?"',
             "[default.words] ask has the placeholder {summary}; expected {user}",
         ),
         (
             '[default.words]\nbutton_yes = "{user}"',
-            "[default.words] button_yes has the placeholder {user}; expected no placeholder at all",
+            "[default.words] button_yes has the placeholder {user}; expected no placeholder",
         ),
         (
             '[default.words]\nbutton_yes = "{"',
-            (
-                "[default.words] button_yes has a brace without its partner;"
-                " expected {{ or }} where a brace itself is meant"
-            ),
+            "[default.words] button_yes has an unmatched brace; expected {{ or }} for a literal brace",
         ),
         (
             f'[default.words]\nbutton_yes = "{"x" * 76}"',

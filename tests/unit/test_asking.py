@@ -4,10 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from asking_desk import Desk, people
+from asking_desk import LOST, PLACE, Desk, people
 from fakes import ADA, ADDRESS, NOON, a_request
 
-from bot.errors import CannotGoOn, StoreError, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import (
+    CannotGoOn,
+    NoConversation,
+    StoreError,
+    TransientError,
+    TriageBotError,
+    Undeliverable,
+    UnknownRefusal,
+)
 from bot.sqs.wire import read_report
 from bot.triage.model import Choice, Posted, Question, State, Work
 
@@ -139,6 +147,69 @@ async def test_a_worker_that_slack_refuses_closes_nothing(desk: Desk) -> None:
     assert (await desk.question()).state is State.ASKED
 
 
+# No conversation yet
+
+
+async def test_a_conversation_that_is_not_there_is_opened_and_the_question_put_there(desk: Desk) -> None:
+    desk.messenger.post_ends = [NoConversation()]
+    await desk.accept()
+
+    await desk.work(seconds=3600)
+
+    assert desk.messenger.channels == ["", "D0ADA"]
+    assert desk.post_times() == [0, 0]
+    assert (await desk.question()).state is State.ASKED
+
+
+async def test_a_claim_that_grew_old_while_the_conversation_was_opened_is_made_anew(desk: Desk) -> None:
+    async def stand_still(_: Question | None) -> None:
+        desk.clock.advance(seconds=11)
+        del desk.messenger.before["open"]
+
+    desk.messenger.before["open"] = stand_still
+    desk.messenger.post_ends = [NoConversation()]
+    await desk.accept()
+
+    await desk.work(seconds=60)
+
+    assert desk.messenger.channels == ["", ""]  # the second one by a claim of its own
+    [_, (posted_at, claimed)] = desk.messenger.posts
+    assert claimed.in_doubt_since == posted_at
+    assert desk.messenger.looks == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "reasons"),
+    [
+        (TransientError("429", retry_after=timedelta(seconds=9)), []),
+        (UnknownRefusal("channel_not_found"), []),
+        (Undeliverable("user_disabled"), ["user_disabled"]),
+    ],
+)
+async def test_a_conversation_that_cannot_be_opened_is_judged_like_a_post(
+    desk: Desk, failure: TriageBotError, reasons: list[str]
+) -> None:
+    desk.messenger.post_ends = [NoConversation()]
+    desk.messenger.open_ends = [failure]
+    await desk.accept()
+
+    await desk.work(seconds=60)
+
+    assert await desk.reasons() == reasons
+    assert (await desk.question()).state is (State.CLOSED if reasons else State.ASKED)
+
+
+async def test_an_answer_that_is_lost_after_the_conversation_was_opened_is_looked_for(desk: Desk) -> None:
+    desk.messenger.post_ends = [NoConversation(), LOST]
+    desk.messenger.look_ends = [PLACE]
+    await desk.accept()
+
+    await desk.work(seconds=3600)
+
+    assert len(desk.messenger.posts) == 2
+    assert (await desk.question()).posted == PLACE
+
+
 # Refused
 
 
@@ -177,16 +248,68 @@ async def test_a_refused_post_is_undeliverable(desk: Desk) -> None:
     assert await desk.reasons() == ["cannot_dm_bot"]
 
 
-async def test_an_unknown_code_is_believed_after_a_quarter_of_an_hour(desk: Desk) -> None:
-    desk.messenger.post_ends = [UnknownRefusal("strange_code")] * 200
+@pytest.mark.parametrize("code", ["strange_code", "team_access_not_granted", "invalid_blocks"])
+async def test_a_code_that_one_person_meets_holds_up_nobody_else_and_is_believed_after_a_quarter_of_an_hour(
+    desk: Desk, code: str
+) -> None:
+    desk.messenger.people |= people("grace")
+    desk.messenger.refused["U0ADA"] = UnknownRefusal(code)
     await desk.accept()
 
-    await desk.work(seconds=14 * 60)
+    await desk.work(seconds=60)
+    await desk.accept(a_request("another", user="grace@example.com"))
+    await desk.work()
+    assert (await desk.question("another")).state is State.ASKED
+    assert desk.gate.halted_by == ""
+
+    await desk.work(seconds=13 * 60)
     assert await desk.reasons() == []
     assert len(desk.messenger.posts) > 20
-
     await desk.work(seconds=2 * 60)
-    assert await desk.reasons() == ["strange_code"]
+    assert await desk.reasons() == [code]
+
+
+async def test_the_only_question_of_a_night_waits_until_somebody_else_is_asked(desk: Desk) -> None:
+    desk.messenger.people |= people("grace")
+    desk.messenger.refused["U0ADA"] = UnknownRefusal("messages_tab_disabled")
+    await desk.accept()
+
+    await desk.work(seconds=8 * 3600)
+    assert await desk.reasons() == []
+
+    await desk.accept(a_request("another", user="grace@example.com"))
+    await desk.work(seconds=60)
+    assert await desk.reasons() == ["messages_tab_disabled"]
+
+
+async def test_three_people_whom_slack_keeps_from_us_halt_nothing_while_others_are_asked(desk: Desk) -> None:
+    names = ("grace", "edsger", "alan", "radia", "hedy")
+    desk.messenger.people = people(*names)
+    refused, asked = names[:3], names[3:]
+    for name in refused:
+        desk.messenger.refused[f"U0{name}"] = UnknownRefusal("team_access_not_granted")
+
+    for name in (refused[0], refused[1], asked[0], refused[2], asked[1]):
+        await desk.accept(a_request(name, user=f"{name}@example.com"))
+        await desk.work()
+
+    assert desk.gate.halted_by == ""
+    assert [(await desk.question(name)).state for name in asked] == [State.ASKED] * 2
+
+
+async def test_what_three_people_meet_in_a_row_halts_the_worker_with_its_remedy(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.messenger.people = people("ada", "grace", "edsger")
+    error = UnknownRefusal("messages_tab_disabled", remedy="Switch the Messages tab on.")
+    desk.messenger.post_ends = [error] * 3
+    await desk.accept(*(a_request(email, user=email) for email in desk.messenger.people))
+
+    await desk.work()
+
+    assert desk.gate.halted_by == "messages_tab_disabled"
+    [line] = [each for each in caplog.records if each.levelname == "CRITICAL"]
+    assert "Switch the Messages tab on." in line.getMessage()
 
 
 async def test_a_code_that_three_people_meet_settles_nobody(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from asking_desk import LOST, PLACE, Desk
 from fakes import NOON, ScriptedMessenger
 
 from bot.errors import CannotGoOn, TransientError, TriageBotError, Undeliverable, UnknownRefusal
-from bot.triage.model import Choice, Posted, Question, State
+from bot.triage.model import Bookmark, Choice, Posted, Question, State
 from bot.triage.outcomes import Outcome
 
 
@@ -64,10 +64,12 @@ async def test_a_click_settles_the_doubt_before_the_first_look(desk: Desk) -> No
 
 async def test_a_click_during_a_look_that_missed_counts(desk: Desk) -> None:
     class ClickedSlack(ScriptedMessenger):
-        async def look_up(self, question: Question) -> Posted | None:
+        async def look_up(
+            self, question: Question, *, after: Bookmark | None = None
+        ) -> Posted | Bookmark | None:
             await desk.click(question)
             desk.asker.forget(question)
-            return await super().look_up(question)
+            return await super().look_up(question, after=after)
 
     desk.messenger = ClickedSlack(clock=desk.clock, post_ends=[LOST])
     desk.restart()

@@ -10,7 +10,7 @@ from fakes import ADA, ScriptedMessenger
 
 from bot.errors import TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
-from bot.triage.model import Posted, Question, State
+from bot.triage.model import Bookmark, Posted, Question, State
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -104,11 +104,13 @@ async def test_whatever_becomes_of_a_late_post_leaves_the_claim_of_another(
 
 async def test_a_look_that_ends_after_another_has_claimed_again_is_none(desk: Desk) -> None:
     class SlowSlack(ScriptedMessenger):
-        async def look_up(self, question: Question) -> Posted | None:
+        async def look_up(
+            self, question: Question, *, after: Bookmark | None = None
+        ) -> Posted | Bookmark | None:
             if len(self.looks) == 1:
                 desk.clock.advance(seconds=60)
                 await claim(desk, at=desk.clock())
-            return await super().look_up(question)
+            return await super().look_up(question, after=after)
 
     desk.messenger = SlowSlack(clock=desk.clock, post_ends=[LOST], look_ends=[None, None, None, PLACE])
     desk.restart()

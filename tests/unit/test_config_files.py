@@ -83,10 +83,10 @@ def test_a_folder_without_the_file_changes_nothing(mine: Path, defaults: Path) -
             '[anwsers]\nyes = "x"',
             "[anwsers] is not known; expected one of answer, answers, button, card, question",
         ),
-        ('answers = "x"', "answers is no table; expected [answers] with keys below it"),
+        ('answers = "x"', "answers is not a table; expected [answers] with keys below it"),
         ('[question]\naks = "x"', "[question] aks is not known; expected one of ask, greeting"),
-        ("[question]\nask = 5", "[question] ask is 5; expected some text in quotes"),
-        ('[question]\nask = " "', "[question] ask is ' '; expected some text in quotes"),
+        ("[question]\nask = 5", "[question] ask is 5; expected a text in quotes"),
+        ('[question]\nask = " "', "[question] ask is ' '; expected a text in quotes"),
         ('[question]\nask = "{name}?"', "[question] ask has the placeholder {name}; expected {email}"),
         ('[question]\nask = "{}"', "[question] ask has the placeholder {}; expected {email}"),
         ('[question]\nask = "{email!r}"', "[question] ask has the placeholder {email!r}; expected {email}"),
@@ -94,15 +94,15 @@ def test_a_folder_without_the_file_changes_nothing(mine: Path, defaults: Path) -
         ('[question]\nask = "{email.x}"', "[question] ask has the placeholder {email.x}; expected {email}"),
         (
             '[question]\ngreeting = "Hi {email}"',
-            "[question] greeting has the placeholder {email}; expected no placeholder at all",
+            "[question] greeting has the placeholder {email}; expected no placeholder",
         ),
         (
             '[question]\nask = "{email"',
-            "[question] ask has a brace without its partner; expected {{ or }} where a brace itself is meant",
+            "[question] ask has an unmatched brace; expected {{ or }} for a literal brace",
         ),
         (
             '[question]\nask = "email}"',
-            "[question] ask has a brace without its partner; expected {{ or }} where a brace itself is meant",
+            "[question] ask has an unmatched brace; expected {{ or }} for a literal brace",
         ),
     ],
 )

@@ -43,7 +43,7 @@ def test_a_credential_that_does_not_count_is_a_warning(folder: Path) -> None:
     finding = look(folder, SLACK_BOT_TOKEN="xoxb-2")
 
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "not used, since set elsewhere too: SLACK_BOT_TOKEN"
+    assert finding.detail == "ignored, because also set elsewhere: SLACK_BOT_TOKEN"
     assert "keep each token in one place" in finding.remedy
 
 

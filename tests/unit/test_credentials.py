@@ -82,7 +82,7 @@ def test_a_credential_that_cannot_be_read_is_named_and_not_shown(folder: Path) -
         load(folder, SLACK_BOT_TOKEN="xoxb-1-environment")
 
     (problem,) = caught.value.problems
-    assert problem.startswith(f"the credential {folder}/slack_bot_token cannot be read (it is not UTF-8)")
+    assert problem.startswith(f"the credential {folder}/slack_bot_token cannot be read (not UTF-8)")
 
 
 @pytest.mark.parametrize("where", ["environment", "credential"])

@@ -29,7 +29,7 @@ def test_findings_are_aligned_with_what_belongs_to_them_below() -> None:
         "✗ failed   bot token      Slack refuses it (token_revoked)",
         "                          → copy the token that the app has now into SLACK_BOT_TOKEN",
         "",
-        "1 ok, 1 failed. Mend what failed, from the top, and check again.",
+        "1 ok, 1 failed. Fix what failed, from the top, and check again.",
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from drawn import (
     HOSTILE,
     LONG_ADDRESS,
@@ -24,8 +25,9 @@ from slack_sdk.models.views import View
 
 from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
-from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, title_of
-from bot.slack.render.question import answer_buttons
+from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, notices_view, title_of
+from bot.slack.render.question import answer_buttons, notice_text
+from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.model import Choice, Confidence, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
@@ -43,8 +45,13 @@ ANSWERED = replace(
 )
 
 
-def drawn(*unanswered: Question, answered: tuple[Question, ...] = (), policy: Policy = POLICY) -> Any:
-    view = home_view(unanswered, answered, WORDING, policy)
+def drawn(
+    *unanswered: Question,
+    answered: tuple[Question, ...] = (),
+    policy: Policy = POLICY,
+    notice: Notice | None = None,
+) -> Any:
+    view = home_view(unanswered, answered, WORDING, policy, notice=notice)
     assert problems_of_view(view) == []
     View(**view).validate_json()
     assert len(view["blocks"]) <= 100
@@ -54,6 +61,26 @@ def drawn(*unanswered: Question, answered: tuple[Question, ...] = (), policy: Po
 
 def words_of(view: Any) -> list[str]:
     return [text["text"] for text in texts_of(view["blocks"])]
+
+
+@pytest.mark.parametrize("notice", [*Refusal, *Unfinished])
+def test_a_notice_stands_on_top_of_the_fullest_home(notice: Notice) -> None:
+    view = drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX, notice=notice)
+
+    assert view["blocks"][0]["text"]["text"] == notice_text(notice, WORDING)
+    assert view["blocks"][1:] == drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX)["blocks"]
+
+
+def test_a_home_of_notices_shows_no_question_and_says_why_it_may_be_trusted() -> None:
+    view = notices_view((Refusal.OTHER_PERSON, Unfinished.HOME), WORDING)
+
+    assert problems_of_view(view) == []
+    assert words_of(view) == [
+        WORDING["refusal"]["other_person"],
+        WORDING["unfinished"]["home"],
+        WORDS["real"],
+        WORDS["explanation"],
+    ]
 
 
 def test_a_home_with_nothing_to_answer_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from effort import effort
 from hypothesis import Phase, settings
 from journeys import Journeys
 from mortal_store import Home, MemoryHome, SqliteHome
@@ -18,9 +19,9 @@ class JourneysInSqlite(Journeys):
 
 
 TestJourneysInMemory = JourneysInMemory.TestCase
-TestJourneysInMemory.settings = settings(max_examples=250, stateful_step_count=25)
+TestJourneysInMemory.settings = settings(max_examples=effort(30, 250), stateful_step_count=25)
 TestJourneysInSqlite = JourneysInSqlite.TestCase
 # Without shrinking: it would take minutes here, and most failures are shrunk in memory anyway.
 TestJourneysInSqlite.settings = settings(
-    max_examples=20, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+    max_examples=effort(5, 20), stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )

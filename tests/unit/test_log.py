@@ -45,14 +45,27 @@ def log_failure(message: str, error: Exception, **fields: object) -> None:
         log.exception(message, extra={"event": "request.failed", "fields": fields})
 
 
-def test_a_record_is_one_line_with_time_level_event_message_and_fields() -> None:
+def test_a_record_is_one_line_with_time_level_event_and_fields() -> None:
     line = written("request accepted", identifier="9Zo02m4B", attempts=2, known=False, region=None)
 
     assert re.fullmatch(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO request\.accepted request accepted"
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO request\.accepted"
         r" identifier=9Zo02m4B attempts=2 known=false region=null\n",
         line,
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("accepted", ""),
+        ("the request was accepted", ""),
+        ("request accepted: after all", "after all "),
+        ("request accepted late: it was held up", "request accepted late: it was held up "),
+    ],
+)
+def test_a_line_says_its_event_once(message: str, words: str) -> None:
+    assert written(message, n=1).endswith(f"INFO request.accepted {words}n=1\n")
 
 
 def test_a_value_of_more_than_one_word_is_quoted() -> None:
@@ -76,7 +89,7 @@ def test_a_traceback_is_indented_and_cannot_forge_a_line() -> None:
     log_failure("failed", ValueError("bad\n2026-11-24T03:00:00Z INFO report.sent forged\x1b[1m"))
 
     first, *rest = stream.getvalue().splitlines()
-    assert first.endswith("ERROR request.failed failed")
+    assert first.endswith("ERROR request.failed")
     assert any("forged" in line for line in rest)
     assert all(line.startswith("  ") and line.isprintable() for line in rest)
 
@@ -204,7 +217,7 @@ def test_lines_to_the_journal_carry_no_time(tmp_path: Path) -> None:
         configure_logging("INFO", stream, journal_stream=f"{status.st_dev}:{status.st_ino}")
         log.info("accepted", extra={"event": "request.accepted", "fields": {}})
 
-    assert path.read_text() == "INFO request.accepted accepted\n"
+    assert path.read_text() == "INFO request.accepted\n"
 
 
 def test_a_journal_variable_that_was_inherited_changes_nothing(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bot.errors import (
 )
 from bot.triage import asking_rules
 from bot.triage.looking import SCOPE_WAIT, Lag, Look, Looker
-from bot.triage.model import Posted
+from bot.triage.model import Bookmark, Posted
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ async def test_what_was_forgotten_is_met_anew(desk: Desk) -> None:
 
 async def test_a_look_during_which_a_click_settles_the_doubt_is_a_look_all_the_same(desk: Desk) -> None:
     class ClickedSlack(ScriptedMessenger):
-        async def look_up(self, question: Question) -> Posted | None:
+        async def look_up(
+            self, question: Question, *, after: Bookmark | None = None
+        ) -> Posted | Bookmark | None:
             looker.forget(question)
-            return await super().look_up(question)
+            return await super().look_up(question, after=after)
 
     looker = Looker(ClickedSlack(clock=desk.clock), clock=desk.clock, lag=Lag())
     looker.doubt(CLAIMED)
@@ -142,3 +144,76 @@ async def test_the_lag_is_the_composition_roots_to_choose() -> None:
     desk.looker.doubt(CLAIMED)
 
     assert [await desk.look_after(seconds) for seconds in (0, 2)] == [Look.MISSED, Look.NOT_THERE]
+
+
+# Pages
+
+SECOND_PAGE = Bookmark(channel="D0ADA", cursor="two")
+THIRD_PAGE = Bookmark(channel="D0ADA", cursor="three")
+
+
+async def test_a_look_reads_page_after_page_and_counts_once(desk: Desk) -> None:
+    desk.messenger.look_ends = [SECOND_PAGE, THIRD_PAGE, None]
+    desk.looker.doubt(CLAIMED)
+
+    assert await desk.look_after(5) is Look.MISSED
+    assert desk.messenger.bookmarks == [None, SECOND_PAGE, THIRD_PAGE]
+    assert await desk.look_after(10) is Look.NOT_THERE
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        TransientError("429", retry_after=60 * SECOND),
+        AmbiguousError("half a page"),
+        CannotGoOn("missing_scope", remedy="Add it."),
+    ],
+)
+async def test_a_look_that_cannot_go_on_now_goes_on_later_where_it_was(
+    desk: Desk, failure: TriageBotError
+) -> None:
+    desk.messenger.look_ends = [SECOND_PAGE, failure, THIRD_PAGE, failure, PLACE]
+    desk.looker.doubt(CLAIMED)
+
+    for _ in range(2):
+        with pytest.raises(TransientError):
+            await desk.look_after(60)
+
+    assert await desk.look_after(60) == PLACE
+    assert desk.messenger.bookmarks == [None, SECOND_PAGE, SECOND_PAGE, THIRD_PAGE, THIRD_PAGE]
+
+
+async def test_a_look_that_was_paused_counts_from_its_last_page(desk: Desk) -> None:
+    desk.messenger.look_ends = [SECOND_PAGE, TransientError("429", retry_after=60 * SECOND), None, None]
+    desk.looker.doubt(CLAIMED)
+    with pytest.raises(TransientError):
+        await desk.look_after(5)
+
+    looks = [await desk.look_after(seconds) for seconds in (60, 9, 1)]
+
+    assert looks == [Look.MISSED, Look.TOO_SOON, Look.NOT_THERE]
+
+
+@pytest.mark.parametrize("failure", [UnknownRefusal("invalid_cursor"), Undeliverable("channel_not_found")])
+async def test_a_page_that_slack_refuses_lets_the_look_begin_anew(
+    desk: Desk, failure: TriageBotError
+) -> None:
+    desk.messenger.look_ends = [SECOND_PAGE, failure, SECOND_PAGE, None]
+    desk.looker.doubt(CLAIMED)
+    with pytest.raises(TransientError):
+        await desk.look_after(5)
+
+    assert await desk.look_after(1) is Look.MISSED
+    assert desk.messenger.bookmarks == [None, SECOND_PAGE, None, SECOND_PAGE]
+
+
+async def test_a_new_doubt_begins_a_new_look(desk: Desk) -> None:
+    desk.messenger.look_ends = [SECOND_PAGE, TransientError("429"), None]
+    desk.looker.doubt(CLAIMED)
+    with pytest.raises(TransientError):
+        await desk.look_after(5)
+
+    desk.looker.doubt(CLAIMED)
+
+    assert await desk.look_after(5) is Look.MISSED
+    assert desk.messenger.bookmarks == [None, SECOND_PAGE, None]

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
-from bot.slack.render.question import question_message, question_metadata, refusal_message
-from bot.triage.answer_rules import Refusal
+from bot.slack.render.question import notice_message, question_message
+from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.model import Choice, Confidence, Question
 from bot.triage.outcomes import Outcome
 
@@ -186,15 +186,15 @@ def test_slack_takes_every_question(
 def test_the_metadata_names_the_question() -> None:
     question = a_question()
 
-    metadata = question_metadata(question)
+    metadata = question_message(question, WORDING, POLICY)["metadata"]
 
     assert metadata == {"event_type": "triage_question", "event_payload": {"ref": question.ref}}
     assert problem_of_metadata(metadata) is None
 
 
-@pytest.mark.parametrize("refusal", list(Refusal))
-def test_every_refusal_has_words_for_the_clicker_alone(refusal: Refusal) -> None:
-    message = refusal_message(refusal.value, WORDING)
+@pytest.mark.parametrize("notice", [*Refusal, *Unfinished])
+def test_every_notice_has_words_for_the_clicker_alone(notice: Notice) -> None:
+    message = notice_message(notice, WORDING)
 
     assert message["text"]
     assert message["response_type"] == "ephemeral"

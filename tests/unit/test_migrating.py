@@ -37,7 +37,7 @@ def test_equal_stores_are_shown_with_what_comes_next() -> None:
         "KIND            FILE   TABLE  CHECKSUM OF FILE  CHECKSUM OF TABLE",
         "reports sent    1,234  1,234  abababababababab  abababababababab   equal",
         "reports parked  0      0      -                 -                  equal",
-        "All is equal. Set STORE_URL=dynamodb://questions, and start no worker on the file any more.",
+        "Everything matches. Set STORE_URL=dynamodb://questions, and never start a worker on the file again.",
     ]
 
 

@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.slack.identity import Identity
-from bot.slack.payloads import is_in_home, read_answer, read_note, read_ref, read_take, shape
+from bot.slack.payloads import (
+    Clicker,
+    is_in_home,
+    read_answer,
+    read_clicker,
+    read_note,
+    read_ref,
+    read_take,
+    shape,
+)
 from bot.triage.model import Answer, Choice, Note, Posted, Take
 
 IDENTITY = Identity(team_id="T0HOME")
@@ -133,23 +142,23 @@ def test_a_sent_window_is_a_note() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("written", "kept"),
-    [("a\ud800b", "a\ufffdb"), ("\udfff", "\ufffd"), ("\U0001f600 é\n", "\U0001f600 é\n")],
-)
-def test_a_note_that_no_store_could_take_is_mended(written: str, kept: str) -> None:
-    body = copy.deepcopy(SUBMITTED)
-    body["view"]["state"]["values"]["note"]["text"]["value"] = written
-
-    note = read_note(body, IDENTITY, NOON)
-
-    assert note is not None
-    assert note.text == kept
-
-
 def test_the_ref_of_a_button_is_read_whatever_the_button_is() -> None:
     assert read_ref(ON_MESSAGE) == "key.secret"
     assert read_ref({"actions": []}) == ""
+
+
+def test_the_ref_of_a_window_is_that_of_its_question() -> None:
+    assert read_ref(SUBMITTED) == "key.secret"
+    assert read_ref({**IN_HOME, "view": {"private_metadata": "another"}}) == "key.secret"
+
+
+def test_a_clicker_is_known_by_how_they_can_be_told_something() -> None:
+    expected = Clicker(
+        slack_id="U0ADA", response_url="https://hooks.example/1", trigger_id="1.2.3", ref="key.secret"
+    )
+    assert read_clicker(ON_MESSAGE) == expected
+    assert read_clicker(IN_HOME) == replace(expected, response_url="", in_home=True)
+    assert read_clicker(SUBMITTED) == Clicker(slack_id="U0ADA", ref="key.secret")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +232,7 @@ def test_no_payload_is_an_error(kind: dict[str, Any], changes: dict[str, Any]) -
     for read in (read_answer, read_take, read_note):
         read(body, IDENTITY, NOON)
     read_ref(body)
+    read_clicker(body)
     is_in_home(body)
     shape("payload.ignored", body)
 
@@ -235,3 +245,13 @@ def test_the_log_learns_what_a_payload_is_and_nothing_of_what_is_in_it() -> None
         "fields": {"type": "view_submission", "action_id": "answer-no"},
     }
     assert "train" not in str(told)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [(None, "NoneType"), ({"text": "train"}, "dict"), (["train"], "list"), ("x" * 999, "x" * 100)],
+)
+def test_what_is_no_word_is_logged_by_its_kind(value: object, word: str) -> None:
+    told = shape("payload.unread", {"type": value, "actions": [{"action_id": value}]})
+
+    assert told["fields"] == {"type": word, "action_id": word}

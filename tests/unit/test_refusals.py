@@ -15,6 +15,7 @@ def question_of(user: str, number: int = 1) -> Question:
 
 
 ADAS = question_of("ada")
+GRACES = question_of("grace")
 SOON = NOON + PATIENCE - timedelta(seconds=1)
 LATE = NOON + PATIENCE
 
@@ -24,8 +25,11 @@ def refusals() -> Refusals:
     return Refusals()
 
 
-def test_a_code_is_believed_after_a_quarter_of_an_hour(refusals: Refusals) -> None:
+def test_a_code_is_believed_after_a_quarter_of_an_hour_in_which_somebody_else_was_asked(
+    refusals: Refusals,
+) -> None:
     refusals.note(ADAS, "strange_code", NOON)
+    refusals.accepted(GRACES, NOON + timedelta(minutes=1))
 
     refusals.note(ADAS, "strange_code", SOON)
     assert not refusals.is_final(ADAS, "strange_code", SOON)
@@ -33,17 +37,48 @@ def test_a_code_is_believed_after_a_quarter_of_an_hour(refusals: Refusals) -> No
     assert refusals.is_final(ADAS, "strange_code", LATE)
 
 
+def test_a_code_is_not_believed_while_nobody_else_is_asked(refusals: Refusals) -> None:
+    refusals.accepted(GRACES, NOON - timedelta(seconds=1))
+    refusals.note(ADAS, "strange_code", NOON)
+    refusals.accepted(question_of("ada", 2), NOON + timedelta(minutes=1))
+
+    assert not refusals.is_final(ADAS, "strange_code", NOON + 100 * PATIENCE)
+
+
+def test_somebody_else_was_asked_however_often_the_same_person_was_asked_since(refusals: Refusals) -> None:
+    refusals.note(ADAS, "strange_code", NOON)
+    refusals.accepted(GRACES, NOON + timedelta(minutes=1))
+    for number in range(2, 5):
+        refusals.accepted(question_of("ada", number), NOON + timedelta(minutes=number))
+
+    assert refusals.is_final(ADAS, "strange_code", LATE)
+
+
 def test_another_code_has_a_quarter_of_an_hour_of_its_own(refusals: Refusals) -> None:
     refusals.note(ADAS, "strange_code", NOON)
 
     refusals.note(ADAS, "stranger_code", LATE)
+    refusals.accepted(GRACES, LATE + timedelta(seconds=1))
 
-    assert not refusals.is_final(ADAS, "stranger_code", LATE)
+    assert not refusals.is_final(ADAS, "stranger_code", LATE + timedelta(seconds=1))
+
+
+def test_somebody_who_is_asked_in_between_clears_the_worker(refusals: Refusals) -> None:
+    for user in ("ada", "grace"):
+        refusals.note(question_of(user), "strange_code", NOON)
+
+    refusals.accepted(question_of("edsger"), NOON)
+    refusals.note(question_of("alan"), "strange_code", NOON)
+
+    assert not refusals.is_worker_trouble("strange_code")
 
 
 def test_what_three_people_meet_is_never_believed(refusals: Refusals) -> None:
+    refusals.note(ADAS, "strange_code", NOON)
+    refusals.accepted(question_of("alan"), NOON + timedelta(minutes=1))
+
     for user in ("ada", "grace", "edsger"):
-        refusals.note(question_of(user), "strange_code", NOON)
+        refusals.note(question_of(user), "strange_code", NOON + timedelta(minutes=2))
 
     assert refusals.is_worker_trouble("strange_code")
     assert not refusals.is_final(ADAS, "strange_code", LATE)
@@ -74,6 +109,7 @@ def test_what_people_met_long_ago_does_not_count(refusals: Refusals) -> None:
 
 def test_a_question_that_ended_is_forgotten(refusals: Refusals) -> None:
     refusals.note(ADAS, "strange_code", NOON)
+    refusals.accepted(GRACES, LATE)
 
     refusals.forget(ADAS)
     refusals.note(ADAS, "strange_code", LATE)

@@ -52,9 +52,10 @@ def test_a_reminder_has_a_link_and_no_button() -> None:
     assert [each["type"] for each in message["blocks"]] == ["section"]
 
 
-def test_a_reminder_without_a_link_is_still_a_sentence() -> None:
+def test_a_reminder_without_a_link_points_to_the_home() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link="")
 
+    assert message["text"].endswith(WORDS["home"])
     assert block(message, "reminder")["text"]["text"] == message["text"]
 
 

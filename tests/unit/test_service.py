@@ -274,6 +274,19 @@ async def test_a_clicker_who_cannot_be_told_stops_nothing(desk: Desk, error: Tri
     await desk.service.tell(URL, Refusal.CLOSED)
 
     assert len(desk.messenger.told) == 1
+    assert desk.meter.clickers_untold == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "is_shown"), [(None, True), (TransientError("429"), False), (AmbiguousError("lost"), False)]
+)
+async def test_a_redraw_tells_whether_the_message_shows_the_answer(
+    desk: Desk, end: Exception | None, *, is_shown: bool
+) -> None:
+    question = await desk.answer(Choice.NO)
+    desk.messenger.redraw_ends = [end]
+
+    assert await desk.service.redraw(question) is is_shown
 
 
 async def test_the_log_names_the_alert_whose_clicker_was_not_told(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes import ADDRESS, NOON, a_request
 from service_desk import URL, Desk
+from simulated_time import run_simulated
 
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
 from bot.triage.model import Change, Choice, Question, Work
@@ -17,6 +18,8 @@ from bot.triage.service import REDRAW_TAKES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from bot.triage.ports import Clock
 
 
 @pytest.fixture
@@ -46,8 +49,7 @@ async def test_a_message_that_shows_everything_is_left_alone(desk: Desk) -> None
     assert len(desk.messenger.redraws) == 1
 
 
-async def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
+def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Desk) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     at_once, most_at_once = 0, 0
 
@@ -59,19 +61,23 @@ async def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(des
         await go_on.wait()
         at_once -= 1
 
-    desk.messenger.before["redraw"] = draw_slowly
-    first = asyncio.create_task(desk.service.redraw(answered, response_url=URL))
-    await begun.wait()
+    async def click_during_a_redraw(_: Clock) -> None:
+        answered = await desk.answer(Choice.YES)
+        desk.messenger.before["redraw"] = draw_slowly
+        first = asyncio.create_task(desk.service.redraw(answered, response_url=URL))
+        await begun.wait()
 
-    changed = await desk.answer(Choice.NO)
-    await desk.service.redraw(changed, response_url=URL)
-    go_on.set()
-    await first
+        changed = await desk.answer(Choice.NO)
+        await desk.service.redraw(changed, response_url=URL)
+        go_on.set()
+        await first
 
-    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO]
-    assert most_at_once == 1
-    await desk.pass_time(until=NOON + timedelta(minutes=5))
-    assert not (await desk.question()).outdated
+        assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO]
+        assert most_at_once == 1
+        await desk.pass_time(until=NOON + timedelta(minutes=5))
+        assert not (await desk.question()).outdated
+
+    run_simulated(click_during_a_redraw)  # the second redraw waits for a second
 
 
 @pytest.mark.parametrize("error", [TransientError("busy"), AmbiguousError("lost")])

@@ -6,15 +6,15 @@ import pytest
 from flooded_workspace import Limit, flood
 
 #: How many people are asked, and what Slack takes.
-LIMITS = {
-    "300 a minute, no bursts": (200, Limit(messages=5, seconds=1)),
-    "180 a minute, in bursts": (150, Limit(messages=30, seconds=10)),
-    "60 a minute, in bursts": (120, Limit(messages=20, seconds=20)),
-    "more than one worker asks": (150, Limit(messages=30, seconds=1)),
-}
+LIMITS = [
+    pytest.param(200, Limit(messages=5, seconds=1), id="300 a minute, no bursts", marks=pytest.mark.slow),
+    pytest.param(150, Limit(messages=30, seconds=10), id="180 a minute, in bursts"),
+    pytest.param(120, Limit(messages=20, seconds=20), id="60 a minute, in bursts", marks=pytest.mark.slow),
+    pytest.param(150, Limit(messages=30, seconds=1), id="more than one worker asks"),
+]
 
 
-@pytest.mark.parametrize(("requests", "limit"), LIMITS.values(), ids=LIMITS.keys())
+@pytest.mark.parametrize(("requests", "limit"), LIMITS)
 def test_a_flood_shared_by_three_workers_ends_no_later_than_with_one(requests: int, limit: Limit) -> None:
     alone = flood(requests, limit, workers=1)
     shared = flood(requests, limit, workers=3)
@@ -23,6 +23,7 @@ def test_a_flood_shared_by_three_workers_ends_no_later_than_with_one(requests: i
     assert alone.posts == shared.posts == {f"U0p{number}": 1 for number in range(requests)}
 
 
+@pytest.mark.slow
 def test_a_worker_learns_how_much_slack_takes() -> None:
     requests = 200
 

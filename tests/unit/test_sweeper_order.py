@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from fakes import NOON
 from memory_store import MemoryStore
-from sweeper_desk import Desk, accepted, redrawable, until
+from sweeper_desk import Desk, accepted, redrawable
+from world import eventually
 
 from bot.errors import CannotGoOn
 from bot.triage.model import Change, Question, State, Work
@@ -106,7 +107,7 @@ async def test_a_card_that_is_due_beside_a_redraw_follows_it() -> None:
         desk.done["answered"] += 1
 
     async with desk.sweeping(show):
-        await until(lambda: desk.done["answered"] == 2)
+        await eventually(lambda: desk.done["answered"] == 2)
 
     assert desk.works == [("answered", Work.REDRAW), ("answered", Work.CARD)]
 
@@ -140,7 +141,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
     desk.gate.pause(NOON + timedelta(hours=1))
 
     async with desk.sweeping():
-        await until(lambda: looks > 0)
+        await eventually(lambda: looks > 0)
         for _ in range(100):  # turns of the event loop, in which it could look many times
             await asyncio.sleep(0)
 

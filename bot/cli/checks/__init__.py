@@ -1,4 +1,4 @@
-"""What `check` looks at, one module a subject, and how it judges. `runner` has all of them look.
+"""What `check` examines, one module per subject, and how it judges. `runner` runs all of them.
 
-The adapters hand over facts; whether these are good, and what helps, is said here alone.
+The adapters return facts; only these modules judge them and name a remedy.
 """

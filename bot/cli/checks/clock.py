@@ -1,4 +1,4 @@
-"""What `check` makes of the time that the other side names in its answer. Pure."""
+"""Compares this machine's clock with the time that a server names in its answer. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from email.utils import parsedate_to_datetime
 
 from bot.cli.checks.findings import Finding, Verdict
 
-#: AWS refuses signatures that are older or younger.
+#: AWS rejects a signature whose time is off by this much or more.
 REFUSED_FROM = timedelta(minutes=5)
 
-#: From here on a reminder or a deadline is visibly late or early. The other side names whole seconds.
+#: From here on, reminders and deadlines are visibly late or early. A `Date` has whole seconds.
 WARNED_FROM = timedelta(seconds=30)
 
 
 def clock_finding(whose: str, date: str, now: datetime) -> Finding | None:
-    """Compare our time with an HTTP answer's `Date`; None if that says nothing."""
+    """Compare `now`, aware, with the `Date` of an HTTP answer from `whose`; None if that is no date.
+
+    A difference of 30 s is a warning, one of 5 min a failure.
+    """
     try:
         theirs = parsedate_to_datetime(date)
     except ValueError:
@@ -30,5 +33,5 @@ def clock_finding(whose: str, date: str, now: datetime) -> Finding | None:
 def _judge(skew: timedelta) -> tuple[Verdict, str]:
     if skew < WARNED_FROM:
         return Verdict.OK, ""
-    remedy = "let this machine's clock be set: timedatectl set-ntp true, and timedatectl timesync-status"
+    remedy = "enable NTP: timedatectl set-ntp true; to see whether it works: timedatectl timesync-status"
     return (Verdict.WARNING if skew < REFUSED_FROM else Verdict.FAILED), remedy

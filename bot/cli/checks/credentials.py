@@ -1,4 +1,4 @@
-"""What `check` makes of the credentials that systemd hands over."""
+"""Checks the credentials that systemd passes to the service."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 SUBJECT = "systemd credentials"
 
-#: Of a file's mode: anybody but its owner and its group may read it.
+#: The bit of a file's mode that lets everybody read it.
 _READABLE_BY_OTHERS = 0o004
 
 
 def check_credentials(credentials: Credentials) -> Finding:
-    """Judge what is in the folder. Files that cannot be read are among the settings' problems already."""
+    """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
     if credentials.folder is None:
         return _fine(
-            "none here; to use the service's: CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
+            "none here; to check the service's, run CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
         )
     if credentials.unused:
         return _warning(
-            f"not used, since set elsewhere too: {', '.join(credentials.unused)}",
+            f"ignored, because also set elsewhere: {', '.join(credentials.unused)}",
             "keep each token in one place: remove it from the environment file, or remove the credential",
         )
     if open_files := _open_files(credentials):

@@ -1,4 +1,4 @@
-"""What `check` asks DynamoDB of the table. It makes and changes nothing."""
+"""Checks the DynamoDB table of a store. Creates and changes nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TEMPLATE = "config/cloudformation.yaml with CreateTable=true"
 
 
 async def check_table(address: Address, *, caller: Caller | None = None) -> Sequence[Finding]:
-    """Judge the table, and what the worker may do with it. Raises nothing."""
+    """Judge the table, its settings, and the permissions that the worker has on it. Raises nothing."""
     try:
         table = Table(
             address.table, caller or Connection(address), random=random.Random(), shown=address.shown
@@ -79,7 +79,7 @@ def _described(table: Table, described: Mapping[str, Any]) -> Finding:
     return Finding(
         subject=SUBJECT,
         verdict=Verdict.WARNING,
-        detail=f"{which}, of provisioned throughput: a flood of alerts is throttled",
+        detail=f"{which}, with provisioned throughput: a flood of alerts will be throttled",
         remedy=f"aws dynamodb update-table --table-name {table.name} --billing-mode PAY_PER_REQUEST",
         facts=facts,
     )
@@ -92,23 +92,23 @@ async def _permissions(table: Table) -> Finding:
             PERMISSIONS,
             Verdict.FAILED,
             f"denied: {', '.join(denied)}",
-            f"allow them to the worker's role on {table.name} and its indexes; see WorkerTablePolicy in"
+            f"grant them to the worker's role on {table.name} and its indexes; see WorkerTablePolicy in"
             " config/cloudformation.yaml",
         )
     return _finding(
-        PERMISSIONS, Verdict.OK, "all that the worker does with the table was tried, none is denied"
+        PERMISSIONS, Verdict.OK, "every action that the worker needs was tried, and none is denied"
     )
 
 
 async def _unfinished(table: Table) -> Sequence[Finding]:
-    """Say that no worker would begin on half of a copy; nothing where there is none."""
+    """Report an unfinished copy, on which no worker starts; nothing if there is none."""
     try:
         source = await unfinished_copy(table)
     except StoreError:
-        return []  # the permissions say why
+        return []  # reported with the permissions
     if source is None:
         return []
-    remedy = "run `triage-bot migrate` again until it says that all is equal"
+    remedy = "run `triage-bot migrate` again until it says that everything matches"
     return [_finding(COPY, Verdict.FAILED, f"{table.shown} is an unfinished copy of {source}", remedy)]
 
 
@@ -120,12 +120,12 @@ async def _expiry(table: Table) -> Finding:
     described = answer["TimeToLiveDescription"]
     enabled = described.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
     if enabled and described.get("AttributeName") == schema.EXPIRES:
-        return _finding(EXPIRY, Verdict.OK, "DynamoDB removes what was kept long enough")
+        return _finding(EXPIRY, Verdict.OK, "DynamoDB deletes what was kept long enough")
     setting = f"Enabled=true,AttributeName={schema.EXPIRES}"
     return _finding(
         EXPIRY,
         Verdict.WARNING,
-        "off: the workers remove what was kept long enough, which costs writes",
+        "off: the workers delete what was kept long enough, which costs writes",
         f"aws dynamodb update-time-to-live --table-name {table.name} --time-to-live-specification {setting}",
     )
 
@@ -137,50 +137,52 @@ async def _recovery(table: Table) -> Finding:
         return _unknown(RECOVERY, error)
     recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") == "ENABLED":
-        return _finding(RECOVERY, Verdict.OK, "to any second of the last days (point-in-time recovery)")
+        return _finding(RECOVERY, Verdict.OK, "point-in-time recovery is on")
     return _finding(
         RECOVERY,
         Verdict.WARNING,
-        "off: what somebody deletes from the table is gone",
+        "off: anything that is deleted from the table is lost",
         f"aws dynamodb update-continuous-backups --table-name {table.name}"
         " --point-in-time-recovery-specification PointInTimeRecoveryEnabled=true",
     )
 
 
 def _encryption(described: Mapping[str, Any]) -> Finding:
-    # DynamoDB encrypts every table; the question is whose key it is, and so who is told of its use.
+    # DynamoDB encrypts every table; what differs is whose key it uses, and so who can audit its use.
     key = described.get("SSEDescription", {}).get("KMSMasterKeyArn", "")
     whose = f"the key {key}" if key else "a key that AWS owns"
     return _finding(ENCRYPTION, Verdict.OK, f"at rest, with {whose}")
 
 
 def _unknown(subject: str, error: StoreError) -> Finding:
-    return _finding(subject, Verdict.WARNING, f"cannot be told: {error}", "allow it to the worker's role")
+    return _finding(
+        subject, Verdict.WARNING, f"cannot be determined: {error}", "grant it to the worker's role"
+    )
 
 
 def _failure(table: Table, error: StoreError) -> Finding:
-    remedy = "try again in a minute; https://health.aws.amazon.com/health/status"
+    remedy = "try again in a minute; for outages see https://health.aws.amazon.com/health/status"
     match error.__cause__:
         case ClientError() as cause if code_of(cause) == MISSING_TABLE:
             region = f" --region {table.shown.rpartition(' in ')[2]}" if " in " in table.shown else ""
             remedy = (
-                f"create it ({_TEMPLATE}), or correct STORE_URL; `aws dynamodb list-tables{region}` shows"
-                " which there are"
+                f"create it ({_TEMPLATE}), or correct STORE_URL; `aws dynamodb list-tables{region}` lists"
+                " those that exist"
             )
         case ClientError() as cause if is_of_kms(code_of(cause)):
             remedy = kms_remedy(code_of(cause), RIGHTS_WITH_KEY)
         case ClientError() as cause if code_of(cause) in DENIED:
             action = action_of(cause, "dynamodb")
             on_table = " on it" if action.startswith("dynamodb:") else ""
-            remedy = f"allow the worker's role {action}{on_table}"
+            remedy = f"grant the worker's role {action}{on_table}"
         case ClientError() as cause if code_of(cause) in BAD_CREDENTIALS:
             remedy = "renew the credentials: an instance profile, AWS_PROFILE, or keys in .env"
         case BotoCoreError() as cause if isinstance(cause, NO_CREDENTIALS):
-            remedy = "give an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
+            remedy = "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
         case BotoCoreError():
             remedy = (
-                "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
-                " AWS_ENDPOINT_URL_DYNAMODB where DynamoDB is elsewhere)"
+                "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_DYNAMODB"
+                " if DynamoDB has another endpoint)"
             )
     return _finding(SUBJECT, Verdict.FAILED, str(error).partition(": ")[0], remedy)
 

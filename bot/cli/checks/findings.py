@@ -1,4 +1,4 @@
-"""What `check` finds, and how a terminal shows it. Pure: whoever looks hands over findings."""
+"""The findings of `check`, and how a terminal shows them. Pure: the checks pass their findings in."""
 
 from __future__ import annotations
 
@@ -13,47 +13,47 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """How it stands with one thing that was looked at."""
+    """The result of one check."""
 
     OK = "ok"
-    WARNING = "warning"  #: the worker runs, and something is worse than it could be
+    WARNING = "warning"  #: the worker can do its job, but something should be better
     FAILED = "failed"  #: the worker cannot do its job
-    SKIPPED = "skipped"  #: not looked at, since something that it needs has failed
+    SKIPPED = "skipped"  #: not checked, because something that it needs has failed
 
 
-#: Told apart without colour.
+#: Distinct without colour.
 _MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
 _REMEDY_MARK = "→ "
 _GAP = "  "
 _VERDICT_WIDTH = max(map(len, Verdict))
 
-#: The least room for a text, in columns: in a terminal narrower than this needs, lines are broken by it.
+#: The least width for a text, in columns. On a terminal that has less, the terminal breaks the lines.
 _NARROWEST_TEXT = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that was looked at. `detail` and `remedy` are sentences without a full stop."""
+    """What one check found. `detail` and `remedy` are sentences without a full stop."""
 
     subject: str
     verdict: Verdict
     detail: str
-    remedy: str = ""  #: what to do, where to click or what to run; empty if there is nothing to mend
-    facts: Mapping[str, str] = field(default_factory=dict)  #: what one may want to copy: addresses, names
+    remedy: str = ""  #: what to do, where to click or what to run; empty if nothing needs fixing
+    facts: Mapping[str, str] = field(default_factory=dict)  #: for copying: URLs, ARNs
 
 
 def is_sound(findings: Iterable[Finding]) -> bool:
-    """Whether nothing failed. A warning is no failure."""
+    """Whether nothing failed. Warnings do not count."""
     return all(finding.verdict is not Verdict.FAILED for finding in findings)
 
 
 def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
-    """Return the findings as JSON has them."""
+    """Return the findings as `--json` prints them."""
     return {"sound": is_sound(findings), "findings": [_view(finding) for finding in findings]}
 
 
 def skipped(subject: str, needs: Sequence[str]) -> Finding:
-    """Return the finding that `subject` was not looked at, since something is wrong with what it needs."""
+    """Return the finding that `subject` was not checked, because something is wrong with what it `needs`."""
     return Finding(
         subject=subject,
         verdict=Verdict.SKIPPED,
@@ -62,9 +62,9 @@ def skipped(subject: str, needs: Sequence[str]) -> Finding:
 
 
 def render_findings(findings: Sequence[Finding], *, width: int | None = None) -> str:
-    """Return the findings as aligned lines, a summary below them.
+    """Return the findings as aligned lines with a summary below.
 
-    What goes with a finding stands indented below it. Lines are broken at `width` columns; None: never.
+    Facts and remedies are indented below their finding. Lines are wrapped at `width` columns; None: never.
     """
     column = max((len(finding.subject) for finding in findings), default=0)
     lines = [line for finding in findings for line in _lines(finding, column, width)]
@@ -89,7 +89,7 @@ def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
     first, *others = _broken(finding.detail, room)
     yield f"{head}{first}"
     names = max(map(len, finding.facts), default=0)
-    # Facts stay whole, so that they can be copied.
+    # Facts are not wrapped, so that they can be copied.
     others += [f"{name:<{names}}{_GAP}{_one_line(value)}" for name, value in finding.facts.items()]
     if finding.remedy:
         others += _broken(finding.remedy, room, mark=_REMEDY_MARK)
@@ -97,7 +97,7 @@ def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
 
 
 def _broken(text: str, room: int | None, *, mark: str = "") -> list[str]:
-    """Return a text as lines of `room` columns, words left whole; no line break of its own survives."""
+    """Wrap a text to `room` columns; None: never. Words stay whole, and line breaks in it are dropped."""
     if room is None:
         return [f"{mark}{_one_line(text)}"]
     return textwrap.wrap(
@@ -117,7 +117,7 @@ def _one_line(text: str) -> str:
 def _summary(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
     told = ", ".join(_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
-    return f"{told}." if is_sound(findings) else f"{told}. Mend what failed, from the top, and check again."
+    return f"{told}." if is_sound(findings) else f"{told}. Fix what failed, from the top, and check again."
 
 
 def _counted(count: int, verdict: Verdict) -> str:

@@ -1,4 +1,4 @@
-"""The composition root of `check`: looks at everything that the worker needs, and starts nothing."""
+"""The composition root of `check`: checks everything that the worker needs, and starts nothing."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 
     Check = Callable[[], Awaitable[Sequence[Finding]]]
 
-#: How long one thing may take. All are looked at together, so this is about how long the command takes.
+#: The time limit of each check. They run concurrently, so the command takes about this long at most.
 PATIENCE = timedelta(seconds=10)
 
 
 async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
-    """Look at all that the worker needs, from the settings to the store; return what was found, in order.
+    """Check everything that the worker needs, from the settings to the store; return the findings in order.
 
-    `settings` are those of `Purpose.CHECK`. What depends on a wrong setting is skipped. Raises nothing.
+    `settings` are those of `Purpose.CHECK`; `patience` is the time limit of each check. What depends on a
+    wrong setting is skipped. Raises nothing.
     """
     checkup = _Checkup(settings, patience)
     outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
@@ -47,7 +48,7 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
 
 
 class _Checkup:
-    """One run of the command: each method looks at one part, and skips what a wrong setting forbids."""
+    """One run of the command: each method checks one part, or skips it if a setting it needs is wrong."""
 
     def __init__(self, settings: Settings, patience: timedelta) -> None:
         self._settings = settings
@@ -130,5 +131,5 @@ def _unanswered(subject: str, patience: timedelta) -> Finding:
         subject=subject,
         verdict=Verdict.FAILED,
         detail=f"no answer within {patience.total_seconds():g} s",
-        remedy="check DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY)",
+        remedy="check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)",
     )

@@ -1,4 +1,4 @@
-"""What `check` makes of the settings and of the wording."""
+"""Checks the settings and the wording."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDING = "wording"
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Yield what is wrong with the settings of `Purpose.CHECK`, or that nothing is."""
+    """Yield the problems and warnings of the settings of `Purpose.CHECK`, or that there is no problem."""
     for problem in settings.problems:
         name, _, rest = problem.partition(" ")
         is_variable = re.fullmatch("[A-Z_]+", name) or is_proxy_variable(name)
@@ -32,11 +32,11 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         detail, _, remedy = warning.rpartition("; ")
         yield Finding(subject=SETTINGS, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     if not settings.problems:
-        yield Finding(subject=SETTINGS, verdict=Verdict.OK, detail="complete, and every value can be read")
+        yield Finding(subject=SETTINGS, verdict=Verdict.OK, detail="complete and valid")
 
 
 def check_wording(folder: Path | None) -> Sequence[Finding]:
-    """Judge the files in `config/` and those that the engineer's folder puts over them. Raises nothing."""
+    """Judge the default files, and those in `folder` that override them. Raises nothing."""
     try:
         templates.check_wording(load_messages(folder))
         load_alert_policies(folder)
@@ -49,11 +49,11 @@ def _source_of_wording(folder: Path | None) -> str:
     if folder is None:
         return "messages.toml as it ships"
     own = folder / "messages.toml"
-    return f"{own}, over what ships" if own.exists() else f"messages.toml as it ships ({folder} has none)"
+    return f"{own}, over the defaults" if own.exists() else f"messages.toml as it ships ({folder} has none)"
 
 
 def _wrong(subject: str, problem: str, ask: str) -> Finding:
-    """Return the finding of a problem that is written as `what it is; expected what it should be`."""
+    """Return the finding of a problem, which reads `what it is; expected what it should be`."""
     detail, _, expected = problem.partition("; expected ")
     remedy = f"{ask}{expected}" if expected else ""
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)

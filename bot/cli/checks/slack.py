@@ -1,6 +1,6 @@
-"""What `check` asks Slack: are the tokens good, are the scopes there, can Socket Mode be reached.
+"""Checks Slack: whether the tokens are valid, the scopes granted, and Socket Mode within reach.
 
-It opens no websocket: a second link would take clicks away from the worker that runs.
+It opens no websocket: a second connection would take clicks away from the running worker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.cli.checks.findings import Finding, Verdict, skipped
 from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
 from bot.slack.client import proxy_for
 from bot.slack.errors import fault
-from bot.slack.identity import SCOPES, Identity
+from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
@@ -33,31 +33,31 @@ HOST = "Socket Mode host"
 
 _APP = "https://api.slack.com/apps > your app"
 _NETWORK = (
-    "check SLACK_API_URL, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE"
-    " where a proxy reads TLS)"
+    "check SLACK_API_URL, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; SSL_CERT_FILE if a proxy intercepts"
+    " TLS)"
 )
 _REACH_HOST = (
-    "let this machine reach {host} too (firewall, proxy: HTTPS_PROXY, NO_PROXY); Slack names other hosts of"
-    " slack.com for it from time to time"
+    "allow this machine to reach {host} too (firewall, proxy: HTTPS_PROXY, NO_PROXY); from time to time Slack"
+    " uses other hosts under slack.com"
 )
 _TRUST_CERTIFICATE = (
-    "trust the certificate of whoever reads TLS on the way (SSL_CERT_FILE), or let {host} through unread"
+    "trust the certificate of the proxy that intercepts TLS (SSL_CERT_FILE), or exempt {host} from it"
 )
-_LATER = "try again in a minute; https://slack-status.com tells of outages"
+_LATER = "try again in a minute; for outages see https://slack-status.com"
 
 _COPY_BOT_TOKEN = (
-    f"copy the Bot User OAuth Token from {_APP} > OAuth & Permissions into SLACK_BOT_TOKEN; where there is"
+    f"copy the Bot User OAuth Token from {_APP} > OAuth & Permissions into SLACK_BOT_TOKEN; if there is"
     " none, install the app there"
 )
 _COPY_APP_TOKEN = (
-    f"make an app-level token with the scope connections:write at {_APP} > Basic Information, and put it into"
-    " SLACK_APP_TOKEN"
+    f"create an app-level token with the scope connections:write at {_APP} > Basic Information, and put it"
+    " into SLACK_APP_TOKEN"
 )
-#: What helps against a refusal, where a new token does not.
+#: Error code of Slack → remedy, where a new token would not help.
 _REMEDIES = {
     "not_allowed_token_type": "put each token where it belongs: xoxb-… into SLACK_BOT_TOKEN, xapp-… into"
     " SLACK_APP_TOKEN",
-    "access_denied": "ask a workspace admin to let the app in, or to let it in from this network",
+    "access_denied": "ask a workspace admin to allow the app, or to allow it from this network",
     "accesslimited": f"allow this machine's address at {_APP} > OAuth & Permissions > IP address ranges",
     "not_enabled": f"turn Socket Mode on at {_APP} > Socket Mode",
     "ekm_access_denied": "ask a workspace admin: they have suspended posting",
@@ -69,10 +69,10 @@ _USES = {
     "users:read.email": "find people by their addresses, so it asks nobody",
     "im:write": "open a conversation with people, so it asks nobody",
     "chat:write": "post questions, so it asks nobody",
-    "im:history": "look whether an interrupted post arrived: such a question is given up as undeliverable"
+    "im:history": "see whether an interrupted post arrived: such a question is given up as undeliverable"
     " (delivery_unknown) and never asked again",
 }
-#: What aiohttp tells of its own TLS object in the middle of a sentence.
+#: The repr of a TLS object, which aiohttp puts into the middle of its errors.
 _TLS_OBJECT = re.compile(r"ssl:(?:<[^>]*>|\w+) ")
 
 #: The worker runs without these.
@@ -80,7 +80,7 @@ _OPTIONAL = frozenset({"im:history"})
 
 
 async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
-    """Ask Slack whom the client's token belongs to, and judge its scopes. Raises nothing."""
+    """Ask Slack whose token the client has, and judge its scopes and the clock. Raises nothing."""
     identity = Identity()
     try:
         response = await _asked(client.auth_test())
@@ -96,12 +96,12 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
 async def check_app_token(
     client: AsyncWebClient, session: aiohttp.ClientSession, app_token: str
 ) -> Sequence[Finding]:
-    """Ask Slack for the address of a websocket, and knock at its host. Raises nothing."""
+    """Ask Slack for the URL of a websocket, and check that its host can be reached. Raises nothing."""
     try:
         response = await _asked(client.apps_connections_open(app_token=app_token))
     except TriageBotError as error:
         return [_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
-    # The host alone: the rest of the address is a ticket.
+    # Only the host is used: the rest of the URL has a one-time ticket.
     url = str(response.get("url") or "")
     if not urlsplit(url).hostname:
         detail = "Slack's answer to apps.connections.open names no websocket"
@@ -111,9 +111,9 @@ async def check_app_token(
 
 
 async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
-    """Shake hands with the host of a websocket's URL, through the proxy where there is one. Raises nothing.
+    """Connect to the host of a websocket's URL, through the proxy if there is one. Raises nothing.
 
-    What is asked for then is the host's front page: whatever it answers, the way is free.
+    It requests the host's front page: any answer shows that the host can be reached.
     """
     parts = urlsplit(url)
     page = f"{'https' if parts.scheme == 'wss' else 'http'}://{parts.netloc}/"
@@ -121,17 +121,17 @@ async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
         async with session.head(page, proxy=proxy_for(page), allow_redirects=False):
             pass
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        return _failed(parts.netloc, f"no TLS with {parts.netloc}: {_reason(error)}", _TRUST_CERTIFICATE)
+        return _failed(parts.netloc, f"TLS with {parts.netloc} failed: {_reason(error)}", _TRUST_CERTIFICATE)
     except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError) as error:
         return _failed(parts.netloc, f"{parts.netloc} cannot be reached ({_reason(error)})", _REACH_HOST)
     except (aiohttp.ClientError, OSError):
-        pass  # it was reached, and does not care for our question
+        pass  # the host was reached, and that is all we want to know
     how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
-    return Finding(subject=HOST, verdict=Verdict.OK, detail=f"{parts.netloc} answers ({how}; no link)")
+    return Finding(subject=HOST, verdict=Verdict.OK, detail=f"{parts.netloc} answers ({how}; not connected)")
 
 
 def no_token(subject: str, reason: str) -> Finding:
-    """Return the finding that a token could not be fetched from where it is kept."""
+    """Return the finding that a token could not be fetched. `reason` reads `detail: remedy`."""
     detail, _, remedy = reason.partition(": ")
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
@@ -160,20 +160,23 @@ def _scope(scope: str, granted: frozenset[str]) -> Finding:
         subject=subject,
         verdict=Verdict.WARNING if scope in _OPTIONAL else Verdict.FAILED,
         detail=f"missing: without it the bot cannot {_USES[scope]}",
-        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes (the manifest's line"
-        f" oauth_config.scopes.bot), then reinstall it there",
+        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes (in the manifest:"
+        f" oauth_config.scopes.bot), then reinstall the app there",
     )
 
 
 def _failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
     code = _code(error)
+    if isinstance(error, OrgWideInstallation):
+        detail, _, remedy = str(error).partition(": ")
+        return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
     detail = f"Slack refuses it ({code})" if code else _TLS_OBJECT.sub("", str(error))
     remedy = _REMEDIES.get(code, new_token) if code else _when_unanswered(error)
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
 
 def _code(error: TriageBotError) -> str:
-    """Return the code with which Slack refused; empty if it did not."""
+    """Return the error code in Slack's answer; empty if there was none."""
     match error:
         case CannotGoOn() | UnknownRefusal():
             return error.code
@@ -183,7 +186,7 @@ def _code(error: TriageBotError) -> str:
 
 
 def _when_unanswered(error: TriageBotError) -> str:
-    # A web server that is not Slack's has answered, unless it says that it is the server's own trouble.
+    # An answer without a code and below 500 came from some other web server, such as a proxy.
     is_stranger = isinstance(error, AmbiguousError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return _LATER if isinstance(error.__cause__, SlackApiError) and not is_stranger else _NETWORK
 

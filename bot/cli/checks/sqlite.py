@@ -1,4 +1,4 @@
-"""What `check` looks at in the store. It makes and changes nothing."""
+"""Checks a SQLite store and the disk it is on. Creates and changes nothing."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ DISK = "store's disk"
 
 MEBIBYTE = 1024 * 1024
 
-#: Ten thousand alerts take some 20 MiB, and a backup takes as much as the store.
+#: Ten thousand alerts take about 20 MiB, and a backup takes as much as the store.
 ROOMY_BYTES = 512 * MEBIBYTE
-#: With less than this a checkpoint may find no room.
+#: Below this, a checkpoint may run out of space.
 FULL_BYTES = 32 * MEBIBYTE
 
-#: Where systemd makes a service's folder (StateDirectory=), and nobody else should.
+#: Where systemd creates the folder of a service (StateDirectory=), and nobody else should.
 STATE_ROOT = Path("/var/lib")
 
-#: How long to wait for whoever holds the store at this moment, in seconds.
+#: How long to wait for the lock of another process on the store, in seconds.
 _LOCK_WAIT_SECONDS = 2.0
 
 
 async def check_store(url: str, *, region: str | None = None) -> Sequence[Finding]:
-    """Judge a store that no worker holds: can it be used, or made. Raises nothing but for a wrong URL.
+    """Judge whether a store that no worker has open can be used, or created.
 
-    `region` counts for a table whose URL names none.
+    `region` applies to a table whose URL names none. Raises `ConfigError` if the URL is wrong, else nothing.
     """
     if is_shared(url):
         from bot.cli.checks.dynamodb import check_table
@@ -52,16 +52,16 @@ async def check_store(url: str, *, region: str | None = None) -> Sequence[Findin
 
 
 def held_by_worker(url: str, trouble: str) -> Finding:
-    """Return the finding that the running worker has the store open; `trouble`: why it takes no writes."""
+    """Return the finding that the running worker has the store open; `trouble`: why it cannot write."""
     path = store_path(url)
     if trouble:
-        remedy = f"free space or mend the disk (df -h {path.parent}); the worker goes on by itself"
-        return _failed(f"{path}, held by the worker that runs: {trouble}", remedy)
-    return _fine(f"{path}, held by the worker that runs, takes writes")
+        remedy = f"free space or repair the disk (df -h {path.parent}); the worker then recovers by itself"
+        return _failed(f"{path}, open in the running worker: {trouble}", remedy)
+    return _fine(f"{path}, open in the running worker, accepts writes")
 
 
 def check_disk(url: str) -> Sequence[Finding]:
-    """Judge the room that is left where the store is; nothing if there is no such place."""
+    """Judge the free space where the store is; return nothing if its folder does not exist."""
     folder = store_path(url).parent
     try:
         free = shutil.disk_usage(folder).free
@@ -71,21 +71,19 @@ def check_disk(url: str) -> Sequence[Finding]:
 
 
 def disk_finding(folder: Path, free: int) -> Finding:
-    """Judge the bytes that are free in a folder."""
+    """Judge the free space in a folder, in bytes: below 512 MiB is a warning, below 32 MiB a failure."""
     detail = f"{free // MEBIBYTE} MiB free in {folder}"
     if free >= ROOMY_BYTES:
         return Finding(subject=DISK, verdict=Verdict.OK, detail=detail)
     verdict = Verdict.WARNING if free >= FULL_BYTES else Verdict.FAILED
-    remedy = f"free some: du -xh {folder} | sort -h"
+    remedy = f"free some space: du -xh {folder} | sort -h"
     return Finding(subject=DISK, verdict=verdict, detail=detail, remedy=remedy)
 
 
 def perhaps_held(url: str, reason: str) -> Finding:
-    """Return the finding that a worker may have the store, but cannot be asked for `reason`."""
-    detail = f"whether a worker holds {store_path(url)} cannot be told: {reason}"
-    return _failed(
-        detail, "run `check` as the user that the worker runs as; if you are, read the worker's log"
-    )
+    """Return the finding that a worker may have the store open but cannot be asked; `reason` says why."""
+    detail = f"cannot tell whether a worker has {store_path(url)} open: {reason}"
+    return _failed(detail, "run `check` as the worker's user; if you already do, read the worker's log")
 
 
 def _judge(path: Path) -> Finding:
@@ -95,7 +93,7 @@ def _judge(path: Path) -> Finding:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return _not_permitted(f"the folder {folder}")
     if not path.exists():
-        return _fine(f"{path} will be made at the first run")
+        return _fine(f"{path} will be created at the first run")
     if path.is_dir():
         return _failed(f"{path} is a folder", "set STORE_URL to a file in it")
     if not os.access(path, os.R_OK | os.W_OK):
@@ -110,7 +108,7 @@ def _no_folder(folder: Path) -> Finding:
     return Finding(
         subject=SUBJECT,
         verdict=Verdict.WARNING,
-        detail=f"the folder {folder} does not exist yet: the service makes it at its first start",
+        detail=f"the folder {folder} does not exist yet: the service creates it at its first start",
         remedy="start the service; without systemd, create the folder for the worker's user",
     )
 
@@ -124,17 +122,17 @@ def _judge_file(path: Path) -> Finding:
     except sqlite3.Error as error:
         return _unreadable(path, error)
     if not version:
-        return _fine(f"{path} is empty; its tables will be made at the first run")
+        return _fine(f"{path} is empty; its tables will be created at the first run")
     if verdict != "ok":
         return _failed(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
-    later = "" if version == SCHEMA_VERSION else f" (the worker brings it to {SCHEMA_VERSION} when it starts)"
-    return _fine(f"{path}, schema {version}{later}, held by nobody, whole")
+    later = "" if version == SCHEMA_VERSION else f" (upgraded to {SCHEMA_VERSION} when the worker starts)"
+    return _fine(f"{path}, schema {version}{later}, not in use, intact")
 
 
 def _looked_into(path: Path) -> tuple[int, str]:
-    """Tell which schema the file has (errors of `version_of`, and SQLite's own), and if it is whole."""
-    # Read-only, so that nothing is converted or checkpointed. After a clean stop all is in the one file,
-    # which `immutable` reads without making another beside it; after a crash the log counts too.
+    """Return the schema version, and `ok` or what is corrupt. Raises `StoreUnusable` or `sqlite3.Error`."""
+    # Read-only, so that nothing is converted or checkpointed. After a clean stop the one file has everything,
+    # and `immutable` reads it without creating others; after a crash the write-ahead log counts too.
     after_crash = path.with_name(f"{path.name}-wal").exists()
     how = "mode=ro" if after_crash else "immutable=1"
     uri = f"file:{quote(str(path))}?{how}"
@@ -146,11 +144,11 @@ def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return _failed(
-            f"{path} is held by another process, and that is no worker", f"see who: fuser -v {path}"
+            f"{path} is locked by another process, which is not a worker", f"find it: fuser -v {path}"
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return _failed(
-            f"{path} is corrupt or no SQLite database ({error})", "restore a backup, or set STORE_URL"
+            f"{path} is corrupt or not a SQLite database ({error})", "restore a backup, or set STORE_URL"
         )
     return _failed(
         f"{path} cannot be read ({error})", "check the disk and the permissions of file and folder"
@@ -159,8 +157,8 @@ def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
 
 def _not_permitted(what: str) -> Finding:
     return _failed(
-        f"{what} may not be written by this user",
-        "run `check` as the user that the worker runs as; if you are, give it to that user (chown), or set"
+        f"this user cannot write to {what}",
+        "run `check` as the worker's user; if you already do, make that user its owner (chown), or set"
         " STORE_URL",
     )
 

@@ -1,4 +1,4 @@
-"""What `check` asks SQS of one queue, and how the queue should be set up."""
+"""Checks one SQS queue: access, encryption and redrive policy."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ RECEIVES_MIN = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QueueRole:
-    """What a queue is to the worker."""
+    """What the worker uses a queue for."""
 
     subject: str
     variable: str  #: the setting that holds its URL
-    actions: Sequence[str]  #: of IAM, without their `sqs:`
+    actions: Sequence[str]  #: IAM actions, without `sqs:`
 
 
 REQUEST_QUEUE = QueueRole(subject="request queue", variable="REQUEST_QUEUE_URL", actions=_READS)
@@ -61,9 +61,9 @@ DEAD_LETTER_QUEUE = QueueRole(subject="dead-letter queue", variable="DEAD_LETTER
 
 
 async def check_queue(role: QueueRole, url: str, *, region: str | None = None) -> Sequence[Finding]:
-    """Describe the queue at `url` and try what the worker must do, or say why not. Raises nothing.
+    """Describe the queue at `url` and try each action that the worker needs. Raises nothing.
 
-    `region` as for `Connector`. Each call has threads of its own, so that queues do not wait for each other.
+    `region` as for `Connector`. Each call has its own threads, so that queues do not wait for each other.
     """
     try:
         connector = Connector(region=region)
@@ -90,11 +90,11 @@ async def _looked_at(role: QueueRole, queue: Queue) -> Sequence[Finding]:
 
 
 def no_dead_letter_queue() -> Finding:
-    """Return the finding that there is none configured."""
+    """Return the finding that no dead-letter queue is configured."""
     return Finding(
         subject=DEAD_LETTER_QUEUE.subject,
         verdict=Verdict.WARNING,
-        detail="none: a request that breaks the contract is counted and logged, and its body is lost",
+        detail="none: an invalid request is counted and logged, but its body is lost",
         remedy=f"create a queue and put its URL into {DEAD_LETTER_QUEUE.variable}",
     )
 
@@ -110,7 +110,7 @@ def encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
         return Finding(
             subject=name,
             verdict=Verdict.WARNING,
-            detail="none: addresses and alert texts lie there as they are",
+            detail="none: addresses and alert texts are not encrypted at rest",
             remedy=f"aws sqs set-queue-attributes --queue-url {url} --attributes SqsManagedSseEnabled=true",
         )
     if facts.encryption == "sqs":
@@ -131,16 +131,16 @@ def _rights_with_key(role: QueueRole) -> str:
 
 
 def redrive(subject: str, url: str, facts: QueueFacts) -> Finding:
-    """Judge what becomes of a message that is received again and again."""
+    """Judge the redrive policy: a dead-letter queue, after 10 receives or more."""
     name = f"{subject} redrive"
     count, target = facts.max_receive_count, facts.dead_letter_arn.rpartition(":")[2]
     if not target or count is None:
-        detail = "no policy: a request that can never be taken comes again for as long as the queue keeps it"
+        detail = "no policy: a request that can never be processed is received again until the queue drops it"
         return Finding(
             subject=name, verdict=Verdict.WARNING, detail=detail, remedy=_set_policy(url, "QUEUE_ARN")
         )
     if count < RECEIVES_MIN:
-        detail = f"to {target} after {count} receives: an outage of the bot can carry good requests there"
+        detail = f"to {target} after {count} receives: an outage of the bot can move valid requests there"
         remedy = _set_policy(url, facts.dead_letter_arn)
         return Finding(subject=name, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     return Finding(subject=name, verdict=Verdict.OK, detail=f"to {target} after {count} receives")
@@ -151,7 +151,7 @@ async def _permissions(role: QueueRole, queue: Queue) -> Finding:
     try:
         denied = await denied_actions(queue, role.actions)
     except BotoCoreError as error:
-        detail = f"cannot be tried: SQS was not reached ({type(error).__name__})"
+        detail = f"cannot be tested: SQS did not answer ({type(error).__name__})"
         return Finding(subject=subject, verdict=Verdict.WARNING, detail=detail, remedy="try again")
     if denied:
         detail = f"denied: {', '.join(f'sqs:{action}' for action in denied)}"
@@ -159,7 +159,7 @@ async def _permissions(role: QueueRole, queue: Queue) -> Finding:
             subject=subject,
             verdict=Verdict.FAILED,
             detail=detail,
-            remedy=f"allow the worker's role {_allowed(role)}",
+            remedy=f"grant the worker's role {_allowed(role)}",
         )
     return Finding(subject=subject, verdict=Verdict.OK, detail=f"{_allowed(role)}: tried, none is denied")
 
@@ -169,7 +169,7 @@ def _allowed(role: QueueRole) -> str:
 
 
 def _clock(role: QueueRole, date: str) -> list[Finding]:
-    """Judge the clock by what one of the queues says."""
+    """Judge the clock by the answer of the request queue; the others would say the same."""
     finding = clock_finding("AWS", date, utc_now()) if role is REQUEST_QUEUE else None
     return [finding] if finding else []
 
@@ -208,14 +208,16 @@ def _failure(role: QueueRole, url: str, error: StartRefused | TransientError) ->
         case ClientError() as cause:
             return _failed(role, url, *_refused(role, url, cause, permanent=permanent))
         case BotoCoreError() as cause if permanent:
-            return _failed(role, url, f"there are no usable AWS credentials: {cause}", f"give {_CREDENTIALS}")
+            return _failed(
+                role, url, f"there are no usable AWS credentials: {cause}", f"provide {_CREDENTIALS}"
+            )
         case BotoCoreError() as cause:
             return _failed(role, url, *_unreached(cause))
     return _failed(role, url, str(error), "try again")
 
 
 def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) -> tuple[str, str]:
-    """Return what SQS's refusal means, and what to do."""
+    """Return what an error of SQS means, and the remedy."""
     code = code_of(error)
     if _NO_SUCH_QUEUE.search(code):
         return f"there is no such queue ({code})", _create_or_correct(role, url)
@@ -224,19 +226,19 @@ def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) 
     if permanent and is_denied(code):
         action = action_of(error, "sqs")
         allowed = f"{_allowed(role)} on it" if action.startswith("sqs:") else action
-        return f"{action} is denied ({code})", f"allow the worker's role {allowed}"
+        return f"{action} is denied ({code})", f"grant the worker's role {allowed}"
     if permanent:
-        return f"AWS does not accept the credentials ({code})", f"renew them: {_CREDENTIALS}"
+        return f"AWS rejects the credentials ({code})", f"renew them: {_CREDENTIALS}"
     return (
-        f"SQS did not describe it ({code})",
-        "try again in a minute; https://health.aws.amazon.com/health/status",
+        f"SQS could not describe the queue ({code})",
+        "try again in a minute; for outages see https://health.aws.amazon.com/health/status",
     )
 
 
 def _create_or_correct(role: QueueRole, url: str) -> str:
     region = region_in(url)
     where = f" --region {region}" if region else ""
-    return f"create it, or correct {role.variable}; `aws sqs list-queues{where}` shows which there are"
+    return f"create it, or correct {role.variable}; `aws sqs list-queues{where}` lists those that exist"
 
 
 def _unreached(error: BotoCoreError) -> tuple[str, str]:
@@ -248,7 +250,7 @@ def _unreached(error: BotoCoreError) -> tuple[str, str]:
 
 
 def _shown(text: str) -> str:
-    """Return a text without the name and password that a URL in it may hold."""
+    """Return a text without the user name and password of any URL in it."""
     return _USER_INFO.sub("", text)
 
 

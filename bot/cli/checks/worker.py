@@ -1,4 +1,4 @@
-"""What `check` asks the worker that runs, over its control socket: who holds the store knows how it is."""
+"""Checks the running worker over its control socket, and the store, whose state the worker knows best."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SUBJECT = "worker"
 CHANNEL = "security channel"
 
-#: How long the worker may take to answer: it is beside us.
+#: How long the worker may take to answer: it is on the same machine.
 PATIENCE = timedelta(seconds=5)
 
 _REMEDIES = {
@@ -28,12 +28,15 @@ _REMEDIES = {
     "channel_not_found": "correct SECURITY_CHANNEL (the id at the end of the channel's About page); a private"
     " channel needs the bot as a member: write `/invite @` and its name there",
     "is_archived": "unarchive the channel, or name another one in SECURITY_CHANNEL",
-    "restricted_action": "let the bot post there: the channel's settings > Posting permissions",
+    "restricted_action": "allow the bot to post there: the channel's settings > Posting permissions",
 }
 
 
 async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
-    """Judge the store, by the worker's word where one holds it, and what only the worker knows."""
+    """Judge the store, the worker and the channel; a worker that has the store open is asked about all three.
+
+    Raises `ConfigError` if the store's URL is wrong.
+    """
     url = settings.store_url
     if settings.control_path is None:
         reason = "workers that share a store cannot be asked"
@@ -44,7 +47,7 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     try:
         condition = await asyncio.to_thread(_ask, settings.control_path)
     except NoWorker:
-        return [*await store.check_store(url), _channel_not_tried(settings, "no worker runs here")]
+        return [*await store.check_store(url), _channel_not_tried(settings, "no worker is running here")]
     except CallFailed as error:
         unknown = skipped(CHANNEL, ["the worker"])
         return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
@@ -61,36 +64,38 @@ def _worker(condition: Mapping[str, Any]) -> Finding:
         return Finding(
             subject=SUBJECT,
             verdict=Verdict.FAILED,
-            detail=f"starts, and waits for {condition['starting']}: nobody is asked yet",
-            remedy="check again in a moment; if it waits for long, see the log (journalctl -u triage-bot)",
+            detail=f"starting, and waiting for {condition['starting']}: nobody is asked yet",
+            remedy="check again in a moment; if it keeps waiting, see the log (journalctl -u triage-bot)",
         )
     links = int(condition.get("links") or 0)
     if links:
-        detail = f"runs, with {links} link{'s' if links > 1 else ''} to Slack"
+        detail = f"running, with {links} connection{'s' if links > 1 else ''} to Slack"
         return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
     return Finding(
         subject=SUBJECT,
         verdict=Verdict.FAILED,
-        detail="runs, without a link to Slack: no click can reach it",
+        detail="running, but not connected to Slack: no click can reach it",
         remedy="see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
     )
 
 
 def _channel_not_tried(settings: Settings, why: str) -> Finding:
     if not settings.security_channel:
-        return Finding(subject=CHANNEL, verdict=Verdict.OK, detail="none is set: no cards (SECURITY_CHANNEL)")
+        return Finding(
+            subject=CHANNEL, verdict=Verdict.OK, detail="not set, so there are no cards (SECURITY_CHANNEL)"
+        )
     detail = f"{settings.security_channel}: not tried yet, {why}"
     return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=detail)
 
 
 def _channel(settings: Settings, trouble: str | None) -> Finding:
-    """Judge the channel by what kept the last card back: a code of Slack's or a sentence.
+    """Judge the channel by why the last card could not be posted: a code of Slack's, or a sentence.
 
-    Empty: the card was shown; None: no card was tried yet.
+    Empty: it was posted; None: no card has been due yet.
     """
     channel = settings.security_channel
     if trouble is None or not channel:
-        return _channel_not_tried(settings, "no card was due since the worker's start")
+        return _channel_not_tried(settings, "no card has been due since the worker started")
     if not trouble:
         return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=f"{channel}: the last card arrived")
     remedy = _REMEDIES.get(trouble, "see the worker's log for card.refused and card.delayed")

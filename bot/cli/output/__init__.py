@@ -1,1 +1,1 @@
-"""The text that commands print, made of views (`worker.views`) alone. Pure, but for the file of the plot."""
+"""The text that commands print, rendered from views (`worker.views`) alone. Only the plot writes a file."""

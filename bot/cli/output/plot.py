@@ -1,4 +1,4 @@
-"""The plot of `triage-bot stats`: an SVG of its own few lines, so that nothing must be installed for it."""
+"""The plot of `triage-bot stats`: SVG written by hand, so that no plotting library is needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bot.worker.views import View
 
-# In units of the drawing.
+# In SVG user units.
 _WIDTH, _MARGIN, _TOP, _ROW, _BAR = 960, 24, 104, 44, 18
 _PLOT_LEFT, _PLOT_WIDTH = 300, 440
 
@@ -28,16 +28,16 @@ _BOLD = 'font-weight="600"'
 #: Characters of an alert's label that fit beside its bar.
 _LABEL_LENGTH = 32
 
-#: A share is written into its part of a bar where that is so wide.
+#: A segment of a bar that is at least this wide shows its share as text.
 _WRITTEN_WIDTH = 36
 
 
 class PlotNotWritten(TriageBotError):
-    """The plot's file cannot be written."""
+    """The file of the plot could not be written."""
 
 
 def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
-    """Write the plot into a file. `PlotNotWritten` if that cannot be."""
+    """Write the plot to an SVG file in UTF-8. Raises `PlotNotWritten` if that fails."""
     try:
         with written_whole(path) as file:
             file.write(plot_statistics(views, title=title).encode())
@@ -46,7 +46,7 @@ def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
 
 
 def plot_statistics(views: Sequence[View], *, title: str) -> str:
-    """Return an SVG document: a bar for each alert, in the order given, its numbers beside it."""
+    """Return an SVG document: a bar for each alert, in the order given, with its numbers beside it."""
     height = _TOP + _ROW * max(len(views), 1) + _MARGIN
     rows = [part for number, view in enumerate(views) for part in _row(view, _TOP + number * _ROW)]
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'

@@ -1,6 +1,6 @@
-"""The text of `list` and `show`, made of views alone.
+"""The text of `list`, `show` and `replay`, rendered from views alone.
 
-Alert text is hostile: whatever stands in a view, what is rendered cannot touch the terminal.
+Alert text is untrusted: whatever a view contains, the output cannot control the terminal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
 
+#: In characters.
 _WIDEST_LINE = 76
 
 
@@ -28,7 +29,7 @@ def render_list(views: Sequence[View], now: datetime) -> str:
 
 
 def render_question(view: View) -> str:
-    """Return all that is known of one question, in sections."""
+    """Return everything that is known about one question, in sections."""
     sections = [
         _alert_section(view),
         _question_section(view),
@@ -41,7 +42,7 @@ def render_question(view: View) -> str:
 
 
 def render_replay(views: Sequence[View]) -> str:
-    """Return how many reports go again, and a line for each: its alert, its place, and what became of it."""
+    """Return how many reports go out again, and a line for each: identifier, sequence, outcome, delivery."""
     alerts = {view["identifier"] for view in views}
     lines = [
         f"  {view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
@@ -71,7 +72,7 @@ def _state(view: View) -> str:
 
 
 def _outcome(view: View) -> str:
-    """Return how it ended in a few words: what stands, why, and what was said since."""
+    """Return the outcome, its reason, and a later answer that did not replace it."""
     reason = f": {view['reason']}" if view["reason"] else ""
     later = f" (then said {view['said']})" if view["retracted"] else ""
     return printable(f"{view['outcome']}{reason}{later}")
@@ -142,7 +143,7 @@ def _outcome_section(view: View) -> Iterator[str]:
 
 
 def _notes_section(view: View) -> Iterator[str]:
-    """Yield all that the person wrote: each note is a report of its own."""
+    """Yield the person's notes, each of which is a separate report."""
     notes = [report for report in view.get("reports") or [] if report["comment"]]
     if notes:
         yield "Notes"
@@ -177,12 +178,12 @@ def _reports_section(view: View) -> Iterator[str]:
 
 
 def _told(report: View) -> str:
-    return f"told as {report['response'] or report['category'] + ' (changes nothing)'}"
+    return f"reported as {report['response'] or report['category'] + ' (changes nothing)'}"
 
 
 def _fate(report: View) -> str:
     if report["parkedAt"]:
-        return f"refused for good by the queue {_moment(report['parkedAt'])}"
+        return f"rejected by the queue {_moment(report['parkedAt'])}"
     if report["sentAt"]:
         return f"sent {_moment(report['sentAt'])}"
     return f"waits until {_moment(report['dueAt'])}"
@@ -193,16 +194,16 @@ def _moment(text: str | None) -> str | None:
 
 
 def _facts(facts: Mapping[str, object]) -> Iterator[str]:
-    """Yield a line for each fact that there is."""
+    """Yield a line for each fact that is known."""
     for name, value in facts.items():
         if value not in {None, ""}:
             yield f"  {name:<13}{printable(str(value))}"
 
 
 def _quoted(text: str) -> Iterator[str]:
-    """Yield text of unknown origin line by line, each marked, so that none can pass for a line of ours.
+    """Yield untrusted text line by line, each marked, so that none can pass for our own output.
 
-    Long lines are broken here, since a terminal would break them without the mark.
+    Long lines are wrapped here, because the terminal would wrap them without the mark.
     """
     for line in text.splitlines() or [""]:
         for piece in textwrap.wrap(printable(line), _WIDEST_LINE) or [""]:

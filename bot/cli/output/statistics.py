@@ -1,4 +1,4 @@
-"""The table that `triage-bot stats` shows, made of views alone."""
+"""The table that `triage-bot stats` prints, rendered from views alone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from bot.triage.outcomes import Ending
     from bot.worker.views import View
 
-#: Headings of the numbers, which stand below their ends; a share has up to four characters.
+#: Headings of the numbers, which are aligned right; a share has up to four characters.
 _NUMBERS = ("ASKED", "OPEN", *(f"{ending.heading:>4}" for ending in ENDINGS), " MEDIAN", "   90 %")
 
-#: Columns of a bar.
+#: Width of a bar, in columns.
 _BAR = 30
 
 
 def render_statistics(views: Sequence[View]) -> str:
-    """Return a table of alerts with a bar for each, in the order given, and what its marks mean."""
+    """Return a table of alerts with a bar for each, in the order given, and a legend; `None.` if empty."""
     legend = "  ".join(f"{ending.mark} {ending.label}" for ending in ENDINGS)
     if not views:
         return "None."
@@ -31,7 +31,7 @@ def render_statistics(views: Sequence[View]) -> str:
 
 
 def readable_seconds(seconds: float | None) -> str:
-    """Return a time in its two largest units, as `1h 05m`; `-` for none."""
+    """Return a duration, in seconds, in its two largest units, as `1h 05m`; `-` if it is None."""
     if seconds is None:
         return "-"
     whole = round(seconds)
@@ -42,7 +42,7 @@ def readable_seconds(seconds: float | None) -> str:
 
 
 def share_of(view: View, ending: Ending) -> float:
-    """Return how much of an alert ended so. A worker of another release may not count it."""
+    """Return the share of an alert's questions that ended so, 0 to 1. An older worker may not count it: 0."""
     return view["shares"].get(ending.key) or 0.0
 
 
@@ -63,7 +63,7 @@ def _percent(share: float | None) -> str:
 
 
 def _bar(view: View) -> Iterator[str]:
-    """Yield the bar's parts. Each ends where the sum of the shares so far does: rounding never adds up."""
+    """Yield the segments. Each ends at the rounded sum of the shares so far: rounding never adds up."""
     drawn, reached = 0, 0.0
     for ending in ENDINGS:
         reached += share_of(view, ending)

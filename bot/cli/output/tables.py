@@ -1,4 +1,4 @@
-"""Tables of text: cells in columns of a terminal, where some characters take two and some none."""
+"""Text tables for a terminal, where some characters take two columns and some take none."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: In columns of the terminal. A longer value pushes only its own row apart, and can still be copied whole.
+#: In terminal columns. A longer value shifts only its own row, and can still be copied whole.
 _WIDEST_CELL = 40
 
 
 def aligned_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of printable cells in columns."""
+    """Return rows of printable cells, aligned in columns. Raises `ValueError` if rows differ in length."""
     widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
     return "\n".join(_aligned(row, widths) for row in rows)
 
 
 def _columns(text: str) -> int:
-    """Return how many columns of a terminal a printable text takes."""
+    """Return how many terminal columns a printable text takes."""
     return sum(_character_columns(char) for char in text)
 
 

@@ -1,11 +1,11 @@
-// Block Kit, the blocks that this bot's messages, modals and App Homes can hold, as DOM nodes.
+// Renders Block Kit as DOM nodes: the blocks that this bot's messages, modals and App Homes can contain.
 import { element } from "./elements.js";
 import { plainText, textObject } from "./mrkdwn.js";
 
 const BUILDERS = { section, actions, context, divider, header, input };
 
-// `press(action)` is called when a button was pressed and, where it asks first, confirmed; `input(block)`
-// makes a form's field, where there is a form.
+// `press(action)` is called when a button is pressed and, if it asks for that, confirmed; `input(block)`
+// builds an input field, if there is a form.
 export function blockKit(blocks, slack) {
   return blocks.map((block) => (BUILDERS[block.type] ?? unknown)(block, slack));
 }
@@ -57,7 +57,7 @@ function control(made, block, slack) {
   }, plainText(made.text.text));
 }
 
-// Slack tells the app of a press on a link, too.
+// Slack also notifies the app when a link button is pressed.
 function link(made, block, slack) {
   const href = /^https?:/.test(made.url) ? made.url : null;
   const onclick = () => slack.press({ action_id: made.action_id, block_id: block.block_id });

@@ -1,8 +1,8 @@
-// Slack's confirm dialog: title, text, and two buttons of which one goes on.
+// Slack's confirm dialog: title, text, a button to confirm and one to cancel.
 import { byId } from "./elements.js";
 import { plainText, textObject } from "./mrkdwn.js";
 
-// Resolves to true when the person went on, to false when they pressed the other button or Escape.
+// Resolves to true if the person confirms, to false if they press the other button or Escape.
 export function ask(confirm, style) {
   const dialog = byId("confirm");
   byId("confirm-title").replaceChildren(plainText(confirm.title.text));

@@ -9,7 +9,7 @@ const FORMATS = {
   time_secs: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
 };
 
-// `target` is what stands after the exclamation mark. Null if it is no date that can be shown.
+// `target` is the text after the exclamation mark. Returns null if it is not a valid date.
 export function dateWords(target) {
   const [name, seconds, format] = target.split("^");
   if (name !== "date" || !/^\d{1,11}$/.test(seconds ?? "") || !format) return null;

@@ -1,4 +1,4 @@
-// Builds and updates the page's elements. Every word goes in as a text node: nothing here parses HTML.
+// Builds and updates the page's elements. All text is inserted as text nodes: nothing here parses HTML.
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -14,8 +14,8 @@ export function element(name, attributes = {}, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Makes the children of `container` one element per item, in order. An element is made again only
-// when its item changed, so focus, open details and scroll positions survive a live update.
+// Makes `container` hold one element per item, in order. An element is rebuilt only when its item has
+// changed, so focus, open details and scroll positions survive a live update.
 export function arrange(container, items, { key, build }) {
   const old = new Map([...container.children].map((child) => [child.dataset.key, child]));
   const wanted = items.map((item) => freshElement(item, { key, build, old }));
@@ -39,7 +39,7 @@ function freshElement(item, { key, build, old }) {
   return made;
 }
 
-// Where the keyboard was, as the item's key and the control's name: the control may be made anew.
+// The keyboard focus, as the item's key and the control's name, because the control may be rebuilt.
 function placeOfFocus(container) {
   const focused = document.activeElement;
   if (!focused || !container.contains(focused)) return null;

@@ -1,10 +1,10 @@
-// A conversation: its messages, their threads, and the replies that were sent to everybody in it.
+// A conversation: its messages, their threads, and the replies that were broadcast to it.
 import { arrange, byId, clockTime, element } from "./elements.js";
 import { blockKit } from "./blocks.js";
 import { mrkdwn, textObject } from "./mrkdwn.js";
 import { botAvatar } from "./places.js";
 
-const unfolded = new Map(); // message → whether its thread is open, once somebody chose
+const unfolded = new Map(); // message → whether its thread is open, once somebody has opened or closed it
 
 // The conversation follows new messages, unless the reader has scrolled up to older ones.
 export function drawMessages(messages, slack) {
@@ -17,7 +17,7 @@ export function drawMessages(messages, slack) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
-// Brings a message into view and marks it for a moment; its thread is unfolded if it is in one.
+// Scrolls a message into view and highlights it briefly; opens its thread if it is in one.
 export function showMessage(channel, ts) {
   const found = byId("messages").querySelector(`[data-message="${CSS.escape(`${channel} ${ts}`)}"]`);
   if (!found) return;
@@ -47,7 +47,7 @@ function firstSection(message) {
 
 function emptyElement({ isChannel }) {
   return element("p", { class: "empty" }, isChannel
-    ? "No cards yet. When somebody says “no”, is not sure, or does not answer, the security team reads of it here."
+    ? "No cards yet. When somebody says “no”, is not sure, or does not answer, the security team is told here."
     : "No messages. When MozDef raises an alert about this person, the bot’s question appears here.");
 }
 
@@ -75,7 +75,7 @@ function repliedTo(message, slack) {
     message.about ? textObject(message.about, slack.people).filter((node) => node.nodeName !== "BR") : "a message"));
 }
 
-// A reply that was sent to everybody stands in the conversation as a mere reference: without buttons.
+// A broadcast reply appears in the conversation only as a reference, without buttons.
 function content(message, slack) {
   const blocks = message.broadcast ? message.blocks.filter((block) => block.type !== "actions") : message.blocks;
   return [

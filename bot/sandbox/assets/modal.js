@@ -1,13 +1,13 @@
-// A modal: the bot's form in front of everything else, with Slack's own way of saying what is wrong in it.
+// A modal: the bot's form in front of everything else, with errors shown as in Slack.
 import { byId, element } from "./elements.js";
 import { blockKit } from "./blocks.js";
 import { plainText, textObject } from "./mrkdwn.js";
 import { post } from "./server.js";
 
-let shown = null; // the view on screen, and who looks at it
+let shown = null; // the view on screen, and the person who sees it
 let closed = () => {};
 
-// `view` is what the person sees, null for no modal; `closed()` is called after the last one has gone.
+// `view` is the modal that the person sees, or null; `closed()` is called after the last one has closed.
 export function showModal(view, slack) {
   const dialog = byId("modal");
   if (!view) return dialog.open ? dialog.close() : undefined;
@@ -24,7 +24,7 @@ function open(dialog) {
   dialog.showModal();
 }
 
-// What was typed stays where the next view has the same field.
+// Keeps the typed text of fields that the next view also has.
 function build(view, slack) {
   const typed = shown ? values() : {};
   shown = { view, user: slack.user };

@@ -1,4 +1,4 @@
-// The MozDef part: the form that sends an alert, and the alerts with the status that they have by now.
+// The MozDef part: the form that sends an alert, and the list of alerts with their current status.
 import { arrange, byId, clockTime, element, radio } from "./elements.js";
 import { followAlerts } from "./permalinks.js";
 import { post } from "./server.js";
@@ -23,7 +23,7 @@ export function showMozdef(state) {
 
 const nameOf = (address) => people.find((person) => person.email === address)?.name ?? address;
 
-// A link to an alert leads to where MozDef lists it.
+// A link to an alert leads to its entry in MozDef's list.
 function showAlert(identifier) {
   const found = byId("alerts").querySelector(`[data-key="${CSS.escape(identifier)}"]`);
   found?.scrollIntoView({ block: "center" });
@@ -93,11 +93,11 @@ async function send(event) {
   if (!answer.trouble && member) viewAs(member.id);
 }
 
-// MozDef would send anything; an empty field here is a slip of the hand.
+// MozDef would send anything, but an empty field here is a mistake.
 function whatIsMissing(user) {
   if (!byId("alert-label").value.trim()) return "The alert needs a label.";
   if (!byId("alert-summary").value.trim()) return "The alert needs a summary.";
-  return user ? null : "Whom is the alert about? An e-mail address is missing.";
+  return user ? null : "The alert needs an e-mail address.";
 }
 
 function tell(trouble) {

@@ -1,4 +1,4 @@
-// Slack's mrkdwn, the part that messages of this bot can contain, as DOM nodes.
+// Renders Slack's mrkdwn as DOM nodes: the part that this bot's messages can contain.
 import { dateWords } from "./dates.js";
 import { element } from "./elements.js";
 
@@ -26,7 +26,7 @@ export function mrkdwn(text, people = {}) {
   return [...lines(before, people), element("pre", {}, plain(found[1].trim())), ...mrkdwn(after, people)];
 }
 
-// plain_text objects know no markup at all, emoji names excepted.
+// plain_text objects have no markup except emoji names.
 export function plainText(text) {
   return document.createTextNode(withEmoji(text));
 }
@@ -60,8 +60,8 @@ function earliest(text) {
   return hits.reduce((best, hit) => (!best || hit.found.index < best.found.index ? hit : best), null);
 }
 
-// <@U1>, <#C1|name>, <!channel>, <https://…|words>: shown as Slack shows them, so that a bot that
-// failed to escape an alert's text would be seen to have failed.
+// <@U1>, <#C1|name>, <!channel>, <https://…|words>: shown as Slack shows them, so that it is visible if
+// the bot fails to escape an alert's text.
 function reference(inside, people) {
   const [target, words] = inside.split("|", 2);
   if (target.startsWith("@")) return mention(`@${people[target.slice(1)] ?? words ?? target.slice(1)}`);

@@ -1,4 +1,4 @@
-// Starts the page: every state that the sandbox program sends is shown by the three parts.
+// Starts the page: its three parts show every state that the sandbox program sends.
 import { arrange, byId, element } from "./elements.js";
 import { showMozdef } from "./mozdef.js";
 import { showReceived, spokenReceipt } from "./received.js";
@@ -38,10 +38,10 @@ function banner(words, failed) {
 }
 
 function lost() {
-  if (!ended) banner("The connection to the sandbox program is lost. This page goes on by itself when it is back.", true);
+  if (!ended) banner("The connection to the sandbox program is lost. This page reconnects automatically.", true);
 }
 
-// Only what is new is read out, never the whole list.
+// Screen readers announce only new receipts, never the whole list.
 function announce(receipts) {
   const newest = receipts.at(-1);
   if (spokenUpTo !== null && newest && newest.number > spokenUpTo) {

@@ -1,5 +1,5 @@
-// Links that lead to something on this page: to a message or a person in Slack, to an alert in MozDef.
-// The addresses do not exist outside of the sandbox.
+// Links to something on this page: a message or a person in Slack, or an alert in MozDef. Their addresses
+// do not exist outside the sandbox.
 
 // `follow(channel, ts)` is called for a link to a message, `visit(person)` for one to a profile.
 export function followLinks({ domain, follow, visit }) {
@@ -23,7 +23,7 @@ export function followAlerts({ template, follow }) {
   });
 }
 
-// `take(href)` says whether it has followed the link; the browser follows the others.
+// `take(href)` returns whether it has followed the link; the browser follows the others.
 function onLink(take) {
   document.addEventListener("click", (event) => {
     const href = event.target.closest?.("a[href]")?.getAttribute("href");

@@ -1,4 +1,4 @@
-// The list of where one can look: people, and the channels of the security team.
+// The list of views to choose from: people, and the security team's channels.
 import { arrange, byId, element } from "./elements.js";
 
 const seen = new Map(); // place → ts of the newest message that was on screen
@@ -21,7 +21,7 @@ export function drawPlaces(state, { viewed, choose }) {
 export const botAvatar = () =>
   element("img", { class: "avatar", src: "/assets/icon.svg", alt: "", width: 32, height: 32 });
 
-// A message that was written for somebody else, or in a thread, is nothing that calls for attention.
+// Only messages outside of threads, and broadcast replies, count as unread.
 function rowOf(place, { messages, viewed }) {
   const after = Number(seen.get(place.id) ?? 0);
   const calling = messages.filter((message) => !message.thread || message.broadcast);

@@ -1,4 +1,4 @@
-// What MozDef receives: every body on the response queue, and what a stock MozDef makes of it.
+// What MozDef receives: every message on the response queue, and what a stock MozDef does with it.
 import { arrange, byId, clockTime, element } from "./elements.js";
 
 const STATUSES = {
@@ -13,7 +13,7 @@ export function showReceived(state) {
   arrange(byId("receipts"), receipts, { key: (receipt) => receipt.number, build: receiptElement });
 }
 
-// One sentence for those who hear the page.
+// One sentence for screen readers.
 export function spokenReceipt(receipt) {
   if (receipt.queue === "dead-letter") return "A request went to the dead-letter queue.";
   return `MozDef received an answer for ${receipt.user || "an alert"}: ${receipt.status ?? receipt.verdict}.`;
@@ -36,18 +36,18 @@ function note(receipt) {
   return card("status-note", receipt, {
     chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
       : receipt.label || "A note",
-    words: receipt.verdict || "MozDef indexes it and leaves the alert as it is",
+    words: receipt.verdict || "MozDef indexes it without changing the alert",
   });
 }
 
 function dropped(receipt) {
   return card("is-dropped", receipt, {
-    chip: "dropped", title: "MozDef throws this away", words: receipt.verdict });
+    chip: "dropped", title: "MozDef discards this", words: receipt.verdict });
 }
 
 function deadLetter(receipt) {
   return card("is-dead-letter", receipt, {
-    chip: "dead letter", title: "The bot refused a request", words: receipt.verdict });
+    chip: "dead letter", title: "The bot rejected a request", words: receipt.verdict });
 }
 
 function card(look, receipt, { chip, title, words }) {
@@ -69,7 +69,7 @@ function card(look, receipt, { chip, title, words }) {
 
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-// Pretty-printed, each kind of token in its colour; a body that is no JSON is shown as it came.
+// Pretty-prints and colours JSON; a body that is not JSON is shown as received.
 function coloured(body) {
   let text;
   try {

@@ -1,6 +1,6 @@
-// The way to the sandbox program: requests go by fetch, the state comes by Server-Sent Events.
+// The connection to the sandbox program: fetch for requests, Server-Sent Events for the state.
 
-// Resolves to the answer's JSON; a failure of any kind becomes {trouble: "…"}.
+// Resolves to the response's JSON; never rejects: any failure becomes {trouble: "…"}.
 export async function post(path, body) {
   try {
     const headers = { "Content-Type": "application/json" };
@@ -11,7 +11,7 @@ export async function post(path, body) {
   }
 }
 
-// `onstate(state)` gets every state, whole; `onlost()` is called when the program went away.
+// `onstate(state)` receives every complete state; `onlost()` is called when the connection is lost.
 export function follow({ onstate, onlost }) {
   const source = new EventSource("/api/events");
   source.onmessage = (event) => {

@@ -1,4 +1,4 @@
-// The Slack part: where one looks (a person's Messages or Home, or a channel), and what is pressed there.
+// The Slack part: the view shown (a person's Messages or Home, or a channel), and button presses in it.
 import { arrange, byId, element } from "./elements.js";
 import { ask } from "./confirm.js";
 import { drawHome } from "./home.js";
@@ -10,8 +10,8 @@ import { post } from "./server.js";
 
 let latest = null;
 const view = { place: null, tab: "messages", analyst: null };
-const troubles = new Map(); // message, or person at Home → what Slack said when a press got no answer
-let pressed = null; // the last button: where the keyboard goes back to after a dialog
+const troubles = new Map(); // message, or person's Home → Slack's warning when a press was not acknowledged
+let pressed = null; // the last button pressed, which gets the focus back after a dialog
 
 export function showSlack(state) {
   if (!latest) prepare(state);
@@ -40,7 +40,7 @@ function look(place, tab) {
   if (tab === "home") opened(place);
 }
 
-// Slack tells the app whenever somebody looks at its Home.
+// Slack notifies the app whenever somebody opens its Home.
 async function opened(person) {
   troubles.delete(`home ${person}`);
   const answer = await post("/api/home/opened", { user: person });
@@ -48,7 +48,7 @@ async function opened(person) {
   draw();
 }
 
-// A link to a message leads to wherever that message is seen.
+// A link to a message leads to the view that shows it.
 function goTo(channel, ts) {
   const message = latest.messages.find((one) => one.channel === channel && one.ts === ts);
   look(message?.person ?? channel, "messages");
@@ -88,7 +88,7 @@ function personHead(head) {
     botAvatar(),
     element("div", {},
       element("p", {}, element("strong", {}, head.bot), " ", element("span", { class: "app" }, "APP")),
-      element("p", { class: "viewing" }, "as ", element("b", {}, head.name), " sees it",
+      element("p", { class: "viewing" }, "as seen by ", element("b", {}, head.name),
         head.email ? ` · ${head.email}` : null)));
 }
 
@@ -124,7 +124,7 @@ function moveAlongTabs(event) {
   other.click();
 }
 
-// As in Slack, a press that the bot does not acknowledge puts a warning under the message.
+// As in Slack, a press that the bot does not acknowledge shows a warning under the message.
 async function press(message, action) {
   const key = `${message.channel} ${message.ts}`;
   pressed = { box: "messages", key, control: `${action.block_id} ${action.action_id}` };
@@ -143,7 +143,7 @@ async function tell(key, path, action) {
   draw();
 }
 
-// The button that opened the dialog may have been drawn anew meanwhile.
+// The button that opened the dialog may have been rebuilt in the meantime.
 function refocus() {
   const isLost = document.activeElement === document.body || document.activeElement.closest("dialog");
   if (!pressed || !isLost) return;

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
     from aiohttp import web
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SlackError(Exception):
-    """Slack refuses the call with `code`; `details` are further fields of the answer."""
+    """Slack refuses the call with the error `code`; `details` are further fields of the answer."""
 
     def __init__(self, code: str, **details: Any) -> None:
         super().__init__(code)
@@ -24,36 +26,44 @@ class SlackError(Exception):
         self.details = details
 
 
+class TooManyCallsError(SlackError):
+    """The method is called too often; with HTTP 429 Slack says how many seconds to wait."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("ratelimited")
+        self.seconds = max(1, math.ceil(wait.total_seconds()))
+
+
 def refused_arguments(code: str, messages: list[str]) -> SlackError:
-    """Return the refusal of arguments that Slack explains in response_metadata."""
+    """Return the error for invalid arguments, explained in response_metadata as Slack does."""
     return SlackError(code, errors=messages, response_metadata={"messages": messages})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """The merged parameters of one call, and where it works."""
+    """The merged parameters of one call, and the installation that it acts on."""
 
     installation: Installation
     parameters: Mapping[str, Any]
 
     def text(self, name: str) -> str | None:
-        """Return a parameter as text, None if it was not given."""
+        """Return a parameter as text; None if it was not given."""
         value = self.parameters.get(name)
         return None if value is None else str(value)
 
     def required(self, name: str) -> str:
-        """Return a parameter that must be given; SlackError if it is not."""
+        """Return a required parameter; `SlackError` if it is missing or empty."""
         value = self.text(name)
         if not value:
             raise refused_arguments("invalid_arguments", [f"[ERROR] missing required field: {name}"])
         return value
 
     def flag(self, name: str) -> bool:
-        """Return a yes-or-no parameter, in JSON's, a form's or a query's writing; no if it was not given."""
+        """Return a boolean parameter, as written in JSON, a form or a query; False if it was not given."""
         return str(self.parameters.get(name, "")).lower() in {"1", "true"}
 
     def structure(self, name: str, *, otherwise: str) -> Any:
-        """Return a parameter that is JSON, given as such or in a string; SlackError `otherwise` if broken."""
+        """Return a JSON parameter, given as such or as a string; `SlackError` `otherwise` if invalid."""
         value = self.parameters.get(name)
         if not isinstance(value, str):
             return value
@@ -65,7 +75,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A method: what it does, whose token it takes, and the scopes of which one is enough (none: any)."""
+    """A method: what it does, whose token it takes, and the scopes, one of which it needs (empty: none)."""
 
     work: Callable[[Call], Json]
     caller: Literal["bot", "app"] = "bot"
@@ -73,9 +83,9 @@ class Method:
 
 
 async def read_parameters(request: web.Request) -> dict[str, Any]:
-    """Merge query, form and JSON body, in this order of strength; SlackError if the body is broken.
+    """Merge query, form and JSON body; later ones take precedence. `SlackError` if the body is invalid.
 
-    The body may be read again afterwards, so a middleware may call this as well.
+    The body can be read again afterwards, so a middleware may call this as well.
     """
     parameters: dict[str, Any] = dict(request.query)
     if request.content_type == "application/json":

@@ -1,4 +1,4 @@
-"""The people of the sandbox: colleagues, one of each kind that is not asked, and the security team."""
+"""The people of the sandbox: colleagues, one of each kind that is never asked, and the security team."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ _PEOPLE = (
     Person(id="U0DOROTH010", name="dorothy", real_name="Dorothy Denning", email="dorothy@example.com"),
 )
 
-#: Where the security team works, and who is in it.
+#: The security team's channel and its members.
 SECURITY_CHANNEL: Final = "C0SECURITY1"
 _ANALYSTS: Final = ("U0RADIAP009", "U0DOROTH010")
 
 
 def default_workspace() -> Workspace:
-    """Return a fresh workspace: four members, one of each kind that is not asked, and two analysts."""
+    """Return a new workspace: four members, one of each kind that is not asked, and two analysts."""
     workspace = Workspace(team_id="T0SANDBOX01", name="Sandbox", bot=_BOT, people=_PEOPLE)
     workspace.add_channel(SECURITY_CHANNEL, name="security", members=_ANALYSTS)
     return workspace

@@ -1,4 +1,4 @@
-"""The methods chat.postMessage, .update and .getPermalink, and the checks of what a message may hold."""
+"""The methods chat.postMessage, .update and .getPermalink, and the checks of a message's content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def post_message(call: Call) -> Json:
-    """Post to a person (U…), a direct message (D…) or a channel; the answer names the conversation."""
+    """Post to a person (U…), a direct message (D…) or a channel; the answer names the conversation.
+
+    `SlackError` as Slack would return it, e.g. channel_not_found, no_text, msg_too_long, thread_not_found.
+    """
     conversation = _target(call)
     text, blocks, metadata = checked_content(call, limits.POST_TEXT_LIMIT)
     if not blocks and not text.strip():
@@ -38,7 +41,10 @@ def post_message(call: Call) -> Json:
 
 
 def update_message(call: Call) -> Json:
-    """Change one of the bot's own messages. Blocks and metadata stay unless new ones are given."""
+    """Change one of the bot's own messages. Blocks and metadata stay unless new ones are given.
+
+    `SlackError` as Slack would return it, e.g. message_not_found, cant_update_message.
+    """
     conversation = _writable(joined_conversation(call, call.required("channel")))
     message = _own_message(call, conversation, call.required("ts"))
     text, blocks, metadata = checked_content(call, limits.UPDATE_TEXT_LIMIT)
@@ -55,19 +61,23 @@ def update_message(call: Call) -> Json:
 
 
 def find_permalink(call: Call) -> Json:
-    """Return the address of a message for people; that of a reply names its thread too."""
+    """Return a message's permalink; that of a reply includes its thread. `SlackError` message_not_found."""
     channel, ts = call.required("channel"), call.required("message_ts")
     message = joined_conversation(call, channel).message(ts)
-    if message is None or message.ephemeral_for is not None:
+    is_gone = message is None and not call.installation.quirks.links_to_deleted
+    if is_gone or (message and message.ephemeral_for is not None):
         raise SlackError("message_not_found")
     domain = call.installation.workspace.domain
     link = f"https://{domain}.slack.com/archives/{channel}/p{ts.replace('.', '')}"
-    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message.thread_ts else ""
+    thread = f"?thread_ts={message.thread_ts}&cid={channel}" if message and message.thread_ts else ""
     return {"channel": channel, "permalink": link + thread}
 
 
 def checked_content(call: Call, text_limit: int) -> tuple[str, list[Any] | None, Json | None]:
-    """Return text, blocks and metadata (None: not given); SlackError if Slack would refuse one of them."""
+    """Return text, blocks and metadata (None: not given); `SlackError` if Slack would refuse one of them.
+
+    `text_limit` is in characters.
+    """
     text = call.text("text") or ""
     if len(text) > text_limit:
         raise SlackError("msg_too_long")
@@ -92,9 +102,11 @@ def _check_blocks(blocks: Any) -> None:
 
 
 def _target(call: Call) -> Conversation:
-    """Find where to post. Slack does take posts to deactivated people; nobody reads them."""
+    """Find the conversation to post to. Slack accepts posts to deactivated people, which nobody reads."""
     channel = call.text("channel") or ""
     if channel.startswith(("U", "W")):
+        if not call.installation.quirks.opens_by_posting:
+            raise SlackError("channel_not_found")
         return direct_message_of(call, channel, unknown="channel_not_found")
     return _writable(joined_conversation(call, channel))
 
@@ -108,7 +120,9 @@ def _writable(conversation: Conversation) -> Conversation:
 def _thread(call: Call, conversation: Conversation) -> str | None:
     thread = call.text("thread_ts")
     if thread and conversation.message(thread) is None:
-        raise SlackError("thread_not_found")
+        if call.installation.quirks.replies_to_deleted == "refused":
+            raise SlackError("thread_not_found")
+        return None
     return thread or None
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import sys
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.fake_slack.calls import SlackError
+from bot.sandbox.fake_slack.calls import SlackError, TooManyCallsError
 from bot.sandbox.fake_slack.objects import message_object
 from bot.sandbox.fake_slack.timestamps import microseconds
 
@@ -23,14 +24,14 @@ _CURSOR: Final = "next_ts:"
 
 
 def require_scope(call: Call, scope: str) -> None:
-    """Refuse the call if the bot token lacks a scope that this very conversation needs."""
+    """Raise `SlackError` missing_scope if the bot token lacks a scope that this conversation needs."""
     if scope not in call.installation.app.scopes:
         provided = ",".join(sorted(call.installation.app.scopes))
         raise SlackError("missing_scope", needed=scope, provided=provided)
 
 
 def direct_message_of(call: Call, user: str, *, unknown: str) -> Conversation:
-    """Return the direct message with a person; SlackError `unknown` or cannot_dm_bot if there is none."""
+    """Return the direct message with a person; `SlackError` `unknown` or cannot_dm_bot if there is none."""
     person = call.installation.workspace.person(user)
     if person is None:
         raise SlackError(unknown)
@@ -40,7 +41,7 @@ def direct_message_of(call: Call, user: str, *, unknown: str) -> Conversation:
 
 
 def joined_conversation(call: Call, channel: str) -> Conversation:
-    """Return a conversation that the bot is in; SlackError channel_not_found or not_in_channel."""
+    """Return a conversation that the bot is in; `SlackError` channel_not_found or not_in_channel."""
     conversation = call.installation.workspace.conversation(channel)
     if conversation is None:
         raise SlackError("channel_not_found")
@@ -50,7 +51,7 @@ def joined_conversation(call: Call, channel: str) -> Conversation:
 
 
 def open_conversation(call: Call) -> Json:
-    """Open the direct message with one person (groups are not for this bot)."""
+    """Open the direct message with one person; groups are not supported. `SlackError` as in Slack."""
     if call.text("channel"):
         conversation = joined_conversation(call, call.required("channel"))
         return {"channel": {"id": conversation.id}}
@@ -65,8 +66,9 @@ def open_conversation(call: Call) -> Json:
 
 
 def read_history(call: Call) -> Json:
-    """Show a page of a conversation, newest first, without what only stands in threads."""
+    """Return a page of a conversation, newest first, without replies that are only in threads."""
     conversation = _readable(call)
+    _keep_pace(call)
     after, before = _window(call)
     before = min(before, _cursor(call, otherwise=before))
     visible = (
@@ -74,11 +76,11 @@ def read_history(call: Call) -> Json:
         for each in conversation.newest_first(after, before)
         if each.thread_ts in (None, each.ts) or each.is_broadcast
     )
-    return {**_page(call, visible), "pin_count": 0}
+    return {**_page(call, visible, most=call.installation.quirks.history_page), "pin_count": 0}
 
 
 def read_replies(call: Call) -> Json:
-    """Show a page of a thread, oldest first, its first message included."""
+    """Return a page of a thread, oldest first, including its first message. `SlackError` thread_not_found."""
     conversation = _readable(call)
     thread = call.required("ts")
     if conversation.message(thread) is None:
@@ -98,7 +100,7 @@ def _readable(call: Call) -> Conversation:
 
 
 def _window(call: Call) -> tuple[int, int]:
-    """Return the first and the last moment to show, both inclusive, in microseconds."""
+    """Return the first and the last moment to show, both inclusive, in microseconds since 1970."""
     ends = 0 if call.flag("inclusive") else 1
     after = _moment(call, "oldest", otherwise=0) + ends
     before = _moment(call, "latest", otherwise=sys.maxsize) - ends
@@ -127,8 +129,17 @@ def _cursor(call: Call, *, otherwise: int) -> int:
         raise SlackError("invalid_cursor") from error
 
 
-def _page(call: Call, messages: Iterable[Message]) -> Json:
-    size = _page_size(call)
+def _keep_pace(call: Call) -> None:
+    """Refuse a call that comes too soon after the last one."""
+    now, last = call.installation.clock(), call.installation.history_read_at
+    wait = last + call.installation.quirks.history_every - now if last else timedelta(0)
+    if wait > timedelta(0):
+        raise TooManyCallsError(wait)
+    call.installation.history_read_at = now
+
+
+def _page(call: Call, messages: Iterable[Message], *, most: int = _LARGEST_PAGE) -> Json:
+    size = min(_page_size(call), most)
     found = list(islice(messages, size + 1))
     with_metadata = call.flag("include_all_metadata")
     shown = [message_object(each, call.installation, with_metadata=with_metadata) for each in found[:size]]

@@ -1,11 +1,11 @@
-"""What the stand-in keeps beside the workspace: tickets, triggers and response URLs, and the time."""
+"""The stand-in's state besides the workspace: tickets, triggers and response URLs, and the clock."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from bot.sandbox.fake_slack.timestamps import moment_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bot.sandbox.fake_slack.workspace import Message, Workspace
 
-#: How long a trigger_id opens a view.
+#: How long a trigger_id can open a view.
 TRIGGER_LIFETIME: Final = timedelta(seconds=3)
 #: How often, and for how long, a response_url may be used.
 RESPONSE_URL_USES: Final = 5
@@ -25,7 +25,7 @@ RESPONSE_URL_LIFETIME: Final = timedelta(minutes=30)
 class App:
     """The installed app: its ids, its tokens, the scopes of the bot token.
 
-    `verification` is a field of each payload that opens nothing.
+    `verification` is the deprecated verification token in each payload; it grants nothing.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Trigger:
 
 @dataclass(kw_only=True)
 class ResponseUrl:
-    """A click's permission to answer; `message` is what was clicked on."""
+    """A click's permission to answer; `message` is the clicked message."""
 
     user: str
     message: Message
@@ -56,24 +56,52 @@ class ResponseUrl:
 
 
 @dataclass(kw_only=True)
+class Quirks:
+    """How this Slack differs from the simplest one. Each may be changed while it runs."""
+
+    #: The app is installed for an organisation: auth.test names no workspace, or the organisation as one.
+    org_wide: Literal["", "unnamed", "named"] = ""
+    #: A post to a person opens the conversation with them; else it is refused with channel_not_found.
+    opens_by_posting: bool = True
+    #: A message that is replaced over a response_url keeps its metadata, has what it is given, or loses it.
+    replaced_metadata: Literal["kept", "given", "lost"] = "kept"
+    #: A reply to a message that was deleted is refused, or becomes a message of its own.
+    replies_to_deleted: Literal["refused", "alone"] = "refused"
+    #: The address of a message that was deleted is still given out.
+    links_to_deleted: bool = False
+    #: A click on a message carries an address at which it is answered, at which the message may be replaced.
+    gives_response_urls: bool = True
+    replaces_originals: bool = True
+    #: A Home has so many blocks at the most.
+    home_blocks: int = 100
+    #: The methods that are refused, each with its code.
+    refusals: dict[str, str] = field(default_factory=dict)
+    #: conversations.history shows so many messages a page, at the most, and is called so rarely.
+    history_page: int = 1000
+    history_every: timedelta = timedelta(0)
+
+
+@dataclass(kw_only=True)
 class Installation:
-    """The workspace and what was handed out for it. `address` is `127.0.0.1:PORT` once it is known."""
+    """The workspace and the permissions issued for it. `address` is `127.0.0.1:PORT` once it is known."""
 
     workspace: Workspace
     app: App
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
+    quirks: Quirks = field(default_factory=Quirks)
+    history_read_at: datetime | None = None
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)
     response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
 
     def next_ts(self) -> str:
-        """Return the ts of something that happens now."""
+        """Return a new, unique ts for something that happens now."""
         return self.workspace.next_ts(self.clock())
 
     def newest_visible(self) -> int:
-        """Return the newest moment that the history shows yet, in microseconds since 1970."""
+        """Return the newest moment that the history already shows, in microseconds since 1970."""
         return moment_of(self.clock()) - self.history_lag // timedelta(microseconds=1)
 
     def new_ticket(self) -> str:
@@ -83,20 +111,20 @@ class Installation:
         return ticket
 
     def redeem_ticket(self, ticket: str) -> bool:
-        """Tell whether the ticket was good; it no longer is."""
+        """Return whether the ticket was valid, and invalidate it."""
         if ticket not in self.tickets:
             return False
         self.tickets.remove(ticket)
         return True
 
     def new_trigger(self, user: str) -> str:
-        """Return a trigger_id for what `user` just pressed."""
+        """Return a trigger_id for a press by `user`; it is valid once, for 3 s."""
         trigger = f"{self.next_ts()}.{secrets.token_hex(16)}"
         self.triggers[trigger] = Trigger(user=user, expires_at=self.clock() + TRIGGER_LIFETIME)
         return trigger
 
     def new_response_url(self, user: str, message: Message) -> str:
-        """Return an address at which the app may answer a click of `user` on `message`."""
+        """Return a URL for answers to a click of `user` on `message`: up to 5, within 30 minutes."""
         secret = secrets.token_urlsafe(18)
         self.response_urls[secret] = ResponseUrl(
             user=user, message=message, expires_at=self.clock() + RESPONSE_URL_LIFETIME

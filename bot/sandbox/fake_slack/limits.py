@@ -1,6 +1,7 @@
-"""What Slack refuses in blocks, views and metadata, for the part of Block Kit that a bot of ours may use.
+"""What Slack refuses in blocks, views and metadata, for the part of Block Kit that this bot uses.
 
-Limits: the reference of Block Kit, as of November 2026. Other kinds of blocks and elements are refused.
+Source of the limits: the Block Kit reference, as of November 2026. Other kinds of blocks and elements are
+refused.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from bot.sandbox.fake_slack.shapes import (
 #: Longest `text` of chat.postMessage and of chat.update, in characters.
 POST_TEXT_LIMIT: Final = 40_000
 UPDATE_TEXT_LIMIT: Final = 4_000
-#: Longest sum of all text in the blocks of one message, in characters (seen: slackapi/bolt-js issue 2509).
+#: Longest total text in the blocks of one message, in characters (observed: slackapi/bolt-js issue 2509).
 BLOCKS_TEXT_LIMIT: Final = 13_200
-#: Most blocks of a message, and of a view.
+#: Most blocks in a message and in a view.
 MESSAGE_BLOCKS: Final = 50
 VIEW_BLOCKS: Final = 100
-#: Largest metadata, in characters of JSON. Slack names no number: this one is our caution.
+#: Largest metadata, in characters of JSON. Slack documents no number; this is a cautious guess.
 METADATA_LIMIT: Final = 8_000
 
 _EVENT_TYPE: Final = re.compile(r"[A-Za-z0-9_.\-]{1,255}")
@@ -137,14 +138,14 @@ _view = variant(
 
 
 def problems_of_blocks(blocks: list[Any]) -> list[str]:
-    """Tell what Slack refuses in the blocks of a message; empty if it takes them."""
+    """Return what Slack refuses in the blocks of a message, as sentences; empty if it accepts them."""
     problems: list[str] = []
     _message_blocks(blocks, "/blocks", problems)
     return problems or _problems_among(blocks, "/blocks")
 
 
 def problems_of_view(view: Any) -> list[str]:
-    """Tell what Slack refuses in a view (modal or home); empty if it takes it."""
+    """Return what Slack refuses in a view (modal or home), as sentences; empty if it accepts it."""
     problems: list[str] = []
     _view(view, "/view", problems)
     if problems:
@@ -156,7 +157,7 @@ def problems_of_view(view: Any) -> list[str]:
 
 
 def _problems_among(blocks: list[Any], pointer: str) -> list[str]:
-    """Tell what is wrong among blocks that are each right: ids twice, a section without content."""
+    """Return what is wrong among individually valid blocks: duplicate ids, a section without content."""
     problems: list[str] = []
     for block_id in _repeated(block.get("block_id") for block in blocks):
         complain(problems, f"block_id already exists: {block_id}", pointer)
@@ -173,7 +174,7 @@ def _repeated(names: Any) -> list[str]:
 
 
 def length_of_text(value: Any) -> int:
-    """Return the number of characters that the text objects in `value` hold together."""
+    """Return the total number of characters in the text objects in `value`."""
     if isinstance(value, list):
         return sum(map(length_of_text, value))
     if isinstance(value, dict):
@@ -183,7 +184,7 @@ def length_of_text(value: Any) -> int:
 
 
 def problem_of_metadata(metadata: Any) -> str | None:
-    """Return the error code with which Slack refuses message metadata, or None."""
+    """Return the error code with which Slack refuses message metadata; None if it accepts it."""
     if not isinstance(metadata, dict) or metadata.keys() - {"event_type", "event_payload"}:
         return "invalid_metadata_format"
     event_type, payload = metadata.get("event_type"), metadata.get("event_payload")

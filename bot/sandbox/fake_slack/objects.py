@@ -1,21 +1,22 @@
-"""People, messages and blocks in the shapes in which Slack's API shows them."""
+"""People, messages and blocks in the shapes of Slack's API."""
 
 from __future__ import annotations
 
 import secrets
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from bot.sandbox.fake_slack.installation import Installation
     from bot.sandbox.fake_slack.workspace import Json, Message, Person
 
 
 def user_object(person: Person, installation: Installation, *, with_email: bool) -> Json:
-    """Return the user as users.info shows it; a deactivated one has fewer fields, as in Slack."""
+    """Return the user object of users.info; a deactivated user has fewer fields, as in Slack."""
     team_id = person.team_id or installation.workspace.team_id
     user: Json = {
         "id": person.id,
@@ -35,7 +36,7 @@ def user_object(person: Person, installation: Installation, *, with_email: bool)
 
 
 def _active_fields(person: Person, at: datetime) -> Json:
-    offset = at.astimezone(ZoneInfo(person.tz)).utcoffset()
+    offset = at.astimezone(_zone(person.tz)).utcoffset()
     return {
         "color": "4bbe2e",
         "real_name": person.real_name,
@@ -52,6 +53,14 @@ def _active_fields(person: Person, at: datetime) -> Json:
     }
 
 
+def _zone(name: str) -> tzinfo:
+    """Return a time zone; UTC for a name that is none, which a test may give somebody."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError):
+        return UTC
+
+
 def _profile(person: Person, team_id: str, *, with_email: bool) -> Json:
     profile = {
         "real_name": person.real_name,
@@ -64,7 +73,7 @@ def _profile(person: Person, team_id: str, *, with_email: bool) -> Json:
 
 
 def message_object(message: Message, installation: Installation, *, with_metadata: bool = False) -> Json:
-    """Return the message as conversations.history shows it."""
+    """Return the message object of conversations.history."""
     shown: Json = {
         "user": message.user,
         "type": "message",
@@ -87,7 +96,7 @@ def message_object(message: Message, installation: Installation, *, with_metadat
 
 
 def _thread_fields(message: Message, installation: Installation) -> Json:
-    """Return what tells of a thread: a reply names its first message, and so does that message itself."""
+    """Return the thread fields: a reply names its first message, and that message names itself."""
     if message.thread_ts is not None:
         return {"thread_ts": message.thread_ts}
     conversation = installation.workspace.conversation(message.channel)
@@ -98,7 +107,7 @@ def _thread_fields(message: Message, installation: Installation) -> Json:
 
 
 def completed_blocks(blocks: Sequence[Json]) -> list[Json]:
-    """Return the blocks as Slack stores them: with an id for each block and each button, and its defaults."""
+    """Return the blocks as Slack stores them: with defaults, and an id for each block and button."""
     return [_completed_block(block) for block in blocks]
 
 

@@ -1,4 +1,4 @@
-"""What a press of a button, a submitted modal and an event look like when Slack sends them."""
+"""The payloads that Slack sends for a button press, a submitted or closed modal, and an event."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PressFields(TypedDict):
-    """Who presses what. See `Press`."""
+    """The keyword arguments of `Press`."""
 
     user: str
     action_id: str
@@ -31,10 +31,10 @@ class PressFields(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Press:
-    """A press of a button by `user` on the message `ts` of `channel`, or in the person's App Home.
+    """A press of a button by `user`, on the message `ts` of `channel` or in the person's App Home.
 
-    `block_id` tells buttons of the same `action_id` apart; without it the first one is meant. `value` and
-    `team` replace what the button and the person really have, as a forger would.
+    `block_id` distinguishes buttons with the same `action_id`; if empty, the first one is pressed. `value`
+    and `team` override those of the button and the person, as a forger would.
     """
 
     user: str
@@ -48,7 +48,7 @@ class Press:
 
 
 def block_actions(installation: Installation, press: Press) -> Json:
-    """Return the payload of a press; LookupError if there is no such person, message or view."""
+    """Return the payload of a press; `LookupError` if the person, message or view does not exist."""
     user = _user(installation, press.user, press.team)
     place = _on_message(installation, press) if press.via == "message" else _in_home(installation, press)
     blocks = place.pop("blocks")
@@ -63,7 +63,10 @@ def block_actions(installation: Installation, press: Press) -> Json:
 
 
 def view_submission(installation: Installation, user: str, *, view: Json, values: Json) -> Json:
-    """Return the payload of a modal that was filled in; `values` nests block, action and value."""
+    """Return the payload of a submitted modal; `values` maps block to action to value.
+
+    `LookupError` if the person does not exist.
+    """
     return {
         "type": "view_submission",
         "user": _user(installation, user),
@@ -75,7 +78,10 @@ def view_submission(installation: Installation, user: str, *, view: Json, values
 
 
 def view_closed(installation: Installation, user: str, *, view: Json) -> Json:
-    """Return the payload of a modal that was closed without being submitted. It opens nothing."""
+    """Return the payload of a modal closed without submitting; it has no trigger_id.
+
+    `LookupError` if the person does not exist.
+    """
     return {
         "type": "view_closed",
         "user": _user(installation, user),
@@ -86,7 +92,7 @@ def view_closed(installation: Installation, user: str, *, view: Json) -> Json:
 
 
 def app_home_opened(installation: Installation, user: str, *, tab: str) -> Json:
-    """Return the event of a person who looks at a tab of the app, with what they see there."""
+    """Return the event of a person who opens a tab of the app, with the view that they see there."""
     workspace = installation.workspace
     event: Json = {
         "type": "app_home_opened",
@@ -100,7 +106,7 @@ def app_home_opened(installation: Installation, user: str, *, tab: str) -> Json:
 
 
 def event_callback(installation: Installation, event: Json) -> Json:
-    """Return the payload that carries an event; its event_id stays the same however often it is sent."""
+    """Return the payload of an event; its event_id stays the same when it is sent again."""
     workspace = installation.workspace
     return {
         "token": installation.app.verification,
@@ -129,7 +135,7 @@ def event_callback(installation: Installation, event: Json) -> Json:
 def _user(installation: Installation, user: str, team: str | None = None) -> Json:
     person = installation.workspace.person(user)
     if person is None:
-        raise LookupError(f"nobody is called {user}")
+        raise LookupError(f"there is no user {user}")
     team_id = team or person.team_id or installation.workspace.team_id
     return {"id": person.id, "username": person.name, "name": person.name, "team_id": team_id}
 
@@ -160,10 +166,11 @@ def _on_message(installation: Installation, press: Press) -> Json:
             **thread,
         },
         "channel": {"id": message.channel, "name": _channel_name(installation, message)},
-        "response_url": installation.new_response_url(press.user, message),
         "state": {"values": {}},
         "blocks": message.blocks,
     }
+    if installation.quirks.gives_response_urls:
+        place["response_url"] = installation.new_response_url(press.user, message)
     # Slack does not keep ephemeral messages, so it cannot show the app what was pressed on.
     return place if is_ephemeral else {**place, "message": message_object(message, installation)}
 
@@ -182,7 +189,7 @@ def _in_home(installation: Installation, press: Press) -> Json:
 
 
 def _action(blocks: Sequence[Json], press: Press, action_ts: str) -> Json:
-    """Return the pressed button as Slack shows it; one that is not there is made up, for forgeries."""
+    """Return the pressed button in Slack's form; one that does not exist is made up, for forgeries."""
     made_up = {"text": {"type": "plain_text", "text": press.action_id, "emoji": True}, "block_id": "none"}
     button = next((each for each in _buttons(blocks) if _is_pressed(each, press)), made_up)
     action: Json = {

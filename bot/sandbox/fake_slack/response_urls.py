@@ -1,4 +1,4 @@
-"""The addresses that a click carries, at which the app may answer it without a token."""
+"""The response URLs: a click carries one, at which the app may answer without a token."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _GONE: Final = frozenset({"used_url", "expired_url", "invalid_url"})
 
 
 class ResponseUrls:
-    """Answers `POST /actions/TEAM/SECRET`: 200, or 404 (used up, too late) or 400 with Slack's error code."""
+    """Answers `POST /actions/TEAM/SECRET`: 200; 404 if used up or expired; 400 with Slack's error code."""
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Post an ephemeral or an ordinary message, or replace or delete the one that was clicked on."""
+        """Post an ephemeral or an ordinary message, or replace or delete the clicked one."""
         try:
             permission = self._permission(request.match_info["secret"])
             self._respond(permission, await read_parameters(request))
@@ -62,13 +62,18 @@ class ResponseUrls:
 
     def _replace(self, permission: ResponseUrl, call: Call) -> None:
         """Replace text and blocks as a whole: blocks that are not given are gone."""
+        if not self._installation.quirks.replaces_originals:
+            raise SlackError("cant_update_message")
         original = self._original(permission)
-        text, blocks, metadata = _content(call)
+        text, blocks, given = _content(call)
+        kept = original.metadata if given is None else given
         self._installation.workspace.change(
             original,
             text=text,
             blocks=completed_blocks(blocks),
-            metadata=original.metadata if metadata is None else metadata,
+            metadata={"kept": kept, "given": given, "lost": None}[
+                self._installation.quirks.replaced_metadata
+            ],
             edited_ts=self._installation.next_ts(),
         )
 

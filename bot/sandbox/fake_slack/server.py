@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 #: The scopes that the bot's manifest asks for.
 SCOPES: Final = ("users:read", "users:read.email", "im:write", "im:history", "chat:write")
-#: How often Slack sends an event again that nobody acknowledged.
+#: How often Slack retries an event that nobody acknowledged.
 EVENT_RETRIES: Final = 3
-#: What Slack shows beside a button whose press nobody acknowledged, in our words.
+#: What Slack shows next to a button whose press nobody acknowledged, in our words.
 WARNING: Final = "Something went wrong, please try again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Click:
-    """What came of a press: `warning` is what Slack shows the person, None if the app took it.
+    """The result of a press: `warning` is what Slack shows the person; None if the app acknowledged it.
 
-    `payload` is what was sent (empty: nothing was), and `reply` what the app acknowledged it with, if
-    anything. `errors` are what Slack shows beside the inputs of a modal, by block_id; the modal stays open.
+    `payload` is what was sent (empty: nothing was), and `reply` the payload of the acknowledgement, if any.
+    `errors` are what Slack shows next to the inputs of a modal, by block_id; the modal stays open.
     """
 
     acknowledged: bool
@@ -55,7 +55,7 @@ class Click:
 
 @dataclass(frozen=True, kw_only=True)
 class EventDelivery:
-    """What came of an event: how often it was sent, and whether the last time was acknowledged."""
+    """The result of an event: how often it was sent, and whether the last attempt was acknowledged."""
 
     acknowledged: bool
     attempts: int
@@ -67,10 +67,10 @@ def _now() -> datetime:
 
 @dataclass(eq=False)
 class SlackStandIn:
-    """A Slack of one workspace on 127.0.0.1, for one app with these tokens and scopes.
+    """A Slack with one workspace on 127.0.0.1, for one app with these tokens and scopes.
 
-    Faults come in from outside: an aiohttp middleware sees each request before and after its work. Tests
-    may end and start it again; the workspace, tokens and open permissions outlive that, links do not.
+    Faults are injected by aiohttp middlewares, which see each request and response. It can be stopped and
+    started again; the workspace, tokens and open permissions survive that, links do not.
 
     `history_lag` is how long a post stays hidden from conversations.history and .replies.
     """
@@ -104,7 +104,7 @@ class SlackStandIn:
 
     @property
     def api_url(self) -> str:
-        """The Web API's address, with a slash at its end; known once it has been started."""
+        """The Web API's URL, with a trailing slash; valid once the server has started."""
         return f"http://{self.installation.address}/api/"
 
     @property
@@ -113,7 +113,7 @@ class SlackStandIn:
         return self.socket_mode.links
 
     async def start(self, port: int = 0) -> None:
-        """Serve on 127.0.0.1; port 0 takes any free one. OSError if the port is taken."""
+        """Serve on 127.0.0.1; port 0 picks any free one. `OSError` if the port is taken."""
         application = web.Application(middlewares=self.middlewares)
         application.router.add_route("*", "/api/{method}", WebApi(self.installation).handle)
         application.router.add_get("/link/", self.socket_mode.serve)
@@ -129,7 +129,7 @@ class SlackStandIn:
         self.installation.address = f"127.0.0.1:{runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """End every link, then the server."""
+        """Close every link, then stop the server."""
         await self.socket_mode.close()
         if self._runner is not None:
             await self._runner.cleanup()
@@ -140,16 +140,17 @@ class SlackStandIn:
         await self.socket_mode.until_linked(count)
 
     async def click(self, **press: Unpack[PressFields]) -> Click:
-        """Press a button (see `Press`) and wait until the app acknowledges it, or until Slack gives up.
+        """Press a button (see `Press`); wait for the app's acknowledgement, up to `acknowledge_within`.
 
-        LookupError if there is no such person, message or App Home.
+        `LookupError` if the person, message or App Home does not exist.
         """
         return await self._interact(block_actions(self.installation, Press(**press)))
 
     async def submit_view(self, *, user: str, view_id: str, values: Json) -> Click:
-        """Fill in and submit the modal that a person sees; `values` as Slack nests them.
+        """Fill in and submit the modal that a person sees; `values` maps block to action to state.
 
-        Slack's own checks come first, then the app; what it answers is done. LookupError if there is none.
+        Slack's own checks come first, then the app's reply is carried out. `LookupError` if the person does
+        not see this modal.
         """
         view = self._modal(user, view_id)
         mistakes = mistakes_in(view, values)
@@ -161,9 +162,9 @@ class SlackStandIn:
         return self._after_reply(user, view, click) if click.acknowledged else click
 
     async def close_view(self, *, user: str, view_id: str) -> Click | None:
-        """Close the modal that a person sees. The app is told if it asked for that, else this is None.
+        """Close the modal that a person sees; None if the app did not ask to be notified.
 
-        LookupError if they see no such modal.
+        `LookupError` if the person does not see this modal.
         """
         view = self._modal(user, view_id)
         close = self.workspace.modals.clear if view.get("clear_on_close") else self.workspace.modals.close
@@ -173,17 +174,17 @@ class SlackStandIn:
         return await self._interact(view_closed(self.installation, user, view=view))
 
     async def open_home(self, user: str, *, tab: Literal["home", "messages"] = "home") -> EventDelivery:
-        """Look at a tab of the app as this person, which sends `app_home_opened`.
+        """Open a tab of the app as this person, which sends `app_home_opened`.
 
-        LookupError if there is no such person, or nobody who could look: a bot, a deactivated account.
+        `LookupError` if the person does not exist, is deactivated or is a bot.
         """
         person = self.workspace.person(user)
         if person is None or person.deleted or person.is_bot:
-            raise LookupError(f"nobody looks at Slack as {user}")
+            raise LookupError(f"{user} cannot sign in to Slack")
         return await self.send_event(app_home_opened(self.installation, user, tab=tab))
 
     async def send_event(self, event: Json) -> EventDelivery:
-        """Send an event of the Events API, again and again (with the same event_id) until it is taken."""
+        """Send an event; retry up to 3 times, with the same event_id, until it is acknowledged."""
         payload = event_callback(self.installation, event)
         for attempt in range(1 + EVENT_RETRIES):
             retry: dict[str, Any] = {"retry_attempt": attempt, "retry_reason": "timeout" if attempt else ""}
@@ -192,15 +193,15 @@ class SlackStandIn:
         return EventDelivery(acknowledged=False, attempts=1 + EVENT_RETRIES)
 
     async def disconnect(self, reason: DisconnectReason) -> None:
-        """Tell one link that it ends, or with `link_disabled` end them all. See `SocketMode.disconnect`."""
+        """Tell one link that it will end, or with `link_disabled` end all. See `SocketMode.disconnect`."""
         await self.socket_mode.disconnect(reason)
 
     def drop_links(self) -> None:
-        """Cut every link without a word."""
+        """Cut every link without notice."""
         self.socket_mode.drop_links()
 
     def grant(self, scopes: Iterable[str]) -> None:
-        """Give the bot token exactly these scopes from now on."""
+        """Set the scopes of the bot token to exactly these."""
         self.installation.app = replace(self.installation.app, scopes=frozenset(scopes))
 
     def _modal(self, user: str, view_id: str) -> Json:

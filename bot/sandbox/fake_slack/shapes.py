@@ -1,21 +1,21 @@
-"""Small checks of JSON values that compose, and complain in the form of Slack's response_metadata."""
+"""Small, composable checks of JSON values that report problems in the form of Slack's response_metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: Looks at a value that stands at a JSON pointer and appends a sentence for each thing that is wrong.
+#: Checks a value at a JSON pointer and appends a sentence for each problem.
 Check = Callable[[Any, str, list[str]], None]
 
 
 def complain(problems: list[str], sentence: str, pointer: str) -> None:
-    """Append one complaint in Slack's form."""
+    """Append one problem in Slack's form."""
     problems.append(f"[ERROR] {sentence} [json-pointer:{pointer}]")
 
 
 def string(*, at_most: int, at_least: int = 0) -> Check:
-    """Accept text of that many characters, both limits inclusive."""
+    """Accept a string of `at_least` to `at_most` characters."""
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
         if not isinstance(value, str):
@@ -29,7 +29,7 @@ def string(*, at_most: int, at_least: int = 0) -> Check:
 
 
 def integer(*, at_least: int, at_most: int) -> Check:
-    """Accept a whole number, both limits inclusive."""
+    """Accept an integer from `at_least` to `at_most`."""
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -41,7 +41,7 @@ def integer(*, at_least: int, at_most: int) -> Check:
 
 
 def one_of(*words: str) -> Check:
-    """Accept these words alone."""
+    """Accept only these words."""
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
         if value not in words:
@@ -51,7 +51,7 @@ def one_of(*words: str) -> Check:
 
 
 def boolean(value: Any, pointer: str, problems: list[str]) -> None:
-    """Accept true and false."""
+    """Accept only true and false."""
     if not isinstance(value, bool):
         complain(problems, "must be a boolean", pointer)
 
@@ -61,7 +61,7 @@ def anything(_value: Any, _pointer: str, _problems: list[str]) -> None:
 
 
 def array(each: Check, *, at_most: int, at_least: int = 1) -> Check:
-    """Accept a list of that many values, each of which passes `each`."""
+    """Accept a list of `at_least` to `at_most` values, each of which passes `each`."""
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
         if not isinstance(value, list):
@@ -78,7 +78,7 @@ def array(each: Check, *, at_most: int, at_least: int = 1) -> Check:
 
 
 def shape(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
-    """Accept an object with these keys and no others."""
+    """Accept an object with all `required` keys, any of the `optional` ones, and no others."""
     known = {**required, **(optional or {})}
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
@@ -97,7 +97,7 @@ def shape(required: Mapping[str, Check], optional: Mapping[str, Check] | None = 
 
 
 def variant(shapes: Mapping[str, Check]) -> Check:
-    """Accept an object that passes the check of its own `type`."""
+    """Accept an object that passes the check for its `type`."""
 
     def check(value: Any, pointer: str, problems: list[str]) -> None:
         kind = value.get("type") if isinstance(value, dict) else None

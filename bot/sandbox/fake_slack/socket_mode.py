@@ -1,4 +1,4 @@
-"""Socket Mode: the open links, the envelopes that go out over them, and their acknowledgements."""
+"""Socket Mode: the open links, the envelopes sent over them, and their acknowledgements."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too
 
 #: How many links one app may have.
 MOST_LINKS: Final = 10
-#: What Slack tells the app about how long a link lasts, in seconds.
+#: The lifetime of a link that Slack announces to the app, in seconds.
 CONNECTION_SECONDS: Final = 18_060
 
 
 @dataclass(frozen=True, kw_only=True)
 class Acknowledgement:
-    """The app has taken an envelope; `payload` is what it answered with, if anything."""
+    """The app has acknowledged an envelope; `payload` is its reply, if any."""
 
     payload: Json | None
 
@@ -44,7 +44,7 @@ class Link:
 
 
 class SocketMode:
-    """Every link of the app. Each envelope goes over any one of them, as Slack does it."""
+    """All links of the app. Each envelope is sent over any one of them, as Slack does."""
 
     def __init__(self, installation: Installation, *, acknowledge_within: timedelta) -> None:
         self._installation = installation
@@ -52,7 +52,7 @@ class SocketMode:
         self._links: list[Link] = []
         self._waiting: dict[str, asyncio.Future[Acknowledgement]] = {}
         self._changed = asyncio.Condition()
-        #: How many links were ever opened.
+        #: How many links have been opened in total.
         self.welcomed = 0
 
     @property
@@ -65,12 +65,12 @@ class SocketMode:
         await self.until(lambda: self.links >= count)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds of the links; it is looked at whenever one opens or ends."""
+        """Wait until `condition()` is true; it is checked whenever a link opens or ends."""
         async with self._changed:
             await self._changed.wait_for(condition)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
-        """Keep one link until either side closes it. A ticket that is not good is refused before that."""
+        """Serve one link until either side closes it. `HTTPUnauthorized` for an invalid ticket."""
         if not self._installation.redeem_ticket(request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="unknown ticket")
         websocket = web.WebSocketResponse(timeout=1.0, heartbeat=30.0)
@@ -91,7 +91,7 @@ class SocketMode:
     async def send(
         self, kind: str, payload: Json, *, accepts_response: bool = False, **retry: Any
     ) -> Acknowledgement | None:
-        """Send an envelope over a random link; None if nobody acknowledged it in time."""
+        """Send an envelope over a random link; return None if it is not acknowledged in time."""
         links = self._open_links()
         if not links:
             return None
@@ -114,8 +114,15 @@ class SocketMode:
         finally:
             del self._waiting[envelope_id]
 
+    async def say(self, text: str) -> None:
+        """Send any text over a random link, as it is. LookupError if none is open."""
+        links = self._open_links()
+        if not links:
+            raise LookupError("no link is open")
+        await secrets.choice(links).websocket.send_str(text)
+
     async def disconnect(self, reason: DisconnectReason) -> None:
-        """Tell one random link that it will end (`link_disabled`: tell all, and end them).
+        """Tell one random link that it will end (`link_disabled`: tell all links, and end them).
 
         After `warning` and `refresh_requested` the app replaces the link and closes the old one itself.
         """
@@ -128,12 +135,12 @@ class SocketMode:
             await self._tell(secrets.choice(links), reason)
 
     async def close(self) -> None:
-        """End every link in order."""
-        # Together: a peer that is dead costs its whole time-out.
+        """Close every link gracefully."""
+        # All at once, because a dead peer takes its whole timeout.
         await asyncio.gather(*(link.websocket.close() for link in self._open_links()))
 
     def drop_links(self) -> None:
-        """Cut every link without a word, as a broken network does."""
+        """Cut every link without notice, as a broken network does."""
         for link in self._open_links():
             if link.request.transport is not None:
                 link.request.transport.abort()
@@ -184,6 +191,6 @@ class SocketMode:
 
 
 async def _send(link: Link, message: Json) -> None:
-    """Send one frame. A link that broke meanwhile is as silent as one whose app does not answer."""
+    """Send one frame. A broken link is treated like one whose app does not answer."""
     with contextlib.suppress(ConnectionError):
         await link.websocket.send_str(json.dumps(message))

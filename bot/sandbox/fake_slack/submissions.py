@@ -1,4 +1,4 @@
-"""What Slack does around a modal that is submitted: its own look at the fields, and the app's reply."""
+"""What Slack does when a modal is submitted: its own check of the fields, then the app's reply."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bot.sandbox.fake_slack.installation import Installation
     from bot.sandbox.fake_slack.workspace import Json
 
-#: The longest text of an input that names no `max_length` of its own.
+#: The longest text of an input without its own `max_length`, in characters.
 _LONGEST_INPUT: Final = 3_000
 
 
@@ -23,7 +23,7 @@ class WrongReplyError(Exception):
 
 
 def completed_values(view: Json, values: Mapping[str, Any]) -> Json:
-    """Return the state of every input of the view: `values` (block, action, value), empty ones as null."""
+    """Return the state of every input of the view, by block and action; inputs not in `values` are null."""
     empty = {
         block["block_id"]: {block["element"]["action_id"]: {"type": block["element"]["type"], "value": None}}
         for block in _inputs(view)
@@ -32,7 +32,7 @@ def completed_values(view: Json, values: Mapping[str, Any]) -> Json:
 
 
 def mistakes_in(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return what Slack tells the person without asking the app: a sentence for a block's id."""
+    """Return the mistakes that Slack reports without asking the app: a sentence per block_id."""
     return {
         block["block_id"]: mistake
         for block in _inputs(view)
@@ -41,9 +41,9 @@ def mistakes_in(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def take_reply(installation: Installation, user: str, *, view: Json, reply: Json | None) -> dict[str, str]:
-    """Do with the submitted view what the app's acknowledgement says; return the errors that it names.
+    """Carry out the app's acknowledgement on the submitted view; return the errors in it, by block_id.
 
-    `WrongReplyError` if Slack would not understand it: the modal stays, and the person may try again.
+    `WrongReplyError` if Slack would not understand it: the modal stays, and the person can try again.
     """
     action = (reply or {}).get("response_action")
     modals = installation.workspace.modals
@@ -90,7 +90,7 @@ def _errors(view: Json, errors: Any) -> dict[str, str]:
 
 
 def _show(installation: Installation, user: str, *, view: Json, reply: Json) -> None:
-    """Put another view in the submitted one's place, or upon it."""
+    """Replace the submitted view with another, or push one on top of it."""
     modals = installation.workspace.modals
     try:
         given = checked_view(reply.get("view"), kind="modal")
@@ -103,7 +103,7 @@ def _show(installation: Installation, user: str, *, view: Json, reply: Json) -> 
 
 
 def _close(installation: Installation, user: str, view: Json) -> None:
-    """Close the submitted view, unless the app has shown another one meanwhile."""
+    """Close the submitted view, unless the app has shown another one in the meantime."""
     seen = installation.workspace.modals.seen_by(user)
     if seen is not None and seen["id"] == view["id"]:
         installation.workspace.modals.close(user)

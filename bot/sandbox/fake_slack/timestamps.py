@@ -1,4 +1,4 @@
-"""Slack's `ts`: seconds since 1970 with six decimals, here also as whole microseconds. Pure."""
+"""Conversion between Slack's `ts` (seconds since 1970 with six decimals) and whole microseconds. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def moment_of(at: datetime) -> int:
-    """Return an aware time as microseconds since 1970."""
+    """Return an aware datetime as microseconds since 1970."""
     return (at - _EPOCH) // _MICROSECOND
 
 
 def microseconds(ts: str) -> int:
-    """Read a ts (`1732417200.000100`, seconds since 1970) as whole microseconds; ValueError if it is none."""
+    """Convert a ts (`1732417200.000100`, seconds since 1970) to microseconds; `ValueError` if invalid."""
     seconds, _, fraction = ts.partition(".")
     return int(seconds) * 1_000_000 + int(f"{fraction:0<6}"[:6])
 
 
 def timestamp(moment: int) -> str:
-    """Write microseconds since 1970 as a ts."""
+    """Convert microseconds since 1970 to a ts."""
     return f"{moment // 1_000_000}.{moment % 1_000_000:06d}"

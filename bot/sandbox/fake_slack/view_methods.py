@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def open_view(call: Call) -> Json:
-    """Show a modal to whoever's click the trigger belongs to."""
+    """Show a modal to the person whose click the trigger_id belongs to.
+
+    `SlackError` as Slack would return it, e.g. expired_trigger_id after 3 s, invalid_arguments.
+    """
     given = _given(call, kind="modal")
     _check_external_id(call, given)
     user = _redeem_trigger(call)
@@ -25,7 +28,7 @@ def open_view(call: Call) -> Json:
 
 
 def push_view(call: Call) -> Json:
-    """Lay a modal upon the one that the trigger's person sees."""
+    """Push a modal on top of the one that the trigger's person sees. `SlackError` as in `open_view`."""
     given = _given(call, kind="modal")
     _check_external_id(call, given)
     user = _redeem_trigger(call)
@@ -42,7 +45,7 @@ def push_view(call: Call) -> Json:
 
 
 def update_view(call: Call) -> Json:
-    """Replace a modal that is open."""
+    """Replace an open modal, found by external_id or view_id. `SlackError` not_found or hash_conflict."""
     given = _given(call, kind="modal")
     modal = _modal(call)
     _check_external_id(call, given, own_id=modal["id"])
@@ -54,11 +57,13 @@ def update_view(call: Call) -> Json:
 
 
 def publish_view(call: Call) -> Json:
-    """Show a view in a person's App Home."""
+    """Show a view in a person's App Home. `SlackError` user_not_found or hash_conflict."""
     user = call.required("user_id")
     if call.installation.workspace.person(user) is None:
         raise SlackError("user_not_found")
     given = _given(call, kind="home")
+    if len(given["blocks"]) > call.installation.quirks.home_blocks:
+        raise SlackError("invalid_arguments")
     shown = call.installation.workspace.homes.get(user)
     if shown is not None:
         _check_hash(call, shown)
@@ -72,7 +77,7 @@ def _given(call: Call, *, kind: Kind) -> Json:
 
 
 def _redeem_trigger(call: Call) -> str:
-    """Return the person of the trigger_id, which serves once and for three seconds."""
+    """Return the person of the trigger_id, which is valid once and for three seconds."""
     trigger = call.installation.triggers.get(call.required("trigger_id"))
     if trigger is None:
         raise SlackError("invalid_trigger_id")
@@ -96,7 +101,7 @@ def _modal(call: Call) -> Json:
 
 
 def _check_external_id(call: Call, given: Json, *, own_id: str = "") -> None:
-    """Refuse an id of the app's own that another open view has already."""
+    """Refuse an external_id that another open view already has."""
     taken = call.installation.workspace.modals.of_external_id(given.get("external_id", ""))
     if taken is not None and taken["id"] != own_id:
         raise SlackError("duplicate_external_id")

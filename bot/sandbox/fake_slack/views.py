@@ -1,4 +1,4 @@
-"""Views as Slack checks and keeps them, whichever way they come: by a method or with an acknowledgement."""
+"""How Slack checks and stores views, whether they come with a method call or an acknowledgement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Kind = Literal["modal", "home"]
 
 
 def checked_view(given: Any, *, kind: Kind) -> Json:
-    """Return the view that the app gave; SlackError if Slack would refuse it, or if it is of another kind."""
+    """Return the view that the app sent; `SlackError` if Slack would refuse it, or if its kind is wrong."""
     problems = limits.problems_of_view(given)
     if not problems and given["type"] != kind:
         problems = [f"[ERROR] must be a valid enum value ({kind}) [json-pointer:/view/type]"]
@@ -34,12 +34,12 @@ def checked_view(given: Any, *, kind: Kind) -> Json:
 
 
 def new_view_id() -> str:
-    """Return an id that no view has."""
+    """Return a new, unique view id."""
     return f"V{secrets.token_hex(5).upper()}"
 
 
 def stored_view(installation: Installation, given: Json, *, view_id: str, below: Json | None = None) -> Json:
-    """Return a checked view as Slack keeps it and shows it in payloads; `below` is what it lies upon."""
+    """Return a checked view as Slack stores it and sends it in payloads; `below` is the view under it."""
     return {
         "private_metadata": "",
         "callback_id": "",

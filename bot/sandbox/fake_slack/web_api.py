@@ -1,14 +1,15 @@
-"""The Web API: the table of methods, and what stands before each of them (token, scope, answer)."""
+"""The Web API: the table of methods, and what is common to them (token, scope, answer)."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
 from bot.sandbox.fake_slack import chat_methods, conversation_methods, people_methods, view_methods
-from bot.sandbox.fake_slack.calls import Call, Method, SlackError, read_parameters
+from bot.sandbox.fake_slack.calls import Call, Method, SlackError, TooManyCallsError, read_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _HISTORY: Final = ("im:history", "channels:history")
 _OPEN: Final = ("im:write", "channels:manage")
 
-#: Every method that there is; each answer gains `ok`.
+#: All supported methods; `ok` is added to each answer.
 METHODS: Final[Mapping[str, Method]] = MappingProxyType(
     {
         "auth.test": Method(work=people_methods.show_identity),
@@ -43,20 +44,26 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
 
 
 class WebApi:
-    """Answers `/api/METHOD`. As in Slack, a refusal is an HTTP 200 whose body says `"ok": false`."""
+    """Answers `/api/METHOD`. As in Slack, a refusal is an HTTP 200 whose body says `"ok": false`.
+
+    Only a method that is called too often is refused with HTTP 429.
+    """
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Do one call."""
+        """Answer one call; a `SlackError` becomes the error code in the body."""
         name = request.match_info["method"]
         headers: dict[str, str] = {}
+        status = HTTPStatus.OK
         try:
             answer = {"ok": True, **await self._answer(name, request, headers)}
         except SlackError as refusal:
             answer = {"ok": False, "error": refusal.code, **refusal.details}
-        return web.json_response(answer, headers=headers)
+            if isinstance(refusal, TooManyCallsError):
+                status, headers["Retry-After"] = HTTPStatus.TOO_MANY_REQUESTS, str(refusal.seconds)
+        return web.json_response(answer, status=status, headers=headers)
 
     async def _answer(self, name: str, request: web.Request, headers: dict[str, str]) -> Json:
         method = METHODS.get(name)
@@ -68,10 +75,12 @@ class WebApi:
         if method.scopes:
             headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
         _require_any(method.scopes, scopes)
+        if name in self._installation.quirks.refusals:
+            raise SlackError(self._installation.quirks.refusals[name])
         return method.work(Call(installation=self._installation, parameters=parameters))
 
     def _scopes_of_token(self, token: str, method: Method) -> frozenset[str]:
-        """Return the scopes of a token that is good for the method; SlackError if it is not."""
+        """Return the scopes of the token; `SlackError` if it is not valid for the method."""
         if not token:
             raise SlackError("not_authed")
         app = self._installation.app
@@ -89,7 +98,7 @@ def _require_any(needed: tuple[str, ...], provided: frozenset[str]) -> None:
 
 
 def _token(request: web.Request, parameters: Mapping[str, Any]) -> str:
-    """Return the token of the header or the form; Slack no longer takes one from the query or from JSON."""
+    """Return the token from the header or the form; Slack no longer accepts one in the query or in JSON."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()

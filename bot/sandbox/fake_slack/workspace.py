@@ -23,7 +23,7 @@ ChangeKind = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A member of the workspace, or somebody of elsewhere who is visible in it.
+    """A member of the workspace, or somebody from another one who is visible in it.
 
     `team_id` is None for an ordinary member; `enterprise_teams` lists the teams of an Enterprise Grid user.
     """
@@ -45,9 +45,9 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A message as it stands. `text` is kept as it was sent; `ts` is its id within its channel.
+    """The current state of a message. `text` is stored as sent; `ts` is its id within its channel.
 
-    `ephemeral_for` is the only person who sees it, or None; `edited_ts` is the last change, or None.
+    `ephemeral_for` is the only person who sees it, or None; `edited_ts` is when it was last changed, or None.
     """
 
     channel: str
@@ -64,7 +64,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Something that the people of the workspace can see now: a message, or a view (`user` sees it)."""
+    """A visible change in the workspace: of a message, or of a view that `user` sees."""
 
     kind: ChangeKind
     message: Message | None = None
@@ -74,7 +74,7 @@ class Change:
 
 @dataclass(kw_only=True)
 class Conversation:
-    """A direct message (`person` is set) or a channel (`name` is set); the bot may be in it or not.
+    """A direct message (`person` is set) or a channel (`name` is set), with or without the bot.
 
     `members` are the people of a channel, by id.
     """
@@ -90,11 +90,11 @@ class Conversation:
     _replies: dict[str, list[str]] = field(default_factory=dict)
 
     def message(self, ts: str) -> Message | None:
-        """Return the message of that ts, ephemeral ones included."""
+        """Return the message with that ts, even an ephemeral one; None if there is none."""
         return self._messages.get(ts)
 
     def keep(self, message: Message) -> None:
-        """Store a new message (its ts must be the newest) or the next state of a known one."""
+        """Store a new message (its ts must be the newest) or a new state of a known one."""
         if message.ts not in self._messages:
             self._moments.append(microseconds(message.ts))
             if message.thread_ts not in (None, message.ts) and message.ephemeral_for is None:
@@ -102,7 +102,7 @@ class Conversation:
         self._messages[message.ts] = message
 
     def remove(self, ts: str) -> None:
-        """Forget a message."""
+        """Remove a message; `KeyError` if there is none with that ts."""
         message = self._messages.pop(ts)
         self._moments.remove(microseconds(ts))
         if ts in self._replies.get(str(message.thread_ts), ()):
@@ -113,7 +113,7 @@ class Conversation:
         return self._replies.get(ts, ())
 
     def newest_first(self, after: int, before: int) -> Iterator[Message]:
-        """Yield what everybody in it sees, from `after` to `before`: microseconds, both inclusive."""
+        """Yield what all members see, newest first, from `after` to `before` (microseconds, inclusive)."""
         window = slice(bisect_left(self._moments, after), bisect_right(self._moments, before))
         for moment in reversed(self._moments[window]):
             message = self._messages[timestamp(moment)]
@@ -121,7 +121,7 @@ class Conversation:
                 yield message
 
     def newest(self, count: int) -> list[Message]:
-        """Return the newest messages, oldest first, ephemeral ones of whomever included."""
+        """Return the newest `count` messages, oldest first, including everybody's ephemeral ones."""
         return list(self._messages.values())[-count:]
 
     def seen_by(self, user: str) -> list[Message]:
@@ -130,7 +130,7 @@ class Conversation:
 
 
 class ChannelFacts(TypedDict):
-    """What a new channel is like. See `Conversation`."""
+    """The keyword arguments of `Workspace.add_channel`. See `Conversation`."""
 
     name: str
     members: NotRequired[Sequence[str]]
@@ -138,7 +138,7 @@ class ChannelFacts(TypedDict):
 
 
 class Workspace:
-    """One workspace with the app installed. Whoever subscribes hears of every change, in order."""
+    """One workspace with the app installed. Subscribers receive every change, in order."""
 
     def __init__(self, *, team_id: str, name: str, bot: Person, people: Iterable[Person]) -> None:
         self.team_id = team_id
@@ -153,12 +153,12 @@ class Workspace:
 
     @property
     def domain(self) -> str:
-        """The first part of the workspace's address."""
+        """The subdomain of the workspace's URL."""
         return self.name.lower().replace(" ", "-")
 
     @property
     def people(self) -> Sequence[Person]:
-        """Everybody but the app's own bot, in the order of joining."""
+        """Everybody except the app's own bot, in the order of joining."""
         return [person for person in self._people.values() if person.id != self.bot.id]
 
     @property
@@ -167,55 +167,55 @@ class Workspace:
         return list(self._conversations.values())
 
     def person(self, user: str) -> Person | None:
-        """Return the person of that id."""
+        """Return the person with that id, or None."""
         return self._people.get(user)
 
     def person_of_email(self, email: str) -> Person | None:
-        """Return the person with that address, whatever its case; the deactivated included."""
+        """Return the person with that e-mail address, ignoring case, even a deactivated one; else None."""
         wanted = email.lower()
         return next((each for each in self._people.values() if (each.email or "").lower() == wanted), None)
 
     def admit(self, person: Person) -> None:
-        """Add a person, or put a known one (same id) into a new state, such as deactivated."""
+        """Add a person, or replace the one with the same id, e.g. by a deactivated one."""
         self._people[person.id] = person
 
     def add_channel(self, channel: str, **facts: Unpack[ChannelFacts]) -> Conversation:
-        """Add a channel, with the app's bot in it or not."""
+        """Add a channel, unless it exists; return it."""
         return self._conversations.setdefault(channel, Conversation(id=channel, **facts))
 
     def direct_message(self, user: str) -> Conversation:
-        """Return the direct message of the bot and a person, opening it if need be."""
+        """Return the direct message between the bot and a person, opening it if necessary."""
         channel = f"D{user[1:]}"
         return self._conversations.setdefault(channel, Conversation(id=channel, person=user))
 
     def conversation(self, channel: str) -> Conversation | None:
-        """Return the conversation of that id."""
+        """Return the conversation with that id, or None."""
         return self._conversations.get(channel)
 
     def message(self, channel: str, ts: str) -> Message | None:
-        """Return one message, ephemeral ones included."""
+        """Return one message, even an ephemeral one; None if there is none."""
         conversation = self._conversations.get(channel)
         return None if conversation is None else conversation.message(ts)
 
     def next_ts(self, at: datetime) -> str:
-        """Return the ts of something that happens at `at`: strictly later than every one before it."""
+        """Return a ts for something that happens at `at`, at least a microsecond after every earlier one."""
         self._last_moment = max(self._last_moment + 1, moment_of(at))
         return timestamp(self._last_moment)
 
     def post(self, message: Message) -> None:
-        """Add a message to its conversation, which must exist."""
+        """Add a message to its conversation; `KeyError` if that does not exist."""
         self._conversations[message.channel].keep(message)
         self._emit(Change(kind="message_posted", message=message))
 
     def change(self, message: Message, **changes: Any) -> Message:
-        """Put a message into its next state, and return that."""
+        """Change fields of a message, and return its new state."""
         changed = replace(message, **changes)
         self._conversations[message.channel].keep(changed)
         self._emit(Change(kind="message_changed", message=changed))
         return changed
 
     def delete(self, message: Message) -> None:
-        """Remove a message."""
+        """Remove a message; `KeyError` if it does not exist."""
         self._conversations[message.channel].remove(message.ts)
         self._emit(Change(kind="message_deleted", message=message))
 
@@ -225,17 +225,17 @@ class Workspace:
         self._emit(Change(kind="home_published", user=user, view=self.homes[user]))
 
     def show_modal(self, user: str, view: Mapping[str, Any]) -> None:
-        """Show a person a modal, in place of whatever modal they see."""
+        """Show a person a modal, replacing any that they have open."""
         self.modals.open(user, view)
 
     def subscribe(self) -> asyncio.Queue[Change]:
-        """Return a queue without a bound that gets every change from now on; `unsubscribe` it when done."""
+        """Return an unbounded queue that receives every change from now on; `unsubscribe` it when done."""
         queue: asyncio.Queue[Change] = asyncio.Queue()
         self._subscribers.append(queue)
         return queue
 
     def unsubscribe(self, queue: asyncio.Queue[Change]) -> None:
-        """Stop filling a queue of `subscribe`."""
+        """Stop filling a queue returned by `subscribe`; `ValueError` if it is not subscribed."""
         self._subscribers.remove(queue)
 
     def _modal_changed(self, user: str, view: Json | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
-from bot.slack.render.question import address, answer_buttons, summary_text
+from bot.slack.render.question import address, answer_buttons, notice_text, summary_text
 from bot.slack.render.templates import words_for
 from bot.slack.render.text import clean, escape
 
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from bot.slack.render.blocks import Block
     from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
-#: Questions shown: with five blocks each and the rest they stay within the hundred blocks of a view.
+#: Questions shown: five blocks each, a notice and the rest stay within the hundred blocks of a view.
 OPEN_MAX = 15
 ANSWERED_MAX = 20
 
@@ -26,21 +27,41 @@ SUMMARY_MAX = 500
 
 
 def home_view(
-    unanswered: Sequence[Question], answered: Sequence[Question], wording: Wording, policy: Policy
+    unanswered: Sequence[Question],
+    answered: Sequence[Question],
+    wording: Wording,
+    policy: Policy,
+    *,
+    notice: Notice | None = None,
 ) -> dict[str, Any]:
-    """Return the view that `views.publish` takes."""
+    """Return the view that `views.publish` takes; on top of it stands a notice, if there is one."""
     content = [
+        *_notice_blocks((notice,) if notice else (), wording),
         *_open_blocks(unanswered[:OPEN_MAX], wording, policy),
-        blocks.header(wording["home"]["real"]),
-        blocks.section(wording["home"]["explanation"], block_id="real"),
+        *_explanation(wording),
         *_answered_blocks(answered[:ANSWERED_MAX], wording, policy),
     ]
     return {"type": "home", "blocks": content}
 
 
+def notices_view(notices: Sequence[Notice], wording: Wording) -> dict[str, Any]:
+    """Return a Home that says these things, and shows no question."""
+    return {"type": "home", "blocks": [*_notice_blocks(notices, wording), *_explanation(wording)]}
+
+
 def title_of(question: Question, policy: Policy) -> str:
     """Return what the alert is called: its title, or else its label; harmless."""
     return escape(clean(policy.of(question).title or question.request.alert))
+
+
+def _notice_blocks(notices: Sequence[Notice], wording: Wording) -> list[Block]:
+    texts = [notice_text(notice, wording) for notice in notices]
+    return [blocks.section(text, block_id=f"notice-{number}") for number, text in enumerate(texts)]
+
+
+def _explanation(wording: Wording) -> list[Block]:
+    words = wording["home"]
+    return [blocks.header(words["real"]), blocks.section(words["explanation"], block_id="real")]
 
 
 def _open_blocks(questions: Sequence[Question], wording: Wording, policy: Policy) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import clean, cut, escape, harmless
+from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
 from bot.triage.policy import NoteRule
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bot.slack.render.templates import Wording
+    from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
@@ -34,7 +36,7 @@ _STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
 
 
 def question_message(question: Question, wording: Wording, policy: Policy) -> dict[str, Any]:
-    """Return `text` and `blocks` of the question's message, as it must look for what is stored now."""
+    """Return `text`, `blocks` and `metadata` of the question's message, as what is stored now wants it."""
     words = words_for(policy.of(question), wording)
     user = address(question)
     content = [
@@ -46,22 +48,39 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
     answer = _answer_text(question, words)
     if answer:
         content += [blocks.section(answer, block_id="answer"), *_note_blocks(question, words, policy)]
-    return {"text": answer or _notification(question, user, words), "blocks": content}
+    metadata = {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
+    return {"text": answer or _notification(question, user, words), "blocks": content, "metadata": metadata}
 
 
-def question_metadata(question: Question) -> dict[str, Any]:
-    """Return the metadata by which the message is known again."""
-    return {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
+def is_question(message: Mapping[str, Any], ref: str) -> bool:
+    """Whether a message of the history puts the question of this ref.
+
+    It is known by its metadata; or by its answer buttons, for Slack may drop the metadata with a redraw.
+    """
+    metadata = message.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("event_type") == QUESTION_EVENT:
+        payload = metadata.get("event_payload")
+        return isinstance(payload, dict) and payload.get("ref") == ref
+    return any(
+        str(element.get("action_id")).startswith(ACTION_PREFIX) and element.get("value") == ref
+        for block in _dicts(message.get("blocks"))
+        for element in _dicts(block.get("elements"))
+    )
 
 
 def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
-    """Return `text`, `blocks` and `metadata` of a reminder; `link` goes to the question, "" for none."""
+    """Return `text`, `blocks` and `metadata` of a reminder.
+
+    `link` goes to the question. Without one ("") the reminder points to the Home, which has the question too.
+    """
     words = wording["reminder"]
     user = address(question)
     text = words["text_open"].format(user=user)
     if question.deadline is not None:
         deadline = blocks.readable(question.deadline, policy.zone(question))
         text = words["text"].format(user=user, deadline=deadline)
+    if not link:
+        text = f"{text} {words['home']}"
     shown = f"{text} <{link}|{words['link']}>" if link else text
     payload = {"ref": question.ref, "n": question.reminders}
     return {
@@ -71,9 +90,15 @@ def reminder_message(question: Question, wording: Wording, policy: Policy, *, li
     }
 
 
-def refusal_message(refusal: str, wording: Wording) -> dict[str, Any]:
-    """Return what the clicker, and nobody else, is told when a click changes nothing."""
-    return {"text": wording["refusal"][refusal], "response_type": "ephemeral", "replace_original": False}
+def notice_message(notice: Notice, wording: Wording) -> dict[str, Any]:
+    """Return what the clicker, and nobody else, is told: nothing was changed, or what follows failed."""
+    text = notice_text(notice, wording)
+    return {"text": text, "response_type": "ephemeral", "replace_original": False}
+
+
+def notice_text(notice: Notice, wording: Wording) -> str:
+    """Return the words for a notice."""
+    return wording["refusal" if isinstance(notice, Refusal) else "unfinished"][notice]
 
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
@@ -91,6 +116,10 @@ def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, harmless."""
     marks = words["text"]
     return harmless(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:

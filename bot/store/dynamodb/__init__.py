@@ -1,7 +1,7 @@
 """The store in one DynamoDB table that any number of workers share.
 
-Nobody holds anything for good. Whoever writes a row holds the lease on what the write makes due: the index
-shows the row to the others only when the lease has run out, and the writer works from memory until then. So
-a row is as a rule touched by one worker, without a further write or read, and one whose worker died is taken
-over. Two workers that work on one row all the same do no harm: every save is conditional on the version.
+Leases replace a leader. The worker that writes a row holds the lease on the work that the write makes due:
+the index shows the row to other workers only when the lease has expired, and until then the writer works
+from memory. Normally one worker handles a row, without extra writes or reads; if it dies, another takes over.
+Two workers on one row do no harm: every save is conditional on the version.
 """

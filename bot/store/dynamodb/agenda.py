@@ -1,4 +1,4 @@
-"""What this worker has leases on, in memory: when it falls due costs the table no question."""
+"""The rows that this worker has leased, in memory, so that finding what is due needs no query."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Row = TypeVar("Row")
 #: A row's key in the table: partition key and sort key.
 Key = tuple[str, str]
 
-#: Rows that are kept at the most. What is written beyond that goes to the index without a lease.
+#: The most rows kept. Rows written beyond that go to the index without a lease.
 ROWS_MAX = 2000
 
 
 class Schedule:
-    """Moments of rows, in order."""
+    """Keys of rows, ordered by a moment that each of them has."""
 
     def __init__(self) -> None:
         self._moments: dict[Key, datetime] = {}
@@ -30,7 +30,7 @@ class Schedule:
         return len(self._order)
 
     def put(self, key: Key, moment: datetime | None) -> None:
-        """Set a row's moment; None: it has none any more."""
+        """Set a row's moment; None removes the row."""
         if key in self._moments:
             del self._order[bisect_left(self._order, (self._moments.pop(key), key))]
         if moment is not None:
@@ -38,12 +38,12 @@ class Schedule:
             insort(self._order, (moment, key))
 
     def until(self, moment: datetime) -> Iterator[Key]:
-        """Yield the rows whose moment has come by then, the earliest first, whatever changes meanwhile."""
+        """Yield the rows due by `moment`, earliest first; changes during the iteration do not affect it."""
         for _, key in self._order[: self._end(moment)]:
             yield key
 
     def after(self, moment: datetime) -> datetime | None:
-        """Return the earliest moment after this one."""
+        """Return the earliest moment after this one; None if there is none."""
         end = self._end(moment)
         return self._order[end][0] if end < len(self._order) else None
 
@@ -53,7 +53,7 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hint:
-    """A row that an index shows: in which partition, and since when. It may have changed since."""
+    """A row as an index shows it: its partition and its moment there. The row may have changed since."""
 
     key: Key
     partition: str
@@ -62,14 +62,14 @@ class Hint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held(Generic[Row]):
-    """A row under lease, and where the index will show it to the others once the lease has run out."""
+    """A leased row, and where the index will show it to other workers once the lease has expired."""
 
     row: Row
     hint: Hint
 
 
 class Holdings(Generic[Row]):
-    """Rows under lease."""
+    """The rows under lease, by their keys."""
 
     def __init__(self) -> None:
         self._held: dict[Key, Held[Row]] = {}
@@ -77,23 +77,23 @@ class Holdings(Generic[Row]):
 
     @property
     def room(self) -> int:
-        """How many more rows may be held."""
+        """How many more rows may be held, up to `ROWS_MAX` in all."""
         return max(0, ROWS_MAX - len(self._held))
 
     def get(self, key: Key) -> Held[Row] | None:
-        """Return a row that is held."""
+        """Return the leased row; None if it is not held."""
         return self._held.get(key)
 
     def put(self, held: Held[Row]) -> None:
-        """Hold a row, in place of what was held of it."""
+        """Hold a row, replacing an older version of it."""
         self._held[held.hint.key] = held
         self._leases.put(held.hint.key, held.hint.moment)
 
     def drop(self, key: Key) -> None:
-        """Let go of a row."""
+        """Stop holding a row; does nothing if it is not held."""
         self._held.pop(key, None)
         self._leases.put(key, None)
 
     def lapsed(self, now: datetime) -> list[Hint]:
-        """Return those whose lease has run out: they belong to whoever takes them first."""
+        """Return the rows whose lease has expired: any worker may take them now."""
         return [self._held[key].hint for key in self._leases.until(now)]

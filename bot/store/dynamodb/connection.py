@@ -1,4 +1,4 @@
-"""One client of DynamoDB, and the threads that its calls are made on."""
+"""One DynamoDB client, and the threads that make its blocking calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from bot.aws.access import Client
     from bot.store.address import Address
 
-#: Calls under way at a time. Each takes some milliseconds.
+#: Concurrent calls. Each takes a few milliseconds.
 CALLS_ABREAST = 16
 
-#: A call is tried again by `table.Table`, which knows what a lost reply means; so boto3 makes one attempt.
-#: A person who clicks is told of a failure after three seconds.
+#: boto3 makes one attempt only: `table.Table` retries, because it knows what a lost reply means.
+#: Timeouts are in seconds. Slack shows a failure to the person who clicked after three.
 _CALLS = Config(
     connect_timeout=2,
     read_timeout=3,
@@ -30,7 +30,7 @@ _CALLS = Config(
 
 
 class Connection:
-    """Makes DynamoDB's calls by name. What boto3 raises is raised as it is.
+    """Makes DynamoDB calls by name.
 
     Credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) come from boto3's
     own chain. `ConfigError` if there is no region, or profile, region or endpoint are no such thing.
@@ -53,7 +53,7 @@ class Connection:
         return answer
 
     def close(self) -> None:
-        """Let the threads end and give back the connections."""
+        """End the threads and close the connections, without waiting for calls in progress."""
         self._threads.close()
         self._client.close()
 

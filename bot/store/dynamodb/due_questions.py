@@ -1,4 +1,4 @@
-"""Questions that are due: those that this worker holds, those that nobody does, and all deadlines."""
+"""Questions that are due: those leased by this worker, those leased by none, and all deadlines."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.values import Item
     from bot.triage.model import Question
 
-#: Where a row has more than one thing to be done by now: under which of them the index has it.
+#: If several kinds of work are due for a row now, the index lists it under the first of these.
 _ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
-#: How often to try for more rows where other workers were faster.
+#: Attempts to get more rows when other workers were faster.
 _ROUNDS = 3
 
-#: How far ahead a look goes, so that each deadline is known before it comes.
+#: How far ahead the index is read, so that each deadline is known before it passes.
 AHEAD = timedelta(seconds=30)
 
-#: Deadlines that are kept in memory at the most.
+#: The most deadlines kept in memory.
 _KEPT_MAX = 10_000
 
 
 class DueQuestions:
-    """What is to be done for questions, when, and by this worker."""
+    """The work on questions that this worker is to do, and when. `StoreError` if DynamoDB fails."""
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
@@ -51,7 +51,7 @@ class DueQuestions:
         self._deadlines = Deadlines(table)
 
     def place(self, question: Question, now: datetime) -> Place | None:
-        """Return where a question is to stand in the index; None: there is nothing to be done for it."""
+        """Return a question's place in the index; None if it needs no work."""
         next_work = next_work_of(question, now)
         if next_work is None:
             return None
@@ -59,27 +59,27 @@ class DueQuestions:
         return self._leases.place(work, (key_of(question), QUESTION), due_at, now)
 
     def note_written(self, question: Question, place: Place | None, now: datetime) -> None:
-        """Take note of a row that this worker has written there."""
+        """Record that this worker has written a question at this place."""
         self.forget(question)
         if place is not None and place.is_leased:
             self._hold(Held(row=question, hint=place.hint))
         self._deadlines.note(question, now)
 
     def note_read(self, question: Question) -> None:
-        """Take note of a row as it is: what was held of an older version is its writer's now."""
+        """Record a question as read: if this worker held an older version, the later writer has the lease."""
         held = self._leases.held.get((key_of(question), QUESTION))
         if held is not None and held.row.version < question.version:
             self.forget(question)
 
     def forget(self, question: Question) -> None:
-        """Let go of a question."""
+        """Drop a question's lease and its moments."""
         key = (key_of(question), QUESTION)
         self._leases.held.drop(key)
         for schedule in self._moments.values():
             schedule.put(key, None)
 
     async def due(self, work: Work, now: datetime, *, limit: int, but: frozenset[str]) -> Sequence[Question]:
-        """See `triage.ports.Store`; the longest due first, but for what other workers hold."""
+        """See `triage.ports.Store`; leaves out what other workers hold."""
         self._release_lapsed(now)
         for _ in range(_ROUNDS):
             lacking = limit - len(self._held(work, now, limit, but))
@@ -97,16 +97,16 @@ class DueQuestions:
             rows = await questions_of(self._table, [key for key, _ in keys])
             self._deadlines.correct(keys, rows)
             overdue = [row for row in rows if row.deadline is not None and row.deadline <= now]
-            if len(overdue) == len(keys):  # else some have changed, and others take their places
+            if len(overdue) == len(keys):  # otherwise some have changed: others take their places
                 return sorted(overdue, key=lambda row: row.deadline or now)
 
     def next_due(self, after: datetime) -> datetime | None:
-        """Return the earliest moment after this one that is known of."""
+        """Return the earliest known moment after this one; None if there is none."""
         moments = [schedule.after(after) for schedule in self._moments.values()]
         return min((each for each in (*moments, self._deadlines.after(after)) if each), default=None)
 
     async def look(self, now: datetime) -> bool:
-        """Look for what others have left, and which deadlines come; tell whether there is anything new."""
+        """Read the index for work that others left and for coming deadlines; return whether there is any."""
         return any(await asyncio.gather(self._leases.look(now), self._deadlines.look(now)))
 
     def _held(self, work: Work, now: datetime, limit: int, but: frozenset[str]) -> list[Question]:
@@ -127,9 +127,9 @@ class DueQuestions:
 
 
 class Deadlines:
-    """The deadlines of all workers' questions, as far as they are near.
+    """The deadlines of all workers' questions within the next `AHEAD`.
 
-    Nobody has a lease on one: the first save wins.
+    Deadlines are not leased: the first save wins.
     """
 
     def __init__(self, table: Table) -> None:
@@ -139,11 +139,11 @@ class Deadlines:
         self._may_be_more = False
 
     def note(self, question: Question, now: datetime) -> None:
-        """Take note of a row that was just written."""
+        """Record the deadline of a question that was just written."""
         self._set((key_of(question), QUESTION), question.deadline, now)
 
     async def look(self, now: datetime) -> bool:
-        """Look which deadlines are near; tell whether there are any."""
+        """Read the near deadlines from the index; return whether there are any."""
         pages = await asyncio.gather(*(self._look_at(number, now) for number in range(schema.SHARDS)))
         for item in (item for page in pages for item in page):
             self._set(key_in(item), moment_in(item, schema.DEADLINE), now)
@@ -152,7 +152,7 @@ class Deadlines:
         return any(pages)
 
     async def passed(self, now: datetime, limit: int) -> Sequence[Key]:
-        """Return up to so many rows whose deadline seems to have come, the oldest first."""
+        """Return up to `limit` keys whose deadline seems to have passed, earliest first."""
         found = list(islice(self._moments.until(now), limit))
         if is_stale(self._looked_at, now) or (self._may_be_more and len(found) < limit):
             await self.look(now)
@@ -160,13 +160,13 @@ class Deadlines:
         return found
 
     def correct(self, keys: Sequence[Key], rows: Sequence[Question]) -> None:
-        """Note what has become of these, of which `rows` are left."""
+        """Record the current deadlines of `keys`, of which `rows` still exist."""
         deadlines = {key_of(row): row.deadline for row in rows}
         for key in keys:
             self._moments.put(key, deadlines.get(key[0]))
 
     def after(self, moment: datetime) -> datetime | None:
-        """Return the next deadline that is known of."""
+        """Return the first known deadline after this moment; None if there is none."""
         return self._moments.after(moment)
 
     def _set(self, key: Key, deadline: datetime | None, now: datetime) -> None:
@@ -178,18 +178,18 @@ class Deadlines:
 
 
 def next_work_of(question: Question, now: datetime) -> tuple[Work, datetime] | None:
-    """Return under which work a question is to stand in the index, and since when that is due."""
+    """Return the work that the index lists a question under, and since when it is due; None if none is."""
     moments = _moments_of(question)
     if not moments:
         return None
     work = min(_ORDER, key=lambda each: max(moments.get(each, _NEVER), now))
-    # Others need not wait for a claim to grow old: it is as old as their patience when the lease is over.
+    # Others need not wait for a claim to age: it is old enough by the time the lease expires.
     due_at = question.in_doubt_since if _is_claim(question) else None
     return work, due_at or moments[work]
 
 
 def _read(item: Item) -> Question:
-    """Return the row that was taken. A claim that somebody else made and did not follow up is due now."""
+    """Return the leased row. A claim that another worker made and did not follow up is due now."""
     question = question_from(item)
     return replace(question, due_at=question.in_doubt_since) if _is_claim(question) else question
 
@@ -202,6 +202,6 @@ def _moments_of(question: Question) -> dict[Work, datetime]:
 
 
 def _is_claim(question: Question) -> bool:
-    """Whether nothing has been written since the claim: its post is under way, or whoever posts is dead."""
+    """Whether nothing was written since the claim: the post is in progress, or its worker has died."""
     doubt = question.in_doubt_since
     return question.state is State.POSTING and doubt is not None and question.due_at == doubt + CLAIM_LEASE

@@ -1,4 +1,4 @@
-"""What DynamoDB and boto3 mean by their errors, in the words of `bot.errors`."""
+"""Translates the errors of DynamoDB and boto3 into those of `bot.errors`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONDITION_FAILED = "ConditionalCheckFailed"
 
 MISSING_TABLE = "ResourceNotFoundException"
-#: It goes by: too many requests at once, or two transactions on one row.
+#: Temporary: too many requests at once, or two transactions on one row.
 _PASSING = frozenset(
     "InternalServerError LimitExceededException ProvisionedThroughputExceeded"
     " ProvisionedThroughputExceededException RequestLimitExceeded ServiceUnavailable ThrottlingError"
@@ -43,7 +43,7 @@ RIGHTS_WITH_KEY = "kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey
 
 def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
     """Return why each part of a transaction was refused; empty for any other error."""
-    response: Any = error.response  # its types know of no transaction whose parts bring their items
+    response: Any = error.response  # the stubs lack the item in a cancellation reason
     return list(response.get("CancellationReasons", ()))
 
 
@@ -54,14 +54,14 @@ def codes_of(error: ClientError) -> set[str]:
 
 
 def is_passing(error: ClientError | BotoCoreError) -> bool:
-    """Whether the same call may be done if it is made again soon."""
+    """Whether the error is temporary: the same call may succeed if it is retried soon."""
     if isinstance(error, ClientError):
         return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
     return isinstance(error, _UNREACHED)
 
 
 def is_refusal(error: ClientError | BotoCoreError) -> bool:
-    """Whether somebody must mend something first: the table, its name, a policy or the credentials."""
+    """Whether somebody must fix something first: the table, its name, a policy or the credentials."""
     if isinstance(error, ClientError):
         code = code_of(error)
         return code in DENIED | BAD_CREDENTIALS | {MISSING_TABLE} or is_of_kms(code)
@@ -69,12 +69,12 @@ def is_refusal(error: ClientError | BotoCoreError) -> bool:
 
 
 def trouble(error: ClientError | BotoCoreError, table: str) -> StoreError:
-    """Say what the error means for one call; what was sent is never told."""
+    """Return the `StoreError` for a failed call. Its text never repeats what was sent."""
     return StoreError(_sentence(error, table))
 
 
 def start_refused(error: ClientError | BotoCoreError, table: str) -> StartRefused:
-    """Say what the error means for the worker, and what to do."""
+    """Return the `StartRefused` for a failed start. Its text says what to do."""
     return StartRefused(_sentence(error, table))
 
 
@@ -104,7 +104,7 @@ def _refusal(error: ClientError, table: str) -> str:
     if code in BAD_CREDENTIALS:
         return f"AWS does not accept the credentials for the table {table} ({code}): renew them"
     codes = ", ".join(sorted(codes_of(error)))
-    return f"DynamoDB did not do {error.operation_name} on the table {table} ({codes})"
+    return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
 
 
 def _failed(error: ClientError) -> bool:

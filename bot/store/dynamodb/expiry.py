@@ -1,8 +1,8 @@
-"""How long rows are kept. DynamoDB itself removes what has expired, for nothing; within days, not at once.
+"""How long rows are kept. DynamoDB removes expired items free of charge, but only within days.
 
-A question's item expires from when it is at rest, without a further write, and a report's from when it was
-sent. What must not vanish is taken back: a question whose report is parked, replayed, or waits for a day.
-Where the table does not expire items, or is late, the worker removes what is left.
+The write that ends the work on a question sets its item's expiry, and marking a report as sent sets that of
+the report. The expiry is removed where a question must stay: its report is parked, replayed, or has waited
+for a day. If the table does not expire items, or is late, the worker removes them.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.values import Item
     from bot.triage.model import OutboxRow, Question
 
-#: A report that waits longer than this keeps its question from expiring. A question is kept as much longer.
+#: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)
 
-#: How long DynamoDB may take to remove what has expired, before the worker does.
+#: How long DynamoDB may take to remove an expired item before the worker does.
 LATENESS = timedelta(days=7)
 
-#: Rows of one shard that are judged in one step.
+#: The most rows of one shard examined in one step.
 _JUDGED_MAX = 250
 
 _EXPIRES_SET = Condition(expression=f"attribute_exists({schema.EXPIRES})")
@@ -57,32 +57,32 @@ _AT_REST = Condition(
 
 
 def is_at_rest(question: Question) -> bool:
-    """Whether it has ended and nothing is to be done for it."""
+    """Whether a question has ended and needs no more work."""
     has_work = question.work is not None or question.card_due_at is not None
     return question.settled_at is not None and not has_work and question.deadline is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lifetime:
-    """When items expire. `keep`: how long after their end; None: never, as far as this process writes."""
+    """When items expire: `keep` after their end. None: this process sets no expiry."""
 
     keep: timedelta | None
 
     def of_question(self, question: Question) -> Item:
-        """Return the attribute by which a question that is written now expires; none before it is at rest."""
+        """Return a question's expiry attribute, in seconds since 1970; empty before it is at rest."""
         if not is_at_rest(question) or question.settled_at is None:
             return {}
         return self.since(question.settled_at + WAITS_LONG)
 
     def since(self, end: datetime) -> Item:
-        """Return the attribute by which an item expires that ended then."""
+        """Return the expiry attribute of an item that ended then, in seconds since 1970."""
         if self.keep is None:
             return {}
         return {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
 class Keeper:
-    """Takes care that nothing expires too soon, and that nothing stays for ever."""
+    """Keeps items from expiring too soon or staying forever. `StoreError` if DynamoDB fails."""
 
     def __init__(self, table: Table, lifetime: Lifetime, *, lateness: timedelta = LATENESS) -> None:
         self._table = table
@@ -90,11 +90,11 @@ class Keeper:
         self._lateness = lateness
 
     async def hold(self, identifier: str) -> None:
-        """Keep a question from expiring, for one of its reports is not done with."""
+        """Keep a question from expiring, because one of its reports is not finished."""
         await self._hold(row_key(identifier))
 
     async def let_go(self, row: OutboxRow, sent_at: datetime) -> None:
-        """Let the question of a report that was sent now expire again, where it was held for that report."""
+        """Let a question expire again if it was held for a report that has now been sent."""
         if row.replays == 0 and sent_at - row.due_at < WAITS_LONG:
             return  # it was never held
         expires = self._lifetime.since(sent_at + WAITS_LONG)
@@ -104,7 +104,7 @@ class Keeper:
             await self._table.update(question_key(row_key(row.identifier)), change, condition)
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """Remove what ended before this moment and should have expired; say how many questions."""
+        """Remove what ended before this moment and should have expired; return how many questions."""
         await self._hold_what_waits(before + (self._lifetime.keep or timedelta(0)))
         ended = await self._ended(before - self._lateness)
         removed = 0

@@ -1,4 +1,4 @@
-"""Questions and reports as items of the table, and reading them by their keys."""
+"""Questions and reports as items of the table, and reads of them by key."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 #: The sort key of a question.
 QUESTION = "question"
 
-#: What the sort keys of reports begin with; then six digits, so that they are in order.
+#: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
 REPORT = "report#"
 
-#: The partitions, without their shards, of reports in the index of what is due.
+#: The partitions, without their shards, of reports in the index `due`.
 UNSENT = "unsent"
 PARKED = "parked"
 
-#: … and of questions in the list.
+#: … and of questions in the index `listed`.
 OPEN = "open"
 ENDED = "ended"
 
@@ -38,7 +38,7 @@ REPLAYS = "n"
 SENT_AT = "sn"
 PARKED_AT = "pa"
 
-#: A column of `records.rows` → its attribute. A column that is empty has none.
+#: A column of `records.rows` → its attribute. Empty columns are not stored.
 _QUESTION = {
     "secret": SECRET,
     "identifier": IDENTIFIER,
@@ -118,7 +118,7 @@ def key_of(question: Question) -> str:
 
 
 def question_item(question: Question) -> Item:
-    """Return a question as its item, with what the indexes of people and of the list sort by."""
+    """Return a question as its item, including the sort keys of the indexes `person` and `listed`."""
     key = key_of(question)
     item: Item = question_key(key) | _filled(question_row(question), _QUESTION)
     item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
@@ -129,12 +129,12 @@ def question_item(question: Question) -> Item:
 
 
 def question_from(item: Mapping[str, Any]) -> Question:
-    """Return the question that an item holds."""
+    """Return the question an item holds. `ValueError` for a state or outcome that this release lacks."""
     return question_of({"key": item[schema.PARTITION], **_columns(item, _QUESTION)})
 
 
 def report_item(row: OutboxRow) -> Item:
-    """Return a report as its item, without what the index of what is due sorts by."""
+    """Return a report as its item, without the sort keys of the index `due`."""
     columns = {name: getattr(row, name) for name in _REPORT if name != "facts"}
     columns["facts"] = report_facts(row.report)
     columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
@@ -148,13 +148,13 @@ def report_from(item: Mapping[str, Any]) -> OutboxRow:
 
 
 async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
-    """Return those of the questions that are there, in no order; each key once."""
+    """Return the questions that exist under these keys, each once, in no order. `StoreError`."""
     items = await table.get_many([question_key(key) for key in dict.fromkeys(keys)])
     return [question_from(item) for item in items]
 
 
 async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
-    """Return all reports of a question, in order."""
+    """Return all reports of a question, by sequence. `StoreError` if DynamoDB fails."""
     found = table.query(
         KeyConditionExpression=f"{schema.PARTITION} = :key AND begins_with({schema.SORT}, :report)",
         ExpressionAttributeValues={":key": value_to_wire(key), ":report": value_to_wire(REPORT)},
@@ -164,12 +164,12 @@ async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
 
 
 def told_open(moment: int) -> str:
-    """Return how the person's index sorts a question without an answer that was asked then."""
+    """Return the sort key, in the index `person`, of an open question asked at `moment` (microseconds)."""
     return f"open#{moment:017}"
 
 
 def told_answered(moment: int) -> str:
-    """Return how the person's index sorts a question that was answered then."""
+    """Return the sort key, in the index `person`, of a question answered at `moment` (microseconds)."""
     return f"answered#{moment:017}"
 
 

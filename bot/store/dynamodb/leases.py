@@ -1,8 +1,8 @@
-"""Leases: who works on a row that is due, without anybody who hands rows out.
+"""Leases: how workers share out due rows without a coordinator.
 
-A row that is written and falls due soon is shown to other workers only `LEASE` later: the writer has it until
-then. Whoever takes a row from the index moves it there by the same time, on the condition that it still
-stands where it was seen, so that one worker has it as a rule.
+A row that is written and falls due soon is shown to other workers only `LEASE` later: until then its writer
+has it. A worker that takes a row from the index postpones it there by the same time, on condition that it
+has not moved since it was read. So normally one worker has it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 
-#: How long whoever has a row may take over it: as long as one call to Slack may.
+#: How long a worker may take over a row: as long as one call to Slack may take.
 LEASE = timedelta(seconds=15)
 
-#: What its writer holds in memory; whatever falls due later is for whoever finds it then.
+#: The writer holds rows that fall due within this time. Later ones go to the first worker that finds them.
 SOON = timedelta(seconds=120)
 
 _MOVE = f"SET {schema.MOMENT} = :until"
@@ -41,18 +41,21 @@ _STANDS = f"{schema.WORK} = :partition AND {schema.MOMENT} = :seen"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a row stands in the index of what is due, and whether its writer has the lease till then."""
+    """A row's place in the index `due`, and whether its writer has the lease until that moment."""
 
     hint: Hint
     is_leased: bool
 
     def attributes(self) -> Item:
-        """Return what the index sorts by."""
+        """Return the index's key attributes; the moment is in microseconds since 1970."""
         return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment) or 0}
 
 
 class Leases(Generic[Row]):
-    """The rows that this worker has, and the way to get more. `words`: the kinds of work there are."""
+    """The rows leased by this worker, and how it gets more. `words` are the kinds of work.
+
+    `StoreError` if DynamoDB fails.
+    """
 
     def __init__(
         self, table: Table, words: Sequence[str], read: Callable[[Item], Row], *, random: Random
@@ -63,14 +66,14 @@ class Leases(Generic[Row]):
         self._lookouts = {word: Lookout(table, word, is_held=self._is_held, random=random) for word in words}
 
     def place(self, word: str, key: Key, due_at: datetime, now: datetime) -> Place:
-        """Return where a row that is due then is to stand in the index."""
+        """Return the place in the index of a row due at `due_at`."""
         is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_held(key))
         moment = max(due_at, now) + LEASE if is_leased else due_at
         hint = Hint(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
         return Place(hint=hint, is_leased=is_leased)
 
     def release_lapsed(self, now: datetime) -> Sequence[Key]:
-        """Let go of the rows whose lease has run out; return them. They may be taken again."""
+        """Drop the rows whose lease has expired and return their keys. They may be taken again."""
         lapsed = self.held.lapsed(now)
         for hint in lapsed:
             self.held.drop(hint.key)
@@ -78,14 +81,14 @@ class Leases(Generic[Row]):
         return [hint.key for hint in lapsed]
 
     async def take(self, word: str, now: datetime, count: int) -> Sequence[Held[Row]]:
-        """Take up to so many rows whose moment has come and that nobody holds."""
+        """Lease up to `count` rows that are due and that no worker holds."""
         count = min(count, self.held.room)
         hints = await self._lookouts[word].take(now, count)
         taken = await asyncio.gather(*(self._take(hint, now) for hint in hints))
         return [held for held in taken if held is not None]
 
     async def look(self, now: datetime) -> bool:
-        """Look what others have left; tell whether there is anything."""
+        """Read the index for rows that others left; return whether any are due."""
         return any(await asyncio.gather(*(each.look(now) for each in self._lookouts.values())))
 
     async def _take(self, hint: Hint, now: datetime) -> Held[Row] | None:

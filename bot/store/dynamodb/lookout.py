@@ -1,4 +1,4 @@
-"""What the index of what is due shows: rows whose lease has run out, and rows that nobody has a lease on."""
+"""What the index `due` shows: rows whose lease has expired, and rows that were never leased."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
 
-#: How often a worker looks for what others have left. An empty look at all there is takes 8 read units.
+#: How often a worker reads the index for what others left. Reading all of it when empty takes 8 read units.
 LOOK_INTERVAL = timedelta(seconds=5)
 
-#: How old a look may be before whoever asks what is due looks again. Mostly somebody has looked meanwhile.
+#: How old the last read may be before a query for due rows repeats it. Usually it is fresh.
 STALE_AFTER = 2 * LOOK_INTERVAL
 
-#: Rows of one partition in one look.
+#: The most rows of one partition in one read.
 PAGE = 100
 
 
 class Lookout:
-    """One kind of work in the index; `word` is its name there."""
+    """Reads one kind of work from the index; `word` is its name there. `StoreError` if DynamoDB fails."""
 
     def __init__(self, table: Table, word: str, *, is_held: Callable[[Key], bool], random: Random) -> None:
         self._table = table
@@ -44,24 +44,24 @@ class Lookout:
         self._may_be_more = False
 
     def add(self, hint: Hint) -> None:
-        """Note a row of which the index shows that it is due, or soon will."""
+        """Add a row that the index shows as due, or soon will."""
         self._hints[hint.key] = hint
 
     async def look(self, now: datetime) -> bool:
-        """Look what is due, or will be until the look is stale; tell whether there is anything due."""
+        """Read what is due now or before the read goes stale; return whether anything is due now."""
         pages = await asyncio.gather(*(self._look_at(partition, now) for partition in self._partitions))
         hints = [_hint(item) for page in pages for item in page if _is_free(item, now)]
-        # The index lags: of what this worker has just written it may show what was there before.
+        # The index lags: for rows that this worker has just written it may show an older state.
         self._hints = {hint.key: hint for hint in hints if not self._is_held(hint.key)}
         self._may_be_more = any(len(page) == PAGE for page in pages)
         self._looked_at = now
         return any(hint.moment <= now for hint in self._hints.values())
 
     async def take(self, now: datetime, count: int) -> Sequence[Hint]:
-        """Return up to so many rows to lease, of those that have been due the longest."""
+        """Return up to `count` rows to lease, from those that have been due the longest."""
         if is_stale(self._looked_at, now) or (self._may_be_more and len(self._hints) < count):
             await self.look(now)
-        # Other workers choose at this moment, too: were it the very oldest, all would want the same rows.
+        # Choose at random: other workers choose now, too, and would all want the very oldest rows.
         due = [hint for hint in self._hints.values() if hint.moment <= now]
         oldest = sorted(due, key=lambda hint: hint.moment)[: 2 * count]
         chosen = self._random.sample(oldest, min(count, len(oldest)))
@@ -74,12 +74,12 @@ class Lookout:
 
 
 def is_stale(looked_at: datetime | None, now: datetime) -> bool:
-    """Whether a look was so long ago that another one is due; clocks may have been set meanwhile."""
+    """Whether the last read is too old. The clock may have been set back since, hence `abs`."""
     return looked_at is None or abs(now - looked_at) > STALE_AFTER
 
 
 def until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
-    """Return a query of what a partition of an index holds up to this moment, the earliest first."""
+    """Return the arguments of a query for a partition of an index up to `last`, earliest first."""
     return {
         "IndexName": index.name,
         "KeyConditionExpression": "#p = :p AND #s <= :s",
@@ -92,7 +92,7 @@ def until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
 
 
 def whole(index: Index, partition: str) -> dict[str, Any]:
-    """Return a query of all that a partition of an index holds, the earliest first."""
+    """Return the arguments of a query for a whole partition of an index, earliest first."""
     return {
         "IndexName": index.name,
         "KeyConditionExpression": "#p = :p",
@@ -102,17 +102,17 @@ def whole(index: Index, partition: str) -> dict[str, Any]:
 
 
 def key_in(item: Item) -> Key:
-    """Return the key of an item."""
+    """Return the partition key and sort key of an item."""
     return str(item[schema.PARTITION]), str(item[schema.SORT])
 
 
 def moment_in(item: Item, attribute: str) -> datetime:
-    """Return the moment that an attribute holds, which must be there."""
+    """Return the moment that an attribute holds, in UTC. `KeyError` if the item lacks it."""
     return EPOCH + timedelta(microseconds=int(item[attribute]))
 
 
 def _is_free(item: Item, now: datetime) -> bool:
-    """Whether nobody has a lease on a row. Under lease, it stands later than it is due."""
+    """Whether a row is not leased. A leased row's moment in the index is later than its due time."""
     moment = moment_in(item, schema.MOMENT)
     return moment <= now or item.get(schema.DUE_AT) == item[schema.MOMENT]
 

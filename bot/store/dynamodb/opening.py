@@ -1,4 +1,4 @@
-"""Opening a table: asked for once, so that a worker whose table is missing or wrong does not begin."""
+"""Opens a table and describes it once, so that a worker with a missing or wrong table does not start."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ async def open_table(
     clock: Clock = utc_now,
     access: Access | None = None,
 ) -> DynamoStore:
-    """Open the store in a table; `keep` is how long what has ended is kept, None: as long as others say.
+    """Open the store in a table; `keep` is how long ended questions stay (None: as other workers say).
 
-    `StartRefused` if there is no such table, it is not ours or only half of a copy, or access is denied;
-    `ConfigError` if there is no region. A DynamoDB that cannot be reached is no refusal: it may be later.
+    `StartRefused` if the table is missing, has the wrong schema or holds an unfinished copy, or if access is
+    denied. `ConfigError` if there is no region. An unreachable DynamoDB raises nothing: it may return later.
     """
     connection = Connection(address, access=access)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
@@ -48,17 +48,17 @@ async def open_table(
 
 
 async def meet(table: Table) -> None:
-    """Ask for the table once. Errors as `open_table` says."""
+    """Describe the table once and check its schema. `StartRefused` as in `open_table`."""
     try:
         answer = await table.call("describe_table")
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, (ClientError, BotoCoreError)) and is_refusal(cause):
             raise start_refused(cause, table.shown) from error
-        return  # whoever reads or writes first tells of it, and tries again
+        return  # the first read or write reports it, and retries
     faults = faults_of(answer["Table"])
     if faults:
         raise StartRefused(
-            f"the table {table.shown} is not as the bot needs it: {'; '.join(faults)};"
-            " `triage-bot check` says more"
+            f"the table {table.shown} does not have the schema that the bot needs: {'; '.join(faults)};"
+            " run `triage-bot check` for details"
         )

@@ -1,7 +1,7 @@
-"""Whether the worker may do what it must with the table, tried with calls that can do nothing.
+"""Tests whether the worker has the permissions it needs on the table, with calls that change nothing.
 
-A write is tried on a condition that cannot hold, and a read for a row that is not there: whoever may not do
-it at all is told that first.
+Writes carry a condition that cannot hold, and reads ask for a row that does not exist: DynamoDB checks
+permissions first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NEVER = Condition(
 
 
 async def denied_actions(table: Table) -> Sequence[str]:
-    """Return what is denied of all that the worker does, as IAM names it. `StoreError`: not to be tried."""
+    """Return the actions denied to the worker, by their IAM names. `StoreError` if a call fails otherwise."""
     attempts = [*_reads(table), *_writes()]
     return [
         action for action, operation, arguments in attempts if await _is_denied(table, operation, arguments)

@@ -1,11 +1,11 @@
-"""The table: its keys, its indexes, what the attributes are called that they need; and whether it is so.
+"""The table's schema: its keys, its indexes, the attributes they need; and a check of an existing table.
 
-One item collection an alert: `pk` is the first part of the ref, `sk` tells the question from its reports.
-Names are short, since their bytes are paid for in every write. The indexes are sparse and hold keys, so that
-a write that changes nothing they sort by costs nothing more.
+One item collection per alert: `pk` is the first part of the ref, `sk` tells the question from its reports.
+Names are short because every write pays for their bytes. The indexes are sparse and hold keys only, so that a
+write that leaves those unchanged costs nothing extra.
 
-Items have no version. A release may add attributes, changes none, and does without those that are not there:
-while workers are upgraded one after the other, those of the release before write whole items without them.
+Items have no version. A release may add attributes, but changes none, and works without those that are
+missing: during a rolling upgrade, workers of the previous release write whole items without them.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 PARTITION = "pk"
 SORT = "sk"
 
-WORK = "w"  #: what is to be done, and the shard: `ask#2`
-MOMENT = "m"  #: from when on others may see that it is to be done
-SHARD = "h"  #: of a question, for its deadline
+WORK = "w"  #: the work that is due, and the shard: `ask#2`
+MOMENT = "m"  #: from when other workers may see it, in microseconds since 1970
+SHARD = "h"  #: the shard of a question, for its deadline
 DEADLINE = "dl"
 LISTED = "l"  #: `open` or `ended`, and the shard
 ACCEPTED_AT = "at"
 SLACK_ID = "p"
-TOLD = "k"  #: `open` or `answered`, and when: a question that was put to the person
+TOLD = "k"  #: of a question put to a person: `open` or `answered`, and when
 DUE_AT = "d"
-EXPIRES = "x"  #: from when on DynamoDB may remove the item, in whole seconds
+EXPIRES = "x"  #: from when DynamoDB may remove the item, in whole seconds since 1970
 
-#: Partitions that each kind of work is spread over: one takes a thousand writes a second.
+#: Partitions per kind of work: DynamoDB allows a thousand writes a second to one of them.
 SHARDS = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Index:
-    """A global secondary index; `carried` are attributes that it holds beside its keys."""
+    """A global secondary index; `carried` are the attributes that it holds besides its keys."""
 
     name: str
     partition: str
@@ -52,7 +52,7 @@ LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
 INDEXES = (DUE, DEADLINES, PERSON, LIST)
 
 
-#: What the worker does with the table, as IAM names it. Transactions need the actions of their parts.
+#: The operations the worker needs, by their IAM names. Transactions need those of their parts.
 OPERATIONS = (
     "DescribeTable",
     "DescribeTimeToLive",
@@ -68,22 +68,22 @@ OPERATIONS = (
 
 
 def shard_of(key: str) -> int:
-    """Return the shard of a row's key, which begins with hex digits of a hash."""
+    """Return the shard, 0 to 3, of a row's key, which begins with hex digits of a hash."""
     return int(key[:2], 16) % SHARDS
 
 
 def in_shard(word: str, key: str) -> str:
-    """Return the partition of an index that holds rows of this key."""
+    """Return the partition of an index that holds rows of this key, e.g. `ask#2`."""
     return f"{word}#{shard_of(key)}"
 
 
 def shards(word: str) -> list[str]:
-    """Return all partitions of this word."""
+    """Return the names of all partitions of this word: `ask#0` to `ask#3`."""
     return [f"{word}#{number}" for number in range(SHARDS)]
 
 
 def table_description(name: str) -> Mapping[str, Any]:
-    """Return the arguments of `CreateTable`; what they cannot say is in the template that ships."""
+    """Return the arguments of `CreateTable`; TTL and backups are set in `config/cloudformation.yaml`."""
     types = {PARTITION: "S", SORT: "S"}
     for index in INDEXES:
         types |= {index.partition: "S", index.sort: index.sort_type}
@@ -106,7 +106,7 @@ def table_description(name: str) -> Mapping[str, Any]:
 
 
 def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
-    """Return keys as DynamoDB writes them."""
+    """Return a DynamoDB `KeySchema`."""
     return [
         {"AttributeName": partition, "KeyType": "HASH"},
         {"AttributeName": sort, "KeyType": "RANGE"},
@@ -114,14 +114,14 @@ def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
 
 
 def projection(index: Index) -> dict[str, Any]:
-    """Return what an index holds as DynamoDB writes it."""
+    """Return the DynamoDB `Projection` of an index."""
     if index.carried:
         return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
     return {"ProjectionType": "KEYS_ONLY"}
 
 
 def faults_of(table: Mapping[str, Any]) -> Sequence[str]:
-    """Return what keeps the table that `DescribeTable` describes from being used, as clauses."""
+    """Return, as clauses, what is wrong with a table that `DescribeTable` described; empty if nothing."""
     return [
         *_table_faults(table),
         *(fault for index in INDEXES for fault in _index_faults(table, index)),

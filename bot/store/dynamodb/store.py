@@ -57,33 +57,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The item that is written to find out whether the table takes writes; nobody reads it.
+#: The item that is written to test whether the table takes writes; nobody reads it.
 _PROBE = "probe"
 
-#: Reports of one shard among which the one that has waited the longest is looked for.
+#: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
 
 _STANDS = f"{SECRET} = :secret AND {VERSION} = :version"
 _SENT = f"SET {SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
 _PARKED = f"SET {PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
 
-#: A replay since then makes it another report: this one was not sent.
+#: A report replayed since then counts as another one: this one was not sent.
 _SAME_REPLAY = f"{REPLAYS} = :replays"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upkeep:
-    """What is done for the table beside the work."""
+    """How the table is maintained in the background."""
 
-    keep: timedelta | None = None  #: how long what has ended is kept; None: for the workers to say
-    lateness: timedelta = LATENESS  #: how long DynamoDB may take to remove it, before the worker does
-    look_interval: timedelta = LOOK_INTERVAL  #: how often to look for what other workers have left
+    keep: timedelta | None = None  #: how long ended questions are kept; None: as the workers say
+    lateness: timedelta = LATENESS  #: how long DynamoDB may take to remove them before the worker does
+    look_interval: timedelta = LOOK_INTERVAL  #: how often to look for work that other workers left
 
 
 class DynamoStore:
     """Questions and their reports in a table that other workers use at the same time.
 
-    `on_found` is called when there is work that other workers have left.
+    Methods raise `StoreError` if DynamoDB fails. `on_found` is called when other workers have left work.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class DynamoStore:
         self.on_found: Callable[[], None] = lambda: None
 
     async def close(self) -> None:
-        """Look no more, and give back the connections. What is under lease is others' when that ends."""
+        """Stop looking and close the connections. Leases are not returned, but expire."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
@@ -114,7 +114,7 @@ class DynamoStore:
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         """See `triage.ports.Store`."""
-        # Of two with one identifier the first is to be the one that is new.
+        # Of two changes with the same identifier, the first must be the one that counts as new.
         turns: dict[str, list[Change]] = {}
         for change in changes:
             turns.setdefault(key_of(change.question), []).append(change)
@@ -130,7 +130,7 @@ class DynamoStore:
         before = Condition(expression=_STANDS, values={"secret": secret, "version": question.version - 1})
         is_written = await self._write(change, before)
         if not is_written:
-            self._due.forget(question)  # whoever was first has the lease
+            self._due.forget(question)  # the worker that saved first has the lease
         return is_written
 
     async def load(self, ref: str) -> Question | None:
@@ -156,7 +156,7 @@ class DynamoStore:
         return await self._due.overdue(now, limit=limit)
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """See `triage.ports.Store`; of others' rows it is told by `on_found`."""
+        """See `triage.ports.Store`; rows of other workers are announced by `on_found`."""
         return self._due.next_due(after)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
@@ -178,24 +178,24 @@ class DynamoStore:
         await self._table.call("put_item", Item=to_wire(item))
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """See `triage.ports.Store`. As a rule there is none left: DynamoDB has removed what has expired."""
+        """See `triage.ports.Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._keeper.remove_ended(before, limit=limit)
 
     async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """See `store.OpenStore`. `StoreError` if a row changes meanwhile."""
+        """See `store.OpenStore`. Reads the whole table."""
         async for row in self.all_questions():
             changed = _restored(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
-                raise StoreError("another worker uses the table that was restored: stop it, and begin again")
+                raise StoreError("another worker is using the restored table: stop it, then try again")
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         """See `triage.ports.Outbox`."""
         return await self._unsent.sendable(now, limit=limit)
 
     async def next_sendable(self, now: datetime) -> datetime | None:
-        """See `triage.ports.Outbox`; of others' reports it is told by `on_found`."""
+        """See `triage.ports.Outbox`; reports of other workers are announced by `on_found`."""
         return self._unsent.next_sendable(now)
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
@@ -220,7 +220,7 @@ class DynamoStore:
         return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        """See `triage.ports.Archive`. Reads the whole table: nobody looks for this but a person, seldom."""
+        """See `triage.ports.Archive`. Reads the whole table, for a command that is rarely used."""
         sent = self._table.scan(
             FilterExpression="#sent >= :since",
             ExpressionAttributeNames={"#sent": SENT_AT},
@@ -243,7 +243,7 @@ class DynamoStore:
             await self._replay(identifier, now)
 
     async def copy_to(self, path: Path) -> None:
-        """Refuse: a table has backups of its own."""
+        """Raise `StoreError`, which names the backups that DynamoDB offers instead."""
         raise StoreError(
             f"the table {self._table.shown} cannot be copied to {path}: use its point-in-time recovery or"
             " `aws dynamodb create-backup`"
@@ -270,7 +270,7 @@ class DynamoStore:
         return min((moment_in(item, schema.DUE_AT) for page in pages for item in page), default=None)
 
     async def all_questions(self) -> AsyncIterator[Question]:
-        """Yield all questions there are, in no order."""
+        """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
         questions = self._table.scan(
             FilterExpression=f"{schema.SORT} = :question",
             ExpressionAttributeValues={":question": value_to_wire(QUESTION)},
@@ -314,7 +314,7 @@ class DynamoStore:
         return question
 
     async def _told(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
-        """Return a person's questions between two points of the index, of the last `limit` there."""
+        """Return a person's questions between two sort keys of the index, at most the last `limit`."""
         if not slack_id:
             return []
         found = await self._table.first(limit, **_between(slack_id, first, last))
@@ -340,7 +340,7 @@ class DynamoStore:
         await self._table.update(report_key(row_key(row.identifier), row.sequence), change, condition)
 
     async def _replay(self, identifier: str, now: datetime) -> None:
-        """Put all reports of an identifier back in one step; again, where one of them changed meanwhile."""
+        """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
         while rows := await self.reports_of(identifier):
             again = [
                 replace(
@@ -370,7 +370,7 @@ class DynamoStore:
         return {"Put": {"TableName": self._table.name, "Item": to_wire(item), **condition.arguments()}}
 
     async def _from_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
-        """Return the first so many items of each partition of the list."""
+        """Return the first `count` items of each of these partitions of the index `listed`."""
         queries = [whole(schema.LIST, shard) | arguments for shard in shards]
         pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
         return [item for page in pages for item in page]
@@ -380,9 +380,9 @@ class DynamoStore:
         return [row.request.identifier for row in sorted(rows, key=lambda row: row.accepted_at)]
 
     def _watch(self) -> None:
-        """Look from now on what others leave: whoever asks what is due wants to know."""
+        """Start looking for work that others leave. The first query for due rows starts it."""
         if self._watching is None:
-            self._watching = asyncio.create_task(self._keep_looking(), name="look for what others leave")
+            self._watching = asyncio.create_task(self._keep_looking(), name="look for work that others left")
 
     async def _keep_looking(self) -> None:
         while True:
@@ -390,11 +390,11 @@ class DynamoStore:
             try:
                 await self._look()
             except StoreError:
-                continue  # whoever asks next what is due is told of it
+                continue  # the next query for due rows raises it
             except Exception:
-                # Nobody waits for this task: were it to end, nobody would notice what others leave.
+                # Nobody awaits this task: if it ended, work that others leave would go unnoticed.
                 log.exception(
-                    "cannot look for what others leave", extra={"event": "sweep.failed", "fields": {}}
+                    "cannot look for work that others left", extra={"event": "sweep.failed", "fields": {}}
                 )
 
     async def _look(self) -> None:
@@ -416,7 +416,7 @@ def _between(slack_id: str, first: str, last: str) -> dict[str, Any]:
 
 
 def _restored(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
-    """Return a question as it is to be after a restoring: see `store.OpenStore`."""
+    """Return a question as adjusted after a restore: see `store.OpenStore`."""
     since = question.asked_at or question.accepted_at
     if question.deadline is not None:
         span = question.deadline - since

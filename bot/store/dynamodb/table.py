@@ -1,7 +1,7 @@
-"""The table as asynchronous calls with our own errors: each is tried again while that may help.
+"""The table's operations as asynchronous calls that raise our own errors. Temporary failures are retried.
 
-A reply may be lost after the work was done, and a conditional write that is then made again meets its own
-result. So such a write counts as done if what stands there is, to the last attribute, what it wrote.
+A reply may be lost after the write was done; the retry of a conditional write then meets its own result. So
+such a write counts as done if the stored item equals, to the last attribute, the one it wrote.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
     from bot.store.dynamodb.values import Item, Value
 
-#: How often a call is made at the most, and how long in all, in seconds, before no further attempt begins.
+#: The most attempts at a call, and the time in seconds after which no further attempt starts.
 ATTEMPTS = 6
 PATIENCE = 5.0
 
-#: The wait before the second attempt is below this, in seconds; it doubles from there (full jitter).
+#: The ceiling of the wait before the second attempt, in seconds; it doubles from there (full jitter).
 FIRST_WAIT = 0.05
 
-#: Items that one BatchGetItem takes (DynamoDB quotas, read 2026-11).
+#: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
 
 
 class Caller(Protocol):
-    """Makes single attempts: see `connection.Connection`."""
+    """Makes single attempts at calls: see `connection.Connection`."""
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """See `connection.Connection`."""
@@ -54,7 +54,7 @@ class Condition:
     names: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
-        """Return it as DynamoDB takes it."""
+        """Return the condition as arguments of a DynamoDB call."""
         named = {f"#{name}": name for name in self.names}
         valued = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
         return {
@@ -68,7 +68,7 @@ NEW = Condition(expression=f"attribute_not_exists({PARTITION})")
 
 
 class _ConditionFailed(Exception):
-    """The condition did not hold. `stands`: the item that is there; `repeated`: after a first attempt."""
+    """The condition did not hold. `stands` is the stored item; `repeated` means that this was a retry."""
 
     def __init__(self, stands: Item, *, repeated: bool) -> None:
         super().__init__(CONDITION_FAILED)
@@ -77,7 +77,7 @@ class _ConditionFailed(Exception):
 
 
 class Table:
-    """One table. Every method raises `StoreError` where DynamoDB did not do it."""
+    """One table. Every method raises `StoreError` if DynamoDB fails, after retries for up to about 5 s."""
 
     def __init__(self, name: str, caller: Caller, *, random: Random, shown: str = "") -> None:
         self.name = name
@@ -86,7 +86,7 @@ class Table:
         self._random = random
 
     async def put(self, item: Item, condition: Condition) -> bool:
-        """Write an item if the condition holds for what is there; tell whether it was written."""
+        """Write an item if the condition holds for the stored one; return whether it was written."""
         arguments = {"Item": to_wire(item), **condition.arguments()}
         try:
             await self.call("put_item", **arguments, ReturnValuesOnConditionCheckFailure="ALL_OLD")
@@ -95,7 +95,7 @@ class Table:
         return True
 
     async def put_both(self, item: Item, condition: Condition, other: Item) -> bool:
-        """Write two items in one step if the condition holds for the first; tell whether they were."""
+        """Write two items in one transaction if the condition holds for the first; return whether it did."""
         first = {
             "TableName": self.name,
             "Item": to_wire(item),
@@ -110,13 +110,13 @@ class Table:
         return True
 
     async def transact(self, parts: Sequence[Mapping[str, Any]]) -> None:
-        """Do all parts or none."""
-        # With a token a transaction that is made again after a lost reply is known, and done once.
+        """Do all parts or none. Raises a private error if a condition does not hold: see `try_transact`."""
+        # The token lets DynamoDB recognise the retry of a transaction whose reply was lost.
         token = secrets.token_hex(16)
         await self._call("transact_write_items", {"TransactItems": list(parts), "ClientRequestToken": token})
 
     async def try_transact(self, parts: Sequence[Mapping[str, Any]]) -> bool:
-        """Do all parts or none; tell whether all conditions held."""
+        """Do all parts or none; return whether all conditions held."""
         try:
             await self.transact(parts)
         except _ConditionFailed:
@@ -124,9 +124,9 @@ class Table:
         return True
 
     async def update(self, key: Item, change: str, condition: Condition) -> Item | None:
-        """Change an item in place; return it as it is then, or None if the condition did not hold.
+        """Change an item in place; return the changed item, or None if the condition did not hold.
 
-        After a lost reply the condition may not hold any more for a change that was made.
+        After a lost reply, None may also be returned for a change that was made.
         """
         arguments = {"Key": to_wire(key), "UpdateExpression": change, **condition.arguments()}
         try:
@@ -136,12 +136,12 @@ class Table:
         return from_wire(answer["Attributes"])
 
     async def get(self, key: Item) -> Item | None:
-        """Return an item as it is now."""
+        """Return an item as it is now (a consistent read); None if there is none."""
         answer = await self.call("get_item", Key=to_wire(key), ConsistentRead=True)
         return from_wire(answer["Item"]) if "Item" in answer else None
 
     async def get_many(self, keys: Sequence[Item]) -> list[Item]:
-        """Return those of the items that are there as they are now, in no order."""
+        """Return the items that exist under these keys (a consistent read), in no order."""
         found: list[Item] = []
         wanted = [to_wire(key) for key in keys]
         for start in range(0, len(wanted), _BATCH):
@@ -149,12 +149,12 @@ class Table:
         return found
 
     async def query(self, **arguments: Any) -> AsyncIterator[Item]:
-        """Yield what a query finds, page by page; `Limit` is that of a page."""
+        """Yield the items a query finds, page by page; `Limit` applies to one page."""
         async for item in self._pages("query", arguments):
             yield item
 
     async def first(self, count: int, **arguments: Any) -> list[Item]:
-        """Return the first so many that a query finds."""
+        """Return the first `count` items a query finds."""
         found: list[Item] = []
         async for item in self.query(**arguments, Limit=count):
             found.append(item)
@@ -163,22 +163,22 @@ class Table:
         return found
 
     async def scan(self, **arguments: Any) -> AsyncIterator[Item]:
-        """Yield what a scan of the whole table finds, page by page."""
+        """Yield the items a scan of the whole table finds, page by page."""
         async for item in self._pages("scan", arguments):
             yield item
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        """Make a call about this table, again while that may help; return its answer."""
+        """Make a call on this table, retrying temporary failures; return its response."""
         return await self._call(operation, {"TableName": self.name, **arguments})
 
     async def attempt(self, operation: str, arguments: dict[str, Any]) -> None:
-        """Make a call whose condition may not hold, for the sake of whether it is allowed."""
+        """Make a call only to find out whether it is permitted; its condition need not hold."""
         about = {} if "RequestItems" in arguments else {"TableName": self.name}
         with contextlib.suppress(_ConditionFailed):
             await self._call(operation, {**about, **arguments})
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self._caller.close()
 
     async def _pages(self, operation: str, arguments: dict[str, Any]) -> AsyncIterator[Item]:

@@ -1,4 +1,4 @@
-"""The mark on a table that another store is being copied into: no worker begins on half of the questions."""
+"""Marks a table that another store is being copied into, so that no worker starts on half of it."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _SOURCE = "from"
 
 
 async def mark(table: Table, source: str) -> None:
-    """Say that a copy of `source` has begun."""
-    named = source.encode(errors="backslashreplace").decode()  # a path may be no text
+    """Record that a copy of `source` has begun. `StoreError` if DynamoDB fails."""
+    named = source.encode(errors="backslashreplace").decode()  # a path need not be valid text
     await table.call("put_item", Item=to_wire({**_KEY, _SOURCE: named}))
 
 
 async def unmark(table: Table) -> None:
-    """Say that the copy is whole."""
+    """Record that the copy is complete. `StoreError` if DynamoDB fails."""
     await table.call("delete_item", Key=to_wire(_KEY))
 
 
 async def unfinished_copy(table: Table) -> str | None:
-    """Return of what a copy has begun that is not whole; None: there is no such thing."""
+    """Return the source of a copy that is incomplete; None if there is none. `StoreError`."""
     item = await table.get(_KEY)
     return str(item[_SOURCE]) if item else None
 
 
 async def require_whole(table: Table) -> None:
-    """Raise `StartRefused` if the table is half of a copy. One that cannot be reached is no refusal."""
+    """Raise `StartRefused` if the table holds an incomplete copy. Passes if DynamoDB cannot be reached."""
     source = None
     with contextlib.suppress(StoreError):
         source = await unfinished_copy(table)

@@ -1,7 +1,7 @@
-"""Reports that wait for the response queue: which of them may go, and when.
+"""Reports that wait for the response queue: which of them may be sent, and when.
 
-Of one identifier they go in order, each a while after the one before it. Whether that has gone is asked of
-the table, since another worker may have sent it; but most alerts have one report, which asks nothing.
+The reports of one identifier are sent in order, a while apart. Another worker may have sent the previous one,
+so the table is read for that; but most alerts have one report, which needs no read.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.table import Table
     from bot.triage.model import OutboxRow
 
-#: How often to try for more rows where other workers were faster, or where those that came must wait.
+#: Attempts to get more rows when other workers were faster, or when the rows found must wait.
 _ROUNDS = 3
 
-#: Reports of one identifier that may wait behind another one: changes of mind and notes are bounded, too.
+#: The most reports of one identifier that may wait for another: changes of mind and notes are bounded, too.
 _LATER_MAX = 64
 
 
 class UnsentReports:
-    """The reports that this worker is to send."""
+    """The reports that this worker is to send. `StoreError` if DynamoDB fails."""
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
         self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], report_from, random=random)
-        self._moments = Schedule()  #: when each may go, as far as is known
+        self._moments = Schedule()  #: when each may be sent, as far as is known
 
     def place(self, row: OutboxRow, now: datetime) -> Place:
-        """Return where a report that waits is to stand in the index."""
+        """Return the place in the index of a report that waits."""
         return self._leases.place(UNSENT, _key_of(row), row.due_at, now)
 
     def note_written(self, row: OutboxRow, place: Place) -> None:
-        """Take note of a report that this worker has written there."""
+        """Record that this worker has written a report at this place."""
         if place.is_leased:
             self._hold(Held(row=row, hint=place.hint))
 
     def note_gone(self, row: OutboxRow, sent_at: datetime | None) -> None:
-        """Take note that a report waits no more: it was sent then, or (None) parked."""
+        """Record that a report was sent at `sent_at`, or parked if that is None."""
         self._forget(_key_of(row))
         for sibling in self._held_of(row):
-            # Judged again at that moment: another one may stand between them.
+            # Checked again at that moment: another report may stand between them.
             moment = (
                 sibling.row.due_at if sent_at is None else max(sibling.row.due_at, sent_at + REPORTS_APART)
             )
@@ -74,15 +74,15 @@ class UnsentReports:
         return sorted(await self._ready(now, limit) if taken else ready, key=lambda row: row.due_at)
 
     def next_sendable(self, now: datetime) -> datetime | None:
-        """Return the earliest moment after this one at which one that is known of may go."""
+        """Return the earliest moment after this one at which a known report may be sent, or None."""
         return self._moments.after(now)
 
     async def look(self, now: datetime) -> bool:
-        """Look for what others have left; tell whether there is anything."""
+        """Read the index for reports that others left; return whether any are due."""
         return await self._leases.look(now)
 
     async def _ready(self, now: datetime, limit: int) -> list[OutboxRow]:
-        """Return the first of each identifier that may go now."""
+        """Return the first report of each identifier that may be sent now."""
         first: dict[str, Key] = {}
         for key in self._moments.until(now):
             first[key[0]] = min(key, first.get(key[0], key))
@@ -90,7 +90,7 @@ class UnsentReports:
         return [row for row in judged if row is not None][:limit]
 
     async def _judge(self, key: Key, now: datetime) -> OutboxRow | None:
-        """Return a report if it may go; else set when to judge it again."""
+        """Return a report if it may be sent; otherwise schedule the next check of it."""
         held = self._leases.held.get(key)
         if held is None or held.row.sequence == 0:
             return held.row if held else None
@@ -108,12 +108,12 @@ class UnsentReports:
         return None
 
     def _again(self, held: Held[OutboxRow], waiting: OutboxRow) -> datetime | None:
-        """Return when to judge a report again that waits for another: if that is ours, its end says so."""
+        """Return when to check a report that waits for another; None: sending that one triggers the check."""
         is_ours = self._leases.held.get(_key_of(waiting)) is not None
         return None if is_ours else held.hint.moment
 
     def _held_of(self, row: OutboxRow) -> list[Held[OutboxRow]]:
-        """Return the later reports of the same identifier that are held."""
+        """Return the later reports of the same identifier that this worker holds."""
         numbers = range(row.sequence + 1, row.sequence + 1 + _LATER_MAX)
         found = (self._leases.held.get(_key(row.identifier, number)) for number in numbers)
         return [held for held in found if held is not None]

@@ -1,4 +1,4 @@
-"""Items, of texts and whole numbers, as Python has them and as DynamoDB's own JSON writes them."""
+"""Items of strings and integers: conversion between Python and DynamoDB's own JSON."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     Value = str | int
     Item = dict[str, Value]
 
-#: How an item is written on the wire: `{"v": {"N": "3"}}`.
+#: An item in DynamoDB's JSON: `{"v": {"N": "3"}}`.
 WireItem = dict[str, dict[str, str]]
 
 
 def to_wire(item: Mapping[str, Value]) -> WireItem:
-    """Write an item. `StoreError` for a text that no store can hold (half a surrogate pair)."""
+    """Convert an item to DynamoDB's JSON. `StoreError` for invalid text (half a surrogate pair)."""
     return {name: value_to_wire(value) for name, value in item.items()}
 
 
 def value_to_wire(value: Value) -> dict[str, str]:
-    """Write one value; errors as `to_wire`."""
+    """Convert one value to DynamoDB's JSON. `StoreError` as in `to_wire`."""
     if isinstance(value, int):
         return {"N": str(value)}
     try:
@@ -33,7 +33,7 @@ def value_to_wire(value: Value) -> dict[str, str]:
 
 
 def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
-    """Read an item; attributes of other types, which are not ours, are left out."""
+    """Convert an item from DynamoDB's JSON, leaving out attributes of other types, which are not ours."""
     return {
         name: int(value["N"]) if "N" in value else str(value["S"])
         for name, value in item.items()

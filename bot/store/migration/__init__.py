@@ -1,1 +1,1 @@
-"""The way from a SQLite file to a DynamoDB table, with proof that all arrived: `migrate.migrate_store`."""
+"""Copies a SQLite store to a DynamoDB table and verifies the copy: `migrate.migrate_store`."""

@@ -1,7 +1,7 @@
-"""Rows of another store as items of the table: as a worker would have written them, had it ended long ago.
+"""Rows of another store as items of the table, as if written by a worker that stopped long ago.
 
-Each carries the digest of the row that it was copied from. A worker that saves a question drops it, and what
-a worker changes in place matches it no more: so what a worker has taken further is known, and left alone.
+Each item carries the digest of its source row. A worker that saves a question drops the digest, and a change
+in place makes it wrong: so rows that a worker has changed are recognised and left unchanged.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.errors import StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CALLS_ABREAST
 from bot.store.dynamodb.due_questions import next_work_of
@@ -49,10 +50,10 @@ if TYPE_CHECKING:
     from bot.triage.model import OutboxRow
     from bot.triage.ports import Clock
 
-#: The attribute with the digest.
+#: The attribute that holds the digest.
 COPIED = "cp"
 
-#: Nothing that is copied expires sooner: it must be there when the two stores are compared.
+#: Copies expire no sooner than this: they must still be there when the two stores are compared.
 _KEPT_AT_LEAST = timedelta(days=1)
 
 #: Copies in memory at a time.
@@ -61,7 +62,7 @@ _PAGE = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Copy:
-    """A row as the table has it. `is_untouched`: no worker has changed it since it was copied."""
+    """A row as the table holds it. `is_untouched`: no worker has changed it since it was copied."""
 
     key: Key
     row: Row
@@ -69,16 +70,18 @@ class Copy:
 
 
 class Copies:
-    """The table as what another store is copied into. `keep` is how long what has ended is kept."""
+    """The table as the target of a copy. `keep` is how long ended questions are kept.
+
+    Methods raise `StoreError` if DynamoDB fails.
+    """
 
     def __init__(self, table: Table, *, keep: timedelta, clock: Clock) -> None:
         self.table = table
         self._lifetime = Lifetime(keep=keep)
         self._clock = clock
-        self._turns = asyncio.Semaphore(CALLS_ABREAST)
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
-        """Yield all questions and reports of the table as they are now, some at a time."""
+        """Yield all questions and reports of the table as they are now, up to 100 at a time."""
         page: list[Copy] = []
         async for item in self.table.scan(ConsistentRead=True):
             copy = _copy_from(item)
@@ -90,30 +93,42 @@ class Copies:
             yield page
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
-        """Return what the table has of the rows of these alerts, as it is now."""
+        """Return the rows of these alerts that the table holds, as they are now."""
         items = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
         copies = [copy for item in items if (copy := _copy_from(item))]
         return {copy.key: copy for copy in copies}
 
     async def write(self, alerts: Sequence[Alert], there: Mapping[Key, Copy]) -> Sequence[Row]:
-        """Copy alerts, of which some rows are `there`; return the rows that somebody else was faster with.
+        """Copy alerts, some rows of which may be `there`; return the rows that a worker wrote first.
 
         A row that is there already is not written again, and one that a worker has changed since it was
-        copied is not written over.
+        copied is not written over. `StoreError` if a write fails: no other is under way any more then.
         """
         now = self._clock()
         pairs = [pair for alert in alerts for pair in self._items_of(alert, now)]
-        writes = (self._write(row, item, there.get(key_in(item))) for row, item in pairs)
-        is_written = await asyncio.gather(*writes)
-        return [row for (row, _), is_there in zip(pairs, is_written, strict=True) if not is_there]
+        left, overtaken, failures = iter(enumerate(pairs)), set[int](), list[StoreError]()
+
+        async def write_what_is_left() -> None:
+            for number, (row, item) in left:
+                try:
+                    if not await self._write(row, item, there.get(key_in(item))):
+                        overtaken.add(number)
+                except StoreError as error:
+                    failures.append(error)
+                if failures:
+                    return
+
+        await asyncio.gather(*(write_what_is_left() for _ in range(CALLS_ABREAST)))
+        if failures:
+            raise failures[0]
+        return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
 
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
-        async with self._turns:
-            if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
-                return True
-            found = await self.table.get(_item_key(row))
+        if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
+            return True
+        found = await self.table.get(_item_key(row))
         # The reply to a write may have been lost, or the write done after the death of whoever sent it.
         return _is_copy(_copy_from(found) if found else None, row)
 
@@ -132,7 +147,7 @@ class Copies:
         return item | _place(UNSENT, key, row.due_at)
 
     def _expiry_of(self, alert: Alert, now: datetime) -> Item:
-        """Return by what a question expires: it outlives its reports, and waits for one that waits long."""
+        """Return a question's expiry: after its reports', and none while a report has been waiting long."""
         settled_at = alert.question.settled_at
         is_held = any(_holds(row, now) for row in alert.reports)
         if settled_at is None or is_held or not is_at_rest(alert.question):
@@ -147,7 +162,7 @@ class Copies:
 
 
 def key_of_row(row: Row) -> Key:
-    """Return the key of a row's item."""
+    """Return the partition key and sort key of a row's item."""
     return key_in(_item_key(row))
 
 
@@ -158,7 +173,7 @@ def _item_key(row: Row) -> Item:
 
 
 def _copy_from(item: Item) -> Copy | None:
-    """Return the row that an item holds; None: it is neither a question nor a report."""
+    """Return the row that an item holds; None if it is neither a question nor a report."""
     key = key_in(item)
     if key[1] != QUESTION and not key[1].startswith(REPORT):
         return None
@@ -185,12 +200,12 @@ def _still(old: Copy) -> Condition:
 
 
 def _place(word: str, key: str, moment: datetime) -> Item:
-    """Return how the index of what is due sorts a row that nobody has a lease on."""
+    """Return the key attributes, in the index `due`, of a row that is not leased."""
     return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment) or 0}
 
 
 def _holds(row: OutboxRow, now: datetime) -> bool:
-    """Whether a report keeps its question from expiring, as `expiry.Keeper` would have it."""
+    """Whether a report keeps its question from expiring, by the rules of `expiry.Keeper`."""
     if row.sent_at is not None:
         return False
     return row.parked_at is not None or row.replays > 0 or now - row.due_at > WAITS_LONG

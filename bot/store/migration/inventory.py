@@ -1,4 +1,4 @@
-"""What a store holds, in counts and checksums: by these a copy is compared with what it was made of."""
+"""What a store holds, as counts and checksums, to compare a copy with its source."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ KINDS = (
     *(f"reports {fate}" for fate in ("unsent", "parked", "sent")),
 )
 
-#: Checksums are sums of digests, cut to this: in whichever order the rows come, theirs is the same.
+#: Checksums are sums of digests modulo this, so that the order of the rows does not matter.
 _MODULUS = 1 << 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """All that is kept of one alert; its reports are in order."""
+    """A question with its reports, in order of sequence."""
 
     question: Question
     reports: Sequence[OutboxRow]
@@ -44,7 +44,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """Rows of one kind; `checksum` has 64 hex digits."""
+    """The number of rows of one kind, and their checksum in 64 hex digits."""
 
     rows: int
     checksum: str
@@ -52,7 +52,7 @@ class Count:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One kind of rows in two stores."""
+    """One kind of row in two stores."""
 
     kind: str
     source: Count
@@ -60,12 +60,12 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether both hold the same rows, to the last column."""
+        """Whether both stores hold the same rows, with the same values in every column."""
         return self.source == self.target
 
 
 class Inventory:
-    """Takes count of rows, and keeps none."""
+    """Counts rows and sums up their digests, without keeping the rows."""
 
     def __init__(self) -> None:
         self._rows: defaultdict[str, int] = defaultdict(int)
@@ -78,12 +78,12 @@ class Inventory:
         self._sums[kind] = (self._sums[kind] + int(digest_of(row), 16)) % _MODULUS
 
     def count(self, kind: str) -> Count:
-        """Return what was counted of a kind."""
+        """Return count and checksum of one of `KINDS`."""
         return Count(rows=self._rows[kind], checksum=f"{self._sums[kind]:064x}")
 
 
 def compared(source: Inventory, target: Inventory) -> Sequence[Comparison]:
-    """Compare two stores, kind by kind."""
+    """Compare two stores: one comparison for each of `KINDS`, in that order."""
     return [Comparison(kind=kind, source=source.count(kind), target=target.count(kind)) for kind in KINDS]
 
 
@@ -97,7 +97,7 @@ def kind_of(row: Row) -> str:
 
 
 def digest_of(row: Row) -> str:
-    """Return the SHA-256 of all that a worker knows of a row, in hex."""
+    """Return the SHA-256 of a row's contents, in hex."""
     columns = question_row(row) if isinstance(row, Question) else _report_columns(row)
     text = json.dumps(columns, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -105,7 +105,7 @@ def digest_of(row: Row) -> str:
 
 def _report_columns(row: OutboxRow) -> dict[str, object]:
     columns = {each.name: getattr(row, each.name) for each in fields(row) if each.name != "report"}
-    # Where none were kept, the digest is as the release before made it: that may have begun the copy.
+    # Without facts, the digest equals that of the previous release, which may have begun the copy.
     facts = {"facts": report_facts(row.report)} if row.report else {}
     return facts | {
         name: microseconds(value) if isinstance(value, datetime) else value for name, value in columns.items()

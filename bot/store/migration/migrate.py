@@ -1,7 +1,7 @@
-"""The way from a SQLite file to a DynamoDB table: refused, copied, compared. It may be gone again and again.
+"""Migration of a SQLite file to a DynamoDB table: check the target, copy, compare. It can be rerun safely.
 
-Nothing is taken for granted: what the table holds is read before anything is written, each row is written on
-the condition that no worker has touched it, and in the end all of it is read back.
+The table is read before anything is written, each row is written on condition that no worker has changed it,
+and at the end the whole table is read back.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
-#: How often it is told how far the copy is.
+#: How many progress messages a copy prints.
 _PARTS = 10
 
 
 class MigrationRefused(TriageBotError):
-    """The table holds what must not be written over."""
+    """The table holds rows that must not be overwritten. Nothing was changed in them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """How two stores compare after the copy. `differs`: the first identifier that does; None: none."""
+    """How two stores compare after the copy. `differs` is the first identifier that does; None if none."""
 
     comparisons: Sequence[Comparison]
     differs: str | None
@@ -50,11 +50,14 @@ class Verdict:
 async def migrate_store(
     source_url: str, target_url: str, *, region: str | None, keep: timedelta, tell: Tell
 ) -> Verdict:
-    """Copy the file that one URL names into the table that the other names, and compare them.
+    """Copy the file at one URL to the table at the other, and compare them.
 
-    `keep` is how long what has ended is kept; `tell` gets a sentence now and then. `MigrationRefused`;
-    `StartRefused` if a worker holds the file, or the table is missing or wrong; `StoreUnusable` for the file;
-    `StoreError` if either could not do its part: what was copied stays, and another run goes on from there.
+    `keep` is how long ended questions are kept; `tell` receives progress messages. Raises
+
+    - `MigrationRefused` if the table holds rows of another store, or rows that a worker has changed;
+    - `StartRefused` if a worker holds the file, or the table is missing or has the wrong schema;
+    - `StoreUnusable` if the file is missing, empty or corrupt; `ConfigError` for an invalid URL or region;
+    - `StoreError` if either store fails. What was copied stays, and another run resumes from there.
     """
     source = await SqliteSource.open(store_path(source_url))
     try:
@@ -72,7 +75,7 @@ async def migrate_store(
 
 
 class Migration:
-    """One run of the way."""
+    """One run of a migration."""
 
     def __init__(self, source: SqliteSource, copies: Copies, *, tell: Tell) -> None:
         self._source = source
@@ -82,7 +85,10 @@ class Migration:
         self._has_begun = False  #: an earlier run has copied some rows
 
     async def run(self) -> Verdict:
-        """Go all of it. Errors as `migrate_store` says; an open source and a table that is ours are given."""
+        """Check, copy and compare; the source is open and the table's schema checked.
+
+        `MigrationRefused` and `StoreError` as in `migrate_store`.
+        """
         await self._require_untouched()
         await mark(self._table, str(self._source.path))
         copied = await self._copy()
@@ -94,7 +100,7 @@ class Migration:
         return Verdict(comparisons=comparisons, differs=await self._first_difference())
 
     async def _require_untouched(self) -> None:
-        """Refuse a table with rows of another store, or with rows that a worker has taken further."""
+        """Refuse a table with rows of another store, or with rows that a worker has changed."""
         questions = 0
         async for page in self._copies.pages():
             alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
@@ -103,14 +109,14 @@ class Migration:
             questions += sum(isinstance(copy.row, Question) for copy in page)
             self._has_begun = True
         if self._has_begun:
-            self._tell(f"the table has {questions:,} questions of an earlier run: going on from there")
+            self._tell(f"the table has {questions:,} questions of an earlier run: resuming from there")
 
     def _judge(self, copy: Copy, alert: Alert | None) -> None:
         name = _identifier_of(copy.row)
         if alert is None or (isinstance(copy.row, Question) and copy.row.ref != alert.question.ref):
             raise MigrationRefused(
-                f"the table {self._table.shown} holds what is not of {self._source.path}, first the alert"
-                f" {name!r}; nothing was written. Copy into an empty table"
+                f"the table {self._table.shown} holds rows that are not from {self._source.path}, such as the"
+                f" alert {name!r}; nothing was written. Copy to an empty table"
             )
         if not copy.is_untouched or _is_newer(copy, alert):
             raise self._overtaken(name)
@@ -123,7 +129,7 @@ class Migration:
             for row in (row for alert in page for row in alert.rows):
                 inventory.add(row)
             if (done + len(page)) * _PARTS // total > done * _PARTS // total:
-                self._tell(f"{done + len(page):,} of {total:,} questions are copied")
+                self._tell(f"{done + len(page):,} of {total:,} questions copied")
             done += len(page)
         return inventory
 
@@ -141,7 +147,7 @@ class Migration:
         return inventory
 
     async def _first_difference(self) -> str:
-        """Return the identifier of the first alert that is not the same in both stores."""
+        """Return the identifier of the first alert that differs between the stores."""
         async for page in self._source.pages():
             there = await self._copies.find(page)
             for row in (row for alert in page for row in alert.rows):
@@ -161,12 +167,12 @@ class Migration:
     def _overtaken(self, name: str) -> MigrationRefused:
         return MigrationRefused(
             f"a worker has used the table {self._table.shown} since it was copied: the alert {name!r} has"
-            " moved on there, and is not written over. Keep to that table, or copy into an empty one"
+            " changed there, and is not overwritten. Keep using that table, or copy to an empty one"
         )
 
 
 def _is_newer(copy: Copy, alert: Alert) -> bool:
-    """Whether the source is an older state of what was copied, such as a restored backup."""
+    """Whether the source is older than the copy, e.g. because it is a restored backup."""
     if isinstance(copy.row, Question):
         return copy.row.version > alert.question.version
     return copy.row.sequence not in {row.sequence for row in alert.reports}

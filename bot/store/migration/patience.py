@@ -1,4 +1,4 @@
-"""Calls of a command that may take its time: made again for a minute, where a worker would give up."""
+"""Retries for a command that may take its time: about a minute, where a worker would give up sooner."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from bot.store.dynamodb.table import Caller
 
-#: Seconds before each further attempt; each is shortened by chance, lest all that wait come back at once.
+#: Seconds before each further attempt. Jitter shortens each wait, so that retries do not come all at once.
 PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
 
-#: From the attempt after so many on somebody is told.
+#: How many failed attempts are not reported.
 _QUIET = 4
 
 
 class PatientCaller:
-    """Passes calls on, again while that may help. `tell` gets a sentence, once, when it takes long."""
+    """Passes calls on and retries temporary failures. `tell` gets one message, once it takes long."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PatientCaller:
         self._has_told = False
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """See `connection.Connection`."""
+        """See `connection.Connection`; raises the error of the last attempt, after up to about 50 s."""
         for attempt, pause in enumerate(self._pauses):
             try:
                 return await self._caller.call(operation, arguments)
@@ -59,4 +59,4 @@ class PatientCaller:
     def _tell_once(self) -> None:
         if not self._has_told:
             self._has_told = True
-            self._tell("DynamoDB does not answer, or has too much to do: trying again for a minute")
+            self._tell("DynamoDB does not answer or is throttling: retrying for up to a minute")

@@ -1,4 +1,4 @@
-"""The SQLite store as something to be copied: held so that no worker can start on it, and only read."""
+"""The SQLite store as the source of a copy: locked, so that no worker can start on it, and only read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REPORTS = """SELECT report.*, question.identifier FROM report JOIN question USI
 
 
 class SqliteSource:
-    """A store's file. Its methods raise `StoreError` where SQLite cannot read it."""
+    """A store's file, opened for reading. Methods raise `StoreError` if SQLite cannot read it."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -35,13 +35,13 @@ class SqliteSource:
 
     @classmethod
     async def open(cls, path: Path) -> Self:
-        """Open and lock the file. Errors as `bot.store.sqlite.opening.connect_to_read` says."""
+        """Open and lock the file. `StoreUnusable`, `StartRefused`: see `sqlite.opening.connect_to_read`."""
         connection = await asyncio.to_thread(connect_to_read, path)
         connection.row_factory = sqlite3.Row
         return cls(connection, path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, which releases its lock."""
         self._connection.close()
 
     async def size(self) -> int:
@@ -50,14 +50,14 @@ class SqliteSource:
         return int(rows)
 
     async def pages(self) -> AsyncIterator[Sequence[Alert]]:
-        """Yield all alerts, some at a time, in the order of their keys."""
+        """Yield all alerts, up to 100 at a time, in order of their keys."""
         last = ""
         while rows := await self._read(_PAGE, last, PAGE):
             yield await self._with_reports(rows)
             last = rows[-1]["key"]
 
     async def alerts(self, keys: Sequence[str]) -> Mapping[str, Alert]:
-        """Return those of the alerts that are there, by their keys."""
+        """Return the alerts that exist under these keys, by key."""
         rows = await self._read(_AMONG.format(marks=_marks(keys)), *keys)
         return dict(zip((row["key"] for row in rows), await self._with_reports(rows), strict=True))
 
@@ -65,7 +65,7 @@ class SqliteSource:
         keys = [row["key"] for row in rows]
         reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
         for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):
-            # A file of the release before is not migrated, only read: it has no such column.
+            # A file of the previous release is only read, not upgraded: it has no such column.
             reports[row["key"]].append(report_of({"facts": "", **dict(row)}))
         return [Alert(question=question_of(dict(row)), reports=reports[row["key"]]) for row in rows]
 

@@ -1,1 +1,1 @@
-"""How questions and reports stand in rows: what every store shares. It knows neither SQLite nor DynamoDB."""
+"""How questions and reports map to rows, shared by all stores. Knows neither SQLite nor DynamoDB."""

@@ -1,4 +1,4 @@
-"""How questions and reports stand in rows: the columns of `sqlite/schema.sql`, and what they hold."""
+"""Conversion of questions and reports to rows and back: the columns are those of `sqlite/schema.sql`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bot.triage.outcomes import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: What stored moments are counted from.
+#: Stored moments count from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -76,7 +76,7 @@ _TIMES = (
 #: Columns that a save writes.
 MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
 
-#: All columns, in the order of a table's.
+#: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
 
 #: Those that a save writes and a question has as they are called; its work follows from them.
@@ -85,16 +85,16 @@ _fields_of = itemgetter(*_FIELDS)
 
 
 def microseconds(moment: datetime | None) -> int | None:
-    """Return a moment as it is stored."""
+    """Return an aware moment as stored: whole microseconds since 1970-01-01 UTC."""
     return None if moment is None else (moment - EPOCH) // _MICROSECOND
 
 
 def moment(stored: int | None) -> datetime | None:
-    """Return a stored moment, aware and in UTC."""
+    """Return a stored moment (microseconds since 1970) as an aware datetime in UTC."""
     return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
-#: Columns that do not hold their attribute as it is.
+#: Columns whose stored form differs from the attribute.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, microseconds),
     **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
@@ -105,7 +105,7 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
 
 
 def question_row(question: Question) -> dict[str, Any]:
-    """Return a question as the columns of its row."""
+    """Return a question as the columns of its row; times in microseconds since 1970."""
     request = question.request
     key, _, secret = question.ref.partition(".")
     return {
@@ -123,7 +123,7 @@ def mutable_row(question: Question) -> dict[str, Any]:
 
 
 def changed_row(before: Question, after: Question) -> dict[str, Any]:
-    """Return those of these columns that differ from what they held before."""
+    """Return the columns of `mutable_row` that differ from those of `before`."""
     held, new = vars(before), vars(after)
     differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
     row = {name: _stored(name, new[name]) for name in differing}
@@ -144,7 +144,7 @@ def _stored(column: str, value: Any) -> Any:
 
 
 def question_of(row: Mapping[str, Any]) -> Question:
-    """Return the question that a row holds."""
+    """Return the question a row holds. `ValueError` for a state or outcome that this release lacks."""
     request = TriageRequest(
         identifier=row["identifier"],
         alert=row["alert"],
@@ -171,7 +171,7 @@ def _offered(words: str) -> tuple[Choice, ...]:
     return tuple(Choice(word) for word in words.split())
 
 
-#: What is kept of a report beside its body, and how it is read. Its row has identifier and sequence itself.
+#: The facts stored with a report's body, and how each is read. Identifier and sequence are columns.
 _FACTS: Mapping[str, Callable[[Any], Any]] = {
     "outcome": Outcome,
     "response": str,
@@ -191,7 +191,7 @@ _FACTS: Mapping[str, Callable[[Any], Any]] = {
     "comment": str,
 }
 
-#: What a fact is that was left out, where `Report` does not say so itself.
+#: Values of absent facts that have no default in `Report`.
 _ABSENT: Mapping[str, Any] = {
     "response": "",
     "note": False,
@@ -205,7 +205,7 @@ _write_facts = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def report_facts(report: Report | None) -> str:
-    """Return what is kept of a report: JSON in ASCII, absent facts left out; "" for none."""
+    """Return a report's facts as ASCII JSON, without the absent ones; "" if there is no report."""
     if report is None:
         return ""
     values = {name: getattr(report, name) for name in _FACTS}
@@ -219,9 +219,9 @@ def report_facts(report: Report | None) -> str:
 
 
 def _report_from(facts: str, row: Mapping[str, Any]) -> Report | None:
-    """Return what was kept of a report; None if that is nothing, or nothing that this release can read.
+    """Return a report from its stored facts; None if there are none or this release cannot read them.
 
-    A later release may know more outcomes; what it has written is to be sent all the same.
+    A later release may know more outcomes; what it has written must be sent all the same.
     """
     if not facts:
         return None
@@ -234,7 +234,7 @@ def _report_from(facts: str, row: Mapping[str, Any]) -> Report | None:
 
 
 def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
-    """Return the report of a change as the columns of its row."""
+    """Return the report of a change as the columns of its row; `due_at` in microseconds since 1970."""
     return {
         "key": row_key(change.question.request.identifier),
         "sequence": report.sequence,
@@ -246,7 +246,7 @@ def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
 
 
 def report_of(row: Mapping[str, Any]) -> OutboxRow:
-    """Return the report that a row (joined with its question's identifier) holds."""
+    """Return the report held by a row that is joined with its question's identifier."""
     return OutboxRow(
         identifier=row["identifier"],
         sequence=row["sequence"],

@@ -1,1 +1,1 @@
-"""The store in one SQLite file that one worker holds alone. `store.SqliteStore` is the door."""
+"""The store in one SQLite file, locked by one worker. `store.SqliteStore` is the entry point."""

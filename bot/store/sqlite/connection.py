@@ -1,7 +1,7 @@
 """One SQLite connection on one thread, with group commits.
 
-SQLite up to 3.51.2 can corrupt a database when a write-ahead log is reset with two connections or more, so
-there is exactly one, locked to this process. WAL with synchronous=FULL survives a loss of power.
+SQLite up to 3.51.2 can corrupt a database when its write-ahead log is reset while two or more connections are
+open, so there is exactly one, locked to this process. WAL with synchronous=FULL survives a power failure.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Pages copied at a time: some 250 kB, a few milliseconds.
+#: Pages copied at a time: about 250 kB, a few milliseconds.
 COPY_PAGES = 64
 
-#: When so many wait they are done, and share a commit; those that the loop hands over with them, too.
+#: When this many jobs wait, they are run and share a commit, with any others handed over in the same batch.
 GROUP_MAX = 200
 
 
 class _Kind(Enum):
-    """What is done with those that wait together, in this order."""
+    """Kinds of jobs. Those that wait together run in this order."""
 
     READ = auto()
     WRITE = auto()
-    LONG = auto()  #: other work is done in the middle of it
+    LONG = auto()  #: lets other jobs run in between
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,7 +48,7 @@ class _Job:
 
 
 class Database:
-    """Runs work on the connection for the event loop that made it."""
+    """Runs work on the connection, in a thread of its own, for the event loop that created it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -60,25 +60,26 @@ class Database:
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run work that changes nothing. `StoreError` if SQLite cannot."""
+        """Run work that changes nothing. `StoreError` if SQLite fails or the database is closed."""
         return self._submit(work, kind=_Kind.READ)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run work in a transaction, shared with others that wait; durable when it is done.
+        """Run work in a transaction shared with other waiting work; durable when it is done.
 
-        `StoreError` if SQLite cannot: then nothing of this work is kept.
+        `StoreError` if SQLite fails or the database is closed: then nothing of this work is saved.
         """
         return self._submit(work, kind=_Kind.WRITE)
 
     async def copy_to(self, path: Path) -> None:
-        """Copy the database into a new file, a few pages at a time: other work goes on in between.
+        """Copy the database to a new file, a few pages at a time, so that other work continues in between.
 
-        `StoreError` if it cannot be written, or if the database is closed meanwhile: then no file is left.
+        `StoreError` if the file exists or cannot be written, or if the database is closed meanwhile. An
+        unfinished copy is removed.
         """
         await self._submit(lambda connection: self._copy(connection, path), kind=_Kind.LONG)
 
     async def close(self) -> None:
-        """Finish what was submitted, then close: what comes later is refused with `StoreError`."""
+        """Finish the submitted work, then close. Work submitted later raises `StoreError`."""
         self._closing = True
         self._hand_over()
         self._handed_over.put(None)
@@ -94,7 +95,7 @@ class Database:
         return future
 
     def _hand_over(self) -> None:
-        """Hand over what the loop's turn has submitted: the thread, woken for each, would be in its way."""
+        """Hand over a loop iteration's work at once: waking the thread for each job would slow the loop."""
         if self._submitted:
             self._handed_over.put(self._submitted)
             self._submitted = []
@@ -109,7 +110,7 @@ class Database:
         self._tell_loop(self._closed.set)
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """Wait for jobs and take those that wait behind them; tell whether the end was among them."""
+        """Wait for jobs and take all that are queued; the flag says whether the database is to close."""
         group: list[_Job] = []
         while (jobs := self._handed_over.get()) is not None:
             group += jobs
@@ -118,7 +119,7 @@ class Database:
         return group, True
 
     def _run(self, group: Sequence[_Job]) -> None:
-        # Reads first: they wait for no commit, and tell of nothing that a failing one takes back.
+        # Reads first: they need not wait for the commit, and never see changes that it may roll back.
         for kind in _Kind:
             jobs = [job for job in group if job.kind is kind]
             if not jobs:
@@ -132,7 +133,7 @@ class Database:
 
     def _write(self, jobs: Sequence[_Job]) -> None:
         if not self._commit(jobs) and len(jobs) > 1:
-            for job in jobs:  # so that one that fails takes back itself alone
+            for job in jobs:  # one by one, so that a failing job rolls back only itself
                 self._commit([job])
 
     def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -140,25 +141,25 @@ class Database:
             connection.backup(copy, pages=COPY_PAGES, progress=lambda *_: self._serve_waiting())
 
     def _serve_waiting(self) -> None:
-        """Do what waits, between two steps of a copy: SQLite carries its changes over into the copy."""
+        """Run waiting jobs between two steps of a copy: SQLite includes their changes in it."""
         if self._handed_over.empty():
             return
         group, last = self._next_group()
         self._run(group)
         if last:
             self._handed_over.put(None)
-            raise StoreError("the store was closed before the copy was whole")
+            raise StoreError("the store was closed before the copy was complete")
 
     def _tell_loop(self, callback: Callable[..., object], *values: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _commit(self, jobs: Sequence[_Job]) -> bool:
-        """Run jobs in one transaction. False: all were taken back, as one of them failed."""
+        """Run jobs in one transaction. Return False if one failed and all were rolled back."""
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            # No savepoint a job: each statement costs, and gives the event loop's thread away.
+            # No savepoint per job: each statement costs time and switches threads.
             if all(_attempt(job, connection) for job in jobs):
                 connection.execute("COMMIT")
                 return True
@@ -172,11 +173,11 @@ class Database:
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[None]:
-    """Make a file for its owner only; it is gone again if what is done with it fails."""
+    """Create a file that only its owner can read; remove it if the body of the `with` fails."""
     try:
         path.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise StoreError(f"{path} cannot be made: {error.strerror}") from error
+        raise StoreError(f"cannot create {path}: {error.strerror}") from error
     try:
         yield
     except BaseException:
@@ -190,19 +191,19 @@ def _attempt(job: _Job, connection: sqlite3.Connection) -> bool:
         job.result = job.work(connection)
     except sqlite3.Error as error:
         job.error = _translated(error)
-    except Exception as error:  # noqa: BLE001 - it belongs to whoever submitted the work
+    except Exception as error:  # noqa: BLE001 - the submitter gets it
         job.error = error
     return job.error is None
 
 
 def _translated(error: sqlite3.Error) -> StoreError:
-    translated = StoreError(f"the store cannot do it: {error}")
+    translated = StoreError(f"the store operation failed: {error}")
     translated.__cause__ = error
     return translated
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
-    with contextlib.suppress(sqlite3.Error):  # SQLite rolls back by itself on some errors
+    with contextlib.suppress(sqlite3.Error):  # on some errors SQLite has rolled back already
         connection.execute("ROLLBACK")
 
 

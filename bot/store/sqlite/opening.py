@@ -1,4 +1,4 @@
-"""Opening a SQLite file: made if it may be, locked, looked at, given tables. A refusal says what to do."""
+"""Opens a SQLite file: creates it if allowed, locks it, checks it, creates or upgrades its tables."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ if TYPE_CHECKING:
 #: The schema that this release reads and writes (PRAGMA user_version).
 SCHEMA_VERSION = 2
 
-#: What makes of each earlier schema the next. Columns are added and none is changed, so that a row still
-#: means what it meant to the release that wrote it.
+#: The statement that upgrades each earlier schema to the next. Columns are added, none is changed, so that a
+#: row keeps the meaning that it had for the release that wrote it.
 _MIGRATIONS = {1: "ALTER TABLE report ADD COLUMN facts TEXT NOT NULL DEFAULT ''"}
 
-#: How long to wait for another process to let go of the store, in milliseconds.
+#: How long to wait for another process to release the store, in milliseconds.
 LOCK_WAIT_MS = 5000
 
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open and lock a database. Errors as `bot.store.open_store` says."""
+    """Open and lock a database. `StoreUnusable`, `StartRefused`: see `bot.store.open_store`."""
     return _connected(path, _take, create=create)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open and lock a database in which nothing is to change: SQLite refuses every write to it.
+    """Open and lock a database for reading: SQLite refuses every write to it.
 
-    Errors as `bot.store.open_store` says, and `StoreUnusable` for one without tables. A log that a crash has
-    left is carried over into the file when it is closed, as by whoever opens it; no row changes by that.
+    `StoreUnusable`, `StartRefused`: see `bot.store.open_store`; also `StoreUnusable` if it has no tables.
+    Closing it merges a write-ahead log left by a crash into the file, as usual; no row changes by that.
     """
     return _connected(path, _take_to_read, create=False)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
-    """Return which schema the file has; 0: it has no tables yet. Writes nothing.
+    """Return the file's schema version; 0 if it has no tables yet. Writes nothing.
 
-    `StoreUnusable` for the tables of a later release, and for those of another program.
+    `StoreUnusable` if the tables are those of a later release or of another program.
     """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if not 0 <= version <= SCHEMA_VERSION:
         raise StoreUnusable(
-            f"the store {path} has schema {version}, this release reads up to {SCHEMA_VERSION};"
-            " install the release that wrote it, or restore a backup of this one's"
+            f"the store {path} has schema {version}, but this release reads only up to {SCHEMA_VERSION};"
+            " install the release that wrote it, or restore a backup made with this one"
         )
     tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables and not version:
@@ -77,7 +77,7 @@ def _connected(
 
 def _take(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-    version = version_of(connection, path)  # before anything is written: it may not be ours
+    version = version_of(connection, path)  # before any write: the file may not be ours
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _lock(connection)
@@ -88,13 +88,13 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _create_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables of `schema.sql`, all or none: a crash leaves an empty file, never half a schema."""
+    """Create the tables of `schema.sql` in one transaction: a crash never leaves half a schema."""
     schema = resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the tables of an earlier release up to this one's, each step whole or not at all."""
+    """Upgrade the tables of an earlier release, each step in one transaction."""
     for earlier in range(version, SCHEMA_VERSION):
         step = f"{_MIGRATIONS[earlier]}; PRAGMA user_version = {earlier + 1};"
         connection.executescript(f"BEGIN; {step} COMMIT;")
@@ -103,23 +103,23 @@ def _migrate(connection: sqlite3.Connection, version: int) -> None:
 def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     if not version_of(connection, path):
-        raise StoreUnusable(f"the store {path} is empty; name the file that the worker has used")
+        raise StoreUnusable(f"the store {path} is empty; name the file that the worker used")
     _lock(connection)
     connection.execute("PRAGMA query_only=ON")
 
 
 def _prepare_file(path: Path, *, create: bool) -> bool:
-    """Make the file, for its owner only, where it may be made; tell whether it was left by a crash."""
+    """Create the file, for its owner only, if allowed; return whether a crash has left it unclean."""
     try:
         if not path.parent.is_dir():
             raise StoreUnusable(
                 f"the store's folder {path.parent} does not exist; create it, or set STORE_URL"
             )
         if not path.exists() and not create:
-            raise StoreUnusable(f"there is no store at {path}; `triage-bot run` makes it (see STORE_URL)")
+            raise StoreUnusable(f"there is no store at {path}; `triage-bot run` creates it (see STORE_URL)")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except PermissionError as error:
-        raise StoreUnusable(f"the store {path} may not be written by this user: {error.strerror}") from error
+        raise StoreUnusable(f"this user may not write the store {path}: {error.strerror}") from error
     except IsADirectoryError as error:
         raise StoreUnusable(f"the store {path} is a folder; set STORE_URL to a file in it") from error
     except OSError as error:
@@ -133,7 +133,7 @@ def _lock(connection: sqlite3.Connection) -> None:
 
 
 def _check(path: Path) -> None:
-    """Look for damage, and change nothing: who may write carries the log over by closing."""
+    """Check for corruption, read-only: closing a writable connection would merge the log into the file."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     with contextlib.closing(sqlite3.connect(address, uri=True, timeout=LOCK_WAIT_MS / 1000)) as connection:
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -148,5 +148,5 @@ def _refusal(error: sqlite3.Error, path: Path) -> StartRefused | StoreUnusable:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreUnusable(f"the store {path} is corrupt or no SQLite database ({error}); restore a backup")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        return StoreUnusable(f"the store {path} or its folder may not be written by this user ({error})")
+        return StoreUnusable(f"this user may not write the store {path} or its folder ({error})")
     return StartRefused(f"the store {path} cannot be used: {error}")

@@ -1,50 +1,50 @@
 -- Version 2 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
--- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version tells the version: `opening.py`
--- migrates a file of an earlier one, which then has the same columns in the same order.
+-- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
+-- upgrades a file of an earlier one, which then has the same columns in the same order.
 
 CREATE TABLE question (
     key            TEXT    PRIMARY KEY,  -- first 32 hex digits of sha256(identifier): the first part of the ref
     secret         TEXT    NOT NULL,     -- the second part of the ref: 128 random bits in hex
     identifier     TEXT    NOT NULL,     -- MozDef's id of the alert, opaque
     alert          TEXT    NOT NULL,     -- MozDef's label of the alert
-    summary        TEXT    NOT NULL,     -- the text for the person, as it came: hostile until rendered
+    summary        TEXT    NOT NULL,     -- the text for the person, as received: untrusted until rendered
     user           TEXT    NOT NULL,     -- the address that MozDef named
-    confidence     TEXT    NOT NULL,     -- how sure MozDef is of that address
+    confidence     TEXT    NOT NULL,     -- how confident MozDef is in that address
     state          TEXT    NOT NULL,     -- accepted, posting, asked or closed: how far the question got
     version        INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
     accepted_at    INTEGER NOT NULL,     -- when the request was stored
     work           TEXT    NOT NULL,     -- redraw, ask or remind: what the sweeper must do; '': nothing
-    due_at         INTEGER,              -- when it is to be done
-    deadline       INTEGER,              -- when the question ends without an answer; NULL: never, or it has
-    paced          INTEGER NOT NULL,     -- 1: due_at is the moment that the person's pace gave
+    due_at         INTEGER,              -- when the work is due
+    deadline       INTEGER,              -- when the question expires unanswered; NULL: never, or it has
+    paced          INTEGER NOT NULL,     -- 1: due_at was set by the person's rate limit
     attempts       INTEGER NOT NULL,     -- failures since the last success
-    slack_id       TEXT    NOT NULL,     -- whom the address belongs to in Slack
+    slack_id       TEXT    NOT NULL,     -- the Slack user with that address
     slack_name     TEXT    NOT NULL,     -- the name of that user in Slack
-    time_zone      TEXT    NOT NULL,     -- of that user's profile
+    time_zone      TEXT    NOT NULL,     -- from that user's profile
     offered        TEXT    NOT NULL,     -- the choices that the message offers, separated by spaces
-    claimed_at     INTEGER,              -- the first claim for posting; where a look-up starts
-    in_doubt_since INTEGER,              -- a post may have happened since; NULL: its end is known
+    claimed_at     INTEGER,              -- the first claim for posting; a look-up starts here
+    in_doubt_since INTEGER,              -- a post may have happened since; NULL: its result is known
     channel        TEXT    NOT NULL,     -- the conversation that holds the message
-    ts             TEXT    NOT NULL,     -- the message's name in that conversation
+    ts             TEXT    NOT NULL,     -- the message's timestamp, its id in that conversation
     asked_at       INTEGER,              -- when a reply, a look-up or a click proved the post
-    reminders      INTEGER NOT NULL,     -- sent, or perhaps sent
+    reminders      INTEGER NOT NULL,     -- reminders sent, or perhaps sent
     standing       TEXT    NOT NULL,     -- the outcome that counts; '': none yet
-    reason         TEXT    NOT NULL,     -- why a standing is undeliverable
+    reason         TEXT    NOT NULL,     -- why the question could not be delivered
     said           TEXT    NOT NULL,     -- the person's last choice, which the standing may outrank
     answered_at    INTEGER,              -- when that choice was made
     clicked_at     INTEGER,              -- when it was clicked, by Slack's clock
-    first_answered_at INTEGER,           -- when the person chose for the first time
-    answers        INTEGER NOT NULL,     -- choices recorded, each unlike the one before
+    first_answered_at INTEGER,           -- when the person first chose
+    answers        INTEGER NOT NULL,     -- choices recorded, each different from the one before
     idle_changes   INTEGER NOT NULL,     -- those that did not raise the standing
     settled_at     INTEGER,              -- when the last report was written
     reports        INTEGER NOT NULL,     -- reports written; the next one's sequence
     shown          INTEGER NOT NULL,     -- how many of them the message shows
-    note           TEXT    NOT NULL,     -- what the person wrote last about the answer
-    notes          INTEGER NOT NULL,     -- how often they wrote
-    card_due_at    INTEGER,              -- when the security team's card is to be posted or updated
-    card_ts        TEXT    NOT NULL,     -- the card's name in the security channel
+    note           TEXT    NOT NULL,     -- the person's last comment on the answer
+    notes          INTEGER NOT NULL,     -- how many comments they wrote
+    card_due_at    INTEGER,              -- when the security team's card must be posted or updated
+    card_ts        TEXT    NOT NULL,     -- the timestamp of the card in the security channel
     card_shown     INTEGER NOT NULL,     -- how many of its events the card shows
-    taken_by       TEXT    NOT NULL,     -- the Slack id of whoever took the alert over
+    taken_by       TEXT    NOT NULL,     -- the Slack id of the person who took over the alert
     taken_name     TEXT    NOT NULL,     -- the name of that user in Slack
     taken_at       INTEGER               -- and when
 ) STRICT;
@@ -58,21 +58,21 @@ CREATE INDEX question_accepted ON question (accepted_at);
 CREATE INDEX question_open ON question (accepted_at) WHERE standing = '';
 
 CREATE TABLE report (
-    key        TEXT    NOT NULL REFERENCES question (key),  -- whose report it is
+    key        TEXT    NOT NULL REFERENCES question (key),  -- the question it belongs to
     sequence   INTEGER NOT NULL,  -- 0 for the first outcome, then one more for each change or note
-    event_id   TEXT    NOT NULL,  -- the same for every repeat
-    body       TEXT    NOT NULL,  -- as the queue gets it: frozen
+    event_id   TEXT    NOT NULL,  -- the same each time the report is sent
+    body       TEXT    NOT NULL,  -- the text sent to the queue; never changes
     due_at     INTEGER NOT NULL,  -- not to be sent before
-    sent_at    INTEGER,           -- when the queue took it
+    sent_at    INTEGER,           -- when the queue accepted it
     parked_at  INTEGER,           -- when the queue refused it for good; a person must look
-    replays    INTEGER NOT NULL DEFAULT 0,  -- how often somebody asked to have it sent again
-    facts      TEXT    NOT NULL DEFAULT '',  -- what the body was written from, as JSON; '': not kept (version 1)
+    replays    INTEGER NOT NULL DEFAULT 0,  -- how often it was replayed
+    facts      TEXT    NOT NULL DEFAULT '',  -- the body's source, as JSON; '': not kept (version 1)
     PRIMARY KEY (key, sequence)
 ) STRICT;
 
 CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_at IS NULL;
 
--- Written to find out whether the store takes writes; nobody reads it.
+-- Written to test whether the store takes writes; nobody reads it.
 CREATE TABLE probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     at INTEGER NOT NULL

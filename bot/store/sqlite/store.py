@@ -47,11 +47,11 @@ _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at, facts)"
     " VALUES (:key, :sequence, :event_id, :body, :due_at, :facts)"
 )
-# This process holds the file alone, so whoever claimed these is dead: nobody needs to wait for them.
+# This process holds the file exclusively, so the worker that made these claims is dead: do not wait for it.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
 _NOT_AMONG = "key NOT IN (SELECT value FROM json_each(?))"
-# The kind stands in the text: with a parameter in its place a look takes ten times as long (SQLite 3.40.1).
+# The kind of work is part of the SQL: as a parameter it makes the query ten times slower (SQLite 3.40.1).
 _WORK_DUE = {
     work: f"WHERE work = '{work}' AND due_at <= ? AND {_NOT_AMONG} ORDER BY due_at LIMIT ?"
     for work in Work
@@ -73,7 +73,7 @@ _ENDED = """SELECT key FROM question
     AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
     AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
 _PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
-# A restored copy does not know what was asked after it was made, nor which deadlines were met.
+# A restored copy does not know what was asked after it was made, nor which deadlines have passed.
 _RESTORED = (
     """UPDATE question SET deadline = :now + min(deadline - coalesce(asked_at, accepted_at),
         coalesce(:longest, deadline - coalesce(asked_at, accepted_at))) WHERE deadline IS NOT NULL""",
@@ -96,15 +96,15 @@ _NEXT_SENDABLE = f"""SELECT min(moment) FROM (
     WHERE {_UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
     GROUP BY +report.key, report.sequence)"""
 
-# All reports of an identifier go again, in order: one alone might set what a later one has changed.
-# One that is held for MozDef stays held: sent sooner, it would be lost.
+# All reports of an identifier are replayed, in order: one alone could overwrite what a later one has changed.
+# A report held for MozDef stays held: sent sooner, it would be lost.
 _REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = max(due_at, :now),
     replays = replays + 1 WHERE key = :key"""
 _OLDEST_OPEN = "SELECT min(accepted_at) FROM question WHERE standing = ''"
 _OLDEST_UNSENT = "SELECT min(due_at) FROM report WHERE sent_at IS NULL AND parked_at IS NULL"
 
-#: All keys, in slices: they begin with hex digits of a hash, so that slices are about even. A million rows
-#: in one query would keep every click waiting for a second; a slice of them takes some milliseconds.
+#: All keys, in slices: they begin with hex digits of a hash, so the slices are about even. One query over a
+#: million rows would delay every click by a second; a slice takes a few milliseconds.
 _SLICES = [f"{number:02x}" for number in range(256)]
 
 _ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
@@ -112,19 +112,22 @@ _ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
 
 
 class SqliteStore:
-    """Questions, and with them their reports, in one file that this process holds alone."""
+    """Questions and their reports in one file, locked for this process.
+
+    Methods raise `StoreError` if SQLite cannot read or write; then nothing of the change is saved.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @classmethod
     async def open(cls, path: Path, *, create: bool) -> Self:
-        """Open as `bot.store.open_store` says."""
+        """Open the file: see `bot.store.open_store`. `StoreUnusable`, `StartRefused`."""
         connection = await asyncio.to_thread(_open, path, create=create)
         return cls(Database(connection))
 
     async def close(self) -> None:
-        """Finish what was submitted, and let go of the file."""
+        """Finish the submitted work, then close and unlock the file."""
         await self._database.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
@@ -152,7 +155,7 @@ class SqliteStore:
         self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        # Left out by SQLite: each row that it hands over costs, and makes its thread wait for the loop's.
+        # SQLite itself leaves out `but`: every row it returns costs time, and makes the threads contend.
         condition = _CARDS_DUE if work is Work.CARD else _WORK_DUE[work]
         return await self._questions(condition, (microseconds(now), _keys_of(but), limit))
 
@@ -184,18 +187,14 @@ class SqliteStore:
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
     async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """Make up for what a restored backup cannot know.
-
-        Open deadlines and reminders start anew, each as long as it was (a deadline at most `longest`, lest
-        it grow with every restoring), and whatever was not asked is in doubt: it may have been asked since.
-        """
+        """See `store.OpenStore`."""
         values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
         await self._database.write(
             lambda connection: [connection.execute(each, values) for each in _RESTORED]
         )
 
     async def copy_to(self, path: Path) -> None:
-        """Write a consistent copy into a new file, while all else goes on. `StoreError` if it cannot be."""
+        """Write a consistent copy to a new file without blocking other work. `StoreError` if that fails."""
         await self._database.copy_to(path)
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
@@ -274,7 +273,7 @@ class SqliteStore:
         rows = await self._database.read(
             lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
         )
-        # Not of the Row itself, which looks through its names for each value.
+        # As dicts: sqlite3.Row searches its column names for each value.
         return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     async def _identifiers(self, condition: str, *values: Any) -> list[str]:
@@ -315,14 +314,14 @@ def _add(connection: sqlite3.Connection, change: Change) -> bool:
     return is_new
 
 
-@lru_cache(maxsize=1)  # a look asks for each kind of work
+@lru_cache(maxsize=1)  # the sweeper asks for each kind of work with the same refs
 def _keys_of(refs: frozenset[str]) -> str:
     return json.dumps([ref.partition(".")[0] for ref in refs])
 
 
 @lru_cache(maxsize=64)
 def _update(columns: tuple[str, ...]) -> str:
-    """Return the statement that writes these columns: an index over none of them costs nothing."""
+    """Return the statement that writes only these columns, so that other columns' indexes cost nothing."""
     written = ", ".join(f"{name} = ?" for name in columns)
     return f"UPDATE question SET {written} WHERE key = ? AND secret = ? AND version = ?"
 

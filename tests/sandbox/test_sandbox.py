@@ -1,0 +1,205 @@
+"""The sandbox and its self-test, started as a person starts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sandbox_process import SandboxProcess, environment
+from world import PATIENCE_SECONDS, until
+
+from bot.sandbox.failure import SandboxFailed
+from bot.sandbox.trial import Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def programs_in(folder: Path) -> list[str]:
+    """The programs that run below a folder, also after it was removed."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        # Others start and end meanwhile, and some may not be looked into: none of those is ours.
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(process.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    with SandboxProcess(tmp_path_factory.mktemp("sandbox")) as sandbox:
+        yield sandbox
+
+
+def run_sandbox(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 -- the program under test
+        [sys.executable, "-m", "bot", "sandbox", *arguments],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_made_of_it(
+    tmp_path: Path,
+) -> None:
+    ended = run_sandbox(tmp_path, "--self-test")
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5 of 5 ended as they must" in ended.stdout
+    told = [line.split() for line in ended.stdout.splitlines()]
+    statuses = [words[1] for words in told if words[:1] == ["status"]]
+    assert statuses == ["acknowledged", "escalated", "manual", "manual", "manual"]
+    assert "Understood, thanks for letting us know." in ended.stdout
+    assert "undeliverable users_not_found" in ended.stdout
+
+
+def test_the_self_test_heeds_nothing_of_what_surrounds_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=nonsense\nMOZDEF_SYNC_SECONDS=600\n")
+    (tmp_path / "bot.py").write_text("raise SystemExit('imported from the current directory')\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "bot", "sandbox", "--self-test"],
+        cwd=tmp_path,
+        env=environment(
+            tmp_path,
+            SLACK_APP_TOKEN="nonsense",
+            SLACK_API_URL="http://127.0.0.1:9/",
+            MOZDEF_SYNC_SECONDS="600",
+            STORE_URL="nonsense",
+            AWS_ENDPOINT_URL="http://127.0.0.1:9/",
+            AWS_PROFILE="nobody",
+            HTTP_PROXY="http://127.0.0.1:9/",
+            http_proxy="http://127.0.0.1:9/",
+        ),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_ctrl_c_ends_every_part_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
+
+        code, output, errors = sandbox.end(signal.SIGINT)
+
+    assert (code, errors) == (0, "")
+    assert "Stopped." in output
+    assert not any(runs(pid) for pid in parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:
+    sandbox = SandboxProcess(tmp_path)
+    sandbox.start()
+    until(lambda: list(tmp_path.glob("*/sqs-0.log")), what="the local SQS is being started")
+
+    code, _, errors = sandbox.end(signal.SIGTERM)
+
+    assert (code, errors) == (0, "")
+    assert programs_in(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["Worker", "SQS"])
+def test_a_sandbox_whose_part_dies_ends_and_says_which(tmp_path: Path, part: str) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
+        os.kill(sandbox.pid_of(part), signal.SIGKILL)
+
+        code, _, errors = sandbox.ended()
+
+    assert code == 1
+    assert {"Worker": "The worker ended", "SQS": "The local SQS ended"}[part] in errors
+    assert "SIGKILL" in errors
+    assert not any(runs(pid) for pid in parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_worker_that_ends_at_once_fails_the_start_with_its_last_words() -> None:
+    trial = Trial(worker=("-c", "raise SystemExit('no such token')"))
+
+    with pytest.raises(SandboxFailed, match="exit code 1") as failed:
+        await trial.start()
+    await trial.stop()
+
+    assert "no such token" in failed.value.log
+
+
+async def test_a_worker_that_never_links_up_with_slack_fails_the_start() -> None:
+    sleeper = "import time; print('asleep', flush=True); time.sleep(600)"
+    trial = Trial(worker=("-c", sleeper), ready_within=timedelta(seconds=0.5))
+
+    with pytest.raises(SandboxFailed, match="no link to Slack"):
+        await trial.start()
+    await trial.stop()
+
+    assert trial.worker is not None
+    assert not trial.worker.running
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+
+        ended = run_sandbox(tmp_path, "--port", str(port))
+
+    assert ended.returncode == 1
+    assert f"Port {port} cannot be used" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_four_sample_alerts_wait_in_slack_when_the_page_is_ready(sandbox: SandboxProcess) -> None:
+    until(lambda: len(sandbox.state()["messages"]) == 4, what="four people have been asked")
+
+    state = sandbox.state()
+
+    assert len({message["person"] for message in state["messages"]}) == 4
+    assert {alert["status"] for alert in state["alerts"]} == {"open"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "http://elsewhere.example", "Host": "elsewhere.example"},
+    ],
+)
+def test_another_sites_page_can_send_nothing(sandbox: SandboxProcess, headers: dict[str, str]) -> None:
+    status, _ = sandbox.request("POST", "/api/alerts", **headers)
+
+    assert status == 403
+
+
+def test_another_sites_name_cannot_be_pointed_at_the_page(sandbox: SandboxProcess) -> None:
+    status, _ = sandbox.request("GET", "/api/state", Host="elsewhere.example")
+
+    assert status == 403

@@ -1,0 +1,159 @@
+"""What stands behind the triage's ports in its tests: a clock, a Slack that does as it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from bot.triage.model import Confidence, Person, Posted, TriageRequest
+from bot.triage.ports import NoMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bot.triage.answer_rules import Notice
+    from bot.triage.model import Bookmark, Question, Report, Taken
+
+T = TypeVar("T")
+Call = Literal["find", "post", "open", "redraw", "remind"]
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ADA = Person(slack_id="U0ADA", slack_name="ada")
+ADDRESS = "ada@example.com"
+
+
+def a_request(
+    identifier: str = "9Zo02m4B7gIfixq3c4Xh", *, user: str = ADDRESS, summary: str = "Codes were made."
+) -> TriageRequest:
+    return TriageRequest(
+        identifier=identifier,
+        alert="duo_bypass_codes_generated",
+        summary=summary,
+        user=user,
+        confidence=Confidence.LOWEST,
+    )
+
+
+@dataclass(kw_only=True)
+class SteppedClock:
+    """Stands still until it is moved."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, *, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class CountingMeter(NoMeter):
+    """Counts the clickers who could not be told what came of their click, and nothing else."""
+
+    clickers_untold = 0
+
+    def untold(self) -> None:
+        self.clickers_untold += 1
+
+
+@dataclass(kw_only=True)
+class ScriptedMessenger:
+    """Does what the lists say, one entry a call: raises an error, returns anything else; else succeeds."""
+
+    clock: Callable[[], datetime]
+    people: dict[str, Person | Exception] = field(default_factory=lambda: {ADDRESS: ADA})
+    can_look_up: bool = True
+    post_ends: list[Exception | Posted] = field(default_factory=list)
+    refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
+    open_ends: list[Exception | str] = field(default_factory=list)
+    look_ends: list[Exception | Posted | Bookmark | None] = field(default_factory=list)
+    redraw_ends: list[Exception | None] = field(default_factory=list)
+    tell_ends: list[Exception | None] = field(default_factory=list)
+    remind_ends: list[Exception | None] = field(default_factory=list)
+    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(
+        default_factory=dict
+    )  #: run inside a call, before it ends
+    posts: list[tuple[datetime, Question]] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
+    looks: list[datetime] = field(default_factory=list)
+    bookmarks: list[Bookmark | None] = field(default_factory=list)  #: with which each of them went on
+    redraws: list[tuple[Question, str]] = field(default_factory=list)
+    reminders: list[tuple[datetime, Question]] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    async def find_person(self, email: str) -> Person:
+        await self._before("find", None)
+        return _play(self.people[email])
+
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        self.posts.append((self.clock(), question))
+        self.channels.append(channel)
+        await self._before("post", question)
+        if question.slack_id in self.refused:
+            raise self.refused[question.slack_id]
+        place = Posted(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
+        return _play(self.post_ends.pop(0) if self.post_ends else place)
+
+    async def open_conversation(self, question: Question) -> str:
+        await self._before("open", question)
+        return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
+
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+        assert question.slack_id
+        self.looks.append(self.clock())
+        self.bookmarks.append(after)
+        return _play(self.look_ends.pop(0) if self.look_ends else None)
+
+    async def redraw(self, question: Question, *, response_url: str = "") -> None:
+        self.redraws.append((question, response_url))
+        await self._before("redraw", question)
+        _play(self.redraw_ends.pop(0) if self.redraw_ends else None)
+
+    async def link_to(self, question: Question) -> str:
+        return f"https://example.slack.com/archives/{question.channel}/p{question.ts}"
+
+    async def remind(self, question: Question, *, link: str) -> None:
+        assert link
+        self.reminders.append((self.clock(), question))
+        await self._before("remind", question)
+        _play(self.remind_ends.pop(0) if self.remind_ends else None)
+
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        self.told.append((response_url, notice))
+        _play(self.tell_ends.pop(0) if self.tell_ends else None)
+
+    async def _before(self, call: Call, question: Question | None) -> None:
+        if call in self.before:
+            await self.before[call](question)
+
+
+@dataclass(kw_only=True)
+class ScriptedSecurityTeam:
+    """Takes each card as the list says, one entry a call; else it is shown."""
+
+    show_ends: list[Exception | None] = field(default_factory=list)
+    tell_ends: list[Exception | None] = field(default_factory=list)
+    before_end: Callable[[Question], Awaitable[None]] | None = None  #: run inside a call
+    gone: bool = False  #: somebody deleted the card that was there
+    cards: list[Question] = field(default_factory=list)
+    told: list[Report | Taken] = field(default_factory=list)
+
+    async def show(self, question: Question) -> str:
+        self.cards.append(question)
+        if self.before_end:
+            await self.before_end(question)
+        _play(self.show_ends.pop(0) if self.show_ends else None)
+        known = "" if self.gone else question.card_ts
+        return known or f"17640000{len(self.cards):02}.000200"
+
+    async def tell(self, question: Question, event: Report | Taken) -> None:
+        assert question.card_ts
+        self.told.append(event)
+        _play(self.tell_ends.pop(0) if self.tell_ends else None)
+
+
+def _play(end: T | Exception) -> T:
+    if isinstance(end, Exception):
+        raise end
+    return end

@@ -1,0 +1,113 @@
+"""The release before this one, out of this repository's history, and workers of both as processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from tarfile import TarFile
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+from local_dynamodb import OTHER, endpoint
+from released_worker import message_told
+from world.worker import bare_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from truthful_slack import Message
+
+#: The last commit whose store has version 1.
+FORMER = "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e"
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def unpack_former_release(folder: Path) -> Path:
+    """Put the former release into a folder, and return that; skip the test where there is no history."""
+    if not (CHECKOUT / ".git").exists():
+        pytest.skip("this is no checkout: the release before is found in its history")
+    archive = subprocess.run(  # noqa: S603 - nothing in it comes from outside
+        ["git", "archive", FORMER, "bot", "config", "tests"],  # noqa: S607 - the one that made the checkout
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+    )
+    with TarFile(fileobj=BytesIO(archive.stdout)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+class WorkerOfRelease:
+    """A process with the program of one release, on a table by its name or on a file by its URL."""
+
+    def __init__(self, release: Path, store: str, home: Path) -> None:
+        variables = bare_environment(home)
+        tests = release / "tests"  # where the former release had all that its tests share
+        variables["PYTHONPATH"] = f"{release}:{tests}:{tests / 'support'}"
+        variables[OTHER] = endpoint()
+        self._complaints = home / "complaints.log"
+        log = self._complaints.open("a", encoding="utf-8")
+        self._process = subprocess.Popen(  # noqa: S603 - the program under test
+            [sys.executable, "-P", str(Path(__file__).with_name("released_worker.py")), store],
+            cwd=home,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+        log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def do(
+        self,
+        what: str,
+        *arguments: str,
+        now: datetime,
+        messages: Sequence[Message] = (),
+        post_ends: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Have one thing done, by the name of a method of `ReleasedWorker`; return what came of it."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin
+        assert stdout
+        order = {
+            "do": what,
+            "with": arguments,
+            "now": now.isoformat(),
+            "messages": [message_told(each) for each in messages],
+            "post_ends": list(post_ends),
+        }
+        try:
+            stdin.write(f"{json.dumps(order)}\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        assert line, self.complaints
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    @property
+    def complaints(self) -> str:
+        """What it has written to stderr."""
+        return self._complaints.read_text(encoding="utf-8")
+
+    def stop(self) -> None:
+        """Let it end in order."""
+        self._process.communicate()
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        self._process.kill()
+        self.stop()

@@ -1,0 +1,124 @@
+"""A running stand-in Slack, the SDK's client of it, and a Bolt app connected to it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+BOT_TOKEN = "xoxb-sandbox"
+APP_TOKEN = "xapp-sandbox"
+ADA = "U0ADALOVE01"
+GRACE = "U0GRACEH002"
+BUTTON: dict[str, Any] = {
+    "type": "button",
+    "action_id": "answer-no",
+    "text": {"type": "plain_text", "text": "No"},
+    "style": "danger",
+    "value": "ref-1",
+}
+BLOCKS: list[dict[str, Any]] = [
+    {"type": "section", "block_id": "question", "text": {"type": "mrkdwn", "text": "Was it you?"}},
+    {"type": "actions", "block_id": "answers", "elements": [BUTTON]},
+]
+METADATA = {"event_type": "triage_question", "event_payload": {"ref": "ref-1"}}
+
+
+@dataclass(kw_only=True)
+class SettableClock:
+    """A clock that stands until it is moved."""
+
+    now: datetime = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningSlack:
+    """A running stand-in and the SDK's client of it."""
+
+    slack: SlackStandIn
+    client: AsyncWebClient
+    session: aiohttp.ClientSession
+
+    async def ask(self, user: str = ADA) -> tuple[str, str]:
+        """Post a question with one button; channel and ts of it."""
+        posted = await self.client.chat_postMessage(
+            channel=user, text="Was it you?", blocks=BLOCKS, metadata=METADATA
+        )
+        return str(posted["channel"]), str(posted["ts"])
+
+    @asynccontextmanager
+    async def app(self, links: int = 1) -> AsyncIterator[AsyncApp]:
+        """Connect a Bolt app that knows its bot already; listeners may be added afterwards."""
+        app = AsyncApp(client=AsyncWebClient(base_url=self.slack.api_url), authorize=authorized)
+        handlers = [AsyncSocketModeHandler(app, APP_TOKEN) for _ in range(links)]
+        for handler in handlers:
+            connect: Callable[[], Awaitable[None]] = handler.connect_async
+            await connect()
+        async with asyncio.timeout(10):
+            await self.slack.until_linked(links)
+        try:
+            yield app
+        finally:
+            for handler in handlers:
+                close: Callable[[], Awaitable[None]] = handler.close_async
+                await close()
+
+
+async def authorized(**_context: Any) -> AuthorizeResult:
+    """Stand for the bot's own authorisation, made once at start."""
+    return AuthorizeResult(
+        enterprise_id=None, team_id="T0SANDBOX01", bot_token=BOT_TOKEN, bot_id="B", bot_user_id="U"
+    )
+
+
+@asynccontextmanager
+async def running(token: str = BOT_TOKEN, **options: Any) -> AsyncIterator[RunningSlack]:
+    slack = SlackStandIn(default_workspace(), bot_token=BOT_TOKEN, app_token=APP_TOKEN, **options)
+    async with AsyncExitStack() as stack:
+        await slack.start()
+        stack.push_async_callback(slack.stop)
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        client = AsyncWebClient(token=token, base_url=slack.api_url, session=session, retry_handlers=[])
+        yield RunningSlack(slack=slack, client=client, session=session)
+
+
+def run(scenario: Callable[[RunningSlack], Awaitable[None]], **options: Any) -> None:
+    """Play a scenario against a fresh stand-in."""
+
+    async def play() -> None:
+        async with asyncio.timeout(30), running(**options) as world:
+            await scenario(world)
+
+    asyncio.run(play())
+
+
+async def refusal(call: Awaitable[Any]) -> Any:
+    """Return the answer with which Slack refuses the call."""
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return caught.value.response
+
+
+async def replaced(slack: SlackStandIn) -> None:
+    """Wait until a second link was opened and the first one is gone."""
+    async with asyncio.timeout(10):
+        await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == 2 and slack.links == 1)

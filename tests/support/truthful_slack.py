@@ -1,0 +1,116 @@
+"""A Slack that may fail in every way, whose history may lag, and that tells the truth whenever it answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from mortal_store import KilledError
+
+from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.triage.model import Answer, Bookmark, Person, Posted, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from bot.triage.answer_rules import Notice
+    from bot.triage.model import Choice
+
+#: How a post may end: whether the message is there, and what we hear of it.
+POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
+    "answered": (True, None),
+    "done, answer lost": (True, AmbiguousError("lost")),
+    "not done, answer lost": (False, AmbiguousError("lost")),
+    "done, then killed": (True, KilledError()),
+    "killed before": (False, KilledError()),
+    "rate limit": (False, TransientError("429")),
+    "long rate limit": (False, TransientError("429", retry_after=timedelta(seconds=40))),
+    "refused": (False, Undeliverable("is_archived")),
+    "strange code": (False, UnknownRefusal("strange")),
+    "token refused": (False, CannotGoOn("token_revoked", remedy="Renew it.")),
+}
+LOOK_ENDS: dict[str, Exception | None] = {
+    "read": None,
+    "no network": TransientError("no network"),
+    "no scope": CannotGoOn("missing_scope", remedy="Renew it."),
+    "killed": KilledError(),
+}
+
+
+class Message(NamedTuple):
+    ref: str
+    person: str
+    posted: Posted
+    at: datetime
+
+    def click(self, choice: Choice, at: datetime) -> Answer:
+        """A click on it by the person whom it was sent to."""
+        return Answer(ref=self.ref, choice=choice, slack_id=self.person, ours=True, posted=self.posted, at=at)
+
+
+class TruthfulSlack:
+    """Knows its messages, and tells them whenever it answers. Those of the last `lag` show later."""
+
+    can_look_up = True
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.messages: list[Message] = []
+        self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
+        self.reminded: Counter[str] = Counter()
+        self.lag = timedelta(0)
+        self.post_ends: list[str] = []
+        self.look_ends: list[str] = []
+        self.quick_person: Callable[[Message], Awaitable[object]] | None = None  #: clicks before the reply
+        self._clock = clock
+
+    async def find_person(self, email: str) -> Person:
+        return Person(slack_id=f"U0{email}", slack_name=email)
+
+    async def open_conversation(self, question: Question) -> str:
+        return f"D0{question.slack_id}"
+
+    async def post(self, question: Question, *, channel: str = "") -> Posted:
+        assert not channel
+        done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
+        place = Posted(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
+        if done:
+            message = Message(question.ref, question.slack_id, place, self._clock())
+            self.messages.append(message)
+            if self.quick_person:
+                await self.quick_person(message)
+        if error:
+            raise error
+        return place
+
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+        assert after is None
+        error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
+        if error:
+            raise error
+        assert question.claimed_at
+        since, until = question.claimed_at - timedelta(minutes=30), self._clock() - self.lag
+        return next(
+            (each.posted for each in self.messages if each.ref == question.ref and since <= each.at <= until),
+            None,
+        )
+
+    async def redraw(self, question: Question, *, response_url: str = "") -> None:
+        assert question.ts
+        assert response_url == ""
+        self.shown[question.ref] = question.said
+
+    async def link_to(self, question: Question) -> str:
+        return f"https://example.slack.com/archives/{question.channel}/p{question.ts}"
+
+    async def remind(self, question: Question, *, link: str) -> None:
+        assert link
+        assert question.said is None
+        done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
+        self.reminded[question.ref] += done
+        if error:
+            raise error
+
+    async def tell(self, response_url: str, notice: Notice) -> None:
+        raise TransientError(f"cannot tell {notice} to {response_url}")

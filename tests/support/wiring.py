@@ -1,0 +1,79 @@
+"""The program as `bot.worker.assembly` wires it, with stand-ins where it meets the world."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import fields
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from fakes import ScriptedSecurityTeam
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.settings.messages import load_messages
+from bot.settings.parameter_store import Tokens
+from bot.settings.settings import Purpose, load_settings
+from bot.triage.policy import Policy
+from bot.worker.assembly import Kit, Queues, Resources, WakeUp, assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bot.settings.settings import Settings
+    from bot.worker.assembly import Parts
+
+SETTINGS = load_settings(
+    Purpose.RUN,
+    environ={
+        "SLACK_BOT_TOKEN": "xoxb-test",
+        "SLACK_APP_TOKEN": "xapp-test",
+        "REQUEST_QUEUE_URL": "https://sqs.us-west-2.amazonaws.com/1/requests",
+        "RESPONSE_QUEUE_URL": "https://sqs.us-west-2.amazonaws.com/1/responses",
+    },
+    directory=Path("/nowhere"),
+)
+WORDING = load_messages()
+CLIENT = AsyncWebClient()
+TLS = ssl.create_default_context()
+
+
+class Steady(Random):
+    """Draws the same every time: by default the most, so that every wait is as long as it may be."""
+
+    def __init__(self, drawn: float = 1.0) -> None:
+        super().__init__()
+        self._drawn = drawn
+
+    def random(self) -> float:
+        return self._drawn
+
+
+def instead(part: Any) -> Callable[..., Any]:
+    """Return what a kit has in place of a part's class: it makes this one, whatever it is given."""
+    return lambda *_, **__: part
+
+
+def wired(store: Any, policy: Policy | None = None, *, settings: Settings = SETTINGS, **others: Any) -> Parts:
+    """Return the parts of a worker with this store, and with others of its resources and of its kit replaced.
+
+    It has no queues, and nobody whom it could call but those in the kit.
+    """
+    nothing: Any = None
+    given = {
+        "session": None,
+        "wake": WakeUp(),
+        "random": Steady(),
+        "client": instead(CLIENT),
+        "security_team": instead(ScriptedSecurityTeam()),
+        **others,
+    }
+    of_resources = [each.name for each in fields(Resources) if each.name in given]
+    resources = Resources(
+        store=store,
+        queues=Queues(requests=nothing, responses=nothing, dead_letters=nothing),
+        tls=TLS,
+        tokens=Tokens(bot=settings.slack_bot_token, app=settings.slack_app_token),
+        **{name: given.pop(name) for name in of_resources},
+    )
+    return assemble(settings, WORDING, policy or Policy(), resources, Kit(**given))

@@ -1,0 +1,32 @@
+"""Waiting for something to become true."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Seen = TypeVar("Seen")
+
+#: Generous: the machine may be busy, and nothing waits longer than it must.
+PATIENCE_SECONDS = 300
+
+
+def until(look: Callable[[], Seen | None], *, what: str, seconds: float = PATIENCE_SECONDS) -> Seen:
+    """Look again and again until there is something to see, and return that. AssertionError if never."""
+    give_up = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < give_up, f"this never happened: {what}"
+        time.sleep(0.02)
+    return seen
+
+
+async def eventually(look: Callable[[], Seen | None]) -> Seen:
+    """Let others run until there is something to see, and return that. TimeoutError if never."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not (seen := look()):
+            await asyncio.sleep(0.005)
+    return seen
