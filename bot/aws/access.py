@@ -7,6 +7,7 @@ it. So when the credentials are rotated, both must be made anew.
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
@@ -82,6 +83,7 @@ class Access:
             is_early = self._renewed_at is not None and now - self._renewed_at < RENEWED_EVERY
             if self._session is refused and not is_early:
                 self._renewed_at = now
+                gc.collect()  # sessions before the last one hold themselves in circles, 9 MiB each
                 with contextlib.suppress(ConfigError):  # the file may be half written: it is read again later
                     self._session = self._make_session()
             return self._session is not refused

@@ -266,13 +266,14 @@ def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
         return []  # there is none, or it is a problem already
-    if mode & _WRITABLE_BY_OTHERS:
-        what = "may be changed by others than its owner"
-    elif mode & _READABLE_BY_OTHERS and any(_is_secret(*each) for each in from_file.items()):
-        what = "holds tokens or keys and may be read by others than its owner"
-    else:
+    has_secrets = any(_is_secret(*each) for each in from_file.items())
+    may = {"read": has_secrets and mode & _READABLE_BY_OTHERS, "changed": mode & _WRITABLE_BY_OTHERS}
+    done = " and ".join(word for word, is_so in may.items() if is_so)
+    if not done:
         return []
-    return [f"{path} {what} (mode {mode:04o}); close it to them: chmod 600 {path}"]
+    holds = "holds tokens or keys and " if has_secrets else ""
+    what = f"{path} {holds}may be {done} by others than its owner (mode {mode:04o})"
+    return [f"{what}; close it to them: chmod 600 {path}"]
 
 
 def _is_secret(name: str, value: str) -> bool:
