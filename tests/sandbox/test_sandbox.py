@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sandbox_process import SandboxProcess, environment
+from wording import WORDING
 from world import PATIENCE_SECONDS, until
 
 from bot.sandbox.failure import SandboxFailed
@@ -70,7 +71,7 @@ def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_mad
     told = [line.split() for line in ended.stdout.splitlines()]
     statuses = [words[1] for words in told if words[:1] == ["status"]]
     assert statuses == ["acknowledged", "escalated", "manual", "manual", "manual"]
-    assert "Understood, thanks for letting us know." in ended.stdout
+    assert WORDING["answer"]["yes"] in ended.stdout
     assert "undeliverable users_not_found" in ended.stdout
 
 
