@@ -185,8 +185,11 @@ class Journeys(RuleBasedStateMachine):
                 assert self.slack.reminded[question.ref] <= question.reminders <= self.policy.remind_times
 
     def teardown(self) -> None:
-        self.run(self.home.close())
-        self.runner.close()
+        try:
+            self.run(self.home.close())
+        finally:
+            # Also where the store cannot be closed: a loop that is left open fails some later test.
+            self.runner.close()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
+from botocore.config import Config
 from fakes import NOON
-from world.patience import until
+from world.patience import PATIENCE_SECONDS, until
 from world.worker import bare_environment
 
 from bot.store.address import Address
@@ -100,9 +101,20 @@ def create_table(*, without: str = "", **changes: Any) -> str:
     return name
 
 
+class _PatientSession:
+    """Makes clients that wait longer than a worker may: a busy machine must not fail a test."""
+
+    region_name = REGION
+
+    def client(self, service: str, *, config: Config, **more: Any) -> Any:
+        make: Any = session().client
+        return make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
+
+
 def connection(name: str) -> Connection:
+    patient: Any = _PatientSession()
     address = Address(table=name, region=REGION)
-    return Connection(address, session=session(), endpoint_url=endpoint())
+    return Connection(address, session=patient, endpoint_url=endpoint())
 
 
 def store_in(
