@@ -141,7 +141,7 @@ class SlackMessenger:
         return following
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
-        """See `triage.ports.Messenger`. A message that is gone, or may not be changed any more, is let be."""
+        """See `triage.ports.Messenger`. A message that is gone or closed to changes is left unchanged."""
         message = question_message(question, self._wording, self._policy)
         if response_url and await self._api.respond(response_url, {**message, "replace_original": True}):
             return

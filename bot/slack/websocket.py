@@ -91,7 +91,7 @@ class Websocket:
             raise ConnectionError("Slack turned the link away")
 
     async def close(self, *, successor: Websocket | None = None) -> None:
-        """Part with Slack: what is on its way is still taken, and acknowledged over the successor."""
+        """Close gracefully: payloads that still arrive are handled, and acknowledged over the successor."""
         self._client.successor = successor._client if successor else None  # noqa: SLF001 - of its own kind
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):

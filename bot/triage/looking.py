@@ -1,7 +1,7 @@
 """Looks up a question that may already be in Slack. A row in doubt is never posted again before that.
 
 *Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
-history lags. Slack may show a few messages a minute, so a look that is told to wait goes on where it was.
+history lags. Slack may show a few messages a minute, so a look that is told to wait resumes where it stopped.
 What a process knows of its looks dies with it; the next one looks twice anew.
 """
 

@@ -107,7 +107,7 @@ def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
         why = f"the worker is starting and waits for {vitals.starting}"
         yield Problem(trouble=Trouble.STARTING, why=why)
     if not vitals.links_up:
-        yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up, so no clicks arrive")
+        yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up: no click can arrive")
     if vitals.link_shared:
         why = "another program is connected with this app's token and takes some of the clicks"
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)

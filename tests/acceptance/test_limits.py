@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from wording import WORDING
 from world import ADA, GRACE, newcomer, until
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
     others = world.send_many(["alan@example.com", "katherine@example.com"])
     world.slack.press(question, "yes")
 
-    world.slack.redrawn(answered, "Understood, thanks for letting us know.")
+    world.slack.redrawn(answered, WORDING["answer"]["yes"])
     redrawn_after = time.monotonic() - limited[-1].at
     for identifier in (refused, *others):
         world.slack.question(identifier)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from wording import WORDING
 from world import World, until
 
 from bot.store import open_store
@@ -78,7 +79,7 @@ def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
     assert "3 of 3 questions are copied" in moved.stderr
     start_on(world, table)
     assert world.slack.press(world.slack.question(asked), "yes").acknowledged
-    assert world.slack.redrawn(asked, "Understood, thanks for letting us know.")
+    assert world.slack.redrawn(asked, WORDING["answer"]["yes"])
     world.worker.until_logged("question.asked", in_doubt)
     assert world.slack.press(world.slack.question(in_doubt), "wrongUser").acknowledged
     assert world.status(asked) == "acknowledged"

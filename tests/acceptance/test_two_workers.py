@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+from wording import WORDING
 from world import World
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def test_two_workers_share_the_work_and_each_thing_is_done_once(
     identifiers = world.send_many(people * 3)
     for identifier in identifiers:
         world.slack.press(world.slack.question(identifier), "yes")
-        world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+        world.slack.redrawn(identifier, WORDING["answer"]["yes"])
 
     assert {world.status(identifier) for identifier in identifiers} == {"acknowledged"}
     assert [len(world.slack.questions(one)) for one in identifiers] == [1] * len(identifiers)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from wording import WORDING
 from world import ADA, World, alert, buttons, sections, until
 
 from bot.sandbox.fake_slack.workspace import Person
@@ -85,7 +86,7 @@ def test_after_yes_the_message_says_so_and_still_offers_everything(world: World)
 
     world.slack.press(question, "yes")
 
-    redrawn = world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+    redrawn = world.slack.redrawn(identifier, WORDING["answer"]["yes"])
     assert _keys(redrawn) == _keys(question)
     assert sections(redrawn)[:2] == sections(question)
 
@@ -94,12 +95,12 @@ def test_a_changed_answer_is_noticed_in_the_message_and_everything_is_still_offe
     identifier = world.send()
     question = world.slack.question(identifier)
     world.slack.press(question, "yes")
-    world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+    world.slack.redrawn(identifier, WORDING["answer"]["yes"])
 
     world.slack.press(question, "no")
 
     redrawn = until(lambda: _with_words(world, identifier, "changed your mind"), what="the changed message")
-    assert "Understood, thanks for letting us know." not in sections(redrawn)
+    assert WORDING["answer"]["yes"] not in sections(redrawn)
     assert _keys(redrawn) == _keys(question)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fakes import ADA, NOON, SteppedClock, a_request
 from scripted_slack import Answer, ScriptedSlack, api_of, says, scripted_slack, writes
+from wording import WORDING
 
-from bot.settings.messages import load_messages
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage import asking_rules
@@ -20,7 +20,6 @@ from bot.triage.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-WORDING = load_messages()
 POLICY = Policy()
 ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
 CLAIMED = asking_rules.claim(ACCEPTED, ADA, NOON).question

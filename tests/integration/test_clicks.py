@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click_desk import triage
+from wording import WORDING
 from world import World, buttons, until
 
 from bot.triage.model import Choice, State
@@ -51,7 +52,7 @@ def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> Non
     reply.wait_until_reached()
     question = world.slack.question(identifier)
     world.slack.press(question, "yes")
-    world.slack.redrawn(identifier, "Understood, thanks for letting us know.")
+    world.slack.redrawn(identifier, WORDING["answer"]["yes"])
     answered = until(lambda: _at_rest(world, identifier), what="the redraw is recorded")
 
     world.slack.faults.heal()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from fakes import ADA, NOON, SteppedClock
-from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, WORDING, messenger_of
+from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
+from wording import WORDING
 
 from bot.errors import AmbiguousError, NoConversation, TransientError, Undeliverable, UnknownRefusal
 from bot.slack.identity import Identity

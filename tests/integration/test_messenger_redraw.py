@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, WORDING, messenger_of
+from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, writes
+from wording import WORDING
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
 from bot.slack.render.question import question_message

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from fakes import NOON
-from messenger_desk import CLAIMED, POLICY, UPDATED, WORDING, messenger_of
+from messenger_desk import CLAIMED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, says, writes
+from wording import WORDING
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable
 from bot.slack.render.question import reminder_message

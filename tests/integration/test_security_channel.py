@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON
-from messenger_desk import ANSWERED, POLICY, UPDATED, WORDING
+from messenger_desk import ANSWERED, POLICY, UPDATED
 from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
+from wording import WORDING
 
 from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
 from bot.slack.identity import Identity

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from confinement import USER, settings_of
+from wording import WORDING
 from world import World
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def test_the_whole_loop_works_under_the_restrictions(
         assert click.acknowledged
         world.slack.redrawn(
             identifier,
-            "Thank you for telling us. The security team has been alerted and will get in touch with you.",
+            WORDING["answer"]["no"],
         )
         assert world.status(identifier) == "escalated"
         assert identifier in world.worker.command("list").stdout

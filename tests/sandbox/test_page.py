@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sandbox_page import button, question, receipt_about, receipts, send_alert
 from sandbox_process import SandboxProcess
+from wording import WORDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def test_a_no_that_is_not_confirmed_sends_nothing(page: Page) -> None:
 
     button(message, "yes").click()
 
-    message.get_by_text("Understood, thanks for letting us know.").wait_for()
+    message.get_by_text(WORDING["answer"]["yes"]).wait_for()
     receipt_about(page, "ada@example.com", "acknowledged").wait_for()
     assert receipt_about(page, "ada@example.com", "escalated").count() == 0
 

@@ -13,6 +13,7 @@ from sandbox_page import (
     receipt_about,
     send_alert,
 )
+from wording import WORDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: P
     summary.wait_for(state="detached")
     page.locator("#tab-messages").click()
     message = question(page, "A gate was opened.")
-    message.get_by_text("Understood, thanks for letting us know.").wait_for()
+    message.get_by_text(WORDING["answer"]["yes"]).wait_for()
 
 
 def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: Page) -> None:
@@ -60,7 +61,7 @@ def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: P
 def test_the_home_answers_whether_the_message_is_real(page: Page) -> None:
     home = open_home(page, "Ada Lovelace")
 
-    home.get_by_text("Is this message real?").wait_for()
+    home.get_by_text(WORDING["home"]["real"]).wait_for()
 
     assert "never asks for a password" in home.inner_text()
 

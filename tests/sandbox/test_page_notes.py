@@ -15,6 +15,7 @@ from sandbox_page import (
     send_alert,
     send_sample,
 )
+from wording import WORDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_note_can_be_written_with_the_keyboard_alone(page: Page, artefacts: Pa
     modal(page).wait_for(state="detached")
     page.locator("[data-action-id=note]:focus").wait_for()
     note_of(page, "Perhaps the cleaner.").wait_for()
-    thanks = message.get_by_text("Your note has reached the security team.")
+    thanks = message.get_by_text(WORDING["note"]["thanks"])
     thanks.wait_for()
     keep_pictures(page, artefacts, "noted", thanks)
 

@@ -12,6 +12,7 @@ from sandbox_page import (
     receipt_about,
     send_alert,
 )
+from wording import WORDING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +80,7 @@ def test_a_card_leads_to_the_alert_and_to_the_person(page: Page) -> None:
     answer(page, summary="A ladder was borrowed.", choice="no")
     found = card(page, "A ladder was borrowed.")
 
-    found.get_by_text("Open in MozDef").click()
+    found.get_by_text(WORDING["card"]["link"]).click()
     focused = page.evaluate("document.activeElement.innerText")
     found.locator("a", has_text="@alan").first.click()
 

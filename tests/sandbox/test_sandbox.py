@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sandbox_process import SandboxProcess, environment
+from wording import WORDING
 from world import PATIENCE_SECONDS, until
 
 from bot.sandbox.failure import SandboxFailed
@@ -66,11 +67,11 @@ def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_mad
     ended = run_sandbox(tmp_path, "--self-test")
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "5 of 5 ended as they must" in ended.stdout
+    assert "5 of 5 ended as expected" in ended.stdout
     told = [line.split() for line in ended.stdout.splitlines()]
     statuses = [words[1] for words in told if words[:1] == ["status"]]
     assert statuses == ["acknowledged", "escalated", "manual", "manual", "manual"]
-    assert "Understood, thanks for letting us know." in ended.stdout
+    assert WORDING["answer"]["yes"] in ended.stdout
     assert "undeliverable users_not_found" in ended.stdout
 
 

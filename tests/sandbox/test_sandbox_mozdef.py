@@ -46,7 +46,7 @@ def test_rule_1_any_other_response_is_lost(response: object) -> None:
     assert not verdict.kept
     assert verdict.fate is Fate.DROPPED
     assert verdict.reason is not None
-    assert "none of yes, no, wrongUser" in verdict.reason
+    assert "not one of yes, no, wrongUser" in verdict.reason
 
 
 @pytest.mark.parametrize(

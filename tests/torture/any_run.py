@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from wording import WORDING
+
 from bot.sandbox.fake_slack import Message
 
 from .alerts import Alert, Kind, make_alerts, make_workspace
@@ -23,28 +25,16 @@ RECEIVED_AT = 1000.0
 ASKED_AT = 1001.0
 ANSWERED_AT = 1010.0
 
-#: Words of `messages.toml`, as Slack shows them.
-THANKS = "Understood, thanks for letting us know."
-ALERTED = "Thank you for telling us. The security team has been alerted and will get in touch with you."
-SORRY = (
-    "Thank you, and sorry for the mix-up. The security team will find the right person; there is nothing else"
-    " for you to do."
-)
-CHANGED = "We see that you changed your mind, and have noted it. {}"
-IS_OVER = (
-    "The time to answer is over, so the security team will take it from here. You can still answer: it helps."
-)
-STILL = (
-    "We see that you changed your mind, and have noted it. To be on the safe side, the security team will"
-    " still get in touch because of your earlier answer. Nothing is wrong with changing it."
+#: What Slack shows.
+THANKS, ALERTED, SORRY, CHANGED, IS_OVER, STILL = (
+    WORDING["answer"][key] for key in ("yes", "no", "wrongUser", "changed", "timedOut", "retracted")
 )
 HEADLINES = {
-    "yes": "*Security alert*: @p says it was them",
-    "no": "*Security alert*: @p says it was *not* them",
-    "notSure": "*Security alert*: @p is not sure",
-    "wrongUser": "*Security alert*: @p is the wrong person",
-    "timedOut": "*Security alert*: @p did not answer in time",
-    "undeliverable": "*Security alert*: nobody could be asked about p@example.com",
+    outcome: WORDING["card"][outcome].format(title="Security alert", who=who)
+    for outcome, who in [
+        *((each, "@p") for each in ("yes", "no", "notSure", "wrongUser", "timedOut")),
+        ("undeliverable", "p@example.com"),
+    ]
 }
 
 

@@ -106,7 +106,7 @@ def test_a_repeat_that_is_the_same_to_the_byte_is_fine_even_after_a_later_report
     run = a_run(
         alert,
         presses=presses(alert, "yes", "no"),
-        messages=[a_question(alert, answer=CHANGED.format(ALERTED))],
+        messages=[a_question(alert, answer=CHANGED.format(answer=ALERTED))],
         reports=[first, second, first],
         cards=[a_card(alert, "no")],
     )
@@ -130,7 +130,7 @@ def test_two_reports_of_one_alert_are_five_seconds_apart() -> None:
     run = a_run(
         alert,
         presses=presses(alert, "yes", "no"),
-        messages=[a_question(alert, answer=CHANGED.format(ALERTED))],
+        messages=[a_question(alert, answer=CHANGED.format(answer=ALERTED))],
         reports=[first, second],
         cards=[a_card(alert, "no")],
     )
@@ -146,7 +146,7 @@ def test_a_report_that_repeats_what_mozdef_knows_is_unheard() -> None:
     run = a_run(
         alert,
         presses=presses(alert, "notSure", "wrongUser"),
-        messages=[a_question(alert, answer=CHANGED.format(SORRY))],
+        messages=[a_question(alert, answer=CHANGED.format(answer=SORRY))],
         reports=[first, second],
         cards=[a_card(alert, "wrongUser")],
     )

@@ -378,4 +378,4 @@ def test_a_changed_mind_is_shown_as_one() -> None:
     )
 
     assert broken(run) == {Promise.UNSHOWN}
-    assert judge(replace(run, messages=[a_question(alert, answer=CHANGED.format(ALERTED))])) == []
+    assert judge(replace(run, messages=[a_question(alert, answer=CHANGED.format(answer=ALERTED))])) == []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fakes import NOON, a_request
 from slack_sdk.models.blocks import Block
+from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import problems_of_blocks
-from bot.settings.messages import load_messages
 from bot.slack.render.question import question_message
 from bot.triage.asking_rules import offered_choices
 from bot.triage.model import Choice, Confidence, Question, State
@@ -20,10 +20,9 @@ from bot.triage.policy import Policy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WORDING = load_messages()
 POLICY = Policy()
 LONG_ADDRESS = "a" * 61 + "@" + ".".join(["b" * 63] * 3)[:189] + ".io"
-THANKS = "Understood, thanks for letting us know."
+THANKS = WORDING["answer"]["yes"]
 
 
 def a_question(confidence: Confidence = Confidence.LOWEST, **request: Any) -> Question:

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
-    POLICY,
-    WORDING,
-    a_question,
-    assert_harmless,
-    assert_slack_takes,
-    block,
-)
+from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, assert_slack_takes, block
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
+from wording import WORDING
 
 from bot.slack.render.card import card_message, thread_line
 from bot.triage.model import Choice, Question, Report, Taken

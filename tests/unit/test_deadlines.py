@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import WORDING, answer_of, buttons
+from drawn import answer_of, buttons
 from fakes import NOON, a_request
 from service_desk import Desk, a_click
+from wording import WORDING
 
 from bot.errors import StoreError
 from bot.slack.render.question import question_message

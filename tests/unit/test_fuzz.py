@@ -15,9 +15,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import WORDING, assert_slack_takes
+from drawn import assert_slack_takes
 from fakes import ADA, NOON, a_request
 from hostile_bodies import HostileBodies
+from wording import WORDING
 
 from bot.slack.render.blocks import SECTION_MAX
 from bot.slack.render.question import question_message

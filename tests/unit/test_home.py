@@ -8,20 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
-    POLICY,
-    WORDING,
-    a_question,
-    assert_harmless,
-    block,
-    texts_of,
-)
+from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block, texts_of
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.views import View
+from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.sandbox.fake_slack.views import VIEW_LIMIT

@@ -7,7 +7,6 @@ from drawn import (
     LONG_ADDRESS,
     POLICY,
     THANKS,
-    WORDING,
     a_question,
     answer_of,
     answered,
@@ -17,6 +16,7 @@ from drawn import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX

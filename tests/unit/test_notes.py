@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import WORDING, block
+from drawn import block
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 from service_desk import Desk, a_click, a_note
+from wording import WORDING
 
 from bot.errors import StoreError
 from bot.sandbox.fake_slack.limits import problems_of_view

@@ -13,9 +13,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from drawn import WORDING, a_question, assert_slack_takes
+from drawn import a_question, assert_slack_takes
 from fakes import NOON
 from prometheus_client.parser import text_string_to_metric_families
+from wording import WORDING
 
 from bot.cli.output.plot import plot_statistics
 from bot.cli.output.statistics import render_statistics

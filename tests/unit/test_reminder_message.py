@@ -6,17 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
-    POLICY,
-    WORDING,
-    a_question,
-    assert_harmless,
-    assert_slack_takes,
-    block,
-)
+from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, assert_slack_takes, block
 from fakes import NOON
+from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import problem_of_metadata
 from bot.slack.render.question import question_message, reminder_message

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from drawn import LONG_ADDRESS, POLICY, WORDING, a_question, assert_slack_takes, wording_with
+from drawn import LONG_ADDRESS, POLICY, a_question, assert_slack_takes, wording_with
 from fakes import NOON
+from wording import WORDING
 
 from bot.errors import ConfigError
 from bot.sandbox.fake_slack.limits import problems_of_view

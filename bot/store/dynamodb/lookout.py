@@ -44,7 +44,7 @@ class Lookout:
         self._may_be_more = False
 
     def add(self, hint: Hint) -> None:
-        """Add a row that the index shows as due, or soon will."""
+        """Add a row that the index shows as due, now or soon."""
         self._hints[hint.key] = hint
 
     async def look(self, now: datetime) -> bool:
