@@ -76,8 +76,8 @@ def _said_before(before: Question, after: Question, policy: Policy) -> bool:
 
 
 def _told_last(before: Question, after: Question) -> Outcome | None:
-    """Return the outcome that MozDef has been told; None: it has been told nothing.
+    """Return the outcome in the last report to MozDef; None if there was no report.
 
-    A question without an outcome whose next report is not its first is one that a valid request has reopened.
+    A question without an outcome whose next report is not its first was reopened by a valid request.
     """
     return before.standing or (Outcome.UNDELIVERABLE if after.reports > 1 else None)
