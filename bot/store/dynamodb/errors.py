@@ -100,7 +100,7 @@ def _refusal(error: ClientError, table: str) -> str:
         return f"KMS refuses the key of the table {table} ({code}): {kms_remedy(code, RIGHTS_WITH_KEY)}"
     if code in DENIED:
         action = action_of(error, "dynamodb")
-        return f"access to the table {table} is denied ({code}): allow {action} to this worker"
+        return f"access to the table {table} is denied ({code}): grant this worker {action}"
     if code in BAD_CREDENTIALS:
         return f"AWS does not accept the credentials for the table {table} ({code}): renew them"
     codes = ", ".join(sorted(codes_of(error)))
