@@ -1,7 +1,7 @@
-"""As whom AWS is asked: one session for every service, made anew when AWS refuses its credentials.
+"""One session for all calls to AWS, created again when AWS rejects its credentials.
 
-A session of boto3's reads a shared credentials file once, and a client keeps for ever what its session gave
-it. So when the credentials are rotated, both must be made anew.
+A boto3 session reads a shared credentials file only once, and a client keeps the credentials of its session.
+So when credentials are rotated, both must be created again.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     import boto3
     from botocore.config import Config
 
-#: Seconds between two renewals at the least: credentials that are wrong for good must not keep us busy.
+#: The minimum number of seconds between two renewals, for credentials that stay wrong.
 RENEWED_EVERY = 30.0
 
 
 class Access:
-    """The session of all services. Its methods may be called on any thread."""
+    """The session that all services share. Thread-safe."""
 
     def __init__(
         self,
@@ -46,30 +46,30 @@ class Access:
         self._noting = threading.Lock()
         self.making = (
             threading.RLock()
-        )  #: held while a session or a client is made: boto3 makes one at a time
+        )  #: held while a session or client is created: boto3 is not thread-safe there
 
     @classmethod
     def of(cls, session: boto3.Session | None) -> Self:
-        """Return the access by this session, which is never another one; None: by boto3's own chain."""
+        """Return an access with this session, which is never replaced; None: with boto3's own chain."""
         return cls((lambda: session) if session else new_session)
 
     @property
     def session(self) -> boto3.Session:
-        """The session that counts now."""
+        """The current session."""
         return self._session
 
     @property
     def refused_with(self) -> str:
-        """With which code AWS refuses the credentials; empty once each service has accepted them again."""
+        """The code with which AWS rejects the credentials; empty if every service accepted them last time."""
         with self._noting:
             return next(iter(self._refusals.values()), "")
 
     def client(self, service: str, *, region: str, config: Config, endpoint_url: str | None = None) -> Client:
-        """Return a client of a service, e.g. `sqs`. `ConfigError` if region or endpoint are no such thing."""
+        """Return a client of a service, e.g. `sqs`. Raises `ConfigError` if region or endpoint is invalid."""
         return Client(self, service, {"region_name": region, "config": config, "endpoint_url": endpoint_url})
 
     def note(self, place: str, *, refused_with: str) -> None:
-        """Take note of how AWS answered a service's last call; an empty code: it accepted the credentials."""
+        """Record the result of a service's last call; an empty code: it accepted the credentials."""
         with self._noting:
             if refused_with:
                 self._refusals[place] = refused_with
@@ -77,26 +77,26 @@ class Access:
                 self._refusals.pop(place, None)
 
     def renew(self, refused: boto3.Session) -> bool:
-        """Make the session anew, if it is still the one that was refused; tell whether it is another now."""
+        """Replace the session if it is still the rejected one; return whether there is another one now."""
         with self.making:
             now = self._clock()
             is_early = self._renewed_at is not None and now - self._renewed_at < RENEWED_EVERY
             if self._session is refused and not is_early:
                 self._renewed_at = now
-                gc.collect()  # sessions before the last one hold themselves in circles, 9 MiB each
-                with contextlib.suppress(ConfigError):  # the file may be half written: it is read again later
+                gc.collect()  # earlier sessions are reference cycles of 9 MiB each
+                with contextlib.suppress(ConfigError):  # the file may be incomplete at this moment
                     self._session = self._make_session()
             return self._session is not refused
 
 
 class ClientNotMade(BotoCoreError):
-    """boto3 cannot make a client of this region or endpoint."""
+    """boto3 cannot create a client for this region or endpoint."""
 
-    fmt = "no client of {service} can be made for region {region}: {why}"
+    fmt = "cannot create a client of {service} for region {region}: {why}"
 
 
 class Client:
-    """One service in one region, asked with the newest session. What boto3 raises is raised as it is."""
+    """A client of one service in one region, which always uses the current session. Thread-safe."""
 
     def __init__(self, access: Access, service: str, options: dict[str, Any]) -> None:
         self._access = access
@@ -111,9 +111,9 @@ class Client:
             raise ConfigError([str(error)]) from error
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation, e.g. `send_message`; once more with a new session, if this one is refused.
+        """Call an operation, e.g. `send_message`. Raises boto3's own errors unchanged.
 
-        A call whose credentials are refused was not done.
+        If AWS rejects the credentials, the call had no effect: it is repeated with a new session.
         """
         while True:
             session, client = self._current()
@@ -130,19 +130,19 @@ class Client:
                 return answer
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self._client.close()
 
     def _current(self) -> tuple[boto3.Session, Any]:
         with self._access.making:
             session = self._access.session
             if self._made_of is not session:
-                # The last client is not closed: other threads may be in the middle of a call with it.
+                # The old client is not closed: other threads may be in the middle of a call.
                 self._client, self._made_of = self._made(session), session
             return session, self._client
 
     def _made(self, session: boto3.Session) -> Any:
-        make: Any = session.client  # its types know the services by name
+        make: Any = session.client  # the installed type stubs do not cover every service
         try:
             client = make(self._service, **self._options)
         except (BotoCoreError, ValueError) as error:

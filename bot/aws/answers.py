@@ -1,8 +1,8 @@
-"""What counts as an answer of AWS's.
+"""Rejects responses that are not from AWS, such as a proxy's HTML page with status 200.
 
-botocore takes whatever comes with status 200 for a success, and what it cannot read for an empty one: after a
-proxy's HTML page a queue has no messages, and an item is stored. And it fails in its own code where the body
-is JSON, but no object.
+botocore takes any response with status 200 for a success, and one that it cannot parse for an empty one: the
+queue seems to have no messages, the item seems to be stored. If the body is JSON but not an object, botocore
+fails with an error of Python's.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from botocore.client import BaseClient
 
-#: How the content type of each of our services begins: all speak AWS JSON 1.0 or 1.1.
+#: The content type of all services used here starts with this: they speak AWS JSON 1.0 or 1.1.
 _CONTENT_TYPE = "application/x-amz-json-"
 
-#: What an operation's answer always has, and its reader relies on.
+#: What the response of an operation always contains, and its caller relies on.
 _ALWAYS: Mapping[str, str] = {
     "GetQueueAttributes": "Attributes",
     "SendMessage": "MessageId",
@@ -37,15 +37,15 @@ _ALWAYS: Mapping[str, str] = {
 
 
 class NotAnAnswer(BotoCoreError):
-    """Something answered that is not AWS, so nobody knows whether the call was done."""
+    """The response is not from AWS. Whether the call took effect is unknown."""
 
-    fmt = "{what}, which is no answer of AWS's; look at the proxies on the way there"
+    fmt = "{what}, which is not a response from AWS; check the proxies on the way there"
 
 
 def accept_only_answers(client: BaseClient) -> None:
-    """Make the client's calls raise `NotAnAnswer` where it would read something else as an answer.
+    """Make the client's calls raise `NotAnAnswer` for responses that are not from AWS.
 
-    For clients of SQS, DynamoDB and the parameter store alone: STS answers in XML.
+    Only for clients of SQS, DynamoDB and the parameter store: STS responds in XML.
     """
     client.meta.events.register("before-parse", _judge)
 
@@ -60,9 +60,9 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
     except (ValueError, RecursionError) as error:
         if is_success:
             raise NotAnAnswer(what="something answered with a body that is not JSON") from error
-        return  # botocore makes an error of it, with the status for its code
+        return  # botocore raises an error with the status as its code
     if not isinstance(answer, dict):
-        raise NotAnAnswer(what="something answered with JSON that is no object")
+        raise NotAnAnswer(what="something answered with JSON that is not an object")
     lacking = _ALWAYS.get(operation_model.name)
     if is_success and lacking and lacking not in answer:
         raise NotAnAnswer(what=f"something answered without {lacking}")

@@ -1,4 +1,4 @@
-"""What AWS and boto3 mean by their errors, whichever service was asked."""
+"""Classifies the errors of AWS and boto3, for all services."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError
 
-#: A policy of the caller's does not allow it.
+#: A policy does not allow the call.
 DENIED = frozenset("AccessDenied AccessDeniedException AuthorizationError".split())
 
-#: AWS does not accept who is asking.
+#: AWS rejects the credentials.
 BAD_CREDENTIALS = frozenset(
     "AuthFailure ExpiredToken ExpiredTokenException IncompleteSignature IncompleteSignatureException"
     " InvalidAccessKeyId InvalidClientTokenId InvalidSecurity InvalidSignatureException InvalidToken"
@@ -21,7 +21,7 @@ BAD_CREDENTIALS = frozenset(
     " RequestExpired SignatureDoesNotMatch TokenRefreshRequired UnrecognizedClientException".split()
 )
 
-#: boto3 has nobody to ask as.
+#: boto3 finds no credentials.
 NO_CREDENTIALS = (
     aws.NoCredentialsError,
     aws.PartialCredentialsError,
@@ -30,7 +30,7 @@ NO_CREDENTIALS = (
     aws.SSOError,
 )
 
-#: What boto3 calls by itself to get credentials, and of which service. No call of ours is one of these.
+#: Operations that boto3 calls by itself to get credentials, and their services.
 _FOR_CREDENTIALS = {
     "AssumeRole": "sts",
     "AssumeRoleWithSAML": "sts",
@@ -50,13 +50,13 @@ def status_of(error: ClientError) -> int:
 
 
 def action_of(error: ClientError, service: str) -> str:
-    """Return the action that failed, as IAM names it: IAM has no actions for batches."""
+    """Return the IAM action of the failed call. IAM has no actions for batches."""
     operation = error.operation_name
     return f"{_FOR_CREDENTIALS.get(operation, service)}:{operation.removesuffix('Batch')}"
 
 
 def blames_credentials(error: ClientError | BotoCoreError) -> bool:
-    """Whether nothing is wrong with the call but whose it is: other credentials may do."""
+    """Whether the call failed only because of its credentials."""
     if isinstance(error, ClientError):
         no_role = error.operation_name in _FOR_CREDENTIALS and code_of(error) in DENIED
         return no_role or code_of(error) in BAD_CREDENTIALS
@@ -64,19 +64,19 @@ def blames_credentials(error: ClientError | BotoCoreError) -> bool:
 
 
 def name_of(error: ClientError | BotoCoreError) -> str:
-    """Return an error in one word: AWS's code, or boto3's name for it."""
+    """Return the error in one word: AWS's code, or the name of boto3's exception."""
     return code_of(error) if isinstance(error, ClientError) else type(error).__name__
 
 
 def is_of_kms(code: str) -> bool:
-    """Whether the code is about the key with which a queue, a table or a parameter is encrypted."""
+    """Whether the code is about the KMS key that encrypts a queue, a table or a parameter."""
     return code.lower().startswith("kms")
 
 
 def kms_remedy(code: str, rights: str) -> str:
-    """Return what to do about such a code. `rights` are those that the call needs with the key."""
+    """Return the remedy for such a code. `rights` are the permissions on the key that the call needs."""
     if "Throttl" in code:
-        return "it is tried again; if it lasts, ask AWS for a higher quota of KMS requests"
+        return "the worker retries; if it persists, ask AWS for a higher quota of KMS requests"
     if "AccessDenied" in code:
-        return f"allow {rights} with that key to this worker, in its own policy and in the key's"
-    return "enable that key again, or choose another one for it"
+        return f"grant this worker {rights} on that key, in its own policy and in the key's"
+    return "enable that key again, or choose another one"

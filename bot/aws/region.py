@@ -11,7 +11,7 @@ _REGION = re.compile(
     r"|^(?P<older>[a-z]{2,}(?:-[a-z]+)+-\d+)\.queue\."
 )
 
-#: The oldest form has no region in it: SQS began in this one.
+#: The oldest form has no region in it: it means this one.
 _OLDEST_HOST, _OLDEST_REGION = "queue.amazonaws.com", "us-east-1"
 
 

@@ -47,11 +47,11 @@ class Tokens:
 
 
 async def fetch_tokens(settings: Settings, access: Access | None = None) -> Tokens:
-    """Return the tokens of the settings, fetched where those name a parameter.
+    """Return both tokens, fetched from the parameter store where the settings name a parameter.
 
-    `StartRefused` if a parameter is missing, denied or no such token; `TransientError` if AWS cannot be
-    reached; `ConfigError` if there is no region to look in. Without `access`, boto3's own chain decides as
-    whom AWS is asked.
+    Raises `StartRefused` if a parameter is missing, denied or not a token, `TransientError` if AWS cannot be
+    reached, and `ConfigError` if the region is unknown. Without `access`, credentials come from boto3's own
+    chain.
     """
     return Tokens(
         bot=await fetch_secret(settings, "slack_bot_token", access),
@@ -60,7 +60,7 @@ async def fetch_tokens(settings: Settings, access: Access | None = None) -> Toke
 
 
 async def fetch_secret(settings: Settings, name: str, access: Access | None = None) -> Secret:
-    """Return one secret of the settings, fetched if it names a parameter. As for `fetch_tokens`."""
+    """Return the secret in the setting `name`, fetched if it names a parameter. Raises as `fetch_tokens`."""
     secret: Secret = getattr(settings, name)
     if not secret.parameter:
         return secret
@@ -86,7 +86,7 @@ async def _fetch(name: str, region: str | None, access: Access | None) -> str:
         raise _refusal(error, name) from error
     except NO_CREDENTIALS as error:
         raise StartRefused(
-            f"there are no usable AWS credentials for the parameter {name}: {error}"
+            f"there are no usable AWS credentials for reading the parameter {name}: {error}"
         ) from error
     except BotoCoreError as error:
         why = str(error) if isinstance(error, NotAnAnswer) else type(error).__name__
@@ -117,14 +117,14 @@ def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
 def _remedy(error: ClientError) -> str:
     code = code_of(error)
     if code in BAD_CREDENTIALS:
-        return "AWS does not accept the credentials; renew them"
+        return "AWS rejects the credentials; renew them"
     if is_of_kms(code):
         return kms_remedy(code, "kms:Decrypt")
     if code in DENIED:
         action = action_of(error, "ssm")
         with_key = " on it (and kms:Decrypt with its key)" if action == "ssm:GetParameter" else ""
-        return f"allow {action}{with_key} to the worker"
+        return f"grant the worker {action}{with_key}"
     return {
         "ParameterNotFound": "create it as a SecureString, or correct its name",
-        "InvalidKeyId": "its KMS key is not there or disabled; enable the key, or store the parameter anew",
-    }.get(code, "see the code")
+        "InvalidKeyId": "its KMS key is missing or disabled; enable the key, or create the parameter again",
+    }.get(code, "look the code up in the documentation of ssm:GetParameter")

@@ -82,8 +82,8 @@ def web_api_url(text: str) -> str:
 
 
 def queue_url(text: str) -> str:
-    """Read an SQS queue's URL; the result ends in the queue's name."""
-    expected = "a queue's URL such as https://sqs.eu-central-1.amazonaws.com/123456789012/NAME"
+    """Parse the URL of an SQS queue; the result ends in the queue's name. Raises `ValueError`."""
+    expected = "the URL of a queue such as https://sqs.eu-central-1.amazonaws.com/123456789012/NAME"
     parts = _url(text, expected)
     if not parts.path.strip("/") or parts.query or parts.fragment:
         raise _wrong(text, expected)

@@ -1,6 +1,6 @@
-"""The proxy variables: written so that every library reads the same in them, or refused.
+"""The proxy variables, in a form that all libraries understand in the same way.
 
-boto3 takes `proxy:3128` for an http proxy; aiohttp, which calls Slack, waits for ever on it.
+boto3 takes `proxy:3128` for an HTTP proxy; aiohttp, which calls Slack, waits on it forever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bot.redaction import REDACTED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: In either case of letters. `NO_PROXY` is a list of hosts.
+#: In lower case; they may also be in upper case. `NO_PROXY` is a list of hosts.
 _HTTPS, _ALL = "https_proxy", "all_proxy"
 _NAMES = frozenset({"http_proxy", _HTTPS, _ALL})
 
@@ -26,7 +26,7 @@ _EXPECTED = "http://HOST:PORT, or HOST:PORT"
 class Proxies:
     """The proxy variables of the environment. `values` may hold passwords."""
 
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)  #: as they are to stand there
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)  #: as they should be there
     problems: tuple[str, ...] = ()  #: a sentence for each that no library can use
 
 
@@ -38,8 +38,7 @@ def is_proxy_variable(name: str) -> bool:
 def read_proxies(surroundings: Mapping[str, str]) -> Proxies:
     """Return the proxy variables, each with a scheme.
 
-    `ALL_PROXY` counts where there is no `HTTPS_PROXY`: no library of ours looks at it, and Slack and AWS are
-    asked by https.
+    `ALL_PROXY` is used for https if `HTTPS_PROXY` is not set, since no library reads it by itself.
     """
     values, problems = {}, []
     for name, text in surroundings.items():
@@ -67,7 +66,7 @@ def _proxy_url(text: str) -> str:
 
 
 def _wrong(text: str) -> ValueError:
-    # A name and password may stand before the host, in any form: nothing of them is shown.
+    # A user name and password may precede the host, in any form: none of that is shown.
     _, at, host = text.rpartition("@")
     shown = f"{REDACTED}@{host}" if at else text
     return ValueError(f"is {shown!r}; expected {_EXPECTED}")

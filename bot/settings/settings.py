@@ -94,19 +94,19 @@ class Settings:
     log_format: str  #: text or json
     metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
     config_dir: Path | None = None
-    aws_region: str | None = None  #: counts where a queue's URL names none
-    aws_variables: Mapping[str, str] = field(repr=False)  #: those of `.env` that the environment lacks
-    proxies: Proxies = field(default_factory=Proxies)  #: of the environment
-    credentials: Credentials = field(default_factory=Credentials)  #: what systemd handed over
-    notify_socket: str = ""  #: where systemd wants to hear how the worker is; empty: nowhere
-    watchdog: timedelta | None = None  #: how long it may hear nothing; None: it does not say
-    journal_stream: str = ""  #: systemd's word for the journal that stderr may go to
+    aws_region: str | None = None  #: used if a queue's URL names none
+    aws_variables: Mapping[str, str] = field(repr=False)  #: those in `.env` that are not in the environment
+    proxies: Proxies = field(default_factory=Proxies)  #: from the environment
+    credentials: Credentials = field(default_factory=Credentials)  #: from systemd
+    notify_socket: str = ""  #: the socket for status messages to systemd; empty: none
+    watchdog: timedelta | None = None  #: systemd's timeout between them; None: none
+    journal_stream: str = ""  #: how systemd names the journal that stderr may be connected to
     warnings: tuple[str, ...] = ()  #: each with its remedy after a `; `
     problems: tuple[str, ...] = ()  #: only for `Purpose.CHECK`; each names its variable
 
     @property
     def store_path(self) -> Path | None:
-        """The store's file; None: it is a table."""
+        """The store's file; None if it is a table."""
         return Path(self.store_url.removeprefix(_FILE)) if _is_file(self.store_url) else None
 
     @property
@@ -219,14 +219,14 @@ def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
 
 
 def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
-    """Find queues that are used twice: the bot would read what it wrote, for ever."""
+    """Find queues that are used twice: the bot would read what it wrote, forever."""
     first_use: dict[tuple[str, str], str] = {}
     problems = []
     for name in ("request_queue_url", "response_queue_url", "dead_letter_queue_url"):
         url = settings.get(name)
         if url and first_use.setdefault(_queue_of(url), name) != name:
             other = first_use[_queue_of(url)].upper()
-            problems.append(f"{name.upper()} is the same queue as {other}; expected a queue of its own")
+            problems.append(f"{name.upper()} is the same queue as {other}; expected a separate queue")
     return problems
 
 
@@ -283,10 +283,10 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _unread(from_file: Mapping[str, str], folder: Path) -> list[str]:
-    """Name what stands in `.env` in vain: mistyped, or for somebody who does not look there."""
+    """Name the variables in `.env` that nothing reads: mistyped ones, or ones that belong elsewhere."""
     known = {variable.name for variable in all_variables(folder, folder)}
     unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
-    ignored = f"ignored in .env, since nothing reads them there: {', '.join(unknown)}"
+    ignored = f"ignored in .env, because nothing reads them there: {', '.join(unknown)}"
     return [f"{ignored}; remove them, or install the release that knows them"] if unknown else []
 
 

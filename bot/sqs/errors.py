@@ -43,15 +43,15 @@ def is_mendable(code: str) -> bool:
 
 
 def rights_with_key(*, to_send: bool) -> str:
-    """Return the rights with its key that a call on an encrypted queue needs."""
+    """Return the permissions on the key that a call on an encrypted queue needs."""
     return "kms:GenerateDataKey and kms:Decrypt" if to_send else "kms:Decrypt"
 
 
 def remedy_of(code: str) -> str:
-    """Return what to do about a code with which the queue refuses one message of a batch; often nothing."""
+    """Return the remedy for a code with which SQS refuses one message of a batch; empty if there is none."""
     if is_of_kms(code):
         return kms_remedy(code, rights_with_key(to_send=True))
-    return "allow sqs:SendMessage to this worker" if is_denied(code) else ""
+    return "grant this worker sqs:SendMessage" if is_denied(code) else ""
 
 
 def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:

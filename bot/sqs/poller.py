@@ -44,8 +44,8 @@ CALLS_PATIENCE = timedelta(seconds=90)
 #: Seconds to wait at stop for the poll in flight.
 PARTING = 2.0
 
-#: How long a poll that brings nothing takes at the least: SQS holds it for 20 s. One that ends sooner was
-#: answered by something else, or is not held for another reason; the next one waits this long, in seconds.
+#: In seconds. SQS holds a poll for 20 s before it answers that there is nothing. After an empty answer that
+#: came sooner than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
@@ -261,7 +261,7 @@ def _tell_conflict(message: Received, conflict: Conflict) -> None:
         "fields": ",".join(conflict.fields),
     }
     log.warning(
-        "a request is not asked about: %s",
+        "nobody is asked about a request: %s",
         conflict.reason,
         extra={"event": "request.conflict", "fields": fields},
     )

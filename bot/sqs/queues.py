@@ -64,7 +64,7 @@ class Refusal:
 
     @property
     def words(self) -> str:
-        """The code, with what to do about it where that is known."""
+        """The code, with its remedy if one is known."""
         remedy = remedy_of(self.code)
         return f"{self.code}: {remedy}" if remedy else self.code
 

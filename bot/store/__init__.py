@@ -40,10 +40,11 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
 ) -> OpenStore:
     """Open the store at `url`: a file, locked for this process, or a table shared with other workers.
 
-    `create`: make the file where there is none. The others are for a table: `region` counts where the URL
-    names none, `keep` is how long what has ended is kept, `access` is as whom AWS is asked (None: as boto3's
-    own chain says), and `on_found` is called when other workers have left work there.
-    `StoreUnusable` if the file is missing, not permitted or corrupt;
+    `create` makes a missing file. The others concern a table: `region` applies if the URL names none, `keep`
+    is how long ended questions are kept, `access` is the session to AWS (None: by boto3's own chain), and
+    `on_found` is called when other workers have left work.
+    `ConfigError` for an invalid URL, or if a table has no region.
+    `StoreUnusable` if the file is missing, not permitted or corrupt.
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
     """
     if is_shared(url):

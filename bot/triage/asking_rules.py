@@ -29,7 +29,7 @@ UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 #: DynamoDB item can hold.
 SUMMARY_STORED_MAX = 50_000
 
-#: Characters of two summaries by which they are told apart: as many as a message can show.
+#: How many characters of two summaries are compared: as many as a message can show.
 SUMMARY_COMPARED = 3000
 
 #: How long a claim is left alone before the sweeper asks what became of it.
@@ -62,10 +62,10 @@ def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> 
 def receive_again(
     question: Question, request: TriageRequest, now: datetime, policy: Policy
 ) -> Step | Conflict | None:
-    """Take a valid request in whose identifier is known; None if it says what the first one said.
+    """Decide about a valid request whose identifier is known; None if it is the same as the first one.
 
-    It takes the place of an invalid one, and of nothing else. The ref stays, and so does the report that went
-    out: what follows is a change of that.
+    It replaces an invalid request, and nothing else. The ref and the report that was sent stay: the next
+    report is a change.
     """
     if question.state is State.CLOSED and question.reason == Reason.INVALID_REQUEST:
         return Step(question=_reopened(question, accept(request, question.ref, now, policy).question))
@@ -225,7 +225,7 @@ def shown(question: Question, reports: int, *, again_at: datetime | None = None)
 
 
 def _reopened(closed: Question, fresh: Question) -> Question:
-    """Return the row as it was accepted anew, with what MozDef and the security team have been told of it."""
+    """Return the newly accepted question, with what MozDef and the security team were told about the row."""
     return changed(
         fresh,
         version=closed.version,

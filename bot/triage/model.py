@@ -73,13 +73,13 @@ class InvalidBody:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conflict:
-    """A request about which nobody is asked: its identifier is that of an earlier one, which differs."""
+    """The identifier of a request is that of an earlier, different one: nobody is asked about it."""
 
     fields: tuple[str, ...]  #: in which they differ, as requests call them
 
     @property
     def reason(self) -> str:
-        """The sentence that goes with the copy of the request."""
+        """The reason that is stored with the copy of the request."""
         return (
             f"another request with this identifier came first, with another {', another '.join(self.fields)}"
         )

@@ -69,15 +69,15 @@ def report_on(
 
 def _said_before(before: Question, after: Question, policy: Policy) -> bool:
     """Whether MozDef has the same response by the same person already, and would drop the repeat."""
-    words, was, now = RESPONSES[policy.profile], _told_last(before), after.standing
+    words, was, now = RESPONSES[policy.profile], _told_last(before, after), after.standing
     if was is None or now is None:
         return False
     return words[was] == words[now] and OUTCOMES[was].chosen == OUTCOMES[now].chosen
 
 
-def _told_last(question: Question) -> Outcome | None:
-    """Return the outcome that MozDef has been told; None: it has been told nothing.
+def _told_last(before: Question, after: Question) -> Outcome | None:
+    """Return the outcome in the last report to MozDef; None if there was no report.
 
-    A question without an outcome that has been reported is one that a valid request has reopened.
+    A question without an outcome whose next report is not its first was reopened by a valid request.
     """
-    return question.standing or (Outcome.UNDELIVERABLE if question.reports else None)
+    return before.standing or (Outcome.UNDELIVERABLE if after.reports > 1 else None)

@@ -17,7 +17,7 @@ from bot.triage.answer_rules import Refusal, add_note, answer_question, take_ale
 from bot.triage.model import Conflict, InvalidBody, Step, Work, about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from bot.triage.answer_rules import Notice
@@ -64,14 +64,20 @@ class TriageService:
     async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool | Conflict]:
         """Store what is new; tell for each whether it may be deleted from the queue.
 
-        True: it is stored, was known already, or there is nothing in it that could be. A conflict is done
-        with as well, once the message is kept where a person looks at it.
+        True: it is stored, was known already, or there is nothing in it that could be. A conflict may be
+        deleted, too, once somebody has been told of it. Raises `StoreError` if nothing at all could be
+        stored: then the store is at fault, not a request.
         """
         steps = [self._taken_in(each) for each in batch]
-        verdicts = await self._add([step for step in steps if step is not None])
-        fates = [
-            step is None or await self._fate(received, step, next(verdicts))
+        verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
+        results = [
+            step and await self._result(received, step, next(verdicts))
             for received, step in zip(batch, steps, strict=True)
+        ]
+        _require_a_success(results)
+        fates = [
+            step is None or result is None or _log_receipt(step, result)
+            for step, result in zip(steps, results, strict=True)
         ]
         for received, done in zip(batch, fates, strict=True):
             if done and isinstance(received, InvalidBody):
@@ -204,41 +210,34 @@ class TriageService:
             self._on_work()
         return current
 
-    async def _add(self, steps: Sequence[Step]) -> Iterator[bool | StoreError]:
-        """Add what is new. Raises `StoreError` if nothing at all could be stored: the store is at fault."""
-        verdicts = await self._recorder.add(steps)
-        failures = [verdict for verdict in verdicts if isinstance(verdict, StoreError)]
-        if failures and len(failures) == len(verdicts):
-            raise failures[0]
-        return iter(verdicts)
-
-    async def _fate(
+    async def _result(
         self,
         received: TriageRequest | InvalidBody,
         step: Step,
         verdict: bool | StoreError,  # noqa: FBT001 - it is a verdict
-    ) -> bool | Conflict:
+    ) -> bool | Step | Conflict | StoreError:
+        """Return what became of a request: see `_log_receipt`."""
         if verdict is not False or isinstance(received, InvalidBody):
-            return _log_receipt(step, verdict)
+            return verdict
         try:
-            return await self._receive_again(received, step)
+            return await self._receive_again(received, now=step.question.accepted_at)
         except StoreError as error:
-            return _log_receipt(step, error)
+            return error
 
-    async def _receive_again(self, request: TriageRequest, step: Step) -> bool | Conflict:
-        """Hold a request against the one that is stored with its identifier."""
-        recorder, now = self._recorder, step.question.accepted_at
-        current = await recorder.store.find(request.identifier)
-        verdict: Step | Conflict | None = None
-        if current is not None:
+    async def _receive_again(
+        self, request: TriageRequest, *, now: datetime
+    ) -> bool | Step | Conflict | StoreError:
+        """Compare a request with the one that is stored under its identifier."""
+        recorder = self._recorder
+        stored = await recorder.store.find(request.identifier)
+        current, verdict = stored, None
+        if stored is not None:
             current, verdict = await recorder.decide(
-                current, lambda row: asking_rules.receive_again(row, request, now, recorder.policy)
+                stored, lambda row: asking_rules.receive_again(row, request, now, recorder.policy)
             )
         if current is None:
-            raise StoreError("the question with this identifier was removed a moment ago")
-        if isinstance(verdict, Conflict):
-            return verdict
-        return _log_reopened(current) if verdict else _log_receipt(step, verdict=False)
+            return StoreError("the question with this identifier was removed a moment ago")
+        return verdict or False
 
     def _taken_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received
@@ -282,27 +281,35 @@ def _hidden_until(question: Question, now: datetime) -> datetime | None:
     return until if until > now else None
 
 
-def _log_receipt(step: Step, verdict: bool | StoreError) -> bool:  # noqa: FBT001 - it is a verdict
-    """Log what happened to a request; return whether it may be deleted from the queue."""
+def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | None]) -> None:
+    """Raise the first `StoreError` if whatever had to be stored met one."""
+    tried = [result for result in results if result is not None]
+    failures = [result for result in tried if isinstance(result, StoreError)]
+    if failures and len(failures) == len(tried):
+        raise failures[0]
+
+
+def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> bool | Conflict:  # noqa: FBT001 - it is a verdict
+    """Log what became of a request; return whether it may be deleted from the queue.
+
+    `result`: True, it is new; False, it is known; a step, it took the place of an invalid one.
+    """
     alert = step.question.request.alert
-    if isinstance(verdict, StoreError):
-        log.error("not stored: %s", verdict, extra=about(step.question, "request.left", alert=alert))
-        return False
-    if verdict and step.report:
-        log.info(
-            "question closed", extra=about(step.question, "question.closed", reason=step.question.reason)
-        )
-    elif verdict:
-        log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
-    else:
-        log.info("request known", extra=about(step.question, "request.known", alert=alert))
-    return True
-
-
-def _log_reopened(question: Question) -> bool:
-    """Tell of a valid request that took the place of an invalid one; it may be deleted from the queue."""
-    alert = question.request.alert
-    log.info("request reopened", extra=about(question, "request.reopened", alert=alert))
+    match result:
+        case Conflict():
+            return result  # logged once somebody has been told of it
+        case StoreError():
+            log.error("not stored: %s", result, extra=about(step.question, "request.left", alert=alert))
+            return False
+        case Step():
+            log.info("request reopened", extra=about(step.question, "request.reopened", alert=alert))
+        case True if step.report:
+            reason = step.question.reason
+            log.info("question closed", extra=about(step.question, "question.closed", reason=reason))
+        case True:
+            log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
+        case _:
+            log.info("request known", extra=about(step.question, "request.known", alert=alert))
     return True
 
 

@@ -46,7 +46,7 @@ class MetricsServer:
         except OSError as error:
             await self._runner.cleanup()
             problem = error.strerror or str(error)
-            raise StartRefused(f"METRICS_LISTEN: cannot listen on {host} port {port}: {problem}") from error
+            raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
         taken = self._runner.addresses[0]
         log.info("metrics served", extra={"event": "metrics.served", "fields": _address(taken)})
 

@@ -76,7 +76,7 @@ def test_no_call_takes_somebody_elses_answer(
 ) -> None:
     with (
         aws_stand_in(lambda _: STRANGERS[stranger]) as stand_in,
-        pytest.raises(NotAnAnswer, match=r"^something answered with.*look at the proxies"),
+        pytest.raises(NotAnAnswer, match=r"^something answered with.*check the proxies"),
     ):
         call(stand_in.url, aws_session, operation)
 

@@ -30,7 +30,7 @@ def complaints(machine: Path, *name_servers: str) -> list[str]:
     findings = check_name_servers(resolv_conf, [machine / "system", machine / "lower"])
     for finding in findings:
         assert finding.verdict is Verdict.WARNING
-        assert "the service may not ask it, for its unit blocks that address" in finding.detail
+        assert "the service cannot reach it, because its unit blocks that address" in finding.detail
         assert finding.remedy.startswith(
             "put the address into systemd/triage-bot.service.d/name-server.conf and install that as"
         )

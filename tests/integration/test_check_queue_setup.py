@@ -172,10 +172,10 @@ async def test_a_key_of_ones_own_is_a_warning_with_the_rights_that_it_takes(
     finding = findings[f"{role.subject} encryption"]
     assert finding.verdict is Verdict.WARNING
     assert finding.detail == (
-        "SSE-KMS, key alias/own: only a real message shows whether the worker may use it"
+        "SSE-KMS, key alias/own: only a real message can prove that the worker may use it"
     )
     assert finding.remedy == (
-        f"make sure that the worker's role has {rights} with it, in its own policy and in the key's"
+        f"make sure that the worker's role has {rights} on it, in its own policy and in the key's"
     )
     assert findings[f"{role.subject} permissions"].verdict is Verdict.OK
 

@@ -104,14 +104,18 @@ async def test_where_access_is_denied_the_actions_that_the_queue_needs_are_named
 @pytest.mark.parametrize(
     ("role", "code", "remedy"),
     [
-        (REQUEST_QUEUE, "KmsAccessDenied", "allow kms:Decrypt with that key to this worker"),
+        (REQUEST_QUEUE, "KmsAccessDenied", "grant this worker kms:Decrypt on that key"),
         (
             RESPONSE_QUEUE,
             "KMS.AccessDeniedException",
-            "allow kms:GenerateDataKey and kms:Decrypt with that key to this worker",
+            "grant this worker kms:GenerateDataKey and kms:Decrypt on that key",
         ),
-        (REQUEST_QUEUE, "KmsDisabled", "enable that key again, or choose another one for it"),
-        (REQUEST_QUEUE, "KmsThrottled", "it is tried again; if it lasts, ask AWS for a higher quota of KMS"),
+        (REQUEST_QUEUE, "KmsDisabled", "enable that key again, or choose another one"),
+        (
+            REQUEST_QUEUE,
+            "KmsThrottled",
+            "the worker retries; if it persists, ask AWS for a higher quota of KMS",
+        ),
     ],
 )
 async def test_what_kms_refuses_has_a_remedy_of_its_own(
@@ -135,10 +139,10 @@ async def test_a_proxys_page_is_not_taken_for_an_answer(monkeypatch: pytest.Monk
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == (
-        "SQS is not reached: something answered with text/html, which is no answer of AWS's;"
-        " look at the proxies on the way there"
+        "SQS is not reached: something answered with text/html, which is not a response from AWS;"
+        " check the proxies on the way there"
     )
-    assert "check the region, and DNS, firewall and proxy on the way there" in finding.remedy
+    assert "check the region, DNS, firewall and proxy" in finding.remedy
 
 
 async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,8 +214,11 @@ async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
-        ("KMSAccessDeniedException", "allow kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey*"),
-        ("KMSInvalidStateException", "enable that key again, or choose another one for it"),
+        (
+            "KMSAccessDeniedException",
+            "grant this worker kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey*",
+        ),
+        ("KMSInvalidStateException", "enable that key again, or choose another one"),
     ],
 )
 @pytest.mark.parametrize("operation", ["describe_table", "get_item"])

@@ -70,7 +70,11 @@ async def test_a_missing_queue_is_for_the_engineer_to_mend(connector: Connector,
     ("status", "code", "sentence"),
     [
         (403, "AccessDenied", "access to .* is denied .*: allow sqs:GetQueueAttributes"),
-        (400, "KMS.AccessDeniedException", "KMS refuses the key of .*: allow kms:Decrypt with that key"),
+        (
+            400,
+            "KMS.AccessDeniedException",
+            "KMS refuses the key of .*: grant this worker kms:Decrypt on that key",
+        ),
         (403, "InvalidClientTokenId", "does not accept the credentials"),
         (400, "com.amazon.coral.service#UnrecognizedClientException", "does not accept the credentials"),
         (400, "ExpiredTokenException", "does not accept the credentials"),

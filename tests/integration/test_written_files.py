@@ -134,7 +134,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(write: Write,
 def test_what_is_no_file_is_never_replaced(write: Write, refusal: type[TriageBotError], target: Path) -> None:
     target.symlink_to("/dev/null")
 
-    with pytest.raises(refusal, match="no file"):
+    with pytest.raises(refusal, match="not a file"):
         write(target, nothing)
 
     assert target.is_symlink()

@@ -64,6 +64,6 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
 def test_whoever_sends_such_an_alert_is_told_what_to_wait_for(page: Page) -> None:
     page.get_by_label("30 seconds to answer").check()
 
-    assert "reminds after 10 seconds" in page.locator("#sample-hint").inner_text()
+    assert "sends a reminder after 10 seconds" in page.locator("#sample-hint").inner_text()
     page.get_by_label("Sensitive host").check()
     assert page.locator("#sample-hint").is_hidden()

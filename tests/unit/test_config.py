@@ -250,7 +250,7 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(folder: Path) -
 
     (warning,) = settings.warnings
     assert warning == (
-        "ignored in .env, since nothing reads them there: LOG_LEVLE, HTTPS_PROXY;"
+        "ignored in .env, because nothing reads them there: LOG_LEVLE, HTTPS_PROXY;"
         " remove them, or install the release that knows them"
     )
     assert load(folder / "elsewhere").warnings == ()

@@ -70,7 +70,9 @@ async def test_a_request_that_cannot_be_held_against_the_first_one_is_left(desk:
             raise StoreError("disk full")
 
     desk.store.__class__ = Broken
-    assert await desk.service.receive([a_request()]) == [False]
+    assert await desk.service.receive([a_request(), a_request("new")]) == [False, True]
+    with pytest.raises(StoreError, match="disk full"):
+        await desk.service.receive([a_request(), InvalidBody(reason="not JSON", salvaged=None)])
     desk.store.__class__ = MemoryStore
     assert await desk.service.receive([a_request()]) == [True]
     assert (await desk.question()).state is State.ACCEPTED
@@ -85,7 +87,7 @@ async def test_a_request_whose_first_one_was_removed_meanwhile_is_left_and_then_
             return await super().find(identifier)
 
     desk.store.__class__ = Forgetful
-    assert await desk.service.receive([a_request()]) == [False]
+    assert await desk.service.receive([a_request(), a_request("new")]) == [False, True]
     assert await desk.service.receive([a_request()]) == [True]
 
 

@@ -1,4 +1,4 @@
-"""What `check` makes of the machine's name servers: the systemd unit may block the one that is asked."""
+"""Checks whether the systemd unit blocks the machine's name servers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _NAMED_NETWORKS = {
 def check_name_servers(
     resolv_conf: Path = RESOLV_CONF, unit_folders: Sequence[Path] = UNIT_FOLDERS
 ) -> Sequence[Finding]:
-    """Name the name servers that the installed unit blocks; nothing where it blocks none. Raises nothing."""
+    """Report the name servers that the installed unit blocks; nothing if it blocks none. Raises nothing."""
     lines = list(_unit_lines(unit_folders))
     denied, allowed = _networks("IPAddressDeny", lines), _networks("IPAddressAllow", lines)
     blocked = [
@@ -58,8 +58,8 @@ def check_name_servers(
     finding = Finding(
         subject=SUBJECT,
         verdict=Verdict.WARNING,
-        detail=f"{', '.join(blocked)} ({resolv_conf}): the service may not ask it, for its unit blocks that"
-        " address",
+        detail=f"{', '.join(blocked)} ({resolv_conf}): the service cannot reach it, because its unit blocks"
+        " that address",
         remedy=f"put the address into systemd/{_DROP_IN} and install that as {UNIT_FOLDERS[0]}/{_DROP_IN},"
         " then: systemctl daemon-reload && systemctl restart triage-bot",
     )

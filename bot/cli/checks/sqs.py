@@ -35,11 +35,11 @@ _WRITES = ("SendMessage", "GetQueueAttributes")
 _CREDENTIALS = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
 
 _WAY = (
-    "check the region, and DNS, firewall and proxy on the way there (HTTPS_PROXY, NO_PROXY;"
-    " AWS_ENDPOINT_URL_SQS where SQS is elsewhere; AWS_CA_BUNDLE where a proxy reads TLS)"
+    "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_SQS if SQS has"
+    " another endpoint; AWS_CA_BUNDLE if a proxy intercepts TLS)"
 )
 
-#: The key that AWS keeps for queues. Its policy lets everybody in the account use it who may use the queue.
+#: AWS's own key for queues. By its policy, everybody in the account who may use the queue may use the key.
 _AWS_KEY = "alias/aws/sqs"
 
 #: A request may come again for no fault of its own: after a crash, a lost answer, a store that is full.
@@ -100,10 +100,10 @@ def no_dead_letter_queue() -> Finding:
 
 
 def encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
-    """Judge how the queue keeps what is in it.
+    """Judge the queue's encryption at rest.
 
-    Whether the worker may use a key of one's own shows only with a real message: an empty batch is refused
-    before KMS is asked.
+    Only a real message would prove that the worker may use a customer's key: SQS refuses an empty batch
+    before it asks KMS.
     """
     name = f"{role.subject} encryption"
     if not facts.encryption:
@@ -120,8 +120,8 @@ def encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
     return Finding(
         subject=name,
         verdict=Verdict.WARNING,
-        detail=f"SSE-KMS, key {facts.encryption}: only a real message shows whether the worker may use it",
-        remedy=f"make sure that the worker's role has {_rights_with_key(role)} with it, in its own policy"
+        detail=f"SSE-KMS, key {facts.encryption}: only a real message can prove that the worker may use it",
+        remedy=f"make sure that the worker's role has {_rights_with_key(role)} on it, in its own policy"
         " and in the key's",
     )
 

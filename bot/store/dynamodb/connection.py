@@ -32,8 +32,9 @@ _CALLS = Config(
 class Connection:
     """Makes DynamoDB calls by name.
 
-    Credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) come from boto3's
-    own chain. `ConfigError` if there is no region, or profile, region or endpoint are no such thing.
+    Credentials, unless `access` or `session` is given, and the endpoint, unless `endpoint_url` is given, come
+    from boto3's own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
+    invalid.
     """
 
     def __init__(
@@ -61,5 +62,7 @@ class Connection:
 def _client(address: Address, access: Access, endpoint_url: str | None) -> Client:
     region = address.region or access.session.region_name
     if not region:
-        raise ConfigError(["AWS_REGION is not set, and STORE_URL names no region: set it, e.g. us-west-2"])
+        raise ConfigError(
+            ["the store has no AWS region: set AWS_REGION, e.g. us-west-2, or name it in STORE_URL"]
+        )
     return access.client("dynamodb", region=region, config=_CALLS, endpoint_url=endpoint_url)

@@ -34,7 +34,7 @@ _PASSING = frozenset(
     " ThrottlingException TransactionConflict TransactionConflictException"
     " TransactionInProgressException".split()
 )
-#: No address to reach, no reply, half of one, or one of somebody else's.
+#: No connection, no reply, half of one, or one that is not AWS's.
 _UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotAnAnswer)
 
 #: What the worker needs to do with a key of one's own for the table (DynamoDB, Encryption at rest).
@@ -82,10 +82,10 @@ def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
     if isinstance(error, ClientError):
         return _refusal(error, table)
     if isinstance(error, NO_CREDENTIALS):
-        return f"there are no usable AWS credentials for the table {table}: {error}"
+        return f"no usable AWS credentials for the table {table}: {error}"
     if isinstance(error, NotAnAnswer):
         return f"DynamoDB is not reached for the table {table} ({error})"
-    # Not the error's own words: those of a failed validation repeat what was sent.
+    # Not the error's own text: that of a failed validation repeats what was sent.
     return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
 
 

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-#: Columns that never change once the row is there.
+#: Columns that never change after the insert.
 FIXED = ("key", "secret", "identifier")
 
-#: Columns that change only where a valid request takes the place of an invalid one.
+#: Columns that change only when a valid request replaces an invalid one.
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 
 _PLAIN = (
@@ -117,7 +117,7 @@ def question_row(question: Question) -> dict[str, Any]:
 
 
 def mutable_row(question: Question) -> dict[str, Any]:
-    """Return the columns that a save writes."""
+    """Return the columns that a save writes, with their stored values."""
     fields = {name: _stored(name, getattr(question, name)) for name in ("work", *_FIELDS)}
     return _asked_for(question.request) | fields
 
