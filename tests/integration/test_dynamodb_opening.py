@@ -42,7 +42,7 @@ async def test_a_table_is_opened_where_its_url_says() -> None:
 
 @pytest.mark.usefixtures("aws")
 async def test_a_table_without_a_region_is_a_setting_to_correct() -> None:
-    with pytest.raises(ConfigError, match="set AWS_REGION"):
+    with pytest.raises(ConfigError, match="AWS_REGION"):
         await open_table(parse_address("dynamodb://questions"))
 
 
