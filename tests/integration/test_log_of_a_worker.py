@@ -48,7 +48,7 @@ def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> Non
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "yes", user="U0GRACEH002")
-    world.send(identifier=identifier)
+    world.send(identifier=identifier, summary="A session was opened on prod-7.")
     world.worker.until_logged("request.known")
     world.worker.until_logged("report.sent")
     world.worker.until_logged("click.refused")
