@@ -90,7 +90,7 @@ def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(answered: A
     assert replayed.returncode == 0, replayed.stderr
     assert [letter.body for letter in world.reports(identifier, 4)] == [*first, *first]
     assert replayed.stdout.count(identifier) == 2
-    for word in ("overwrites", "pages", "drops"):
+    for word in ("overwrites", "pages", "ignores"):
         assert word in replayed.stderr
     assert world.status(identifier, 4) == "escalated"
 

@@ -337,7 +337,7 @@ async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(tmp_path: Path) -
     target.close()
     [finding] = [each for each in findings if each.subject == COPY]
     assert finding.verdict is Verdict.FAILED
-    assert finding.remedy == "run `triage-bot migrate` again until it says that all is equal"
+    assert finding.remedy == "run `triage-bot migrate` again until it says that everything matches"
 
 
 async def test_a_table_out_of_reach_is_no_half_of_a_copy() -> None:

@@ -44,11 +44,12 @@ def test_every_line_of_a_workers_life_is_an_object(world: World) -> None:
 
 
 def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> None:
-    identifier = world.send(summary="A session was opened on prod-7.")
+    summary = "A session was opened on prod-7."
+    identifier = world.send(summary=summary)
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "yes", user="U0GRACEH002")
-    world.send(identifier=identifier)
+    world.send(identifier=identifier, summary=summary)
     world.worker.until_logged("request.known")
     world.worker.until_logged("report.sent")
     world.worker.until_logged("click.refused")
