@@ -37,10 +37,10 @@ class Backoff:
         self._failures = 0
 
 
-def retry_delay(attempts: int, spread: float) -> timedelta:
-    """Return the wait after `attempts` failures, at most 30 s; `spread` is a random factor in 0..1."""
+def retry_delay(attempts: int, jitter: float) -> timedelta:
+    """Return the wait after `attempts` failures, at most 30 s; `jitter` is a random factor in 0..1."""
     longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
-    return longest * spread
+    return longest * jitter
 
 
 def wait_after(failures: int, random: Random) -> float:
@@ -50,7 +50,7 @@ def wait_after(failures: int, random: Random) -> float:
     return random.uniform(SHORTEST, ceiling)
 
 
-def around(seconds: float, random: Random) -> float:
+def add_jitter(seconds: float, random: Random) -> float:
     """Return `seconds` varied by up to 10 % either way, so that workers do not run in step."""
     return seconds * random.uniform(0.9, 1.1)
 

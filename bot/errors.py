@@ -11,8 +11,8 @@ The leaf names the problem, its parent the remedy::
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
     │   ├── NoConversation     the person has none with the bot yet: open one first
-    │   ├── UnknownRefusal     Slack gave a code that says too little to be believed at once
-    │   └── CannotGoOn         Slack refuses the worker itself (token, scope)
+    │   ├── UnknownErrorCode     Slack gave a code that says too little to be believed at once
+    │   └── AppRejected         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
 Errors that only one command can meet are defined beside it, directly below the root: `NoWorker` and
@@ -84,7 +84,7 @@ class NoConversation(TransientError):
         super().__init__("Slack knows no conversation with this person yet")
 
 
-class UnknownRefusal(TransientError):
+class UnknownErrorCode(TransientError):
     """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
 
     `remedy` is a sentence; "" where we know none.
@@ -96,7 +96,7 @@ class UnknownRefusal(TransientError):
         self.remedy = remedy
 
 
-class CannotGoOn(TransientError):
+class AppRejected(TransientError):
     """Slack rejects the app itself with `code`: requests must wait, not fail. `remedy` is a sentence."""
 
     def __init__(self, code: str, *, remedy: str) -> None:

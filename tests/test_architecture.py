@@ -31,15 +31,15 @@ HOUSE = (
 
 #: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
 STAIRS = {
-    "slack/render": ({"blocks", "text"}, {"templates"}, {"question", "windows"}, {"home"}, {"card"}),
+    "slack/render": ({"blocks", "text"}, {"templates"}, {"modals", "question"}, {"home"}, {"card"}),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"free_values", "model", "outcomes", "working_time"},
+        {"free_values", "log_events", "model", "outcomes", "working_time"},
         {"policy", "statistics"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},
         {"ports", "rate_limits"},
-        {"recorder", "looking", "retention"},
+        {"recorder", "look_ups", "retention"},
         {"asking", "cards", "reminding", "sweeper"},
         {"service"},
     ),

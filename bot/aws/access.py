@@ -138,10 +138,10 @@ class Client:
             session = self._access.session
             if self._made_of is not session:
                 # The old client is not closed: other threads may be in the middle of a call.
-                self._client, self._made_of = self._made(session), session
+                self._client, self._made_of = self._make(session), session
             return session, self._client
 
-    def _made(self, session: boto3.Session) -> Any:
+    def _make(self, session: boto3.Session) -> Any:
         make: Any = session.client  # the installed type stubs do not cover every service
         try:
             client = make(self._service, **self._options)

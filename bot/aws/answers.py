@@ -54,7 +54,7 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
     is_success = response_dict["status_code"] < HTTPStatus.MULTIPLE_CHOICES
     content_type = str(response_dict["headers"].get("content-type", ""))
     if is_success and not content_type.startswith(_CONTENT_TYPE):
-        raise NotAnAnswer(what=f"something answered with {_shown(content_type)}")
+        raise NotAnAnswer(what=f"something answered with {_shorten(content_type)}")
     try:
         answer = json.loads(response_dict["body"] or b"{}")
     except (ValueError, RecursionError) as error:
@@ -63,11 +63,11 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
         return  # botocore raises an error with the status as its code
     if not isinstance(answer, dict):
         raise NotAnAnswer(what="something answered with JSON that is not an object")
-    lacking = _ALWAYS.get(operation_model.name)
-    if is_success and lacking and lacking not in answer:
-        raise NotAnAnswer(what=f"something answered without {lacking}")
+    missing = _ALWAYS.get(operation_model.name)
+    if is_success and missing and missing not in answer:
+        raise NotAnAnswer(what=f"something answered without {missing}")
 
 
-def _shown(content_type: str) -> str:
+def _shorten(content_type: str) -> str:
     found = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}", content_type)
     return found[0] if found else "no content type"

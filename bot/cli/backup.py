@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from bot.cli.whole_file import written_whole
+from bot.cli.whole_file import write_whole
 from bot.errors import TriageBotError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
     if not path.name or path.is_dir():
         raise BackupFailed(f"{path} is a folder; name a file in it")
     try:
-        with written_whole(path) as file:
+        with write_whole(path) as file:
             file.writelines(base64.b64decode(piece.get("data", "")) for piece in pieces)
             return file.tell()
     except OSError as error:

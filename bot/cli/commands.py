@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
-    settings = _settings(Purpose.RUN)
+    settings = _load_settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
     from bot.worker.app import App
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
         asyncio.run(run_worker(App(settings, wording, alerts, restored=options.restored)))
     except* TriageBotError as group:
         # One loop failed: its own error says more than the group around it.
-        raise _innermost(group) from None
+        raise _find_innermost(group) from None
     return OK
 
 
@@ -76,13 +76,13 @@ def sandbox(options: argparse.Namespace) -> int:
 def send(options: argparse.Namespace) -> int:
     """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
     from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
-    from bot.printable import printable
+    from bot.printable import make_printable
     from bot.settings.settings import Purpose
 
-    settings = _settings(Purpose.SEND)
+    settings = _load_settings(Purpose.SEND)
     body = read_body(options.file) if options.file else sample_body(options)
     message_id = asyncio.run(send_request(settings, body))
-    print(f"identifier  {printable(identifier_in(body)) or '(none: the bot will reject it)'}")
+    print(f"identifier  {make_printable(identifier_in(body)) or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
     return OK
 
@@ -91,13 +91,13 @@ def check(options: argparse.Namespace) -> int:
     """Check everything that the worker needs; print what is wrong and how to fix it."""
     from bot.settings.settings import Purpose
 
-    return asyncio.run(_check(_load(Purpose.CHECK), as_json=options.json))
+    return asyncio.run(_check(_load_without_warnings(Purpose.CHECK), as_json=options.json))
 
 
 async def _check(settings: Settings, *, as_json: bool) -> int:
     from bot.cli.checks.findings import findings_view, is_sound, render_findings
     from bot.cli.checks.runner import check_everything
-    from bot.printable import printable
+    from bot.printable import make_printable
     from bot.worker.views import render_json
 
     # Printed before the event loop closes, which waits for DNS look-ups that may hang.
@@ -107,7 +107,7 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
         return OK if is_sound(findings) else FAILED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in render_findings(findings, width=width).split("\n"):
-        print(printable(line), flush=True)
+        print(make_printable(line), flush=True)
     return OK if is_sound(findings) else FAILED
 
 
@@ -118,7 +118,7 @@ def list_(options: argparse.Namespace) -> int:
     from bot.triage.model import utc_now
     from bot.worker.views import render_json
 
-    views = list(ask_store("list", _store_settings(), limit=options.limit))
+    views = list(ask_store("list", _load_store_settings(), limit=options.limit))
     print(render_json(views) if options.json else render_list(views, utc_now()))
     return OK
 
@@ -127,12 +127,12 @@ def show(options: argparse.Namespace) -> int:
     """Print everything that is known about one question."""
     from bot.cli.output.questions import render_question
     from bot.cli.store_client import ask_store
-    from bot.printable import printable
+    from bot.printable import make_printable
     from bot.worker.views import render_json
 
-    views = list(ask_store("show", _store_settings(), identifier=options.identifier))
+    views = list(ask_store("show", _load_store_settings(), identifier=options.identifier))
     if not views:
-        name = printable(options.identifier)
+        name = make_printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
         return FAILED
     print(render_json(views[0]) if options.json else render_question(views[0]))
@@ -147,7 +147,7 @@ def stats(options: argparse.Namespace) -> int:
     from bot.triage.model import utc_now
     from bot.worker.views import render_json
 
-    views = list(ask_store("stats", _store_settings(), since_seconds=options.since.total_seconds()))
+    views = list(ask_store("stats", _load_store_settings(), since_seconds=options.since.total_seconds()))
     title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
     if options.plot:
         write_plot(options.plot, views, title=title)
@@ -160,7 +160,7 @@ def replay(options: argparse.Namespace) -> int:
     from bot.cli.output.questions import render_replay
     from bot.cli.store_client import ask_store
 
-    settings, chosen = _store_settings(), _chosen_reports(options)
+    settings, chosen = _load_store_settings(), _select_reports(options)
     views = list(ask_store("replay", settings, dry_run=True, **chosen))
     if not views:
         print("There is no report to send again.")
@@ -182,31 +182,31 @@ def backup(options: argparse.Namespace) -> int:
 
     from bot.cli.backup import require_elsewhere, write_backup
     from bot.cli.store_client import ask_store
-    from bot.printable import printable
+    from bot.printable import make_printable
 
-    path, settings = Path(options.file), _store_settings()
+    path, settings = Path(options.file), _load_store_settings()
     if settings.store_path is not None:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
-    print(f"The store is backed up to {printable(options.file)} ({size:,} bytes).")
+    print(f"The store is backed up to {make_printable(options.file)} ({size:,} bytes).")
     print("Restoring takes more than copying it back: see docs/operate.md.")
     return OK
 
 
 def migrate(options: argparse.Namespace) -> int:
     """Copy a SQLite store into a DynamoDB table, and compare the two."""
-    from bot.cli.migrate import copy_store, render_verdict
+    from bot.cli.migrate import copy_store, render_result
     from bot.settings.settings import Purpose
 
-    verdict = copy_store(options, _settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
-    print(render_verdict(verdict, options))
+    verdict = copy_store(options, _load_settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
+    print(render_result(verdict, options))
     if verdict.differs is None:
         return OK
     complain(f"the table is not a copy of the file: they differ first at the alert {verdict.differs!r}")
     return FAILED
 
 
-def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:
+def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
     if options.unsent:
         return {"unsent": True}
     if options.since:
@@ -214,14 +214,14 @@ def _chosen_reports(options: argparse.Namespace) -> dict[str, Any]:
     return {"identifiers": options.identifiers}
 
 
-def _settings(purpose: Purpose) -> Settings:
-    settings = _load(purpose)
+def _load_settings(purpose: Purpose) -> Settings:
+    settings = _load_without_warnings(purpose)
     for warning in settings.warnings:
         complain(warning, level="warning")
     return settings
 
 
-def _load(purpose: Purpose) -> Settings:
+def _load_without_warnings(purpose: Purpose) -> Settings:
     from bot.settings.settings import load_settings, settle_environment
     from bot.worker.log import configure_logging
 
@@ -238,15 +238,15 @@ def _load(purpose: Purpose) -> Settings:
     return settings
 
 
-def _store_settings() -> Settings:
+def _load_store_settings() -> Settings:
     from bot.settings.settings import Purpose
 
-    return _settings(Purpose.STORE)
+    return _load_settings(Purpose.STORE)
 
 
-def _innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
+def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
     first = group.exceptions[0]
-    return _innermost(first) if isinstance(first, BaseExceptionGroup) else first
+    return _find_innermost(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def complain(problem: str, *, level: str = "error") -> None:

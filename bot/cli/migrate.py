@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bot.cli.output.tables import aligned_table
+from bot.cli.output.tables import align_table
 from bot.store.migration.migrate import migrate_store
 from bot.worker.views import render_json
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bot.settings.settings import Settings
     from bot.store.migration.inventory import Comparison, Count
-    from bot.store.migration.migrate import Verdict
+    from bot.store.migration.migrate import MigrationResult
     from bot.worker.views import View
 
 _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
@@ -24,7 +24,9 @@ _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "
 _SHOWN_DIGITS = 16
 
 
-def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callable[[str], None]) -> Verdict:
+def copy_store(
+    options: argparse.Namespace, settings: Settings, *, tell: Callable[[str], None]
+) -> MigrationResult:
     """Copy `options.source` into `options.target`, and compare them; `tell` gets the progress.
 
     Raises `MigrationRefused`, `StartRefused`, `StoreUnusable` or `StoreError`, as `migrate_store` does.
@@ -35,12 +37,12 @@ def copy_store(options: argparse.Namespace, settings: Settings, *, tell: Callabl
     return asyncio.run(migration)
 
 
-def render_verdict(verdict: Verdict, options: argparse.Namespace) -> str:
+def render_result(result: MigrationResult, options: argparse.Namespace) -> str:
     """Return the comparison, one line per kind of row, with the next step if all are equal; or JSON."""
     if options.json:
-        return render_json([_view(each) for each in verdict.comparisons])
-    table = aligned_table([_HEADINGS, *(_row(each) for each in verdict.comparisons)])
-    if verdict.differs is not None:
+        return render_json([_view(each) for each in result.comparisons])
+    table = align_table([_HEADINGS, *(_row(each) for each in result.comparisons)])
+    if result.differs is not None:
         return table
     following = f"Set STORE_URL={options.target}, and never start a worker on the file again."
     return f"{table}\nEverything matches. {following}"
@@ -55,9 +57,9 @@ def _view(comparison: Comparison) -> View:
 
 def _row(comparison: Comparison) -> Sequence[str]:
     source, target = comparison.source, comparison.target
-    verdict = "equal" if comparison.is_equal else "DIFFERENT"
+    result = "equal" if comparison.is_equal else "DIFFERENT"
     counts = (f"{source.rows:,}", f"{target.rows:,}")
-    return (comparison.kind, *counts, _checksum(source), _checksum(target), verdict)
+    return (comparison.kind, *counts, _checksum(source), _checksum(target), result)
 
 
 def _checksum(count: Count) -> str:

@@ -17,7 +17,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
+def write_whole(path: Path) -> Iterator[BinaryIO]:
     """Yield a new file that replaces `path` once the block has ended and everything is on disk.
 
     Until then, and if the block fails, an existing file is unchanged. A link at `path` is replaced, never

@@ -30,7 +30,7 @@ def bare_environment(home: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def ended_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIterator[None]:
+async def end_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIterator[None]:
     """Stop `process` if the body raises or is cancelled, because nothing else would stop it yet."""
     try:
         yield
@@ -39,7 +39,7 @@ async def ended_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncIte
         raise
 
 
-def _prepared(folder: Path, log: Path) -> BinaryIO:
+def _prepare(folder: Path, log: Path) -> BinaryIO:
     """Create the folder to run in, and open the log next to it."""
     folder.mkdir(mode=0o700)
     return log.open("wb")
@@ -62,7 +62,7 @@ class ChildProcess:
         :raises OSError: when the folder exists or cannot be created, or Python does not start.
         """
         log = folder.with_suffix(".log")
-        with _prepared(folder, log) as output:
+        with _prepare(folder, log) as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *arguments,
@@ -86,7 +86,7 @@ class ChildProcess:
         """Whether it has not ended yet."""
         return self._process.returncode is None
 
-    async def ended(self) -> str:
+    async def wait_for_end(self) -> str:
         """Wait until it ends, and return how it ended: `exit code 3` or `SIGKILL`."""
         code = await self._process.wait()
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

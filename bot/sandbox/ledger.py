@@ -11,7 +11,7 @@ from bot.sandbox.mozdef import AlertBook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bot.sandbox.mozdef import Verdict
+    from bot.sandbox.mozdef import Assessment
 
 #: The status of an alert without an answer.
 OPEN: Final = "open"
@@ -39,7 +39,7 @@ class Receipt:
     number: int
     body: str
     received_at: datetime
-    verdict: Verdict | None
+    verdict: Assessment | None
     reason: str | None = None
 
 
@@ -74,7 +74,7 @@ class Ledger:
         """Return the messages of the response queue about one alert, oldest first."""
         return [one for one in self.receipts if one.verdict and one.verdict.identifier == identifier]
 
-    def _take(self, body: str, *, verdict: Verdict | None, reason: str | None = None) -> None:
+    def _take(self, body: str, *, verdict: Assessment | None, reason: str | None = None) -> None:
         number = len(self.receipts) + 1
         self.receipts.append(
             Receipt(number=number, body=body, received_at=datetime.now(UTC), verdict=verdict, reason=reason)

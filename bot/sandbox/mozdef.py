@@ -48,7 +48,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Assessment:
     """What MozDef does with one message. Fields that could not be read from it are None.
 
     `status` is the alert's new status, so it is None unless the fate is CHANGES_ALERT.
@@ -76,7 +76,7 @@ class AlertBook:
     """The alerts that one MozDef knows, and how messages change them; the last write wins (rule 7)."""
 
     def __init__(self, identifiers: Iterable[str] = ()) -> None:
-        self._last: dict[str, Verdict | None] = dict.fromkeys(identifiers)
+        self._last: dict[str, Assessment | None] = dict.fromkeys(identifiers)
 
     def add(self, identifier: str) -> None:
         """Make an alert visible to the REST interface, as MozDef does once a minute (rule 4)."""
@@ -87,7 +87,7 @@ class AlertBook:
         last = self._last.get(identifier)
         return None if last is None else last.status
 
-    def receive(self, body: str) -> Verdict:
+    def receive(self, body: str) -> Assessment:
         """Judge `body` by the rules and the state of its alert, and change the alert accordingly."""
         verdict = judge(body)
         if verdict.fate is not Fate.CHANGES_ALERT or verdict.identifier is None:
@@ -101,16 +101,16 @@ class AlertBook:
         return verdict
 
 
-def judge(body: str) -> Verdict:
+def judge(body: str) -> Assessment:
     """Return what MozDef does with `body`, given that it knows the alert and has no answer yet."""
     try:
         event = _decode(body)
     except (ValueError, RecursionError):
-        return Verdict(fate=Fate.POISON, reason="The body is not JSON, which crashes MozDef's worker")
+        return Assessment(fate=Fate.POISON, reason="The body is not JSON, which crashes MozDef's worker")
     if not isinstance(event, dict):
-        return Verdict(fate=Fate.DROPPED, reason="The body is not an object")
+        return Assessment(fate=Fate.DROPPED, reason="The body is not an object")
     if not isinstance(event.get("tags", []), list):
-        return Verdict(fate=Fate.POISON, reason="tags is not a list, which crashes MozDef's worker")
+        return Assessment(fate=Fate.POISON, reason="tags is not a list, which crashes MozDef's worker")
     details = event.get("details")
     return _judge_event(event, details if isinstance(details, dict) else {})
 
@@ -126,12 +126,12 @@ def _decode(body: str) -> object:
             raise ValueError("neither JSON nor base64") from error
 
 
-def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
+def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Assessment:
     facts = _facts(event, details)
     problem = next(_problems_of_event(event), None)
     if problem is not None:
         return replace(facts, fate=Fate.DROPPED, reason=problem)
-    woken = _woken_plugin(event)
+    woken = _find_triggered_plugin(event)
     if woken is not None:
         fate = Fate.DROPPED if woken in LOSING_WORDS else Fate.SPOILED
         return replace(facts, fate=fate, reason=f"{woken} is the trigger word of another plugin")
@@ -151,11 +151,11 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdic
     )
 
 
-def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Verdict:
+def _facts(event: Mapping[str, Any], details: Mapping[str, Any]) -> Assessment:
     """Read the message's fields, whatever happens to it. A note has email and slack outside of `user`."""
     user = details.get("user")
     person = user if isinstance(user, dict) else details
-    return Verdict(
+    return Assessment(
         fate=Fate.DROPPED,
         category=_word(event.get("category")),
         identifier=_word(details.get("identifier")),
@@ -196,7 +196,7 @@ def _problems_of_answer(details: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is missing"
 
 
-def _woken_plugin(value: object) -> str | None:
+def _find_triggered_plugin(value: object) -> str | None:
     """Return a key or value, at any depth, that is a trigger word; preferably one that drops the event."""
     woken = sorted(TRIGGER_WORDS.intersection(_keys_and_values(value)), key=LOSING_WORDS.__contains__)
     return woken[-1] if woken else None

@@ -70,7 +70,7 @@ class Page:
             await web.TCPSite(self._runner, HOST, port).start()
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
-            reason = f"Port {port} cannot be used ({_why(error)}): choose another one with --port N"
+            reason = f"Port {port} cannot be used ({_explain(error)}): choose another one with --port N"
             raise SandboxFailed(reason) from error
         return f"http://{HOST}:{self._runner.addresses[0][1]}/"
 
@@ -86,7 +86,7 @@ class Page:
             await self._runner.cleanup()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[_guarded], client_max_size=_LONGEST_REQUEST)
+        application = web.Application(middlewares=[_guard], client_max_size=_LONGEST_REQUEST)
         application.router.add_get("/", _index)
         application.router.add_get("/assets/{name}", _asset)
         application.router.add_get("/api/state", self._state)
@@ -115,10 +115,10 @@ class Page:
             await stream.write(f"data: {json.dumps(self._document())}\n\n".encode())
             if self.ended is not None:
                 return
-            while not await self._changed(revision):
+            while not await self._wait_for_change(revision):
                 await stream.write(b": still here\n\n")
 
-    async def _changed(self, revision: int) -> bool:
+    async def _wait_for_change(self, revision: int) -> bool:
         """Wait for a change and the rest of its burst; return False when a heartbeat is due."""
         try:
             async with asyncio.timeout(_HEARTBEAT_SECONDS):
@@ -130,7 +130,7 @@ class Page:
 
 
 @web.middleware
-async def _guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Accept requests of this page only: other sites in the same browser can reach 127.0.0.1, too."""
     if request.url.host not in (HOST, "localhost"):
         raise web.HTTPForbidden(text=f"Open this page at {HOST} or localhost.")
@@ -157,7 +157,7 @@ def _file(name: str) -> web.Response:
     return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8")
 
 
-def _why(error: OSError | OverflowError) -> str:
+def _explain(error: OSError | OverflowError) -> str:
     """Return the system's own text for why a port was refused; asyncio's repeats the address."""
     errno = error.errno if isinstance(error, OSError) else None
     return os.strerror(errno).lower() if errno else str(error)

@@ -35,7 +35,7 @@ class PageActions:
     async def _send_alert(self, request: web.Request) -> web.Response:
         asked = await _fields(request, "alert", "summary", "user", "confidence")
         if not self._trial.ready:
-            return _trouble("The worker is not ready yet", status=503)
+            return _report_trouble("The worker is not ready yet", status=503)
         sent = await self._trial.send_alert(**asked)
         return web.json_response({"identifier": sent.identifier})
 
@@ -50,8 +50,8 @@ class PageActions:
                 block_id=pressed["block_id"],
             )
         except LookupError as error:
-            return _trouble(f"There is no such button any more ({error})", status=404)
-        return _told(click)
+            return _report_trouble(f"There is no such button any more ({error})", status=404)
+        return _report_click(click)
 
     async def _click_at_home(self, request: web.Request) -> web.Response:
         pressed = await _fields(request, "user", "action_id", "block_id")
@@ -63,15 +63,15 @@ class PageActions:
                 via="home",
             )
         except LookupError as error:
-            return _trouble(f"There is no such button any more ({error})", status=404)
-        return _told(click)
+            return _report_trouble(f"There is no such button any more ({error})", status=404)
+        return _report_click(click)
 
     async def _open_home(self, request: web.Request) -> web.Response:
         user = (await _fields(request, "user"))["user"]
         try:
             delivery = await self._trial.slack.open_home(user)
         except LookupError as error:
-            return _trouble(f"This person has no Home ({error})", status=404)
+            return _report_trouble(f"This person has no Home ({error})", status=404)
         trouble = None if delivery.acknowledged else "The bot did not acknowledge that its Home was opened."
         return web.json_response({"trouble": trouble} if trouble else {})
 
@@ -83,15 +83,15 @@ class PageActions:
         try:
             click = await self._trial.slack.submit_view(**filled, values=_state(values))
         except LookupError as error:
-            return _trouble(f"This form is not open any more ({error})", status=404)
-        return _told(click)
+            return _report_trouble(f"This form is not open any more ({error})", status=404)
+        return _report_click(click)
 
     async def _close(self, request: web.Request) -> web.Response:
         closed = await _fields(request, "user", "view_id")
         try:
             await self._trial.slack.close_view(**closed)
         except LookupError as error:
-            return _trouble(f"This form is not open any more ({error})", status=404)
+            return _report_trouble(f"This form is not open any more ({error})", status=404)
         return web.json_response({})
 
 
@@ -113,7 +113,7 @@ def _state(values: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     }
 
 
-def _told(click: Click) -> web.Response:
+def _report_click(click: Click) -> web.Response:
     told: dict[str, Any] = {"trouble": click.warning, "errors": dict(click.errors)}
     return web.json_response({key: value for key, value in told.items() if value})
 
@@ -133,5 +133,5 @@ async def _fields(request: web.Request, *names: str) -> dict[str, str]:
     return fields
 
 
-def _trouble(words: str, *, status: int) -> web.Response:
+def _report_trouble(words: str, *, status: int) -> web.Response:
     return web.json_response({"trouble": words}, status=status)

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 SHOWN: Final = 150
 
 #: The keys of `details.triagebot` that the page shows separately.
-_TOLD: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
+_SHOWN_DETAILS: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
 
 _TITLES: Final = {
     "sensitive_host_session": "Sensitive host",
@@ -60,19 +60,22 @@ def _parts(trial: Trial, *, ended: bool) -> list[Json]:
     links = trial.slack.links
     sqs = trial.queues.process if trial.queues else None
     return [
-        {**_process("Worker", "running", trial.worker, ended=ended), **_linking(trial, ended=ended)},
-        _part("Slack", "1 link" if links == 1 else f"{links} links", _state_of_links(trial, ended=ended)),
+        {
+            **_process("Worker", "running", trial.worker, ended=ended),
+            **_describe_connecting(trial, ended=ended),
+        },
+        _part("Slack", "1 link" if links == 1 else f"{links} links", _connection_state(trial, ended=ended)),
         _process("SQS", "3 queues", sqs, ended=ended),
     ]
 
 
-def _state_of_links(trial: Trial, *, ended: bool) -> str:
+def _connection_state(trial: Trial, *, ended: bool) -> str:
     if ended or (trial.ready and not trial.slack.links):
         return "down"
     return "up" if trial.slack.links else "starting"
 
 
-def _linking(trial: Trial, *, ended: bool) -> Json:
+def _describe_connecting(trial: Trial, *, ended: bool) -> Json:
     """Return the state of a running worker until its first link is up."""
     running = not ended and trial.worker is not None and trial.worker.running
     return {"state": "starting", "words": "starting"} if running and not trial.ready else {}
@@ -120,7 +123,7 @@ def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
     }
     if verdict is None:
         return {**facts, "queue": "dead-letter", "verdict": receipt.reason}
-    told = told_by_the_bot(receipt.body)
+    told = read_bot_details(receipt.body)
     outcome = str(told.get("outcome", ""))
     return {
         **facts,
@@ -135,10 +138,10 @@ def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
     }
 
 
-def told_by_the_bot(body: str) -> Json:
+def read_bot_details(body: str) -> Json:
     """Return the outcome, alert, reason … in a report's `details.triagebot`; empty if there are none."""
     try:
         told = json.loads(body)["details"]["triagebot"]
-        return {key: told[key] for key in _TOLD if key in told}
+        return {key: told[key] for key in _SHOWN_DETAILS if key in told}
     except (ValueError, LookupError, TypeError):
         return {}

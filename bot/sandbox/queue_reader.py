@@ -37,7 +37,7 @@ class QueueReader:
         """Stop reading; a poll in progress still takes up to a second."""
         self._stopping.set()
 
-    async def ended(self) -> None:
+    async def wait_for_end(self) -> None:
         """Wait for the thread to end after `stop`, for at most 3 s."""
         await asyncio.to_thread(self._thread.join, 3)
 

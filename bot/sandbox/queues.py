@@ -13,7 +13,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from bot.sandbox.child_process import ChildProcess, bare_environment, ended_on_error
+from bot.sandbox.child_process import ChildProcess, bare_environment, end_on_error
 from bot.sandbox.failure import SandboxFailed
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class LocalQueues:
         """
         process, endpoint = await _start_server(folder)
         client = local_client(endpoint)
-        async with ended_on_error(process, grace=_STOP_GRACE):
+        async with end_on_error(process, grace=_STOP_GRACE):
             urls = await asyncio.to_thread(_create_queues, client)
         return cls(process, endpoint=endpoint, client=client, urls=urls)
 
@@ -95,7 +95,7 @@ async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
             folder=folder / f"sqs-{attempt}",
             environment=bare_environment(folder),
         )
-        async with ended_on_error(process, grace=_STOP_GRACE):
+        async with end_on_error(process, grace=_STOP_GRACE):
             answers = await _answers(process, port)
         if answers:
             return process, f"http://127.0.0.1:{port}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
-from bot.sandbox.page_state import told_by_the_bot
+from bot.sandbox.page_state import read_bot_details
 from bot.sandbox.samples import SAMPLES
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class SelfTest:
         responses = self._trial.ledger.responses
         await self._until(
             f"the note of {alert.user} at MozDef",
-            lambda: any(told_by_the_bot(one.body).get("comment") for one in responses(alert.identifier)),
+            lambda: any(read_bot_details(one.body).get("comment") for one in responses(alert.identifier)),
         )
         status = self._trial.ledger.status(alert.identifier)
         if status != case.status:
@@ -213,7 +213,7 @@ class SelfTest:
         return now is not None and texts(now) != texts(question)
 
     def _tell_response(self, receipt: Receipt) -> None:
-        told = told_by_the_bot(receipt.body)
+        told = read_bot_details(receipt.body)
         outcome = " ".join(str(told[key]) for key in ("outcome", "reason") if key in told)
         response = receipt.verdict.response if receipt.verdict else None
         self._tell("MozDef", f"response {response} (outcome {outcome})")

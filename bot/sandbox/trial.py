@@ -144,7 +144,7 @@ class Trial:
         ]
         # These run in reverse order: tell the readers to stop, stop the server to wake them, await them.
         for reader in readers:
-            self._parts.push_async_callback(reader.ended)
+            self._parts.push_async_callback(reader.wait_for_end)
         self._parts.push_async_callback(self.queues.stop)
         for reader in readers:
             self._parts.callback(reader.stop)
@@ -211,5 +211,5 @@ def request_body(sent: SentAlert) -> str:
 
 
 async def _watch(part: ChildProcess) -> NoReturn:
-    how = await part.ended()
+    how = await part.wait_for_end()
     raise SandboxFailed(f"The {part.name} ended unexpectedly ({how})", log=part.log_tail())

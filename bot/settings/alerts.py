@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ConfigError
-from bot.settings.messages import defaults_folder, names, read_toml, text_problem
+from bot.settings.messages import defaults_folder, list_names, read_toml, text_problem
 from bot.settings.parsers import duration
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
@@ -61,11 +61,11 @@ def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None
         for label, facts in _read_file(path).items():
             said.setdefault(label, {}).update(facts)
     default = said.pop(None, {})
-    by_label = {str(label): _policy(default | facts) for label, facts in said.items()}
-    return AlertPolicies(default=_policy(default), by_label=by_label)
+    by_label = {str(label): _make_policy(default | facts) for label, facts in said.items()}
+    return AlertPolicies(default=_make_policy(default), by_label=by_label)
 
 
-def _policy(facts: _Facts) -> AlertPolicy:
+def _make_policy(facts: _Facts) -> AlertPolicy:
     rules = {choice: facts.get(("note", choice.value), rule) for choice, rule in NOTES.items()}
     cards = [each for each in Outcome if facts.get(("security_channel", each.value), each in CARDS)]
     own = {key: value for (table, key), value in facts.items() if not table}
@@ -121,7 +121,7 @@ def _read_key(name: str, place: tuple[str, str], value: object, facts: _Facts) -
     readers = _TABLES[table] if table else _OWN_KEYS
     if key not in readers:
         known = readers if table else [*_OWN_KEYS, *_TABLES]
-        yield f"[{name}] {key} is not known; expected one of {names(known)}"
+        yield f"[{name}] {key} is not known; expected one of {list_names(known)}"
         return
     try:
         facts[place] = readers[key](value)
@@ -129,31 +129,31 @@ def _read_key(name: str, place: tuple[str, str], value: object, facts: _Facts) -
         yield f"[{name}] {key} {error}"
 
 
-def _title(value: object) -> str:
+def _read_title(value: object) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not text or not text.isprintable() or len(text) > _TITLE_MAX:
         raise ValueError(f"is {value!r}; expected one line in quotes, at most {_TITLE_MAX} characters")
     return text
 
 
-def _wait(value: object) -> Wait:
-    return Wait(said=True, after=duration(str(value)))
+def _read_wait(value: object) -> Wait:
+    return Wait(is_set=True, after=duration(str(value)))
 
 
-def _flag(value: object) -> bool:
+def _read_flag(value: object) -> bool:
     if value is True or value is False:
         return value
     raise ValueError(f"is {value!r}; expected true or false")
 
 
-def _one_of(value: object, *, words: Sequence[StrEnum]) -> StrEnum:
+def _read_word(value: object, *, words: Sequence[StrEnum]) -> StrEnum:
     found = next((word for word in words if word.value == value), None)
     if found is None:
         raise ValueError(f"is {value!r}; expected " + " or ".join(f'"{word}"' for word in words))
     return found
 
 
-def _words(value: object, *, word: str) -> str:
+def _read_text(value: object, *, word: str) -> str:
     """Parse a text of the question. One without placeholders is shown exactly as it is returned here."""
     placeholders, room = _ROOM[word]
     problem = text_problem(value, placeholders)
@@ -173,14 +173,14 @@ _NOTE_RULES = {
 }
 
 _OWN_KEYS: Mapping[str, _Reader] = {
-    "title": _title,
-    "ask": partial(_one_of, words=list(AskWhen)),
-    "remind_after": _wait,
-    "expire_after": _wait,
+    "title": _read_title,
+    "ask": partial(_read_word, words=list(AskWhen)),
+    "remind_after": _read_wait,
+    "expire_after": _read_wait,
 }
 
 _TABLES: Mapping[str, Mapping[str, _Reader]] = {
-    "words": {word: partial(_words, word=word) for word in _ROOM},
-    "note": {choice.value: partial(_one_of, words=_NOTE_RULES[choice]) for choice in Choice},
-    "security_channel": {outcome.value: _flag for outcome in Outcome},
+    "words": {word: partial(_read_text, word=word) for word in _ROOM},
+    "note": {choice.value: partial(_read_word, words=_NOTE_RULES[choice]) for choice in Choice},
+    "security_channel": {outcome.value: _read_flag for outcome in Outcome},
 }

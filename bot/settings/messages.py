@@ -1,6 +1,6 @@
 """The wording: the default `messages.toml`, and the engineer's own file that overrides it.
 
-`read_toml`, `text_problem` and `names` serve other configuration files too.
+`read_toml`, `text_problem` and `list_names` serve other configuration files too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def load_messages(config_dir: Path | None = None, *, defaults: Path | None = Non
     """
     shipped = (defaults or defaults_folder()) / _MESSAGES
     messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
-    if missing := list(_missing(messages)):
+    if missing := list(_find_missing(messages)):
         raise ConfigError([f"{shipped}: {problem}" for problem in missing])
     path = config_dir / _MESSAGES if config_dir else None
     if path and path.exists():
@@ -56,7 +56,7 @@ def read_toml(path: Path) -> Mapping[str, Any]:
         raise ConfigError([f"{path} cannot be read ({error}); expected a TOML file in UTF-8"]) from error
 
 
-def _missing(messages: Messages) -> Iterator[str]:
+def _find_missing(messages: Messages) -> Iterator[str]:
     """Yield the texts that an outcome needs and that are missing."""
     for table, keys in TEXTS.items():
         for key in keys:
@@ -69,7 +69,7 @@ def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[st
     for table, keys in overrides.items():
         known = messages.get(table)
         if known is None:
-            yield f"[{table}] is not known; expected one of {names(messages)}"
+            yield f"[{table}] is not known; expected one of {list_names(messages)}"
         elif not isinstance(keys, dict):
             yield f"{table} is not a table; expected [{table}] with keys below it"
         else:
@@ -88,7 +88,7 @@ def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]
 
 def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
     if key not in known:
-        return f"is not known; expected one of {names(known)}"
+        return f"is not known; expected one of {list_names(known)}"
     return text_problem(text, _placeholders(known[key]))
 
 
@@ -96,7 +96,7 @@ def text_problem(text: object, allowed: frozenset[str]) -> str:
     """Return what is wrong with a text that may use the `allowed` placeholders; "" if it is valid."""
     if not isinstance(text, str) or not text.strip():
         return f"is {text!r}; expected a text in quotes"
-    expected = names(f"{{{name}}}" for name in allowed) or "no placeholder"
+    expected = list_names(f"{{{name}}}" for name in allowed) or "no placeholder"
     try:
         unknown = _placeholders(text) - allowed
     except ValueError:
@@ -115,6 +115,6 @@ def _placeholders(text: str) -> frozenset[str]:
     )
 
 
-def names(known: Iterable[str]) -> str:
+def list_names(known: Iterable[str]) -> str:
     """Return the known names, sorted and separated by commas."""
     return ", ".join(sorted(known))

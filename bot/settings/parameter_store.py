@@ -83,7 +83,7 @@ async def _fetch(name: str, region: str | None, access: Access | None) -> str:
     try:
         return await thread.run(_get_parameter, name, region, access)
     except ClientError as error:
-        raise _refusal(error, name) from error
+        raise _explain_refusal(error, name) from error
     except NO_CREDENTIALS as error:
         raise StartRefused(
             f"there are no usable AWS credentials for reading the parameter {name}: {error}"
@@ -107,7 +107,7 @@ def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
         ssm.close()
 
 
-def _refusal(error: ClientError, name: str) -> StartRefused | TransientError:
+def _explain_refusal(error: ClientError, name: str) -> StartRefused | TransientError:
     code = code_of(error)
     if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
         return TransientError(f"the parameter {name} cannot be fetched yet ({code})")

@@ -62,12 +62,14 @@ _SHOWN_CHARACTERS = 80
 
 def bot_token(text: str) -> Secret:
     """Parse the bot token: `xoxb-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
-    return _token(text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (on the app's page OAuth & Permissions)")
+    return _read_token(
+        text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (on the app's page OAuth & Permissions)"
+    )
 
 
 def app_token(text: str) -> Secret:
     """Parse the app-level token: `xapp-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
-    return _token(
+    return _read_token(
         text, _APP_TOKEN, f"the app-level token, {_APP_TOKEN}… (on the app's page Basic Information)"
     )
 
@@ -75,18 +77,18 @@ def app_token(text: str) -> Secret:
 def web_api_url(text: str) -> str:
     """Parse the URL of Slack's Web API; the result ends in a slash. Raises `ValueError`."""
     expected = "an http or https URL such as https://slack.com/api/"
-    parts = _url(text, expected)
+    parts = _read_url(text, expected)
     if parts.query or parts.fragment:
-        raise _wrong(text, expected)
+        raise _make_error(text, expected)
     return text.rstrip("/") + "/"
 
 
 def queue_url(text: str) -> str:
     """Parse the URL of an SQS queue; the result ends in the queue's name. Raises `ValueError`."""
     expected = "the URL of a queue such as https://sqs.eu-central-1.amazonaws.com/123456789012/NAME"
-    parts = _url(text, expected)
+    parts = _read_url(text, expected)
     if not parts.path.strip("/") or parts.query or parts.fragment:
-        raise _wrong(text, expected)
+        raise _make_error(text, expected)
     return text.rstrip("/")
 
 
@@ -100,7 +102,7 @@ def store_url(text: str, folder: Path) -> str:
     scheme, _, path = text.partition(":///")
     if scheme != "sqlite" or not path or path.endswith("/") or "?" in path or path == ":memory:":
         table = "dynamodb://TABLE (3 to 255 letters, digits, dots, dashes and underscores)"
-        raise _wrong(text, f"sqlite:///relative.db, sqlite:////absolute/file.db or {table}")
+        raise _make_error(text, f"sqlite:///relative.db, sqlite:////absolute/file.db or {table}")
     return f"sqlite:///{folder / path}"
 
 
@@ -110,20 +112,20 @@ def profile(text: str) -> Profile:
         return Profile(text.lower())
     except ValueError as error:
         known = (f"{profile} ({facts.about})" for profile, facts in PROFILES.items())
-        raise _wrong(text, " or ".join(known)) from error
+        raise _make_error(text, " or ".join(known)) from error
 
 
 def sync_time(text: str) -> timedelta:
     """Parse a whole number of seconds, 0 to 3600. Raises `ValueError`."""
     if not re.fullmatch("[0-9]{1,4}", text) or int(text) > _MAX_SYNC_SECONDS:
-        raise _wrong(text, f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}")
+        raise _make_error(text, f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}")
     return timedelta(seconds=int(text))
 
 
 def boolean(text: str) -> bool:
     """Parse true, 1, yes, false, 0 or no, in any case. Raises `ValueError`."""
     if text.lower() not in _BOOLEANS:
-        raise _wrong(text, "true or false")
+        raise _make_error(text, "true or false")
     return _BOOLEANS[text.lower()]
 
 
@@ -136,21 +138,21 @@ def duration(text: str) -> timedelta | None:
         return None
     found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
     if not found:
-        raise _wrong(text, "a duration such as 90s, 15m, 4h or 2d, or 0 for never")
+        raise _make_error(text, "a duration such as 90s, 15m, 4h or 2d, or 0 for never")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def retention(text: str) -> timedelta:
     """Parse how many days to keep what has ended, at least 15. Raises `ValueError`."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < _SHORTEST_RETENTION_DAYS:
-        raise _wrong(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
+        raise _make_error(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
     return timedelta(days=int(text))
 
 
 def reminder_count(text: str) -> int:
     """Parse how often a person is reminded of one question, 0 to 10. Raises `ValueError`."""
     if not re.fullmatch("[0-9]{1,2}", text) or int(text) > _MOST_REMINDERS:
-        raise _wrong(text, f"a whole number, 0 to {_MOST_REMINDERS}")
+        raise _make_error(text, f"a whole number, 0 to {_MOST_REMINDERS}")
     return int(text)
 
 
@@ -166,14 +168,16 @@ def zone(text: str) -> ZoneInfo:
     """Parse the name of a time zone in the tz database. Raises `ValueError`."""
     found = find_time_zone(text)
     if not found:
-        raise _wrong(text, "the name of a time zone such as Europe/Berlin or UTC")
+        raise _make_error(text, "the name of a time zone such as Europe/Berlin or UTC")
     return found
 
 
 def channel_id(text: str) -> str:
     """Parse the id of a Slack channel. Whether the bot is a member is not checked. Raises `ValueError`."""
     if not re.fullmatch("[CG][A-Z0-9]{2,30}", text):
-        raise _wrong(text, "the id of a channel such as C0123456789 (at the end of the channel's About page)")
+        raise _make_error(
+            text, "the id of a channel such as C0123456789 (at the end of the channel's About page)"
+        )
     return text
 
 
@@ -183,21 +187,21 @@ def alert_url(text: str) -> str:
     Raises `ValueError`.
     """
     if not _ALERT_URL.fullmatch(text) or "{identifier}" not in text:
-        raise _wrong(text, "an https URL such as https://mozdef.example.com/alert/{identifier}")
+        raise _make_error(text, "an https URL such as https://mozdef.example.com/alert/{identifier}")
     return text
 
 
 def log_level(text: str) -> str:
     """Parse a log level: DEBUG, INFO, WARNING or ERROR, in any case. Raises `ValueError`."""
     if text.upper() not in _LOG_LEVELS:
-        raise _wrong(text, f"one of {', '.join(_LOG_LEVELS)}")
+        raise _make_error(text, f"one of {', '.join(_LOG_LEVELS)}")
     return text.upper()
 
 
 def log_format(text: str) -> str:
     """Parse the format of the log, text or json. Raises `ValueError`."""
     if text.lower() not in LOG_FORMATS:
-        raise _wrong(text, " or ".join(LOG_FORMATS))
+        raise _make_error(text, " or ".join(LOG_FORMATS))
     return text.lower()
 
 
@@ -206,14 +210,14 @@ def listen_address(text: str) -> tuple[str, int]:
     expected = "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464"
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
     if not found or int(found[3]) > _HIGHEST_PORT:
-        raise _wrong(text, expected)
+        raise _make_error(text, expected)
     return found[1] or found[2], int(found[3])
 
 
 def region(text: str) -> str:
     """Parse the name of an AWS region. Whether it exists is not checked. Raises `ValueError`."""
     if not re.fullmatch("[a-z0-9-]{1,63}", text):
-        raise _wrong(text, "the name of a region such as eu-central-1")
+        raise _make_error(text, "the name of a region such as eu-central-1")
     return text
 
 
@@ -221,19 +225,19 @@ def existing_folder(text: str, folder: Path) -> Path:
     """Parse the path of an existing folder; a relative one starts in `folder`. Raises `ValueError`."""
     path = folder / text
     if not path.is_dir():
-        raise _wrong(text, "an existing folder")
+        raise _make_error(text, "an existing folder")
     return path
 
 
-def _token(text: str, prefix: str, expected: str) -> Secret:
+def _read_token(text: str, prefix: str, expected: str) -> Secret:
     if re.fullmatch(re.escape(prefix) + "[!-~]+", text) or _PARAMETER.fullmatch(text):
         return Secret(text)
     if not text:
-        raise _wrong(text, expected)
-    raise ValueError(f"{_token_holds(text, prefix)}; expected {expected}, or ssm:/parameter/name")
+        raise _make_error(text, expected)
+    raise ValueError(f"{_describe_wrong_token(text, prefix)}; expected {expected}, or ssm:/parameter/name")
 
 
-def _token_holds(text: str, prefix: str) -> str:
+def _describe_wrong_token(text: str, prefix: str) -> str:
     """Describe a wrong token without showing more of it than a well-known prefix."""
     found = next((known for known in _TOKEN_PREFIXES if text.startswith(known)), "")
     if found == prefix:
@@ -245,18 +249,18 @@ def _token_holds(text: str, prefix: str) -> str:
     return f"has {len(text)} characters that do not start with {prefix}"
 
 
-def _url(text: str, expected: str) -> SplitResult:
+def _read_url(text: str, expected: str) -> SplitResult:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError as error:
-        raise _wrong(text, expected) from error
+        raise _make_error(text, expected) from error
     if not usable or not re.fullmatch("[!-~]+", text):
-        raise _wrong(text, expected)
+        raise _make_error(text, expected)
     return parts
 
 
-def _wrong(text: str, expected: str) -> ValueError:
+def _make_error(text: str, expected: str) -> ValueError:
     # A token may be in the wrong variable. It is redacted before it is cut, which could leave a part of it.
     held = f"is {redact(text)[:_SHOWN_CHARACTERS]!r}" if text else "is not set"
     return ValueError(f"{held}; expected {expected}")

@@ -128,7 +128,7 @@ def load_settings(
     `ConfigError`, or for `Purpose.CHECK` returned in `Settings.problems`.
     """
     folder = (directory or Path.cwd()).absolute()
-    surroundings = _filled(os.environ if environ is None else environ)
+    surroundings = _drop_empty(os.environ if environ is None else environ)
     from_file, problems = _read_env_file(folder / ".env")
     values = from_file | surroundings
     credentials = read_credentials(surroundings, values)
@@ -145,9 +145,9 @@ def load_settings(
         proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
-        watchdog=_watchdog(surroundings),
+        watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=_warnings(from_file, folder),
+        warnings=_list_warnings(from_file, folder),
         problems=tuple(problems),
     )
 
@@ -178,7 +178,7 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     )
 
 
-def _filled(values: Mapping[str, str | None]) -> dict[str, str]:
+def _drop_empty(values: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value.strip() for name, value in values.items() if value and value.strip()}
 
 
@@ -186,7 +186,7 @@ def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
     # Without a path, the library would search upwards from the source file. Nothing is interpolated, so that
     # a value means the same here as in an environment file of systemd.
     try:
-        return _filled(dotenv_values(path, interpolate=False)), []
+        return _drop_empty(dotenv_values(path, interpolate=False)), []
     except (OSError, UnicodeDecodeError) as error:
         return {}, [f"{path} cannot be read ({error}); expected NAME=value lines in UTF-8"]
 
@@ -196,7 +196,7 @@ def _read_all(
 ) -> dict[str, Any]:
     """Return the fields of `Settings` that have a variable; add what is wrong to `problems`."""
     settings: dict[str, Any] = {}
-    for variable in all_variables(folder, _store_folder(values, folder)):
+    for variable in all_variables(folder, _find_store_folder(values, folder)):
         if variable.default:
             settings[variable.setting] = variable.read(variable.default)
         text = values.get(variable.name, "")
@@ -206,11 +206,11 @@ def _read_all(
             settings[variable.setting] = variable.read(text)
         except ValueError as error:
             problems.append(f"{variable.name} {error}")
-    problems.extend(_shared_queues(settings))
+    problems.extend(_find_shared_queues(settings))
     return settings
 
 
-def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
+def _find_store_folder(values: Mapping[str, str], folder: Path) -> Path:
     """Return the folder in which a relative `STORE_URL` starts, including the default one.
 
     systemd may name several state directories, separated by colons: the first is ours.
@@ -218,7 +218,7 @@ def _store_folder(values: Mapping[str, str], folder: Path) -> Path:
     return folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
 
 
-def _shared_queues(settings: Mapping[str, Any]) -> list[str]:
+def _find_shared_queues(settings: Mapping[str, Any]) -> list[str]:
     """Find queues that are used twice: the bot would read what it wrote, forever."""
     first_use: dict[tuple[str, str], str] = {}
     problems = []
@@ -248,14 +248,14 @@ def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]
     }
 
 
-def _watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
+def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     microseconds = surroundings.get("WATCHDOG_USEC", "")
     # Every process of a service inherits it, so it may be meant for another one.
     is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
-def _warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
+def _list_warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
     """Return a sentence for each thing that is unsafe or useless in `.env`, with its remedy after a `; `."""
     return (*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env"))
 

@@ -14,8 +14,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 from yarl import URL  # as aiohttp reads a URL: what is judged is what is called
 
 from bot.errors import AmbiguousError, TransientError
-from bot.slack.errors import fault, retry_after
-from bot.slack.received import storable
+from bot.slack.errors import classify_error, retry_after
+from bot.slack.received import make_storable
+from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ class SlackApi:
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a method that changes something, once.
 
-        `AmbiguousError`: it may have happened. Every other error of `errors.fault` says that it did not.
+        `AmbiguousError`: it may have happened. Every other error of `errors.classify_error` says that it did
+        not.
         """
         return await self._call(method, http_verb="POST", json=dict(body))
 
@@ -123,9 +125,10 @@ class SlackApi:
         """
         url = response_address(response_url, self._client.base_url)
         if url is None:
-            log.warning(
+            log_event(
+                log.warning,
+                "response_url.refused",
                 "a click's response_url leads elsewhere, so it is not used",
-                extra={"event": "response_url.refused", "fields": {}},
             )
             return False
         # Not the SDK's client: it would be built anew for every click. Nor may the answer lead us elsewhere.
@@ -135,20 +138,20 @@ class SlackApi:
             ) as response:
                 text = await response.text("utf-8", "replace")
         except Exception as error:
-            raise fault(error) from error
+            raise classify_error(error) from error
         if response.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise TransientError("Slack asks to wait (429)", retry_after=retry_after(response.headers))
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             status = response.status
             raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
-        return response.status < HTTPStatus.MULTIPLE_CHOICES and not _says_no(text)
+        return response.status < HTTPStatus.MULTIPLE_CHOICES and not _is_refusal(text)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         self._refuse_in_pause(method)
         try:
-            data = storable((await self._client.api_call(method, **arguments)).data)
+            data = make_storable((await self._client.api_call(method, **arguments)).data)
         except Exception as error:
-            raise self._noted(method, fault(error)) from error
+            raise self._record_failure(method, classify_error(error)) from error
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
@@ -164,15 +167,15 @@ class SlackApi:
         if until is not None and (now := self._clock()) < until:
             raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
 
-    def _noted(self, method: str, error: TriageBotError) -> TriageBotError:
+    def _record_failure(self, method: str, error: TriageBotError) -> TriageBotError:
         if isinstance(error, TransientError | AmbiguousError):
-            self._meter.retried(method)
+            self._meter.count_retried(method)
         if isinstance(error, TransientError) and error.retry_after is not None:
             self._paused_until[method] = self._clock() + error.retry_after
         return error
 
 
-def _says_no(body: str) -> bool:
+def _is_refusal(body: str) -> bool:
     """Whether an answer with a good status is a refusal all the same, as Slack gives them."""
     if body == "ok":  # as a response_url usually answers
         return False

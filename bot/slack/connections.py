@@ -15,6 +15,7 @@ from slack_bolt.app.async_app import AsyncApp
 
 from bot.backoff import retry_delay
 from bot.slack.websocket import Websocket
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Links of one worker. With two, a link that breaks loses no click. Slack allows an app ten.
-LINKS = 2
+CONNECTIONS = 2
 
 #: How often a link is looked at: nothing tells of a connection that was reset.
 LOOK_INTERVAL = timedelta(seconds=2)
@@ -43,7 +44,7 @@ STEADY_AFTER = timedelta(seconds=1)
 DOUBLINGS_MAX = 3
 
 #: Links of all workers of one app together: Slack allows ten, and one that is replaced is two for a while.
-LINKS_MAX = 8
+CONNECTIONS_MAX = 8
 
 #: A hello that comes sooner after the start may count links of a worker that was killed.
 SETTLED_AFTER = timedelta(seconds=60)
@@ -72,7 +73,7 @@ def bolt_app(client: AsyncWebClient, identity: Identity) -> AsyncApp:
     )
 
 
-class Link:
+class SocketConnection:
     """One link: `run` keeps it working until it is told to stop."""
 
     def __init__(
@@ -81,13 +82,13 @@ class Link:
         app_token: str,
         client: AsyncWebClient,
         *,
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         patience: timedelta = PATIENCE,
     ) -> None:
         self._app = app
         self._app_token = app_token
         self._client = client
-        self._spread = spread
+        self._jitter = jitter
         self._patience = patience
         self._current: Websocket | None = None
         self._opening = False
@@ -100,7 +101,7 @@ class Link:
     @property
     def is_up(self) -> bool:
         """Whether a click can come over it now."""
-        return self._current is not None and self._current.works
+        return self._current is not None and self._current.is_working
 
     @property
     def websockets(self) -> int:
@@ -114,10 +115,10 @@ class Link:
             self.on_progress()
             failures = await self._serve(stop, failures)
             if failures and not stop.is_set():
-                await self._back_off(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._spread()))
+                await self._back_off(stop, retry_delay(min(failures - 1, DOUBLINGS_MAX), self._jitter()))
         self._replace(None)
         await asyncio.gather(*self._closing)
-        self._note()
+        self._log_state()
 
     async def _serve(self, stop: asyncio.Event, failures: int) -> int:
         """Open a websocket in place of the last one, and look after it; return the failures in a row."""
@@ -128,16 +129,16 @@ class Link:
         if fresh is None:
             return failures + 1
         self._replace(fresh)
-        self._note()
+        self._log_state()
         opened_at = loop.time()
-        while fresh.works and not fresh.ended.is_set() and not stop.is_set():
+        while fresh.is_working and not fresh.ended.is_set() and not stop.is_set():
             self.on_progress()
             await self._pause(stop, LOOK_INTERVAL, fresh.ended)
-        self._note()
+        self._log_state()
         if loop.time() - opened_at >= STEADY_AFTER.total_seconds():
             return 0
         # One that still works has not failed: Slack asks for another, which may wait a little meanwhile.
-        return 1 if fresh.works else failures + 1
+        return 1 if fresh.is_working else failures + 1
 
     async def _open(self, stop: asyncio.Event) -> Websocket | None:
         fresh = Websocket(self._app, self._app_token, self._client, on_hello=self.on_hello)
@@ -149,16 +150,16 @@ class Link:
         if opening.done() and not opening.exception():
             return fresh
         if not stop.is_set():
-            self._tell_failure(opening)
+            self._log_failure(opening)
         opening.cancel()
         self._close(fresh)
         return None
 
-    def _tell_failure(self, opening: asyncio.Task[None]) -> None:
+    def _log_failure(self, opening: asyncio.Task[None]) -> None:
         self.on_failure()
         error = opening.exception() if opening.done() else None
         reason = f"{type(error).__name__}: {error}" if error else "Slack says no hello"
-        log.warning("link not opened: %s", reason, extra={"event": "link.refused", "fields": {}})
+        log_event(log.warning, "link.refused", "link not opened: %s", reason)
 
     def _replace(self, fresh: Websocket | None) -> None:
         last, self._current = self._current, fresh
@@ -170,11 +171,15 @@ class Link:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _note(self) -> None:
+    def _log_state(self) -> None:
         if self.is_up != self._was_up:
             self._was_up = self.is_up
-            event = "link.opened" if self.is_up else "link.lost"
-            log.info("link is %s", "up" if self.is_up else "down", extra={"event": event, "fields": {}})
+            log_event(
+                log.info,
+                "link.opened" if self.is_up else "link.lost",
+                "link is %s",
+                "up" if self.is_up else "down",
+            )
 
     async def _back_off(self, stop: asyncio.Event, delay: timedelta) -> None:
         """Wait a little at a time, for whoever waits on purpose gets on, too."""
@@ -190,24 +195,26 @@ class Link:
             wait.cancel()
 
 
-class Links:
+class SocketConnections:
     """All links of this worker. `shared`: other workers with the same store may have links of their own."""
 
-    def __init__(self, links: Sequence[Link], *, clock: Clock, shared: bool = False) -> None:
-        self._links = links
+    def __init__(
+        self, connections: Sequence[SocketConnection], *, clock: Clock, shared: bool = False
+    ) -> None:
+        self._connections = connections
         self._clock = clock
         self._started_at = clock()
         self._shared = shared
-        self._strangers = False
+        self._has_strangers = False
         self._crowded = False
-        for link in links:
+        for link in connections:
             link.on_hello = self._count
 
     async def run(self, stop: asyncio.Event, *, drain: Callable[[], Awaitable[None]]) -> None:
         """Keep all links working until `stop` is set; close them when `drain` has seen to the last clicks."""
         close = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            for number, link in enumerate(self._links, 1):
+            for number, link in enumerate(self._connections, 1):
                 group.create_task(link.run(close), name=f"link {number}")
             await stop.wait()
             await drain()
@@ -222,16 +229,16 @@ class Links:
     @property
     def up(self) -> int:
         """How many links work now."""
-        return sum(link.is_up for link in self._links)
+        return sum(link.is_up for link in self._connections)
 
-    def others_listen(self) -> bool:
+    def is_app_shared(self) -> bool:
         """Whether Slack counted more links than ours: then another program takes some of the clicks.
 
         Workers that share a store do not count: whoever of them gets a click can answer it.
         Only a hello that came a while after the start counts: until then a worker that was killed may
         still be counted.
         """
-        return self._strangers
+        return self._has_strangers
 
     def _count(self, connections: int) -> None:
         if self._shared:
@@ -239,24 +246,28 @@ class Links:
             return
         if self._clock() - self._started_at < SETTLED_AFTER:
             return
-        strangers = connections > sum(link.websockets for link in self._links)
-        if strangers and not self._strangers:
-            log.error(
+        strangers = connections > sum(link.websockets for link in self._connections)
+        if strangers and not self._has_strangers:
+            log_event(
+                log.error,
+                "link.shared",
                 "another program listens with this app's token and takes some of the clicks; stop it",
-                extra={"event": "link.shared", "fields": {"connections": connections}},
+                connections=connections,
             )
-        self._strangers = strangers
+        self._has_strangers = strangers
 
     def _judge_crowd(self, connections: int) -> None:
         """Say so, once, where there are more links than Slack lets work for long."""
-        replaced = max(0, sum(link.websockets for link in self._links) - len(self._links))
-        crowded = connections - replaced > LINKS_MAX
+        replaced = max(0, sum(link.websockets for link in self._connections) - len(self._connections))
+        crowded = connections - replaced > CONNECTIONS_MAX
         if crowded and not self._crowded:
-            log.error(
+            log_event(
+                log.error,
+                "link.crowded",
                 "%d links listen with this app's token; Slack allows ten, and a link that is replaced is two"
                 " for a while: run at most %d workers",
                 connections,
-                LINKS_MAX // LINKS,
-                extra={"event": "link.crowded", "fields": {"connections": connections}},
+                CONNECTIONS_MAX // CONNECTIONS,
+                connections=connections,
             )
         self._crowded = crowded

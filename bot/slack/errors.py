@@ -20,8 +20,8 @@ from aiohttp import (
 )
 from slack_sdk.errors import SlackApiError
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.slack.received import text_in
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.slack.received import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,7 +74,7 @@ _NOT_DONE = frozenset(
 )
 
 #: How long to wait where Slack asks for it and does not say how long.
-UNSAID_WAIT = timedelta(seconds=1)
+DEFAULT_WAIT = timedelta(seconds=1)
 
 #: Slack failed in the middle; the call may have been done.
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
@@ -87,21 +87,21 @@ WAIT_MAX = timedelta(hours=1)
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 
 #: Failures whose words repeat the URL of the call: whom we look for stands in it.
-_SHOWING_URL = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
+_WITH_URL_IN_MESSAGE = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
 
 
-def fault(error: Exception) -> TriageBotError:
+def classify_error(error: Exception) -> TriageBotError:
     """Return what a failed call means, as one of our errors."""
     if isinstance(error, _NOT_SENT):
-        return TransientError(f"Slack cannot be reached ({_words(error)})")
+        return TransientError(f"Slack cannot be reached ({_describe(error)})")
     if isinstance(error, SlackApiError):
-        return _refusal(error.response)
-    return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_words(error)})")
+        return _classify_response(error.response)
+    return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_describe(error)})")
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     """Return what an error says; not of one that shows the URL, for an address may stand in it."""
-    return type(error).__name__ if isinstance(error, _SHOWING_URL) else str(error)
+    return type(error).__name__ if isinstance(error, _WITH_URL_IN_MESSAGE) else str(error)
 
 
 def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
@@ -114,24 +114,24 @@ def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
         return None
 
 
-def _refusal(response: Any) -> TriageBotError:
+def _classify_response(response: Any) -> TriageBotError:
     """Judge an answer. It may be a bare aiohttp response, where the SDK could not read it."""
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
-    code = _code(response)
+    code = _read_code(response)
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_DONE:
-        wait = retry_after(response.headers) or UNSAID_WAIT
+        wait = retry_after(response.headers) or DEFAULT_WAIT
         return TransientError(f"Slack asks to wait ({code or status})", retry_after=wait)
     if not code or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PERHAPS_DONE:
         return AmbiguousError(
             f"Slack's answer says nothing (HTTP {status}{code and f' {code}'})", status=status
         )
     if code in _WORKER:
-        return CannotGoOn(code, remedy=_WORKER[code])
+        return AppRejected(code, remedy=_WORKER[code])
     if code in _PERSON or _PERSON_PATTERN.match(code):
         return Undeliverable(code)
-    return UnknownRefusal(code, remedy=_PERHAPS_WORKER.get(code, ""))
+    return UnknownErrorCode(code, remedy=_PERHAPS_WORKER.get(code, ""))
 
 
-def _code(response: Any) -> str:
+def _read_code(response: Any) -> str:
     data = getattr(response, "data", None)
-    return text_in(data.get("error")) if isinstance(data, dict) else ""
+    return read_text(data.get("error")) if isinstance(data, dict) else ""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import PermanentError, StoreError, TriageBotError, UnknownRefusal
+from bot.errors import PermanentError, StoreError, TriageBotError, UnknownErrorCode
 from bot.triage.answer_rules import Refusal, Unfinished
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from bot.slack.home_and_windows import SlackViews
+    from bot.slack.home_and_modals import SlackViews
     from bot.slack.payloads import Clicker
     from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Failures of a Home that lie in what it shows: another one may be taken. After all others it may still come.
-_OF_ITS_CONTENT = (PermanentError, StoreError, UnknownRefusal)
+_OF_ITS_CONTENT = (PermanentError, StoreError, UnknownErrorCode)
 
 
 class FollowUps:
@@ -41,32 +43,32 @@ class FollowUps:
         """How many there are."""
         return len(self._tasks)
 
-    def answered(self, question: Question, clicker: Clicker) -> None:
+    def follow_answer(self, question: Question, clicker: Clicker) -> None:
         """Show that an answer was taken, and ask for a note where the alert's policy wants one."""
         self._begin(self._show_answer(question, clicker))
 
-    def noted(self, question: Question, clicker: Clicker) -> None:
+    def follow_note(self, question: Question, clicker: Clicker) -> None:
         """Show that a note was taken."""
         self._begin(self._show(question, clicker))
 
-    def note_wanted(self, question: Question, clicker: Clicker) -> None:
+    def open_note_window(self, question: Question, clicker: Clicker) -> None:
         """Open the window for a note."""
         self._begin(self._open_note(question, clicker))
 
-    def refused(self, refusal: Refusal, clicker: Clicker) -> None:
+    def tell_refusal(self, refusal: Refusal, clicker: Clicker) -> None:
         """Say why a click changed nothing."""
         if refusal is Refusal.CLOSED:  # the service, which logs all others, does not know the alert
-            log.info("click refused", extra={"event": "click.refused", "fields": {"reason": refusal.value}})
+            log_event(log.info, "click.refused", "click refused", reason=refusal.value)
         self._begin(self._tell(refusal, clicker))
 
-    def home_opened(self, clicker: Clicker) -> None:
+    def show_home(self, clicker: Clicker) -> None:
         """Show a person their Home."""
         self._begin(self._show_home(clicker))
 
     async def _show_answer(self, question: Question, clicker: Clicker) -> None:
-        wanted = [self._redrawn(question, clicker)]
+        wanted = [self._redraw(question, clicker)]
         if self._views.requires_note(question):  # its window can be opened for three seconds after the click
-            wanted.insert(0, self._note_opened(question, clicker))
+            wanted.insert(0, self._try_open_note(question, clicker))
         work = asyncio.gather(*wanted)
         if clicker.in_home:
             await self._show_home(clicker)
@@ -75,16 +77,16 @@ class FollowUps:
             await self._tell(each, clicker)
 
     async def _show(self, question: Question, clicker: Clicker) -> None:
-        failed = await self._redrawn(question, clicker)
+        failed = await self._redraw(question, clicker)
         if failed is not None:
             await self._tell(failed, clicker)
 
     async def _open_note(self, question: Question, clicker: Clicker) -> None:
-        failed = await self._note_opened(question, clicker)
+        failed = await self._try_open_note(question, clicker)
         if failed is not None:
             await self._tell(failed, clicker)
 
-    async def _redrawn(self, question: Question, clicker: Clicker) -> Unfinished | None:
+    async def _redraw(self, question: Question, clicker: Clicker) -> Unfinished | None:
         """Make the message show what is stored; what could not be drawn now, the sweeper makes up for."""
         try:
             is_shown = await self._service.redraw(question, response_url=clicker.response_url)
@@ -93,7 +95,7 @@ class FollowUps:
             is_shown = False
         return None if is_shown else Unfinished.MESSAGE
 
-    async def _note_opened(self, question: Question, clicker: Clicker) -> Unfinished | None:
+    async def _try_open_note(self, question: Question, clicker: Clicker) -> Unfinished | None:
         try:
             await self._views.open_note(clicker.trigger_id, question)
         except Exception as error:  # noqa: BLE001 - one click's follow-up
@@ -114,10 +116,10 @@ class FollowUps:
             await self._views.publish_home(clicker.slack_id, unanswered, answered, notice=notice)
         except Exception as error:  # noqa: BLE001 - one click's follow-up
             _log_failure(error)
-            if not (isinstance(error, _OF_ITS_CONTENT) and await self._says_so(clicker, notice)):
+            if not (isinstance(error, _OF_ITS_CONTENT) and await self._show_notices(clicker, notice)):
                 await self._service.note_untold(notice or Unfinished.HOME, error, ref=clicker.ref)
 
-    async def _says_so(self, clicker: Clicker, notice: Notice | None) -> bool:
+    async def _show_notices(self, clicker: Clicker, notice: Notice | None) -> bool:
         """Show a Home that has nothing but lines: this notice, and that there should be more."""
         lines = [each for each in (notice, Unfinished.HOME) if each is not None]
         try:
@@ -128,12 +130,12 @@ class FollowUps:
         return True
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(_guarded(work))
+        task = asyncio.create_task(_run_guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+async def _run_guarded(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - one click's follow-up
@@ -144,6 +146,4 @@ def _log_failure(error: Exception, question: Question | None = None) -> None:
     """Log what failed after a click; an error of ours in one line. What is stored stays."""
     fields = {"identifier": question.request.identifier} if question else {}
     trace = None if isinstance(error, TriageBotError) else error
-    log.warning(
-        "after a click: %s", error, extra={"event": "click.unfinished", "fields": fields}, exc_info=trace
-    )
+    log_event(partial(log.warning, exc_info=trace), "follow_up.failed", "after a click: %s", error, **fields)

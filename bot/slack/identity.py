@@ -13,14 +13,15 @@ from slack_bolt.authorization import AuthorizeResult
 from bot.backoff import retry_delay
 from bot.errors import (
     AmbiguousError,
-    CannotGoOn,
+    AppRejected,
     StartRefused,
     TransientError,
     TriageBotError,
-    UnknownRefusal,
+    UnknownErrorCode,
 )
-from bot.slack.errors import fault
-from bot.slack.received import storable
+from bot.slack.errors import classify_error
+from bot.slack.received import make_storable
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class Identity:
 
         `TransientError` if that is no answer of Slack's, `OrgWideInstallation` if it names no workspace.
         """
-        data: Mapping[str, Any] = storable(response.data) if isinstance(response.data, dict) else {}
+        data: Mapping[str, Any] = make_storable(response.data) if isinstance(response.data, dict) else {}
         if "team_id" not in data:
             raise TransientError("Slack's answer to auth.test says nothing of a workspace")
         if _is_org_wide(data):
@@ -71,7 +72,7 @@ class Identity:
         self.enterprise_id = str(data.get("enterprise_id") or "")
         self.bot_id = str(data.get("bot_id") or "")
         self.bot_user_id = str(data.get("user_id") or "")
-        self.scopes = _scopes(response.headers)
+        self.scopes = _read_scopes(response.headers)
 
     @property
     def missing_scopes(self) -> tuple[str, ...]:
@@ -80,8 +81,10 @@ class Identity:
 
     def is_home_of(self, payload: Mapping[str, Any]) -> bool:
         """Whether a payload comes from this workspace, or from the organisation that it belongs to."""
-        ours = bool(self.team_id) and _id_in(payload.get("team")) == self.team_id
-        return ours or (bool(self.enterprise_id) and _id_in(payload.get("enterprise")) == self.enterprise_id)
+        same_workspace = bool(self.team_id) and _id_in(payload.get("team")) == self.team_id
+        return same_workspace or (
+            bool(self.enterprise_id) and _id_in(payload.get("enterprise")) == self.enterprise_id
+        )
 
     def authorization(self) -> AuthorizeResult:
         """Return what Bolt wants to know of an installation. No token: our calls have their own client."""
@@ -94,7 +97,7 @@ class Identity:
         )
 
 
-class Introduction:
+class Authentication:
     """Finds out who we are in Slack, however long Slack takes to answer."""
 
     def __init__(
@@ -103,13 +106,13 @@ class Introduction:
         app_token: str,
         identity: Identity,
         *,
-        spread: Callable[[], float],
+        jitter: Callable[[], float],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = client
         self._app_token = app_token
         self._identity = identity
-        self._spread = spread
+        self._jitter = jitter
         self._on_progress = on_progress
         self.on_failure: Callable[[str], None] = lambda _: None  #: told the method that is called again
         self._done = asyncio.Event()
@@ -126,7 +129,7 @@ class Introduction:
         attempts = 0
         while not stop.is_set() and not self._done.is_set():
             self._on_progress()
-            delay = retry_delay(attempts, self._spread())
+            delay = retry_delay(attempts, self._jitter())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), delay.total_seconds())
             await self.attempt()
@@ -136,35 +139,37 @@ class Introduction:
         """Introduce this worker, if Slack can be reached. `StartRefused` as for `run`."""
         self._on_progress()
         try:
-            await self._introduce()
+            await self._authenticate()
         except (TransientError, AmbiguousError) as error:
-            log.warning("Slack not reached yet: %s", error, extra={"event": "slack.delayed", "fields": {}})
+            log_event(log.warning, "slack.delayed", "Slack not reached yet: %s", error)
 
-    async def _introduce(self) -> None:
+    async def _authenticate(self) -> None:
         try:
             self._identity.learn(await self._client.auth_test())
         except Exception as error:
-            raise self._judged("auth.test", "SLACK_BOT_TOKEN", error) from error
+            raise self._classify("auth.test", "SLACK_BOT_TOKEN", error) from error
         try:
             await self._client.apps_connections_open(app_token=self._app_token)
         except Exception as error:
-            raise self._judged("apps.connections.open", "SLACK_APP_TOKEN", error) from error
-        self._tell_scopes()
+            raise self._classify("apps.connections.open", "SLACK_APP_TOKEN", error) from error
+        self._log_scopes()
         self._done.set()
 
-    def _judged(self, method: str, variable: str, error: Exception) -> Exception:
-        judged = _refused(variable, error)
+    def _classify(self, method: str, variable: str, error: Exception) -> Exception:
+        judged = _classify_refusal(variable, error)
         if isinstance(judged, TransientError | AmbiguousError):
             self.on_failure(method)
         return judged
 
-    def _tell_scopes(self) -> None:
+    def _log_scopes(self) -> None:
         team = self._identity.team_id
-        log.info("known to Slack", extra={"event": "slack.introduced", "fields": {"team": team}})
+        log_event(log.info, "slack.authenticated", "known to Slack", team=team)
         for scope in self._identity.missing_scopes:
-            log.error(
+            log_event(
+                log.error,
+                "scope.missing",
                 "scope missing: add it to the app's bot scopes and reinstall the app",
-                extra={"event": "scope.missing", "fields": {"scope": scope}},
+                scope=scope,
             )
 
 
@@ -178,15 +183,15 @@ def _is_org_wide(data: Mapping[str, Any]) -> bool:
     return bool(data.get("is_enterprise_install")) or not team_id or team_id.startswith("E")
 
 
-def _scopes(headers: Mapping[str, Any]) -> frozenset[str]:
+def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
     value = next((each for name, each in headers.items() if name.lower() == "x-oauth-scopes"), "")
     text = ",".join(value) if isinstance(value, list) else str(value)
     return frozenset(scope.strip() for scope in text.split(",") if scope.strip())
 
 
-def _refused(variable: str, error: Exception) -> Exception:
-    judged = error if isinstance(error, TriageBotError) else fault(error)
+def _classify_refusal(variable: str, error: Exception) -> Exception:
+    judged = error if isinstance(error, TriageBotError) else classify_error(error)
     # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
-    if isinstance(judged, CannotGoOn) or (isinstance(judged, UnknownRefusal) and judged.remedy):
+    if isinstance(judged, AppRejected) or (isinstance(judged, UnknownErrorCode) and judged.remedy):
         return StartRefused(f"Slack refuses {variable} ({judged.code}); `triage-bot check` says what to do")
     return judged

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slack_bolt.error import BoltUnhandledRequestError
@@ -20,18 +21,19 @@ from bot.errors import TriageBotError
 from bot.slack.follow_ups import FollowUps
 from bot.slack.payloads import (
     Clicker,
+    describe_payload,
     read_answer,
     read_clicker,
     read_note,
     read_ref,
     read_take,
-    shape,
 )
-from bot.slack.received import text_in
+from bot.slack.received import read_text
 from bot.slack.render.card import TAKE_ACTION
+from bot.slack.render.modals import NOTE_VIEW
 from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
-from bot.slack.render.windows import NOTE_VIEW
 from bot.triage.answer_rules import Refusal
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from slack_bolt.app.async_app import AsyncApp
     from slack_bolt.context.ack.async_ack import AsyncAck
 
-    from bot.slack.home_and_windows import SlackViews
+    from bot.slack.home_and_modals import SlackViews
     from bot.slack.identity import Identity
     from bot.triage.ports import Clock
     from bot.triage.service import TriageService
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class NotOursError(Exception):
+class NotOurQuestionError(Exception):
     """A click on a question that another worker may know: it must not be acknowledged."""
 
 
@@ -63,13 +65,13 @@ class Listeners:
         identity: Identity,
         *,
         clock: Clock,
-        others_listen: Callable[[], bool],
+        is_app_shared: Callable[[], bool],
     ) -> None:
         self._service = service
         self._views = views
         self._identity = identity
         self._clock = clock
-        self._others_listen = others_listen
+        self._is_app_shared = is_app_shared
         self._follow_ups = FollowUps(service, views)
         self._clicks = 0
 
@@ -84,60 +86,71 @@ class Listeners:
 
     async def on_answer(self, ack: AsyncAck, body: Body) -> None:
         """Take the click on an answer button."""
-        await self._counted(self._answer(body))
+        await self._track_click(self._answer(body))
         await ack()
 
     async def on_note_wanted(self, ack: AsyncAck, body: Body) -> None:
         """Open the window for a note. Whose note it is, is judged when it is sent."""
         clicker = read_clicker(body)
-        question = await self._counted(self._service.find(clicker.ref))
+        question = await self._track_click(self._service.find(clicker.ref))
         if question is None:
-            self._follow_ups.refused(Refusal.CLOSED, clicker)
+            self._follow_ups.tell_refusal(Refusal.CLOSED, clicker)
         else:
-            self._follow_ups.note_wanted(question, clicker)
+            self._follow_ups.open_note_window(question, clicker)
         await ack()
 
     async def on_note(self, ack: AsyncAck, body: Body) -> None:
         """Take a note. What cannot be taken is said in the window, where nothing written is lost."""
         note = read_note(body, self._identity, self._clock())
         if note is None:
-            log.warning("payload not understood", extra=shape("payload.ignored", body))
-        result = await self._counted(self._service.add_note(note)) if note else Refusal.CLOSED
+            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
+        result = await self._track_click(self._service.add_note(note)) if note else Refusal.CLOSED
         if isinstance(result, Refusal):
             await ack(response_action="errors", errors=self._views.note_errors(result))
             return
-        self._follow_ups.noted(result, read_clicker(body))
+        self._follow_ups.follow_note(result, read_clicker(body))
         await ack()
 
     async def on_take(self, ack: AsyncAck, body: Body) -> None:
         """Record who of the security team takes an alert; its card shows it."""
         take = read_take(body, self._identity, self._clock())
-        result = await self._counted(self._service.take(take)) if take else Refusal.CLOSED
+        result = await self._track_click(self._service.take(take)) if take else Refusal.CLOSED
         if isinstance(result, Refusal):
-            self._follow_ups.refused(result, read_clicker(body))
+            self._follow_ups.tell_refusal(result, read_clicker(body))
         await ack()
 
     async def on_home_opened(self, event: Body) -> None:
         """Show a person their Home."""
-        slack_id = text_in(event.get("user"))
+        slack_id = read_text(event.get("user"))
         if not slack_id:
-            log.warning("payload not understood", extra=shape("payload.ignored", event))
+            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(event))
         elif event.get("tab", "home") == "home":
-            self._follow_ups.home_opened(Clicker(slack_id=slack_id, in_home=True))
+            self._follow_ups.show_home(Clicker(slack_id=slack_id, in_home=True))
 
     async def on_error(self, error: Exception, body: Body) -> BoltResponse | None:
         """Acknowledge what nobody listens to; leave everything else that failed unacknowledged."""
         if isinstance(error, BoltUnhandledRequestError):
-            log.info("payload not expected", extra=shape("payload.ignored", body))
+            log_event(log.info, "payload.ignored", "payload not expected", **describe_payload(body))
             return BoltResponse(status=200, body="")
-        if not _reached_us(error):
-            log.warning(
-                "payload not understood", extra=shape("payload.unread", body, error=type(error).__name__)
+        if not _is_from_our_code(error):
+            log_event(
+                log.warning,
+                "payload.unread",
+                "payload not understood",
+                **describe_payload(body),
+                error=type(error).__name__,
             )
             return None
-        trace = None if isinstance(error, TriageBotError | NotOursError) else error
-        alert = await self._service.identified(read_ref(body))
-        log.error("click not taken: %s", error, extra=shape("click.failed", body, **alert), exc_info=trace)
+        trace = None if isinstance(error, TriageBotError | NotOurQuestionError) else error
+        alert = await self._service.identifier_field(read_ref(body))
+        log_event(
+            partial(log.error, exc_info=trace),
+            "click.failed",
+            "click not taken: %s",
+            error,
+            **describe_payload(body),
+            **alert,
+        )
         return None
 
     async def drain(self) -> None:
@@ -148,18 +161,18 @@ class Listeners:
     async def _answer(self, body: Body) -> None:
         answer = read_answer(body, self._identity, self._clock())
         if answer is None:
-            log.warning("payload not understood", extra=shape("payload.ignored", body))
-            self._follow_ups.refused(Refusal.NOT_OFFERED, read_clicker(body))
+            log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
+            self._follow_ups.tell_refusal(Refusal.NOT_OFFERED, read_clicker(body))
             return
         result = await self._service.answer(answer)
-        if result is Refusal.CLOSED and self._others_listen():
-            raise NotOursError("another worker may hold this question; stop it, or share the store")
+        if result is Refusal.CLOSED and self._is_app_shared():
+            raise NotOurQuestionError("another worker may hold this question; stop it, or share the store")
         if isinstance(result, Refusal):
-            self._follow_ups.refused(result, read_clicker(body))
+            self._follow_ups.tell_refusal(result, read_clicker(body))
         else:
-            self._follow_ups.answered(result, read_clicker(body))
+            self._follow_ups.follow_answer(result, read_clicker(body))
 
-    async def _counted(self, work: Coroutine[Any, Any, Any]) -> Any:
+    async def _track_click(self, work: Coroutine[Any, Any, Any]) -> Any:
         self._clicks += 1
         try:
             return await work
@@ -167,7 +180,7 @@ class Listeners:
             self._clicks -= 1
 
 
-def _reached_us(error: Exception) -> bool:
+def _is_from_our_code(error: Exception) -> bool:
     """Whether an error came about in this program: else Bolt could make nothing of the payload."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return any(frame.f_globals.get("__name__") == __name__ for frame in frames)

@@ -13,11 +13,12 @@ from bot.errors import (
     PermanentError,
     TransientError,
     Undeliverable,
-    UnknownRefusal,
+    UnknownErrorCode,
 )
-from bot.slack.received import text_in
+from bot.slack.received import read_text
 from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
-from bot.triage.model import Bookmark, Person, Posted, about
+from bot.triage.log_events import log_event
+from bot.triage.model import Bookmark, MessageRef, Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,11 +86,11 @@ class SlackMessenger:
         now = self._clock()
         if person is None or found_at is None or now - found_at > PERSON_KEPT:
             answer = await self._api.read("users.lookupByEmail", {"email": email})
-            person = self._person(answer)
+            person = self._read_person(answer)
             self._remember(email, now, person)
         return person
 
-    async def post(self, question: Question, *, channel: str = "") -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """See `triage.ports.Messenger`."""
         message = {
             **question_message(question, self._wording, self._policy),
@@ -103,10 +104,10 @@ class SlackMessenger:
             if error.reason == _NO_CHANNEL and not channel:
                 raise NoConversation from error
             raise
-        posted = Posted(channel=text_in(answer.get("channel")), ts=text_in(answer.get("ts")))
-        if not posted.channel or not posted.ts:
+        message_ref = MessageRef(channel=read_text(answer.get("channel")), ts=read_text(answer.get("ts")))
+        if not message_ref.channel or not message_ref.ts:
             raise AmbiguousError("Slack did not say where the message is")
-        return posted
+        return message_ref
 
     async def open_conversation(self, question: Question) -> str:
         """See `triage.ports.Messenger`. That it is not found here says nothing of the person."""
@@ -115,11 +116,13 @@ class SlackMessenger:
             opened = await self._api.read("conversations.open", users, http_verb="POST")
         except Undeliverable as error:
             if error.reason == _NO_CHANNEL:
-                raise UnknownRefusal(error.reason) from error
+                raise UnknownErrorCode(error.reason) from error
             raise
-        return _text(opened, "channel", "id")
+        return _read_text(opened, "channel", "id")
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+    async def look_up(
+        self, question: Question, *, after: Bookmark | None = None
+    ) -> MessageRef | Bookmark | None:
         """See `triage.ports.Messenger`."""
         channel = after.channel if after else await self.open_conversation(question)
         since = (question.claimed_at or question.accepted_at) - LOOK_BACK
@@ -132,9 +135,9 @@ class SlackMessenger:
             **({"cursor": after.cursor} if after else {}),
         }
         answer = await self._api.read("conversations.history", page)
-        for message in _messages(answer):
+        for message in _read_messages(answer):
             if is_question(message, question.ref):
-                return Posted(channel=channel, ts=_text(message, "ts"))
+                return MessageRef(channel=channel, ts=_read_text(message, "ts"))
         following = _next_page(answer, channel)
         if following is not None and following == after:
             raise TransientError("Slack's answer leads to the same page again")
@@ -148,12 +151,18 @@ class SlackMessenger:
         place = {"channel": question.channel, "ts": question.ts}
         try:
             await self._api.write("chat.update", {**message, **place, "parse": "none"})
-        except (PermanentError, UnknownRefusal, AmbiguousError) as error:
+        except (PermanentError, UnknownErrorCode, AmbiguousError) as error:
             if not _is_final(error):
                 if isinstance(error, AmbiguousError):
                     raise  # perhaps it is still done, after the next one
                 raise TransientError(str(error)) from error
-            log.warning("message left as it is: %s", error, extra=about(question, "question.frozen"))
+            log_event(
+                log.warning,
+                "redraw.refused",
+                "message left as it is: %s",
+                error,
+                identifier=question.identifier,
+            )
 
     async def remind(self, question: Question, *, link: str) -> None:
         """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too.
@@ -163,10 +172,16 @@ class SlackMessenger:
         thread = {"thread_ts": question.ts, "reply_broadcast": True}
         try:
             sent = await self._post_reminder(question, link, **thread)
-        except UnknownRefusal as error:
+        except UnknownErrorCode as error:
             if error.code not in _NO_THREAD:
                 raise
-            log.info("the question was deleted: %s", error, extra=about(question, "question.deleted"))
+            log_event(
+                log.info,
+                "question.deleted",
+                "the question was deleted: %s",
+                error,
+                identifier=question.identifier,
+            )
             await self._post_reminder(question, "")
             return
         if link and _stands_alone(sent):
@@ -183,9 +198,15 @@ class SlackMessenger:
         """See `triage.ports.Messenger`."""
         place = {"channel": question.channel, "message_ts": question.ts}
         try:
-            return text_in((await self._api.read("chat.getPermalink", place)).get("permalink"))
+            return read_text((await self._api.read("chat.getPermalink", place)).get("permalink"))
         except (PermanentError, TransientError) as error:
-            log.info("no link to the question: %s", error, extra=about(question, "permalink.missing"))
+            log_event(
+                log.info,
+                "permalink.missing",
+                "no link to the question: %s",
+                error,
+                identifier=question.identifier,
+            )
             return ""
 
     async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
@@ -196,27 +217,33 @@ class SlackMessenger:
 
     async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
         """Change a reminder that was sent with a link to nothing."""
-        log.info("the question was deleted", extra=about(question, "question.deleted"))
+        log_event(log.info, "question.deleted", "the question was deleted", identifier=question.identifier)
         reminder = reminder_message(question, self._wording, self._policy, link="")
-        place = {"channel": question.channel, "ts": text_in(sent.get("ts"))}
+        place = {"channel": question.channel, "ts": read_text(sent.get("ts"))}
         try:
             await self._api.write("chat.update", {**reminder, **place, "parse": "none"})
         except (PermanentError, TransientError, AmbiguousError) as error:
-            log.warning("its reminder leads nowhere: %s", error, extra=about(question, "question.deleted"))
+            log_event(
+                log.warning,
+                "question.deleted",
+                "its reminder leads nowhere: %s",
+                error,
+                identifier=question.identifier,
+            )
 
-    def _person(self, answer: Mapping[str, Any]) -> Person:
+    def _read_person(self, answer: Mapping[str, Any]) -> Person:
         user = answer.get("user")
-        slack_id = _text(answer, "user", "id")
+        slack_id = _read_text(answer, "user", "id")
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
         return Person(
             slack_id=slack_id,
-            slack_name=text_in(facts.get("name")),
+            slack_name=read_text(facts.get("name")),
             deactivated=bool(facts.get("deleted")),
             is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=text_in(facts.get("tz")),
+            time_zone=read_text(facts.get("tz")),
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:
@@ -234,7 +261,7 @@ class SlackMessenger:
             del self._people[next(iter(self._people))]
 
 
-def _text(answer: Mapping[str, Any], *path: str) -> str:
+def _read_text(answer: Mapping[str, Any], *path: str) -> str:
     """Return the text at a path of an answer. `TransientError` if Slack's answer has none."""
     value: Any = answer
     for key in path:
@@ -244,7 +271,7 @@ def _text(answer: Mapping[str, Any], *path: str) -> str:
     return value
 
 
-def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _read_messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     messages = answer.get("messages")
     if not isinstance(messages, list):
         raise TransientError("Slack's answer has no messages")
@@ -254,7 +281,7 @@ def _messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:
     """Return where the page after this one begins; None if this is the last. `TransientError` if unsaid."""
     metadata = answer.get("response_metadata")
-    cursor = text_in(metadata.get("next_cursor")) if isinstance(metadata, dict) else ""
+    cursor = read_text(metadata.get("next_cursor")) if isinstance(metadata, dict) else ""
     if cursor:
         return Bookmark(channel=channel, cursor=cursor)
     if answer.get("has_more"):

@@ -1,6 +1,6 @@
 """What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure.
 
-Their texts have come in through `received.storable`.
+Their texts have come in through `received.make_storable`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.slack.received import text_in
+from bot.slack.received import read_text
+from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
 from bot.slack.render.question import ACTION_PREFIX
-from bot.slack.render.windows import NOTE_BLOCK, NOTE_TEXT
-from bot.triage.model import Answer, Choice, Note, Posted, Take
+from bot.triage.model import Answer, Choice, MessageRef, Note, Take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +40,9 @@ def read_clicker(body: Mapping[str, Any]) -> Clicker:
     """Return who clicked, as far as a payload says."""
     user = body.get("user")
     return Clicker(
-        slack_id=text_in(user.get("id") if isinstance(user, dict) else None),
-        response_url=text_in(body.get("response_url")),
-        trigger_id=text_in(body.get("trigger_id")),
+        slack_id=read_text(user.get("id") if isinstance(user, dict) else None),
+        response_url=read_text(body.get("response_url")),
+        trigger_id=read_text(body.get("trigger_id")),
         in_home=is_in_home(body),
         ref=read_ref(body),
     )
@@ -53,13 +53,13 @@ def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> A
     try:
         action = body["actions"][0]
         return Answer(
-            ref=_said(action["value"]),
+            ref=_require_text(action["value"]),
             choice=Choice(action["action_id"].removeprefix(ACTION_PREFIX)),
-            slack_id=_said(body["user"]["id"]),
-            ours=identity.is_home_of(body),
-            posted=None if is_in_home(body) else _place(body),
+            slack_id=_require_text(body["user"]["id"]),
+            same_workspace=identity.is_home_of(body),
+            message_ref=None if is_in_home(body) else _read_message_ref(body),
             at=now,
-            clicked_at=_clicked_at(action),
+            clicked_at=_read_clicked_at(action),
         )
     except _UNREADABLE:
         return None
@@ -70,11 +70,11 @@ def read_take(body: Mapping[str, Any], identity: Identity, now: datetime) -> Tak
     try:
         user = body["user"]
         return Take(
-            ref=_said(body["actions"][0]["value"]),
-            slack_id=_said(user["id"]),
-            slack_name=text_in(user.get("username")) or text_in(user.get("name")),
-            ours=identity.is_home_of(body),
-            posted=_place(body),
+            ref=_require_text(body["actions"][0]["value"]),
+            slack_id=_require_text(user["id"]),
+            slack_name=read_text(user.get("username")) or read_text(user.get("name")),
+            same_workspace=identity.is_home_of(body),
+            message_ref=_read_message_ref(body),
             at=now,
         )
     except _UNREADABLE:
@@ -86,10 +86,10 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
     try:
         view = body["view"]
         return Note(
-            ref=_said(view["private_metadata"]),
-            text=text_in(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"]),
-            slack_id=_said(body["user"]["id"]),
-            ours=identity.is_home_of(body),
+            ref=_require_text(view["private_metadata"]),
+            text=read_text(view["state"]["values"][NOTE_BLOCK][NOTE_TEXT]["value"]),
+            slack_id=_require_text(body["user"]["id"]),
+            same_workspace=identity.is_home_of(body),
             at=now,
         )
     except _UNREADABLE:
@@ -100,8 +100,8 @@ def read_ref(body: Mapping[str, Any]) -> str:
     """Return the ref in a clicked button's value, or that of the window that was sent; or ""."""
     try:
         if body.get("type") == "view_submission":
-            return _said(body["view"]["private_metadata"])
-        return _said(body["actions"][0]["value"])
+            return _require_text(body["view"]["private_metadata"])
+        return _require_text(body["actions"][0]["value"])
     except _UNREADABLE:
         return ""
 
@@ -112,13 +112,12 @@ def is_in_home(body: Mapping[str, Any]) -> bool:
     return isinstance(container, dict) and container.get("type") == "view"
 
 
-def shape(event: str, body: Mapping[str, Any], **fields: object) -> dict[str, object]:
-    """Return what may be logged of a payload: what it is, never what is in it; and these further fields."""
+def describe_payload(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return what may be logged of a payload: what it is, never what is in it."""
     actions = body.get("actions")
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
-    what = {"type": _word(body.get("type")), "action_id": _word(action_id)}
-    return {"event": event, "fields": {**what, **fields}}
+    return {"type": _word(body.get("type")), "action_id": _word(action_id)}
 
 
 def _word(value: object) -> str:
@@ -126,15 +125,15 @@ def _word(value: object) -> str:
     return value[:_WORD_MAX] if isinstance(value, str) else type(value).__name__
 
 
-def _said(value: object) -> str:
+def _require_text(value: object) -> str:
     """Return a text that must be there. `ValueError` if it is not."""
-    text = text_in(value)
+    text = read_text(value)
     if not text:
         raise ValueError("the payload has no text here")
     return text
 
 
-def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
+def _read_clicked_at(action: Mapping[str, Any]) -> datetime | None:
     """Return when Slack says that a button was clicked; None where it does not say so in seconds."""
     try:
         return datetime.fromtimestamp(float(action["action_ts"]), UTC)
@@ -142,6 +141,8 @@ def _clicked_at(action: Mapping[str, Any]) -> datetime | None:
         return None
 
 
-def _place(body: Mapping[str, Any]) -> Posted:
+def _read_message_ref(body: Mapping[str, Any]) -> MessageRef:
     container = body["container"]
-    return Posted(channel=_said(container["channel_id"]), ts=_said(container["message_ts"]))
+    return MessageRef(
+        channel=_require_text(container["channel_id"]), ts=_require_text(container["message_ts"])
+    )

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 
-def storable(value: Any) -> Any:
+def make_storable(value: Any) -> Any:
     """Return a JSON value with each lone surrogate in its texts replaced, which no store or queue takes."""
     if isinstance(value, str):
-        return _mended(value)
+        return _replace_surrogates(value)
     if isinstance(value, dict):
-        return {_mended(key): storable(inner) for key, inner in value.items()}
+        return {_replace_surrogates(key): make_storable(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [storable(inner) for inner in value]
+        return [make_storable(inner) for inner in value]
     return value
 
 
-def text_in(value: object) -> str:
+def read_text(value: object) -> str:
     """Return a text of Slack's; "" if it is none."""
-    return _mended(value) if isinstance(value, str) else ""
+    return _replace_surrogates(value) if isinstance(value, str) else ""
 
 
-def _mended(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

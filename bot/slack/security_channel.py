@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import AmbiguousError, UnknownRefusal
-from bot.slack.received import text_in
+from bot.errors import AmbiguousError, UnknownErrorCode
+from bot.slack.received import read_text
 from bot.slack.render.blocks import section
 from bot.slack.render.card import card_message, thread_line
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.slack.client import SlackApi
     from bot.slack.identity import Identity
     from bot.slack.render.templates import Wording
-    from bot.triage.model import Question, Report, Taken
+    from bot.triage.model import AlertTaken, Question, Report
     from bot.triage.policy import Policy
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
@@ -53,7 +53,7 @@ class SlackSecurityTeam:
             return await self._post(card)
         return question.card_ts
 
-    async def tell(self, question: Question, event: Report | Taken) -> None:
+    async def tell(self, question: Question, event: Report | AlertTaken) -> None:
         """See `triage.ports.SecurityTeam`."""
         team_id = self._identity.team_id
         line = thread_line(question, event, self._wording, self._policy, team_id=team_id)
@@ -63,7 +63,7 @@ class SlackSecurityTeam:
 
     async def _post(self, card: Mapping[str, Any]) -> str:
         answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
-        ts = text_in(answer.get("ts"))
+        ts = read_text(answer.get("ts"))
         if not ts:
             raise AmbiguousError("Slack did not say where the card is")
         return ts
@@ -73,7 +73,7 @@ class SlackSecurityTeam:
         place = {"channel": self._channel, "ts": question.card_ts}
         try:
             await self._api.write("chat.update", {**card, **place, "parse": "none"})
-        except UnknownRefusal as error:
+        except UnknownErrorCode as error:
             if error.code not in _GONE:
                 raise
             return False

@@ -18,8 +18,9 @@ from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
-from bot.slack.payloads import shape
-from bot.slack.received import storable
+from bot.slack.payloads import describe_payload
+from bot.slack.received import make_storable
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,10 +53,10 @@ class Websocket:
         self, app: AsyncApp, app_token: str, client: AsyncWebClient, *, on_hello: Callable[[int], None]
     ) -> None:
         _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.WARNING))
-        _sdk_log.addFilter(_without_traceback)
+        _sdk_log.addFilter(_drop_traceback)
         self._app = app
         self._on_hello = on_hello
-        self._greeted = asyncio.Event()
+        self._hello_received = asyncio.Event()
         #: Set when it is to be replaced: Slack says so, or it is broken.
         self.ended = asyncio.Event()
         self._client = _Client(
@@ -63,16 +64,19 @@ class Websocket:
         )
         self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
         self._client.on_end = self.ended.set
-        self._client.on_message_listeners.append(self._hear)
+        self._client.on_message_listeners.append(self._on_message)
         self._client.message_listeners.append(self._judge)
-        self._client.socket_mode_request_listeners.append(self._take)
+        self._client.socket_mode_request_listeners.append(self._on_request)
 
     @property
-    def works(self) -> bool:
+    def is_working(self) -> bool:
         """Whether a click can come over it now."""
         session = self._client.current_session
         return (
-            self._greeted.is_set() and session is not None and not session.closed and not self._client.stale
+            self._hello_received.is_set()
+            and session is not None
+            and not session.closed
+            and not self._client.stale
         )
 
     async def open(self) -> None:
@@ -81,13 +85,13 @@ class Websocket:
         `ConnectionError` if Slack turns the connection away.
         """
         await self._client.connect()
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._greeted, self.ended)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._hello_received, self.ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
-        if not self.works:
+        if not self.is_working:
             raise ConnectionError("Slack turned the link away")
 
     async def close(self, *, successor: Websocket | None = None) -> None:
@@ -95,34 +99,46 @@ class Websocket:
         self._client.successor = successor._client if successor else None  # noqa: SLF001 - of its own kind
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT.total_seconds()):
-                await self._client.part()
+                await self._client.close_gracefully()
         await self._client.abandon()
 
-    async def _hear(self, message: WSMessage) -> None:
+    async def _on_message(self, message: WSMessage) -> None:
         if '"hello"' not in message.data[:2000]:
             return
         with contextlib.suppress(ValueError, AttributeError):
             hello = json.loads(message.data)
             if hello.get("type") == "hello":
-                self._greeted.set()
+                self._hello_received.set()
                 self._on_hello(int(hello.get("num_connections") or 0))
 
-    async def _take(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
+    async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time.time()  # as the SDK counts, for its own debug lines
         try:
-            request.payload = storable(request.payload)
+            request.payload = make_storable(request.payload)
             response = await run_async_bolt_app(self._app, request)
         except Exception as error:  # noqa: BLE001 - one payload, of which Bolt can make nothing
             # The error's own words may be the payload's.
             kind = type(error).__name__
-            log.warning("payload not understood", extra=shape("payload.unread", request.payload, error=kind))
+            log_event(
+                log.warning,
+                "payload.unread",
+                "payload not understood",
+                **describe_payload(request.payload),
+                error=kind,
+            )
             return
         await send_async_response(client, request, response, started)
 
     async def _judge(self, _: AsyncBaseSocketModeClient, message: dict[str, Any], __: str | None) -> None:
         """Say so where a message is no envelope: nobody would ever take it."""
         if message.get("type") != "hello" and not message.keys() >= _ENVELOPE:
-            log.warning("message is no envelope", extra=shape("payload.unread", message, error="no envelope"))
+            log_event(
+                log.warning,
+                "payload.unread",
+                "message is no envelope",
+                **describe_payload(message),
+                error="no envelope",
+            )
 
 
 class _Client(SocketModeClient):
@@ -154,7 +170,7 @@ class _Client(SocketModeClient):
         """Send over the successor, if there is one: this connection says nothing any more."""
         await super(_Client, self.successor or self).send_message(message)
 
-    async def part(self) -> None:
+    async def close_gracefully(self) -> None:
         """Say goodbye, and read until Slack has said it too."""
         session = self.current_session
         if session is None or session.closed:
@@ -173,7 +189,7 @@ class _Client(SocketModeClient):
         await close()
 
 
-def _without_traceback(record: logging.LogRecord) -> bool:
+def _drop_traceback(record: logging.LogRecord) -> bool:
     """Keep the sentence alone: it names the error, and comes again and again while Slack is down."""
     record.exc_info = record.exc_text = None
     return True

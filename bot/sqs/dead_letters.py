@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import TriageBotError
-from bot.sqs.queues import Outgoing, Received, Refusal
+from bot.sqs.queues import FailedEntry, Outgoing, Received
 from bot.sqs.wire import identifier_in
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,13 +18,13 @@ log = logging.getLogger(__name__)
 
 #: Bytes to cut a body to when SQS refuses the copy's size. A queue takes 1 MiB unless it is set to less,
 #: at the least 1 KiB (SQS quotas), and the reason counts too.
-SHORTER = (1_040_000, 250_000, 60_000, 15_000, 500)
+TRUNCATED_BYTES = (1_040_000, 250_000, 60_000, 15_000, 500)
 
 
 class CopyQueue(Protocol):
     """What copying needs of a queue."""
 
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
         """See `Queue.send_batch`."""
 
 
@@ -38,28 +39,28 @@ class DeadLetters:
         try:
             refusal = await self._copy(message, reason)
         except TriageBotError as error:
-            return _left(message, str(error))
-        return _left(message, refusal.words) if refusal else True
+            return _log_left(message, str(error))
+        return _log_left(message, refusal.words) if refusal else True
 
-    async def _copy(self, message: Received, reason: str) -> Refusal | None:
+    async def _copy(self, message: Received, reason: str) -> FailedEntry | None:
         refusal = None
-        for body, note in _versions(message.body):
-            [refusal] = await self._queue.send_batch([_outgoing(message.message_id, body, reason + note)])
+        for body, note in _shorten(message.body):
+            [refusal] = await self._queue.send_batch([_make_message(message.message_id, body, reason + note)])
             if refusal is None or not refusal.unfit:
                 break
         return refusal
 
 
-def _versions(body: str) -> Iterator[tuple[str, str]]:
+def _shorten(body: str) -> Iterator[tuple[str, str]]:
     yield body, ""
     whole = body.encode()
-    for limit in SHORTER:
+    for limit in TRUNCATED_BYTES:
         if limit < len(whole):
             # Half a character at the cut is dropped: SQS refuses what is not UTF-8.
             yield whole[:limit].decode(errors="ignore"), f"; the body is truncated to {limit} bytes"
 
 
-def _outgoing(message_id: str, body: str, reason: str) -> Outgoing:
+def _make_message(message_id: str, body: str, reason: str) -> Outgoing:
     return Outgoing(
         body=body,
         group="invalid-requests",
@@ -68,17 +69,14 @@ def _outgoing(message_id: str, body: str, reason: str) -> Outgoing:
     )
 
 
-def _left(message: Received, why: str) -> bool:
-    log.warning(
+def _log_left(message: Received, why: str) -> bool:
+    log_event(
+        log.warning,
+        "request.left",
         "a request could not be copied to the dead-letter queue, so it is left: %s",
         why,
-        extra={
-            "event": "request.left",
-            "fields": {
-                "identifier": identifier_in(message.body),
-                "message_id": message.message_id,
-                "reason": why,
-            },
-        },
+        identifier=identifier_in(message.body),
+        message_id=message.message_id,
+        reason=why,
     )
     return False

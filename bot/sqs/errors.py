@@ -37,7 +37,7 @@ def is_denied(code: str) -> bool:
     return code in DENIED
 
 
-def is_mendable(code: str) -> bool:
+def is_fixable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
     return code in DENIED or is_of_kms(code) or "Throttl" in code
 
@@ -60,7 +60,7 @@ def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefuse
     The sentences name the queue and what to do, never what was sent.
     """
     if isinstance(error, ClientError):
-        return _refused(error, queue_url)
+        return _translate_refusal(error, queue_url)
     if isinstance(error, NO_CREDENTIALS):
         return StartRefused(f"there are no usable AWS credentials for {queue_url}: {error}")
     if isinstance(error, NotAnAnswer):
@@ -69,7 +69,7 @@ def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefuse
     return TransientError(f"SQS cannot be reached for {queue_url} ({type(error).__name__})")
 
 
-def _refused(error: ClientError, queue_url: str) -> StartRefused | TransientError:
+def _translate_refusal(error: ClientError, queue_url: str) -> StartRefused | TransientError:
     code = code_of(error)
     if code in _MISSING_QUEUE:
         return StartRefused(f"there is no queue {queue_url}: create it, or correct its URL and region")

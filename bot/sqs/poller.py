@@ -7,19 +7,21 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from bot.backoff import Backoff, around, pause
+from bot.backoff import Backoff, add_jitter, pause
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.dead_letters import CopyQueue, DeadLetters
 from bot.sqs.wire import decode_request, identifier_in
+from bot.triage.log_events import log_event
 from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
     from random import Random
 
-    from bot.sqs.queues import Received, Refusal
+    from bot.sqs.queues import FailedEntry, Received
     from bot.triage.ports import Clock, Meter
 
 log = logging.getLogger(__name__)
@@ -42,14 +44,14 @@ POLL_PATIENCE = timedelta(seconds=45)
 CALLS_PATIENCE = timedelta(seconds=90)
 
 #: Seconds to wait at stop for the poll in flight.
-PARTING = 2.0
+LAST_POLL_SECONDS = 2.0
 
 #: In seconds. SQS holds a poll for 20 s before it answers that there is nothing. After an empty answer that
 #: came sooner than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
-BETWEEN_PROBES = 5.0
+PROBE_INTERVAL_SECONDS = 5.0
 
 
 class RequestQueue(Protocol):
@@ -58,10 +60,10 @@ class RequestQueue(Protocol):
     async def receive(self) -> Sequence[Received]:
         """Wait for messages."""
 
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         """Delete them."""
 
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         """Make them visible again."""
 
 
@@ -91,10 +93,10 @@ class Poller:
         self.clock: Clock = utc_now
         self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
-        self.reached = False  #: whether a poll was ever answered
+        self.has_polled = False  #: whether a poll was ever answered
         self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
-        #: Messages since the start: `received`, `rejected`, `conflicting`, `deleted`, `left`, `handed_back`;
-        #: and `failures`.
+        #: Messages since the start: `received`, `count_rejected`, `conflicting`, `deleted`, `left`,
+        #: `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,17 +108,17 @@ class Poller:
             began = self.clock()
             try:
                 batch = await self._poll(stop)
-                self.reached = True
+                self.has_polled = True
                 self.on_poll()
                 if batch:
-                    await self._take(batch)
+                    await self._process_batch(batch)
                 elif (self.clock() - began).total_seconds() < SHORTEST_POLL:
-                    await pause(stop, around(SHORTEST_POLL, self._random))
+                    await pause(stop, add_jitter(SHORTEST_POLL, self._random))
                 self._backoff.after_success()
             except StoreError as error:
                 await self._wait_for_store(stop, error)
             except Exception as error:  # noqa: BLE001 - a poller that ends is the worst that can happen
-                await pause(stop, self._after_trouble(error))
+                await pause(stop, self._back_off(error))
 
     async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
         poll = asyncio.ensure_future(self._queue.receive())
@@ -125,38 +127,38 @@ class Poller:
             await asyncio.wait({poll, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not stop.is_set():
                 return await poll
-            await self._part_with(poll)
+            await self._finish_poll(poll)
             return ()
         finally:
             stopping.cancel()
             poll.cancel()  # without effect on one that is done; else its thread dies with the process
 
-    async def _part_with(self, poll: asyncio.Future[Sequence[Received]]) -> None:
-        await asyncio.wait({poll}, timeout=PARTING)
+    async def _finish_poll(self, poll: asyncio.Future[Sequence[Received]]) -> None:
+        await asyncio.wait({poll}, timeout=LAST_POLL_SECONDS)
         if poll.done() and not poll.exception():
             await self._hand_back(poll.result())
 
-    async def _take(self, batch: Sequence[Received]) -> None:
+    async def _process_batch(self, batch: Sequence[Received]) -> None:
         # The order counts: copy, store, delete; where only the store can tell that a copy is wanted, store,
         # copy, delete. What fails before its turn is left, and comes again.
         self.counts["received"] += len(batch)
         self.on_progress(CALLS_PATIENCE)
         decoded = [(message, decode_request(message.body)) for message in batch]
-        ready = [pair for pair in decoded if await self._is_copied(*pair)]
+        ready = [pair for pair in decoded if await self._copy_if_invalid(*pair)]
         stored = await self._store(ready) if ready else []
         self.counts["left"] += len(batch) - len(stored)
         if not stored:
             raise TransientError(f"none of {len(batch)} messages could be taken")
         await self._delete(stored)
 
-    async def _is_copied(self, message: Received, decoded: Decoded) -> bool:
+    async def _copy_if_invalid(self, message: Received, decoded: Decoded) -> bool:
         if isinstance(decoded, TriageRequest):
             return True
         self.on_progress(CALLS_PATIENCE)
         if self._dead_letters and not await self._dead_letters.copy(message, decoded.reason):
             return False
         self.counts["rejected"] += 1
-        _tell_rejected(message, decoded)
+        _log_rejected(message, decoded)
         return True
 
     async def _store(self, ready: Sequence[tuple[Received, Decoded]]) -> list[Received]:
@@ -176,7 +178,7 @@ class Poller:
         if self._dead_letters and not await self._dead_letters.copy(message, verdict.reason):
             return False
         self.counts["conflicting"] += 1
-        self.meter.conflicted()
+        self.meter.count_conflicted()
         _tell_conflict(message, verdict)
         return True
 
@@ -185,7 +187,7 @@ class Poller:
         refusals = await self._queue.delete_batch(messages)
         for message, refusal in zip(messages, refusals, strict=True):
             if refusal:
-                _tell_undeleted(message, refusal)
+                _log_undeleted(message, refusal)
             else:
                 self.counts["deleted"] += 1
 
@@ -196,33 +198,35 @@ class Poller:
         try:
             refusals = await self._queue.hand_back(messages)
         except TriageBotError as error:
-            _tell_hidden(len(messages), str(error))
+            _log_hidden(len(messages), str(error))
             return
         handed_back = sum(refusal is None for refusal in refusals)
         self.counts["handed_back"] += handed_back
         if handed_back < len(messages):
-            _tell_hidden(len(messages) - handed_back, "SQS refused some")
+            _log_hidden(len(messages) - handed_back, "SQS refused some")
 
     async def _wait_for_store(self, stop: asyncio.Event, error: StoreError) -> None:
-        wait = self._after_trouble(error)
+        wait = self._back_off(error)
         if self._probe is None:
             await pause(stop, wait)
         while self._probe and not stop.is_set():
             self.on_progress(POLL_PATIENCE)
-            await pause(stop, around(BETWEEN_PROBES, self._random))
+            await pause(stop, add_jitter(PROBE_INTERVAL_SECONDS, self._random))
             if await _succeeds(self._probe):
                 return
 
-    def _after_trouble(self, error: Exception) -> float:
+    def _back_off(self, error: Exception) -> float:
         self.counts["failures"] += 1
         self.on_progress(POLL_PATIENCE)
         wait = self._backoff.after_failure()
-        log.warning(
+        # Only a fault of our own needs its traceback; the others say all in their sentence.
+        log_event(
+            partial(log.warning, exc_info=None if isinstance(error, TriageBotError) else error),
+            "poll.failed",
             "polling is interrupted: %s",
             error if isinstance(error, TriageBotError) else type(error).__name__,
-            # Only a fault of our own needs its traceback; the others say all in their sentence.
-            exc_info=None if isinstance(error, TriageBotError) else error,
-            extra={"event": "poll.failed", "fields": {"error": type(error).__name__, "wait_seconds": wait}},
+            error=type(error).__name__,
+            wait_seconds=wait,
         )
         return wait
 
@@ -232,26 +236,27 @@ async def _succeeds(probe: Probe) -> bool:
         await probe()
     except StoreError:
         return False
-    except Exception:
+    except Exception:  # noqa: BLE001 - it is logged, with its traceback
         # Whatever is wrong with the probe: polling goes on, and its own trouble will tell.
-        log.exception("the probe failed", extra={"event": "probe.failed", "fields": {}})
+        log_event(log.exception, "probe.failed", "the probe failed")
     return True
 
 
 def _warn_of_missing_dead_letters() -> None:
-    log.warning(
+    log_event(
+        log.warning,
+        "dead_letter_queue.missing",
         "there is no dead-letter queue: invalid requests are deleted without a copy (DEAD_LETTER_QUEUE_URL)",
-        extra={"event": "dead_letters.missed", "fields": {}},
     )
 
 
-def _tell_rejected(message: Received, decoded: InvalidBody) -> None:
+def _log_rejected(message: Received, decoded: InvalidBody) -> None:
     fields = {
         "identifier": decoded.salvaged.identifier if decoded.salvaged else None,
         "message_id": message.message_id,
         "reason": decoded.reason,
     }
-    log.warning("request rejected: %s", decoded.reason, extra={"event": "request.rejected", "fields": fields})
+    log_event(log.warning, "request.rejected", "request rejected: %s", decoded.reason, **fields)
 
 
 def _tell_conflict(message: Received, conflict: Conflict) -> None:
@@ -260,30 +265,33 @@ def _tell_conflict(message: Received, conflict: Conflict) -> None:
         "message_id": message.message_id,
         "fields": ",".join(conflict.fields),
     }
-    log.warning(
-        "nobody is asked about a request: %s",
-        conflict.reason,
-        extra={"event": "request.conflict", "fields": fields},
+    log_event(
+        log.warning, "request.conflict", "nobody is asked about a request: %s", conflict.reason, **fields
     )
 
 
-def _tell_undeleted(message: Received, refusal: Refusal) -> None:
+def _log_undeleted(message: Received, refusal: FailedEntry) -> None:
     fields = {
         "identifier": identifier_in(message.body),
         "message_id": message.message_id,
         "code": refusal.code,
     }
-    log.warning(
+    log_event(
+        log.warning,
+        "request.left",
         "a stored request was not deleted (%s): it will come again, and be known",
         refusal.code,
-        extra={"event": "request.left", "fields": fields},
+        **fields,
     )
 
 
-def _tell_hidden(count: int, why: str) -> None:
-    log.warning(
+def _log_hidden(count: int, why: str) -> None:
+    log_event(
+        log.warning,
+        "batch.left",
         "%d messages could not be handed back, and stay hidden for up to a minute: %s",
         count,
         why,
-        extra={"event": "batch.left", "fields": {"messages": count, "error": why}},
+        messages=count,
+        error=why,
     )

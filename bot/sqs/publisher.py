@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bot.backoff import Backoff, pause, wait_after
 from bot.errors import TransientError, TriageBotError
-from bot.sqs.queues import BATCH, Outgoing, in_batches
+from bot.sqs.queues import BATCH, Outgoing, cut_into_batches
+from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.sqs.queues import Refusal
+    from bot.sqs.queues import FailedEntry
     from bot.triage.model import OutboxRow
     from bot.triage.ports import Clock, Meter, Outbox
 
@@ -38,11 +40,11 @@ FLUSH_BATCHES = 20
 class ResponseQueue(Protocol):
     """What publishing needs of a queue."""
 
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
         """See `Queue.send_batch`."""
 
 
-class _Rest(NamedTuple):
+class _Retry(NamedTuple):
     """A row that the queue refused for now."""
 
     failures: int
@@ -70,24 +72,24 @@ class Publisher:
         self._random = random
         self._meter = meter
         self._backoff = Backoff(random)
-        self._woken = asyncio.Event()
-        self._resting: dict[str, _Rest] = {}
+        self._wake_event = asyncio.Event()
+        self._retries: dict[str, _Retry] = {}
         self._unmarked: list[OutboxRow] = []
 
     def wake(self) -> None:
         """Say that there may be something new to send."""
-        self._woken.set()
+        self._wake_event.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what is due, whenever something is, until `stop` is set; the batch in hand is finished."""
         while not stop.is_set():
             try:
-                self._woken.clear()
+                self._wake_event.clear()
                 if not await self._send_due():
                     await self._sleep(stop, await self._seconds_to_sleep())
                 self._backoff.after_success()
             except Exception as error:  # noqa: BLE001 - reports wait for it: it never ends but by stop
-                await pause(stop, self._after_trouble(error))
+                await pause(stop, self._back_off(error))
 
     async def flush(self) -> None:
         """Send what is due now, a backlog in part; return at the first trouble. To be called after `run`.
@@ -99,33 +101,33 @@ class Publisher:
                 if not await self._send_due():
                     break
         except TriageBotError as error:
-            self._after_trouble(error)
+            self._back_off(error)
 
     async def _send_due(self) -> bool:
         """Send up to ten; tell whether there was anything to send."""
         await self._mark_sent()
-        rows = await self._ready_rows(self._clock())
+        rows = await self._load_ready_rows(self._clock())
         waiting = iter(rows)
-        for batch in in_batches([_outgoing(row) for row in rows]):
+        for batch in cut_into_batches([_make_message(row) for row in rows]):
             await self._send(list(islice(waiting, len(batch))), batch)
         return bool(rows)
 
-    async def _ready_rows(self, now: datetime) -> Sequence[OutboxRow]:
+    async def _load_ready_rows(self, now: datetime) -> Sequence[OutboxRow]:
         # Those that rest are asked for too, or ten of them would keep all others waiting.
-        rows = await self._outbox.sendable(now, limit=BATCH + len(self._resting))
-        resting = {event_id for event_id, rest in self._resting.items() if rest.until > now}
+        rows = await self._outbox.sendable(now, limit=BATCH + len(self._retries))
+        resting = {event_id for event_id, rest in self._retries.items() if rest.until > now}
         kept = resting | {row.event_id for row in rows}
-        self._resting = {event_id: rest for event_id, rest in self._resting.items() if event_id in kept}
+        self._retries = {event_id: rest for event_id, rest in self._retries.items() if event_id in kept}
         return [row for row in rows if row.event_id not in resting][:BATCH]
 
     async def _send(self, rows: Sequence[OutboxRow], batch: Sequence[Outgoing]) -> None:
         verdicts = list(zip(rows, await self._queue.send_batch(batch), strict=True))
         refused = [(row, refusal) for row, refusal in verdicts if refusal]
         self._unmarked = [row for row, refusal in verdicts if not refusal]
-        self._rest([(row, refusal) for row, refusal in refused if not refusal.permanent])
+        self._retry_later([(row, refusal) for row, refusal in refused if not refusal.permanent])
         await self._mark_sent()
         await self._park([(row, refusal) for row, refusal in refused if refusal.permanent])
-        if len(refused) == len(rows) and len(self._resting) >= BATCH:
+        if len(refused) == len(rows) and len(self._retries) >= BATCH:
             raise TransientError("the response queue takes none of a whole batch")
 
     async def _mark_sent(self) -> None:
@@ -133,69 +135,67 @@ class Publisher:
         if rows := self._unmarked:
             await self._outbox.mark_sent(rows, self._clock())
             self._unmarked = []
-            self._meter.sent(len(rows))
+            self._meter.count_sent(len(rows))
             for row in rows:
-                self._resting.pop(row.event_id, None)
-                log.info("report sent", extra={"event": "report.sent", "fields": _fields(row)})
+                self._retries.pop(row.event_id, None)
+                log_event(log.info, "report.sent", "report sent", **_fields(row))
 
-    async def _park(self, refused: Sequence[tuple[OutboxRow, Refusal]]) -> None:
+    async def _park(self, refused: Sequence[tuple[OutboxRow, FailedEntry]]) -> None:
         if refused:
             await self._outbox.mark_parked([row for row, _ in refused], self._clock())
-            self._meter.parked(len(refused))
+            self._meter.count_parked(len(refused))
         for row, refusal in refused:
-            self._resting.pop(row.event_id, None)
-            log.error(
+            self._retries.pop(row.event_id, None)
+            log_event(
+                log.error,
+                "report.parked",
                 "a report is parked, and MozDef does not know of it: the queue refuses it for good (%s)",
                 refusal.code,
-                extra={"event": "report.parked", "fields": {**_fields(row), "code": refusal.code}},
+                **_fields(row),
+                code=refusal.code,
             )
 
-    def _rest(self, refused: Sequence[tuple[OutboxRow, Refusal]]) -> None:
+    def _retry_later(self, refused: Sequence[tuple[OutboxRow, FailedEntry]]) -> None:
         for row, refusal in refused:
-            before = self._resting.get(row.event_id)
+            before = self._retries.get(row.event_id)
             failures = before.failures + 1 if before else 1
             wait = wait_after(failures, self._random)
-            self._resting[row.event_id] = _Rest(failures, self._clock() + timedelta(seconds=wait))
+            self._retries[row.event_id] = _Retry(failures, self._clock() + timedelta(seconds=wait))
             fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
-            log.warning(
-                "report refused for now: %s",
-                refusal.words,
-                extra={"event": "report.refused", "fields": fields},
-            )
+            log_event(log.warning, "report.refused", "report refused for now: %s", refusal.words, **fields)
 
     async def _seconds_to_sleep(self) -> float:
         now = self._clock()
-        moments = [rest.until for rest in self._resting.values()]
+        moments = [rest.until for rest in self._retries.values()]
         if next_one := await self._outbox.next_sendable(now):
             moments.append(next_one)
         seconds = min(((moment - now).total_seconds() for moment in moments), default=LONGEST_SLEEP)
         return min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP)
 
     async def _sleep(self, stop: asyncio.Event, seconds: float) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._woken)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._wake_event)]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
 
-    def _after_trouble(self, error: Exception) -> float:
+    def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()
         ours = isinstance(error, TriageBotError)
-        log.warning(
+        # Only a fault of our own needs its traceback; the others say all in their sentence.
+        log_event(
+            partial(log.warning, exc_info=None if ours else error),
+            "publishing.failed",
             "sending reports is interrupted: %s",
             error if ours else type(error).__name__,
-            # Only a fault of our own needs its traceback; the others say all in their sentence.
-            exc_info=None if ours else error,
-            extra={
-                "event": "publishing.failed",
-                "fields": {"error": type(error).__name__, "wait_seconds": wait},
-            },
+            error=type(error).__name__,
+            wait_seconds=wait,
         )
         return wait
 
 
-def _outgoing(row: OutboxRow) -> Outgoing:
+def _make_message(row: OutboxRow) -> Outgoing:
     group = sha256(row.identifier.encode()).hexdigest()
     # A FIFO queue would swallow a replay that comes within five minutes under the same id.
     deduplication = f"{row.event_id}-{row.replays}" if row.replays else row.event_id

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import code_of
-from bot.sqs.errors import is_mendable, is_unfit, remedy_of, translate
+from bot.sqs.errors import is_fixable, is_unfit, remedy_of, translate
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER
 
@@ -55,7 +55,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class FailedEntry:
     """One entry that a batch call did not do. `permanent`: the same entry will never be done."""
 
     code: str
@@ -122,7 +122,7 @@ class Queue:
         try:
             answer = await self._polls_thread.run(self._polls.call, operation, QueueUrl=self.url, **options)
         except (ClientError, BotoCoreError) as error:
-            raise self._trouble(error, operation) from error
+            raise self._translate(error, operation) from error
         return [
             Received(
                 message_id=message["MessageId"],
@@ -137,39 +137,39 @@ class Queue:
         entry = {name: value for name, value in self._entry(0, message).items() if name != "Id"}
         return str((await self._ask("send_message", **entry))["MessageId"])
 
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
-        """Send one batch (see `in_batches`); tell for each message whether, and why, it was refused."""
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
+        """Send one batch (see `cut_into_batches`); tell for each message whether, and why, it was refused."""
         entries = [self._entry(index, message) for index, message in enumerate(messages)]
         try:
             answer = await self.call("send_message_batch", Entries=entries)
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and is_unfit(code_of(error)):
                 return await self._send_singly(messages, code_of(error))
-            raise self._trouble(error, "send_message_batch") from error
-        return _refusals(answer, len(messages))
+            raise self._translate(error, "send_message_batch") from error
+        return _read_results(answer, len(messages))
 
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         """Delete up to ten; tell for each whether, and why, it was refused."""
         entries = [
             {"Id": str(index), "ReceiptHandle": message.receipt_handle}
             for index, message in enumerate(messages)
         ]
-        return _refusals(await self._ask("delete_message_batch", Entries=entries), len(messages))
+        return _read_results(await self._ask("delete_message_batch", Entries=entries), len(messages))
 
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         """Make up to ten visible again at once; tell for each whether, and why, that was refused."""
         entries = [
             {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
             for index, message in enumerate(messages)
         ]
         answer = await self._ask("change_message_visibility_batch", Entries=entries)
-        return _refusals(answer, len(messages))
+        return _read_results(answer, len(messages))
 
     async def describe(self) -> QueueFacts:
         """Return what SQS says of the queue."""
         answer = await self._ask("get_queue_attributes", AttributeNames=["All"])
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        return facts_of(answer["Attributes"], date=headers.get("date", ""))
+        return read_facts(answer["Attributes"], date=headers.get("date", ""))
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """Call an operation on this queue; return its answer. boto3's errors as they come."""
@@ -183,17 +183,17 @@ class Queue:
         try:
             return await self.call(operation, **arguments)
         except (ClientError, BotoCoreError) as error:
-            raise self._trouble(error, operation) from error
+            raise self._translate(error, operation) from error
 
-    def _trouble(self, error: ClientError | BotoCoreError, operation: str) -> TriageBotError:
+    def _translate(self, error: ClientError | BotoCoreError, operation: str) -> TriageBotError:
         # Whatever it is, the loops try again for ever: somebody may mend it.
-        self._meter.retried(operation)
+        self._meter.count_retried(operation)
         return translate(error, self.url)
 
-    async def _send_singly(self, messages: Sequence[Outgoing], code: str) -> list[Refusal | None]:
+    async def _send_singly(self, messages: Sequence[Outgoing], code: str) -> list[FailedEntry | None]:
         # The queue refused the batch for what one of them is; the others must not suffer for it.
         if len(messages) == 1:
-            return [Refusal(code=code, permanent=True, unfit=True)]
+            return [FailedEntry(code=code, permanent=True, unfit=True)]
         return [refusal for message in messages for refusal in await self.send_batch([message])]
 
     def _entry(self, index: int, message: Outgoing) -> Any:
@@ -209,7 +209,7 @@ class Queue:
         return entry
 
 
-def in_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
+def cut_into_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
     """Cut into batches that SQS takes: ten messages, 1 MiB.
 
     One that is too large by itself travels alone, so that it alone is refused.
@@ -227,7 +227,7 @@ def in_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
         yield batch
 
 
-def facts_of(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
+def read_facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
     """Return what GetQueueAttributes says, with the Date header of its answer."""
     redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
     managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
@@ -243,14 +243,16 @@ def facts_of(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
     )
 
 
-def _refusals(answer: Mapping[str, Any], count: int) -> list[Refusal | None]:
+def _read_results(answer: Mapping[str, Any], count: int) -> list[FailedEntry | None]:
     # A batch call answers 200 whatever became of its entries. One that no list names was not done.
     failed = {entry["Id"]: entry for entry in answer.get("Failed", ())}
     done = {entry["Id"] for entry in answer.get("Successful", ())} - failed.keys()
-    return [None if name in done else _refusal(failed.get(name, {})) for name in map(str, range(count))]
+    return [
+        None if name in done else _read_failed_entry(failed.get(name, {})) for name in map(str, range(count))
+    ]
 
 
-def _refusal(entry: Mapping[str, Any]) -> Refusal:
+def _read_failed_entry(entry: Mapping[str, Any]) -> FailedEntry:
     code = str(entry.get("Code", "unanswered"))
-    permanent = bool(entry.get("SenderFault")) and not is_mendable(code)
-    return Refusal(code=code, permanent=permanent, unfit=permanent and is_unfit(code))
+    permanent = bool(entry.get("SenderFault")) and not is_fixable(code)
+    return FailedEntry(code=code, permanent=permanent, unfit=permanent and is_unfit(code))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
-from bot.triage.free_values import padded, padded_alert, padded_reason, unpadded
+from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
 from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
 from bot.triage.outcomes import Outcome
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
-EVENTS = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
+EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -59,13 +59,15 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
 
     The body is canonical JSON in ASCII. `ValueError` for a naive time.
     """
-    event_id = str(uuid5(EVENTS, canonical([report.identifier, report.sequence, report.outcome])))
+    event_id = str(
+        uuid5(EVENT_ID_NAMESPACE, encode_canonical([report.identifier, report.sequence, report.outcome]))
+    )
     # MozDef writes the summary of an answer itself. Of a note it would make "UNKNOWN"; its alerts search for
     # phrases in summaries, so no text that a person wrote may stand there.
     summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
     body = {
         "category": category_of(report),
-        "timestamp": _in_utc(report.at),
+        "timestamp": _format_utc(report.at),
         "source": "triage-bot",
         "processname": "triage-bot",
         "details": _details(report, event_id),
@@ -75,7 +77,7 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
         identifier=report.identifier,
         sequence=report.sequence,
         event_id=event_id,
-        body=canonical(body),
+        body=encode_canonical(body),
         due_at=due_at,
         report=report,
     )
@@ -101,9 +103,9 @@ def read_report(row: OutboxRow) -> Report:
         at=datetime.fromisoformat(body["timestamp"]),
         email=user["email"],
         slack_id=user["slack"],
-        slack_name=unpadded(user["slackName"]),
+        slack_name=unpad(user["slackName"]),
         confidence=Confidence(details.get("identityConfidence", Confidence.LOWEST)),
-        **_facts_of(details["triagebot"]),
+        **_read_facts(details["triagebot"]),
     )
 
 
@@ -112,7 +114,7 @@ def category_of(report: Report) -> str:
     return _NOTE if report.note else _ANSWER
 
 
-def canonical(value: Any) -> str:
+def encode_canonical(value: Any) -> str:
     """Write canonical JSON: keys sorted, no spaces, ASCII (SQS refuses characters outside XML's set)."""
     return _CANONICAL.encode(value)
 
@@ -132,33 +134,33 @@ class _Rule(NamedTuple):
     read: Callable[[object], str | None]
 
 
-def _label(value: object) -> str | None:
+def _read_label(value: object) -> str | None:
     if isinstance(value, str) and 1 <= len(value) <= _LABEL_LENGTH and not _UNSTORABLE.search(value):
         return value
     return None
 
 
-def _summary(value: object) -> str | None:
+def _read_summary(value: object) -> str | None:
     # This text is for reading alone, so what cannot be encoded is replaced instead of refused.
     return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) and value else None
 
 
-def _address(value: object) -> str | None:
+def _read_address(value: object) -> str | None:
     if isinstance(value, str) and len(value) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(value):
         return value
     return None
 
 
-def _confidence(value: object) -> str | None:
+def _read_confidence(value: object) -> str | None:
     return value if isinstance(value, str) and value in _CONFIDENCES else None
 
 
 _RULES: Mapping[str, _Rule] = {
-    "identifier": _Rule("1 to 255 characters, no NUL, no lone surrogate", _label),
-    "alert": _Rule("1 to 255 characters, no NUL, no lone surrogate", _label),
-    "summary": _Rule("a text of at least 1 character", _summary),
-    "user": _Rule("an ASCII e-mail address of at most 254 characters", _address),
-    "identityConfidence": _Rule("one of " + ", ".join(Confidence), _confidence),
+    "identifier": _Rule("1 to 255 characters, no NUL, no lone surrogate", _read_label),
+    "alert": _Rule("1 to 255 characters, no NUL, no lone surrogate", _read_label),
+    "summary": _Rule("a text of at least 1 character", _read_summary),
+    "user": _Rule("an ASCII e-mail address of at most 254 characters", _read_address),
+    "identityConfidence": _Rule("one of " + ", ".join(Confidence), _read_confidence),
 }
 
 
@@ -198,7 +200,7 @@ def _details(report: Report, event_id: str) -> dict[str, Any]:
         return {"identifier": report.identifier, "triagebot": facts, **flat}
     return {
         "identifier": report.identifier,
-        "user": {"email": report.email, "slack": report.slack_id, "slackName": padded(report.slack_name)},
+        "user": {"email": report.email, "slack": report.slack_id, "slackName": pad(report.slack_name)},
         "identityConfidence": report.confidence,
         "response": report.response,
         "triagebot": facts,
@@ -208,34 +210,34 @@ def _details(report: Report, event_id: str) -> dict[str, Any]:
 def _facts(report: Report, event_id: str) -> dict[str, Any]:
     always = {"outcome": report.outcome, "eventId": event_id, "sequence": report.sequence}
     sometimes = {
-        "alert": padded_alert(report.alert),
-        "reason": padded_reason(report.reason),
-        "askedAt": _in_utc(report.asked_at) if report.asked_at else "",
-        "answeredAt": _in_utc(report.answered_at) if report.answered_at else "",
+        "alert": pad_alert(report.alert),
+        "reason": pad_reason(report.reason),
+        "askedAt": _format_utc(report.asked_at) if report.asked_at else "",
+        "answeredAt": _format_utc(report.answered_at) if report.answered_at else "",
         "askedSlack": report.asked_slack_id,
         "said": report.said,
         "retracted": report.retracted,
-        "comment": padded(report.comment),
+        "comment": pad(report.comment),
     }
     return always | {name: value for name, value in sometimes.items() if value}
 
 
-def _facts_of(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `_facts` was made of."""
     times = {"asked_at": facts.get("askedAt"), "answered_at": facts.get("answeredAt")}
     return {
         "outcome": Outcome(facts["outcome"]),
-        "alert": unpadded(facts.get("alert", "")),
-        "reason": unpadded(facts.get("reason", "")),
+        "alert": unpad(facts.get("alert", "")),
+        "reason": unpad(facts.get("reason", "")),
         **{name: datetime.fromisoformat(text) if text else None for name, text in times.items()},
         "asked_slack_id": facts.get("askedSlack", ""),
         "said": Choice(facts["said"]) if "said" in facts else None,
         "retracted": facts.get("retracted", False),
-        "comment": unpadded(facts.get("comment", "")),
+        "comment": unpad(facts.get("comment", "")),
     }
 
 
-def _in_utc(moment: datetime) -> str:
+def _format_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a time without its zone cannot be reported")
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()

@@ -20,7 +20,7 @@ class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
     async def close(self) -> None:
         """Finish the operations in progress, then release the file or the connections."""
 
-    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """Adjust a restored backup, which cannot know what happened after it was made.
 
         Open deadlines and reminders restart with their original length. `longest` caps a deadline, so that

@@ -6,14 +6,14 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bot.triage.model import State, Step, changed
+from bot.triage.model import State, Step, change_question
 from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Answer, Note, Posted, Question, Take
+    from bot.triage.model import Answer, MessageRef, Note, Question, Take
     from bot.triage.policy import Policy
 
 #: Changed answers per identifier that do not raise the standing; further ones are refused with a message.
@@ -54,11 +54,11 @@ Notice = Refusal | Unfinished
 
 def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
     """Return why this click cannot be accepted as an answer to this question; None if it can."""
-    if not answer.ours:
+    if not answer.same_workspace:
         return Refusal.OTHER_WORKSPACE
     if not question.slack_id or answer.slack_id != question.slack_id:
         return Refusal.OTHER_PERSON
-    if not _same_conversation(question, answer.posted):
+    if not _is_same_conversation(question, answer.message_ref):
         return Refusal.OTHER_CONVERSATION
     if answer.choice not in question.offered:
         return Refusal.NOT_OFFERED
@@ -74,12 +74,12 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     refusal = why_not_answer(question, answer)
     if refusal or answer.choice is question.said:
         return refusal
-    risen = _risen(question, Outcome(answer.choice.value))
-    if risen <= 0 and _was_overtaken(question, answer):
+    rank_change = _compare_ranks(question, Outcome(answer.choice.value))
+    if rank_change <= 0 and _was_overtaken(question, answer):
         return None
-    if risen <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
+    if rank_change <= 0 and question.idle_changes >= IDLE_CHANGES_MAX:
         return Refusal.TOO_MANY_CHANGES
-    after = _answered(question, answer, risen, policy)
+    after = _apply_answer(question, answer, rank_change, policy)
     at = after.answered_at or answer.at
     return Step(
         question=with_card(after, at, policy),
@@ -89,7 +89,7 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
 
 def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
     """Accept a note about an answer, cut to 3,000 characters, for MozDef and the security team to read."""
-    if not note.ours:
+    if not note.same_workspace:
         return Refusal.OTHER_WORKSPACE
     if not question.slack_id or note.slack_id != question.slack_id:
         return Refusal.OTHER_PERSON
@@ -97,8 +97,8 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
         return Refusal.NOT_ANSWERED
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
-    at = _after_take(question, note.at)
-    after = changed(
+    at = _order_after_take(question, note.at)
+    after = change_question(
         question,
         note=note.text[:NOTE_LENGTH_MAX],
         notes=question.notes + 1,
@@ -117,17 +117,17 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
 
     A card may have been posted twice, or be clicked before its place is recorded: any of them is accepted.
     """
-    if not click.ours:
+    if not click.same_workspace:
         return Refusal.OTHER_WORKSPACE
     has_card = question.card_ts or question.card_due_at is not None
-    if click.posted is None or click.posted.channel.startswith("D") or not has_card:
+    if click.message_ref is None or click.message_ref.channel.startswith("D") or not has_card:
         return Refusal.OTHER_CONVERSATION
     if question.taken_by:
         return None
     return Step(
-        question=changed(
+        question=change_question(
             question,
-            card_ts=question.card_ts or click.posted.ts,
+            card_ts=question.card_ts or click.message_ref.ts,
             taken_by=click.slack_id,
             taken_name=click.slack_name,
             taken_at=max(click.at, question.settled_at or click.at),
@@ -136,10 +136,10 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
     )
 
 
-def _after_take(question: Question, at: datetime) -> datetime:
+def _order_after_take(question: Question, at: datetime) -> datetime:
     """Return `at`, but not before the alert was taken: two clicks may be stored in the opposite order.
 
-    Only these times tell in which order things happened (see `cards.in_order`).
+    Only these times tell in which order things happened (see `cards.order_events`).
     """
     return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 
@@ -154,19 +154,19 @@ def _was_overtaken(question: Question, answer: Answer) -> bool:
     return last is not None and this is not None and this < last
 
 
-def _risen(question: Question, chosen: Outcome) -> int:
+def _compare_ranks(question: Question, chosen: Outcome) -> int:
     """How far the choice ranks above the standing; above a decision of the bot, every choice ranks by 1."""
     if question.standing is None or not OUTCOMES[question.standing].chosen:
         return 1
     return OUTCOMES[chosen].rank - OUTCOMES[question.standing].rank
 
 
-def _answered(question: Question, answer: Answer, risen: int, policy: Policy) -> Question:
+def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: Policy) -> Question:
     """Return the question with this answer. The click proves that the question was asked, and where."""
-    at = _after_take(question, answer.at)
-    outranked = risen < 0 and not policy.allow_deescalation
-    place = question.posted or answer.posted
-    return changed(
+    at = _order_after_take(question, answer.at)
+    outranked = rank_change < 0 and not policy.allow_deescalation
+    place = question.message_ref or answer.message_ref
+    return change_question(
         question,
         state=State.ASKED,
         channel=place.channel if place else "",
@@ -182,14 +182,16 @@ def _answered(question: Question, answer: Answer, risen: int, policy: Policy) ->
         clicked_at=answer.clicked_at or question.clicked_at,
         first_answered_at=question.first_answered_at or at,
         answers=question.answers + 1,
-        idle_changes=question.idle_changes + (risen <= 0),
+        idle_changes=question.idle_changes + (rank_change <= 0),
         reports=question.reports + 1,
         settled_at=at,
         due_at=at + REDRAW_GRACE,
     )
 
 
-def _same_conversation(question: Question, posted: Posted | None) -> bool:
-    if posted is None:  # clicked in the person's Home, which nobody else can see
+def _is_same_conversation(question: Question, message_ref: MessageRef | None) -> bool:
+    if message_ref is None:  # clicked in the person's Home, which nobody else can see
         return True
-    return posted.channel == question.channel if question.channel else posted.channel.startswith("D")
+    return (
+        message_ref.channel == question.channel if question.channel else message_ref.channel.startswith("D")
+    )

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, NoReturn
 from bot.backoff import retry_delay
 from bot.errors import (
     AmbiguousError,
-    CannotGoOn,
+    AppRejected,
     NoConversation,
     TransientError,
     Undeliverable,
-    UnknownRefusal,
+    UnknownErrorCode,
 )
 from bot.triage import asking_rules
-from bot.triage.looking import Lag, Look, Looker
-from bot.triage.model import State, about
+from bot.triage.log_events import log_event
+from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
+from bot.triage.model import State
 from bot.triage.outcomes import Reason, reason_of
 from bot.triage.rate_limits import is_in_turn
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from bot.triage.model import Person, Posted, Question, Step
+    from bot.triage.model import MessageRef, Person, Question, Step
     from bot.triage.outcomes import SlackCode
     from bot.triage.ports import Messenger
     from bot.triage.rate_limits import Pacing
@@ -62,17 +63,17 @@ class Asker:
         recorder: Recorder,
         *,
         pacing: Pacing,
-        lag: Lag | None = None,
+        delays: LookUpDelays | None = None,
     ) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
-        self._gate = pacing.gate
-        self._pace = pacing.pace
-        self._spread = pacing.spread
-        self._refusals = Refusals()
-        self._lag = lag or Lag()
-        self._looker = Looker(messenger, clock=recorder.clock, lag=self._lag)
+        self._limiter = pacing.limiter
+        self._rate_limiter = pacing.rate_limiter
+        self._jitter = pacing.jitter
+        self._unknown_errors = UnknownErrorHistory()
+        self._delays = delays or LookUpDelays()
+        self._look_ups = LookUps(messenger, clock=recorder.clock, delays=self._delays)
         self._claims: dict[str, Question] = {}  #: rows that this process has claimed and is posting, by ref
 
     async def ask(self, question: Question) -> None:
@@ -89,7 +90,7 @@ class Asker:
         except TransientError as error:
             await self._retry(question, error)
         except AmbiguousError as error:
-            await self._doubt(self._claims.get(question.ref, question), error)
+            await self._leave_in_doubt(self._claims.get(question.ref, question), error)
         finally:
             self._claims.pop(question.ref, None)
 
@@ -100,33 +101,33 @@ class Asker:
         """
         if question.state is State.ACCEPTED and question.in_doubt_since is not None:
             with contextlib.suppress(Undeliverable):  # nobody: the sweeper will find the same, and end it
-                return await self._suspect(question)
+                return await self._claim_restored(question)
         return question
 
     async def _take_step(self, question: Question) -> None:
         if question.in_doubt_since is None:
             await self._ask_in_turn(question)
         elif question.state is State.ACCEPTED:
-            await self._suspect(question)
+            await self._claim_restored(question)
         else:
             await self._look(question)
 
     async def _ask_in_turn(self, question: Question) -> None:
         now = self._clock()
-        turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
+        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
         try:
             await self._post(question)
-        except CannotGoOn as error:
-            self._gate.halt(error, self._clock())
+        except AppRejected as error:
+            self._limiter.trip(error, self._clock())
             raise
-        except UnknownRefusal as error:
-            self._meet_refusal(question, error)
+        except UnknownErrorCode as error:
+            self._handle_unknown_code(question, error)
         except TransientError as error:
             if error.retry_after is not None:
-                self._gate.slow_down(error.retry_after, self._clock())
+                self._limiter.slow_down(error.retry_after, self._clock())
             raise
 
     async def _post(self, question: Question) -> None:
@@ -134,36 +135,41 @@ class Asker:
         if await self._waits_for_hours(question, person):
             return
         claimed = await self._recorder.save(question, asking_rules.claim(question, person, self._clock()))
-        if claimed is None or await self._gave_up(claimed):
+        if claimed is None or await self._give_up_stale(claimed):
             return
         self._claims[question.ref] = claimed
         # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
         # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        posted = await self._put(claimed)
-        if posted is None:
+        message_ref = await self._put(claimed)
+        if message_ref is None:
             return
-        self._refusals.accepted(claimed, self._clock())
-        await self._record(claimed, posted)
-        self._gate.resume()
+        self._unknown_errors.note_success(claimed, self._clock())
+        await self._record(claimed, message_ref)
+        self._limiter.reset()
 
-    async def _put(self, claimed: Question) -> Posted | None:
+    async def _put(self, claimed: Question) -> MessageRef | None:
         """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
         with contextlib.suppress(NoConversation):
             return await self._messenger.post(claimed)
         channel = await self._messenger.open_conversation(claimed)
-        if await self._gave_up(claimed):
+        if await self._give_up_stale(claimed):
             return None
         return await self._messenger.post(claimed, channel=channel)
 
-    async def _gave_up(self, claimed: Question) -> bool:
+    async def _give_up_stale(self, claimed: Question) -> bool:
         """Give up a claim that grew old while this process stalled: another worker may have taken over."""
         now = self._clock()
-        if now - (claimed.in_doubt_since or now) <= self._lag.claim_holds:
+        if now - (claimed.in_doubt_since or now) <= self._delays.claim_holds:
             return False
-        step = asking_rules.not_posted(claimed, now)
+        step = asking_rules.record_not_posted(claimed, now)
         if step is None:
             return False
-        log.warning("question delayed: the claim is too old", extra=about(claimed, "question.delayed"))
+        log_event(
+            log.warning,
+            "question.delayed",
+            "question delayed: the claim is too old",
+            identifier=claimed.identifier,
+        )
         # Only of this version: a worker that took over has written before posting.
         await self._recorder.save(claimed, step)
         return True
@@ -185,64 +191,83 @@ class Asker:
         )
         return True
 
-    async def _suspect(self, question: Question) -> Question | None:
+    async def _claim_restored(self, question: Question) -> Question | None:
         """Claim a row of a restored backup, which may have been asked since the backup was made."""
         person = await self._person(question)
         current, _ = await self._recorder.decide(
-            question, lambda row: asking_rules.suspect(row, person, self._clock())
+            question, lambda row: asking_rules.claim_restored(row, person, self._clock())
         )
         return current
 
-    async def _record(self, question: Question, posted: Posted) -> None:
+    async def _record(self, question: Question, message_ref: MessageRef) -> None:
         policy = self._recorder.policy
         await self._recorder.decide(
-            question, lambda row: asking_rules.asked(row, posted, self._clock(), policy)
+            question, lambda row: asking_rules.record_asked(row, message_ref, self._clock(), policy)
         )
         self.forget(question)
-        log.info("question asked", extra=about(question, "question.asked", channel=posted.channel))
+        log_event(
+            log.info,
+            "question.asked",
+            "question asked",
+            identifier=question.identifier,
+            channel=message_ref.channel,
+        )
 
     async def _look(self, question: Question) -> None:
-        found = await self._looker.look(question)
-        if found is Look.IMPOSSIBLE:
+        found = await self._look_ups.look(question)
+        if found is LookUpResult.IMPOSSIBLE:
             await self._close(question, Reason.DELIVERY_UNKNOWN)
-        elif found is Look.NOT_THERE:
+        elif found is LookUpResult.NOT_POSTED:
             await self._ask_again(question)
-        elif isinstance(found, Look):
-            await self._look_later(question, self._looker.look_at(question))
+        elif isinstance(found, LookUpResult):
+            await self._look_later(question, self._look_ups.look_at(question))
         else:
             await self._record(question, found)
 
     async def _ask_again(self, question: Question) -> None:
-        self._looker.forget(question)
-        log.info("not found in Slack, so it was not asked", extra=about(question, "question.missed"))
-        await self._decide(question, lambda row: asking_rules.not_posted(row, self._clock()))
+        self._look_ups.forget(question)
+        log_event(
+            log.info,
+            "question.not_found",
+            "not found in Slack, so it was not asked",
+            identifier=question.identifier,
+        )
+        await self._decide(question, lambda row: asking_rules.record_not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
         current = await self._decide(question, lambda row: asking_rules.defer(row, look_at))
         if current is None or current.in_doubt_since is None:
-            self._looker.forget(question)  # a click was faster
+            self._look_ups.forget(question)  # a click was faster
 
-    async def _doubt(self, question: Question, error: AmbiguousError) -> None:
+    async def _leave_in_doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
-        log.warning("it may have been posted: %s", error, extra=about(question, "question.doubted"))
-        await self._look_later(question, self._looker.doubt(question))
+        log_event(
+            log.warning,
+            "question.unconfirmed",
+            "it may have been posted: %s",
+            error,
+            identifier=question.identifier,
+        )
+        await self._look_later(question, self._look_ups.doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
-        log.warning("question delayed: %s", error, extra=about(question, "question.delayed"))
+        log_event(
+            log.warning, "question.delayed", "question delayed: %s", error, identifier=question.identifier
+        )
         due_at = self._clock() + self._delay(question, error)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
-            await self._decide(claimed, lambda row: asking_rules.not_posted(row, due_at))
+            await self._decide(claimed, lambda row: asking_rules.record_not_posted(row, due_at))
         else:
             await self._decide(question, lambda row: asking_rules.defer(row, due_at))
 
-    def _meet_refusal(self, question: Question, error: UnknownRefusal) -> NoReturn:
+    def _handle_unknown_code(self, question: Question, error: UnknownErrorCode) -> NoReturn:
         """Classify an unknown error code: raise it again to retry, or raise `Undeliverable` to give up."""
         now = self._clock()
-        self._refusals.note(question, error.code, now)
-        if self._refusals.is_worker_trouble(error.code):
-            self._gate.halt(CannotGoOn(error.code, remedy=error.remedy or _UNKNOWN_REMEDY), now)
-        if self._refusals.is_final(question, error.code, now):
+        self._unknown_errors.note(question, error.code, now)
+        if self._unknown_errors.is_worker_trouble(error.code):
+            self._limiter.trip(AppRejected(error.code, remedy=error.remedy or _UNKNOWN_REMEDY), now)
+        if self._unknown_errors.is_final(question, error.code, now):
             raise Undeliverable(error.code) from error
         raise error
 
@@ -250,7 +275,9 @@ class Asker:
         now, policy = self._clock(), self._recorder.policy
         await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
         self.forget(question)
-        log.info("question closed", extra=about(question, "question.closed", reason=reason))
+        log_event(
+            log.info, "question.closed", "question closed", identifier=question.identifier, reason=reason
+        )
 
     async def _decide(
         self, question: Question, decision: Callable[[Question], Step | None]
@@ -266,16 +293,16 @@ class Asker:
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
-            return error.retry_after  # without a back-off: the gate already limits how many begin
-        return retry_delay(question.attempts, self._spread())
+            return error.retry_after  # without a back-off: the limiter already limits how many begin
+        return retry_delay(question.attempts, self._jitter())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows about a question that was asked, or has ended."""
-        self._refusals.forget(question)
-        self._looker.forget(question)
+        self._unknown_errors.forget(question)
+        self._look_ups.forget(question)
 
 
-class Refusals:
+class UnknownErrorHistory:
     """Remembers the unknown error codes that Slack has returned lately, and decides when to give up.
 
     One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog; nor must one
@@ -298,7 +325,7 @@ class Refusals:
         for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
             del people[user]
 
-    def accepted(self, question: Question, now: datetime) -> None:
+    def note_success(self, question: Question, now: datetime) -> None:
         """Remember that Slack took this question: whatever others have met is not the worker's trouble."""
         self._people.clear()
         self._asked.pop(question.request.user, None)  # to stand last

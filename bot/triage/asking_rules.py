@@ -11,14 +11,24 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Choice, Confidence, Conflict, Question, State, Step, Work, changed, made
+from bot.triage.model import (
+    Choice,
+    Confidence,
+    Conflict,
+    Question,
+    State,
+    Step,
+    Work,
+    change_question,
+    make_question,
+)
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.reporting import report_on, with_card
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Person, Posted, TriageRequest
+    from bot.triage.model import MessageRef, Person, TriageRequest
     from bot.triage.outcomes import SlackCode
     from bot.triage.policy import Policy
 
@@ -50,13 +60,13 @@ def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> S
     """Accept a request: it is due at once. A summary is cut to 50,000 characters."""
     if len(request.summary) > SUMMARY_STORED_MAX:
         request = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
-    question = made(request=request, ref=ref, accepted_at=now, due_at=now)
-    return Step(question=changed(question, deadline=policy.deadline(question, now)))
+    question = make_question(request=request, ref=ref, accepted_at=now, due_at=now)
+    return Step(question=change_question(question, deadline=policy.deadline(question, now)))
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
     """Accept what could be salvaged of an invalid request, and close it at once."""
-    return _closed(accept(salvaged, ref, now, policy).question, Reason.INVALID_REQUEST, now, policy)
+    return _close(accept(salvaged, ref, now, policy).question, Reason.INVALID_REQUEST, now, policy)
 
 
 def receive_again(
@@ -68,7 +78,7 @@ def receive_again(
     report is a change.
     """
     if question.state is State.CLOSED and question.reason == Reason.INVALID_REQUEST:
-        return Step(question=_reopened(question, accept(request, question.ref, now, policy).question))
+        return Step(question=_reopen(question, accept(request, question.ref, now, policy).question))
     first = question.request
     differs = {
         "alert": request.alert != first.alert,
@@ -100,7 +110,7 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
 
 def claim(question: Question, person: Person, now: datetime) -> Step:
     """Claim the question for posting. It is in doubt until the result of the post is known."""
-    claimed = changed(
+    claimed = change_question(
         question,
         state=State.POSTING,
         slack_id=person.slack_id,
@@ -114,12 +124,12 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
     return Step(question=claimed)
 
 
-def suspect(question: Question, person: Person, now: datetime) -> Step | None:
+def claim_restored(question: Question, person: Person, now: datetime) -> Step | None:
     """Treat a restored row as claimed when it was accepted, so that it is looked up before it is posted."""
     if question.state is not State.ACCEPTED or question.in_doubt_since is None:
         return None
     claimed = claim(question, person, question.accepted_at).question
-    return Step(question=changed(claimed, in_doubt_since=question.in_doubt_since, due_at=now))
+    return Step(question=change_question(claimed, in_doubt_since=question.in_doubt_since, due_at=now))
 
 
 def postpone(question: Question, due_at: datetime) -> Step | None:
@@ -127,20 +137,22 @@ def postpone(question: Question, due_at: datetime) -> Step | None:
     unasked = question.state in (State.ACCEPTED, State.POSTING) and question.in_doubt_since is None
     if not unasked and question.work is not Work.REMIND:
         return None
-    return Step(question=changed(question, due_at=due_at, paced=True))
+    return Step(question=change_question(question, due_at=due_at, paced=True))
 
 
 def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy: Policy) -> Step | None:
     """Wait until the person works. The time limit for asking starts then."""
     if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
         return None
-    known = changed(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
+    known = change_question(question, time_zone=person.time_zone, due_at=ask_at, paced=False)
     # Only once: a question that was claimed before keeps its deadline, or it could be put off every night.
     first = question.deadline is not None and question.claimed_at is None
-    return Step(question=changed(known, deadline=policy.deadline(known, ask_at) if first else known.deadline))
+    return Step(
+        question=change_question(known, deadline=policy.deadline(known, ask_at) if first else known.deadline)
+    )
 
 
-def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> Step | None:
+def record_asked(question: Question, message_ref: MessageRef, now: datetime, policy: Policy) -> Step | None:
     """Record where the question was posted; None if a click has already shown that.
 
     Its reminder and deadline count from `now`, unless it has already ended because it was asked too late.
@@ -148,11 +160,11 @@ def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> 
     if question.ts:
         return None
     state = State.ASKED if question.state is State.POSTING else question.state
-    placed = changed(
+    placed = change_question(
         question,
         state=state,
-        channel=posted.channel,
-        ts=posted.ts,
+        channel=message_ref.channel,
+        ts=message_ref.ts,
         asked_at=now,
         in_doubt_since=None,
         attempts=0,
@@ -162,42 +174,42 @@ def asked(question: Question, posted: Posted, now: datetime, policy: Policy) -> 
         shown=question.reports,
     )
     remind_at = None if question.standing else policy.remind_at(placed, now)
-    return Step(question=changed(placed, due_at=remind_at) if remind_at else placed)
+    return Step(question=change_question(placed, due_at=remind_at) if remind_at else placed)
 
 
 def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
     """Count a reminder before it is sent, so that one that may have been sent is never repeated."""
     if question.work is not Work.REMIND or question.due_at is None or question.due_at > now:
         return None
-    counted = changed(question, reminders=question.reminders + 1, paced=False)
-    return Step(question=changed(counted, due_at=policy.remind_at(counted, now)))
+    counted = change_question(question, reminders=question.reminders + 1, paced=False)
+    return Step(question=change_question(counted, due_at=policy.remind_at(counted, now)))
 
 
-def not_reminded(question: Question, due_at: datetime) -> Step | None:
+def take_back_reminder(question: Question, due_at: datetime) -> Step | None:
     """Undo the count of a reminder that was definitely not sent; None if it is no longer needed."""
     if question.state is not State.ASKED or question.standing is not None or question.reminders < 1:
         return None
-    counted = changed(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
-    return Step(question=changed(counted, due_at=due_at))
+    counted = change_question(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
+    return Step(question=change_question(counted, due_at=due_at))
 
 
-def not_posted(question: Question, due_at: datetime) -> Step | None:
+def record_not_posted(question: Question, due_at: datetime) -> Step | None:
     """Record that the question was definitely not posted: it may be claimed again."""
     if question.state is not State.POSTING:
         return None
-    return Step(question=changed(_later(question, due_at), in_doubt_since=None))
+    return Step(question=change_question(_retry(question, due_at), in_doubt_since=None))
 
 
 def defer(question: Question, due_at: datetime) -> Step:
     """Work on the question again later, and change nothing else."""
-    return Step(question=_later(question, due_at))
+    return Step(question=_retry(question, due_at))
 
 
 def close(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step | None:
     """Give up asking, for this reason; None if it was asked after all."""
     if question.state not in (State.ACCEPTED, State.POSTING):
         return None
-    return _closed(question, reason, now, policy)
+    return _close(question, reason, now, policy)
 
 
 def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
@@ -208,25 +220,25 @@ def expire(question: Question, now: datetime, policy: Policy) -> Step | None:
     if question.deadline is None or question.deadline > now or question.standing is not None:
         return None
     if question.state is State.ASKED:
-        ended = changed(_ended(question, Outcome.TIMED_OUT, now, policy), due_at=now)
+        ended = change_question(_end(question, Outcome.TIMED_OUT, now, policy), due_at=now)
     else:
-        ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=Reason.NOT_ASKED_IN_TIME)
+        ended = _end(question, Outcome.UNDELIVERABLE, now, policy, reason=Reason.NOT_ASKED_IN_TIME)
     return Step(question=ended, report=report_on(question, ended, at=now, policy=policy))
 
 
-def shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
+def record_shown(question: Question, reports: int, *, again_at: datetime | None = None) -> Step:
     """Record that the message shows this many reports. If there are more by now, the next redraw is due.
 
     With `again_at`, the last report is drawn once more at that time: until then, an older redraw may hide it.
     """
     due_at = again_at if reports >= question.reports else question.due_at or question.settled_at
     seen = reports if again_at is None else reports - 1
-    return Step(question=changed(question, shown=seen, attempts=0, due_at=due_at))
+    return Step(question=change_question(question, shown=seen, attempts=0, due_at=due_at))
 
 
-def _reopened(closed: Question, fresh: Question) -> Question:
+def _reopen(closed: Question, fresh: Question) -> Question:
     """Return the newly accepted question, with what MozDef and the security team were told about the row."""
-    return changed(
+    return change_question(
         fresh,
         version=closed.version,
         reports=closed.reports,
@@ -239,17 +251,17 @@ def _reopened(closed: Question, fresh: Question) -> Question:
     )
 
 
-def _later(question: Question, due_at: datetime) -> Question:
-    return changed(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
+def _retry(question: Question, due_at: datetime) -> Question:
+    return change_question(question, attempts=question.attempts + 1, due_at=due_at, paced=False)
 
 
-def _closed(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step:
-    ended = _ended(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
-    closed = changed(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
+def _close(question: Question, reason: Reason | SlackCode, now: datetime, policy: Policy) -> Step:
+    ended = _end(question, Outcome.UNDELIVERABLE, now, policy, reason=reason)
+    closed = change_question(ended, state=State.CLOSED, in_doubt_since=None, due_at=None, shown=ended.reports)
     return Step(question=closed, report=report_on(question, closed, at=now, policy=policy))
 
 
-def _ended(
+def _end(
     question: Question,
     outcome: Outcome,
     now: datetime,
@@ -257,7 +269,7 @@ def _ended(
     *,
     reason: Reason | SlackCode | None = None,
 ) -> Question:
-    ended = changed(
+    ended = change_question(
         question,
         standing=outcome,
         reason=reason or "",

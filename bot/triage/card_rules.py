@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Step, changed
+from bot.triage.model import Step, change_question
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
 
 
-def claimed(question: Question, now: datetime, until: datetime) -> Step | None:
+def claim(question: Question, now: datetime, until: datetime) -> Step | None:
     """Claim the card until then, to show it; None if it is not due, as when another worker has claimed it."""
     if question.card_due_at is None or question.card_due_at > now:
         return None
-    return Step(question=changed(question, card_due_at=until))
+    return Step(question=change_question(question, card_due_at=until))
 
 
-def shown(question: Question, ts: str, *, told: int, again_at: datetime) -> Step:
+def record_shown(question: Question, ts: str, *, told_events: int, again_at: datetime) -> Step:
     """Record the card's `ts` and how many events were told; the rest is due at `again_at`."""
-    due_at = None if told >= question.events else again_at
-    return Step(question=changed(question, card_ts=ts, card_shown=told, card_due_at=due_at))
+    due_at = None if told_events >= question.events else again_at
+    return Step(question=change_question(question, card_ts=ts, card_shown=told_events, card_due_at=due_at))
 
 
-def later(question: Question, due_at: datetime | None, *, held: datetime | None) -> Step | None:
+def postpone(question: Question, due_at: datetime | None, *, held: datetime | None) -> Step | None:
     """Show the card later, or never (None); returns None if it is no longer due when it was (`held`)."""
     if question.card_due_at is None or question.card_due_at != held:
         return None
-    return Step(question=changed(question, card_due_at=due_at))
+    return Step(question=change_question(question, card_due_at=due_at))

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.backoff import RETRY_MAX
-from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownRefusal
+from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownErrorCode
 from bot.triage import card_rules
-from bot.triage.model import Taken, about
+from bot.triage.log_events import log_event
+from bot.triage.model import AlertTaken
 from bot.triage.rate_limits import MISSED_AFTER
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Cards:
         self._team = team
         self._recorder = recorder
         self._read_report = read_report
-        self._pace = pacing.pace
-        self._spread = pacing.spread
+        self._rate_limiter = pacing.rate_limiter
+        self._jitter = pacing.jitter
         self._turns: dict[str, datetime] = {}  #: when to show the cards that wait, by ref
         #: Why the last card could not be shown: Slack's code or a sentence. Empty: it was; None: none yet.
         self.last_trouble: str | None = None
@@ -59,57 +60,67 @@ class Cards:
     async def show(self, question: Question) -> None:
         """Post the question's card, or update it. Failures are logged and retried. Raises `StoreError`."""
         if not self._recorder.policy.has_channel:  # SECURITY_CHANNEL was removed after the card fell due
-            await self._later(question, None)
+            await self._postpone(question, None)
             return
         now = self._recorder.clock()
         turn = self._turn(question, now)
         if turn > now:
-            await self._later(question, turn)
+            await self._postpone(question, turn)
             return
         until = now + CARD_TAKES
-        claimed, step = await self._recorder.decide(question, lambda row: card_rules.claimed(row, now, until))
+        claimed, step = await self._recorder.decide(question, lambda row: card_rules.claim(row, now, until))
         if claimed is not None and step is not None:
             await self._show(claimed)
 
     async def _show(self, question: Question) -> None:
-        news = await self._news(question)
+        news = await self._load_untold(question)
         try:
             ts = await self._team.show(question)
-        except (PermanentError, UnknownRefusal) as error:
+        except (PermanentError, UnknownErrorCode) as error:
             self.last_trouble = _code_of(error)
-            log.error(
+            log_event(
+                log.error,
+                "card.refused",
                 "card refused: %s; invite the bot, or correct SECURITY_CHANNEL",
                 error,
-                extra=about(question, "card.refused"),
+                identifier=question.identifier,
             )
-            await self._later(question, self._recorder.clock() + REFUSED_WAIT)
+            await self._postpone(question, self._recorder.clock() + REFUSED_WAIT)
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
-            log.warning("card delayed: %s", error, extra=about(question, "card.delayed"))
-            await self._later(question, self._recorder.clock() + self._wait(error))
+            log_event(log.warning, "card.delayed", "card delayed: %s", error, identifier=question.identifier)
+            await self._postpone(question, self._recorder.clock() + self._wait(error))
         else:
             self.last_trouble = ""
             # A card that was only just posted shows everything itself.
             untold = await self._tell(question, news) if ts == question.card_ts else None
             await self._record(question, ts, untold)
 
-    async def _news(self, question: Question) -> Sequence[Report | Taken]:
+    async def _load_untold(self, question: Question) -> Sequence[Report | AlertTaken]:
         """Return the events that are not in the card's thread yet, in order."""
         if not question.card_ts:
             return ()
         rows = await self._recorder.store.reports_of(question.request.identifier)
         reports = [self._read_report(row) for row in rows[: question.reports]]
-        return in_order(question, reports)[question.card_shown :]
+        return order_events(question, reports)[question.card_shown :]
 
-    async def _tell(self, question: Question, news: Sequence[Report | Taken]) -> _Untold | None:
+    async def _tell(self, question: Question, news: Sequence[Report | AlertTaken]) -> _Untold | None:
         """Add the events to the thread one by one; return the rest from the first that must be retried."""
         for told, event in enumerate(news):
             try:
                 await self._team.tell(question, event)
-            except (PermanentError, UnknownRefusal) as error:  # the card itself shows everything
-                log.warning("thread line lost: %s", error, extra=about(question, "card.unfinished"))
+            except (PermanentError, UnknownErrorCode) as error:  # the card itself shows everything
+                log_event(
+                    log.warning,
+                    "thread_line.refused",
+                    "thread line lost: %s",
+                    error,
+                    identifier=question.identifier,
+                )
             except (TransientError, AmbiguousError) as error:
-                log.warning("card delayed: %s", error, extra=about(question, "card.delayed"))
+                log_event(
+                    log.warning, "card.delayed", "card delayed: %s", error, identifier=question.identifier
+                )
                 retry_at = self._recorder.clock() + self._wait(error)
                 return _Untold(events=len(news) - told, retry_at=retry_at)
         return None
@@ -118,38 +129,38 @@ class Cards:
         told = question.events - (untold.events if untold else 0)
         again_at = untold.retry_at if untold else self._recorder.clock()
         await self._recorder.decide(
-            question, lambda row: card_rules.shown(row, ts, told=told, again_at=again_at)
+            question, lambda row: card_rules.record_shown(row, ts, told_events=told, again_at=again_at)
         )
         if untold is None:
-            log.info("card shown", extra=about(question, "card.shown"))
+            log_event(log.info, "card.shown", "card shown", identifier=question.identifier)
 
     def _turn(self, question: Question, now: datetime) -> datetime:
         """Return when this card may be shown. A backlog that is posted all at once would delay questions."""
         turn = self._turns.pop(question.ref, None)
         if turn is None or now - turn > MISSED_AFTER:
-            turn = self._pace.reserve(_CHANNEL, now)
+            turn = self._rate_limiter.reserve(_CHANNEL, now)
         if turn > now:
             self._turns[question.ref] = turn
         return turn
 
     def _wait(self, error: Exception) -> timedelta:
         asked: timedelta | None = getattr(error, "retry_after", None)
-        return (asked or timedelta(0)) + RETRY_MAX * self._spread()
+        return (asked or timedelta(0)) + RETRY_MAX * self._jitter()
 
-    async def _later(self, question: Question, due_at: datetime | None) -> None:
+    async def _postpone(self, question: Question, due_at: datetime | None) -> None:
         held = question.card_due_at
-        await self._recorder.decide(question, lambda row: card_rules.later(row, due_at, held=held))
+        await self._recorder.decide(question, lambda row: card_rules.postpone(row, due_at, held=held))
 
 
-def in_order(question: Question, reports: Sequence[Report]) -> list[Report | Taken]:
+def order_events(question: Question, reports: Sequence[Report]) -> list[Report | AlertTaken]:
     """Return the events of a question in order: its reports, and that somebody took the alert.
 
     A take comes after all reports that are not later than it; `answer_rules` keeps these times in order.
     """
-    events: list[Report | Taken] = list(reports)
+    events: list[Report | AlertTaken] = list(reports)
     if question.taken_at is not None:
         before = [report.sequence for report in reports if report.at <= question.taken_at]
-        taken = Taken(slack_id=question.taken_by, slack_name=question.taken_name)
+        taken = AlertTaken(slack_id=question.taken_by, slack_name=question.taken_name)
         events.insert(max(before, default=-1) + 1, taken)
     return events
 

@@ -20,22 +20,22 @@ MOZDEF_ALERTS = frozenset(
 )
 
 
-def padded_alert(label: str) -> str:
+def pad_alert(label: str) -> str:
     """Return an alert's label, padded unless it is one of `MOZDEF_ALERTS`."""
-    return label if label in MOZDEF_ALERTS else padded(label)
+    return label if label in MOZDEF_ALERTS else pad(label)
 
 
-def padded_reason(reason: str) -> str:
+def pad_reason(reason: str) -> str:
     """Return the reason of an outcome, padded unless it is one of our own."""
-    return reason if is_own(reason) else padded(reason)
+    return reason if is_own(reason) else pad(reason)
 
 
-def padded(value: str) -> str:
+def pad(value: str) -> str:
     """Return a value with a trailing space if it has no white space; an empty one stays empty."""
     return f"{value} " if _is_one_word(value) else value
 
 
-def unpadded(value: str) -> str:
+def unpad(value: str) -> str:
     """Return `value` without the padding: the inverse of the other functions."""
     return value[:-1] if value.endswith(" ") and _is_one_word(value) else value
 

@@ -100,7 +100,7 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Posted:
+class MessageRef:
     """Where a message is in Slack: the id of its channel, and its `ts`."""
 
     channel: str
@@ -122,8 +122,8 @@ class Answer:
     ref: str
     choice: Choice
     slack_id: str
-    ours: bool  #: whether the person belongs to this workspace or its organisation
-    posted: Posted | None  #: the message that was clicked; None: the person's Home
+    same_workspace: bool  #: whether the person belongs to this workspace or its organisation
+    message_ref: MessageRef | None  #: the message that was clicked; None: the person's Home
     at: datetime
     clicked_at: datetime | None = None  #: by Slack's clock
 
@@ -135,7 +135,7 @@ class Note:
     ref: str
     text: str
     slack_id: str
-    ours: bool
+    same_workspace: bool
     at: datetime
 
 
@@ -146,20 +146,20 @@ class Take:
     ref: str
     slack_id: str
     slack_name: str
-    ours: bool
-    posted: Posted | None  #: the card that was clicked
+    same_workspace: bool
+    message_ref: MessageRef | None  #: the card that was clicked
     at: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class AlertTaken:
     """An alert was taken over: what a `Take` adds to the thread of the card."""
 
     slack_id: str
     slack_name: str
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, which `changed` could not copy at once
+@dataclass(frozen=True, kw_only=True)  # without slots, which `change_question` could not copy at once
 class Question:
     """A request as put to a person. `state` says how far it got, `standing` how it ended (None: not yet)."""
 
@@ -203,9 +203,14 @@ class Question:
     taken_at: datetime | None = None
 
     @property
-    def posted(self) -> Posted | None:
+    def identifier(self) -> str:
+        """MozDef's identifier of the alert."""
+        return self.request.identifier
+
+    @property
+    def message_ref(self) -> MessageRef | None:
         """Where its message is; None if that is not known."""
-        return Posted(channel=self.channel, ts=self.ts) if self.ts else None
+        return MessageRef(channel=self.channel, ts=self.ts) if self.ts else None
 
     @property
     def retracted(self) -> bool:
@@ -292,11 +297,12 @@ class Change:
 
 
 # How a question is made and changed: one alert takes a dozen changes of a row with forty fields.
-# `Question(…)` takes three times as long as `made`, and `dataclasses.replace` 13 times as long as `changed`.
+# `Question(…)` takes three times as long as `make_question`, and `dataclasses.replace` 13 times as long as
+# `change_question`.
 if TYPE_CHECKING:  # so that mypy checks the arguments
     from dataclasses import replace
 
-    made, changed = Question, replace
+    make_question, change_question = Question, replace
 else:
     #: The default of each field.
     _BLANK = Question(
@@ -306,20 +312,15 @@ else:
         due_at=None,
     )
 
-    def made(**fields: object) -> Question:
+    def make_question(**fields: object) -> Question:
         """Return a new question. Unlike with `Question(…)`, the names of the fields are not checked."""
-        return changed(_BLANK, **fields)
+        return change_question(_BLANK, **fields)
 
-    def changed(question: Question, **fields: object) -> Question:
+    def change_question(question: Question, **fields: object) -> Question:
         """Return a copy of a question with some fields changed. The names of the fields are not checked."""
         twin = object.__new__(Question)
         object.__setattr__(twin, "__dict__", question.__dict__ | fields)  # bypasses the freezing
         return twin
-
-
-def about(question: Question, event: str, **fields: object) -> dict[str, object]:
-    """Return the `extra` of a log record: the event (`noun.participle`) and fields, but no personal data."""
-    return {"event": event, "fields": {"identifier": question.request.identifier, **fields}}
 
 
 def utc_now() -> datetime:

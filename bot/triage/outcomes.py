@@ -1,9 +1,10 @@
 """How a request can end, in which words MozDef is told, and why: the tables from which all else is derived.
 
 To add an outcome, add a member of `Outcome` and its row in `OUTCOMES`; then its texts in `messages.toml`
-([card], and [answer] if its row says `told`), its key in `alerts.toml`, and its line in the documentation:
-tests fail until they are there. To add a profile, add a member of `Profile` and its row in `PROFILES`; to add
-a reason of our own, add a member of `Reason`. Importing this module raises `TypeError` if a row is missing.
+([card], and [answer] if its row says `has_answer_text`), its key in `alerts.toml`, and its line in the
+documentation: tests fail until they are there. To add a profile, add a member of `Profile` and its row in
+`PROFILES`; to add a reason of our own, add a member of `Reason`. Importing this module raises `TypeError` if
+a row is missing.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class OutcomeFacts:
     ending: Ending
     counter: EndingCounter | None  #: None: it is a choice, counted with each click
     card: bool  #: whether the security team gets a card, unless `alerts.toml` says otherwise
-    told: bool  #: whether the question's message shows it: then it has a text in [answer]
+    has_answer_text: bool  #: whether the question's message shows it: then it has a text in [answer]
 
     @property
     def rank(self) -> int:
@@ -136,7 +137,7 @@ OUTCOMES: Final = _table(
             ending=Ending(key="yes", label="yes", heading="YES", mark="█", colour="#56b4e9"),
             counter=None,
             card=False,
-            told=True,
+            has_answer_text=True,
         ),
         Outcome.NO: OutcomeFacts(
             status=Status.ESCALATED,
@@ -145,7 +146,7 @@ OUTCOMES: Final = _table(
             ending=Ending(key="no", label="no", heading="NO", mark="▓", colour="#d55e00"),
             counter=None,
             card=True,
-            told=True,
+            has_answer_text=True,
         ),
         Outcome.WRONG_USER: OutcomeFacts(
             status=Status.MANUAL,
@@ -154,7 +155,7 @@ OUTCOMES: Final = _table(
             ending=Ending(key="wrongUser", label="wrong person", heading="WRONG", mark="▒", colour="#e69f00"),
             counter=None,
             card=True,
-            told=True,
+            has_answer_text=True,
         ),
         Outcome.NOT_SURE: OutcomeFacts(
             status=Status.MANUAL,
@@ -163,7 +164,7 @@ OUTCOMES: Final = _table(
             ending=Ending(key="notSure", label="not sure", heading="UNSURE", mark="░", colour="#f0e442"),
             counter=None,
             card=True,
-            told=True,
+            has_answer_text=True,
         ),
         Outcome.TIMED_OUT: OutcomeFacts(
             status=Status.MANUAL,
@@ -172,7 +173,7 @@ OUTCOMES: Final = _table(
             ending=_UNANSWERED,
             counter=EndingCounter(name="questions_expired", text="Questions that nobody answered in time."),
             card=True,
-            told=True,
+            has_answer_text=True,
         ),
         Outcome.UNDELIVERABLE: OutcomeFacts(
             status=Status.MANUAL,
@@ -185,7 +186,7 @@ OUTCOMES: Final = _table(
                 by_reason=True,
             ),
             card=True,
-            told=False,
+            has_answer_text=False,
         ),
     },
 )
@@ -218,7 +219,7 @@ CARDS: Final = frozenset(outcome for outcome, facts in OUTCOMES.items() if facts
 #: The texts that `messages.toml` must have for the outcomes: table → keys.
 TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "button": tuple(outcome.value for outcome, facts in OUTCOMES.items() if facts.chosen),
-    "answer": tuple(outcome.value for outcome, facts in OUTCOMES.items() if facts.told),
+    "answer": tuple(outcome.value for outcome, facts in OUTCOMES.items() if facts.has_answer_text),
     "card": tuple(outcome.value for outcome in OUTCOMES),
 }
 

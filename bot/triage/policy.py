@@ -45,12 +45,12 @@ class AskWhen(StrEnum):
 class Wait:
     """How long an alert waits for something, if its policy says so."""
 
-    said: bool = False  #: False: the policy says nothing, so the setting applies
+    is_set: bool = False  #: False: the policy says nothing, so the setting applies
     after: timedelta | None = None  #: if said, None means never
 
-    def over(self, setting: timedelta | None) -> timedelta | None:
+    def or_default(self, setting: timedelta | None) -> timedelta | None:
         """Return the waiting time, given the `setting` for all alerts; None: never."""
-        return self.after if self.said else setting
+        return self.after if self.is_set else setting
 
 
 #: The rules for notes, unless a file says otherwise.
@@ -85,7 +85,7 @@ class AlertPolicy:
     notes: Mapping[Choice, NoteRule] = field(default_factory=lambda: NOTES)  #: a rule for each choice
     cards: frozenset[Outcome] = CARDS  #: the outcomes for which the security team gets a card
 
-    def reworded(self, wording: Wording) -> Wording:
+    def reword(self, wording: Wording) -> Wording:
         """Return the wording of all messages with this alert's texts in place of the defaults."""
         tables = dict(wording)
         for word, text in self.wording.items():
@@ -130,7 +130,7 @@ class Policy:
     def longest_wait(self) -> timedelta | None:
         """The longest that any question may stay open; None: unlimited, or unknown due to working hours."""
         policies = [self.alerts.default, *self.alerts.by_label.values()]
-        waits = [policy.expire_after.over(self.expire_after) for policy in policies]
+        waits = [policy.expire_after.or_default(self.expire_after) for policy in policies]
         return None if self.hours else max((wait for wait in waits if wait), default=None)
 
     def ask_at(self, question: Question, person: Person, now: datetime) -> datetime:
@@ -141,13 +141,13 @@ class Policy:
 
     def deadline(self, question: Question, since: datetime) -> datetime | None:
         """Return when the question ends without an answer, counted from `since`; None: never."""
-        return self._after(question, since, self.of(question).expire_after.over(self.expire_after))
+        return self._after(question, since, self.of(question).expire_after.or_default(self.expire_after))
 
     def remind_at(self, question: Question, since: datetime) -> datetime | None:
         """Return the time of the next reminder, if it is before the deadline; None: no further reminder."""
         if question.reminders >= self.remind_times:
             return None
-        moment = self._after(question, since, self.of(question).remind_after.over(self.remind_after))
+        moment = self._after(question, since, self.of(question).remind_after.or_default(self.remind_after))
         pointless = moment is None or (question.deadline is not None and moment >= question.deadline)
         return None if pointless else moment
 

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from bot.errors import StoreError
     from bot.triage.answer_rules import Notice
     from bot.triage.model import (
+        AlertTaken,
         Bookmark,
         Change,
         InvalidBody,
+        MessageRef,
         OutboxRow,
         Person,
-        Posted,
         Question,
         Report,
-        Taken,
         Work,
     )
     from bot.triage.statistics import AlertStatistics
@@ -64,9 +64,11 @@ class Store(Protocol):
         """Return all reports of this identifier, in order."""
 
     async def due(
-        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+        self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
-        """Return the questions with due work of this kind, the longest due first, except the refs `but`."""
+        """Return the questions with due work of this kind, the longest due first, except the refs
+        `exclude`.
+        """
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """Return the questions whose deadline has passed, the oldest first."""
@@ -153,22 +155,22 @@ class Backlog(Protocol):
 class Meter(Protocol):
     """Counts events. Never blocks, never raises."""
 
-    def stored(self, before: Question | None, after: Question) -> None:
+    def count_stored(self, before: Question | None, after: Question) -> None:
         """Count a step that was stored; `before` is None for a new question."""
 
-    def rejected(self, body: InvalidBody) -> None:
+    def count_rejected(self, body: InvalidBody) -> None:
         """Count an invalid request that is finished."""
 
-    def conflicted(self) -> None:
+    def count_conflicted(self) -> None:
         """Take note of a request that differs from the one with its identifier, and is done with."""
 
-    def sent(self, reports: int) -> None:
+    def count_sent(self, reports: int) -> None:
         """Count reports that the queue has accepted."""
 
-    def parked(self, reports: int) -> None:
+    def count_parked(self, reports: int) -> None:
         """Count reports that the queue has permanently rejected."""
 
-    def retried(self, method: str) -> None:
+    def count_retried(self, method: str) -> None:
         """Count a failed call that will be retried; `method` is its name."""
 
     def untold(self) -> None:
@@ -178,22 +180,22 @@ class Meter(Protocol):
 class NoMeter:
     """A `Meter` that counts nothing."""
 
-    def stored(self, before: Question | None, after: Question) -> None:
+    def count_stored(self, before: Question | None, after: Question) -> None:
         """See `Meter`."""
 
-    def rejected(self, body: InvalidBody) -> None:
+    def count_rejected(self, body: InvalidBody) -> None:
         """See `Meter`."""
 
-    def conflicted(self) -> None:
+    def count_conflicted(self) -> None:
         """See `Meter`."""
 
-    def sent(self, reports: int) -> None:
+    def count_sent(self, reports: int) -> None:
         """See `Meter`."""
 
-    def parked(self, reports: int) -> None:
+    def count_parked(self, reports: int) -> None:
         """See `Meter`."""
 
-    def retried(self, method: str) -> None:
+    def count_retried(self, method: str) -> None:
         """See `Meter`."""
 
     def untold(self) -> None:
@@ -214,7 +216,7 @@ class Messenger(Protocol):
     async def find_person(self, email: str) -> Person:
         """Return the person with this address. Raises `Undeliverable` if there is none."""
 
-    async def post(self, question: Question, *, channel: str = "") -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """Put the question to its person; in this conversation with them, if it had to be opened.
 
         `NoConversation`: it has to be. `AmbiguousError`: perhaps the question is there.
@@ -223,7 +225,9 @@ class Messenger(Protocol):
     async def open_conversation(self, question: Question) -> str:
         """Open the conversation with the question's person, and return it. Never ambiguous."""
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+    async def look_up(
+        self, question: Question, *, after: Bookmark | None = None
+    ) -> MessageRef | Bookmark | None:
         """Look for the question on a page of its conversation: the first, or the one that `after` marks.
 
         Return where it is, or else where to go on; None if this page was the last and it is not there.
@@ -251,7 +255,7 @@ class SecurityTeam(Protocol):
         Raises `PermanentError` if the channel does not exist or the bot is not in it.
         """
 
-    async def tell(self, question: Question, event: Report | Taken) -> None:
+    async def tell(self, question: Question, event: Report | AlertTaken) -> None:
         """Add a line about an event to the thread of the question's card.
 
         Raises `AmbiguousError` if it may have been posted.

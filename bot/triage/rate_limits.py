@@ -12,11 +12,13 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from bot.triage.log_events import log_event
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from bot.errors import CannotGoOn
+    from bot.errors import AppRejected
     from bot.triage.model import Question
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ BURST = 3
 MISSED_AFTER = BURST * INTERVAL
 
 #: The most messages under way at a time.
-ABREAST_MAX = 128
+CONCURRENCY_MAX = 128
 
 #: By how much that limit grows with each message that Slack accepts. It is halved whenever Slack asks to wait
 #: (additive increase, multiplicative decrease).
@@ -43,7 +45,7 @@ PROBE_INTERVAL = timedelta(seconds=30)
 REMIND_INTERVAL = timedelta(hours=1)
 
 
-class Pace:
+class RateLimiter:
     """Limits the rate of questions per person: a burst of three, then one per second."""
 
     def __init__(self) -> None:
@@ -73,70 +75,73 @@ def is_in_turn(question: Question, now: datetime) -> bool:
 class Pacing:
     """The rate limits that everything that posts messages shares."""
 
-    gate: Gate
-    pace: Pace
-    spread: Callable[[], float]  #: a random number in 0..1, for jitter
+    limiter: ConcurrencyLimiter
+    rate_limiter: RateLimiter
+    jitter: Callable[[], float]  #: a random number in 0..1, for jitter
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Limits how many messages are under way, and stops them while Slack asks to wait or rejects the app.
 
-    `abreast` is the most messages under way at a time. While Slack rejects the app, one at a time is tried.
+    `concurrency` is the most messages under way at a time. While Slack rejects the app, one at a time is
+    tried.
     """
 
-    def __init__(self, *, spread: Callable[[], float], abreast: int = ABREAST_MAX) -> None:
-        self._spread = spread
-        self._most = abreast
-        self._abreast = float(abreast)
-        self._shut_until: datetime | None = None
-        self._halted_by = ""
-        self._told: dict[str, datetime] = {}
+    def __init__(self, *, jitter: Callable[[], float], concurrency: int = CONCURRENCY_MAX) -> None:
+        self._jitter = jitter
+        self._concurrency_max = concurrency
+        self._concurrency = float(concurrency)
+        self._closed_until: datetime | None = None
+        self._rejection_code = ""
+        self._logged_at: dict[str, datetime] = {}
 
-    def room(self, now: datetime, wanted: int, *, under_way: int) -> int:
+    def count_free_slots(self, now: datetime, wanted: int, *, under_way: int) -> int:
         """Return how many of the `wanted` messages may start now, while `under_way` others are unfinished."""
-        if self._shut_until is not None and now < self._shut_until:
+        if self._closed_until is not None and now < self._closed_until:
             return 0
-        abreast = 1 if self._halted_by else int(self._abreast)
-        return max(0, min(wanted, abreast - under_way))
+        concurrency = 1 if self._rejection_code else int(self._concurrency)
+        return max(0, min(wanted, concurrency - under_way))
 
     def opens_at(self, now: datetime) -> datetime | None:
         """Return when messages may start again; None if they may now."""
-        return self._shut_until if self._shut_until is not None and self._shut_until > now else None
+        return self._closed_until if self._closed_until is not None and self._closed_until > now else None
 
     def pause(self, until: datetime) -> None:
         """Start no messages until then."""
-        self._shut_until = max(until, self._shut_until or until)
+        self._closed_until = max(until, self._closed_until or until)
 
     def slow_down(self, wait: timedelta, now: datetime) -> None:
         """Start no messages for as long as Slack asks, and halve the limit."""
         if self.opens_at(now) is None:  # otherwise this message was under way before Slack asked
-            self._abreast = max(1.0, self._abreast / 2)
+            self._concurrency = max(1.0, self._concurrency / 2)
         self.pause(now + wait)
 
-    def halt(self, error: CannotGoOn, now: datetime) -> None:
+    def trip(self, error: AppRejected, now: datetime) -> None:
         """Stop because Slack rejects the app itself; after 15 to 30 s, one message tries again."""
-        self._halted_by = error.code
-        self.pause(now + PROBE_INTERVAL * (0.5 + self._spread() / 2))
-        told = self._told.get(error.code)
+        self._rejection_code = error.code
+        self.pause(now + PROBE_INTERVAL * (0.5 + self._jitter() / 2))
+        told = self._logged_at.get(error.code)
         if told is None or now - told >= REMIND_INTERVAL:
-            self._told[error.code] = now
+            self._logged_at[error.code] = now
             fields = {"code": error.code}
-            log.critical(
+            log_event(
+                log.critical,
+                "asking.halted",
                 "asking is halted: Slack rejects this app with %s. Requests are still accepted. %s",
                 error.code,
                 error.remedy,
-                extra={"event": "asking.halted", "fields": fields},
+                **fields,
             )
 
-    def resume(self) -> None:
+    def reset(self) -> None:
         """Resume, and raise the limit: Slack accepted a message."""
-        if self._halted_by:
-            log.warning("asking resumed", extra={"event": "asking.resumed", "fields": {}})
-        self._halted_by = ""
-        self._told.clear()
-        self._abreast = min(self._most, self._abreast + GROWTH)
+        if self._rejection_code:
+            log_event(log.warning, "asking.resumed", "asking resumed")
+        self._rejection_code = ""
+        self._logged_at.clear()
+        self._concurrency = min(self._concurrency_max, self._concurrency + GROWTH)
 
     @property
-    def halted_by(self) -> str:
+    def rejection_code(self) -> str:
         """The code with which Slack rejects the app, or ""."""
-        return self._halted_by
+        return self._rejection_code

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from bot.triage.model import Change, Step, changed
+from bot.triage.model import Change, Step, change_question
 from bot.triage.ports import NO_METER
-from bot.triage.reporting import report_due
+from bot.triage.reporting import report_due_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bot.triage.policy import Policy
     from bot.triage.ports import Clock, Meter, Store, WriteReport
 
-Verdict = TypeVar("Verdict")
+NoStep = TypeVar("NoStep")
 
 
 class Recorder:
@@ -43,14 +43,14 @@ class Recorder:
 
     def change(self, step: Step) -> Change:
         """Return the first step of a new question as a change, with the body of its report rendered."""
-        return Change(question=step.question, report=self._written(step))
+        return Change(question=step.question, report=self._write_row(step))
 
     async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
         """Store the first steps of new questions; return what `Store.add` returns. Raises `StoreError`."""
         verdicts = await self.store.add([self.change(step) for step in steps]) if steps else ()
         for step, verdict in zip(steps, verdicts, strict=True):
             if verdict is True:
-                self.meter.stored(None, step.question)
+                self.meter.count_stored(None, step.question)
         return verdicts
 
     async def save(self, before: Question, step: Step) -> Question | None:
@@ -58,16 +58,16 @@ class Recorder:
 
         Return None, and write nothing, if another writer was faster. Raises `StoreError`.
         """
-        question = changed(step.question, version=step.question.version + 1)
-        change = Change(question=question, report=self._written(step), before=before)
+        question = change_question(step.question, version=step.question.version + 1)
+        change = Change(question=question, report=self._write_row(step), before=before)
         if not await self.store.save(change):
             return None
-        self.meter.stored(before, question)
+        self.meter.count_stored(before, question)
         return question
 
     async def decide(
-        self, question: Question, decision: Callable[[Question], Step | Verdict]
-    ) -> tuple[Question | None, Step | Verdict]:
+        self, question: Question, decision: Callable[[Question], Step | NoStep]
+    ) -> tuple[Question | None, Step | NoStep]:
         """Store what `decision` makes of the question; decide again if another writer was faster.
 
         Return the question as stored now (None: it was removed), and the last result of `decision`. Raises
@@ -85,7 +85,7 @@ class Recorder:
                 return saved, verdict
             current = await self.store.load(question.ref)
 
-    def _written(self, step: Step) -> OutboxRow | None:
+    def _write_row(self, step: Step) -> OutboxRow | None:
         if step.report is None:
             return None
-        return self._write_report(step.report, report_due(step.question, self.clock(), self.policy))
+        return self._write_report(step.report, report_due_at(step.question, self.clock(), self.policy))

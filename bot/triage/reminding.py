@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from bot.backoff import retry_delay
-from bot.errors import AmbiguousError, CannotGoOn, PermanentError, TransientError
+from bot.errors import AmbiguousError, AppRejected, PermanentError, TransientError
 from bot.triage import asking_rules
-from bot.triage.model import about
+from bot.triage.log_events import log_event
 from bot.triage.rate_limits import is_in_turn
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ class Reminder:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
-        self._gate = pacing.gate
-        self._pace = pacing.pace
-        self._spread = pacing.spread
+        self._limiter = pacing.limiter
+        self._rate_limiter = pacing.rate_limiter
+        self._jitter = pacing.jitter
 
     async def remind(self, question: Question) -> None:
         """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
-        turn = now if is_in_turn(question, now) else self._pace.reserve(question.request.user, now)
+        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
@@ -58,18 +58,32 @@ class Reminder:
         except TransientError as error:
             await self._take_back(question, error)
         except (AmbiguousError, PermanentError) as error:
-            log.warning("it may have been sent: %s", error, extra=about(question, "reminder.doubted"))
+            log_event(
+                log.warning,
+                "reminder.unconfirmed",
+                "it may have been sent: %s",
+                error,
+                identifier=question.identifier,
+            )
         else:
-            self._gate.resume()
-            log.info("question reminded", extra=about(question, "question.reminded", n=question.reminders))
+            self._limiter.reset()
+            log_event(
+                log.info,
+                "question.reminded",
+                "question reminded",
+                identifier=question.identifier,
+                n=question.reminders,
+            )
 
     async def _take_back(self, question: Question, error: TransientError) -> None:
-        log.warning("reminder delayed: %s", error, extra=about(question, "reminder.delayed"))
+        log_event(
+            log.warning, "reminder.delayed", "reminder delayed: %s", error, identifier=question.identifier
+        )
         now = self._clock()
-        if isinstance(error, CannotGoOn):
-            self._gate.halt(error, now)
+        if isinstance(error, AppRejected):
+            self._limiter.trip(error, now)
         elif error.retry_after is not None:
-            self._gate.slow_down(error.retry_after, now)
-        jittered = retry_delay(question.attempts, self._spread())
+            self._limiter.slow_down(error.retry_after, now)
+        jittered = retry_delay(question.attempts, self._jitter())
         due_at = now + (error.retry_after or jittered) + jittered
-        await self._recorder.decide(question, lambda row: asking_rules.not_reminded(row, due_at))
+        await self._recorder.decide(question, lambda row: asking_rules.take_back_reminder(row, due_at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from bot.triage.model import Report, changed
+from bot.triage.model import Report, change_question
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REPORTS_APART = timedelta(seconds=5)
 
 
-def report_due(question: Question, now: datetime, policy: Policy) -> datetime:
+def report_due_at(question: Question, now: datetime, policy: Policy) -> datetime:
     """Return when to send a report: not before MozDef's cron job has copied the alert."""
     return max(now, question.accepted_at + policy.hold)
 
@@ -31,7 +31,7 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
     wanted = question.standing is not None and policy.wants_card(question, question.standing)
     kept = bool(question.card_ts) and policy.has_channel
     due_at = max(now, question.card_due_at or now)
-    return changed(question, card_due_at=due_at) if wanted or kept else question
+    return change_question(question, card_due_at=due_at) if wanted or kept else question
 
 
 def report_on(
@@ -44,7 +44,7 @@ def report_on(
     if after.standing is None:
         raise ValueError("a report needs an outcome")
     human = OUTCOMES[after.standing].chosen
-    note = bool(comment) or _said_before(before, after, policy)
+    note = bool(comment) or _is_repeat(before, after, policy)
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,
@@ -67,15 +67,15 @@ def report_on(
     )
 
 
-def _said_before(before: Question, after: Question, policy: Policy) -> bool:
+def _is_repeat(before: Question, after: Question, policy: Policy) -> bool:
     """Whether MozDef has the same response by the same person already, and would drop the repeat."""
-    words, was, now = RESPONSES[policy.profile], _told_last(before, after), after.standing
+    words, was, now = RESPONSES[policy.profile], _find_last_reported(before, after), after.standing
     if was is None or now is None:
         return False
     return words[was] == words[now] and OUTCOMES[was].chosen == OUTCOMES[now].chosen
 
 
-def _told_last(before: Question, after: Question) -> Outcome | None:
+def _find_last_reported(before: Question, after: Question) -> Outcome | None:
     """Return the outcome in the last report to MozDef; None if there was no report.
 
     A question without an outcome whose next report is not its first was reopened by a valid request.

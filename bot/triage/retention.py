@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from bot.triage.ports import Clock, Store
@@ -34,17 +35,17 @@ class Retention:
     async def run(self, stop: asyncio.Event) -> None:
         """Remove old questions every hour, until `stop` is set. Failures are logged; raises nothing."""
         while not stop.is_set():
-            removed = await self._step()
+            removed = await self._remove_some()
             pause = STEP_PAUSE if removed == STEP else INTERVAL
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause.total_seconds())
 
-    async def _step(self) -> int:
+    async def _remove_some(self) -> int:
         try:
             removed = await self._store.remove_ended(self._clock() - self._keep, limit=STEP)
         except StoreError as error:
-            log.warning("retention failed: %s", error, extra={"event": "retention.failed", "fields": {}})
+            log_event(log.warning, "retention.failed", "retention failed: %s", error)
             return 0
         if removed:
-            log.info("questions removed", extra={"event": "questions.removed", "fields": {"count": removed}})
+            log_event(log.info, "questions.removed", "questions removed", count=removed)
         return removed

@@ -14,7 +14,8 @@ from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
-from bot.triage.model import Conflict, InvalidBody, Step, Work, about
+from bot.triage.log_events import log_event
+from bot.triage.model import Conflict, InvalidBody, Step, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,24 +41,24 @@ REDRAW_TAKES = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Workers:
+class Actors:
     """The objects that do the work that is due."""
 
     asker: Asker
     reminder: Reminder
     cards: Cards
-    spread: Callable[[], float] = random.random  #: a random number in 0..1, for jitter
+    jitter: Callable[[], float] = random.random  #: a random number in 0..1, for jitter
 
 
 class TriageService:
     """Handles requests, questions and answers."""
 
     def __init__(
-        self, recorder: Recorder, messenger: Messenger, workers: Workers, *, on_work: Callable[[], None]
+        self, recorder: Recorder, messenger: Messenger, actors: Actors, *, on_work: Callable[[], None]
     ) -> None:
         self._recorder = recorder
         self._messenger = messenger
-        self._workers = workers
+        self._actors = actors
         self._on_work = on_work
         self._redrawing: set[str] = set()
 
@@ -68,7 +69,7 @@ class TriageService:
         deleted, too, once somebody has been told of it. Raises `StoreError` if nothing at all could be
         stored: then the store is at fault, not a request.
         """
-        steps = [self._taken_in(each) for each in batch]
+        steps = [self._take_in(each) for each in batch]
         verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
         results = [
             step and await self._result(received, step, next(verdicts))
@@ -81,7 +82,7 @@ class TriageService:
         ]
         for received, done in zip(batch, fates, strict=True):
             if done and isinstance(received, InvalidBody):
-                self._recorder.meter.rejected(received)
+                self._recorder.meter.count_rejected(received)
         self._on_work()
         return fates
 
@@ -92,22 +93,24 @@ class TriageService:
         known who was asked. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._take(answer.ref, lambda row: answer_question(row, answer, policy), _log_answer)
+        return await self._record_click(
+            answer.ref, lambda row: answer_question(row, answer, policy), _log_answer
+        )
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
-        return await self._take(note.ref, lambda row: add_note(row, note, policy), _log_note)
+        return await self._record_click(note.ref, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        return await self._take(take.ref, lambda row: take_alert(row, take), _log_take)
+        return await self._record_click(take.ref, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question with this ref; None if there is none. Raises `StoreError`."""
         return await self._recorder.store.load(ref)
 
-    async def identified(self, ref: str) -> Mapping[str, str]:
+    async def identifier_field(self, ref: str) -> Mapping[str, str]:
         """Return the log field that names this ref's alert; none if it cannot be read. Raises nothing."""
         try:
             question = await self.find(ref)
@@ -126,11 +129,11 @@ class TriageService:
         if work is Work.REDRAW:
             await self._redraw_as_stored(question.ref)
         elif work is Work.ASK:
-            await self._workers.asker.ask(question)
+            await self._actors.asker.ask(question)
         elif work is Work.REMIND:
-            await self._workers.reminder.remind(question)
+            await self._actors.reminder.remind(question)
         else:
-            await self._workers.cards.show(question)
+            await self._actors.cards.show(question)
         self._on_work()  # if nobody could be asked, there is a report to send
 
     async def expire(self, question: Question) -> None:
@@ -140,11 +143,13 @@ class TriageService:
             question, lambda row: asking_rules.expire(row, clock(), policy)
         )
         if current is not None and step is not None:
-            log.info(
+            log_event(
+                log.info,
+                "question.expired",
                 "question expired",
-                extra=about(
-                    current, "question.expired", reason=current.reason or None, standing=current.standing
-                ),
+                identifier=current.identifier,
+                reason=current.reason or None,
+                standing=current.standing,
             )
             self._on_work()
 
@@ -182,30 +187,41 @@ class TriageService:
 
     async def note_untold(self, notice: Notice, error: Exception, *, ref: str = "") -> None:
         """Take note of a clicker who could not be told something."""
-        fields = await self.identified(ref)
-        event = "refusal.lost" if isinstance(notice, Refusal) else "notice.lost"
-        log.warning("clicker not told: %s", error, extra={"event": event, "fields": fields})
+        fields = await self.identifier_field(ref)
+        log_event(
+            log.warning,
+            "reply.failed" if isinstance(notice, Refusal) else "notice.lost",
+            "clicker not told: %s",
+            error,
+            **fields,
+        )
         self._recorder.meter.untold()
 
-    async def _take(
+    async def _record_click(
         self,
         ref: str,
         decision: Callable[[Question], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
         stored = await self._recorder.store.load(ref)
-        question = await self._workers.asker.identify(stored) if stored else None
+        question = await self._actors.asker.identify(stored) if stored else None
         if question is None:
             return Refusal.CLOSED
         current, verdict = await self._recorder.decide(question, decision)
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
-            log.info("click refused", extra=about(question, "click.refused", reason=verdict.value))
+            log_event(
+                log.info,
+                "click.refused",
+                "click refused",
+                identifier=question.identifier,
+                reason=verdict.value,
+            )
             return verdict
         if verdict is not None:
             if current.in_doubt_since is None:  # an answer proves the post; taking a card does not
-                self._workers.asker.forget(current)
+                self._actors.asker.forget(current)
             log_it(current)
             self._on_work()
         return current
@@ -239,7 +255,7 @@ class TriageService:
             return StoreError("the question with this identifier was removed a moment ago")
         return verdict or False
 
-    def _taken_in(self, received: TriageRequest | InvalidBody) -> Step | None:
+    def _take_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received
         if request is None:
             return None
@@ -257,14 +273,14 @@ class TriageService:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one took effect.
-            log.warning("not redrawn: %s", error, extra=about(question, "question.stale"))
-            jittered = retry_delay(question.attempts + 1, self._workers.spread())
+            log_event(log.warning, "redraw.delayed", "not redrawn: %s", error, identifier=question.identifier)
+            jittered = retry_delay(question.attempts + 1, self._actors.jitter())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
             return False, None
         again_at = _hidden_until(question, self._recorder.clock())
         current, _ = await self._recorder.decide(
-            question, lambda row: asking_rules.shown(row, question.reports, again_at=again_at)
+            question, lambda row: asking_rules.record_shown(row, question.reports, again_at=again_at)
         )
         is_newest = current is not None and current.reports == question.reports
         return True, None if again_at and is_newest else current
@@ -299,31 +315,62 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
         case Conflict():
             return result  # logged once somebody has been told of it
         case StoreError():
-            log.error("not stored: %s", result, extra=about(step.question, "request.left", alert=alert))
+            log_event(
+                log.error,
+                "request.left",
+                "not stored: %s",
+                result,
+                identifier=step.question.identifier,
+                alert=alert,
+            )
             return False
         case Step():
-            log.info("request reopened", extra=about(step.question, "request.reopened", alert=alert))
+            log_event(
+                log.info,
+                "request.reopened",
+                "request reopened",
+                identifier=step.question.identifier,
+                alert=alert,
+            )
         case True if step.report:
             reason = step.question.reason
-            log.info("question closed", extra=about(step.question, "question.closed", reason=reason))
+            log_event(
+                log.info,
+                "question.closed",
+                "question closed",
+                identifier=step.question.identifier,
+                reason=reason,
+            )
         case True:
-            log.info("request accepted", extra=about(step.question, "request.accepted", alert=alert))
+            log_event(
+                log.info,
+                "request.accepted",
+                "request accepted",
+                identifier=step.question.identifier,
+                alert=alert,
+            )
         case _:
-            log.info("request known", extra=about(step.question, "request.known", alert=alert))
+            log_event(
+                log.info, "request.known", "request known", identifier=step.question.identifier, alert=alert
+            )
     return True
 
 
 def _log_answer(question: Question) -> None:
     """Log an answer that is stored."""
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
-    log.info("question answered", extra=about(question, "question.answered", **fields))
+    log_event(log.info, "question.answered", "question answered", identifier=question.identifier, **fields)
 
 
 def _log_note(question: Question) -> None:
     """Log a note that is stored."""
-    log.info("note added", extra=about(question, "note.added", sequence=question.reports - 1))
+    log_event(
+        log.info, "note.added", "note added", identifier=question.identifier, sequence=question.reports - 1
+    )
 
 
 def _log_take(question: Question) -> None:
     """Log who on the security team took an alert over."""
-    log.info("alert taken", extra=about(question, "alert.taken", slack_id=question.taken_by))
+    log_event(
+        log.info, "alert.taken", "alert taken", identifier=question.identifier, slack_id=question.taken_by
+    )

@@ -35,32 +35,32 @@ class Tally:
 
     def __init__(self) -> None:
         self._endings: defaultdict[str, Counter[Outcome | None]] = defaultdict(Counter)
-        self._taken: defaultdict[str, list[timedelta]] = defaultdict(list)
+        self._answer_times: defaultdict[str, list[timedelta]] = defaultdict(list)
 
-    def add(self, alert: str, *, standing: Outcome | None, taken: timedelta | None) -> None:
+    def add(self, alert: str, *, standing: Outcome | None, answer_time: timedelta | None) -> None:
         """Add a question that was asked; `taken` is the time to the first answer, None without one."""
         self._endings[alert][standing] += 1
-        if taken is not None:
-            self._taken[alert].append(taken)
+        if answer_time is not None:
+            self._answer_times[alert].append(answer_time)
 
     def result(self) -> Sequence[AlertStatistics]:
         """Return the statistics of each alert, the most asked first."""
-        summed = [self._of(alert, endings) for alert, endings in self._endings.items()]
+        summed = [self._sum_up(alert, endings) for alert, endings in self._endings.items()]
         return sorted(summed, key=lambda each: (-each.asked, each.alert))
 
-    def _of(self, alert: str, endings: Counter[Outcome | None]) -> AlertStatistics:
-        taken = sorted(self._taken[alert])
+    def _sum_up(self, alert: str, endings: Counter[Outcome | None]) -> AlertStatistics:
+        answer_time = sorted(self._answer_times[alert])
         return AlertStatistics(
             alert=alert,
             asked=endings.total(),
-            endings=_by_ending(endings),
+            endings=_count_endings(endings),
             open=endings[None],
-            median=percentile(taken, 50),
-            p90=percentile(taken, 90),
+            median=percentile(answer_time, 50),
+            p90=percentile(answer_time, 90),
         )
 
 
-def _by_ending(outcomes: Counter[Outcome | None]) -> Mapping[str, int]:
+def _count_endings(outcomes: Counter[Outcome | None]) -> Mapping[str, int]:
     counts = {ending.key: 0 for ending in ENDINGS}
     for outcome, facts in OUTCOMES.items():
         counts[facts.ending.key] += outcomes[outcome]

@@ -59,10 +59,10 @@ def parse_working_hours(text: str) -> WorkingHours:
     found = _SCHEDULE.fullmatch(text.replace(" ", "").lower())
     if not found:
         raise ValueError(f"is {text!r}; expected days and hours such as {_EXAMPLE}")
-    opens, closes = _minutes(found["opens"]), _minutes(found["closes"])
+    opens, closes = _read_minutes(found["opens"]), _read_minutes(found["closes"])
     if closes <= opens:
         raise ValueError(f"is {text!r}; expected hours that close later in the day than they open")
-    return WorkingHours(days=_days(found["days"]), opens=_clock(opens), closes=_clock(closes))
+    return WorkingHours(days=_read_days(found["days"]), opens=_make_time(opens), closes=_make_time(closes))
 
 
 def after_working_time(
@@ -108,21 +108,21 @@ def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tu
         if day.weekday() not in hours.days:
             continue
         closing_day = day + _ONE_DAY if hours.closes == _MIDNIGHT else day
-        opening = max(start, _first_shown(day, hours.opens, zone))
-        closing = _first_shown(closing_day, hours.closes, zone)
+        opening = max(start, _find_first_shown(day, hours.opens, zone))
+        closing = _find_first_shown(closing_day, hours.closes, zone)
         if opening < closing:
             yield opening, closing
 
 
-def _first_shown(day: date, clock: time, zone: tzinfo) -> datetime:
+def _find_first_shown(day: date, clock: time, zone: tzinfo) -> datetime:
     """Return when local time in `zone` first reaches this time on this day, in UTC."""
     local = datetime.combine(day, clock, tzinfo=zone)
     first, second = local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
     # A skipped local time is converted the wrong way round: with fold=1 it comes out before the change.
-    return first if first <= second else _leap(second, first, local)
+    return first if first <= second else _find_leap(second, first, local)
 
 
-def _leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
+def _find_leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
     """Return when the clocks skip `skipped`, after `early` and at `late` at the latest, to the second."""
     wanted = skipped.replace(tzinfo=None)
     while late - early > _ONE_SECOND:
@@ -134,7 +134,7 @@ def _leap(early: datetime, late: datetime, skipped: datetime) -> datetime:
     return late
 
 
-def _days(text: str) -> frozenset[int]:
+def _read_days(text: str) -> frozenset[int]:
     """Parse `mon-fri`, `fri-mon` or `mon,wed-fri` to weekdays; Monday is 0."""
     days: set[int] = set()
     for part in text.split(","):
@@ -144,10 +144,10 @@ def _days(text: str) -> frozenset[int]:
     return frozenset(days)
 
 
-def _minutes(text: str) -> int:
+def _read_minutes(text: str) -> int:
     hour, minute = text.split(":")
     return int(hour) * 60 + int(minute)
 
 
-def _clock(minutes: int) -> time:
+def _make_time(minutes: int) -> time:
     return time(minutes // 60 % 24, minutes % 60)

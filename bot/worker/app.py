@@ -14,13 +14,14 @@ from bot.backoff import retry_delay
 from bot.errors import TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.slack.render.templates import check_wording
+from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
-from bot.worker.assembly import Kit, Resources, WakeUp, assemble, policy_of
+from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble, make_policy
 from bot.worker.control import ControlServer
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
-from bot.worker.health import StoreWatch, Vitals
+from bot.worker.health import StoreWatch, WorkerHealth
 from bot.worker.lifecycle import Loop, first_of
-from bot.worker.watchdog import MORE_TIME, Notifier, Watchdog
+from bot.worker.watchdog import MORE_TIME_MICROSECONDS, Notifier, Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 #: What the start waits for, as reported to systemd, `/healthz` and `check`.
 _TOKENS = "the parameter store"
-_OTHERS = "the queues and Slack"
+_QUEUES_AND_SLACK = "the queues and Slack"
 
 
 class App:
@@ -51,22 +52,22 @@ class App:
         alerts: AlertPolicies,
         *,
         restored: bool = False,
-        kit: Kit | None = None,
+        dependencies: Dependencies | None = None,
     ) -> None:
         self.wake = WakeUp()
         self._settings = settings
         self._wording = wording
-        self._policy = policy_of(settings, alerts)
+        self._policy = make_policy(settings, alerts)
         self._restored = restored
-        self._kit = kit or Kit()
-        self._access = self._kit.access()
+        self._dependencies = dependencies or Dependencies()
+        self._access = self._dependencies.access()
         self._stack = AsyncExitStack()
         self._notifier = Notifier(settings.notify_socket)
-        self._waits_for = _TOKENS
+        self._waiting_for = _TOKENS
         self._parts: Parts | None = None  #: None: the start is not over
         self._stages: Sequence[Mapping[str, Loop]] = ()
-        self._polled_at = self._kit.clock()
-        self._queues_met = False
+        self._polled_at = self._dependencies.clock()
+        self._queues_reached = False
 
     async def start(self) -> None:
         """Open the store, fetch the tokens, build the parts, and connect to SQS and Slack, in this order.
@@ -81,12 +82,12 @@ class App:
         await self._listen_to_commands(store)
         meter = await self._serve_metrics(store)
         tokens = await self._fetch_tokens()
-        self._waits_for = _OTHERS
+        self._waiting_for = _QUEUES_AND_SLACK
         resources = await self._open_resources(store, tokens, meter)
-        parts = assemble(self._settings, self._wording, self._policy, resources, self._kit)
-        await self._meet_others(resources.queues, parts)
+        parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
+        await self._contact_queues_and_slack(resources.queues, parts)
         self._parts = parts
-        self._stages = self._loops(parts)
+        self._stages = self._list_loops(parts)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """Return the loops, stage by stage; empty until the start is complete."""
@@ -98,7 +99,7 @@ class App:
 
     async def _open_store(self) -> OpenStore:
         settings = self._settings
-        store = await self._kit.store(
+        store = await self._dependencies.store(
             settings.store_url,
             create=True,
             region=settings.aws_region,
@@ -108,8 +109,8 @@ class App:
         )
         self._stack.push_async_callback(store.close)
         if self._restored:
-            await store.treat_as_restored(self._kit.clock(), longest=self._policy.longest_wait)
-            log.warning("the store is a restored backup", extra={"event": "store.restored", "fields": {}})
+            await store.reset_after_restore(self._dependencies.clock(), longest=self._policy.longest_wait)
+            log_event(log.warning, "store.restored", "the store is a restored backup")
         return store
 
     async def _listen_to_commands(self, store: OpenStore) -> None:
@@ -117,8 +118,10 @@ class App:
         if path is None:
             return
         handlers = {
-            **store_handlers(store, self._settings.store_path, clock=self._kit.clock, wake=self.wake),
-            CONDITION: condition_handler(store, self._condition),
+            **store_handlers(
+                store, self._settings.store_path, clock=self._dependencies.clock, wake=self.wake
+            ),
+            CONDITION: condition_handler(store, self._describe_condition),
         }
         control = ControlServer(path, handlers)
         await control.start()
@@ -132,9 +135,11 @@ class App:
         from bot.worker.http_server import MetricsServer
         from bot.worker.metrics import Metrics
 
-        clock = self._kit.clock
+        clock = self._dependencies.clock
         metrics = Metrics(alerts=self._policy.alerts.by_label, version=__version__)
-        server = MetricsServer(metrics, partial(self._vitals, StoreWatch(store, clock=clock)), clock=clock)
+        server = MetricsServer(
+            metrics, partial(self._measure_health, StoreWatch(store, clock=clock)), clock=clock
+        )
         await server.start(*self._settings.metrics_listen)
         self._stack.push_async_callback(server.stop)
         return metrics
@@ -145,39 +150,39 @@ class App:
             try:
                 return await fetch_tokens(self._settings, self._access)
             except TransientError as error:
-                log.warning("no token yet: %s", error, extra={"event": "token.delayed", "fields": {}})
-            self._notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME, STATUS=f"waiting for {_TOKENS}")
-            await asyncio.sleep(retry_delay(attempts, self._kit.random.random()).total_seconds())
+                log_event(log.warning, "token.delayed", "no token yet: %s", error)
+            self._notifier.tell(EXTEND_TIMEOUT_USEC=MORE_TIME_MICROSECONDS, STATUS=f"waiting for {_TOKENS}")
+            await asyncio.sleep(retry_delay(attempts, self._dependencies.random.random()).total_seconds())
             attempts += 1
 
     async def _open_resources(self, store: OpenStore, tokens: Tokens, meter: Meter) -> Resources:
         tls = ssl.create_default_context()
         return Resources(
             store=store,
-            queues=self._kit.queues(self._settings, self._access, meter, self._stack),
-            session=await self._stack.enter_async_context(self._kit.session(tls)),
+            queues=self._dependencies.queues(self._settings, self._access, meter, self._stack),
+            session=await self._stack.enter_async_context(self._dependencies.session(tls)),
             tls=tls,
             tokens=tokens,
             wake=self.wake,
             meter=meter,
-            on_poll=self._note_poll,
+            on_poll=self._record_poll,
         )
 
-    async def _meet_others(self, queues: Queues, parts: Parts) -> None:
+    async def _contact_queues_and_slack(self, queues: Queues, parts: Parts) -> None:
         """Check that SQS and Slack accept this worker. An outage is no refusal: it is retried later."""
         expected = (queues.requests, queues.responses, queues.dead_letters)
-        self._queues_met = all([await _meet(queue) for queue in expected if queue is not None])
-        await parts.introduction.attempt()
+        self._queues_reached = all([await _contact(queue) for queue in expected if queue is not None])
+        await parts.authentication.attempt()
 
-    def _loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
+    def _list_loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
 
         First those that take new work, then those that take clicks, last the one that sends the reports.
         """
         for each in parts.progress:
             each.mark()  # connecting may have taken long, and no loop is silent yet
-        lacking = partial(self._lacking, parts)
-        watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, lacking=lacking)
+        missing = partial(self._list_missing, parts)
+        watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
         sweep = partial(_sweep, parts)
         return (
@@ -186,51 +191,54 @@ class App:
             {"publisher": partial(_publish, parts)},
         )
 
-    def _lacking(self, parts: Parts) -> Sequence[str]:
+    def _list_missing(self, parts: Parts) -> Sequence[str]:
         """Name what the worker still waits for. The store is not among it: it was opened at the start."""
-        there = {"the queues": self._queues_met or parts.poller.reached, "Slack": parts.links.reachable}
+        there = {
+            "the queues": self._queues_reached or parts.poller.has_polled,
+            "Slack": parts.connections.reachable,
+        }
         return [name for name, is_there in there.items() if not is_there]
 
-    def _note_poll(self) -> None:
-        self._polled_at = self._kit.clock()
+    def _record_poll(self) -> None:
+        self._polled_at = self._dependencies.clock()
 
-    def _condition(self) -> Mapping[str, Any]:
+    def _describe_condition(self) -> Mapping[str, Any]:
         """Return what `check` is told besides the state of the store: see `condition_handler`."""
         if self._parts is None:
-            return {"starting": self._waits_for}
-        return {"card": self._parts.workers.cards.last_trouble, "links": self._parts.links.up}
+            return {"starting": self._waiting_for}
+        return {"card": self._parts.actors.cards.last_trouble, "links": self._parts.connections.up}
 
-    async def _vitals(self, watch: StoreWatch) -> Vitals:
+    async def _measure_health(self, watch: StoreWatch) -> WorkerHealth:
         """Return the current vital signs of this worker."""
         parts = self._parts
-        return Vitals(
-            starting="" if parts else self._waits_for,
-            links_up=parts.links.up if parts else 0,
-            link_shared=parts is not None and parts.links.others_listen(),
-            halted_by=parts.pacing.gate.halted_by if parts else "",
+        return WorkerHealth(
+            starting="" if parts else self._waiting_for,
+            links_up=parts.connections.up if parts else 0,
+            link_shared=parts is not None and parts.connections.is_app_shared(),
+            rejection_code=parts.pacing.limiter.rejection_code if parts else "",
             polled_at=self._polled_at,
             store=await watch.look(),
             aws_refuses_with=self._access.refused_with,
         )
 
 
-async def _meet(queue: Queue) -> bool:
+async def _contact(queue: Queue) -> bool:
     try:
         await queue.describe()
     except TransientError as error:
-        log.warning("queue not reached yet: %s", error, extra={"event": "queue.delayed", "fields": {}})
+        log_event(log.warning, "queue.delayed", "queue not reached yet: %s", error)
         return False
     return True
 
 
 async def _sweep(parts: Parts, stop: asyncio.Event) -> None:
-    await first_of(parts.introduction.wait(), stop.wait(), parts.sweeper.keep_deadlines())
+    await first_of(parts.authentication.wait(), stop.wait(), parts.sweeper.keep_deadlines())
     await parts.sweeper.run(stop)
 
 
 async def _listen(parts: Parts, stop: asyncio.Event) -> None:
-    await parts.introduction.run(stop)
-    await parts.links.run(stop, drain=parts.listeners.drain)
+    await parts.authentication.run(stop)
+    await parts.connections.run(stop, drain=parts.listeners.drain)
 
 
 async def _publish(parts: Parts, stop: asyncio.Event) -> None:

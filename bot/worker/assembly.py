@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from bot.aws.access import Access
 from bot.slack.client import SlackApi, open_session, web_client
-from bot.slack.connections import LINKS, Link, Links, bolt_app
-from bot.slack.home_and_windows import SlackViews
-from bot.slack.identity import Identity, Introduction
+from bot.slack.connections import CONNECTIONS, SocketConnection, SocketConnections, bolt_app
+from bot.slack.home_and_modals import SlackViews
+from bot.slack.identity import Authentication, Identity
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
@@ -26,11 +26,11 @@ from bot.triage.cards import Cards
 from bot.triage.model import utc_now
 from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER
-from bot.triage.rate_limits import Gate, Pace, Pacing
+from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
-from bot.triage.service import TriageService, Workers
+from bot.triage.service import Actors, TriageService
 from bot.triage.sweeper import Sweeper
 from bot.worker.watchdog import Progress
 
@@ -93,7 +93,7 @@ def open_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncEx
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kit:
+class Dependencies:
     """The factories of a worker's parts. Tests and tools replace some of them."""
 
     clock: Clock = utc_now
@@ -103,11 +103,11 @@ class Kit:
     queues: Callable[[Settings, Access, Meter, AsyncExitStack], Queues] = open_queues
     session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session
     client: Callable[..., AsyncWebClient] = web_client
-    links: Callable[..., Links] = Links
+    connections: Callable[..., SocketConnections] = SocketConnections
     messenger: Callable[..., Messenger] = SlackMessenger
     security_team: Callable[..., SecurityTeam] = SlackSecurityTeam
     recorder: Callable[..., Recorder] = Recorder
-    gate: Callable[..., Gate] = Gate
+    limiter: Callable[..., ConcurrencyLimiter] = ConcurrencyLimiter
     progress: Callable[[str], Progress] = Progress
 
 
@@ -129,12 +129,12 @@ class Resources:
 class Parts:
     """The parts of one worker, connected. None of them has made a network call yet."""
 
-    introduction: Introduction
-    links: Links
+    authentication: Authentication
+    connections: SocketConnections
     listeners: Listeners
     recorder: Recorder
     pacing: Pacing
-    workers: Workers
+    actors: Actors
     service: TriageService
     sweeper: Sweeper
     retention: Retention
@@ -143,7 +143,7 @@ class Parts:
     progress: Sequence[Progress]  #: of the poller, and of each link
 
 
-def policy_of(settings: Settings, alerts: AlertPolicies) -> Policy:
+def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
     """Return the settings that the triage needs."""
     return Policy(
         profile=settings.response_profile,
@@ -160,44 +160,46 @@ def policy_of(settings: Settings, alerts: AlertPolicies) -> Policy:
     )
 
 
-def assemble(settings: Settings, wording: Wording, policy: Policy, resources: Resources, kit: Kit) -> Parts:
+def assemble(
+    settings: Settings, wording: Wording, policy: Policy, resources: Resources, dependencies: Dependencies
+) -> Parts:
     """Build every part, once. Makes no network calls."""
-    clock, random, spread = kit.clock, kit.random, kit.random.random
+    clock, random, jitter = dependencies.clock, dependencies.random, dependencies.random.random
     store, queues, meter = resources.store, resources.queues, resources.meter
 
-    slack = _connect_to_slack(settings, resources, kit)
-    messenger = kit.messenger(slack.api, slack.identity, wording, policy, clock=clock)
+    slack = _connect_to_slack(settings, resources, dependencies)
+    messenger = dependencies.messenger(slack.api, slack.identity, wording, policy, clock=clock)
     channel = SecurityChannel(channel=settings.security_channel, alert_url=settings.mozdef_alert_url)
-    security_team = kit.security_team(slack.api, slack.identity, (wording, policy), channel)
+    security_team = dependencies.security_team(slack.api, slack.identity, (wording, policy), channel)
 
-    recorder = kit.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
-    pacing = Pacing(gate=kit.gate(spread=spread), pace=Pace(), spread=spread)
-    workers = Workers(
+    recorder = dependencies.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
+    pacing = Pacing(limiter=dependencies.limiter(jitter=jitter), rate_limiter=RateLimiter(), jitter=jitter)
+    actors = Actors(
         asker=Asker(messenger, recorder, pacing=pacing),
         reminder=Reminder(messenger, recorder, pacing=pacing),
         cards=Cards(security_team, recorder, pacing=pacing, read_report=read_report),
-        spread=spread,
+        jitter=jitter,
     )
-    service = TriageService(recorder, messenger, workers, on_work=resources.wake)
-    sweeper = Sweeper(store, service, pacing.gate, clock=clock)
+    service = TriageService(recorder, messenger, actors, on_work=resources.wake)
+    sweeper = Sweeper(store, service, pacing.limiter, clock=clock)
     publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
     resources.wake.add(sweeper.wake, publisher.wake)
 
-    polls = kit.progress("poller")
+    polls = dependencies.progress("poller")
     poller = Poller(queues.requests, queues.dead_letters, service.receive, random=random, probe=store.probe)
     poller.clock, poller.meter = clock, meter
     poller.on_progress, poller.on_poll = polls.mark, resources.on_poll
 
-    views, others = SlackViews(slack.api, wording, policy), slack.links.others_listen
-    listeners = Listeners(service, views, slack.identity, clock=clock, others_listen=others)
+    views, others = SlackViews(slack.api, wording, policy), slack.connections.is_app_shared
+    listeners = Listeners(service, views, slack.identity, clock=clock, is_app_shared=others)
     listeners.register(slack.bolt)
     return Parts(
-        introduction=slack.introduction,
-        links=slack.links,
+        authentication=slack.authentication,
+        connections=slack.connections,
         listeners=listeners,
         recorder=recorder,
         pacing=pacing,
-        workers=workers,
+        actors=actors,
         service=service,
         sweeper=sweeper,
         retention=Retention(store, keep=settings.retain, clock=clock),
@@ -213,36 +215,36 @@ class _Slack:
 
     identity: Identity
     api: SlackApi
-    introduction: Introduction
+    authentication: Authentication
     bolt: AsyncApp
-    links: Links
+    connections: SocketConnections
     progress: Sequence[Progress]  #: of each link
 
 
-def _connect_to_slack(settings: Settings, resources: Resources, kit: Kit) -> _Slack:
-    clock, spread, meter = kit.clock, kit.random.random, resources.meter
-    connect = partial(kit.client, settings.slack_api_url, resources.session, resources.tls)
+def _connect_to_slack(settings: Settings, resources: Resources, dependencies: Dependencies) -> _Slack:
+    clock, jitter, meter = dependencies.clock, dependencies.random.random, resources.meter
+    connect = partial(dependencies.client, settings.slack_api_url, resources.session, resources.tls)
     client = connect(token=resources.tokens.bot.reveal())
     tokenless = connect()  # without a token, Bolt cannot call Slack by itself
     app_token = resources.tokens.app.reveal()
-    progress = [kit.progress(f"link {number}") for number in range(1, LINKS + 1)]
+    progress = [dependencies.progress(f"link {number}") for number in range(1, CONNECTIONS + 1)]
 
     identity = Identity()
-    introduction = Introduction(
-        client, app_token, identity, spread=spread, on_progress=partial(_mark_all, progress)
+    authentication = Authentication(
+        client, app_token, identity, jitter=jitter, on_progress=partial(_mark_all, progress)
     )
-    introduction.on_failure = meter.retried
+    authentication.on_failure = meter.count_retried
     bolt = bolt_app(tokenless, identity)
-    links = [Link(bolt, app_token, tokenless, spread=spread) for _ in progress]
-    for link, each in zip(links, progress, strict=True):
+    connections = [SocketConnection(bolt, app_token, tokenless, jitter=jitter) for _ in progress]
+    for link, each in zip(connections, progress, strict=True):
         link.on_progress = each.mark
-        link.on_failure = partial(meter.retried, "apps.connections.open")
+        link.on_failure = partial(meter.count_retried, "apps.connections.open")
     return _Slack(
         identity=identity,
         api=SlackApi(client, resources.session, clock=clock, meter=meter),
-        introduction=introduction,
+        authentication=authentication,
         bolt=bolt,
-        links=kit.links(links, clock=clock, shared=is_shared(settings.store_url)),
+        connections=dependencies.connections(connections, clock=clock, shared=is_shared(settings.store_url)),
         progress=progress,
     )
 

@@ -22,6 +22,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import StoreUnusable, TriageBotError
+from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,7 @@ class ControlServer:
             async with asyncio.timeout(self._patience):
                 await writer.wait_closed()
         except (_CallerLeft, OSError, TimeoutError):
-            log.debug("caller disconnected or timed out", extra={"event": "control.abandoned", "fields": {}})
+            log_event(log.debug, "control.abandoned", "caller disconnected or timed out")
         finally:
             # Drop whatever the caller has not read by now: a silent caller must not hold memory.
             writer.transport.abort()
@@ -120,9 +121,9 @@ class ControlServer:
             raise
         except TriageBotError as error:
             return {"error": str(error)}
-        except Exception:
+        except Exception:  # noqa: BLE001 - it is logged, with its traceback
             # One call fails here; its error must not end the worker.
-            log.exception("command failed", extra={"event": "control.failed", "fields": {}})
+            log_event(log.exception, "control.failed", "command failed")
             return {"error": "the worker failed to run this command; see its log for the reason"}
         return {"end": True}
 

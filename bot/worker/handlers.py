@@ -28,7 +28,7 @@ LIST_LIMIT = 50
 CHUNK_BYTES = 256 * 1024
 
 #: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
-SIGN_OF_LIFE = 2.0
+HEARTBEAT_SECONDS = 2.0
 
 #: The name, on the socket, of what `check` asks the worker.
 CONDITION = "condition"
@@ -56,14 +56,14 @@ def store_handlers(
     }
 
 
-class Probed(Protocol):
+class Probeable(Protocol):
     """The part of a store that `condition_handler` needs."""
 
     async def probe(self) -> None:
         """See `triage.ports.Store`."""
 
 
-def condition_handler(store: Probed, look: Callable[[], Mapping[str, Any]]) -> Handler:
+def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
     Its key `store` says why the store takes no writes; empty if it does. `look` returns the other keys:
@@ -72,7 +72,7 @@ def condition_handler(store: Probed, look: Callable[[], Mapping[str, Any]]) -> H
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        yield {"store": await _store_trouble(store), **look()}
+        yield {"store": await _find_store_trouble(store), **look()}
 
     return condition
 
@@ -111,7 +111,7 @@ class _StoreCommands:
         They are chosen by `identifiers`, by `since_seconds` (sent in the last so many), or by `unsent`.
         `UnknownAlert` if the store lacks one of the identifiers; then nothing is replayed.
         """
-        identifiers = await self._chosen(arguments)
+        identifiers = await self._select_identifiers(arguments)
         for identifier in identifiers:
             for report in await self._archive.reports_of(identifier):
                 yield {"identifier": identifier, **report_view(report)}
@@ -130,15 +130,15 @@ class _StoreCommands:
         if self._copying.locked():
             raise BackupRunning("another backup is in progress; try again when it has finished")
         copy = self._path.with_name(f".{self._path.name}.backup-in-progress")
-        async with self._copying, aclosing(self._copied(copy)) as pieces:
+        async with self._copying, aclosing(self._stream_copy(copy)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _copied(self, copy: Path) -> Answers:
+    async def _stream_copy(self, copy: Path) -> Answers:
         await asyncio.to_thread(copy.unlink, missing_ok=True)
         copying = asyncio.create_task(self._archive.copy_to(copy))
         try:
-            while not (await asyncio.wait({copying}, timeout=SIGN_OF_LIFE))[0]:
+            while not (await asyncio.wait({copying}, timeout=HEARTBEAT_SECONDS))[0]:
                 yield {}
             await copying
             with copy.open("rb") as file:
@@ -149,7 +149,7 @@ class _StoreCommands:
                 await copying
             await asyncio.to_thread(copy.unlink, missing_ok=True)
 
-    async def _chosen(self, arguments: Arguments) -> Sequence[str]:
+    async def _select_identifiers(self, arguments: Arguments) -> Sequence[str]:
         if arguments.get("unsent"):
             return await self._archive.identifiers_unsent()
         if "since_seconds" in arguments:
@@ -162,7 +162,7 @@ class _StoreCommands:
         return identifiers
 
 
-async def _store_trouble(store: Probed) -> str:
+async def _find_store_trouble(store: Probeable) -> str:
     try:
         await store.probe()
     except StoreError as error:

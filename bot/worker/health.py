@@ -39,7 +39,7 @@ class Trouble(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoreSigns:
+class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
     trouble: str = ""  #: why it takes no writes; empty: it takes them
@@ -48,15 +48,15 @@ class StoreSigns:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Vitals:
+class WorkerHealth:
     """The vital signs of a worker at one moment."""
 
     starting: str = ""  #: what the start waits for; empty once it is complete
     links_up: int
     link_shared: bool  #: another program takes some of the clicks
-    halted_by: str  #: the error code with which Slack rejects the app; empty if it does not
+    rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
-    store: StoreSigns
+    store: StoreHealth
     aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
 
 
@@ -76,50 +76,50 @@ class StoreWatch:
         self._clock = clock
         self._patience = patience.total_seconds()
         self._seen_at: datetime | None = None
-        self._signs = StoreSigns()
+        self._health = StoreHealth()
         self._looking = asyncio.Lock()
 
-    async def look(self) -> StoreSigns:
+    async def look(self) -> StoreHealth:
         """Return the state of the store, at most 5 s old. Never raises: `trouble` names a `StoreError`."""
         async with self._looking:
             now = self._clock()
             if self._seen_at is None or now - self._seen_at >= LOOK_INTERVAL:
-                self._signs, self._seen_at = await self._ask(), now
-        return self._signs
+                self._health, self._seen_at = await self._ask(), now
+        return self._health
 
-    async def _ask(self) -> StoreSigns:
+    async def _ask(self) -> StoreHealth:
         try:
             async with asyncio.timeout(self._patience):
                 await self._store.probe()
-                return StoreSigns(
+                return StoreHealth(
                     oldest_open=await self._store.oldest_open(),
                     oldest_unsent=await self._store.oldest_unsent(),
                 )
         except StoreError as error:
-            return StoreSigns(trouble=str(error))
+            return StoreHealth(trouble=str(error))
         except TimeoutError:
-            return StoreSigns(trouble=f"the store has not answered for {self._patience:g} s")
+            return StoreHealth(trouble=f"the store has not answered for {self._patience:g} s")
 
 
-def problems_of(vitals: Vitals, now: datetime) -> Iterator[Problem]:
+def find_problems(worker_health: WorkerHealth, now: datetime) -> Iterator[Problem]:
     """Yield every problem that keeps the worker from doing its job."""
-    if vitals.starting:
-        why = f"the worker is starting and waits for {vitals.starting}"
+    if worker_health.starting:
+        why = f"the worker is starting and waits for {worker_health.starting}"
         yield Problem(trouble=Trouble.STARTING, why=why)
-    if not vitals.links_up:
+    if not worker_health.links_up:
         yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up: no click can arrive")
-    if vitals.link_shared:
+    if worker_health.link_shared:
         why = "another program is connected with this app's token and takes some of the clicks"
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)
-    silence = now - vitals.polled_at
+    silence = now - worker_health.polled_at
     if silence > POLL_SILENCE:
         why = f"SQS has answered no poll of the request queue for {silence.total_seconds():.0f} s"
         yield Problem(trouble=Trouble.NOT_POLLING, why=why)
-    if vitals.store.trouble:
-        yield Problem(trouble=Trouble.STORE_REFUSES, why=vitals.store.trouble)
-    if vitals.halted_by:
-        why = f"nobody is asked, because Slack rejects this app with {vitals.halted_by}"
+    if worker_health.store.trouble:
+        yield Problem(trouble=Trouble.STORE_REFUSES, why=worker_health.store.trouble)
+    if worker_health.rejection_code:
+        why = f"nobody is asked, because Slack rejects this app with {worker_health.rejection_code}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)
-    if vitals.aws_refuses_with:
-        why = f"AWS does not accept the worker's credentials ({vitals.aws_refuses_with}): renew them"
+    if worker_health.aws_refuses_with:
+        why = f"AWS does not accept the worker's credentials ({worker_health.aws_refuses_with}): renew them"
         yield Problem(trouble=Trouble.CREDENTIALS, why=why)

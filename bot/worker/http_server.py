@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.errors import StartRefused
-from bot.worker.health import problems_of
+from bot.triage.log_events import log_event
+from bot.worker.health import find_problems
 from bot.worker.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.triage.ports import Clock
-    from bot.worker.health import Vitals
+    from bot.worker.health import WorkerHealth
     from bot.worker.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,9 @@ SHUTDOWN_TIMEOUT = 1.0
 class MetricsServer:
     """Serves the worker's metrics and health. Needs no password, and exposes nobody's data."""
 
-    def __init__(self, metrics: Metrics, look: Callable[[], Awaitable[Vitals]], *, clock: Clock) -> None:
+    def __init__(
+        self, metrics: Metrics, look: Callable[[], Awaitable[WorkerHealth]], *, clock: Clock
+    ) -> None:
         self._metrics = metrics
         self._look = look
         self._clock = clock
@@ -48,7 +51,7 @@ class MetricsServer:
             problem = error.strerror or str(error)
             raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
         taken = self._runner.addresses[0]
-        log.info("metrics served", extra={"event": "metrics.served", "fields": _address(taken)})
+        log_event(log.info, "metrics.served", "metrics served", **_address(taken))
 
     async def stop(self) -> None:
         """Stop listening, after at most 1 s for requests in progress."""
@@ -59,21 +62,21 @@ class MetricsServer:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _show_health(self, _: web.Request) -> web.Response:
-        health = health_of(await self._look(), self._clock())
+        health = health_view(await self._look(), self._clock())
         status = HTTPStatus.OK if health["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
         return web.json_response(health, status=status, headers={"Cache-Control": "no-store"})
 
 
-def health_of(vitals: Vitals, now: datetime) -> dict[str, Any]:
+def health_view(worker_health: WorkerHealth, now: datetime) -> dict[str, Any]:
     """Return the JSON of `/healthz`: whether all is well, the problems, and the facts; times in UTC."""
-    problems = list(problems_of(vitals, now))
+    problems = list(find_problems(worker_health, now))
     return {
         "healthy": not problems,
         "problems": [{"problem": each.trouble.value, "why": each.why} for each in problems],
-        "links_up": vitals.links_up,
-        "last_successful_poll": vitals.polled_at.isoformat(),
-        "oldest_open_question": _time(vitals.store.oldest_open),
-        "oldest_unsent_report": _time(vitals.store.oldest_unsent),
+        "links_up": worker_health.links_up,
+        "last_successful_poll": worker_health.polled_at.isoformat(),
+        "oldest_open_question": _format_time(worker_health.store.oldest_open),
+        "oldest_unsent_report": _format_time(worker_health.store.oldest_unsent),
     }
 
 
@@ -81,5 +84,5 @@ def _address(taken: tuple[Any, ...]) -> dict[str, object]:
     return {"host": taken[0], "port": taken[1]}
 
 
-def _time(moment: datetime | None) -> str | None:
+def _format_time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None

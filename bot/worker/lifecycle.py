@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from bot.triage.log_events import log_event
+
 log = logging.getLogger(__name__)
 
 #: A loop runs until the given event is set, and then returns.
@@ -25,7 +27,7 @@ STOP_WITHIN = timedelta(seconds=8)
 
 #: New objects between two runs of the garbage collector. Python's default of 700 amounts to a few alerts,
 #: whose objects are nearly all still in use.
-NEW_OBJECTS = 5000
+GC_THRESHOLD = 5000
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,13 +41,13 @@ class Stop:
     def listen(self) -> None:
         """Handle SIGTERM and SIGINT. Call this before anything that takes time."""
         for number in _SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, self._hear, number)
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
 
-    def _hear(self, number: int) -> None:
+    def _on_signal(self, number: int) -> None:
         if self.requested.is_set():
             # Everything that was acknowledged is in the store already.
             os._exit(1)
-        log.info("stopping", extra={"event": "worker.stopping", "fields": {"signal": _name(number)}})
+        log_event(log.info, "worker.stopping", "stopping", signal=_name_signal(number))
         self.requested.set()
 
 
@@ -70,11 +72,11 @@ async def run_worker(app: Startable) -> None:
         await first_of(app.start(), stop.requested.wait())
         if not stop.requested.is_set():
             _tune_garbage_collector()
-            log.info("started", extra={"event": "worker.started", "fields": {}})
+            log_event(log.info, "worker.started", "started")
             await run_loops(app.stages(), stop.requested)
     finally:
         await app.close()
-    log.info("stopped", extra={"event": "worker.stopped", "fields": {}})
+    log_event(log.info, "worker.stopped", "stopped")
 
 
 def _tune_garbage_collector() -> None:
@@ -82,7 +84,7 @@ def _tune_garbage_collector() -> None:
 
     They live as long as the process. Scanning them takes 60 ms, during which no click is acknowledged.
     """
-    gc.set_threshold(NEW_OBJECTS)
+    gc.set_threshold(GC_THRESHOLD)
     gc.collect()
     gc.freeze()
     gc.collect()  # resets the size of the oldest generation, which decides when the next full run comes
@@ -135,11 +137,11 @@ async def _stop_in_order(
                 await asyncio.wait(tasks)
     except TimeoutError:
         late = [task.get_name() for _, tasks in running for task in tasks if not task.done()]
-        log.warning("shutdown timed out", extra={"event": "worker.cut", "fields": {"late": ",".join(late)}})
+        log_event(log.warning, "shutdown.timed_out", "shutdown timed out", late=",".join(late))
         logging.shutdown()
         # A normal exit would wait for threads that are in a DNS look-up.
         os._exit(0)
 
 
-def _name(number: int) -> str:
+def _name_signal(number: int) -> str:
     return signal.Signals(number).name

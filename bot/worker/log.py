@@ -1,7 +1,7 @@
 """The log: one line per event, on one stream, as text for people or as JSON for log shippers.
 
-A record of ours is `log.info("request accepted", extra={"event": "request.accepted", "fields": {…}})`:
-`extra` always has exactly these two keys; the message is a constant, and everything variable is a field.
+Records of ours come from `bot.triage.log_events.log_event`: `extra` always has `event` and `fields`, the
+message is a constant, and whatever varies is a field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
-from bot.printable import printable
+from bot.printable import make_printable
 from bot.redaction import REDACTED, redact
 
 if TYPE_CHECKING:
@@ -57,20 +57,20 @@ def configure_logging(
         JsonFormatter(secrets=secrets) if as_json else LineFormatter(timed=timed, secrets=secrets)
     )
     root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each.formatter, DiscreetFormatter)]:
+    for earlier in [each for each in root.handlers if isinstance(each.formatter, RedactingFormatter)]:
         root.removeHandler(earlier)
     handler.addFilter(_may_be_shown)
     root.addHandler(handler)
     ours = logging.getLogger(OURS)
     ours.setLevel(level)
     root.setLevel(max(ours.level, logging.INFO))
-    _look_up_no_more_than_is_shown()
+    _skip_unused_record_fields()
     libraries = logging.INFO if level == "DEBUG" else max(root.level, logging.WARNING)
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(libraries)
 
 
-class DiscreetFormatter(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """The base of both formats: redacts everything that looks like a secret, wherever in a record it is."""
 
     def __init__(self, *, secrets: Sequence[str] = ()) -> None:
@@ -86,14 +86,14 @@ class DiscreetFormatter(logging.Formatter):
         stack = self.formatStack(record.stack_info) if record.stack_info else ""
         return "\n".join(part for part in (record.exc_text, stack) if part)
 
-    def redacted(self, text: str) -> str:
+    def hide_secrets(self, text: str) -> str:
         """Return `text` with the known secrets, and everything that looks like one, redacted."""
         for secret in self._secrets:
             text = text.replace(secret, REDACTED)
         return redact(text)
 
 
-class LineFormatter(DiscreetFormatter):
+class LineFormatter(RedactingFormatter):
     """Writes a record as `2026-11-24T03:00:00Z INFO request.accepted identifier=…`, with the time in UTC.
 
     The message stands between event and fields, without what only repeats the event. No record can forge
@@ -106,20 +106,20 @@ class LineFormatter(DiscreetFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line, followed by the indented lines of its traceback, if any."""
-        lines = [self._line(record)]
+        lines = [self._format_line(record)]
         if trace := self.trace_of(record):
             lines += [f"  {line}" for line in trace.splitlines()]
-        return "\n".join([printable(self.redacted(line)) for line in lines])
+        return "\n".join([make_printable(self.hide_secrets(line)) for line in lines])
 
-    def _line(self, record: logging.LogRecord) -> str:
-        time = _second(int(record.created)) if self._timed else ""
-        facts = "".join([f" {name}={_value(value)}" for name, value in _fields_of(record).items()])
+    def _format_line(self, record: logging.LogRecord) -> str:
+        time = _format_second(int(record.created)) if self._timed else ""
+        facts = "".join([f" {name}={_format_value(value)}" for name, value in _fields_of(record).items()])
         event = _event_of(record)
         words = _beyond(event, record.getMessage())
         return f"{time}{record.levelname} {event}{words and f' {words}'}{facts}"
 
 
-class JsonFormatter(DiscreetFormatter):
+class JsonFormatter(RedactingFormatter):
     """Writes a record as one JSON object in ASCII: `time`, `level`, `event`, `message`, `fields`.
 
     A traceback is in `trace`. `time` is ISO 8601 in UTC, with milliseconds. Fields are nested, so that none
@@ -132,20 +132,20 @@ class JsonFormatter(DiscreetFormatter):
             "time": _time_of(record).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": _event_of(record),
-            "message": self.redacted(record.getMessage()),
-            "fields": {name: self._field(name, value) for name, value in _fields_of(record).items()},
+            "message": self.hide_secrets(record.getMessage()),
+            "fields": {name: self._to_json(name, value) for name, value in _fields_of(record).items()},
         }
         if trace := self.trace_of(record):
-            entry["trace"] = self.redacted(trace)
+            entry["trace"] = self.hide_secrets(trace)
         return json.dumps(entry, allow_nan=False)
 
-    def _field(self, name: str, value: object) -> object:
+    def _to_json(self, name: str, value: object) -> object:
         if value is None or isinstance(value, bool | int):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
         # Some secrets are recognised only by the name in front of them.
-        return self.redacted(f"{name}={value}").removeprefix(f"{name}=")
+        return self.hide_secrets(f"{name}={value}").removeprefix(f"{name}=")
 
 
 def _may_be_shown(record: logging.LogRecord) -> bool:
@@ -153,14 +153,14 @@ def _may_be_shown(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.INFO or record.name.partition(".")[0] == OURS
 
 
-def _look_up_no_more_than_is_shown() -> None:
+def _skip_unused_record_fields() -> None:
     """Do not look up thread, process and source line for each record: our formats do not show them."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - recommended by the logging HOWTO, under "Optimization"
 
 
 @lru_cache(maxsize=1)  # under load, many lines share one second
-def _second(since_epoch: int) -> str:
+def _format_second(since_epoch: int) -> str:
     return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%SZ} "
 
 
@@ -183,7 +183,7 @@ def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     return fields
 
 
-def _value(value: object) -> str:
+def _format_value(value: object) -> str:
     """Write a field's value as one word, or in quotes if it is not one."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

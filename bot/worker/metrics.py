@@ -24,14 +24,14 @@ from prometheus_client import (
 
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
-from bot.worker.health import Trouble, problems_of
+from bot.worker.health import Trouble, find_problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
     from bot.triage.model import InvalidBody, Question
-    from bot.worker.health import Vitals
+    from bot.worker.health import WorkerHealth
 
 #: The type of what `Metrics.exposition` returns (Prometheus text format).
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,7 +40,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 
 #: The most words from Slack that may become labels of one metric: it has about a hundred error codes.
-WORDS_MAX = 50
+LABELS_MAX = 50
 
 #: In seconds: from immediate, through rate-limited floods, to working hours that begin in three days.
 _ASK_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 259200)
@@ -55,8 +55,8 @@ class Metrics:
     def __init__(self, *, alerts: Collection[str], version: str) -> None:
         disable_created_metrics()
         self._alerts = frozenset(alerts)
-        self._reasons = _Words(WORDS_MAX)
-        self._methods = _Words(WORDS_MAX)
+        self._reasons = _BoundedLabels(LABELS_MAX)
+        self._methods = _BoundedLabels(LABELS_MAX)
         self._registry = CollectorRegistry()
         ProcessCollector(namespace="triage", registry=self._registry)
         Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
@@ -67,71 +67,71 @@ class Metrics:
         self._measure_people()
         self._gauge_health()
 
-    def stored(self, before: Question | None, after: Question) -> None:
+    def count_stored(self, before: Question | None, after: Question) -> None:
         """See `Meter`."""
         if after.standing is None and (before is None or before.standing is not None):
             self._accepted.inc()
         if after.asked_at and not (before and before.asked_at):
             self._asked.inc()
             waited = (after.asked_at - after.accepted_at).total_seconds()
-            self._ask_seconds.labels(self._alert(after)).observe(waited)
+            self._ask_seconds.labels(self._label_of_alert(after)).observe(waited)
         if before and after.answers > before.answers:
-            self._take_answer(before, after)
+            self._count_answer(before, after)
         if after.standing is not (before.standing if before else None):
-            self._take_ending(after)
+            self._count_ending(after)
 
     def untold(self) -> None:
         """See `triage.ports.Meter`."""
         self._untold.inc()
 
-    def rejected(self, body: InvalidBody) -> None:
+    def count_rejected(self, body: InvalidBody) -> None:
         """See `Meter`."""
         self._rejected.labels(body.fault).inc()
 
-    def conflicted(self) -> None:
+    def count_conflicted(self) -> None:
         """See `Meter`."""
         self._conflicting.inc()
 
-    def sent(self, reports: int) -> None:
+    def count_sent(self, reports: int) -> None:
         """See `Meter`."""
         self._sent.inc(reports)
 
-    def parked(self, reports: int) -> None:
+    def count_parked(self, reports: int) -> None:
         """See `Meter`."""
         self._parked.inc(reports)
 
-    def retried(self, method: str) -> None:
+    def count_retried(self, method: str) -> None:
         """See `Meter`."""
-        self._retries.labels(self._methods.bounded(method)).inc()
+        self._retries.labels(self._methods.label_for(method)).inc()
 
-    def exposition(self, vitals: Vitals, now: datetime) -> bytes:
+    def exposition(self, worker_health: WorkerHealth, now: datetime) -> bytes:
         """Return all metrics in Prometheus's text format; times and ages in seconds."""
-        self._links.set(vitals.links_up)
-        self._polled_at.set(vitals.polled_at.timestamp())
-        self._oldest_open.set(_age(vitals.store.oldest_open, now))
-        self._oldest_unsent.set(_age(vitals.store.oldest_unsent, now))
-        found = {problem.trouble for problem in problems_of(vitals, now)}
+        self._links.set(worker_health.links_up)
+        self._polled_at.set(worker_health.polled_at.timestamp())
+        self._oldest_open.set(_age(worker_health.store.oldest_open, now))
+        self._oldest_unsent.set(_age(worker_health.store.oldest_unsent, now))
+        found = {problem.trouble for problem in find_problems(worker_health, now)}
         for trouble in Trouble:
             self._problem.labels(trouble.value).set(trouble in found)
         return generate_latest(self._registry)
 
-    def _take_answer(self, before: Question, after: Question) -> None:
+    def _count_answer(self, before: Question, after: Question) -> None:
         if after.said:
             self._answered.labels(after.said.value).inc()
         if not before.answers and after.answered_at and after.asked_at:
             took = (after.answered_at - after.asked_at).total_seconds()
-            self._answer_seconds.labels(self._alert(after)).observe(took)
+            self._answer_seconds.labels(self._label_of_alert(after)).observe(took)
 
-    def _take_ending(self, question: Question) -> None:
+    def _count_ending(self, question: Question) -> None:
         counter = OUTCOMES[question.standing].counter if question.standing else None
         if counter is None:
             return
         if counter.by_reason:
-            self._ended[counter].labels(self._reasons.bounded(question.reason)).inc()
+            self._ended[counter].labels(self._reasons.label_for(question.reason)).inc()
         else:
             self._ended[counter].inc()
 
-    def _alert(self, question: Question) -> str:
+    def _label_of_alert(self, question: Question) -> str:
         alert = question.request.alert
         return alert if alert in self._alerts else OTHER
 
@@ -203,14 +203,14 @@ class Metrics:
         return Histogram(f"triage_{name}", text, ["alert"], buckets=buckets, registry=self._registry)
 
 
-class _Words:
+class _BoundedLabels:
     """Lets up to `limit` different words become labels, and replaces all others."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._known: set[str] = set()
 
-    def bounded(self, word: str) -> str:
+    def label_for(self, word: str) -> str:
         if word not in self._known:
             if len(self._known) >= self._limit or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
                 return OTHER

@@ -32,16 +32,16 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "summary": question.request.summary,
         "user": question.request.user,
         "identityConfidence": question.request.confidence.value,
-        "acceptedAt": _time(question.accepted_at),
+        "acceptedAt": _format_time(question.accepted_at),
         "state": question.state.value,
         "work": question.work.value if question.work else None,
-        "dueAt": _time(question.due_at),
+        "dueAt": _format_time(question.due_at),
         "attempts": question.attempts,
-        "deadline": _time(question.deadline),
+        "deadline": _format_time(question.deadline),
         "reminders": question.reminders,
-        **_asked(question),
-        **_ended(question),
-        **_told_the_team(question),
+        **_asked_view(question),
+        **_ended_view(question),
+        **_team_view(question),
     }
     return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
 
@@ -56,10 +56,10 @@ def report_view(row: OutboxRow) -> View:
         "response": None if report.note else report.response,
         "outcome": report.outcome.value,
         "comment": report.comment or None,
-        "timestamp": _time(report.at),
-        "dueAt": _time(row.due_at),
-        "sentAt": _time(row.sent_at),
-        "parkedAt": _time(row.parked_at),
+        "timestamp": _format_time(report.at),
+        "dueAt": _format_time(row.due_at),
+        "sentAt": _format_time(row.sent_at),
+        "parkedAt": _format_time(row.parked_at),
         "body": row.body,
     }
 
@@ -74,8 +74,8 @@ def statistics_view(statistics: AlertStatistics) -> View:
         "open": statistics.open,
         **counts,
         "shares": {name: round(count / ended, 4) if ended else None for name, count in counts.items()},
-        "medianSeconds": _seconds(statistics.median),
-        "p90Seconds": _seconds(statistics.p90),
+        "medianSeconds": _round_seconds(statistics.median),
+        "p90Seconds": _round_seconds(statistics.p90),
     }
 
 
@@ -84,47 +84,47 @@ def render_json(view: View | Sequence[View]) -> str:
     return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
 
 
-def _asked(question: Question) -> View:
+def _asked_view(question: Question) -> View:
     return {
         "askedSlack": question.slack_id or None,
         "askedSlackName": question.slack_name or None,
         "timeZone": question.time_zone or None,
         "offered": [choice.value for choice in question.offered],
-        "claimedAt": _time(question.claimed_at),
-        "inDoubtSince": _time(question.in_doubt_since),
-        "askedAt": _time(question.asked_at),
+        "claimedAt": _format_time(question.claimed_at),
+        "inDoubtSince": _format_time(question.in_doubt_since),
+        "askedAt": _format_time(question.asked_at),
         "channel": question.channel or None,
         "ts": question.ts or None,
     }
 
 
-def _ended(question: Question) -> View:
+def _ended_view(question: Question) -> View:
     return {
         "outcome": question.standing.value if question.standing else None,
         "reason": question.reason or None,
         "said": question.said.value if question.said else None,
         "retracted": question.retracted,
-        "firstAnsweredAt": _time(question.first_answered_at),
-        "answeredAt": _time(question.answered_at),
+        "firstAnsweredAt": _format_time(question.first_answered_at),
+        "answeredAt": _format_time(question.answered_at),
         "answers": question.answers,
         "note": question.note or None,
         "notes": question.notes,
     }
 
 
-def _told_the_team(question: Question) -> View:
+def _team_view(question: Question) -> View:
     return {
         "cardTs": question.card_ts or None,
-        "cardDueAt": _time(question.card_due_at),
+        "cardDueAt": _format_time(question.card_due_at),
         "takenBy": question.taken_by or None,
         "takenName": question.taken_name or None,
-        "takenAt": _time(question.taken_at),
+        "takenAt": _format_time(question.taken_at),
     }
 
 
-def _time(moment: datetime | None) -> str | None:
+def _format_time(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def _seconds(duration: timedelta | None) -> float | None:
+def _round_seconds(duration: timedelta | None) -> float | None:
     return None if duration is None else round(duration.total_seconds(), 3)

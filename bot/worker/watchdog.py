@@ -14,6 +14,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.triage.log_events import log_event
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -29,7 +31,7 @@ LOOK_INTERVAL = timedelta(milliseconds=250)
 TELL_INTERVAL = timedelta(seconds=10)
 
 #: The extension of the start timeout requested each time the start is not complete, in microseconds.
-MORE_TIME = 60_000_000
+MORE_TIME_MICROSECONDS = 60_000_000
 
 
 class Notifier:
@@ -67,7 +69,7 @@ class Progress:
 class Watchdog:
     """Checks the worker while its event loop runs, and notifies the service manager.
 
-    `interval` is how often the manager expects a ping (None: not at all). `lacking` names what the worker
+    `interval` is how often the manager expects a ping (None: not at all). `missing` names what the worker
     still waits for: once that is empty the worker is ready, and stays ready.
     """
 
@@ -77,16 +79,16 @@ class Watchdog:
         interval: timedelta | None,
         progress: Sequence[Progress],
         *,
-        lacking: Callable[[], Sequence[str]],
+        missing: Callable[[], Sequence[str]],
     ) -> None:
         self._notifier = notifier
         # Half of it would be enough, but on a busy machine a ping may be late.
         self._interval = min(interval / 4, TELL_INTERVAL) if interval else TELL_INTERVAL
         self._progress = progress
-        self._lacking = lacking
+        self._missing = missing
         self._ready = False
         self._given_up = False
-        self._told: tuple[str, float] = ("", 0.0)
+        self._last_status: tuple[str, float] = ("", 0.0)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check until `stop` is set, then report that the worker is stopping."""
@@ -102,16 +104,16 @@ class Watchdog:
         if stalled or self._given_up:
             self._give_up(stalled)
         else:
-            self._report(self._lacking())
+            self._report(self._missing())
 
-    def _report(self, lacking: Sequence[str]) -> None:
-        status = f"waiting for {' and '.join(lacking)}" if lacking else "serving"
-        told, at = self._told
+    def _report(self, missing: Sequence[str]) -> None:
+        status = f"waiting for {' and '.join(missing)}" if missing else "serving"
+        told, at = self._last_status
         if status == told and time.monotonic() - at < self._interval.total_seconds():
             return
-        self._told = status, time.monotonic()
-        self._ready = self._ready or not lacking
-        news = {"READY": 1} if self._ready else {"EXTEND_TIMEOUT_USEC": MORE_TIME}
+        self._last_status = status, time.monotonic()
+        self._ready = self._ready or not missing
+        news = {"READY": 1} if self._ready else {"EXTEND_TIMEOUT_USEC": MORE_TIME_MICROSECONDS}
         self._notifier.tell(**news, WATCHDOG=1, STATUS=status)
 
     def _give_up(self, stalled: Sequence[str]) -> None:
@@ -120,5 +122,5 @@ class Watchdog:
             return
         self._given_up = True
         names = ",".join(stalled)
-        log.critical("the worker is stuck", extra={"event": "worker.stuck", "fields": {"loops": names}})
+        log_event(log.critical, "worker.stalled", "the worker is stuck", loops=names)
         self._notifier.tell(WATCHDOG="trigger", STATUS=f"stuck: {names}")

@@ -19,7 +19,7 @@ from .options import read_options
 from .plot import write_plot
 from .profiling import profile_worker
 from .rounds import Plan, run_rounds
-from .runs import ABREAST, Effort
+from .runs import CONCURRENCY, Effort
 from .table import describe, render
 from .workers import measure_workers
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .figures import Figures
-    from .measures import Verdict
+    from .measures import PromiseResult
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def _notes(plan: Plan) -> Sequence[str]:
     effort, small = plan.effort, [each for each in plan.contestants if each.share < 1]
     shares = "".join(f", {each.name} with {each.share:.0%} of the work" for each in small)
     runs = (
-        f"Medians of {plan.rounds} interleaved rounds of {effort.cycles} cycles, {ABREAST} at a time, and"
+        f"Medians of {plan.rounds} interleaved rounds of {effort.cycles} cycles, {CONCURRENCY} at a time, and"
         f" floods of {effort.flood} requests, each for another person{shares}."
         f" All the cycles: {effort.memory_cycles}. Idle: {effort.idle_seconds:g} s, taken to the minute and"
         " the hour. All but the first line is over TLS."
@@ -85,7 +85,7 @@ def _notes(plan: Plan) -> Sequence[str]:
     return [describe(machine()), binding(*cores()), runs]
 
 
-def _write(options: argparse.Namespace, figures: Figures, verdicts: Sequence[Verdict]) -> None:
+def _write(options: argparse.Namespace, figures: Figures, verdicts: Sequence[PromiseResult]) -> None:
     if options.json:
         result = {
             "machine": machine(),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 #: Questions under way at a time: as many as the worker has.
-_ABREAST: Final = 128
+_CONCURRENCY: Final = 128
 
 _LABELS: Final = {
     "yes": "Yes, that was me",
@@ -53,7 +53,7 @@ class Floor:
         # boto3's own creation of a client is not to be shared between threads; a client is.
         self._sqs = boto3.Session().client("sqs", region_name=os.environ["AWS_REGION"])
         self._threads = {name: ThreadPoolExecutor(1) for name in ("receive", "delete", "send")}
-        self._room = asyncio.Semaphore(_ABREAST)
+        self._room = asyncio.Semaphore(_CONCURRENCY)
         self._answers: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self.app = AsyncApp(client=make_client(), authorize=self._authorization, process_before_response=True)

@@ -20,9 +20,9 @@ from .contestants import OURS, cores
 from .figures import Figures
 from .kept_alerts import STORE, make_pattern, multiply
 from .machine import Others, binding, machine
-from .measures import Verdict
+from .measures import PromiseResult
 from .runs import cycle_ms
-from .table import describe, filled, render_verdicts
+from .table import describe, filled, render_results
 
 if TYPE_CHECKING:
     import argparse
@@ -62,7 +62,7 @@ def measure_growth(options: argparse.Namespace) -> int:
     notes = (describe(machine()), binding(*cores()), others.sentence())
     print("\n" + "\n".join(filled(notes)) + "\n")
     verdicts = [] if options.quick else list(_judged(figures, names))
-    print("\n".join(render_verdicts(verdicts)))
+    print("\n".join(render_results(verdicts)))
     return 0 if all(verdict.kept for verdict in verdicts) else 1
 
 
@@ -131,13 +131,13 @@ def _table(figures: Figures, names: Sequence[str]) -> Iterator[str]:
         yield f"{words:34}" + "".join(cells)
 
 
-def _judged(figures: Figures, names: Sequence[str]) -> Iterator[Verdict]:
+def _judged(figures: Figures, names: Sequence[str]) -> Iterator[PromiseResult]:
     empty, *_, full = names
     for measure, (words, bound) in _MEASURES.items():
         figure = figures.ratio(measure, full, empty)
         if bound is not None and figure is not None:
             promise = f"{words.partition(',')[0]}: with {int(full):,} alerts, times with {int(empty):,}"
-            yield Verdict(promise=promise, bound=bound, figure=figure)
+            yield PromiseResult(promise=promise, bound=bound, figure=figure)
 
 
 def _tell(words: str) -> None:

@@ -43,7 +43,7 @@ def make_pattern(folder: Path) -> Path:
     folder.mkdir()
     with Arena(OURS, None, folder=folder) as arena:
         arena.start()
-        arena.order("cycles", count=_ANSWERED, abreast=_ANSWERED)
+        arena.order("cycles", count=_ANSWERED, concurrency=_ANSWERED)
         arena.order("flood", count=_OPEN)
         arena.process.stop()
     return folder / STORE

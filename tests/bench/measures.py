@@ -58,7 +58,7 @@ PARTS: Final = tuple(dict.fromkeys(measure.part for measure in MEASURES))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class PromiseResult:
     """One promise, the figure that was measured, and whether it keeps to the bound."""
 
     promise: str
@@ -89,19 +89,19 @@ _PROMISES: Final = (
 _FLAT: Final = 1.03
 
 
-def judge(figures: Figures) -> Sequence[Verdict]:
+def judge(figures: Figures) -> Sequence[PromiseResult]:
     """Return a verdict for each promise whose figures were measured."""
     verdicts = []
     for promise, bound, (measure, whose, of_whose), at_least in _PROMISES:
         figure = figures.ratio(measure, whose, of_whose) if of_whose else figures.median(whose, measure)
         if figure is not None:
-            verdicts.append(Verdict(promise=promise, bound=bound, figure=figure, at_least=at_least))
+            verdicts.append(PromiseResult(promise=promise, bound=bound, figure=figure, at_least=at_least))
     return [*verdicts, *_flatness(figures)]
 
 
-def _flatness(figures: Figures) -> Sequence[Verdict]:
+def _flatness(figures: Figures) -> Sequence[PromiseResult]:
     half, end = figures.median("ours", "memory_half"), figures.median("ours", "memory_end")
     if half is None or end is None:
         return []
     promise = "memory is flat: after all the cycles, times after half of them"
-    return [Verdict(promise=promise, bound=_FLAT, figure=end / half)]
+    return [PromiseResult(promise=promise, bound=_FLAT, figure=end / half)]

@@ -12,9 +12,9 @@ from functools import partial
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
-from bot.triage.rate_limits import Gate
+from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.worker.app import App
-from bot.worker.assembly import Kit
+from bot.worker.assembly import Dependencies
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -25,8 +25,8 @@ def main() -> None:
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
     words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
-    kit = Kit(gate=partial(Gate, abreast=int(sys.argv[1])))
-    asyncio.run(run_worker(App(settings, *words, kit=kit)))
+    dependencies = Dependencies(limiter=partial(ConcurrencyLimiter, concurrency=int(sys.argv[1])))
+    asyncio.run(run_worker(App(settings, *words, dependencies=dependencies)))
 
 
 if __name__ == "__main__":

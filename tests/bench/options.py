@@ -70,7 +70,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=3, help="that are measured beside one")
     parser.add_argument("--requests", type=int, default=100, help="for each worker, to see how many it asks")
-    parser.add_argument("--abreast", type=int, default=2, help="that each may have under way meanwhile")
+    parser.add_argument("--concurrency", type=int, default=2, help="that each may have under way meanwhile")
     parser.add_argument("--flood", type=int, default=300, help="requests at once, for all of them together")
     parser.add_argument(
         "--limit",

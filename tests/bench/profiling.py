@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from .arena import Arena, BenchFailed
 from .certificates import make_certificates
 from .contestants import OURS, cores
-from .runs import ABREAST, WARM_UP
+from .runs import CONCURRENCY, WARM_UP
 
 if TYPE_CHECKING:
     import argparse
@@ -35,8 +35,8 @@ def profile_worker(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, cores()[1])
     works: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-        "cycles": ("cycles", {"count": options.cycles, "abreast": ABREAST}),
-        "alone": ("cycles", {"count": options.cycles // 5, "abreast": 1}),
+        "cycles": ("cycles", {"count": options.cycles, "concurrency": CONCURRENCY}),
+        "alone": ("cycles", {"count": options.cycles // 5, "concurrency": 1}),
         "flood": ("flood", {"count": options.flood}),
     }
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -44,7 +44,7 @@ def profile_worker(options: argparse.Namespace) -> int:
         for name, (word, arguments) in works.items():
             with Arena(OURS, certificates) as arena:
                 arena.start()
-                arena.order("cycles", count=WARM_UP, abreast=ABREAST)
+                arena.order("cycles", count=WARM_UP, concurrency=CONCURRENCY)
                 stacks = options.output / f"{name}.stacks"
                 seconds = _sampled(arena, stacks, word, arguments)
             text = "\n".join(_lists(stacks.read_text(encoding="utf-8").splitlines()))

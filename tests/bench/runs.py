@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Run = Callable[[Arena, Contestant, "Effort"], Mapping[str, float]]
 
 #: Cycles under way at a time, as in a busy hour: enough that batches fill, too few to be a flood.
-ABREAST: Final = 50
+CONCURRENCY: Final = 50
 
 #: Cycles before anything is counted: connections are made, code is loaded that is loaded late.
 WARM_UP: Final = 100
@@ -68,9 +68,9 @@ def memory(contestant: Contestant, effort: Effort, certificates: Certificates) -
     count = _share(contestant, effort.memory_cycles) // 2
     with Arena(contestant, certificates) as arena:
         arena.start()
-        arena.order("cycles", count=count, abreast=ABREAST)
+        arena.order("cycles", count=count, concurrency=CONCURRENCY)
         half, _ = arena.process.memory()
-        arena.order("cycles", count=count, abreast=ABREAST)
+        arena.order("cycles", count=count, concurrency=CONCURRENCY)
         end, proportional = arena.process.memory()
     return {"memory_half": half, "memory_end": end, "memory_end_pss": proportional}
 
@@ -92,10 +92,10 @@ def idle(contestant: Contestant, effort: Effort, certificates: Certificates) -> 
     }
 
 
-def cycle_ms(arena: Arena, count: int, *, abreast: int = ABREAST) -> float:
+def cycle_ms(arena: Arena, count: int, *, concurrency: int = CONCURRENCY) -> float:
     """Return the milliseconds of processor that a whole cycle takes, when all is warm."""
-    arena.order("cycles", count=min(WARM_UP, count), abreast=abreast)
-    return arena.cpu_of("cycles", count=count, abreast=abreast) / count * _MS
+    arena.order("cycles", count=min(WARM_UP, count), concurrency=concurrency)
+    return arena.cpu_of("cycles", count=count, concurrency=concurrency) / count * _MS
 
 
 def _start(arena: Arena) -> Mapping[str, float]:
@@ -113,7 +113,7 @@ def _start(arena: Arena) -> Mapping[str, float]:
 def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
     count = _share(contestant, effort.cycles)
     many = cycle_ms(arena, count)
-    return {"cycle_tls": many, "cycle_alone": cycle_ms(arena, max(count // 5, 4), abreast=1)}
+    return {"cycle_tls": many, "cycle_alone": cycle_ms(arena, max(count // 5, 4), concurrency=1)}
 
 
 def _asked(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:

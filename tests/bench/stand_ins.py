@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.slack.connections import LINKS
+from bot.slack.connections import CONNECTIONS
 
 from .dynamodb import DynamoStandIn
 from .ledger import Ledger
@@ -79,7 +79,7 @@ class StandIns:
     async def _await_workers(self, count: int) -> Json:
         """Wait until so many workers have all their links, and have nothing to do."""
         until = time.monotonic() + PATIENCE
-        while self.slack.links.count < LINKS * count or self.sqs.waiting < count:
+        while self.slack.links.count < CONNECTIONS * count or self.sqs.waiting < count:
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.slack.links.count} links and {self.sqs.waiting} polls")
             await asyncio.sleep(0.005)
@@ -96,8 +96,8 @@ class StandIns:
         self.slack.latency = seconds
         return {}
 
-    async def _cycles(self, count: int, abreast: int) -> Json:
-        await self.workloads.cycles(count, abreast=abreast)
+    async def _cycles(self, count: int, concurrency: int) -> Json:
+        await self.workloads.cycles(count, concurrency=concurrency)
         return {}
 
     async def _flood(self, count: int) -> Json:

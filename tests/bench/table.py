@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from .figures import Figures
-    from .measures import Measure, Verdict
+    from .measures import Measure, PromiseResult
 
 WIDTH: Final = 100
 
@@ -20,13 +20,13 @@ _RATIOS: Final = (("ours", "floor"), ("plain", "ours"))
 _WORDS, _FIGURE = 42, 11
 
 
-def render(figures: Figures, verdicts: Sequence[Verdict], *, notes: Sequence[str]) -> str:
+def render(figures: Figures, verdicts: Sequence[PromiseResult], *, notes: Sequence[str]) -> str:
     """Return the table, what is to be said about it, and the verdicts."""
     blocks = ["\n".join(_table(figures)), "\n".join(filled(notes))]
-    return "\n\n".join([*blocks, "\n".join(render_verdicts(verdicts))]) + "\n"
+    return "\n\n".join([*blocks, "\n".join(render_results(verdicts))]) + "\n"
 
 
-def render_verdicts(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def render_results(verdicts: Sequence[PromiseResult]) -> Iterator[str]:
     """Yield a line for each promise."""
     for each in verdicts:
         mark = "kept" if each.kept else "MISSED"

@@ -13,8 +13,8 @@ from .crew import Crew
 from .dynamodb import TABLE
 from .figures import Figures
 from .machine import Others, binding, machine
-from .measures import Verdict
-from .table import describe, filled, render_verdicts
+from .measures import PromiseResult
+from .table import describe, filled, render_results
 
 if TYPE_CHECKING:
     import argparse
@@ -47,13 +47,13 @@ def measure_workers(options: argparse.Namespace) -> int:
     print("\n".join(_table(figures, _words(options), few, many)))
     print("\n" + "\n".join(filled([describe(machine()), binding(*cores()), others.sentence()])) + "\n")
     verdicts = [] if options.quick else list(_judged(figures, few, many))
-    print("\n".join(render_verdicts(verdicts)))
+    print("\n".join(render_results(verdicts)))
     return 0 if all(verdict.kept for verdict in verdicts) else 1
 
 
 def _asked(count: int, options: argparse.Namespace) -> Mapping[str, float]:
     """Return the questions a second of workers that are limited to so many at a time."""
-    program = ("-m", "tests.bench.narrow_app", str(options.abreast))
+    program = ("-m", "tests.bench.narrow_app", str(options.concurrency))
     narrow = Contestant(name="narrow", words="a worker", program=program, variables=_SHARED)
     with Crew(narrow, count) as crew:
         crew.order("set latency", seconds=_LATENCY)
@@ -84,7 +84,7 @@ def _settle(crew: Crew) -> float:
 def _words(options: argparse.Namespace) -> Mapping[str, str]:
     messages, seconds = options.limit
     return {
-        "asked": f"asked, Slack at 100 ms, {options.abreast} at a time, /s",
+        "asked": f"asked, Slack at 100 ms, {options.concurrency} at a time, /s",
         "load": "the stand-ins' load meanwhile, % of a core",
         "flood": f"flood of {options.flood}, Slack takes {messages:g} in {seconds:g} s, s",
         "refused": "posts of that flood refused with 429",
@@ -99,12 +99,14 @@ def _table(figures: Figures, words: Mapping[str, str], few: str, many: str) -> I
         yield f"{line:46}{medians}{figures.ratio(measure, many, few) or 0:>10.2f} x"
 
 
-def _judged(figures: Figures, few: str, many: str) -> Sequence[Verdict]:
+def _judged(figures: Figures, few: str, many: str) -> Sequence[PromiseResult]:
     asked, flood = (figures.ratio(measure, many, few) or 0 for measure in ("asked", "flood"))
     bound = _SCALES * int(many)
     return [
-        Verdict(promise=f"asked a second by {many}: times one's", bound=bound, figure=asked, at_least=True),
-        Verdict(promise=f"a flood shared by {many}: times one's seconds", bound=1.0, figure=flood),
+        PromiseResult(
+            promise=f"asked a second by {many}: times one's", bound=bound, figure=asked, at_least=True
+        ),
+        PromiseResult(promise=f"a flood shared by {many}: times one's seconds", bound=1.0, figure=flood),
     ]
 
 

@@ -30,7 +30,7 @@ class Workloads:
         self._sqs = sqs
         self._clicks: set[asyncio.Task[float]] = set()
 
-    async def cycles(self, count: int, *, abreast: int) -> None:
+    async def cycles(self, count: int, *, concurrency: int) -> None:
         """Go through so many whole cycles, so many of them at a time: each question is answered at once."""
         left = count
         target = self._ledger.whole + count
@@ -43,7 +43,7 @@ class Workloads:
 
         self._ledger.on_asked = self._click
         self._ledger.on_whole = put
-        for _ in range(abreast):
+        for _ in range(concurrency):
             put()
         await self._ledger.until(lambda: self._ledger.whole >= target, seconds=PATIENCE)
         self._rest()

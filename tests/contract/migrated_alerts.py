@@ -16,7 +16,7 @@ from bot.store import open_store
 from bot.store.dynamodb.table import Table
 from bot.store.migration.copies import Copies
 from bot.store.migration.migrate import Migration
-from bot.store.migration.patience import PatientCaller
+from bot.store.migration.retrying_caller import RetryingCaller
 from bot.store.migration.source import SqliteSource
 from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import Change, Choice, Question, State
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from bot.store import OpenStore
     from bot.store.dynamodb.table import Caller
-    from bot.store.migration.migrate import Verdict
+    from bot.store.migration.migrate import MigrationResult
     from bot.triage.model import OutboxRow
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
@@ -133,11 +133,13 @@ async def the_file(path: Path) -> AsyncIterator[OpenStore]:
         await store.close()
 
 
-async def migrate(path: Path, table: str, *, caller: Caller | None = None) -> tuple[Verdict, list[str]]:
+async def migrate(
+    path: Path, table: str, *, caller: Caller | None = None
+) -> tuple[MigrationResult, list[str]]:
     """Go the whole way by a clock that stands at noon; return the verdict and what was told."""
     told: list[str] = []
     source = await SqliteSource.open(path)
-    patient = PatientCaller(
+    patient = RetryingCaller(
         caller or connection(table), tell=told.append, random=Random(0), pauses=[0.001] * 8
     )
     target = Table(table, patient, random=Random(0))

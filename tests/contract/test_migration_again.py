@@ -18,8 +18,8 @@ from bot.cli.checks.dynamodb import COPY, check_table
 from bot.cli.checks.findings import Verdict
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
+from bot.store.dynamodb.copy_marker import require_finished
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished_copies import require_whole
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change
@@ -56,7 +56,7 @@ def unreliable(table: str, **plan: list[str]) -> Unreliable:
 async def is_refused_to_workers(table: str) -> bool:
     target = Table(table, connection(table), random=Random(0))
     try:
-        await require_whole(target)
+        await require_finished(target)
     except StartRefused:
         return True
     finally:
@@ -331,7 +331,7 @@ async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(tmp_path: Path) -
     with pytest.raises(
         StartRefused, match=f"{table} is an unfinished copy of {path}: run `triage-bot migrate`"
     ):
-        await require_whole(target)
+        await require_finished(target)
     findings = await check_table(Address(table=table, region=REGION), caller=connection(table))
 
     target.close()
@@ -344,7 +344,7 @@ async def test_a_table_out_of_reach_is_no_half_of_a_copy() -> None:
     table = create_table()
     caller = unreliable(table, get_item=["InternalServerError"] * 6)
 
-    await require_whole(Table(table, caller, random=Random(0)))
+    await require_finished(Table(table, caller, random=Random(0)))
 
     assert caller.calls["get_item"] == 6
     caller.close()

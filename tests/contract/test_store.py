@@ -186,9 +186,9 @@ async def test_those_that_are_left_out_take_nobodys_place(opening: Opening) -> N
         names = [f"alert-{number}" for number in range(4)]
         questions = [a_question(name, due_at=NOON + n * SECOND) for n, name in enumerate(names)]
         await store.add([Change(question=each) for each in questions])
-        but = frozenset({questions[0].ref, questions[2].ref})
+        exclude = frozenset({questions[0].ref, questions[2].ref})
 
-        due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2, but=but)
+        due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2, exclude=exclude)
 
         assert [each.request.identifier for each in due] == ["alert-1", "alert-3"]
 

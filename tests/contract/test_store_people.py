@@ -195,7 +195,7 @@ async def test_a_restored_store_reminds_anew_and_only_where_it_would_have(openin
         await add(store, *before)
         restored = NOON + 30 * HOUR
 
-        await store.treat_as_restored(restored)
+        await store.reset_after_restore(restored)
 
         after = [await store.find(name) for name in names(before)]
         assert [each and each.due_at for each in after] == [restored + HOUR, None, None]

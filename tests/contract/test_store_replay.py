@@ -126,7 +126,7 @@ async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(opening:
         posting = a_question("posting", state=State.POSTING, slack_id="U0ADA", claimed_at=NOON)
         await add(store, accepted, posting)
 
-        await store.treat_as_restored(LATER)
+        await store.reset_after_restore(LATER)
 
         for before in (accepted, posting):
             restored = await store.find(before.request.identifier)
@@ -140,7 +140,7 @@ async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(opening:
 async def test_open_deadlines_start_anew_as_long_as_they_were(opening: Opening) -> None:
     async with opening() as store:
         await add(store, a_question("open", deadline=NOON + HOUR), a_question("expired", deadline=None))
-        await store.treat_as_restored(LATER)
+        await store.reset_after_restore(LATER)
 
         assert list(await store.overdue(LATER + HOUR - SECOND, limit=10)) == []
         overdue = await store.overdue(LATER + HOUR, limit=10)
@@ -156,7 +156,7 @@ async def test_what_was_asked_or_has_ended_is_left_as_it_was(opening: Opening) -
         closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
         await add(store, asked, answered, closed)
 
-        await store.treat_as_restored(LATER)
+        await store.reset_after_restore(LATER)
 
         for before in (asked, answered, closed):
             assert await store.find(before.request.identifier) == before

@@ -16,8 +16,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from world.patience import until
 from world.service_manager import ServiceManager
+from world.waiting import until
 
 from installation.debian_root import PATH, DebianRoot
 

@@ -18,7 +18,7 @@ from interpreters import find_python, make_environment
 from mozdef_guide import PYTHON, copy_drop_in, guide_block, guide_commands, name_action, run_commands
 from mozdef_program import Program
 from person_api import PersonApi
-from world.patience import PATIENCE_SECONDS
+from world.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

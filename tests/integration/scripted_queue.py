@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from bot.sqs.queues import Outgoing, Received, Refusal
+from bot.sqs.queues import FailedEntry, Outgoing, Received
 
 if TYPE_CHECKING:
     import logging
@@ -25,7 +25,7 @@ class Impatient(Random):
 class ScriptedQueue:
     """Gives what the test puts in, one poll after another; takes all but what it is told to refuse."""
 
-    def __init__(self, refusals: Mapping[str, Refusal] | None = None) -> None:
+    def __init__(self, refusals: Mapping[str, FailedEntry] | None = None) -> None:
         self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
         self.polled = 0
         self.deleted: list[str] = []
@@ -43,19 +43,19 @@ class ScriptedQueue:
             raise brought
         return brought
 
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
-        refusal = Refusal(code="ReceiptHandleIsInvalid", permanent=True, unfit=False)
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
+        refusal = FailedEntry(code="ReceiptHandleIsInvalid", permanent=True, unfit=False)
         refusals = [refusal if one.message_id in self.undeletable else None for one in messages]
         self.deleted += [
             one.message_id for one, refused in zip(messages, refusals, strict=True) if not refused
         ]
         return refusals
 
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         self.handed_back += [one.message_id for one in messages]
         return [None for _ in messages]
 
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
         await asyncio.sleep(0)  # as a real one, it lets others run
         if self.fails:
             raise self.fails.pop(0)

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from scripted_queue import Impatient
 
 from bot.sqs.publisher import Publisher, ResponseQueue
-from bot.sqs.queues import Refusal
+from bot.sqs.queues import FailedEntry
 from bot.triage.model import OutboxRow, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 
-PERMANENT = Refusal(code="InvalidMessageContents", permanent=True, unfit=True)
-PASSING = Refusal(code="InternalError", permanent=False, unfit=False)
+PERMANENT = FailedEntry(code="InvalidMessageContents", permanent=True, unfit=True)
+PASSING = FailedEntry(code="InternalError", permanent=False, unfit=False)
 
 
 class MemoryOutbox:

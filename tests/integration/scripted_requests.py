@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scripted_queue import Impatient, ScriptedQueue
 
 from bot.sqs.poller import Poller, Receive
-from bot.sqs.queues import Outgoing, Queue, Received, Refusal
+from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received
 from bot.triage.model import Conflict, InvalidBody, TriageRequest
 
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ class ScriptedDeadLetters:
         self.longest = longest
         self.trouble = trouble
 
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
         if self.trouble:
             raise self.trouble
         if any(one.size > self.longest for one in messages):
-            return [Refusal(code="InvalidParameterValue", permanent=True, unfit=True)]
+            return [FailedEntry(code="InvalidParameterValue", permanent=True, unfit=True)]
         self.copies += messages
         return [None for _ in messages]
 
 
-class Triage:
+class ScriptedTriage:
     """Stores requests; fails as the test says, then works."""
 
     def __init__(self, *, fails: Sequence[Exception] = ()) -> None:

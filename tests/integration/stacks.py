@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from world.patience import PATIENCE_SECONDS
+from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage
+from click_harness import triage
 from running_slack import ADA, GRACE
 from world import eventually
 
@@ -18,7 +18,7 @@ from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Polic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click_desk import Triage
+    from click_harness import ClickHarness
 
     from bot.triage.model import Question
 
@@ -29,17 +29,17 @@ REQUIRED = Policy(alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choic
 FAILURES = ["invalid_arguments", "ratelimited", "internal_error"]
 
 
-def refuse(bot: Triage, code: str, *methods: str) -> None:
+def refuse(bot: ClickHarness, code: str, *methods: str) -> None:
     bot.slack.slack.installation.quirks.refusals = dict.fromkeys(methods, code)
 
 
-def lines_of(bot: Triage, user: str = ADA) -> list[str]:
+def lines_of(bot: ClickHarness, user: str = ADA) -> list[str]:
     """Return what stands on top of somebody's Home."""
     blocks = (bot.home(user) or {"blocks": []})["blocks"]
     return [each["text"]["text"] for each in blocks if each["block_id"].startswith("notice")]
 
 
-async def open_home(bot: Triage, user: str = ADA) -> None:
+async def open_home(bot: ClickHarness, user: str = ADA) -> None:
     await bot.slack.slack.open_home(user)
     await eventually(lambda: bot.home(user))
 
@@ -48,7 +48,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [str(vars(record).get("event")) for record in caplog.records]
 
 
-def messages_to(bot: Triage, user: str) -> int:
+def messages_to(bot: ClickHarness, user: str) -> int:
     """Return how many messages somebody has, beside what they alone were told."""
     seen = bot.slack.slack.workspace.direct_message(user).seen_by(user)
     return len([one for one in seen if one.ephemeral_for is None])
@@ -236,11 +236,11 @@ async def test_a_refusal_that_the_home_cannot_show_is_logged_and_counted(
         await bot.slack.slack.click(user=GRACE, action_id="answer-yes", via="home", value=question.ref)
         await eventually(lambda: bot.meter.clickers_untold)
 
-        assert events(caplog).count("refusal.lost") == 1
+        assert events(caplog).count("reply.failed") == 1
         assert messages_to(bot, GRACE) == 0
 
 
-async def press_without_response_url(bot: Triage, question: Question) -> Any:
+async def press_without_response_url(bot: ClickHarness, question: Question) -> Any:
     """Press *No* on a message of which Slack gives no address to answer at."""
     bot.slack.slack.installation.quirks.gives_response_urls = False
     return await bot.press(question, Choice.NO)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, disk_finding
+from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
 
@@ -248,7 +248,7 @@ def test_a_store_with_a_damaged_page_is_corrupt(tmp_path: Path) -> None:
     [(FULL_BYTES - 1, Verdict.FAILED), (FULL_BYTES, Verdict.WARNING), (ROOMY_BYTES, Verdict.OK)],
 )
 def test_a_disk_without_room_is_told_before_it_is_full(tmp_path: Path, free: int, verdict: Verdict) -> None:
-    finding = disk_finding(tmp_path, free)
+    finding = judge_disk(tmp_path, free)
 
     assert finding.verdict is verdict
     assert f"MiB free in {tmp_path}" in finding.detail

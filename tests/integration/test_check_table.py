@@ -20,9 +20,9 @@ from bot.cli.checks.dynamodb import (
 )
 from bot.cli.checks.findings import Verdict
 from bot.store.address import Address
+from bot.store.dynamodb.copy_marker import mark_finished, mark_unfinished
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished_copies import mark, unmark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,10 +67,10 @@ async def test_looking_leaves_nothing_in_the_table() -> None:
 async def test_half_of_a_copy_is_to_be_completed_first() -> None:
     name = kept_table()
     table = Table(name, connection(name), random=Random(2026), shown=f"{name} in {REGION}")
-    await mark(table, "/var/lib/triage-bot/triage-bot.db")
+    await mark_unfinished(table, "/var/lib/triage-bot/triage-bot.db")
 
     found = (await look(name))[COPY]
-    await unmark(table)
+    await mark_finished(table)
 
     assert found.verdict is Verdict.FAILED
     assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from click_desk import triage
+from click_harness import triage
 from wording import WORDING
 from world import World, buttons, until
 
@@ -71,7 +71,7 @@ def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> N
     world.reports(identifier)
 
     world.slack.stop()
-    world.worker.until_logged("question.doubted", identifier)
+    world.worker.until_logged("question.unconfirmed", identifier)
     world.slack.start()
     world.slack.until_linked()
 
@@ -120,12 +120,12 @@ async def test_a_question_that_another_worker_may_hold_is_left_to_it(tmp_path: P
         unknown = "0" * 32 + "." + "1" * 32
 
         alone = await bot.press(question, Choice.YES, value=unknown)
-        bot.links.strangers = True
+        bot.connections.strangers = True
         shared = await bot.press(question, Choice.YES, value=unknown)
         known = await bot.press(question, Choice.YES)
 
         assert (alone.acknowledged, shared.acknowledged, known.acknowledged) == (True, False, True)
-        assert bot.links.asked == 2
+        assert bot.connections.asked == 2
 
 
 def _at_rest(world: World, identifier: str) -> Mapping[str, object] | None:

@@ -13,7 +13,7 @@ from world.aws_proxy import AwsProxy
 from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
-from bot.store.dynamodb.schema import INDEXES, OPERATIONS, faults_of, table_description
+from bot.store.dynamodb.schema import INDEXES, OPERATIONS, find_faults, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -218,7 +218,7 @@ def test_the_table_is_as_the_store_wants_it_and_no_more(stack: Stack) -> None:
     table = stack.client("dynamodb").describe_table(TableName=name)["Table"]
     wanted = table_description(name)
 
-    assert faults_of(table) == []
+    assert find_faults(table) == []
     assert table["KeySchema"] == wanted["KeySchema"]
     assert _sorted(table["AttributeDefinitions"]) == _sorted(wanted["AttributeDefinitions"])
     assert [_index(one) for one in table["GlobalSecondaryIndexes"]] == [

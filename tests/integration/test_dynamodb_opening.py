@@ -10,7 +10,7 @@ from local_dynamodb import REGION, connection, create_table, endpoint
 
 from bot.errors import ConfigError, StartRefused, StoreError
 from bot.store.address import Address, parse_address
-from bot.store.dynamodb.opening import meet, open_table
+from bot.store.dynamodb.opening import open_table, require_usable
 from bot.store.dynamodb.table import Table
 
 
@@ -48,7 +48,7 @@ async def test_a_table_without_a_region_is_a_setting_to_correct() -> None:
 
 async def test_a_table_that_is_not_there_refuses_the_start_and_says_where_to_get_one() -> None:
     with pytest.raises(StartRefused, match="there is no table missing"):
-        await meet(Table("missing", connection("missing"), random=Random(0)))
+        await require_usable(Table("missing", connection("missing"), random=Random(0)))
 
 
 @pytest.mark.parametrize(
@@ -60,20 +60,20 @@ async def test_a_table_that_is_not_there_refuses_the_start_and_says_where_to_get
 )
 async def test_what_somebody_must_mend_refuses_the_start(code: str, sentence: str) -> None:
     with pytest.raises(StartRefused, match=sentence):
-        await meet(unreliable_table(create_table(), describe_table=[code]))
+        await require_usable(unreliable_table(create_table(), describe_table=[code]))
 
 
 async def test_a_table_of_another_program_refuses_the_start() -> None:
     name = create_table(without="listed")
 
     with pytest.raises(StartRefused, match="the index listed is missing"):
-        await meet(Table(name, connection(name), random=Random(0)))
+        await require_usable(Table(name, connection(name), random=Random(0)))
 
 
 async def test_a_table_that_is_out_of_reach_is_no_refusal_for_it_may_come_back() -> None:
     table = unreliable_table(create_table(), describe_table=[UNREACHED] * 99, get_item=[UNREACHED] * 6)
 
-    await meet(table)
+    await require_usable(table)
 
     with pytest.raises(StoreError, match="cannot be reached"):
         await table.get({"pk": "a", "sk": "b"})

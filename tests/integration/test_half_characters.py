@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from click_desk import triage
+from click_harness import triage
 from fakes import SteppedClock
-from messenger_desk import CLAIMED, MEMBER, OPENED, messenger_of
+from messenger_harness import CLAIMED, MEMBER, OPENED, messenger_of
 from running_slack import ADA
 from scripted_slack import Answer, refuses, says, scripted_slack
 from slack_failures import posting
 from world import eventually
 
-from bot.errors import Undeliverable, UnknownRefusal
+from bot.errors import Undeliverable, UnknownErrorCode
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.slack.client import web_client
 from bot.slack.identity import Identity
@@ -27,14 +27,14 @@ from bot.triage.working_time import parse_working_hours
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click_desk import Triage
+    from click_harness import ClickHarness
 
 HALF = "a\ud800"
 MENDED = "a\ufffd"
 RADIA = "U0RADIAP009"
 
 
-def rename(bot: Triage, user: str, name: str, **facts: Any) -> None:
+def rename(bot: ClickHarness, user: str, name: str, **facts: Any) -> None:
     workspace = bot.slack.slack.workspace
     person = workspace.person(user)
     assert person is not None
@@ -101,8 +101,8 @@ async def test_such_a_button_changes_nothing(tmp_path: Path, field: str) -> None
 async def test_such_a_code_can_be_stored_as_a_reason(code: str) -> None:
     error = await posting(refuses(code))
 
-    assert isinstance(error, UnknownRefusal | Undeliverable)
-    assert (error.code if isinstance(error, UnknownRefusal) else error.reason).endswith(MENDED)
+    assert isinstance(error, UnknownErrorCode | Undeliverable)
+    assert (error.code if isinstance(error, UnknownErrorCode) else error.reason).endswith(MENDED)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +146,6 @@ async def test_such_a_workspace_can_be_named() -> None:
     assert (identity.team_id, identity.bot_id) == (f"T{MENDED}", MENDED)
 
 
-async def only_report(bot: Triage) -> str:
+async def only_report(bot: ClickHarness) -> str:
     [body] = await bot.bodies()
     return body.encode().decode("unicode_escape")

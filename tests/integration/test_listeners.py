@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from click_desk import triage
+from click_harness import triage
 from running_slack import ADA, GRACE
 from world import eventually
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from click_desk import Triage
+    from click_harness import ClickHarness
 
 WORDS = load_messages()
 RADIA = "U0RADIAP009"
@@ -28,13 +28,13 @@ REQUIRED = Policy(alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choic
 CARDS = Policy(has_channel=True)
 
 
-def text_of(bot: Triage, question: Question) -> str:
+def text_of(bot: ClickHarness, question: Question) -> str:
     message = bot.message(question)
     assert message is not None
     return json.dumps(list(message.blocks))
 
 
-async def answered(bot: Triage, choice: Choice = Choice.NO) -> Question:
+async def answered(bot: ClickHarness, choice: Choice = Choice.NO) -> Question:
     """Ask, answer, and wait until the message shows it."""
     question = await bot.ask()
     await bot.press(question, choice)
@@ -198,7 +198,7 @@ async def test_an_answer_given_there_counts_and_redraws_message_and_home(
 
         assert click.acknowledged
         row = await bot.row()
-        assert (row.said, row.standing, row.posted) == (choice, Outcome(choice), question.posted)
+        assert (row.said, row.standing, row.message_ref) == (choice, Outcome(choice), question.message_ref)
         assert json.loads((await bot.bodies())[0])["details"]["triagebot"]["outcome"] == choice
         await eventually(lambda: WORDS["answer"][choice] in text_of(bot, question))
         await eventually(lambda: not buttons_of(bot.home()))
@@ -272,7 +272,7 @@ def buttons_of(home: Any) -> list[str]:
     ]
 
 
-def thread_of(bot: Triage, ts: str) -> list[str]:
+def thread_of(bot: ClickHarness, ts: str) -> list[str]:
     conversation = bot.slack.slack.workspace.conversation(SECURITY_CHANNEL)
     assert conversation is not None
     replies = [conversation.message(reply) for reply in conversation.replies(ts)]

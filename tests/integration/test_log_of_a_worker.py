@@ -77,7 +77,7 @@ def test_what_fails_after_a_click_is_told_with_the_alerts_identifier(world: Worl
 
     click = world.slack.press(answered, "", action_id="note")
 
-    world.worker.until_logged("click.unfinished")
-    (entry,) = (entry for entry in entries(world) if entry["event"] == "click.unfinished")
+    world.worker.until_logged("follow_up.failed")
+    (entry,) = (entry for entry in entries(world) if entry["event"] == "follow_up.failed")
     assert click.acknowledged
     assert entry["fields"] == {"identifier": identifier}

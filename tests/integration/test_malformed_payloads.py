@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage
+from click_harness import triage
 from effort import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -32,14 +32,14 @@ from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Polic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from click_desk import Triage
+    from click_harness import ClickHarness
 
 REQUIRED = Policy(
     alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED})), has_channel=True
 )
 
 #: The events of what follows a click that was acknowledged.
-FOLLOW_UPS = frozenset({"click.unfinished", "notice.lost", "refusal.lost"})
+FOLLOW_UPS = frozenset({"follow_up.failed", "notice.lost", "reply.failed"})
 
 #: How long after a line of the log an acknowledgement may still come, in seconds.
 GRACE = 0.05
@@ -76,7 +76,7 @@ class Bench:
     """A worker's inside that is sent payloads, and real ones to begin with."""
 
     runner: asyncio.Runner
-    bot: Triage
+    bot: ClickHarness
     lines: Lines
     payloads: dict[str, tuple[str, Any]] = field(default_factory=dict)
 
@@ -126,7 +126,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             runner.run(stack.aclose())
 
 
-async def _real_payloads(bot: Triage) -> dict[str, tuple[str, Any]]:
+async def _real_payloads(bot: ClickHarness) -> dict[str, tuple[str, Any]]:
     """Return one payload of each kind, as Slack sends it, with the kind of its envelope."""
     slack, question = bot.slack.slack.installation, await bot.ask()
     await bot.press(question, Choice.NO)

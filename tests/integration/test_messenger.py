@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from fakes import ADA, NOON, SteppedClock
-from messenger_desk import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, messenger_of
+from messenger_harness import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
 
-from bot.errors import AmbiguousError, NoConversation, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import AmbiguousError, NoConversation, TransientError, Undeliverable, UnknownErrorCode
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.slack.render.question import question_message
 from bot.triage import asking_rules
-from bot.triage.model import Bookmark, Person, Posted
+from bot.triage.model import Bookmark, MessageRef, Person
 
 
 def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
@@ -102,7 +102,7 @@ async def test_an_answer_without_a_person_is_no_answer(answer: dict[str, Any]) -
 
 async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     async with messenger_of(UPDATED) as (messenger, slack):
-        assert await messenger.post(CLAIMED) == Posted(channel="D0ADA", ts="1.000001")
+        assert await messenger.post(CLAIMED) == MessageRef(channel="D0ADA", ts="1.000001")
 
     [call] = slack.received
     assert (call.method, call.verb) == ("chat.postMessage", "POST")
@@ -143,7 +143,7 @@ async def test_a_conversation_that_was_opened_and_is_not_there_ends_the_request(
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [("channel_not_found", UnknownRefusal), ("user_disabled", Undeliverable)]
+    ("code", "kind"), [("channel_not_found", UnknownErrorCode), ("user_disabled", Undeliverable)]
 )
 async def test_a_conversation_that_is_not_found_says_nothing_of_the_person(
     code: str, kind: type[Exception]
@@ -159,7 +159,7 @@ async def test_a_conversation_that_is_not_found_says_nothing_of_the_person(
 async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
     again = asking_rules.claim(CLAIMED, ADA, NOON + timedelta(hours=5)).question
     async with messenger_of(OPENED, page(message())) as (messenger, slack):
-        assert await messenger.look_up(again) == Posted(channel="D0ADA", ts="5.000005")
+        assert await messenger.look_up(again) == MessageRef(channel="D0ADA", ts="5.000005")
 
     opened, history = slack.received
     assert (opened.method, opened.values) == ("conversations.open", {"users": "U0ADA"})
@@ -180,7 +180,7 @@ async def test_a_page_that_is_not_the_last_says_where_to_go_on() -> None:
         assert second == Bookmark(channel="D0ADA", cursor="two")
         third = await messenger.look_up(CLAIMED, after=second)
         assert isinstance(third, Bookmark)
-        assert await messenger.look_up(CLAIMED, after=third) == Posted(channel="D0ADA", ts="5.000005")
+        assert await messenger.look_up(CLAIMED, after=third) == MessageRef(channel="D0ADA", ts="5.000005")
 
     assert slack.methods == ["conversations.open", *["conversations.history"] * 3]
     assert [call.values.get("cursor") for call in slack.received[1:]] == [None, "two", "three"]
@@ -203,7 +203,7 @@ async def test_a_question_without_metadata_is_known_by_its_buttons() -> None:
     sent = question_message(CLAIMED, WORDING, POLICY)
     bare = {"ts": "5.000005", "text": sent["text"], "blocks": sent["blocks"]}
     async with messenger_of(OPENED, page(message("another.ref"), bare)) as (messenger, _):
-        assert await messenger.look_up(CLAIMED) == Posted(channel="D0ADA", ts="5.000005")
+        assert await messenger.look_up(CLAIMED) == MessageRef(channel="D0ADA", ts="5.000005")
 
 
 @pytest.mark.parametrize(

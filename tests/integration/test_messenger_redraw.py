@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from messenger_desk import ANSWERED, POLICY, TAKEN, UPDATED, messenger_of
+from messenger_harness import ANSWERED, POLICY, TAKEN, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, writes
 from wording import WORDING
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, UnknownRefusal
+from bot.errors import AmbiguousError, AppRejected, TransientError, UnknownErrorCode
 from bot.slack.render.question import question_message
 from bot.triage.answer_rules import Refusal
 
@@ -65,7 +65,7 @@ async def test_a_message_that_can_never_be_updated_is_let_be(answer: Answer) -> 
         (writes("", status=502), AmbiguousError),
         (refuses("internal_error"), AmbiguousError),
         (refuses("a_code_of_next_year"), TransientError),
-        (refuses("token_revoked"), CannotGoOn),
+        (refuses("token_revoked"), AppRejected),
     ],
 )
 async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind: type[Exception]) -> None:
@@ -74,7 +74,7 @@ async def test_any_other_failure_of_a_redraw_is_tried_again(answer: Answer, kind
             await messenger.redraw(ANSWERED)
 
     assert type(caught.value) is kind
-    assert not isinstance(caught.value, UnknownRefusal)
+    assert not isinstance(caught.value, UnknownErrorCode)
 
 
 # Telling

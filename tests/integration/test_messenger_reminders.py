@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 from fakes import NOON
-from messenger_desk import CLAIMED, POLICY, UPDATED, messenger_of
+from messenger_harness import CLAIMED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, says, writes
 from wording import WORDING
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable
 from bot.slack.render.question import reminder_message
 from bot.triage.model import State
 
@@ -71,7 +71,7 @@ async def test_a_reminder_is_worth_more_than_its_link(answer: Answer) -> None:
         (writes("<html>", status=502), AmbiguousError),
         (refuses("internal_error"), AmbiguousError),
         (refuses("ratelimited", status=429, Retry_After="7"), TransientError),
-        (refuses("token_revoked"), CannotGoOn),
+        (refuses("token_revoked"), AppRejected),
         (refuses("channel_not_found"), Undeliverable),
     ],
 )

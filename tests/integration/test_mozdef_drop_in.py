@@ -17,10 +17,10 @@ import boto3
 import pytest
 from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
+from failing_sqs import RUDE, dripping, refusing
 from interpreters import find_python, make_environment
 from mozdef_guide import guide_block, guide_commands, run_commands
 from person_api import PersonApi
-from rude_sqs import RUDE, dripping, refusing
 from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
 from world.worker import WorkerProcess, bare_environment
 

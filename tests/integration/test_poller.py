@@ -10,8 +10,8 @@ from scripted_queue import ScriptedQueue, events
 from scripted_requests import (
     Decoded,
     ScriptedDeadLetters,
+    ScriptedTriage,
     ShortPolls,
-    Triage,
     body_of,
     poller_of,
     polling,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from bot.sqs.clients import Connector
-    from bot.sqs.queues import Outgoing, Refusal
+    from bot.sqs.queues import FailedEntry, Outgoing
     from bot.triage.model import Conflict
 
 CreateQueue = Callable[..., str]
@@ -39,7 +39,7 @@ class Counted(NoMeter):
 
     conflicts = 0
 
-    def conflicted(self) -> None:
+    def count_conflicted(self) -> None:
         self.conflicts += 1
 
 
@@ -58,7 +58,7 @@ async def test_requests_are_taken_from_the_queue_and_invalid_ones_copied(
     ]
     for body in bodies:
         sqs.send_message(QueueUrl=requests, MessageBody=body)
-    triage = Triage()
+    triage = ScriptedTriage()
     queue = connector.open(requests)
     poller = poller_of(ShortPolls(queue), triage.receive, connector.open(dead_letters))
 
@@ -83,7 +83,7 @@ async def test_a_fifo_dead_letter_queue_takes_copies_too(
     connector: Connector, create_queue: CreateQueue, sqs: SQSClient
 ) -> None:
     queue, dead_letters = ScriptedQueue(), create_queue(fifo=True)
-    poller = poller_of(queue, Triage().receive, connector.open(dead_letters))
+    poller = poller_of(queue, ScriptedTriage().receive, connector.open(dead_letters))
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one", "{"), received("two", "{")])
@@ -116,7 +116,7 @@ async def test_a_request_is_deleted_only_after_it_is_stored() -> None:
 
 
 async def test_a_request_that_was_not_stored_is_left() -> None:
-    queue, triage = ScriptedQueue(), Triage()
+    queue, triage = ScriptedQueue(), ScriptedTriage()
     triage.unwanted = {"two"}
     poller = poller_of(queue, triage.receive)
 
@@ -132,7 +132,7 @@ async def test_a_request_that_was_not_stored_is_left() -> None:
 async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     queue = ScriptedQueue()
     queue.undeletable = {"one"}
-    poller = poller_of(queue, Triage().receive)
+    poller = poller_of(queue, ScriptedTriage().receive)
 
     async with polling(poller, queue):
         queue.polls.put_nowait([received("one"), received("two")])
@@ -148,7 +148,7 @@ async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.Log
 
 
 async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -> None:
-    queue, triage = ScriptedQueue(), Triage()
+    queue, triage = ScriptedQueue(), ScriptedTriage()
     dead_letters = ScriptedDeadLetters(trouble=TransientError("SQS is away"))
     poller = poller_of(queue, triage.receive, dead_letters)
 
@@ -164,7 +164,7 @@ async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -
 async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    queue, triage, dead_letters, meter = ScriptedQueue(), Triage(), ScriptedDeadLetters(), Counted()
+    queue, triage, dead_letters, meter = ScriptedQueue(), ScriptedTriage(), ScriptedDeadLetters(), Counted()
     triage.conflicting = {"two"}
     poller = poller_of(queue, triage.receive, dead_letters)
     poller.meter = meter
@@ -183,7 +183,7 @@ async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
 
 
 async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_deleted_only_after_that() -> None:
-    queue, triage, dead_letters = ScriptedQueue(), Triage(), ScriptedDeadLetters()
+    queue, triage, dead_letters = ScriptedQueue(), ScriptedTriage(), ScriptedDeadLetters()
     triage.conflicting = {"one"}
     happened: list[str] = []
 
@@ -192,7 +192,7 @@ async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_delet
         return await triage.receive(batch)
 
     class Noting(ScriptedDeadLetters):
-        async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[Refusal | None]:
+        async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
             happened.append(f"copy, {len(queue.deleted)} deleted")
             return await super().send_batch(messages)
 
@@ -204,7 +204,7 @@ async def test_a_request_in_conflict_is_copied_only_after_it_is_stored_and_delet
 
 
 async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_counted() -> None:
-    queue, triage, meter = ScriptedQueue(), Triage(), Counted()
+    queue, triage, meter = ScriptedQueue(), ScriptedTriage(), Counted()
     triage.conflicting = {"one"}
     dead_letters = ScriptedDeadLetters(trouble=TransientError("SQS is away"))
     poller = poller_of(queue, triage.receive, dead_letters)
@@ -221,7 +221,7 @@ async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_co
 async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_deleted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    queue, triage = ScriptedQueue(), Triage()
+    queue, triage = ScriptedQueue(), ScriptedTriage()
     triage.conflicting = {"one"}
 
     async with polling(poller_of(queue, triage.receive), queue):
@@ -233,7 +233,7 @@ async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_
 
 async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:
     queue, dead_letters = ScriptedQueue(), ScriptedDeadLetters(longest=1024)
-    poller = poller_of(queue, Triage().receive, dead_letters)
+    poller = poller_of(queue, ScriptedTriage().receive, dead_letters)
     body = "é" * 500_000
 
     async with polling(poller, queue):
@@ -248,7 +248,7 @@ async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:
 async def test_without_a_dead_letter_queue_the_bot_warns_once_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    queue, triage = ScriptedQueue(), Triage()
+    queue, triage = ScriptedQueue(), ScriptedTriage()
     poller = poller_of(queue, triage.receive)
 
     async with polling(poller, queue):
@@ -256,14 +256,14 @@ async def test_without_a_dead_letter_queue_the_bot_warns_once_and_goes_on(
             queue.polls.put_nowait([received(str(number), "{")])
         await eventually(lambda: len(queue.deleted) == 3)
 
-    assert len(events(caplog, "dead_letters.missed")) == 1
+    assert len(events(caplog, "dead_letter_queue.missing")) == 1
     assert poller.counts["rejected"] == len(triage.stored) == 3
 
 
 async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     queue = ScriptedQueue()
-    poller = poller_of(queue, Triage(fails=[RuntimeError()]).receive, ScriptedDeadLetters())
+    poller = poller_of(queue, ScriptedTriage(fails=[RuntimeError()]).receive, ScriptedDeadLetters())
 
     async with polling(poller, queue):
         batch = [received("one", body_of("one", identityConfidence="sure")), received("two", "secret {")]

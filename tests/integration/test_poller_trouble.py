@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fakes import SteppedClock
 from scripted_queue import ScriptedQueue, events
-from scripted_requests import Triage, poller_of, polling, received
+from scripted_requests import ScriptedTriage, poller_of, polling, received
 from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 async def test_polling_goes_on_after_any_trouble(
     trouble: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[trouble])
+    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[trouble])
     poller = poller_of(queue, triage.receive)
 
     async with polling(poller, queue):
@@ -43,7 +43,7 @@ async def test_polling_goes_on_after_any_trouble(
 
 
 async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
+    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[StoreError("disk full")])
     polled_at_probe: list[int] = []
 
     async def probe() -> None:
@@ -63,7 +63,7 @@ async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
 
 
 async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
-    queue, triage = ScriptedQueue(), Triage(fails=[StoreError("disk full")])
+    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[StoreError("disk full")])
 
     async def probe() -> None:
         raise RuntimeError("a fault of ours")
@@ -78,7 +78,7 @@ async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
 
 
 async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
-    queue, triage = ScriptedQueue(), Triage()
+    queue, triage = ScriptedQueue(), ScriptedTriage()
     triage.unwanted = {"one"}
     poller = poller_of(queue, triage.receive)
 
@@ -120,7 +120,7 @@ async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
 ) -> None:
     clock = SteppedClock()
     queue, stop = EmptyQueue(clock, seconds=seconds), asyncio.Event()
-    poller = Poller(queue, None, Triage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
     poller.clock = clock
     running = asyncio.create_task(poller.run(stop))
 
@@ -135,7 +135,7 @@ async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
 async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -> None:
     clock = SteppedClock()
     queue = ScriptedQueue()
-    poller = Poller(queue, None, Triage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
     poller.clock = clock
 
     async with polling(poller, queue):
@@ -148,7 +148,7 @@ async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -
 
 
 async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
-    queue, triage, stop = ScriptedQueue(), Triage(), asyncio.Event()
+    queue, triage, stop = ScriptedQueue(), ScriptedTriage(), asyncio.Event()
     running = asyncio.create_task(poller_of(queue, triage.receive).run(stop))
     await eventually(lambda: queue.polled)
 
@@ -164,7 +164,7 @@ async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
 
 async def test_a_poll_that_brings_nothing_does_not_hold_the_stop() -> None:
     queue, stop = ScriptedQueue(), asyncio.Event()
-    running = asyncio.create_task(poller_of(queue, Triage().receive).run(stop))
+    running = asyncio.create_task(poller_of(queue, ScriptedTriage().receive).run(stop))
     await eventually(lambda: queue.polled)
 
     stop.set()
@@ -177,7 +177,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     queue, stop = ScriptedQueue(), asyncio.Event()
     queue.polls.put_nowait(TransientError("SQS is away"))
 
-    poller = Poller(queue, None, Triage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
     running = asyncio.create_task(poller.run(stop))
     await eventually(lambda: poller.counts["failures"])
 

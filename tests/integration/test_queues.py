@@ -12,7 +12,7 @@ from botocore.configprovider import ConstantProvider
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.clients import Connector
-from bot.sqs.queues import BATCH_BYTES, Outgoing, in_batches
+from bot.sqs.queues import BATCH_BYTES, Outgoing, cut_into_batches
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -181,8 +181,12 @@ async def test_a_message_that_is_too_large_does_not_take_others_with_it(
 
 
 def test_batches_hold_ten_messages_at_most() -> None:
-    assert [len(batch) for batch in in_batches([message(str(number)) for number in range(25)])] == [10, 10, 5]
-    assert list(in_batches([])) == []
+    assert [len(batch) for batch in cut_into_batches([message(str(number)) for number in range(25)])] == [
+        10,
+        10,
+        5,
+    ]
+    assert list(cut_into_batches([])) == []
 
 
 def test_batches_stay_within_what_sqs_takes_at_once() -> None:
@@ -191,7 +195,7 @@ def test_batches_stay_within_what_sqs_takes_at_once() -> None:
         message("x" * size) for size in (third, third, third, third, BATCH_BYTES + 1, 1, BATCH_BYTES - 1)
     ]
 
-    batches = list(in_batches(messages))
+    batches = list(cut_into_batches(messages))
 
     assert [len(batch) for batch in batches] == [3, 1, 1, 2]
     assert [one for batch in batches for one in batch] == messages

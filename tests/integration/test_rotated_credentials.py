@@ -23,7 +23,7 @@ from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.table import NEW, Table
-from bot.worker.health import StoreSigns, Trouble, Vitals, problems_of
+from bot.worker.health import StoreHealth, Trouble, WorkerHealth, find_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +67,7 @@ def write(path: Path, key: str) -> None:
     )
 
 
-class Desk:
+class Harness:
     """Sessions that are counted, and a clock that is moved."""
 
     def __init__(self) -> None:
@@ -105,9 +105,9 @@ def accepting(service: str, key: Callable[[], str], code: str = CODES[0]) -> Cal
 def test_a_call_that_is_refused_is_made_again_with_what_the_file_holds_now(
     file: Path, service: str, code: str
 ) -> None:
-    desk, accepted = Desk(), [OLD]
+    harness, accepted = Harness(), [OLD]
     with aws_stand_in(accepting(service, lambda: accepted[0], code)) as stand_in:
-        call = desk.call(service, stand_in.url)
+        call = harness.call(service, stand_in.url)
         call()
         write(file, NEW_KEY)
         accepted[0] = NEW_KEY
@@ -115,64 +115,64 @@ def test_a_call_that_is_refused_is_made_again_with_what_the_file_holds_now(
         call()
 
     assert [each.key for each in stand_in.calls] == [OLD, OLD, NEW_KEY]
-    assert desk.access.refused_with == ""
+    assert harness.access.refused_with == ""
 
 
 @every_service
 def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_then(
     file: Path, service: str
 ) -> None:
-    desk = Desk()
+    harness = Harness()
     with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
-        call = desk.call(service, stand_in.url)
+        call = harness.call(service, stand_in.url)
         for _ in range(10):
             with pytest.raises(ClientError):
                 call()
-        assert (desk.made, len(stand_in.calls)) == (2, 11)
-        assert desk.access.refused_with == CODES[0]
+        assert (harness.made, len(stand_in.calls)) == (2, 11)
+        assert harness.access.refused_with == CODES[0]
 
         write(file, NEW_KEY)
-        desk.now += RENEWED_EVERY - 0.1
+        harness.now += RENEWED_EVERY - 0.1
         with pytest.raises(ClientError):
             call()
-        desk.now += 0.1
+        harness.now += 0.1
         call()
 
-    assert desk.made == 3
-    assert desk.access.refused_with == ""
+    assert harness.made == 3
+    assert harness.access.refused_with == ""
 
 
 def test_one_renewal_is_enough_for_all_services(file: Path) -> None:
-    desk, accepted = Desk(), [OLD]
+    harness, accepted = Harness(), [OLD]
     with aws_stand_in(lambda call: accepting(_service_of(call), lambda: accepted[0])(call)) as stand_in:
-        calls = {service: desk.call(service, stand_in.url) for service in CALLS}
+        calls = {service: harness.call(service, stand_in.url) for service in CALLS}
         write(file, NEW_KEY)
         accepted[0] = NEW_KEY
 
         for call in calls.values():
             call()
 
-    assert desk.made == 2
+    assert harness.made == 2
 
 
 def test_a_service_that_is_still_refused_counts_though_another_is_not(file: Path) -> None:
-    desk = Desk()
+    harness = Harness()
 
     def answer(call: Call) -> Reply:
         service = _service_of(call)
         return accepting(service, lambda: NEW_KEY if service == "sqs" else OLD)(call)
 
     with aws_stand_in(answer) as stand_in:
-        calls = {service: desk.call(service, stand_in.url) for service in CALLS}
+        calls = {service: harness.call(service, stand_in.url) for service in CALLS}
         with pytest.raises(ClientError):
             calls["sqs"]()
         calls["dynamodb"]()
-        assert desk.access.refused_with == CODES[0]
+        assert harness.access.refused_with == CODES[0]
 
         write(file, NEW_KEY)
-        desk.now += RENEWED_EVERY
+        harness.now += RENEWED_EVERY
         calls["sqs"]()
-        assert desk.access.refused_with == ""
+        assert harness.access.refused_with == ""
 
 
 def _service_of(call: Call) -> str:
@@ -186,41 +186,41 @@ def _camel(operation: str) -> str:
 @every_service
 def test_credentials_that_come_later_are_found(file: Path, service: str) -> None:
     file.unlink()
-    desk = Desk()
+    harness = Harness()
     with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
-        call = desk.call(service, stand_in.url)
+        call = harness.call(service, stand_in.url)
         with pytest.raises(NoCredentialsError):
             call()
-        assert desk.access.refused_with == "NoCredentialsError"
+        assert harness.access.refused_with == "NoCredentialsError"
 
         write(file, NEW_KEY)
-        desk.now += RENEWED_EVERY
+        harness.now += RENEWED_EVERY
         call()
 
-    assert desk.access.refused_with == ""
+    assert harness.access.refused_with == ""
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ThrottlingException", "InternalError"])
 def test_any_other_refusal_leaves_the_session_alone(file: Path, code: str) -> None:
-    desk = Desk()
+    harness = Harness()
     with aws_stand_in(accepting("sqs", lambda: NEW_KEY, code)) as stand_in, pytest.raises(ClientError):
-        desk.call("sqs", stand_in.url)()
+        harness.call("sqs", stand_in.url)()
 
     assert file.exists()
-    assert desk.made == 1
-    assert desk.access.refused_with == ""
+    assert harness.made == 1
+    assert harness.access.refused_with == ""
 
 
 def test_a_file_that_is_half_written_is_read_again_later(file: Path) -> None:
-    desk = Desk()
+    harness = Harness()
     with aws_stand_in(accepting("sqs", lambda: NEW_KEY)) as stand_in:
-        call = desk.call("sqs", stand_in.url)
-        desk.fails = [ConfigError(["AWS_PROFILE: half a file"])]
+        call = harness.call("sqs", stand_in.url)
+        harness.fails = [ConfigError(["AWS_PROFILE: half a file"])]
         with pytest.raises(ClientError):
             call()
 
         write(file, NEW_KEY)
-        desk.now += RENEWED_EVERY
+        harness.now += RENEWED_EVERY
         call()
 
 
@@ -241,10 +241,16 @@ async def test_a_write_to_the_table_goes_through_as_if_nothing_had_happened(file
 
 
 def test_health_names_the_credentials_until_they_are_accepted() -> None:
-    well = {"links_up": 1, "link_shared": False, "halted_by": "", "polled_at": NOON, "store": StoreSigns()}
-    vitals = Vitals(**well, aws_refuses_with="ExpiredToken")  # type: ignore[arg-type] # as they come
+    well = {
+        "links_up": 1,
+        "link_shared": False,
+        "rejection_code": "",
+        "polled_at": NOON,
+        "store": StoreHealth(),
+    }
+    worker_health = WorkerHealth(**well, aws_refuses_with="ExpiredToken")  # type: ignore[arg-type] # as they come
 
-    (problem,) = problems_of(vitals, NOON)
+    (problem,) = find_problems(worker_health, NOON)
 
     assert problem.trouble is Trouble.CREDENTIALS
     assert problem.why == "AWS does not accept the worker's credentials (ExpiredToken): renew them"

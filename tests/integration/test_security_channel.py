@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON
-from messenger_desk import ANSWERED, POLICY, UPDATED
+from messenger_harness import ANSWERED, POLICY, UPDATED
 from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.slack.identity import Identity
 from bot.slack.render.card import card_message
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
@@ -89,8 +89,8 @@ async def test_a_card_that_somebody_deleted_is_posted_anew(code: str) -> None:
         (refuses("not_in_channel"), Undeliverable),
         (refuses("channel_not_found"), Undeliverable),
         (refuses("is_archived"), Undeliverable),
-        (refuses("invalid_blocks"), UnknownRefusal),
-        (refuses("missing_scope"), CannotGoOn),
+        (refuses("invalid_blocks"), UnknownErrorCode),
+        (refuses("missing_scope"), AppRejected),
         (refuses("ratelimited", status=429, Retry_After="7"), TransientError),
         (writes("<html>", status=502), AmbiguousError),
         (says({"ok": True}), AmbiguousError),

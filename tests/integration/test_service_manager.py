@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-HASTY_WORKER = (str(Path(__file__).with_name("hasty_worker.py")),)
+QUICK_WATCHDOG_WORKER = (str(Path(__file__).with_name("quick_watchdog_worker.py")),)
 
 #: Of the watchdog: so many pings in a row span more time than the hasty worker's patience.
 INTERVAL_SECONDS = 2
@@ -80,7 +80,7 @@ def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manage
 
 
 def test_an_outage_that_is_retried_counts_as_progress(world: World, manager: ServiceManager) -> None:
-    world.worker.program = HASTY_WORKER
+    world.worker.program = QUICK_WATCHDOG_WORKER
     world.start()
     manager.until_told("READY", "1")
 
@@ -99,7 +99,7 @@ def test_an_outage_that_is_retried_counts_as_progress(world: World, manager: Ser
 def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     world: World, manager: ServiceManager
 ) -> None:
-    world.worker.program = HASTY_WORKER
+    world.worker.program = QUICK_WATCHDOG_WORKER
     world.start()
     manager.until_told("READY", "1")
 
@@ -109,11 +109,11 @@ def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
 
     # All that comes after it is the farewell.
     assert [facts.get("WATCHDOG") for facts in manager.told()[-2:]] == ["trigger", None]
-    assert "loops=poller" in world.worker.until_logged("worker.stuck")
+    assert "loops=poller" in world.worker.until_logged("worker.stalled")
 
 
 def test_an_event_loop_that_is_stuck_is_silent(world: World, manager: ServiceManager) -> None:
-    world.worker.program = HASTY_WORKER
+    world.worker.program = QUICK_WATCHDOG_WORKER
     world.start()
     manager.until_told("READY", "1")
 

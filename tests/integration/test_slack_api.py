@@ -8,7 +8,7 @@ import pytest
 from scripted_slack import Answer, refuses, says, writes
 from slack_failures import posting, reading
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 
 WORKER = """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type is_bot
     missing_scope not_enabled unknown_method deprecated_endpoint method_deprecated insecure_request""".split()
@@ -32,7 +32,7 @@ PERHAPS_DONE = ["internal_error", "fatal_error"]
 async def test_a_code_about_the_worker_stops_the_worker(code: str) -> None:
     error = await posting(refuses(code))
 
-    assert isinstance(error, CannotGoOn)
+    assert isinstance(error, AppRejected)
     assert error.code == code
 
 
@@ -48,7 +48,7 @@ async def test_a_code_about_the_person_ends_the_request(code: str) -> None:
 async def test_a_code_about_the_message_or_a_new_one_is_not_believed_at_once(code: str) -> None:
     error = await posting(refuses(code))
 
-    assert isinstance(error, UnknownRefusal)
+    assert isinstance(error, UnknownErrorCode)
     assert (error.code, error.remedy) == (code, "")
 
 
@@ -56,7 +56,7 @@ async def test_a_code_about_the_message_or_a_new_one_is_not_believed_at_once(cod
 async def test_a_code_that_may_be_meant_for_one_person_stops_nobody_else(code: str) -> None:
     error = await posting(refuses(code))
 
-    assert isinstance(error, UnknownRefusal)
+    assert isinstance(error, UnknownErrorCode)
     assert error.code == code
     assert error.remedy in str(error)
     assert error.remedy

@@ -10,10 +10,10 @@ from scripted_slack import Answer, api_of, refuses, says, scripted_slack
 from slack_failures import failure, post
 
 from bot.errors import TransientError
-from bot.slack.errors import UNSAID_WAIT
+from bot.slack.errors import DEFAULT_WAIT
 
 DONE = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
-UNSAID = UNSAID_WAIT.total_seconds()
+UNSAID = DEFAULT_WAIT.total_seconds()
 
 
 @pytest.mark.parametrize(

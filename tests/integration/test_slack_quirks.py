@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click_desk import triage
+from click_harness import triage
 from fakes import a_request
 from running_slack import ADA, SettableClock, running
 from world import eventually
@@ -19,15 +19,15 @@ from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
-from bot.triage.looking import Lag, Look, Looker
-from bot.triage.model import Choice, Person, Posted, State, Work, utc_now
+from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
+from bot.triage.model import Choice, MessageRef, Person, State, Work, utc_now
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click_desk import Triage
+    from click_harness import ClickHarness
     from running_slack import RunningSlack
 
     from bot.triage.model import Question
@@ -54,7 +54,7 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         await bot.press(question, Choice.YES)
         await eventually(lambda: has_answer(bot, question))
 
-        assert await messenger_in(bot.slack, utc_now).look_up(question) == question.posted
+        assert await messenger_in(bot.slack, utc_now).look_up(question) == question.message_ref
 
 
 @pytest.mark.parametrize("links_to_deleted", [True, False])
@@ -90,7 +90,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
     async with running(clock=clock) as slack:
         slack.slack.installation.quirks = quirks
         messenger = messenger_in(slack, clock)
-        looker = Looker(messenger, clock=clock, lag=Lag())
+        looker = LookUps(messenger, clock=clock, delays=LookUpDelays())
         asked_at = clock()
         accepted = accept(a_request(), f"{'0' * 32}.1", asked_at, Policy()).question
         claimed = claim(accepted, Person(slack_id=ADA, slack_name="ada"), asked_at).question
@@ -99,13 +99,15 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
             await slack.ask()
         looker.doubt(claimed)
 
-        found: list[Posted | Look] = []
-        while clock() - asked_at < 20 * minute and posted not in found and Look.NOT_THERE not in found:
+        found: list[MessageRef | LookUpResult] = []
+        while (
+            clock() - asked_at < 20 * minute and posted not in found and LookUpResult.NOT_POSTED not in found
+        ):
             clock.now += minute
             with contextlib.suppress(TransientError):
                 found.append(await looker.look(claimed))
 
-        assert found == [posted] if is_there else [Look.MISSED, Look.NOT_THERE]
+        assert found == [posted] if is_there else [LookUpResult.NOT_FOUND_YET, LookUpResult.NOT_POSTED]
         # Three pages a look, one a minute.
         assert clock() - asked_at == (3 if is_there else 6) * minute
 
@@ -116,6 +118,6 @@ def messenger_in(slack: RunningSlack, clock: Clock) -> SlackMessenger:
     return SlackMessenger(api, identity, load_messages(), Policy(), clock=clock)
 
 
-def has_answer(bot: Triage, question: Question) -> bool:
+def has_answer(bot: ClickHarness, question: Question) -> bool:
     message = bot.message(question)
     return message is not None and any(block["block_id"] == "answer" for block in message.blocks)

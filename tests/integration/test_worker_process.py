@@ -64,7 +64,7 @@ def test_an_idle_worker_stops_at_once_and_hides_nothing(world: World) -> None:
 
     assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
     assert world.waiting(world.requests) == (0, 0)
-    assert "worker.cut" not in world.worker.log
+    assert "shutdown.timed_out" not in world.worker.log
     assert "worker.stopped" in world.worker.log
 
 

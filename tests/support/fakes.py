@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bot.triage.model import Confidence, Person, Posted, TriageRequest
+from bot.triage.model import Confidence, MessageRef, Person, TriageRequest
 from bot.triage.ports import NoMeter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bot.triage.answer_rules import Notice
-    from bot.triage.model import Bookmark, Question, Report, Taken
+    from bot.triage.model import AlertTaken, Bookmark, Question, Report
 
 T = TypeVar("T")
 Call = Literal["find", "post", "open", "redraw", "remind"]
@@ -64,10 +64,10 @@ class ScriptedMessenger:
     clock: Callable[[], datetime]
     people: dict[str, Person | Exception] = field(default_factory=lambda: {ADDRESS: ADA})
     can_look_up: bool = True
-    post_ends: list[Exception | Posted] = field(default_factory=list)
+    post_ends: list[Exception | MessageRef] = field(default_factory=list)
     refused: dict[str, Exception] = field(default_factory=dict)  #: who may not be written to, and why not
     open_ends: list[Exception | str] = field(default_factory=list)
-    look_ends: list[Exception | Posted | Bookmark | None] = field(default_factory=list)
+    look_ends: list[Exception | MessageRef | Bookmark | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
     remind_ends: list[Exception | None] = field(default_factory=list)
@@ -86,20 +86,22 @@ class ScriptedMessenger:
         await self._before("find", None)
         return _play(self.people[email])
 
-    async def post(self, question: Question, *, channel: str = "") -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         self.posts.append((self.clock(), question))
         self.channels.append(channel)
         await self._before("post", question)
         if question.slack_id in self.refused:
             raise self.refused[question.slack_id]
-        place = Posted(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
+        place = MessageRef(channel="D0ADA", ts=f"17640000{len(self.posts):02}.000100")
         return _play(self.post_ends.pop(0) if self.post_ends else place)
 
     async def open_conversation(self, question: Question) -> str:
         await self._before("open", question)
         return _play(self.open_ends.pop(0) if self.open_ends else "D0ADA")
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | Bookmark | None:
+    async def look_up(
+        self, question: Question, *, after: Bookmark | None = None
+    ) -> MessageRef | Bookmark | None:
         assert question.slack_id
         self.looks.append(self.clock())
         self.bookmarks.append(after)
@@ -137,7 +139,7 @@ class ScriptedSecurityTeam:
     before_end: Callable[[Question], Awaitable[None]] | None = None  #: run inside a call
     gone: bool = False  #: somebody deleted the card that was there
     cards: list[Question] = field(default_factory=list)
-    told: list[Report | Taken] = field(default_factory=list)
+    told: list[Report | AlertTaken] = field(default_factory=list)
 
     async def show(self, question: Question) -> str:
         self.cards.append(question)
@@ -147,7 +149,7 @@ class ScriptedSecurityTeam:
         known = "" if self.gone else question.card_ts
         return known or f"17640000{len(self.cards):02}.000200"
 
-    async def tell(self, question: Question, event: Report | Taken) -> None:
+    async def tell(self, question: Question, event: Report | AlertTaken) -> None:
         assert question.card_ts
         self.told.append(event)
         _play(self.tell_ends.pop(0) if self.tell_ends else None)

@@ -101,7 +101,7 @@ def judge_click(before: Question | None, choice: Choice, result: Question | Refu
 
 def _check_alone(question: Question) -> None:
     assert question.idle_changes <= IDLE_CHANGES_MAX
-    assert question.state is not State.ASKED or question.posted
+    assert question.state is not State.ASKED or question.message_ref
     assert question.in_doubt_since is None or question.state in (State.ACCEPTED, State.POSTING)
     assert (question.work is None) or question.due_at is not None
 
@@ -110,7 +110,7 @@ def _check_step(before: Question, question: Question, policy: Policy) -> None:
     """Nothing goes back."""
     assert question.state in WAYS_ON[before.state]
     assert question.claimed_at == (before.claimed_at or question.claimed_at)
-    assert question.posted == (before.posted or question.posted)
+    assert question.message_ref == (before.message_ref or question.message_ref)
     is_reopened = before.reason == "invalid_request" and question.reason != before.reason
     assert before.standing is None or question.standing is not None or is_reopened
     assert (question.request == before.request) or is_reopened

@@ -154,7 +154,7 @@ class Journeys(RuleBasedStateMachine):
         self.promises = Promises()
         self.slack.shown = {each.ref: each.said for each in self._questions() if not each.outdated}
         self.slack.reminded.clear()  # the backup does not know of those, either
-        self.run(self.kept.treat_as_restored(self.clock(), longest=self.policy.expire_after))
+        self.run(self.kept.reset_after_restore(self.clock(), longest=self.policy.expire_after))
         self._start_with_store()
 
     @rule()

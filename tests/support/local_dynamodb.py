@@ -31,13 +31,13 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 from fakes import NOON
-from world.patience import PATIENCE_SECONDS, until
+from world.waiting import PATIENCE_SECONDS, until
 from world.worker import bare_environment
 
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.schema import table_description
-from bot.store.dynamodb.store import DynamoStore, Upkeep
+from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Table
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def store_in(
 ) -> DynamoStore:
     """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
     table = Table(name, caller or connection(name), random=Random(0))
-    upkeep = Upkeep(keep=KEEP, lateness=timedelta(0), look_interval=look_interval)
-    return DynamoStore(table, clock=clock, upkeep=upkeep, spread=Random(0))
+    upkeep = TableOptions(keep=KEEP, lateness=timedelta(0), look_interval=look_interval)
+    return DynamoStore(table, clock=clock, upkeep=upkeep, rng=Random(0))
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
-    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """Make up for what a restored backup cannot know."""
 
 
@@ -63,9 +63,9 @@ class MemoryStore:
         return self.questions.get(row_key(identifier))
 
     async def due(
-        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+        self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
-        found = [(_due_at(each, work), each) for each in self.questions.values() if each.ref not in but]
+        found = [(_due_at(each, work), each) for each in self.questions.values() if each.ref not in exclude]
         due = [(due_at, each) for due_at, each in found if due_at and due_at <= now]
         return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
 
@@ -110,7 +110,7 @@ class MemoryStore:
             del self.reports[self.questions.pop(key).request.identifier]
         return len(removed)
 
-    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
             later = now - since
@@ -176,7 +176,7 @@ class MemoryStore:
         for each in self.questions.values():
             if each.asked_at and each.asked_at >= since:
                 taken = each.first_answered_at - each.asked_at if each.first_answered_at else None
-                tally.add(each.request.alert, standing=each.standing, taken=taken)
+                tally.add(each.request.alert, standing=each.standing, answer_time=taken)
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:

@@ -13,6 +13,7 @@ import sys
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from fakes import ScriptedSecurityTeam, SteppedClock, a_request
@@ -24,11 +25,11 @@ from bot.sqs.wire import read_report, write_report
 from bot.store import open_store
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.model import Choice, Posted, Work
+from bot.triage.model import Choice, Work
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
-from bot.triage.service import TriageService, Workers
+from bot.triage.service import TriageService
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +50,17 @@ def part(*names: str) -> Any:
     return import_module(next(name for name in names if find_spec(name)))
 
 
+def either(module: str, *names: str) -> Any:
+    """Return what a module has by the first of these names that it knows."""
+    found = import_module(module)
+    return getattr(found, next(name for name in names if hasattr(found, name)))
+
+
+def in_order(kind: Any, *values: object) -> Any:
+    """Call with keywords in the order in which they are declared: a release may know them by other names."""
+    return kind(**dict(zip(signature(kind).parameters, values, strict=False)))
+
+
 class ReleasedWorker:
     """A worker on a table, or on a file, that has no clock and no Slack but those that it is told of."""
 
@@ -58,13 +70,15 @@ class ReleasedWorker:
         self.slack = TruthfulSlack(clock)
         recorder = Recorder(store, write_report, policy=POLICY, clock=clock)
         limits = part("bot.triage.rate_limits", "bot.triage.pacing")
-        pacing = limits.Pacing(gate=limits.Gate(spread=lambda: 1.0), pace=limits.Pace(), spread=lambda: 1.0)
-        workers = Workers(
+        limiter = in_order(either(limits.__name__, "ConcurrencyLimiter", "Gate"), lambda: 1.0)
+        rate_limiter = either(limits.__name__, "RateLimiter", "Pace")()
+        pacing = in_order(limits.Pacing, limiter, rate_limiter, lambda: 1.0)
+        actors = either("bot.triage.service", "Actors", "Workers")(
             asker=Asker(self.slack, recorder, pacing=pacing),
             reminder=Reminder(self.slack, recorder, pacing=pacing),
             cards=Cards(ScriptedSecurityTeam(), recorder, pacing=pacing, read_report=read_report),
         )
-        self.service = TriageService(recorder, self.slack, workers, on_work=lambda: None)
+        self.service = TriageService(recorder, self.slack, actors, on_work=lambda: None)
 
     async def do(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Do as the line says, and tell what came of it."""
@@ -113,7 +127,7 @@ class ReleasedWorker:
         """Take a note of the person who was asked; tell whether it was taken."""
         message = next(each for each in self.slack.messages if each.ref == ref)
         Note = part("bot.triage.clicks", "bot.triage.model").Note  # noqa: N806 - it is a class
-        note = Note(ref=ref, text=text, slack_id=message.person, ours=True, at=self.clock())
+        note = in_order(Note, ref, text, message.person, True, self.clock())  # noqa: FBT003 - by its place
         return not isinstance(await self.service.add_note(note), str)
 
     async def replay(self, identifier: str) -> None:
@@ -129,13 +143,15 @@ class ReleasedWorker:
 
 def message_told(message: Message) -> list[str]:
     """Return a message as the lines have it."""
-    return [message.ref, message.person, message.posted.channel, message.posted.ts, message.at.isoformat()]
+    ref, person, place, at = message
+    return [ref, person, place.channel, place.ts, at.isoformat()]
 
 
 def message_from(told: list[str]) -> Message:
     """Return a message that the lines have so."""
     ref, person, channel, ts, at = told
-    return Message(ref, person, Posted(channel=channel, ts=ts), datetime.fromisoformat(at))
+    place = either("bot.triage.model", "MessageRef", "Posted")(channel=channel, ts=ts)
+    return Message(ref, person, place, datetime.fromisoformat(at))
 
 
 async def main(url: str) -> None:

@@ -103,8 +103,8 @@ class Crew:
             ref=asked.ref,
             choice=choice,
             slack_id=asked.slack_id,
-            ours=True,
-            posted=asked.posted,
+            same_workspace=True,
+            message_ref=asked.message_ref,
             at=self.clock(),
         )
         service = self.members[-1].service
@@ -116,7 +116,11 @@ class Crew:
         """Take a note of the person, and show it."""
         asked = await self._question()
         note = Note(
-            ref=asked.ref, text="I was on a train.", slack_id=asked.slack_id, ours=True, at=self.clock()
+            ref=asked.ref,
+            text="I was on a train.",
+            slack_id=asked.slack_id,
+            same_workspace=True,
+            at=self.clock(),
         )
         service = self.members[-1].service
         noted = await service.add_note(note)

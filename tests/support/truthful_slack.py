@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mortal_store import KilledError
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
-from bot.triage.model import Answer, Bookmark, Person, Posted, Question
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.triage.model import Answer, Bookmark, MessageRef, Person, Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,13 +28,13 @@ POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
     "rate limit": (False, TransientError("429")),
     "long rate limit": (False, TransientError("429", retry_after=timedelta(seconds=40))),
     "refused": (False, Undeliverable("is_archived")),
-    "strange code": (False, UnknownRefusal("strange")),
-    "token refused": (False, CannotGoOn("token_revoked", remedy="Renew it.")),
+    "strange code": (False, UnknownErrorCode("strange")),
+    "token refused": (False, AppRejected("token_revoked", remedy="Renew it.")),
 }
 LOOK_ENDS: dict[str, Exception | None] = {
     "read": None,
     "no network": TransientError("no network"),
-    "no scope": CannotGoOn("missing_scope", remedy="Renew it."),
+    "no scope": AppRejected("missing_scope", remedy="Renew it."),
     "killed": KilledError(),
 }
 
@@ -42,12 +42,19 @@ LOOK_ENDS: dict[str, Exception | None] = {
 class Message(NamedTuple):
     ref: str
     person: str
-    posted: Posted
+    message_ref: MessageRef
     at: datetime
 
     def click(self, choice: Choice, at: datetime) -> Answer:
         """A click on it by the person whom it was sent to."""
-        return Answer(ref=self.ref, choice=choice, slack_id=self.person, ours=True, posted=self.posted, at=at)
+        return Answer(
+            ref=self.ref,
+            choice=choice,
+            slack_id=self.person,
+            same_workspace=True,
+            message_ref=self.message_ref,
+            at=at,
+        )
 
 
 class TruthfulSlack:
@@ -71,10 +78,10 @@ class TruthfulSlack:
     async def open_conversation(self, question: Question) -> str:
         return f"D0{question.slack_id}"
 
-    async def post(self, question: Question, *, channel: str = "") -> Posted:
+    async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         assert not channel
         done, error = POST_ENDS[self.post_ends.pop(0) if self.post_ends else "answered"]
-        place = Posted(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
+        place = MessageRef(channel=f"D0{question.slack_id}", ts=f"1.{len(self.messages):06}")
         if done:
             message = Message(question.ref, question.slack_id, place, self._clock())
             self.messages.append(message)
@@ -84,7 +91,7 @@ class TruthfulSlack:
             raise error
         return place
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> MessageRef | None:
         assert after is None
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
         if error:
@@ -92,7 +99,11 @@ class TruthfulSlack:
         assert question.claimed_at
         since, until = question.claimed_at - timedelta(minutes=30), self._clock() - self.lag
         return next(
-            (each.posted for each in self.messages if each.ref == question.ref and since <= each.at <= until),
+            (
+                each.message_ref
+                for each in self.messages
+                if each.ref == question.ref and since <= each.at <= until
+            ),
             None,
         )
 

@@ -15,7 +15,7 @@ from bot.settings.messages import load_messages
 from bot.settings.parameter_store import Tokens
 from bot.settings.settings import Purpose, load_settings
 from bot.triage.policy import Policy
-from bot.worker.assembly import Kit, Queues, Resources, WakeUp, assemble
+from bot.worker.assembly import Dependencies, Queues, Resources, WakeUp, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,14 +50,15 @@ class Steady(Random):
 
 
 def instead(part: Any) -> Callable[..., Any]:
-    """Return what a kit has in place of a part's class: it makes this one, whatever it is given."""
+    """Return a dependency in place of a part's class: it makes this one, whatever it is given."""
     return lambda *_, **__: part
 
 
 def wired(store: Any, policy: Policy | None = None, *, settings: Settings = SETTINGS, **others: Any) -> Parts:
-    """Return the parts of a worker with this store, and with others of its resources and of its kit replaced.
+    """Return the parts of a worker with this store, and with others of its resources and of its dependencies
+    replaced.
 
-    It has no queues, and nobody whom it could call but those in the kit.
+    It has no queues, and nobody whom it could call but those dependencies.
     """
     nothing: Any = None
     given = {
@@ -76,4 +77,4 @@ def wired(store: Any, policy: Policy | None = None, *, settings: Settings = SETT
         tokens=Tokens(bot=settings.slack_bot_token, app=settings.slack_app_token),
         **{name: given.pop(name) for name in of_resources},
     )
-    return assemble(settings, WORDING, policy or Policy(), resources, Kit(**given))
+    return assemble(settings, WORDING, policy or Policy(), resources, Dependencies(**given))

@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .haste import PACE, SHARED_PACE
+from .fast_clock import PACE, SHARED_PACE
 from .options import Options
+from .summary import render
 from .trial import Trial
-from .verdict import render
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from bot.triage.free_values import unpadded
+from bot.triage.free_values import unpad
 
 from .messages import identifier_of, key_of, reminded_key
 
@@ -111,7 +111,7 @@ def read_receipt(sent: Sent) -> Receipt:
         outcome=facts["outcome"],
         said=facts.get("said", "" if facts["outcome"] in BY_BOT else facts["outcome"]),
         response=body["details"].get("response", ""),
-        reason=unpadded(facts.get("reason", "")),
-        comment=unpadded(facts.get("comment", "")),
+        reason=unpad(facts.get("reason", "")),
+        comment=unpad(facts.get("comment", "")),
         at=datetime.fromisoformat(body["timestamp"]).timestamp(),
     )

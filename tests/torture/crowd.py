@@ -12,8 +12,8 @@ from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from .click_retries import TRIES, wait_after
 from .history import Press
-from .impatience import TRIES, wait_after
 from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
 from .orders import EXPIRE_AFTER_SECONDS

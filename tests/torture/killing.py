@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Final, Literal
 
-from .mortality import BOUNDARIES
-from .victim import Cue
+from .kill_points import BOUNDARIES
+from .killable_worker import Cue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .haste import FastClock
+    from .fast_clock import FastClock
     from .history import End
     from .lives import Lives
     from .options import Options

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Mapping
 
-    from .victim import Cue
+    from .killable_worker import Cue
 
 #: The checkout, from which the worker is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ class Lives:
         with (folder / log_name(name)).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-W", "error", "-m", "tests.torture.victim"),
+                *("-W", "error", "-m", "tests.torture.killable_worker"),
                 cwd=folder,
                 env={
                     **bare_environment(folder),

@@ -6,8 +6,8 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from .click_retries import TRIES, wait_after
 from .history import Note
-from .impatience import TRIES, wait_after
 from .messages import block_of
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .haste import PACE
+from .fast_clock import PACE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bot.sandbox.fake_slack import SlackStandIn
 
-    from .haste import FastClock
+    from .fast_clock import FastClock
 
     Fault = Callable[["SlackFaults", web.Request, Handler], Awaitable[web.StreamResponse]]
 

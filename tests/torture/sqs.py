@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from random import Random
 
-    from .haste import FastClock
+    from .fast_clock import FastClock
     from .sqs_knobs import Knobs
     from .sqs_queue import Stored
 

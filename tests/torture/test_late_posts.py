@@ -11,9 +11,9 @@ from memory_store import MemoryStore
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.asking import Asker
-from bot.triage.model import Bookmark, Posted
+from bot.triage.model import Bookmark, MessageRef
 from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate, Pace, Pacing
+from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Seconds after the claim at which Slack does the post, later than a restart and two looks may take.
 _DONE_AFTER = 18
-_PLACE = Posted(channel="D0ADA", ts="1764000018.000100")
+_PLACE = MessageRef(channel="D0ADA", ts="1764000018.000100")
 
 #: No clock runs once the question is known to be asked.
 _QUIET = Policy(remind_after=None, expire_after=None)
@@ -30,7 +30,7 @@ _QUIET = Policy(remind_after=None, expire_after=None)
 class LateSlack(ScriptedMessenger):
     """Holds a dead worker's post back for a while."""
 
-    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> Posted | None:
+    async def look_up(self, question: Question, *, after: Bookmark | None = None) -> MessageRef | None:
         await super().look_up(question, after=after)
         return _PLACE if self.clock() - NOON >= timedelta(seconds=_DONE_AFTER) else None
 
@@ -46,7 +46,9 @@ async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeate
     await recorder.save(accepted, asking_rules.claim(accepted, ADA, NOON))
 
     # The store hands the dead worker's claims to the next one at its start, one second later.
-    pacing = Pacing(gate=Gate(spread=lambda: 1.0), pace=Pace(), spread=lambda: 1.0)
+    pacing = Pacing(
+        limiter=ConcurrencyLimiter(jitter=lambda: 1.0), rate_limiter=RateLimiter(), jitter=lambda: 1.0
+    )
     asker = Asker(slack, recorder, pacing=pacing)
     due: datetime | None = NOON + timedelta(seconds=1)
     while due is not None:
@@ -57,4 +59,4 @@ async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeate
         due = question.due_at
 
     assert slack.posts == []
-    assert question.posted == _PLACE
+    assert question.message_ref == _PLACE

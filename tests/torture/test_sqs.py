@@ -14,7 +14,7 @@ from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
 
-from .haste import FastClock
+from .fast_clock import FastClock
 from .sqs import FaultySqs
 from .sqs_knobs import Knobs
 from .sqs_queue import Oddities

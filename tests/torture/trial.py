@@ -19,8 +19,8 @@ from .checker import judge
 from .crowd import Crowd
 from .dynamodb import create_table, moto_server
 from .dynamodb_proxy import remote_proxy
+from .fast_clock import FastClock
 from .feeder import Feeder
-from .haste import FastClock
 from .history import History
 from .killing import Killing
 from .lives import Lives, log_name

@@ -34,7 +34,7 @@ yes = "offered"
 yes = true
 """
 A_DURATION = "a duration such as 90s, 15m, 4h or 2d, or 0 for never"
-NEVER = Wait(said=True, after=None)
+NEVER = Wait(is_set=True, after=None)
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_what_an_alert_leaves_out_is_as_in_the_default(defaults: Path) -> None:
     vpn = load_alert_policies(defaults=defaults).of("vpn")
 
     assert vpn.title == "VPN"
-    assert vpn.remind_after == Wait(said=True, after=timedelta(hours=2))
-    assert vpn.expire_after == Wait(said=True, after=timedelta(days=3))
+    assert vpn.remind_after == Wait(is_set=True, after=timedelta(hours=2))
+    assert vpn.expire_after == Wait(is_set=True, after=timedelta(days=3))
     assert vpn.ask is AskWhen.AT_ONCE
     assert vpn.notes == {
         Choice.YES: NoteRule.OFFERED,
@@ -141,7 +141,7 @@ def test_an_alert_that_does_not_ship_can_be_added(mine: Path, defaults: Path) ->
 def test_braces_are_meant_as_in_the_other_wording(mine: Path, defaults: Path) -> None:
     text = '[alert.vpn.words]\nask = "{{a}} {user}"\nbutton_no = "{{b}}"\n'
 
-    wording = overlaid(mine, defaults, text).of("vpn").reworded(load_messages())
+    wording = overlaid(mine, defaults, text).of("vpn").reword(load_messages())
 
     assert wording["question"]["ask"].format(user="ada") == "{a} ada"
     assert wording["button"]["no"] == "{b}"

@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from asking_desk import PLACE, Desk
+from asking_harness import PLACE, AskingHarness
 from fakes import ADA, ADDRESS, NOON, a_request
-from service_desk import PLACE as CLICKED
-from service_desk import Desk as ServiceDesk
-from service_desk import a_click
+from service_harness import PLACE as CLICKED
+from service_harness import ServiceHarness as ServiceDesk
+from service_harness import a_click
 
 from bot.errors import TransientError, Undeliverable
 from bot.triage.answer_rules import Refusal
@@ -22,91 +22,93 @@ DAY = timedelta(hours=24)
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> AskingHarness:
+    return AskingHarness()
 
 
-async def restore(desk: Desk) -> None:
+async def restore(harness: AskingHarness) -> None:
     """Start with a backup that was made right after a request was accepted."""
-    await desk.accept()
-    desk.clock.now = RESTORED
-    await desk.store.treat_as_restored(RESTORED)
-    desk.restart()
+    await harness.accept()
+    harness.clock.now = RESTORED
+    await harness.store.reset_after_restore(RESTORED)
+    harness.restart()
 
 
-async def test_whoever_was_asked_since_the_backup_is_found_and_not_asked_again(desk: Desk) -> None:
-    await restore(desk)
-    desk.messenger.look_ends = [PLACE]
+async def test_whoever_was_asked_since_the_backup_is_found_and_not_asked_again(
+    harness: AskingHarness,
+) -> None:
+    await restore(harness)
+    harness.messenger.look_ends = [PLACE]
 
-    await desk.work(seconds=3600)
+    await harness.work(seconds=3600)
 
-    question = await desk.question()
-    assert (question.state, question.posted) == (State.ASKED, PLACE)
+    question = await harness.question()
+    assert (question.state, question.message_ref) == (State.ASKED, PLACE)
     assert question.slack_id == ADA.slack_id
     assert question.claimed_at == NOON  # the look-up starts where the request was accepted
-    assert desk.messenger.posts == []
+    assert harness.messenger.posts == []
 
 
-async def test_whoever_was_not_asked_is_asked_once_after_two_looks(desk: Desk) -> None:
-    await restore(desk)
+async def test_whoever_was_not_asked_is_asked_once_after_two_looks(harness: AskingHarness) -> None:
+    await restore(harness)
 
-    await desk.work(seconds=3600)
+    await harness.work(seconds=3600)
 
-    assert (await desk.question()).state is State.ASKED
-    assert [moment - RESTORED for moment in desk.messenger.looks] == [
+    assert (await harness.question()).state is State.ASKED
+    assert [moment - RESTORED for moment in harness.messenger.looks] == [
         timedelta(seconds=20),
         timedelta(seconds=30),
     ]
-    assert len(desk.messenger.posts) == 1
+    assert len(harness.messenger.posts) == 1
 
 
-async def test_a_person_who_cannot_be_found_now_is_still_looked_up_later(desk: Desk) -> None:
-    await restore(desk)
-    desk.messenger.people = {ADDRESS: TransientError("no network")}
-    await desk.work(seconds=100)
-    waiting = await desk.question()
+async def test_a_person_who_cannot_be_found_now_is_still_looked_up_later(harness: AskingHarness) -> None:
+    await restore(harness)
+    harness.messenger.people = {ADDRESS: TransientError("no network")}
+    await harness.work(seconds=100)
+    waiting = await harness.question()
 
-    desk.messenger.people = {ADDRESS: ADA}
-    await desk.work(seconds=3600)
+    harness.messenger.people = {ADDRESS: ADA}
+    await harness.work(seconds=3600)
 
     assert (waiting.state, waiting.in_doubt_since) == (State.ACCEPTED, RESTORED)
-    assert len(desk.messenger.looks) == 2
-    assert len(desk.messenger.posts) == 1
+    assert len(harness.messenger.looks) == 2
+    assert len(harness.messenger.posts) == 1
 
 
-async def test_a_crash_after_the_person_was_found_changes_nothing(desk: Desk) -> None:
-    await restore(desk)
-    desk.messenger.look_ends = [None, None, PLACE]
-    await desk.work(seconds=22)
-    assert (await desk.question()).state is State.POSTING
+async def test_a_crash_after_the_person_was_found_changes_nothing(harness: AskingHarness) -> None:
+    await restore(harness)
+    harness.messenger.look_ends = [None, None, PLACE]
+    await harness.work(seconds=22)
+    assert (await harness.question()).state is State.POSTING
 
-    desk.restart()
-    await desk.work(seconds=3600)
+    harness.restart()
+    await harness.work(seconds=3600)
 
-    assert desk.messenger.posts == []
-    assert (await desk.question()).posted == PLACE
-
-
-async def test_a_person_who_is_not_there_any_more_ends_it(desk: Desk) -> None:
-    await restore(desk)
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
-
-    await desk.work(seconds=3600)
-
-    assert await desk.reasons() == ["users_not_found"]
-    assert desk.messenger.posts == []
+    assert harness.messenger.posts == []
+    assert (await harness.question()).message_ref == PLACE
 
 
-async def test_without_the_history_scope_nobody_is_asked_for_a_second_time(desk: Desk) -> None:
-    await restore(desk)
-    desk.messenger.can_look_up = False
+async def test_a_person_who_is_not_there_any_more_ends_it(harness: AskingHarness) -> None:
+    await restore(harness)
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
 
-    await desk.work(seconds=3600)
+    await harness.work(seconds=3600)
 
-    question = await desk.question()
+    assert await harness.reasons() == ["users_not_found"]
+    assert harness.messenger.posts == []
+
+
+async def test_without_the_history_scope_nobody_is_asked_for_a_second_time(harness: AskingHarness) -> None:
+    await restore(harness)
+    harness.messenger.can_look_up = False
+
+    await harness.work(seconds=3600)
+
+    question = await harness.question()
     assert (question.state, question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)
-    assert await desk.reasons() == ["delivery_unknown"]
-    assert desk.messenger.posts == []
+    assert await harness.reasons() == ["delivery_unknown"]
+    assert harness.messenger.posts == []
 
 
 # A click, before the look-up
@@ -114,54 +116,54 @@ async def test_without_the_history_scope_nobody_is_asked_for_a_second_time(desk:
 
 async def restored_at_once() -> tuple[ServiceDesk, Question]:
     """A service that starts with a backup, in which an open question was not asked yet; it was since."""
-    desk = ServiceDesk()
-    await desk.accept()
-    await desk.store.treat_as_restored(NOON)
-    return desk, await desk.question()
+    harness = ServiceDesk()
+    await harness.accept()
+    await harness.store.reset_after_restore(NOON)
+    return harness, await harness.question()
 
 
 async def test_a_click_finds_out_whom_the_question_was_put_to_and_is_an_answer() -> None:
-    desk, question = await restored_at_once()
+    harness, question = await restored_at_once()
 
-    answered = await desk.service.answer(a_click(question, Choice.NO))
+    answered = await harness.service.answer(a_click(question, Choice.NO))
 
     assert isinstance(answered, Question)
-    assert (answered.standing, answered.slack_id, answered.posted) == (Outcome.NO, ADA.slack_id, CLICKED)
-    await desk.pass_time(until=NOON + timedelta(hours=1))
-    assert (desk.messenger.posts, desk.messenger.looks) == ([], [])
+    assert (answered.standing, answered.slack_id, answered.message_ref) == (Outcome.NO, ADA.slack_id, CLICKED)
+    await harness.pass_time(until=NOON + timedelta(hours=1))
+    assert (harness.messenger.posts, harness.messenger.looks) == ([], [])
 
 
 async def test_a_click_of_somebody_else_is_refused_as_ever() -> None:
-    desk, question = await restored_at_once()
+    harness, question = await restored_at_once()
 
-    refusal = await desk.service.answer(replace(a_click(question), slack_id="U0EVE"))
+    refusal = await harness.service.answer(replace(a_click(question), slack_id="U0EVE"))
 
     assert refusal is Refusal.OTHER_PERSON
-    assert (await desk.question()).standing is None
+    assert (await harness.question()).standing is None
 
 
 async def test_a_click_that_cannot_be_judged_yet_can_be_repeated() -> None:
-    desk, question = await restored_at_once()
-    desk.messenger.people = {ADDRESS: TransientError("no network")}
+    harness, question = await restored_at_once()
+    harness.messenger.people = {ADDRESS: TransientError("no network")}
     with pytest.raises(TransientError):
-        await desk.service.answer(a_click(question))
+        await harness.service.answer(a_click(question))
 
-    desk.messenger.people = {ADDRESS: ADA}
+    harness.messenger.people = {ADDRESS: ADA}
 
-    assert isinstance(await desk.service.answer(a_click(question)), Question)
+    assert isinstance(await harness.service.answer(a_click(question)), Question)
 
 
 async def test_a_click_on_a_question_of_somebody_who_is_not_there_any_more_is_refused() -> None:
-    desk, question = await restored_at_once()
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+    harness, question = await restored_at_once()
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
 
-    assert await desk.service.answer(a_click(question)) is Refusal.OTHER_PERSON
+    assert await harness.service.answer(a_click(question)) is Refusal.OTHER_PERSON
 
 
-async def test_a_request_that_comes_after_the_restoring_is_asked_at_once(desk: Desk) -> None:
-    await restore(desk)
-    await desk.accept(a_request("new"))
+async def test_a_request_that_comes_after_the_restoring_is_asked_at_once(harness: AskingHarness) -> None:
+    await restore(harness)
+    await harness.accept(a_request("new"))
 
-    await desk.work()
+    await harness.work()
 
-    assert (await desk.question("new")).state is State.ASKED
+    assert (await harness.question("new")).state is State.ASKED

@@ -5,125 +5,127 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from asking_desk import LOST, PLACE, Desk, seconds_of
+from asking_harness import LOST, PLACE, AskingHarness, seconds_of
 from fakes import ADA, ScriptedMessenger
 
 from bot.errors import TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
-from bot.triage.model import Bookmark, Posted, Question, State
+from bot.triage.model import Bookmark, MessageRef, Question, State
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> AskingHarness:
+    return AskingHarness()
 
 
 @pytest.fixture
-def other(desk: Desk) -> Desk:
+def other(harness: AskingHarness) -> AskingHarness:
     """Another worker on the same store."""
-    return Desk(beside=desk)
+    return AskingHarness(beside=harness)
 
 
-async def test_a_claim_that_grew_old_before_the_post_is_made_anew(desk: Desk) -> None:
+async def test_a_claim_that_grew_old_before_the_post_is_made_anew(harness: AskingHarness) -> None:
     async def stand_still() -> None:
-        desk.clock.advance(seconds=11)
+        harness.clock.advance(seconds=11)
 
-    desk.store.after_claim = stand_still
-    await desk.accept()
+    harness.store.after_claim = stand_still
+    await harness.accept()
 
-    await desk.work(seconds=60)
+    await harness.work(seconds=60)
 
-    [(posted_at, claimed)] = desk.messenger.posts
+    [(posted_at, claimed)] = harness.messenger.posts
     assert seconds_of([posted_at, claimed.in_doubt_since or posted_at]) == [11, 11]
-    assert desk.messenger.looks == []  # it was not posted: that is certain
-    assert (await desk.question()).state is State.ASKED
+    assert harness.messenger.looks == []  # it was not posted: that is certain
+    assert (await harness.question()).state is State.ASKED
 
 
-async def test_a_store_that_takes_its_time_costs_no_second_claim(desk: Desk) -> None:
+async def test_a_store_that_takes_its_time_costs_no_second_claim(harness: AskingHarness) -> None:
     async def take_time() -> None:
-        desk.clock.advance(seconds=9)
+        harness.clock.advance(seconds=9)
 
-    desk.store.after_claim = take_time
-    await desk.accept()
+    harness.store.after_claim = take_time
+    await harness.accept()
 
-    await desk.work()
+    await harness.work()
 
-    assert desk.post_times() == [9]
+    assert harness.post_times() == [9]
 
 
-async def test_who_wakes_up_after_another_has_asked_posts_nothing(desk: Desk, other: Desk) -> None:
-    desk.store.after_claim = lambda: other.work(seconds=120)
-    await desk.accept()
+async def test_who_wakes_up_after_another_has_asked_posts_nothing(
+    harness: AskingHarness, other: AskingHarness
+) -> None:
+    harness.store.after_claim = lambda: other.work(seconds=120)
+    await harness.accept()
 
-    await desk.work(seconds=3600)
+    await harness.work(seconds=3600)
 
     assert len(other.messenger.looks) == 2
     assert len(other.messenger.posts) == 1
-    assert desk.messenger.posts == []
-    question = await desk.question()
+    assert harness.messenger.posts == []
+    question = await harness.question()
     assert (question.state, question.attempts) == (State.ASKED, 0)
 
 
 @pytest.mark.parametrize("failure", [TransientError("no network"), Undeliverable("users_not_found")])
 async def test_a_failure_before_the_claim_leaves_the_claim_of_another(
-    desk: Desk, failure: TriageBotError
+    harness: AskingHarness, failure: TriageBotError
 ) -> None:
     async def claim_elsewhere(_: Question | None) -> None:
-        await claim(desk, at=desk.clock())
+        await claim(harness, at=harness.clock())
 
-    desk.messenger.before["find"] = claim_elsewhere
-    desk.messenger.people = {"ada@example.com": failure}
-    await desk.accept()
+    harness.messenger.before["find"] = claim_elsewhere
+    harness.messenger.people = {"ada@example.com": failure}
+    await harness.accept()
 
-    await desk.asker.ask(await desk.question())
+    await harness.asker.ask(await harness.question())
 
-    question = await desk.question()
-    assert (question.state, question.in_doubt_since) == (State.POSTING, desk.clock())
+    question = await harness.question()
+    assert (question.state, question.in_doubt_since) == (State.POSTING, harness.clock())
 
 
 @pytest.mark.parametrize("end", [TransientError("429"), Undeliverable("is_archived"), LOST])
 async def test_whatever_becomes_of_a_late_post_leaves_the_claim_of_another(
-    desk: Desk, end: TriageBotError
+    harness: AskingHarness, end: TriageBotError
 ) -> None:
     async def stand_still(_: Question | None) -> None:
-        desk.clock.advance(seconds=60)
-        await claim(desk, at=desk.clock())
+        harness.clock.advance(seconds=60)
+        await claim(harness, at=harness.clock())
 
-    desk.messenger.before["post"] = stand_still
-    desk.messenger.post_ends = [end]
-    await desk.accept()
+    harness.messenger.before["post"] = stand_still
+    harness.messenger.post_ends = [end]
+    await harness.accept()
 
-    await desk.asker.ask(await desk.question())
+    await harness.asker.ask(await harness.question())
 
-    question = await desk.question()
-    assert (question.state, question.in_doubt_since) == (State.POSTING, desk.clock())
+    question = await harness.question()
+    assert (question.state, question.in_doubt_since) == (State.POSTING, harness.clock())
 
 
-async def test_a_look_that_ends_after_another_has_claimed_again_is_none(desk: Desk) -> None:
+async def test_a_look_that_ends_after_another_has_claimed_again_is_none(harness: AskingHarness) -> None:
     class SlowSlack(ScriptedMessenger):
         async def look_up(
             self, question: Question, *, after: Bookmark | None = None
-        ) -> Posted | Bookmark | None:
+        ) -> MessageRef | Bookmark | None:
             if len(self.looks) == 1:
-                desk.clock.advance(seconds=60)
-                await claim(desk, at=desk.clock())
+                harness.clock.advance(seconds=60)
+                await claim(harness, at=harness.clock())
             return await super().look_up(question, after=after)
 
-    desk.messenger = SlowSlack(clock=desk.clock, post_ends=[LOST], look_ends=[None, None, None, PLACE])
-    desk.restart()
-    await desk.accept()
+    harness.messenger = SlowSlack(clock=harness.clock, post_ends=[LOST], look_ends=[None, None, None, PLACE])
+    harness.restart()
+    await harness.accept()
 
-    await desk.work(seconds=3600)
+    await harness.work(seconds=3600)
 
-    assert len(desk.messenger.posts) == 1
-    assert len(desk.messenger.looks) == 4  # those after the other's claim begin anew
-    assert (await desk.question()).posted == PLACE
+    assert len(harness.messenger.posts) == 1
+    assert len(harness.messenger.looks) == 4  # those after the other's claim begin anew
+    assert (await harness.question()).message_ref == PLACE
 
 
-async def claim(desk: Desk, *, at: datetime) -> None:
+async def claim(harness: AskingHarness, *, at: datetime) -> None:
     """Claim the question as another worker does."""
-    row = await desk.question()
-    assert await desk.recorder.save(row, asking_rules.claim(row, ADA, at))
+    row = await harness.question()
+    assert await harness.recorder.save(row, asking_rules.claim(row, ADA, at))

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADDRESS, NOON, a_request
-from service_desk import Desk, a_click, a_note, a_take
+from service_harness import ServiceHarness, a_click, a_note, a_take
 
 from bot.errors import (
     AmbiguousError,
-    CannotGoOn,
+    AppRejected,
     StoreError,
     TransientError,
     Undeliverable,
-    UnknownRefusal,
+    UnknownErrorCode,
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import Change, Choice, Posted, Question, Taken, Work
+from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
@@ -38,28 +38,30 @@ LATER = NOON + timedelta(minutes=5)
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk(Policy(has_channel=True))
+def harness() -> ServiceHarness:
+    return ServiceHarness(Policy(has_channel=True))
 
 
-async def carded(desk: Desk, choice: Choice = Choice.NO) -> Question:
+async def carded(harness: ServiceHarness, choice: Choice = Choice.NO) -> Question:
     """Answer, and let the card be posted a moment later; return the question."""
-    await desk.answer(choice)
-    desk.clock.now = LATER
-    await desk.work()
-    return await desk.question()
+    await harness.answer(choice)
+    harness.clock.now = LATER
+    await harness.work()
+    return await harness.question()
 
 
-def shown(desk: Desk) -> list[tuple[str, int]]:
+def shown(harness: ServiceHarness) -> list[tuple[str, int]]:
     """What each call showed: the ts of the card that was updated (empty: a new one), and how many reports."""
-    return [(card.card_ts, card.reports) for card in desk.team.cards]
+    return [(card.card_ts, card.reports) for card in harness.team.cards]
 
 
-def told(desk: Desk) -> list[str]:
+def told(harness: ServiceHarness) -> list[str]:
     """What the card's thread was told of: notes, choices, and who took it."""
     return [
-        event.slack_name if isinstance(event, Taken) else event.comment or str(event.said or event.outcome)
-        for event in desk.team.told
+        event.slack_name
+        if isinstance(event, AlertTaken)
+        else event.comment or str(event.said or event.outcome)
+        for event in harness.team.told
     ]
 
 
@@ -67,284 +69,292 @@ def told(desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize("choice", [Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER])
-async def test_an_answer_that_is_no_yes_has_a_card(desk: Desk, choice: Choice) -> None:
-    question = await carded(desk, choice)
+async def test_an_answer_that_is_no_yes_has_a_card(harness: ServiceHarness, choice: Choice) -> None:
+    question = await carded(harness, choice)
 
-    assert shown(desk) == [("", 1)]
+    assert shown(harness) == [("", 1)]
     assert (question.card_shown, question.card_due_at) == (1, None)
     assert question.card_ts
 
 
-async def test_a_yes_has_none(desk: Desk) -> None:
-    question = await carded(desk, Choice.YES)
+async def test_a_yes_has_none(harness: ServiceHarness) -> None:
+    question = await carded(harness, Choice.YES)
 
-    assert shown(desk) == []
+    assert shown(harness) == []
     assert question.card_due_at is None
 
 
-async def test_a_deadline_that_passed_has_a_card(desk: Desk) -> None:
-    await desk.ask()
+async def test_a_deadline_that_passed_has_a_card(harness: ServiceHarness) -> None:
+    await harness.ask()
 
-    await desk.pass_time(until=NOON + DAY)
+    await harness.pass_time(until=NOON + DAY)
 
-    assert [card.standing for card in desk.team.cards] == [Outcome.TIMED_OUT]
+    assert [card.standing for card in harness.team.cards] == [Outcome.TIMED_OUT]
 
 
-async def test_somebody_who_cannot_be_asked_has_a_card(desk: Desk) -> None:
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) -> None:
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
 
-    await desk.ask()
-    await desk.work()
+    await harness.ask()
+    await harness.work()
 
-    assert [(card.standing, card.reason) for card in desk.team.cards] == [
+    assert [(card.standing, card.reason) for card in harness.team.cards] == [
         (Outcome.UNDELIVERABLE, "users_not_found")
     ]
 
 
 async def test_without_a_channel_there_is_no_card() -> None:
-    desk = Desk(Policy(has_channel=False))
+    harness = ServiceHarness(Policy(has_channel=False))
 
-    question = await carded(desk)
+    question = await carded(harness)
 
-    assert (shown(desk), question.card_due_at) == ([], None)
+    assert (shown(harness), question.card_due_at) == ([], None)
 
 
 async def test_the_alerts_policy_says_which_outcomes_have_one() -> None:
     mine = AlertPolicy(cards=frozenset({Outcome.YES}))
-    desk = Desk(Policy(has_channel=True, alerts=AlertPolicies(by_label={a_request().alert: mine})))
+    harness = ServiceHarness(
+        Policy(has_channel=True, alerts=AlertPolicies(by_label={a_request().alert: mine}))
+    )
 
-    await carded(desk, Choice.YES)
+    await carded(harness, Choice.YES)
 
-    assert shown(desk) == [("", 1)]
+    assert shown(harness) == [("", 1)]
 
 
-async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(desk: Desk) -> None:
-    await desk.answer(Choice.NO)
-    without = Desk(Policy(has_channel=False))
-    without.store = desk.store
-    without.recorder.store = desk.store
+async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(harness: ServiceHarness) -> None:
+    await harness.answer(Choice.NO)
+    without = ServiceHarness(Policy(has_channel=False))
+    without.store = harness.store
+    without.recorder.store = harness.store
     without.clock.now = LATER
 
     await without.work()
 
-    assert (shown(without), (await desk.question()).card_due_at) == ([], None)
+    assert (shown(without), (await harness.question()).card_due_at) == ([], None)
 
 
 # Later events
 
 
-async def test_later_events_update_the_same_card(desk: Desk) -> None:
-    first = await carded(desk)
+async def test_later_events_update_the_same_card(harness: ServiceHarness) -> None:
+    first = await carded(harness)
 
-    await desk.service.add_note(a_note(first))
-    await desk.work()
-    await desk.service.answer(a_click(await desk.question(), Choice.YES))
-    await desk.work()
+    await harness.service.add_note(a_note(first))
+    await harness.work()
+    await harness.service.answer(a_click(await harness.question(), Choice.YES))
+    await harness.work()
 
-    assert shown(desk) == [("", 1), (first.card_ts, 2), (first.card_ts, 3)]
-    assert (await desk.question()).card_shown == 3
+    assert shown(harness) == [("", 1), (first.card_ts, 2), (first.card_ts, 3)]
+    assert (await harness.question()).card_shown == 3
 
 
-async def test_a_yes_after_a_deadline_updates_the_card_that_is_there(desk: Desk) -> None:
-    await desk.ask()
-    await desk.pass_time(until=NOON + DAY)
+async def test_a_yes_after_a_deadline_updates_the_card_that_is_there(harness: ServiceHarness) -> None:
+    await harness.ask()
+    await harness.pass_time(until=NOON + DAY)
 
-    await desk.service.answer(a_click(await desk.question(), Choice.YES))
-    await desk.work()
+    await harness.service.answer(a_click(await harness.question(), Choice.YES))
+    await harness.work()
 
-    posted, updated = desk.team.cards
+    posted, updated = harness.team.cards
     assert (posted.standing, updated.standing) == (Outcome.TIMED_OUT, Outcome.YES)
-    assert (posted.card_ts, updated.card_ts) == ("", (await desk.question()).card_ts)
+    assert (posted.card_ts, updated.card_ts) == ("", (await harness.question()).card_ts)
 
 
-async def test_what_comes_while_a_card_is_shown_is_shown_after_it(desk: Desk) -> None:
+async def test_what_comes_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
     async def note_meanwhile(question: Question) -> None:
-        desk.team.before_end = None
-        await desk.service.add_note(a_note(question))
+        harness.team.before_end = None
+        await harness.service.add_note(a_note(question))
 
-    desk.team.before_end = note_meanwhile
-    question = await carded(desk)
+    harness.team.before_end = note_meanwhile
+    question = await carded(harness)
     assert question.card_shown == 1
 
-    await desk.work()
+    await harness.work()
 
-    assert [reports for _, reports in shown(desk)] == [1, 2]
-    assert (await desk.question()).card_due_at is None
+    assert [reports for _, reports in shown(harness)] == [1, 2]
+    assert (await harness.question()).card_due_at is None
 
 
-async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(desk: Desk) -> None:
-    question = await carded(desk)
-    await desk.service.add_note(a_note(question))
+async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    await harness.service.add_note(a_note(question))
 
     async def take_meanwhile(card: Question) -> None:
-        desk.team.before_end = None
-        await desk.service.take(a_take(card))
+        harness.team.before_end = None
+        await harness.service.take(a_take(card))
 
-    desk.team.before_end = take_meanwhile
-    await desk.work()
-    await desk.work()
+    harness.team.before_end = take_meanwhile
+    await harness.work()
+    await harness.work()
 
-    assert [card.taken_by for card in desk.team.cards] == ["", "", "U0RADIA"]
-    assert (await desk.question()).card_due_at is None
+    assert [card.taken_by for card in harness.team.cards] == ["", "", "U0RADIA"]
+    assert (await harness.question()).card_due_at is None
 
 
-async def test_a_card_that_one_worker_is_showing_is_left_to_it_by_another(desk: Desk) -> None:
+async def test_a_card_that_one_worker_is_showing_is_left_to_it_by_another(harness: ServiceHarness) -> None:
     async def come_to_another_worker(question: Question) -> None:
-        desk.team.before_end = None
-        desk.restart()
-        await desk.service.add_note(a_note(question))
-        await desk.service.work_on(await desk.question(), Work.CARD)
-        await desk.service.work_on(question, Work.CARD)
+        harness.team.before_end = None
+        harness.restart()
+        await harness.service.add_note(a_note(question))
+        await harness.service.work_on(await harness.question(), Work.CARD)
+        await harness.service.work_on(question, Work.CARD)
 
-    desk.team.before_end = come_to_another_worker
-    question = await carded(desk)
-    assert shown(desk) == [("", 1)]
+    harness.team.before_end = come_to_another_worker
+    question = await carded(harness)
+    assert shown(harness) == [("", 1)]
 
-    await desk.work()
+    await harness.work()
 
-    assert shown(desk) == [("", 1), (question.card_ts, 2)]
+    assert shown(harness) == [("", 1), (question.card_ts, 2)]
 
 
-async def test_a_card_over_which_its_worker_died_is_shown_by_another_a_while_later(desk: Desk) -> None:
+async def test_a_card_over_which_its_worker_died_is_shown_by_another_a_while_later(
+    harness: ServiceHarness,
+) -> None:
     async def die(_: Question) -> None:
-        desk.team.before_end = None
+        harness.team.before_end = None
         raise RuntimeError("killed")
 
-    desk.team.before_end = die
+    harness.team.before_end = die
     with pytest.raises(RuntimeError, match="killed"):
-        await carded(desk)
-    desk.restart()
+        await carded(harness)
+    harness.restart()
 
-    await desk.work()
-    before = len(desk.team.cards)
-    await desk.pass_time(until=LATER + CARD_TAKES)
+    await harness.work()
+    before = len(harness.team.cards)
+    await harness.pass_time(until=LATER + CARD_TAKES)
 
-    assert (before, len(desk.team.cards)) == (1, 2)
-    assert (await desk.question()).card_due_at is None
-
-
-async def test_each_of_several_events_gets_its_line_in_order(desk: Desk) -> None:
-    question = await carded(desk)
-    assert desk.team.told == []
-
-    await desk.service.add_note(a_note(question, "First."))
-    await desk.service.answer(a_click(await desk.question(), Choice.YES))
-    await desk.service.take(a_take(question))
-    await desk.service.add_note(a_note(question, "Second."))
-    await desk.work()
-
-    assert told(desk) == ["First.", "yes", "radia", "Second."]
-    assert (await desk.question()).card_due_at is None
+    assert (before, len(harness.team.cards)) == (1, 2)
+    assert (await harness.question()).card_due_at is None
 
 
-async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(desk: Desk) -> None:
-    question = await carded(desk)
+async def test_each_of_several_events_gets_its_line_in_order(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    assert harness.team.told == []
 
-    await desk.service.take(a_take(question))
-    same_moment = replace(a_note(question), at=(await desk.question()).taken_at or NOON)
-    await desk.service.add_note(same_moment)
-    await desk.work()
+    await harness.service.add_note(a_note(question, "First."))
+    await harness.service.answer(a_click(await harness.question(), Choice.YES))
+    await harness.service.take(a_take(question))
+    await harness.service.add_note(a_note(question, "Second."))
+    await harness.work()
 
-    assert told(desk) == ["radia", "I was on a train."]
-
-
-async def test_what_was_told_is_not_told_again(desk: Desk) -> None:
-    question = await carded(desk)
-    await desk.service.take(a_take(question))
-    await desk.work()
-
-    await desk.service.add_note(a_note(question))
-    await desk.work()
-
-    assert told(desk) == ["radia", "I was on a train."]
+    assert told(harness) == ["First.", "yes", "radia", "Second."]
+    assert (await harness.question()).card_due_at is None
 
 
-async def test_a_clock_that_is_set_back_changes_no_order(desk: Desk) -> None:
-    question = await carded(desk)
-    await desk.service.take(replace(a_take(question), at=NOON - DAY))
-    await desk.work()
+async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(
+    harness: ServiceHarness,
+) -> None:
+    question = await carded(harness)
 
-    await desk.service.add_note(replace(a_note(question), at=NOON - 2 * DAY))
-    await desk.work()
+    await harness.service.take(a_take(question))
+    same_moment = replace(a_note(question), at=(await harness.question()).taken_at or NOON)
+    await harness.service.add_note(same_moment)
+    await harness.work()
 
-    assert told(desk) == ["radia", "I was on a train."]
+    assert told(harness) == ["radia", "I was on a train."]
+
+
+async def test_what_was_told_is_not_told_again(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    await harness.service.take(a_take(question))
+    await harness.work()
+
+    await harness.service.add_note(a_note(question))
+    await harness.work()
+
+    assert told(harness) == ["radia", "I was on a train."]
+
+
+async def test_a_clock_that_is_set_back_changes_no_order(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    await harness.service.take(replace(a_take(question), at=NOON - DAY))
+    await harness.work()
+
+    await harness.service.add_note(replace(a_note(question), at=NOON - 2 * DAY))
+    await harness.work()
+
+    assert told(harness) == ["radia", "I was on a train."]
 
 
 @pytest.mark.parametrize(
     "error",
-    [TransientError("no network"), AmbiguousError("lost"), CannotGoOn("missing_scope", remedy="Add.")],
+    [TransientError("no network"), AmbiguousError("lost"), AppRejected("missing_scope", remedy="Add.")],
 )
 async def test_a_line_that_may_not_be_there_is_told_again_and_those_before_it_are_not(
-    desk: Desk, error: Exception
+    harness: ServiceHarness, error: Exception
 ) -> None:
-    question = await carded(desk)
-    await desk.service.add_note(a_note(question, "First."))
-    await desk.service.add_note(a_note(question, "Second."))
-    desk.team.tell_ends = [None, error]
+    question = await carded(harness)
+    await harness.service.add_note(a_note(question, "First."))
+    await harness.service.add_note(a_note(question, "Second."))
+    harness.team.tell_ends = [None, error]
 
-    await desk.work()
-    assert (await desk.question()).card_shown == 2
-    await desk.pass_time(until=LATER + timedelta(minutes=1))
+    await harness.work()
+    assert (await harness.question()).card_shown == 2
+    await harness.pass_time(until=LATER + timedelta(minutes=1))
 
-    assert told(desk) == ["First.", "Second.", "Second."]
-    assert (await desk.question()).card_due_at is None
-
-
-async def test_a_line_that_slack_refuses_is_let_be_since_the_card_says_it_all(desk: Desk) -> None:
-    question = await carded(desk)
-    await desk.service.add_note(a_note(question, "First."))
-    await desk.service.add_note(a_note(question, "Second."))
-    desk.team.tell_ends = [Undeliverable("restricted_action"), UnknownRefusal("strange")]
-
-    await desk.work()
-
-    assert told(desk) == ["First.", "Second."]
-    assert (await desk.question()).card_due_at is None
+    assert told(harness) == ["First.", "Second.", "Second."]
+    assert (await harness.question()).card_due_at is None
 
 
-async def test_a_card_that_is_posted_anew_says_all_by_itself(desk: Desk) -> None:
-    question = await carded(desk)
-    await desk.service.add_note(a_note(question))
-    desk.team.gone = True
+async def test_a_line_that_slack_refuses_is_let_be_since_the_card_says_it_all(
+    harness: ServiceHarness,
+) -> None:
+    question = await carded(harness)
+    await harness.service.add_note(a_note(question, "First."))
+    await harness.service.add_note(a_note(question, "Second."))
+    harness.team.tell_ends = [Undeliverable("restricted_action"), UnknownErrorCode("strange")]
 
-    await desk.work()
+    await harness.work()
 
-    assert told(desk) == []
-    assert (await desk.question()).card_ts != question.card_ts
-    assert (await desk.question()).card_due_at is None
+    assert told(harness) == ["First.", "Second."]
+    assert (await harness.question()).card_due_at is None
+
+
+async def test_a_card_that_is_posted_anew_says_all_by_itself(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    await harness.service.add_note(a_note(question))
+    harness.team.gone = True
+
+    await harness.work()
+
+    assert told(harness) == []
+    assert (await harness.question()).card_ts != question.card_ts
+    assert (await harness.question()).card_due_at is None
 
 
 async def test_a_backlog_of_cards_is_spread_and_comes_whole() -> None:
-    desk = Desk(Policy(has_channel=True))
+    harness = ServiceHarness(Policy(has_channel=True))
     names = [f"alert-{number}" for number in range(BURST + 3)]
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
-    await desk.service.receive([a_request(name) for name in names])
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+    await harness.service.receive([a_request(name) for name in names])
     times: list[float] = []
 
     async def look_at_the_clock(_: Question) -> None:
-        times.append((desk.clock() - NOON) / timedelta(seconds=1))
+        times.append((harness.clock() - NOON) / timedelta(seconds=1))
 
-    desk.team.before_end = look_at_the_clock
-    await desk.pass_time(until=NOON + timedelta(minutes=1))
+    harness.team.before_end = look_at_the_clock
+    await harness.pass_time(until=NOON + timedelta(minutes=1))
 
-    assert [card.card_ts for card in desk.team.cards] == [""] * len(names)
-    assert {card.request.identifier for card in desk.team.cards} == set(names)
+    assert [card.card_ts for card in harness.team.cards] == [""] * len(names)
+    assert {card.request.identifier for card in harness.team.cards} == set(names)
     gaps = [later - earlier for earlier, later in pairwise(sorted(times))]
     assert gaps.count(1.0) >= 3
 
 
-async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(desk: Desk) -> None:
+async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(harness: ServiceHarness) -> None:
     for _ in range(BURST):
-        desk.pacing.pace.reserve("security channel", LATER)
-    question = await carded(desk)
-    assert shown(desk) == []
+        harness.pacing.rate_limiter.reserve("security channel", LATER)
+    question = await carded(harness)
+    assert shown(harness) == []
 
-    await desk.service.add_note(a_note(question))
-    await desk.work()
-    assert shown(desk) == []
-    await desk.pass_time(until=LATER + timedelta(seconds=1))
+    await harness.service.add_note(a_note(question))
+    await harness.work()
+    assert shown(harness) == []
+    await harness.pass_time(until=LATER + timedelta(seconds=1))
 
-    assert shown(desk) == [("", 2)]
+    assert shown(harness) == [("", 2)]
 
 
 # What goes wrong
@@ -356,81 +366,89 @@ async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(desk: D
         Undeliverable("not_in_channel"),
         Undeliverable("channel_not_found"),
         Undeliverable("is_archived"),
-        UnknownRefusal("strange"),
+        UnknownErrorCode("strange"),
     ],
 )
-async def test_a_refused_channel_is_tried_again_after_a_while(desk: Desk, error: Exception) -> None:
-    desk.team.show_ends = [error]
+async def test_a_refused_channel_is_tried_again_after_a_while(
+    harness: ServiceHarness, error: Exception
+) -> None:
+    harness.team.show_ends = [error]
 
-    question = await carded(desk)
+    question = await carded(harness)
     assert (question.card_due_at, question.card_ts) == (LATER + REFUSED_WAIT, "")
-    await desk.pass_time(until=LATER + REFUSED_WAIT)
+    await harness.pass_time(until=LATER + REFUSED_WAIT)
 
-    assert len(desk.team.cards) == 2
-    assert (await desk.question()).card_ts
+    assert len(harness.team.cards) == 2
+    assert (await harness.question()).card_ts
 
 
-async def test_a_refused_channel_touches_neither_the_answer_nor_the_questions_of_others(desk: Desk) -> None:
-    desk.team.show_ends = [Undeliverable("not_in_channel")]
+async def test_a_refused_channel_touches_neither_the_answer_nor_the_questions_of_others(
+    harness: ServiceHarness,
+) -> None:
+    harness.team.show_ends = [Undeliverable("not_in_channel")]
 
-    question = await carded(desk)
+    question = await carded(harness)
 
     assert (question.standing, question.reason) == (Outcome.NO, "")
-    assert desk.gate.halted_by == ""
+    assert harness.limiter.rejection_code == ""
 
 
-async def test_a_card_that_may_have_been_posted_is_posted_again(desk: Desk) -> None:
-    desk.team.show_ends = [AmbiguousError("the answer was lost")]
+async def test_a_card_that_may_have_been_posted_is_posted_again(harness: ServiceHarness) -> None:
+    harness.team.show_ends = [AmbiguousError("the answer was lost")]
 
-    await carded(desk)
-    await desk.pass_time(until=LATER + timedelta(minutes=1))
+    await carded(harness)
+    await harness.pass_time(until=LATER + timedelta(minutes=1))
 
-    assert shown(desk) == [("", 1), ("", 1)]
-    assert (await desk.question()).card_due_at is None
+    assert shown(harness) == [("", 1), ("", 1)]
+    assert (await harness.question()).card_due_at is None
 
 
 @pytest.mark.parametrize(
     "error",
-    [TransientError("no network"), CannotGoOn("missing_scope", remedy="Add it.")],
+    [TransientError("no network"), AppRejected("missing_scope", remedy="Add it.")],
 )
-async def test_a_card_that_was_not_posted_is_tried_again_soon(desk: Desk, error: Exception) -> None:
-    desk.team.show_ends = [error]
+async def test_a_card_that_was_not_posted_is_tried_again_soon(
+    harness: ServiceHarness, error: Exception
+) -> None:
+    harness.team.show_ends = [error]
 
-    question = await carded(desk)
+    question = await carded(harness)
 
     assert question.card_due_at is not None
     assert LATER < question.card_due_at <= LATER + timedelta(seconds=30)
 
 
-async def test_a_card_waits_as_long_as_slack_asks(desk: Desk) -> None:
-    desk.team.show_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
+async def test_a_card_waits_as_long_as_slack_asks(harness: ServiceHarness) -> None:
+    harness.team.show_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
 
-    question = await carded(desk)
+    question = await carded(harness)
 
     assert question.card_due_at is not None
     assert question.card_due_at >= LATER + timedelta(minutes=2)
 
 
-async def test_a_card_never_delays_a_report(desk: Desk) -> None:
-    without = Desk(Policy(has_channel=False))
-    desk.team.show_ends = [TransientError("no network")] * 100
+async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
+    without = ServiceHarness(Policy(has_channel=False))
+    harness.team.show_ends = [TransientError("no network")] * 100
 
-    await carded(desk)
+    await carded(harness)
     await carded(without)
 
-    [delayed], [plain] = await desk.reports(), await without.reports()
+    [delayed], [plain] = await harness.reports(), await without.reports()
     assert (delayed.due_at, delayed.body) == (plain.due_at, plain.body)
 
 
-async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(desk: Desk) -> None:
-    desk.team.show_ends = [Undeliverable("not_in_channel")]
+async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(
+    harness: ServiceHarness,
+) -> None:
+    harness.team.show_ends = [Undeliverable("not_in_channel")]
 
-    answered = await desk.answer(Choice.NO)
-    desk.clock.now = LATER
-    await desk.service.work_on(answered, Work.CARD)
-    await desk.service.redraw(await desk.question())
+    answered = await harness.answer(Choice.NO)
+    harness.clock.now = LATER
+    await harness.service.work_on(answered, Work.CARD)
+    await harness.service.redraw(await harness.question())
 
-    question = await desk.question()
+    question = await harness.question()
     assert not question.outdated
     assert question.card_due_at == LATER + REFUSED_WAIT
 
@@ -438,40 +456,43 @@ async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(d
 # Take it
 
 
-async def test_somebody_of_the_security_team_takes_an_alert(desk: Desk) -> None:
-    question = await carded(desk)
+async def test_somebody_of_the_security_team_takes_an_alert(harness: ServiceHarness) -> None:
+    question = await carded(harness)
 
-    taken = await desk.service.take(a_take(question))
+    taken = await harness.service.take(a_take(question))
 
     assert isinstance(taken, Question)
     assert (taken.taken_by, taken.taken_name) == ("U0RADIA", "radia")
     assert taken.taken_at == NOON + timedelta(minutes=3)
-    assert taken == await desk.question()
+    assert taken == await harness.question()
     assert taken.card_due_at == taken.taken_at
-    assert len(await desk.reports()) == 1
+    assert len(await harness.reports()) == 1
 
 
 async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> None:
-    desk = Desk(Policy(has_channel=True, expire_after=timedelta(seconds=8)))
-    desk.messenger.post_ends = [AmbiguousError("the answer was lost")]
-    await desk.ask()
-    await desk.pass_time(until=NOON + timedelta(seconds=9))
-    assert len(desk.messenger.looks) == 1
+    harness = ServiceHarness(Policy(has_channel=True, expire_after=timedelta(seconds=8)))
+    harness.messenger.post_ends = [AmbiguousError("the answer was lost")]
+    await harness.ask()
+    await harness.pass_time(until=NOON + timedelta(seconds=9))
+    assert len(harness.messenger.looks) == 1
 
-    taken = await desk.service.take(a_take(await desk.question()))
-    await desk.pass_time(until=NOON + timedelta(seconds=60))
+    taken = await harness.service.take(a_take(await harness.question()))
+    await harness.pass_time(until=NOON + timedelta(seconds=60))
 
     assert isinstance(taken, Question)
     assert taken.in_doubt_since is not None
-    assert [moment - NOON for moment in desk.messenger.looks] == [timedelta(seconds=5), timedelta(seconds=15)]
-    assert (await desk.question()).in_doubt_since is None  # it is to be posted again
+    assert [moment - NOON for moment in harness.messenger.looks] == [
+        timedelta(seconds=5),
+        timedelta(seconds=15),
+    ]
+    assert (await harness.question()).in_doubt_since is None  # it is to be posted again
 
 
-async def test_whoever_takes_it_first_has_it(desk: Desk) -> None:
-    question = await carded(desk)
-    taken = await desk.service.take(a_take(question))
+async def test_whoever_takes_it_first_has_it(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    taken = await harness.service.take(a_take(question))
 
-    late = await desk.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
+    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
 
     assert late == taken
 
@@ -479,46 +500,46 @@ async def test_whoever_takes_it_first_has_it(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("spoil", "refusal"),
     [
-        (lambda take: replace(take, ours=False), Refusal.OTHER_WORKSPACE),
+        (lambda take: replace(take, same_workspace=False), Refusal.OTHER_WORKSPACE),
         (
-            lambda take: replace(take, posted=Posted(channel="D0ADA", ts="1.1")),
+            lambda take: replace(take, message_ref=MessageRef(channel="D0ADA", ts="1.1")),
             Refusal.OTHER_CONVERSATION,
         ),
-        (lambda take: replace(take, posted=None), Refusal.OTHER_CONVERSATION),
+        (lambda take: replace(take, message_ref=None), Refusal.OTHER_CONVERSATION),
         (lambda take: replace(take, ref="unknown"), Refusal.CLOSED),
     ],
 )
 async def test_nobody_takes_an_alert_from_anywhere_but_its_card(
-    desk: Desk, spoil: Callable[[Take], Take], refusal: Refusal
+    harness: ServiceHarness, spoil: Callable[[Take], Take], refusal: Refusal
 ) -> None:
-    question = await carded(desk)
+    question = await carded(harness)
 
-    assert await desk.service.take(spoil(a_take(question))) is refusal
+    assert await harness.service.take(spoil(a_take(question))) is refusal
 
-    assert await desk.question() == question
-
-
-async def test_nobody_takes_an_alert_that_has_no_card(desk: Desk) -> None:
-    question = await desk.answer(Choice.YES)
-
-    assert await desk.service.take(a_take(question)) is Refusal.OTHER_CONVERSATION
+    assert await harness.question() == question
 
 
-async def test_a_take_that_could_not_be_stored_can_be_repeated(desk: Desk) -> None:
-    question = await carded(desk)
-    desk.store.fails = [StoreError("disk full")]
+async def test_nobody_takes_an_alert_that_has_no_card(harness: ServiceHarness) -> None:
+    question = await harness.answer(Choice.YES)
+
+    assert await harness.service.take(a_take(question)) is Refusal.OTHER_CONVERSATION
+
+
+async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceHarness) -> None:
+    question = await carded(harness)
+    harness.store.fails = [StoreError("disk full")]
 
     with pytest.raises(StoreError):
-        await desk.service.take(a_take(question))
+        await harness.service.take(a_take(question))
 
-    assert isinstance(await desk.service.take(a_take(question)), Question)
+    assert isinstance(await harness.service.take(a_take(question)), Question)
 
 
-async def test_a_question_whose_card_is_still_due_is_not_removed(desk: Desk) -> None:
-    question = await carded(desk)
+async def test_a_question_whose_card_is_still_due_is_not_removed(harness: ServiceHarness) -> None:
+    question = await carded(harness)
     waiting = replace(question, version=question.version + 1, card_due_at=NOON + DAY)
-    assert await desk.store.save(Change(question=waiting))
-    await desk.store.mark_sent(await desk.reports(), NOON)
-    await desk.service.redraw(waiting)
+    assert await harness.store.save(Change(question=waiting))
+    await harness.store.mark_sent(await harness.reports(), NOON)
+    await harness.service.redraw(waiting)
 
-    assert await desk.store.remove_ended(NOON + 100 * DAY, limit=10) == 0
+    assert await harness.store.remove_ended(NOON + 100 * DAY, limit=10) == 0

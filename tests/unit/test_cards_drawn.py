@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wording import WORDING
 
 from bot.slack.render.card import card_message, thread_line
-from bot.triage.model import Choice, Question, Report, Taken
+from bot.triage.model import AlertTaken, Choice, Question, Report
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
@@ -44,7 +44,7 @@ def drawn(question: Question, *, policy: Policy = POLICY, alert_url: str = ALERT
     return card_message(question, WORDING, policy, team_id="T0HOME", alert_url=alert_url)
 
 
-def line(event: Report | Taken) -> str:
+def line(event: Report | AlertTaken) -> str:
     return thread_line(ANSWERED, event, WORDING, POLICY, team_id="T0HOME")
 
 
@@ -275,7 +275,7 @@ def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_chang
 
 
 def test_who_took_it_is_a_line() -> None:
-    taken = Taken(slack_id="U0RADIA", slack_name="radia")
+    taken = AlertTaken(slack_id="U0RADIA", slack_name="radia")
 
     assert line(taken) == WORDS["taken_line"].format(who="<slack://user?team=T0HOME&id=U0RADIA|@radia>")
 

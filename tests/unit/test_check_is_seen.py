@@ -17,11 +17,11 @@ SOURCES = sorted((ROOT / "bot" / "cli" / "checks").rglob("*.py"))
 TESTS = [
     *(ROOT / "tests/integration").glob("test_check*.py"),
     *(ROOT / "tests/unit").glob("test_cred*_check.py"),
-    ROOT / "tests/unit/test_skew.py",
+    ROOT / "tests/unit/test_clock_check.py",
 ]
 
 #: Functions that make a finding of what is not in order; their last two arguments are detail and remedy.
-COMPLAINTS = {"_failed", "_warning"}
+COMPLAINTS = {"_failed_finding", "_warning_finding"}
 
 #: Verdicts that complain of nothing.
 FINE = ("Verdict.OK", "Verdict.SKIPPED")

@@ -11,7 +11,7 @@ from typing import Any
 from fakes import NOON
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.worker.health import StoreSigns, Vitals
+from bot.worker.health import StoreHealth, WorkerHealth
 from bot.worker.metrics import Metrics
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -23,8 +23,10 @@ SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), 
 
 
 def metric_names() -> set[str]:
-    vitals = Vitals(links_up=2, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
-    text = Metrics(alerts=(), version="1").exposition(vitals, NOON).decode()
+    worker_health = WorkerHealth(
+        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+    )
+    text = Metrics(alerts=(), version="1").exposition(worker_health, NOON).decode()
     return {
         f"{family.name}{suffix}"
         for family in text_string_to_metric_families(text)

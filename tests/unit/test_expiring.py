@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADA, ADDRESS, NOON, a_request
-from service_desk import Desk, a_click
+from service_harness import ServiceHarness, a_click
 
 from bot.errors import StoreError, TransientError
 from bot.triage import asking_rules
@@ -26,105 +26,107 @@ ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> ServiceHarness:
+    return ServiceHarness()
 
 
-async def accept_and_wait(desk: Desk) -> Question:
+async def accept_and_wait(harness: ServiceHarness) -> Question:
     """Accept a request while Slack is away, until its deadline."""
-    desk.messenger.people = {ADDRESS: TransientError("no network")}
-    question = await desk.accept()
-    await desk.service.work_on(question, Work.ASK)
-    desk.clock.now = NOON + DAY
-    return await desk.question()
+    harness.messenger.people = {ADDRESS: TransientError("no network")}
+    question = await harness.accept()
+    await harness.service.work_on(question, Work.ASK)
+    harness.clock.now = NOON + DAY
+    return await harness.question()
 
 
-async def facts(desk: Desk) -> list[Mapping[str, object]]:
-    bodies = [json.loads(report.body) for report in await desk.reports()]
+async def facts(harness: ServiceHarness) -> list[Mapping[str, object]]:
+    bodies = [json.loads(report.body) for report in await harness.reports()]
     return [body["details"]["triagebot"] | {"category": body["category"]} for body in bodies]
 
 
-async def test_a_request_that_was_not_asked_in_time_is_reported_and_stays_to_be_asked(desk: Desk) -> None:
-    waiting = await accept_and_wait(desk)
-    assert list(await desk.store.overdue(NOON + DAY, limit=10)) == [waiting]
+async def test_a_request_that_was_not_asked_in_time_is_reported_and_stays_to_be_asked(
+    harness: ServiceHarness,
+) -> None:
+    waiting = await accept_and_wait(harness)
+    assert list(await harness.store.overdue(NOON + DAY, limit=10)) == [waiting]
 
-    await desk.service.expire(waiting)
+    await harness.service.expire(waiting)
 
-    question = await desk.question()
+    question = await harness.question()
     assert (question.state, question.standing) == (State.ACCEPTED, Outcome.UNDELIVERABLE)
     assert (question.reason, question.deadline, question.work) == ("not_asked_in_time", None, waiting.work)
-    [fact] = await facts(desk)
+    [fact] = await facts(harness)
     assert (fact["reason"], fact["sequence"], fact["category"]) == ("not_asked_in_time", 0, "triagebot")
-    assert list(await desk.store.overdue(NOON + 10 * DAY, limit=10)) == []
+    assert list(await harness.store.overdue(NOON + 10 * DAY, limit=10)) == []
 
 
-async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(desk: Desk) -> None:
-    await desk.service.expire(await accept_and_wait(desk))
-    desk.messenger.people = {ADDRESS: ADA}
+async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(harness: ServiceHarness) -> None:
+    await harness.service.expire(await accept_and_wait(harness))
+    harness.messenger.people = {ADDRESS: ADA}
 
-    await desk.service.work_on(await desk.question(), Work.ASK)
-    asked = await desk.question()
+    await harness.service.work_on(await harness.question(), Work.ASK)
+    asked = await harness.question()
     assert (asked.state, asked.standing, asked.outdated) == (State.ASKED, Outcome.UNDELIVERABLE, False)
-    await desk.service.answer(a_click(asked, Choice.YES))
+    await harness.service.answer(a_click(asked, Choice.YES))
 
-    question = await desk.question()
+    question = await harness.question()
     assert (question.standing, question.reason) == (Outcome.YES, "")
-    first, second = await facts(desk)
+    first, second = await facts(harness)
     assert (second["outcome"], second["sequence"], second["category"]) == ("yes", 1, "triagebot")
     assert "reason" not in second
     assert first["outcome"] == "undeliverable"
 
 
-async def test_nobody_expires_early(desk: Desk) -> None:
-    waiting = await accept_and_wait(desk)
-    desk.clock.now = NOON + DAY - timedelta(microseconds=1)
-    assert list(await desk.store.overdue(desk.clock(), limit=10)) == []
+async def test_nobody_expires_early(harness: ServiceHarness) -> None:
+    waiting = await accept_and_wait(harness)
+    harness.clock.now = NOON + DAY - timedelta(microseconds=1)
+    assert list(await harness.store.overdue(harness.clock(), limit=10)) == []
 
-    await desk.service.expire(waiting)
+    await harness.service.expire(waiting)
 
-    assert await desk.question() == waiting
-    assert await desk.reports() == []
-
-
-async def test_a_request_expires_once(desk: Desk) -> None:
-    waiting = await accept_and_wait(desk)
-
-    await desk.service.expire(waiting)
-    await desk.service.expire(waiting)
-
-    assert len(await desk.reports()) == 1
+    assert await harness.question() == waiting
+    assert await harness.reports() == []
 
 
-async def test_whoever_was_asked_meanwhile_does_not_expire(desk: Desk) -> None:
-    waiting = await accept_and_wait(desk)
-    desk.messenger.people = {ADDRESS: ADA}
-    await desk.service.work_on(waiting, Work.ASK)
+async def test_a_request_expires_once(harness: ServiceHarness) -> None:
+    waiting = await accept_and_wait(harness)
 
-    await desk.service.expire(waiting)
+    await harness.service.expire(waiting)
+    await harness.service.expire(waiting)
 
-    question = await desk.question()
+    assert len(await harness.reports()) == 1
+
+
+async def test_whoever_was_asked_meanwhile_does_not_expire(harness: ServiceHarness) -> None:
+    waiting = await accept_and_wait(harness)
+    harness.messenger.people = {ADDRESS: ADA}
+    await harness.service.work_on(waiting, Work.ASK)
+
+    await harness.service.expire(waiting)
+
+    question = await harness.question()
     assert (question.state, question.standing, question.deadline) == (State.ASKED, None, NOON + 2 * DAY)
 
 
-async def test_a_deadline_that_cannot_be_stored_is_met_later(desk: Desk) -> None:
-    waiting = await accept_and_wait(desk)
-    desk.store.fails = [StoreError("disk full")]
+async def test_a_deadline_that_cannot_be_stored_is_met_later(harness: ServiceHarness) -> None:
+    waiting = await accept_and_wait(harness)
+    harness.store.fails = [StoreError("disk full")]
     with pytest.raises(StoreError):
-        await desk.service.expire(waiting)
-    assert await desk.reports() == []
+        await harness.service.expire(waiting)
+    assert await harness.reports() == []
 
-    await desk.service.expire(waiting)
+    await harness.service.expire(waiting)
 
-    assert len(await desk.reports()) == 1
+    assert len(await harness.reports()) == 1
 
 
-async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(desk: Desk) -> None:
-    await desk.service.expire(await accept_and_wait(desk))
-    desk.messenger.people = {ADDRESS: replace(ADA, deactivated=True)}
+async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(harness: ServiceHarness) -> None:
+    await harness.service.expire(await accept_and_wait(harness))
+    harness.messenger.people = {ADDRESS: replace(ADA, deactivated=True)}
 
-    await desk.service.work_on(await desk.question(), Work.ASK)
+    await harness.service.work_on(await harness.question(), Work.ASK)
 
-    first, second = await facts(desk)
+    first, second = await facts(harness)
     assert (first["category"], first["reason"]) == ("triagebot", "not_asked_in_time")
     assert (second["category"], second["reason"]) == ("triagebotnote", "user_deactivated")
 

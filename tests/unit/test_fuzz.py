@@ -23,11 +23,11 @@ from wording import WORDING
 from bot.slack.render.blocks import SECTION_MAX
 from bot.slack.render.question import question_message
 from bot.slack.render.templates import NOTIFICATION_MAX
-from bot.slack.render.text import harmless
+from bot.slack.render.text import sanitize
 from bot.sqs.wire import decode_request, write_report
 from bot.triage import asking_rules
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import Answer, Choice, InvalidBody, Posted, Question, Step, TriageRequest
+from bot.triage.model import Answer, Choice, InvalidBody, MessageRef, Question, Step, TriageRequest
 from bot.triage.outcomes import Profile, Reason
 from bot.triage.policy import Policy
 
@@ -49,7 +49,7 @@ BODY_BYTES_MAX = 64 * 1024
 #: Controls, formats, surrogates, private use, unassigned: nobody should get any of them, but for the newline.
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
-PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
+PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 POLICIES = [
     Policy(profile=profile, allow_deescalation=allow) for profile in Profile for allow in (True, False)
 ]
@@ -100,7 +100,12 @@ def settle(question: Question, dice: random.Random) -> Iterator[tuple[Question, 
     current = asking_rules.claim(step.question if step else question, ADA, NOON).question
     for choice in dice.choices(list(Choice), k=2):
         answer = Answer(
-            ref=current.ref, choice=choice, slack_id=ADA.slack_id, ours=True, posted=PLACE, at=later
+            ref=current.ref,
+            choice=choice,
+            slack_id=ADA.slack_id,
+            same_workspace=True,
+            message_ref=PLACE,
+            at=later,
         )
         step = answer_question(current, answer, policy)
         if isinstance(step, Step) and step.report:
@@ -166,7 +171,7 @@ def test_no_text_reaches_slack_as_anything_but_text(count: int) -> None:
 
     for number in range(count):
         text, limit = bodies.text(), dice.choice((NOTIFICATION_MAX, SECTION_MAX))
-        shown = harmless(text, limit, mark=marks["cut"], empty=marks["empty"])
+        shown = sanitize(text, limit, mark=marks["cut"], empty=marks["empty"])
         assert_harmless(shown)
         assert 0 < len(shown) <= limit
         assert not re.search("&(?!amp;|lt;|gt;)", shown)

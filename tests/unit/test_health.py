@@ -14,15 +14,15 @@ from bot.errors import StoreError
 from bot.worker.health import (
     LOOK_INTERVAL,
     POLL_SILENCE,
-    StoreSigns,
+    StoreHealth,
     StoreWatch,
     Trouble,
-    Vitals,
-    problems_of,
+    WorkerHealth,
+    find_problems,
 )
-from bot.worker.http_server import health_of
+from bot.worker.http_server import health_view
 
-WELL = Vitals(links_up=1, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
+WELL = WorkerHealth(links_up=1, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth())
 
 
 class ScriptedBacklog:
@@ -48,8 +48,8 @@ class ScriptedBacklog:
 
 
 def test_one_link_that_is_up_is_enough() -> None:
-    assert list(problems_of(WELL, NOON)) == []
-    assert health_of(WELL, NOON)["healthy"] is True
+    assert list(find_problems(WELL, NOON)) == []
+    assert health_view(WELL, NOON)["healthy"] is True
 
 
 @pytest.mark.parametrize(
@@ -58,15 +58,15 @@ def test_one_link_that_is_up_is_enough() -> None:
         ({"starting": "the parameter store"}, Trouble.STARTING, "waits for the parameter store"),
         ({"links_up": 0}, Trouble.NO_LINK, "no click can arrive"),
         ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
-        ({"halted_by": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
-        ({"store": StoreSigns(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
+        ({"rejection_code": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
+        ({"store": StoreHealth(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
         ({"polled_at": NOON - POLL_SILENCE - timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
     ],
 )
 def test_whatever_keeps_it_from_its_job_is_named(
     change: dict[str, Any], trouble: Trouble, words: str
 ) -> None:
-    health = health_of(replace(WELL, **change), NOON)
+    health = health_view(replace(WELL, **change), NOON)
 
     assert health["healthy"] is False
     [problem] = health["problems"]
@@ -75,7 +75,7 @@ def test_whatever_keeps_it_from_its_job_is_named(
 
 
 def test_a_poll_may_take_as_long_as_polls_do() -> None:
-    assert list(problems_of(WELL, NOON + POLL_SILENCE)) == []
+    assert list(find_problems(WELL, NOON + POLL_SILENCE)) == []
 
 
 async def test_the_store_is_asked_at_most_once_in_a_while() -> None:

@@ -18,20 +18,24 @@ from bot.triage.model import Choice, InvalidBody, Question, State, Step
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
-from bot.worker.health import StoreSigns, Trouble, Vitals
-from bot.worker.metrics import OTHER, WORDS_MAX, Metrics
+from bot.worker.health import StoreHealth, Trouble, WorkerHealth
+from bot.worker.metrics import LABELS_MAX, OTHER, Metrics
 
 MINUTE = timedelta(minutes=1)
 ALERT = a_request().alert
-VITALS = Vitals(links_up=2, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
+WORKER_HEALTH = WorkerHealth(
+    links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+)
 
 
 def metrics() -> Metrics:
     return Metrics(alerts=[ALERT], version="1.2.3")
 
 
-def value(metrics: Metrics, name: str, *, vitals: Vitals = VITALS, **labels: str) -> float | None:
-    text = metrics.exposition(vitals, NOON + MINUTE).decode()
+def value(
+    metrics: Metrics, name: str, *, worker_health: WorkerHealth = WORKER_HEALTH, **labels: str
+) -> float | None:
+    text = metrics.exposition(worker_health, NOON + MINUTE).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return next((each.value for each in samples if each.name == name and each.labels == labels), None)
 
@@ -54,7 +58,7 @@ def answered(choice: Choice, *, answers: int = 1, **changes: Any) -> Question:
 def test_a_new_question_is_an_accepted_request() -> None:
     meter = metrics()
 
-    meter.stored(None, accepted())
+    meter.count_stored(None, accepted())
 
     assert value(meter, "triage_requests_accepted_total") == 1
 
@@ -62,7 +66,7 @@ def test_a_new_question_is_an_accepted_request() -> None:
 def test_a_request_that_ends_as_it_arrives_is_not_accepted_but_undeliverable() -> None:
     meter = metrics()
 
-    meter.stored(None, accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request"))
+    meter.count_stored(None, accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request"))
 
     assert value(meter, "triage_requests_accepted_total") == 0
     assert value(meter, "triage_questions_undeliverable_total", reason="invalid_request") == 1
@@ -72,8 +76,8 @@ def test_a_question_that_a_valid_request_reopens_is_an_accepted_request() -> Non
     meter = metrics()
     closed = accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request", state=State.CLOSED)
 
-    meter.stored(closed, accepted(reports=1))
-    meter.stored(accepted(reports=1), asked(reports=1))
+    meter.count_stored(closed, accepted(reports=1))
+    meter.count_stored(accepted(reports=1), asked(reports=1))
 
     assert value(meter, "triage_requests_accepted_total") == 1
 
@@ -81,7 +85,7 @@ def test_a_question_that_a_valid_request_reopens_is_an_accepted_request() -> Non
 def test_a_request_in_conflict_with_another_is_counted() -> None:
     meter = metrics()
 
-    meter.conflicted()
+    meter.count_conflicted()
 
     assert value(meter, "triage_requests_conflicting_total") == 1
 
@@ -100,7 +104,7 @@ def test_what_is_rejected_is_counted_by_what_was_wrong(body: str, reason: str) -
     decoded = decode_request(body)
     assert isinstance(decoded, InvalidBody)
 
-    meter.rejected(decoded)
+    meter.count_rejected(decoded)
 
     assert value(meter, "triage_requests_rejected_total", reason=reason) == 1
 
@@ -108,8 +112,8 @@ def test_what_is_rejected_is_counted_by_what_was_wrong(body: str, reason: str) -
 def test_a_question_is_asked_once_and_the_way_there_is_measured() -> None:
     meter = metrics()
 
-    meter.stored(accepted(), asked())
-    meter.stored(asked(), asked(reminders=1))
+    meter.count_stored(accepted(), asked())
+    meter.count_stored(asked(), asked(reminders=1))
 
     assert value(meter, "triage_questions_asked_total") == 1
     assert value(meter, "triage_ask_seconds_sum", alert=ALERT) == 60
@@ -119,7 +123,7 @@ def test_a_question_is_asked_once_and_the_way_there_is_measured() -> None:
 def test_a_click_that_proves_the_post_is_asked_and_answered_in_one() -> None:
     meter = metrics()
 
-    meter.stored(accepted(), answered(Choice.YES, asked_at=NOON + 3 * MINUTE))
+    meter.count_stored(accepted(), answered(Choice.YES, asked_at=NOON + 3 * MINUTE))
 
     assert value(meter, "triage_questions_asked_total") == 1
     assert value(meter, "triage_questions_answered_total", choice="yes") == 1
@@ -129,9 +133,9 @@ def test_a_click_that_proves_the_post_is_asked_and_answered_in_one() -> None:
 def test_every_choice_is_counted_but_only_the_first_answer_is_timed() -> None:
     meter = metrics()
 
-    meter.stored(asked(), answered(Choice.YES))
-    meter.stored(answered(Choice.YES), answered(Choice.NO, answers=2, answered_at=NOON + 9 * MINUTE))
-    meter.stored(answered(Choice.NO, answers=2), answered(Choice.NO, answers=2, notes=1))
+    meter.count_stored(asked(), answered(Choice.YES))
+    meter.count_stored(answered(Choice.YES), answered(Choice.NO, answers=2, answered_at=NOON + 9 * MINUTE))
+    meter.count_stored(answered(Choice.NO, answers=2), answered(Choice.NO, answers=2, notes=1))
 
     assert value(meter, "triage_questions_answered_total", choice="yes") == 1
     assert value(meter, "triage_questions_answered_total", choice="no") == 1
@@ -144,9 +148,9 @@ def test_a_deadline_counts_once_however_late_the_answer_is() -> None:
     meter = metrics()
     expired = asked(standing=Outcome.TIMED_OUT)
 
-    meter.stored(asked(), expired)
-    meter.stored(expired, replace(expired, shown=1))
-    meter.stored(expired, answered(Choice.YES))
+    meter.count_stored(asked(), expired)
+    meter.count_stored(expired, replace(expired, shown=1))
+    meter.count_stored(expired, answered(Choice.YES))
 
     assert value(meter, "triage_questions_expired_total") == 1
 
@@ -154,7 +158,7 @@ def test_a_deadline_counts_once_however_late_the_answer_is() -> None:
 def test_an_alert_that_the_policies_do_not_know_is_counted_with_all_the_others() -> None:
     meter = Metrics(alerts=["something_else"], version="1")
 
-    meter.stored(accepted(), asked())
+    meter.count_stored(accepted(), asked())
 
     assert value(meter, "triage_ask_seconds_count", alert=OTHER) == 1
     assert value(meter, "triage_ask_seconds_count", alert=ALERT) is None
@@ -164,17 +168,17 @@ def test_an_alert_that_the_policies_do_not_know_is_counted_with_all_the_others()
 def test_a_reason_that_is_no_code_becomes_no_label(reason: str) -> None:
     meter = metrics()
 
-    meter.stored(accepted(), accepted(standing=Outcome.UNDELIVERABLE, reason=reason))
+    meter.count_stored(accepted(), accepted(standing=Outcome.UNDELIVERABLE, reason=reason))
 
     assert value(meter, "triage_questions_undeliverable_total", reason=OTHER) == 1
 
 
 def test_the_number_of_labels_is_bounded() -> None:
     meter = metrics()
-    letters = [chr(ord("a") + number // 26) + chr(ord("a") + number % 26) for number in range(WORDS_MAX + 9)]
+    letters = [chr(ord("a") + number // 26) + chr(ord("a") + number % 26) for number in range(LABELS_MAX + 9)]
 
     for letter in letters:
-        meter.retried(letter)
+        meter.count_retried(letter)
 
     assert value(meter, "triage_retries_total", method=letters[0]) == 1
     assert value(meter, "triage_retries_total", method=OTHER) == 9
@@ -183,30 +187,30 @@ def test_the_number_of_labels_is_bounded() -> None:
 def test_reports_are_counted_by_what_became_of_them() -> None:
     meter = metrics()
 
-    meter.sent(3)
-    meter.parked(2)
+    meter.count_sent(3)
+    meter.count_parked(2)
 
     assert value(meter, "triage_reports_sent_total") == 3
     assert value(meter, "triage_reports_parked_total") == 2
 
 
 def test_ages_are_those_of_the_moment_of_looking() -> None:
-    signs = StoreSigns(oldest_open=NOON, oldest_unsent=NOON + 2 * MINUTE)
-    vitals = replace(VITALS, store=signs, links_up=0)
+    signs = StoreHealth(oldest_open=NOON, oldest_unsent=NOON + 2 * MINUTE)
+    worker_health = replace(WORKER_HEALTH, store=signs, links_up=0)
     meter = metrics()
 
-    assert value(meter, "triage_oldest_open_question_seconds", vitals=vitals) == 60
-    assert value(meter, "triage_oldest_unsent_report_seconds", vitals=vitals) == 0
+    assert value(meter, "triage_oldest_open_question_seconds", worker_health=worker_health) == 60
+    assert value(meter, "triage_oldest_unsent_report_seconds", worker_health=worker_health) == 0
     assert value(meter, "triage_last_successful_poll_timestamp_seconds") == NOON.timestamp()
-    assert value(meter, "triage_problem", vitals=vitals, problem=Trouble.NO_LINK) == 1
-    assert value(meter, "triage_problem", vitals=vitals, problem=Trouble.LINK_SHARED) == 0
+    assert value(meter, "triage_problem", worker_health=worker_health, problem=Trouble.NO_LINK) == 1
+    assert value(meter, "triage_problem", worker_health=worker_health, problem=Trouble.LINK_SHARED) == 0
 
 
 def test_every_name_has_the_prefix() -> None:
     meter = metrics()
-    meter.stored(accepted(), asked())
+    meter.count_stored(accepted(), asked())
 
-    text = meter.exposition(VITALS, NOON).decode()
+    text = meter.exposition(WORKER_HEALTH, NOON).decode()
 
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert names

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from bot.cli.migrate import render_verdict
+from bot.cli.migrate import render_result
 from bot.store.migration.inventory import Comparison, Count
-from bot.store.migration.migrate import Verdict
+from bot.store.migration.migrate import MigrationResult
 
 EQUAL = Comparison(
     kind="reports sent",
@@ -31,9 +31,9 @@ def options(*, as_json: bool = False) -> argparse.Namespace:
 
 
 def test_equal_stores_are_shown_with_what_comes_next() -> None:
-    verdict = Verdict(comparisons=[EQUAL, NOTHING], differs=None)
+    verdict = MigrationResult(comparisons=[EQUAL, NOTHING], differs=None)
 
-    assert render_verdict(verdict, options()).splitlines() == [
+    assert render_result(verdict, options()).splitlines() == [
         "KIND            FILE   TABLE  CHECKSUM OF FILE  CHECKSUM OF TABLE",
         "reports sent    1,234  1,234  abababababababab  abababababababab   equal",
         "reports parked  0      0      -                 -                  equal",
@@ -42,15 +42,17 @@ def test_equal_stores_are_shown_with_what_comes_next() -> None:
 
 
 def test_as_many_rows_of_another_content_are_different() -> None:
-    verdict = Verdict(comparisons=[DIFFERENT], differs="9Zo02m4B7gIfixq3c4Xh")
+    verdict = MigrationResult(comparisons=[DIFFERENT], differs="9Zo02m4B7gIfixq3c4Xh")
 
-    shown = render_verdict(verdict, options())
+    shown = render_result(verdict, options())
 
     assert shown.endswith("questions asked  2     2      cdcdcdcdcdcdcdcd  efefefefefefefef   DIFFERENT")
 
 
 def test_programs_get_the_whole_checksums() -> None:
-    shown = json.loads(render_verdict(Verdict(comparisons=[DIFFERENT], differs="x"), options(as_json=True)))
+    shown = json.loads(
+        render_result(MigrationResult(comparisons=[DIFFERENT], differs="x"), options(as_json=True))
+    )
 
     assert shown == [
         {

@@ -13,15 +13,15 @@ from drawn import block
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
-from service_desk import Desk, a_click, a_note
+from service_harness import ServiceHarness, a_click, a_note
 from wording import WORDING
 
 from bot.errors import StoreError
 from bot.sandbox.fake_slack.limits import problems_of_view
+from bot.slack.render.modals import note_errors, note_view
 from bot.slack.render.question import question_message
-from bot.slack.render.windows import note_errors, note_view
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
-from bot.triage.free_values import unpadded
+from bot.triage.free_values import unpad
 from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
@@ -37,31 +37,31 @@ ALWAYS = AlertPolicies(
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> ServiceHarness:
+    return ServiceHarness()
 
 
-async def noted(desk: Desk, *texts: str, choice: Choice = Choice.NO) -> Question:
+async def noted(harness: ServiceHarness, *texts: str, choice: Choice = Choice.NO) -> Question:
     """Answer, and write these notes; return the question."""
-    question = await desk.answer(choice)
+    question = await harness.answer(choice)
     for text in texts:
-        result = await desk.service.add_note(a_note(question, text))
+        result = await harness.service.add_note(a_note(question, text))
         assert isinstance(result, Question)
-    return await desk.question()
+    return await harness.question()
 
 
-async def bodies(desk: Desk) -> Sequence[dict[str, Any]]:
-    return [json.loads(row.body) for row in await desk.reports()]
+async def bodies(harness: ServiceHarness) -> Sequence[dict[str, Any]]:
+    return [json.loads(row.body) for row in await harness.reports()]
 
 
 # Adding one
 
 
-async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(desk: Desk) -> None:
-    question = await noted(desk, "I was on a train.")
+async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(harness: ServiceHarness) -> None:
+    question = await noted(harness, "I was on a train.")
 
     assert (question.note, question.notes, question.standing) == ("I was on a train.", 1, Outcome.NO)
-    answer, note = await bodies(desk)
+    answer, note = await bodies(harness)
     assert (answer["category"], note["category"]) == ("triagebot", "triagebotnote")
     details = note["details"]
     assert not {"response", "user"} & details.keys()
@@ -73,68 +73,68 @@ async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(desk: Des
 
 
 @pytest.mark.parametrize("choice", list(Choice))
-async def test_whatever_was_answered_may_be_explained(desk: Desk, choice: Choice) -> None:
-    question = await noted(desk, "a reason", choice=choice)
+async def test_whatever_was_answered_may_be_explained(harness: ServiceHarness, choice: Choice) -> None:
+    question = await noted(harness, "a reason", choice=choice)
 
     assert (question.said, question.note) == (choice, "a reason")
 
 
-async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(desk: Desk) -> None:
-    question = await noted(desk, "first", "second")
+async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(harness: ServiceHarness) -> None:
+    question = await noted(harness, "first", "second")
 
     assert (question.note, question.notes) == ("second", 2)
-    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(desk)]
+    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(harness)]
     assert comments == [None, "first ", "second "]
-    assert len({row.event_id for row in await desk.reports()}) == 3
+    assert len({row.event_id for row in await harness.reports()}) == 3
 
 
-async def test_an_answer_after_a_note_carries_no_comment(desk: Desk) -> None:
-    question = await noted(desk, "I was on a train.", choice=Choice.YES)
+async def test_an_answer_after_a_note_carries_no_comment(harness: ServiceHarness) -> None:
+    question = await noted(harness, "I was on a train.", choice=Choice.YES)
 
-    await desk.service.answer(a_click(question, Choice.NO))
+    await harness.service.answer(a_click(question, Choice.NO))
 
-    last = (await bodies(desk))[-1]
+    last = (await bodies(harness))[-1]
     assert (last["category"], last["details"]["response"]) == ("triagebot", "no")
     assert "comment" not in last["details"]["triagebot"]
 
 
-async def test_a_note_makes_the_message_due_for_a_redraw(desk: Desk) -> None:
-    await desk.service.redraw(await desk.answer(Choice.NO))
-    await desk.service.add_note(a_note(await desk.question()))
+async def test_a_note_makes_the_message_due_for_a_redraw(harness: ServiceHarness) -> None:
+    await harness.service.redraw(await harness.answer(Choice.NO))
+    await harness.service.add_note(a_note(await harness.question()))
 
-    question = await desk.question()
+    question = await harness.question()
     assert question.outdated
-    await desk.service.redraw(question)
-    assert [drawn.notes for drawn, _ in desk.messenger.redraws] == [0, 1]
+    await harness.service.redraw(question)
+    assert [drawn.notes for drawn, _ in harness.messenger.redraws] == [0, 1]
 
 
-async def test_a_note_of_3000_characters_is_kept_whole(desk: Desk) -> None:
-    question = await noted(desk, "é" * NOTE_LENGTH_MAX)
+async def test_a_note_of_3000_characters_is_kept_whole(harness: ServiceHarness) -> None:
+    question = await noted(harness, "é" * NOTE_LENGTH_MAX)
 
     assert NOTE_LENGTH_MAX == 3000
     assert question.note == "é" * 3000
 
 
-async def test_a_longer_note_is_cut_there(desk: Desk) -> None:
-    question = await noted(desk, "x" * 3000 + "y")
+async def test_a_longer_note_is_cut_there(harness: ServiceHarness) -> None:
+    question = await noted(harness, "x" * 3000 + "y")
 
     assert question.note == "x" * 3000
-    assert (await bodies(desk))[-1]["details"]["triagebot"]["comment"] == "x" * 3000 + " "
+    assert (await bodies(harness))[-1]["details"]["triagebot"]["comment"] == "x" * 3000 + " "
 
 
-async def test_twenty_notes_are_taken_and_no_more(desk: Desk) -> None:
-    question = await noted(desk, *[f"note {number}" for number in range(20)])
+async def test_twenty_notes_are_taken_and_no_more(harness: ServiceHarness) -> None:
+    question = await noted(harness, *[f"note {number}" for number in range(20)])
 
-    refusal = await desk.service.add_note(a_note(question, "one more"))
+    refusal = await harness.service.add_note(a_note(question, "one more"))
 
     assert NOTES_MAX == 20
     assert refusal is Refusal.TOO_MANY_NOTES
-    assert await desk.question() == question
-    assert len(await desk.reports()) == 21
+    assert await harness.question() == question
+    assert len(await harness.reports()) == 21
 
 
-async def test_notes_do_not_use_up_the_changes_of_mind(desk: Desk) -> None:
-    question = await noted(desk, "first", "second")
+async def test_notes_do_not_use_up_the_changes_of_mind(harness: ServiceHarness) -> None:
+    question = await noted(harness, "first", "second")
 
     assert question.idle_changes == 0
 
@@ -142,7 +142,7 @@ async def test_notes_do_not_use_up_the_changes_of_mind(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("spoil", "refusal"),
     [
-        (lambda note: replace(note, ours=False), Refusal.OTHER_WORKSPACE),
+        (lambda note: replace(note, same_workspace=False), Refusal.OTHER_WORKSPACE),
         (lambda note: replace(note, slack_id="U0EVE"), Refusal.OTHER_PERSON),
         (lambda note: replace(note, slack_id=""), Refusal.OTHER_PERSON),
         (lambda note: replace(note, ref="0" * 32 + "." + "1" * 32), Refusal.CLOSED),
@@ -150,42 +150,42 @@ async def test_notes_do_not_use_up_the_changes_of_mind(desk: Desk) -> None:
     ],
 )
 async def test_a_note_of_anybody_else_changes_nothing(
-    desk: Desk, spoil: Callable[[Note], Note], refusal: Refusal
+    harness: ServiceHarness, spoil: Callable[[Note], Note], refusal: Refusal
 ) -> None:
-    question = await desk.answer(Choice.NO)
+    question = await harness.answer(Choice.NO)
 
-    assert await desk.service.add_note(spoil(a_note(question))) is refusal
+    assert await harness.service.add_note(spoil(a_note(question))) is refusal
 
-    assert await desk.question() == question
-    assert len(await desk.reports()) == 1
-
-
-async def test_a_note_before_an_answer_is_refused(desk: Desk) -> None:
-    question = await desk.ask()
-
-    assert await desk.service.add_note(a_note(question)) is Refusal.NOT_ANSWERED
-
-    assert await desk.question() == question
+    assert await harness.question() == question
+    assert len(await harness.reports()) == 1
 
 
-async def test_a_note_after_the_deadline_alone_is_refused(desk: Desk) -> None:
-    await desk.ask()
-    await desk.pass_time(until=NOON + timedelta(days=2))
+async def test_a_note_before_an_answer_is_refused(harness: ServiceHarness) -> None:
+    question = await harness.ask()
 
-    refusal = await desk.service.add_note(a_note(await desk.question()))
+    assert await harness.service.add_note(a_note(question)) is Refusal.NOT_ANSWERED
+
+    assert await harness.question() == question
+
+
+async def test_a_note_after_the_deadline_alone_is_refused(harness: ServiceHarness) -> None:
+    await harness.ask()
+    await harness.pass_time(until=NOON + timedelta(days=2))
+
+    refusal = await harness.service.add_note(a_note(await harness.question()))
 
     assert refusal is Refusal.NOT_ANSWERED
 
 
-async def test_a_note_that_could_not_be_stored_can_be_sent_again(desk: Desk) -> None:
-    question = await desk.answer(Choice.NO)
-    desk.store.fails = [StoreError("disk full")]
+async def test_a_note_that_could_not_be_stored_can_be_sent_again(harness: ServiceHarness) -> None:
+    question = await harness.answer(Choice.NO)
+    harness.store.fails = [StoreError("disk full")]
 
     with pytest.raises(StoreError):
-        await desk.service.add_note(a_note(question))
-    assert len(await desk.reports()) == 1
+        await harness.service.add_note(a_note(question))
+    assert len(await harness.reports()) == 1
 
-    assert isinstance(await desk.service.add_note(a_note(question)), Question)
+    assert isinstance(await harness.service.add_note(a_note(question)), Question)
 
 
 # Offering one
@@ -195,37 +195,41 @@ async def test_a_note_that_could_not_be_stored_can_be_sent_again(desk: Desk) -> 
     ("choice", "offered"),
     [(Choice.YES, False), (Choice.NO, True), (Choice.NOT_SURE, True), (Choice.WRONG_USER, False)],
 )
-async def test_a_note_is_offered_after_no_and_not_sure(desk: Desk, choice: Choice, *, offered: bool) -> None:
-    question = await desk.answer(choice)
+async def test_a_note_is_offered_after_no_and_not_sure(
+    harness: ServiceHarness, choice: Choice, *, offered: bool
+) -> None:
+    question = await harness.answer(choice)
 
     assert has_note_button(question, Policy()) is offered
 
 
 @pytest.mark.parametrize("choice", list(Choice))
-async def test_a_note_is_offered_where_the_alerts_policy_says_so(desk: Desk, choice: Choice) -> None:
-    question = await desk.answer(choice)
+async def test_a_note_is_offered_where_the_alerts_policy_says_so(
+    harness: ServiceHarness, choice: Choice
+) -> None:
+    question = await harness.answer(choice)
 
     assert has_note_button(question, Policy(alerts=ALWAYS))
 
 
-async def test_whoever_took_a_no_back_may_still_explain_it(desk: Desk) -> None:
-    question = await desk.answer(Choice.NO)
+async def test_whoever_took_a_no_back_may_still_explain_it(harness: ServiceHarness) -> None:
+    question = await harness.answer(Choice.NO)
 
-    await desk.service.answer(a_click(question, Choice.YES))
+    await harness.service.answer(a_click(question, Choice.YES))
 
-    taken_back = await desk.question()
+    taken_back = await harness.question()
     assert (taken_back.said, taken_back.standing) == (Choice.YES, Outcome.NO)
     assert has_note_button(taken_back, Policy())
 
 
-async def test_nothing_is_offered_before_an_answer(desk: Desk) -> None:
-    question = await desk.ask()
+async def test_nothing_is_offered_before_an_answer(harness: ServiceHarness) -> None:
+    question = await harness.ask()
 
     assert not has_note_button(question, Policy(alerts=ALWAYS))
 
 
-async def test_the_button_names_the_question_and_a_note_is_thanked_for(desk: Desk) -> None:
-    question = await noted(desk, "I was on a train.")
+async def test_the_button_names_the_question_and_a_note_is_thanked_for(harness: ServiceHarness) -> None:
+    question = await noted(harness, "I was on a train.")
 
     message = question_message(question, WORDING, Policy())
 
@@ -238,8 +242,8 @@ async def test_the_button_names_the_question_and_a_note_is_thanked_for(desk: Des
 # Its window
 
 
-async def test_the_window_knows_its_question_and_slack_takes_it(desk: Desk) -> None:
-    question = await desk.answer(Choice.NO)
+async def test_the_window_knows_its_question_and_slack_takes_it(harness: ServiceHarness) -> None:
+    question = await harness.answer(Choice.NO)
 
     view = note_view(question, WORDING)
 
@@ -258,14 +262,14 @@ def test_the_window_says_why_a_note_was_not_taken(refusal: Refusal) -> None:
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=400))
 def test_any_text_is_told_to_mozdef_as_it_was_written(text: str) -> None:
     async def write() -> str:
-        desk = Desk()
-        await noted(desk, text)
-        return (await desk.reports())[-1].body
+        harness = ServiceHarness()
+        await noted(harness, text)
+        return (await harness.reports())[-1].body
 
     body = asyncio.run(write())
 
     assert body.isascii()
-    assert unpadded(json.loads(body)["details"]["triagebot"].get("comment", "")) == text
+    assert unpad(json.loads(body)["details"]["triagebot"].get("comment", "")) == text
 
 
 def has_note_button(question: Question, policy: Policy) -> bool:

@@ -30,13 +30,13 @@ from bot.slack.render.question import question_message
 from bot.sqs.wire import write_report
 from bot.triage import outcomes
 from bot.triage.answer_rules import answer_question
-from bot.triage.free_values import padded_reason
-from bot.triage.model import Answer, Choice, OutboxRow, Posted, Question
+from bot.triage.free_values import pad_reason
+from bot.triage.model import Answer, Choice, MessageRef, OutboxRow, Question
 from bot.triage.outcomes import ENDINGS, OUTCOMES, PROFILES, TEXTS, Outcome, Profile, Reason
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on
 from bot.triage.statistics import Tally
-from bot.worker.health import StoreSigns, Vitals
+from bot.worker.health import StoreHealth, WorkerHealth
 from bot.worker.metrics import Metrics
 from bot.worker.views import statistics_view
 
@@ -85,7 +85,9 @@ def test_the_program_does_not_start_while_a_row_is_missing(tmp_path: Path, kind:
         runpy.run_path(str(copy))
 
 
-@pytest.mark.parametrize("column", ["status", "chosen", "label", "ending", "counter", "card", "told"])
+@pytest.mark.parametrize(
+    "column", ["status", "chosen", "label", "ending", "counter", "card", "has_answer_text"]
+)
 def test_the_program_does_not_start_while_a_row_lacks_a_column(tmp_path: Path, column: str) -> None:
     copy = changed_tables(tmp_path, rf"(Outcome\.YES: OutcomeFacts\((?s:.*?))\n +{column}=[^\n]+", r"\1")
 
@@ -116,8 +118,8 @@ def test_a_person_chose_exactly_what_there_are_buttons_for() -> None:
 def test_whatever_stands_a_choice_is_ranked_against_it_and_reported(
     standing: Outcome, choice: Choice
 ) -> None:
-    posted = Posted(channel="D0ADA", ts="1.000001")
-    click = Answer(ref="", choice=choice, slack_id="U0ADA", ours=True, posted=posted, at=NOON)
+    posted = MessageRef(channel="D0ADA", ts="1.000001")
+    click = Answer(ref="", choice=choice, slack_id="U0ADA", same_workspace=True, message_ref=posted, at=NOON)
 
     step = answer_question(ended(standing), click, Policy())
 
@@ -170,7 +172,7 @@ def test_the_question_says_so_where_the_table_wants_it(outcome: Outcome) -> None
     message = question_message(ended(outcome), WORDING, Policy())
 
     assert_slack_takes(message)
-    assert ("answer" in [each["block_id"] for each in message["blocks"]]) is OUTCOMES[outcome].told
+    assert ("answer" in [each["block_id"] for each in message["blocks"]]) is OUTCOMES[outcome].has_answer_text
 
 
 def test_every_text_that_an_outcome_needs_ships() -> None:
@@ -193,7 +195,7 @@ def test_the_policies_that_ship_say_of_every_outcome_whether_it_has_a_card() -> 
 @each_outcome
 def test_the_statistics_their_bar_and_their_plot_count_it(outcome: Outcome) -> None:
     tally = Tally()
-    tally.add("duo", standing=outcome, taken=None)
+    tally.add("duo", standing=outcome, answer_time=None)
 
     [alert] = tally.result()
     view = statistics_view(alert)
@@ -215,7 +217,7 @@ def test_the_metrics_count_it(outcome: Outcome) -> None:
     open_question = replace(a_question(), asked_at=NOON)
     before = counts(meter)
 
-    meter.stored(open_question, ended(outcome))
+    meter.count_stored(open_question, ended(outcome))
 
     counter = OUTCOMES[outcome].counter
     name = f"triage_{counter.name if counter else 'questions_answered'}_total"
@@ -223,9 +225,11 @@ def test_the_metrics_count_it(outcome: Outcome) -> None:
 
 
 def counts(meter: Metrics) -> dict[str, float]:
-    vitals = Vitals(links_up=2, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
+    worker_health = WorkerHealth(
+        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+    )
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(meter.exposition(vitals, NOON).decode()):
+    for family in text_string_to_metric_families(meter.exposition(worker_health, NOON).decode()):
         for sample in family.samples:
             if sample.name.startswith("triage_questions_"):
                 found[sample.name] = found.get(sample.name, 0) + sample.value
@@ -256,7 +260,7 @@ def test_a_profile_can_be_chosen_and_whoever_chooses_reads_what_it_is(profile: P
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_reason_of_ours_goes_out_as_it_is_and_is_documented(reason: Reason) -> None:
-    assert padded_reason(reason) == reason
+    assert pad_reason(reason) == reason
     assert f"`{reason}`" in DOCUMENTS
 
 

@@ -16,13 +16,13 @@ HOUR = timedelta(hours=1)
 
 @pytest.mark.parametrize("setting", [None, HOUR])
 def test_where_a_policy_says_nothing_the_setting_counts(setting: timedelta | None) -> None:
-    assert AlertPolicy().remind_after.over(setting) == setting
-    assert AlertPolicy().expire_after.over(setting) == setting
+    assert AlertPolicy().remind_after.or_default(setting) == setting
+    assert AlertPolicy().expire_after.or_default(setting) == setting
 
 
 @pytest.mark.parametrize("after", [None, 2 * HOUR])
 def test_what_a_policy_says_counts_and_never_is_something_to_say(after: timedelta | None) -> None:
-    assert Wait(said=True, after=after).over(HOUR) == after
+    assert Wait(is_set=True, after=after).or_default(HOUR) == after
 
 
 def test_a_note_is_offered_where_somebody_may_have_been_attacked() -> None:
@@ -48,7 +48,7 @@ def test_an_alerts_own_words_stand_in_for_the_common_ones_and_change_nothing_els
     common = load_messages()
     own = AlertPolicy(wording={"ask": "You?", "button_notSure": "Dunno"})
 
-    wording = own.reworded(common)
+    wording = own.reword(common)
 
     assert wording["question"] == {**common["question"], "ask": "You?"}
     assert wording["button"] == {**common["button"], "notSure": "Dunno"}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from drawn import a_question
 from fakes import ADA, ADDRESS, NOON, a_request
-from service_desk import Desk
+from service_harness import ServiceHarness
 
 from bot.errors import TransientError
 from bot.triage.model import Choice, Person, State, Work
@@ -31,27 +31,27 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
 
 
-def desk_of(policy: Policy, person: Person = ADA) -> Desk:
-    desk = Desk(policy)
-    desk.messenger.people = {ADDRESS: person}
-    return desk
+def harness_of(policy: Policy, person: Person = ADA) -> ServiceHarness:
+    harness = ServiceHarness(policy)
+    harness.messenger.people = {ADDRESS: person}
+    return harness
 
 
 # Reminder and deadline
 
 
 async def test_without_working_hours_every_hour_counts() -> None:
-    desk = desk_of(Policy(), TOKYO)
+    harness = harness_of(Policy(), TOKYO)
 
-    question = await desk.ask()
+    question = await harness.ask()
 
     assert (question.due_at, question.deadline) == (NOON + 4 * HOUR, NOON + 24 * HOUR)
 
 
 async def test_clocks_run_only_in_the_persons_own_working_hours() -> None:
-    desk = desk_of(Policy(hours=HOURS), NEW_YORK)  # for whom it is seven in the morning
+    harness = harness_of(Policy(hours=HOURS), NEW_YORK)  # for whom it is seven in the morning
 
-    question = await desk.ask()
+    question = await harness.ask()
 
     assert question.time_zone == "America/New_York"
     # They begin to work at 14:00 UTC, nine hours a day: four make 18:00, 24 end on Thursday.
@@ -60,10 +60,10 @@ async def test_clocks_run_only_in_the_persons_own_working_hours() -> None:
 
 
 async def test_a_weekend_does_not_count() -> None:
-    desk = desk_of(Policy(hours=HOURS, expire_after=4 * HOUR, remind_after=2 * HOUR))
-    desk.clock.now = at(27, 17)  # Friday; UTC, for Ada's profile names no zone
+    harness = harness_of(Policy(hours=HOURS, expire_after=4 * HOUR, remind_after=2 * HOUR))
+    harness.clock.now = at(27, 17)  # Friday; UTC, for Ada's profile names no zone
 
-    question = await desk.ask()
+    question = await harness.ask()
 
     assert question.due_at == at(30, 10)
     assert question.deadline == at(30, 12)
@@ -72,21 +72,21 @@ async def test_a_weekend_does_not_count() -> None:
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "x" * 300, "Europe/\0"])
 async def test_a_zone_that_nobody_knows_is_the_default_one(name: str) -> None:
     policy = Policy(hours=HOURS, default_zone=ZoneInfo("Asia/Tokyo"), expire_after=9 * HOUR)
-    desk = desk_of(policy, replace(ADA, time_zone=name))
+    harness = harness_of(policy, replace(ADA, time_zone=name))
 
-    question = await desk.ask()  # 21:00 in Tokyo
+    question = await harness.ask()  # 21:00 in Tokyo
 
     assert question.deadline == at(25, 9)  # the next day's 18:00 there
 
 
 async def test_the_second_reminder_counts_working_hours_from_the_first() -> None:
-    desk = desk_of(Policy(hours=HOURS, remind_times=2, expire_after=None))
-    desk.clock.now = at(24, 12)
-    await desk.ask()
+    harness = harness_of(Policy(hours=HOURS, remind_times=2, expire_after=None))
+    harness.clock.now = at(24, 12)
+    await harness.ask()
 
-    await desk.pass_time(until=at(27, 0))
+    await harness.pass_time(until=at(27, 0))
 
-    assert [moment for moment, _ in desk.messenger.reminders] == [at(24, 16), at(25, 11)]
+    assert [moment for moment, _ in harness.messenger.reminders] == [at(24, 16), at(25, 11)]
 
 
 @pytest.mark.parametrize(("microseconds", "is_due"), [(-1, True), (0, False), (1, False)])
@@ -103,67 +103,67 @@ def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, 
 
 
 async def test_a_question_is_put_at_once_whatever_the_hours_are() -> None:
-    desk = desk_of(Policy(hours=HOURS), TOKYO)  # where it is nine in the evening
+    harness = harness_of(Policy(hours=HOURS), TOKYO)  # where it is nine in the evening
 
-    question = await desk.ask()
+    question = await harness.ask()
 
     assert (question.state, question.asked_at) == (State.ASKED, NOON)
 
 
 async def test_an_alert_that_may_wait_is_asked_when_the_person_works_next() -> None:
-    desk = desk_of(Policy(hours=HOURS, alerts=PATIENT), TOKYO)
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT), TOKYO)
 
-    waiting = await desk.ask()
+    waiting = await harness.ask()
     assert (waiting.state, waiting.due_at, waiting.claimed_at) == (State.ACCEPTED, at(25, 0), None)
-    await desk.pass_time(until=at(25, 0))
+    await harness.pass_time(until=at(25, 0))
 
-    question = await desk.question()
+    question = await harness.question()
     assert (question.state, question.asked_at) == (State.ASKED, at(25, 0))
-    assert [moment for moment, _ in desk.messenger.posts] == [at(25, 0)]
+    assert [moment for moment, _ in harness.messenger.posts] == [at(25, 0)]
 
 
 async def test_an_alert_that_may_wait_is_asked_at_once_during_working_hours() -> None:
-    desk = desk_of(Policy(hours=HOURS, alerts=PATIENT))
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT))
 
-    assert (await desk.ask()).asked_at == NOON
+    assert (await harness.ask()).asked_at == NOON
 
 
 async def test_an_alert_that_may_wait_is_asked_at_once_where_every_hour_is_a_working_hour() -> None:
-    desk = desk_of(Policy(alerts=PATIENT), TOKYO)
+    harness = harness_of(Policy(alerts=PATIENT), TOKYO)
 
-    assert (await desk.ask()).asked_at == NOON
+    assert (await harness.ask()).asked_at == NOON
 
 
 async def test_waiting_for_somebody_to_work_costs_none_of_the_time_to_ask_them() -> None:
-    desk = desk_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
 
-    waiting = await desk.ask()
-    await desk.pass_time(until=at(25, 0))
+    waiting = await harness.ask()
+    await harness.pass_time(until=at(25, 0))
 
     assert waiting.deadline == at(25, 1)
-    assert await desk.reports() == []
-    assert (await desk.question()).state is State.ASKED
+    assert await harness.reports() == []
+    assert (await harness.question()).state is State.ASKED
 
 
 async def test_whoever_cannot_be_asked_after_waiting_is_reported_at_the_moved_deadline() -> None:
-    desk = desk_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
-    waiting = await desk.ask()
-    desk.messenger.people = {ADDRESS: TransientError("no network")}
-    desk.clock.now = at(25, 0)
-    await desk.service.work_on(waiting, Work.ASK)
-    assert await desk.reports() == []
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
+    waiting = await harness.ask()
+    harness.messenger.people = {ADDRESS: TransientError("no network")}
+    harness.clock.now = at(25, 0)
+    await harness.service.work_on(waiting, Work.ASK)
+    assert await harness.reports() == []
 
-    desk.clock.now = at(25, 1)
-    await desk.work()
+    harness.clock.now = at(25, 1)
+    await harness.work()
 
-    question = await desk.question()
+    question = await harness.question()
     assert (question.standing, question.reason) == (Outcome.UNDELIVERABLE, "not_asked_in_time")
 
 
 async def test_somebody_who_may_not_be_asked_is_reported_without_waiting_for_their_hours() -> None:
-    desk = desk_of(Policy(hours=HOURS, alerts=PATIENT), replace(TOKYO, deactivated=True))
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT), replace(TOKYO, deactivated=True))
 
-    question = await desk.ask()
+    question = await harness.ask()
 
     assert (question.state, question.reason) == (State.CLOSED, "user_deactivated")
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from bot.triage import asking_rules
 from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal, answer_question, why_not_answer
-from bot.triage.model import Answer, Choice, Posted, Question, Report, State, Step
+from bot.triage.model import Answer, Choice, MessageRef, Question, Report, State, Step
 from bot.triage.outcomes import OUTCOMES, Outcome, Profile
 from bot.triage.policy import Policy
 
 POLICY = Policy()
-PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
+PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 CLAIMED = asking_rules.claim(
     asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question, ADA, NOON
 ).question
@@ -25,8 +25,8 @@ CLICK = Answer(
     ref="key.secret",
     choice=Choice.YES,
     slack_id="U0ADA",
-    ours=True,
-    posted=PLACE,
+    same_workspace=True,
+    message_ref=PLACE,
     at=NOON + timedelta(minutes=5),
 )
 
@@ -157,10 +157,10 @@ def test_a_rise_is_taken_after_any_number_of_changes() -> None:
 @pytest.mark.parametrize(
     ("click", "refusal"),
     [
-        (replace(CLICK, ours=False), Refusal.OTHER_WORKSPACE),
+        (replace(CLICK, same_workspace=False), Refusal.OTHER_WORKSPACE),
         (replace(CLICK, slack_id="U0EVE"), Refusal.OTHER_PERSON),
         (replace(CLICK, slack_id=""), Refusal.OTHER_PERSON),
-        (replace(CLICK, posted=Posted(channel="D0EVE", ts=PLACE.ts)), Refusal.OTHER_CONVERSATION),
+        (replace(CLICK, message_ref=MessageRef(channel="D0EVE", ts=PLACE.ts)), Refusal.OTHER_CONVERSATION),
     ],
 )
 def test_a_click_that_is_not_the_asked_persons_own_is_refused(click: Answer, refusal: Refusal) -> None:
@@ -169,8 +169,8 @@ def test_a_click_that_is_not_the_asked_persons_own_is_refused(click: Answer, ref
 
 
 def test_the_asked_persons_own_home_is_as_good_as_the_conversation() -> None:
-    assert isinstance(answer_question(ASKED, replace(CLICK, posted=None), POLICY), Step)
-    stranger = replace(CLICK, posted=None, slack_id="U0EVE")
+    assert isinstance(answer_question(ASKED, replace(CLICK, message_ref=None), POLICY), Step)
+    stranger = replace(CLICK, message_ref=None, slack_id="U0EVE")
     assert why_not_answer(ASKED, stranger) is Refusal.OTHER_PERSON
 
 
@@ -198,7 +198,7 @@ def test_a_click_proves_the_post_however_the_row_stands(question: Question) -> N
     after, report = taken(question, Choice.NO)
 
     assert after.state is State.ASKED
-    assert after.posted == PLACE
+    assert after.message_ref == PLACE
     assert after.asked_at == CLICK.at
     assert after.in_doubt_since is None
     assert report.sequence == question.reports
@@ -206,16 +206,16 @@ def test_a_click_proves_the_post_however_the_row_stands(question: Question) -> N
 
 
 def test_a_click_on_a_question_that_is_known_to_be_asked_does_not_move_it() -> None:
-    elsewhere = replace(CLICK, posted=replace(PLACE, ts="1764000099.000100"))
+    elsewhere = replace(CLICK, message_ref=replace(PLACE, ts="1764000099.000100"))
 
     step = answer_question(ASKED, elsewhere, POLICY)
 
     assert isinstance(step, Step)
-    assert (step.question.asked_at, step.question.posted) == (NOON, PLACE)
+    assert (step.question.asked_at, step.question.message_ref) == (NOON, PLACE)
 
 
 def test_a_click_that_proves_the_post_must_come_from_a_direct_message() -> None:
-    click = replace(CLICK, posted=Posted(channel="C0PUBLIC", ts=PLACE.ts))
+    click = replace(CLICK, message_ref=MessageRef(channel="C0PUBLIC", ts=PLACE.ts))
 
     assert answer_question(CLAIMED, click, POLICY) is Refusal.OTHER_CONVERSATION
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.received import storable, text_in
+from bot.slack.received import make_storable, read_text
 
 #: Texts with lone surrogates, as they come out of JSON's escapes.
 texts = st.text(st.characters(codec=None, exclude_categories=[]), max_size=8)
@@ -24,16 +24,16 @@ answers = st.recursive(
     [("a\ud800b", "a\ufffdb"), ("\udfff", "\ufffd"), ("\U0001f600 é\n", "\U0001f600 é\n"), ("ada", "ada")],
 )
 def test_half_a_character_is_replaced_and_all_else_stays(sent: str, kept: str) -> None:
-    assert (storable(sent), text_in(sent)) == (kept, kept)
+    assert (make_storable(sent), read_text(sent)) == (kept, kept)
 
 
 def test_halves_that_were_sent_together_are_one_character() -> None:
-    assert storable("\ud83d\ude00") == "\U0001f600"
+    assert make_storable("\ud83d\ude00") == "\U0001f600"
 
 
 @given(answers)
 def test_whatever_comes_in_can_be_written_in_utf_8(answer: Any) -> None:
-    json.dumps(storable(answer), ensure_ascii=False).encode()
+    json.dumps(make_storable(answer), ensure_ascii=False).encode()
 
 
 @given(
@@ -43,9 +43,9 @@ def test_whatever_comes_in_can_be_written_in_utf_8(answer: Any) -> None:
     )
 )
 def test_what_can_be_stored_stays_as_it_is(answer: Any) -> None:
-    assert storable(answer) == answer
+    assert make_storable(answer) == answer
 
 
 @pytest.mark.parametrize("value", [None, 7, ["ada"], {"name": "ada"}])
 def test_what_is_no_text_is_an_empty_one(value: object) -> None:
-    assert text_in(value) == ""
+    assert read_text(value) == ""

@@ -12,7 +12,7 @@ from documents import CHECKOUT, code_blocks, document, section, table_rows
 from fakes import NOON
 
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Profile
-from bot.worker.health import StoreSigns, Trouble, Vitals
+from bot.worker.health import StoreHealth, Trouble, WorkerHealth
 from bot.worker.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def test_the_benchmarks_are_those_that_were_measured() -> None:
 
 
 def _exposed() -> set[str]:
-    vitals = Vitals(links_up=2, link_shared=False, halted_by="", polled_at=NOON, store=StoreSigns())
-    text = Metrics(alerts=[], version="1.2.3").exposition(vitals, NOON).decode()
+    worker_health = WorkerHealth(
+        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+    )
+    text = Metrics(alerts=[], version="1.2.3").exposition(worker_health, NOON).decode()
     return set(re.findall(r"(?m)^# TYPE (\S+)", text))

@@ -10,7 +10,7 @@ from fakes import NOON, a_request
 from bot.triage.model import Choice, Question, Report, State
 from bot.triage.outcomes import Outcome, Profile
 from bot.triage.policy import Policy
-from bot.triage.reporting import report_due, report_on
+from bot.triage.reporting import report_due_at, report_on
 
 POLICY = Policy()
 VERBATIM = Policy(profile=Profile.VERBATIM)
@@ -38,14 +38,14 @@ def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
 
 
 def test_an_early_report_waits_until_mozdef_knows_the_alert() -> None:
-    assert report_due(ASKED, NOON + timedelta(seconds=10), POLICY) == NOON + timedelta(seconds=90)
+    assert report_due_at(ASKED, NOON + timedelta(seconds=10), POLICY) == NOON + timedelta(seconds=90)
 
 
 def test_a_late_report_does_not_wait() -> None:
     late = NOON + timedelta(seconds=91)
 
-    assert report_due(ASKED, late, POLICY) == late
-    assert report_due(ASKED, NOON, Policy(hold=timedelta(0))) == NOON
+    assert report_due_at(ASKED, late, POLICY) == late
+    assert report_due_at(ASKED, NOON, Policy(hold=timedelta(0))) == NOON
 
 
 def test_an_answer_is_reported_with_its_author_and_times() -> None:

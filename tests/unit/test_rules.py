@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from bot.backoff import retry_delay
 from bot.triage import asking_rules
-from bot.triage.model import Choice, Confidence, Person, Posted, Question, State
+from bot.triage.model import Choice, Confidence, MessageRef, Person, Question, State
 from bot.triage.outcomes import Outcome, Reason
 from bot.triage.policy import Policy
 
 POLICY = Policy()
 QUIET = Policy(remind_after=None, expire_after=None)
-PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
+PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 LATER = NOON + timedelta(minutes=5)
 
 ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
@@ -138,32 +138,32 @@ def test_a_second_claim_keeps_the_time_of_the_first() -> None:
 
 
 def test_a_posted_question_is_asked_and_at_rest_where_no_clock_runs() -> None:
-    step = asking_rules.asked(CLAIMED, PLACE, LATER, QUIET)
+    step = asking_rules.record_asked(CLAIMED, PLACE, LATER, QUIET)
 
     assert step is not None
     assert step.report is None
     assert step.question.state is State.ASKED
-    assert step.question.posted == PLACE
+    assert step.question.message_ref == PLACE
     assert step.question.asked_at == LATER
     assert (step.question.in_doubt_since, step.question.due_at) == (None, None)
     assert step.question.deadline is None
 
 
 def test_a_late_reply_changes_nothing_once_a_click_told_the_place() -> None:
-    assert asking_rules.asked(ASKED, PLACE, LATER, POLICY) is None
+    assert asking_rules.record_asked(ASKED, PLACE, LATER, POLICY) is None
 
 
 def test_a_late_reply_tells_the_place_of_a_closed_question_and_leaves_it_closed() -> None:
-    step = asking_rules.asked(CLOSED, PLACE, LATER, POLICY)
+    step = asking_rules.record_asked(CLOSED, PLACE, LATER, POLICY)
 
     assert step is not None
     assert step.question.state is State.CLOSED
     assert step.question.standing is Outcome.UNDELIVERABLE
-    assert step.question.posted == PLACE
+    assert step.question.message_ref == PLACE
 
 
 def test_a_post_that_was_not_done_ends_the_doubt_and_keeps_the_claim() -> None:
-    step = asking_rules.not_posted(CLAIMED, LATER)
+    step = asking_rules.record_not_posted(CLAIMED, LATER)
 
     assert step is not None
     assert step.question.state is State.POSTING
@@ -174,7 +174,7 @@ def test_a_post_that_was_not_done_ends_the_doubt_and_keeps_the_claim() -> None:
 
 @pytest.mark.parametrize("question", [ACCEPTED, ASKED, CLOSED])
 def test_only_a_post_under_way_can_have_failed(question: Question) -> None:
-    assert asking_rules.not_posted(question, LATER) is None
+    assert asking_rules.record_not_posted(question, LATER) is None
 
 
 @pytest.mark.parametrize("question", [ACCEPTED, CLAIMED])
@@ -198,7 +198,7 @@ def test_a_question_that_was_asked_is_not_closed(question: Question) -> None:
 def test_a_message_that_shows_all_is_at_rest() -> None:
     question = replace(ASKED, reports=2, shown=0, attempts=3, due_at=LATER)
 
-    step = asking_rules.shown(question, 2)
+    step = asking_rules.record_shown(question, 2)
 
     assert (step.question.shown, step.question.attempts, step.question.due_at) == (2, 0, None)
 
@@ -206,7 +206,7 @@ def test_a_message_that_shows_all_is_at_rest() -> None:
 def test_a_message_that_shows_less_stays_due() -> None:
     question = replace(ASKED, reports=3, shown=0, due_at=LATER)
 
-    step = asking_rules.shown(question, 2)
+    step = asking_rules.record_shown(question, 2)
 
     assert (step.question.shown, step.question.due_at) == (2, LATER)
     assert step.question.outdated
@@ -219,7 +219,7 @@ def test_retries_double_up_to_half_a_minute() -> None:
 
 
 @given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))
-def test_retries_are_spread_over_their_whole_delay(attempts: int, spread: float) -> None:
-    delay = retry_delay(attempts, spread)
+def test_retries_are_spread_over_their_whole_delay(attempts: int, jitter: float) -> None:
+    delay = retry_delay(attempts, jitter)
 
     assert timedelta(0) <= delay <= retry_delay(attempts, 1.0) <= timedelta(seconds=30)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADDRESS, NOON, a_request
-from service_desk import URL, Desk
+from service_harness import URL, ServiceHarness
 from simulated_time import run_simulated
 
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def harness() -> ServiceHarness:
+    return ServiceHarness()
 
 
 # Redraw
 
 
-async def test_a_message_is_redrawn_from_the_store_and_then_at_rest(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
+async def test_a_message_is_redrawn_from_the_store_and_then_at_rest(harness: ServiceHarness) -> None:
+    answered = await harness.answer(Choice.YES)
 
-    await desk.service.redraw(answered, response_url=URL)
+    await harness.service.redraw(answered, response_url=URL)
 
-    assert desk.messenger.redraws == [(answered, URL)]
-    question = await desk.question()
+    assert harness.messenger.redraws == [(answered, URL)]
+    question = await harness.question()
     assert (question.shown, question.due_at, question.outdated) == (1, None, False)
 
 
-async def test_a_message_that_shows_everything_is_left_alone(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-    await desk.service.redraw(answered)
+async def test_a_message_that_shows_everything_is_left_alone(harness: ServiceHarness) -> None:
+    answered = await harness.answer(Choice.YES)
+    await harness.service.redraw(answered)
 
-    await desk.service.redraw(await desk.answer(Choice.YES))
+    await harness.service.redraw(await harness.answer(Choice.YES))
 
-    assert len(desk.messenger.redraws) == 1
+    assert len(harness.messenger.redraws) == 1
 
 
-def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Desk) -> None:
+def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(harness: ServiceHarness) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     at_once, most_at_once = 0, 0
 
@@ -62,57 +62,57 @@ def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(desk: Des
         at_once -= 1
 
     async def click_during_a_redraw(_: Clock) -> None:
-        answered = await desk.answer(Choice.YES)
-        desk.messenger.before["redraw"] = draw_slowly
-        first = asyncio.create_task(desk.service.redraw(answered, response_url=URL))
+        answered = await harness.answer(Choice.YES)
+        harness.messenger.before["redraw"] = draw_slowly
+        first = asyncio.create_task(harness.service.redraw(answered, response_url=URL))
         await begun.wait()
 
-        changed = await desk.answer(Choice.NO)
-        await desk.service.redraw(changed, response_url=URL)
+        changed = await harness.answer(Choice.NO)
+        await harness.service.redraw(changed, response_url=URL)
         go_on.set()
         await first
 
-        assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO]
+        assert [question.said for question, _ in harness.messenger.redraws] == [Choice.YES, Choice.NO]
         assert most_at_once == 1
-        await desk.pass_time(until=NOON + timedelta(minutes=5))
-        assert not (await desk.question()).outdated
+        await harness.pass_time(until=NOON + timedelta(minutes=5))
+        assert not (await harness.question()).outdated
 
     run_simulated(click_during_a_redraw)  # the second redraw waits for a second
 
 
 @pytest.mark.parametrize("error", [TransientError("busy"), AmbiguousError("lost")])
-async def test_a_redraw_that_failed_is_left_for_later(desk: Desk, error: TriageBotError) -> None:
-    desk.messenger.redraw_ends = [error]
-    answered = await desk.answer(Choice.YES)
+async def test_a_redraw_that_failed_is_left_for_later(harness: ServiceHarness, error: TriageBotError) -> None:
+    harness.messenger.redraw_ends = [error]
+    answered = await harness.answer(Choice.YES)
 
-    await desk.service.redraw(answered)
+    await harness.service.redraw(answered)
 
-    waiting = await desk.question()
+    waiting = await harness.question()
     assert waiting.outdated
     assert waiting.due_at == NOON + timedelta(seconds=2)
-    assert len(desk.messenger.redraws) == 1
+    assert len(harness.messenger.redraws) == 1
 
-    await desk.pass_time(until=NOON + timedelta(minutes=1))
-    assert not (await desk.question()).outdated
+    await harness.pass_time(until=NOON + timedelta(minutes=1))
+    assert not (await harness.question()).outdated
 
 
 async def test_an_answer_over_another_is_drawn_again_when_no_redraw_of_that_can_be_under_way(
-    desk: Desk,
+    harness: ServiceHarness,
 ) -> None:
-    await desk.service.redraw(await desk.answer(Choice.YES))
-    changed = await desk.answer(Choice.NO)
-    desk.clock.now = changed.settled_at or NOON
+    await harness.service.redraw(await harness.answer(Choice.YES))
+    changed = await harness.answer(Choice.NO)
+    harness.clock.now = changed.settled_at or NOON
 
-    await desk.service.redraw(changed)
+    await harness.service.redraw(changed)
 
-    again = await desk.question()
-    assert (again.outdated, again.due_at) == (True, desk.clock.now + REDRAW_TAKES)
-    await desk.pass_time(until=NOON + timedelta(minutes=5))
-    assert [question.said for question, _ in desk.messenger.redraws] == [Choice.YES, Choice.NO, Choice.NO]
-    assert not (await desk.question()).outdated
+    again = await harness.question()
+    assert (again.outdated, again.due_at) == (True, harness.clock.now + REDRAW_TAKES)
+    await harness.pass_time(until=NOON + timedelta(minutes=5))
+    assert [question.said for question, _ in harness.messenger.redraws] == [Choice.YES, Choice.NO, Choice.NO]
+    assert not (await harness.question()).outdated
 
 
-async def test_a_dying_worker_s_redraw_of_an_earlier_answer_does_not_last(desk: Desk) -> None:
+async def test_a_dying_worker_s_redraw_of_an_earlier_answer_does_not_last(harness: ServiceHarness) -> None:
     landed: list[Choice | None] = []
     dawdles, lands = asyncio.Event(), asyncio.Event()
 
@@ -125,69 +125,71 @@ async def test_a_dying_worker_s_redraw_of_an_earlier_answer_does_not_last(desk: 
         if is_first:
             await asyncio.Event().wait()  # until it is killed
 
-    desk.messenger.before["redraw"] = draw
-    answered = await desk.answer(Choice.YES)
-    dying = asyncio.create_task(desk.service.redraw(answered))
+    harness.messenger.before["redraw"] = draw
+    answered = await harness.answer(Choice.YES)
+    dying = asyncio.create_task(harness.service.redraw(answered))
     await dawdles.wait()
-    desk.restart()  # another worker, which got the same click, for Slack repeats what is not acknowledged
-    await desk.service.redraw(answered)
-    await desk.service.redraw(await desk.answer(Choice.NO))
+    harness.restart()  # another worker, which got the same click, for Slack repeats what is not acknowledged
+    await harness.service.redraw(answered)
+    await harness.service.redraw(await harness.answer(Choice.NO))
 
     lands.set()
     await asyncio.sleep(0)
     dying.cancel()
-    await desk.pass_time(until=NOON + timedelta(minutes=5))
+    await harness.pass_time(until=NOON + timedelta(minutes=5))
 
     assert landed == [Choice.YES, Choice.NO, Choice.YES, Choice.NO]
-    assert not (await desk.question()).outdated
+    assert not (await harness.question()).outdated
 
 
-async def test_an_answer_that_was_never_shown_is_not_drawn_over_a_later_one(desk: Desk) -> None:
-    old = await desk.answer(Choice.YES)
-    await desk.service.redraw(await desk.answer(Choice.NO))
+async def test_an_answer_that_was_never_shown_is_not_drawn_over_a_later_one(harness: ServiceHarness) -> None:
+    old = await harness.answer(Choice.YES)
+    await harness.service.redraw(await harness.answer(Choice.NO))
 
-    await desk.service.work_on(old, Work.REDRAW)
+    await harness.service.work_on(old, Work.REDRAW)
 
-    assert {question.said for question, _ in desk.messenger.redraws} == {Choice.NO}
+    assert {question.said for question, _ in harness.messenger.redraws} == {Choice.NO}
 
 
-async def test_an_answer_drawn_over_a_later_one_leaves_that_due_even_if_its_worker_dies(desk: Desk) -> None:
-    old = await desk.answer(Choice.YES)
-    await desk.service.redraw(await desk.answer(Choice.NO))
-    await desk.pass_time(until=NOON + timedelta(minutes=5))
+async def test_an_answer_drawn_over_a_later_one_leaves_that_due_even_if_its_worker_dies(
+    harness: ServiceHarness,
+) -> None:
+    old = await harness.answer(Choice.YES)
+    await harness.service.redraw(await harness.answer(Choice.NO))
+    await harness.pass_time(until=NOON + timedelta(minutes=5))
 
-    desk.messenger.before["redraw"] = _die_over(Choice.NO)
+    harness.messenger.before["redraw"] = _die_over(Choice.NO)
     with pytest.raises(asyncio.CancelledError):
-        await desk.service.redraw(old)
-    desk.messenger.before.clear()
-    desk.restart()
-    await desk.pass_time(until=NOON + timedelta(minutes=6))
+        await harness.service.redraw(old)
+    harness.messenger.before.clear()
+    harness.restart()
+    await harness.pass_time(until=NOON + timedelta(minutes=6))
 
-    assert [question.said for question, _ in desk.messenger.redraws][-3:] == [
+    assert [question.said for question, _ in harness.messenger.redraws][-3:] == [
         Choice.YES,
         Choice.NO,
         Choice.NO,
     ]
-    assert not (await desk.question()).outdated
+    assert not (await harness.question()).outdated
 
 
-async def test_a_redraw_waits_as_long_as_slack_asks(desk: Desk) -> None:
-    desk.messenger.redraw_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
+async def test_a_redraw_waits_as_long_as_slack_asks(harness: ServiceHarness) -> None:
+    harness.messenger.redraw_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
 
-    await desk.service.redraw(await desk.answer(Choice.YES))
+    await harness.service.redraw(await harness.answer(Choice.YES))
 
-    assert (await desk.question()).due_at == NOON + timedelta(minutes=2, seconds=2)
+    assert (await harness.question()).due_at == NOON + timedelta(minutes=2, seconds=2)
 
 
-async def test_a_redraw_that_breaks_does_not_block_the_next(desk: Desk) -> None:
-    answered = await desk.answer(Choice.YES)
-    desk.messenger.redraw_ends = [RuntimeError("a bug")]
+async def test_a_redraw_that_breaks_does_not_block_the_next(harness: ServiceHarness) -> None:
+    answered = await harness.answer(Choice.YES)
+    harness.messenger.redraw_ends = [RuntimeError("a bug")]
 
     with pytest.raises(RuntimeError):
-        await desk.service.redraw(answered)
-    await desk.service.redraw(answered)
+        await harness.service.redraw(answered)
+    await harness.service.redraw(answered)
 
-    assert not (await desk.question()).outdated
+    assert not (await harness.question()).outdated
 
 
 def _die_over(choice: Choice) -> Callable[[Question | None], Awaitable[None]]:
@@ -201,34 +203,34 @@ def _die_over(choice: Choice) -> Callable[[Question | None], Awaitable[None]]:
 # Work on
 
 
-async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(desk: Desk) -> None:
-    desk.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
-    await desk.service.receive([a_request()])
-    woken = desk.woken
+async def test_whoever_sends_reports_is_woken_when_a_question_is_closed(harness: ServiceHarness) -> None:
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+    await harness.service.receive([a_request()])
+    woken = harness.woken
 
-    await desk.service.work_on(await desk.question(), Work.ASK)
+    await harness.service.work_on(await harness.question(), Work.ASK)
 
-    assert len(await desk.reports()) == 1
-    assert desk.woken > woken
+    assert len(await harness.reports()) == 1
+    assert harness.woken > woken
 
 
-async def test_what_is_due_for_no_reason_is_not_asked_again(desk: Desk) -> None:
-    asked = await desk.ask()
+async def test_what_is_due_for_no_reason_is_not_asked_again(harness: ServiceHarness) -> None:
+    asked = await harness.ask()
     due = replace(asked, due_at=NOON, version=asked.version + 1)
-    await desk.store.save(Change(question=due))
+    await harness.store.save(Change(question=due))
 
-    await desk.service.work_on(due, Work.ASK)
+    await harness.service.work_on(due, Work.ASK)
 
-    assert len(desk.messenger.posts) == 1
-    assert await desk.question() == due
+    assert len(harness.messenger.posts) == 1
+    assert await harness.question() == due
 
 
-async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(desk: Desk) -> None:
-    answered = await desk.answer(Choice.NO)
+async def test_an_answer_from_before_a_crash_is_redrawn_when_it_falls_due(harness: ServiceHarness) -> None:
+    answered = await harness.answer(Choice.NO)
 
     assert answered.due_at is not None
-    assert await desk.store.due(Work.REDRAW, answered.due_at, limit=10) == [answered]
+    assert await harness.store.due(Work.REDRAW, answered.due_at, limit=10) == [answered]
 
-    await desk.service.work_on(answered, Work.REDRAW)
+    await harness.service.work_on(answered, Work.REDRAW)
 
-    assert desk.messenger.redraws == [(answered, "")]
+    assert harness.messenger.redraws == [(answered, "")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import ClientError, ConnectionTimeoutError, InvalidURL
 
-from bot.slack.errors import fault
+from bot.slack.errors import classify_error
 
 URL = "https://slack.com/api/users.lookupByEmail?email=ada@example.com"
 
@@ -14,7 +14,7 @@ URL = "https://slack.com/api/users.lookupByEmail?email=ada@example.com"
     "error", [ConnectionTimeoutError(f"Connection timeout to host {URL}"), InvalidURL(URL)]
 )
 def test_a_failure_does_not_tell_whom_the_call_was_about(error: ClientError) -> None:
-    told = str(fault(error))
+    told = str(classify_error(error))
 
     assert "ada@example.com" not in told
     assert type(error).__name__ in told

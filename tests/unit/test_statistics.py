@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bot.cli.output.plot import PlotNotWritten, plot_statistics, write_plot
 from bot.cli.output.statistics import readable_seconds, render_statistics
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import Answer, Choice, Posted, Question, State, Step
+from bot.triage.model import Answer, Choice, MessageRef, Question, State, Step
 from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.policy import Policy
 from bot.triage.statistics import AlertStatistics, Tally, percentile
@@ -56,8 +56,10 @@ def a_question() -> Question:
 
 
 def a_click(choice: Choice, at: datetime) -> Answer:
-    posted = Posted(channel="D0ADA", ts="1.1")
-    return Answer(ref=a_question().ref, choice=choice, slack_id="U0ADA", ours=True, posted=posted, at=at)
+    posted = MessageRef(channel="D0ADA", ts="1.1")
+    return Answer(
+        ref=a_question().ref, choice=choice, slack_id="U0ADA", same_workspace=True, message_ref=posted, at=at
+    )
 
 
 def drawn(views: list[dict[str, Any]]) -> ET.Element:
@@ -93,7 +95,7 @@ def test_the_first_answer_keeps_its_time_when_the_mind_is_changed() -> None:
 def test_the_alert_that_asked_most_people_stands_first() -> None:
     tally = Tally()
     for alert in ("b", "c", "c", "a"):
-        tally.add(alert, standing=Outcome.YES, taken=SECOND)
+        tally.add(alert, standing=Outcome.YES, answer_time=SECOND)
 
     assert [each.alert for each in tally.result()] == ["c", "a", "b"]
 

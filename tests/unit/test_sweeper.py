@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fakes import NOON
 from memory_store import MemoryStore
 from simulated_time import run_simulated
-from sweeper_desk import Desk
+from sweeper_harness import SweeperHarness
 from world import eventually
 
 from bot.errors import StoreError
@@ -23,73 +23,73 @@ if TYPE_CHECKING:
 
 
 async def test_what_is_due_is_worked_on_once() -> None:
-    desk = Desk()
-    await desk.add("one", "two")
+    harness = SweeperHarness()
+    await harness.add("one", "two")
 
-    async with desk.sweeping():
-        await desk.until_done("one", "two")
+    async with harness.sweeping():
+        await harness.until_done("one", "two")
 
-    assert desk.done == {"one": 1, "two": 1}
+    assert harness.done == {"one": 1, "two": 1}
 
 
 async def test_what_is_not_due_yet_is_left_alone() -> None:
-    desk = Desk()
-    await desk.add("later", due_at=NOON + timedelta(hours=1))
-    await desk.add("now")
+    harness = SweeperHarness()
+    await harness.add("later", due_at=NOON + timedelta(hours=1))
+    await harness.add("now")
 
-    async with desk.sweeping():
-        await desk.until_done("now")
+    async with harness.sweeping():
+        await harness.until_done("now")
 
-    assert desk.done == {"now": 1}
+    assert harness.done == {"now": 1}
 
 
 async def test_whoever_falls_due_is_worked_on_without_being_called() -> None:
-    desk = Desk()
-    await desk.add("soon", due_at=NOON + timedelta(milliseconds=20))
+    harness = SweeperHarness()
+    await harness.add("soon", due_at=NOON + timedelta(milliseconds=20))
 
-    async with desk.sweeping() as sweeper:
+    async with harness.sweeping() as sweeper:
         sweeper.wake()
-        desk.clock.advance(seconds=1)
-        await desk.until_done("soon")
+        harness.clock.advance(seconds=1)
+        await harness.until_done("soon")
 
 
 async def test_a_sleeping_sweeper_is_woken() -> None:
-    desk = Desk()
-    await desk.add("now")
+    harness = SweeperHarness()
+    await harness.add("now")
 
-    async with desk.sweeping() as sweeper:
-        await desk.until_done("now")
-        await desk.add("new")
+    async with harness.sweeping() as sweeper:
+        await harness.until_done("now")
+        await harness.add("new")
         sweeper.wake()
-        await desk.until_done("new")
+        await harness.until_done("new")
 
 
 async def test_no_question_is_worked_on_twice_at_a_time() -> None:
-    desk = Desk()
-    await desk.add("slow", "quick")
+    harness = SweeperHarness()
+    await harness.add("slow", "quick")
     go_on, begun = asyncio.Event(), Counter[str]()
 
     async def work(question: Question) -> None:
         begun[question.request.identifier] += 1
         if question.request.identifier == "slow":
             await go_on.wait()
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    async with desk.sweeping(work) as sweeper:
-        await desk.until_done("quick")
-        await desk.add("another")
+    async with harness.sweeping(work) as sweeper:
+        await harness.until_done("quick")
+        await harness.add("another")
         sweeper.wake()
-        await desk.until_done("another")
+        await harness.until_done("another")
         go_on.set()
 
     assert begun == {"slow": 1, "quick": 1, "another": 1}
-    assert desk.done["slow"] == 1
+    assert harness.done["slow"] == 1
 
 
 async def test_only_so_many_are_worked_on_at_a_time_and_the_rest_follows() -> None:
-    desk = Desk()
+    harness = SweeperHarness()
     names = [f"question-{number}" for number in range(IN_PROGRESS_MAX * 2)]
-    await desk.add(*names)
+    await harness.add(*names)
     go_on, at_once, most_at_once = asyncio.Event(), 0, 0
 
     async def work(question: Question) -> None:
@@ -98,36 +98,36 @@ async def test_only_so_many_are_worked_on_at_a_time_and_the_rest_follows() -> No
         most_at_once = max(most_at_once, at_once)
         await go_on.wait()
         at_once -= 1
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    async with desk.sweeping(work):
+    async with harness.sweeping(work):
         await eventually(lambda: at_once == IN_PROGRESS_MAX)
         go_on.set()
-        await desk.until_done(*names)
+        await harness.until_done(*names)
 
     assert most_at_once == IN_PROGRESS_MAX
 
 
 async def test_stuck_questions_leave_room_for_others() -> None:
-    desk = Desk()
+    harness = SweeperHarness()
     stuck = [f"stuck-{number}" for number in range(IN_PROGRESS_MAX - 1)]
-    await desk.add(*stuck)
-    await desk.add("one", "two", "three", due_at=NOON + timedelta(milliseconds=1))
-    desk.clock.advance(seconds=1)
+    await harness.add(*stuck)
+    await harness.add("one", "two", "three", due_at=NOON + timedelta(milliseconds=1))
+    harness.clock.advance(seconds=1)
     go_on = asyncio.Event()
 
     async def work(question: Question) -> None:
         if question.request.identifier in stuck:
             await go_on.wait()
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    async with desk.sweeping(work):
-        await desk.until_done("one", "two", "three")
+    async with harness.sweeping(work):
+        await harness.until_done("one", "two", "three")
         go_on.set()
 
 
 def test_a_bug_in_one_question_does_not_end_the_others() -> None:
-    desk = Desk()
+    harness = SweeperHarness()
     failed = 0
 
     async def work(question: Question) -> None:
@@ -135,12 +135,12 @@ def test_a_bug_in_one_question_does_not_end_the_others() -> None:
         if question.request.identifier == "broken" and not failed:
             failed += 1
             raise RuntimeError("a bug")
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
     async def sweep(_: Clock) -> None:
-        await desk.add("broken", "sound")
-        async with desk.sweeping(work):
-            await desk.until_done("sound", "broken")
+        await harness.add("broken", "sound")
+        async with harness.sweeping(work):
+            await harness.until_done("sound", "broken")
 
     run_simulated(sweep)  # what failed is let rest for a second
 
@@ -152,41 +152,41 @@ async def test_a_store_that_fails_is_asked_again() -> None:
 
     class FailingStore(MemoryStore):
         async def due(
-            self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+            self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
         ) -> Sequence[Question]:
             nonlocal asked
             asked += 1
             if asked == 1:
                 raise StoreError("disk full")
-            return await super().due(work, now, limit=limit, but=but)
+            return await super().due(work, now, limit=limit, exclude=exclude)
 
-    desk = Desk()
-    desk.store = FailingStore()
-    await desk.add("one")
+    harness = SweeperHarness()
+    harness.store = FailingStore()
+    await harness.add("one")
 
-    async with desk.sweeping() as sweeper:
+    async with harness.sweeping() as sweeper:
         await eventually(lambda: asked >= 1)
         sweeper.wake()
-        await desk.until_done("one")
+        await harness.until_done("one")
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
-    desk = Desk()
-    await desk.add("under way")
+    harness = SweeperHarness()
+    await harness.add("under way")
     begun, go_on, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def work(question: Question) -> None:
         begun.set()
         await go_on.wait()
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    desk.doing = work
-    sweeper = Sweeper(desk.store, desk, desk.gate, clock=desk.clock)
+    harness.doing = work
+    sweeper = Sweeper(harness.store, harness, harness.limiter, clock=harness.clock)
     running = asyncio.create_task(sweeper.run(stop))
     await begun.wait()
 
     stop.set()
-    await desk.add("too late")
+    await harness.add("too late")
     sweeper.wake()
     finished, _ = await asyncio.wait([running], timeout=0.1)
     assert not finished
@@ -194,22 +194,22 @@ async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
     async with asyncio.timeout(30):
         await running
 
-    assert desk.done == {"under way": 1}
+    assert harness.done == {"under way": 1}
 
 
 async def test_all_are_worked_on_however_slow_the_machine_is() -> None:
-    class SluggishDesk(Desk):
+    class SluggishHarness(SweeperHarness):
         """By its clock, whatever is found is old before it can be begun."""
 
         def now(self) -> datetime:
             self.clock.advance(seconds=1)
             return self.clock()
 
-    desk = SluggishDesk()
+    harness = SluggishHarness()
     names = [f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)]
-    await desk.add(*names)
+    await harness.add(*names)
 
-    async with desk.sweeping(clock=desk.now):
-        await desk.until_done(*names)
+    async with harness.sweeping(clock=harness.now):
+        await harness.until_done(*names)
 
-    assert desk.done == dict.fromkeys(names, 1)
+    assert harness.done == dict.fromkeys(names, 1)

@@ -1,4 +1,4 @@
-"""What a sweeper begins first, and what a gate holds up."""
+"""What a sweeper begins first, and what a limiter holds up."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from fakes import NOON
 from memory_store import MemoryStore
-from sweeper_desk import Desk, accepted, redrawable
+from sweeper_harness import SweeperHarness, accepted, redrawable
 from world import eventually
 
-from bot.errors import CannotGoOn
+from bot.errors import AppRejected
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.sweeper import IN_PROGRESS_MAX
@@ -36,59 +36,59 @@ def carded(identifier: str) -> Question:
 
 
 async def test_a_deadline_is_met_when_it_comes_and_not_before() -> None:
-    desk = Desk()
-    await desk.put(replace(accepted("early"), due_at=None), replace(accepted("late"), due_at=None))
-    [early] = [each for each in desk.store.questions.values() if each.request.identifier == "early"]
+    harness = SweeperHarness()
+    await harness.put(replace(accepted("early"), due_at=None), replace(accepted("late"), due_at=None))
+    [early] = [each for each in harness.store.questions.values() if each.request.identifier == "early"]
     sooner = replace(early, version=1, deadline=NOON + timedelta(milliseconds=20))
-    assert await desk.store.save(Change(question=sooner))
+    assert await harness.store.save(Change(question=sooner))
 
-    async with desk.sweeping() as sweeper:
+    async with harness.sweeping() as sweeper:
         sweeper.wake()
-        desk.clock.advance(seconds=1)
-        await desk.until_done("early")
+        harness.clock.advance(seconds=1)
+        await harness.until_done("early")
 
-    assert desk.expired == [("early", NOON + timedelta(seconds=1))]
+    assert harness.expired == [("early", NOON + timedelta(seconds=1))]
 
 
 async def test_more_deadlines_than_one_look_brings_are_all_met() -> None:
-    desk = Desk()
+    harness = SweeperHarness()
     names = [f"question-{number}" for number in range(IN_PROGRESS_MAX * 2 + 1)]
-    await desk.put(*(replace(accepted(name), due_at=None, deadline=NOON) for name in names))
+    await harness.put(*(replace(accepted(name), due_at=None, deadline=NOON) for name in names))
 
-    async with desk.sweeping():
-        await desk.until_done(*names)
+    async with harness.sweeping():
+        await harness.until_done(*names)
 
-    assert Counter(name for name, _ in desk.expired) == dict.fromkeys(names, 1)
+    assert Counter(name for name, _ in harness.expired) == dict.fromkeys(names, 1)
 
 
-# Answers before questions, and a gate
+# Answers before questions, and a limiter
 
 
 async def test_redraws_go_before_questions_that_are_due_longer() -> None:
-    desk = Desk()
+    harness = SweeperHarness()
     questions = [f"question-{number}" for number in range(IN_PROGRESS_MAX)]
-    await desk.add(*questions)
-    await desk.put(redrawable("answered"))
+    await harness.add(*questions)
+    await harness.put(redrawable("answered"))
     begun: list[str] = []
 
     async def work(question: Question) -> None:
         begun.append(question.request.identifier)
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    async with desk.sweeping(work):
-        await desk.until_done(*questions, "answered")
+    async with harness.sweeping(work):
+        await harness.until_done(*questions, "answered")
 
     assert begun[0] == "answered"
 
 
 async def test_each_kind_of_work_is_begun_in_the_order_of_who_waits_for_it() -> None:
-    desk = Desk()
-    await desk.put(remindable("reminder"), accepted("question"), carded("card"), redrawable("answered"))
+    harness = SweeperHarness()
+    await harness.put(remindable("reminder"), accepted("question"), carded("card"), redrawable("answered"))
 
-    async with desk.sweeping():
-        await desk.until_done("reminder", "question", "card", "answered")
+    async with harness.sweeping():
+        await harness.until_done("reminder", "question", "card", "answered")
 
-    assert desk.works == [
+    assert harness.works == [
         ("answered", Work.REDRAW),
         ("card", Work.CARD),
         ("question", Work.ASK),
@@ -97,33 +97,33 @@ async def test_each_kind_of_work_is_begun_in_the_order_of_who_waits_for_it() -> 
 
 
 async def test_a_card_that_is_due_beside_a_redraw_follows_it() -> None:
-    desk = Desk()
-    await desk.put(replace(redrawable("answered"), standing=Outcome.NO, card_due_at=NOON))
+    harness = SweeperHarness()
+    await harness.put(replace(redrawable("answered"), standing=Outcome.NO, card_due_at=NOON))
 
     async def show(question: Question) -> None:
         done = {"shown": question.reports} if question.outdated else {"card_due_at": None}
         changed = replace(question, version=question.version + 1, **done)
-        assert await desk.store.save(Change(question=changed))
-        desk.done["answered"] += 1
+        assert await harness.store.save(Change(question=changed))
+        harness.done["answered"] += 1
 
-    async with desk.sweeping(show):
-        await eventually(lambda: desk.done["answered"] == 2)
+    async with harness.sweeping(show):
+        await eventually(lambda: harness.done["answered"] == 2)
 
-    assert desk.works == [("answered", Work.REDRAW), ("answered", Work.CARD)]
+    assert harness.works == [("answered", Work.REDRAW), ("answered", Work.CARD)]
 
 
 async def test_a_shut_gate_holds_questions_and_reminders_up_and_no_redraw_card_nor_deadline() -> None:
-    desk = Desk()
-    desk.gate.pause(NOON + timedelta(hours=1))
-    await desk.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
-    await desk.put(replace(accepted("overdue"), due_at=None, deadline=NOON))
+    harness = SweeperHarness()
+    harness.limiter.pause(NOON + timedelta(hours=1))
+    await harness.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
+    await harness.put(replace(accepted("overdue"), due_at=None, deadline=NOON))
 
-    async with desk.sweeping() as sweeper:
-        await desk.until_done("answered", "card", "overdue")
-        assert not {"question", "reminder"} & desk.done.keys()
-        desk.clock.advance(seconds=3600)
+    async with harness.sweeping() as sweeper:
+        await harness.until_done("answered", "card", "overdue")
+        assert not {"question", "reminder"} & harness.done.keys()
+        harness.clock.advance(seconds=3600)
         sweeper.wake()
-        await desk.until_done("question", "reminder")
+        await harness.until_done("question", "reminder")
 
 
 async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> None:
@@ -135,12 +135,12 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
             looks += 1
             return await super().overdue(now, limit=limit)
 
-    desk = Desk()
-    desk.store = CountingStore()
-    await desk.add(*(f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)))
-    desk.gate.pause(NOON + timedelta(hours=1))
+    harness = SweeperHarness()
+    harness.store = CountingStore()
+    await harness.add(*(f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)))
+    harness.limiter.pause(NOON + timedelta(hours=1))
 
-    async with desk.sweeping():
+    async with harness.sweeping():
         await eventually(lambda: looks > 0)
         for _ in range(100):  # turns of the event loop, in which it could look many times
             await asyncio.sleep(0)
@@ -149,10 +149,10 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
 
 
 async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
-    desk = Desk()
-    await desk.add("one", "two", "three")
-    desk.gate.halt(CannotGoOn("token_revoked", remedy="Renew it."), NOON)
-    desk.clock.advance(seconds=30)
+    harness = SweeperHarness()
+    await harness.add("one", "two", "three")
+    harness.limiter.trip(AppRejected("token_revoked", remedy="Renew it."), NOON)
+    harness.clock.advance(seconds=30)
     at_once = most_at_once = 0
 
     async def work(question: Question) -> None:
@@ -161,9 +161,9 @@ async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
         most_at_once = max(most_at_once, at_once)
         await asyncio.sleep(0)
         at_once -= 1
-        await desk.put_to_rest(question)
+        await harness.put_to_rest(question)
 
-    async with desk.sweeping(work):
-        await desk.until_done("one", "two", "three")
+    async with harness.sweeping(work):
+        await harness.until_done("one", "two", "three")
 
     assert most_at_once == 1

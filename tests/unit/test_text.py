@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.render.text import clean, cut, escape, harmless
+from bot.slack.render.text import clean, escape, sanitize, truncate
 
 MARK = "… (shortened)"
 EMPTY = "(no text)"
@@ -54,7 +54,7 @@ texts = st.lists(
 
 
 def shown(text: str, limit: int = 300) -> str:
-    return harmless(text, limit, mark=MARK, empty=EMPTY)
+    return sanitize(text, limit, mark=MARK, empty=EMPTY)
 
 
 @given(texts, st.integers(min_value=len(MARK), max_value=3000))
@@ -89,10 +89,10 @@ def test_escaping_loses_nothing(text: str) -> None:
 def test_what_was_cut_is_the_beginning_and_says_so(text: str, limit: int) -> None:
     escaped = escape(clean(text))
 
-    result = cut(escaped, limit, mark=MARK)
+    result = truncate(escaped, limit, mark=MARK)
 
     assert result == escaped or (result.endswith(MARK) and escaped.startswith(result.removesuffix(MARK)))
-    assert cut(result, limit, mark=MARK) == result
+    assert truncate(result, limit, mark=MARK) == result
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_a_text_is_shown_as(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("shift", range(6))
 def test_a_cut_splits_no_entity(shift: int) -> None:
-    result = cut("x" * shift + "&lt;" * 100, 50, mark="…")
+    result = truncate("x" * shift + "&lt;" * 100, 50, mark="…")
 
     assert re.fullmatch(r"x*(&lt;)*…", result)
     assert 45 < len(result) <= 50
 
 
 def test_a_text_at_the_limit_is_left_whole() -> None:
-    assert cut("x" * 50, 50, mark="…") == "x" * 50
-    assert cut("x" * 51, 50, mark="…") == "x" * 49 + "…"
+    assert truncate("x" * 50, 50, mark="…") == "x" * 50
+    assert truncate("x" * 51, 50, mark="…") == "x" * 49 + "…"

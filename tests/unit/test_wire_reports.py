@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bot.sandbox.mozdef import TRIGGER_WORDS, Fate, judge
 from bot.sqs.wire import read_report, write_report
-from bot.triage.free_values import padded, unpadded
+from bot.triage.free_values import pad, unpad
 from bot.triage.model import Choice, Confidence, Report
 from bot.triage.outcomes import Outcome
 
@@ -106,8 +106,8 @@ def test_words_of_ours_and_what_has_a_space_in_it_go_out_as_they_are() -> None:
 
 @given(st.text())
 def test_what_is_padded_is_read_back_to_the_letter(value: str) -> None:
-    assert unpadded(padded(value)) == value
-    assert padded(value).lower() not in TRIGGER_WORDS
+    assert unpad(pad(value)) == value
+    assert pad(value).lower() not in TRIGGER_WORDS
 
 
 def test_facts_without_a_value_are_left_out() -> None:

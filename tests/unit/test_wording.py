@@ -14,9 +14,9 @@ from bot.errors import ConfigError
 from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.slack.render.card import card_message
 from bot.slack.render.home import home_view
+from bot.slack.render.modals import note_view
 from bot.slack.render.question import question_message, reminder_message
 from bot.slack.render.templates import check_wording
-from bot.slack.render.windows import note_view
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 

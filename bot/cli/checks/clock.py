@@ -14,7 +14,7 @@ REFUSED_FROM = timedelta(minutes=5)
 WARNED_FROM = timedelta(seconds=30)
 
 
-def clock_finding(whose: str, date: str, now: datetime) -> Finding | None:
+def check_clock(whose: str, date: str, now: datetime) -> Finding | None:
     """Compare `now`, aware, with the `Date` of an HTTP answer from `whose`; None if that is no date.
 
     A difference of 30 s is a warning, one of 5 min a failure.

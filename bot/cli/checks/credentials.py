@@ -18,28 +18,30 @@ _READABLE_BY_OTHERS = 0o004
 def check_credentials(credentials: Credentials) -> Finding:
     """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
     if credentials.folder is None:
-        return _fine(
+        return _ok_finding(
             "none here; to check the service's, run CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
         )
     if credentials.unused:
-        return _warning(
+        return _warning_finding(
             f"ignored, because also set elsewhere: {', '.join(credentials.unused)}",
             "keep each token in one place: remove it from the environment file, or remove the credential",
         )
-    if open_files := _open_files(credentials):
-        return _warning(f"everybody can read {' '.join(open_files)}", f"chmod 600 {' '.join(open_files)}")
+    if open_files := _list_open_files(credentials):
+        return _warning_finding(
+            f"everybody can read {' '.join(open_files)}", f"chmod 600 {' '.join(open_files)}"
+        )
     found = ", ".join(variable.lower() for variable in credentials.values) or "none"
-    return _fine(f"{found}, in {credentials.folder}")
+    return _ok_finding(f"{found}, in {credentials.folder}")
 
 
-def _open_files(credentials: Credentials) -> list[str]:
+def _list_open_files(credentials: Credentials) -> list[str]:
     paths = [credentials.folder / name.lower() for name in credentials.values] if credentials.folder else []
     return [str(path) for path in paths if path.stat().st_mode & _READABLE_BY_OTHERS]
 
 
-def _fine(detail: str) -> Finding:
+def _ok_finding(detail: str) -> Finding:
     return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
 
 
-def _warning(detail: str, remedy: str) -> Finding:
+def _warning_finding(detail: str, remedy: str) -> Finding:
     return Finding(subject=SUBJECT, verdict=Verdict.WARNING, detail=detail, remedy=remedy)

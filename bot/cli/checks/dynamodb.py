@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import BAD_CREDENTIALS, DENIED, NO_CREDENTIALS, action_of, code_of, is_of_kms, kms_remedy
-from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.findings import Finding, Verdict, skipped_finding
 from bot.errors import ConfigError, StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.copy_marker import find_unfinished_copy
 from bot.store.dynamodb.errors import MISSING_TABLE, RIGHTS_WITH_KEY
 from bot.store.dynamodb.permissions import denied_actions
-from bot.store.dynamodb.schema import faults_of
+from bot.store.dynamodb.schema import find_faults
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished_copies import unfinished_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,33 +44,33 @@ async def check_table(address: Address, *, caller: Caller | None = None) -> Sequ
         remedy = "correct STORE_URL, AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_DYNAMODB"
         return [_finding(SUBJECT, Verdict.FAILED, str(error), remedy)]
     try:
-        return await _looked_at(table)
+        return await _inspect(table)
     except StoreError as error:
-        return [_failure(table, error)]
+        return [_explain_failure(table, error)]
     finally:
         table.close()
 
 
-async def _looked_at(table: Table) -> Sequence[Finding]:
+async def _inspect(table: Table) -> Sequence[Finding]:
     described = (await table.call("describe_table"))["Table"]
-    faults = faults_of(described)
+    faults = find_faults(described)
     if faults:
         remedy = f"create another table ({_TEMPLATE}) and name it in STORE_URL, or add what is missing"
         return [
             _finding(SUBJECT, Verdict.FAILED, f"{table.shown}: {'; '.join(faults)}", remedy),
-            skipped(PERMISSIONS, [f"the {SUBJECT}"]),
+            skipped_finding(PERMISSIONS, [f"the {SUBJECT}"]),
         ]
     return [
-        _described(table, described),
-        await _permissions(table),
-        *await _unfinished(table),
-        await _expiry(table),
-        await _recovery(table),
-        _encryption(described),
+        _describe(table, described),
+        await _check_permissions(table),
+        *await _check_unfinished_copy(table),
+        await _check_expiry(table),
+        await _check_recovery(table),
+        _check_encryption(described),
     ]
 
 
-def _described(table: Table, described: Mapping[str, Any]) -> Finding:
+def _describe(table: Table, described: Mapping[str, Any]) -> Finding:
     mode = described.get("BillingModeSummary", {}).get("BillingMode", "PROVISIONED")
     facts = {"ARN": str(described["TableArn"])}
     which = f"the table {table.shown}, about {described.get('ItemCount', 0):,} items"
@@ -85,7 +85,7 @@ def _described(table: Table, described: Mapping[str, Any]) -> Finding:
     )
 
 
-async def _permissions(table: Table) -> Finding:
+async def _check_permissions(table: Table) -> Finding:
     denied = await denied_actions(table)
     if denied:
         return _finding(
@@ -100,10 +100,10 @@ async def _permissions(table: Table) -> Finding:
     )
 
 
-async def _unfinished(table: Table) -> Sequence[Finding]:
+async def _check_unfinished_copy(table: Table) -> Sequence[Finding]:
     """Report an unfinished copy, on which no worker starts; nothing if there is none."""
     try:
-        source = await unfinished_copy(table)
+        source = await find_unfinished_copy(table)
     except StoreError:
         return []  # reported with the permissions
     if source is None:
@@ -112,11 +112,11 @@ async def _unfinished(table: Table) -> Sequence[Finding]:
     return [_finding(COPY, Verdict.FAILED, f"{table.shown} is an unfinished copy of {source}", remedy)]
 
 
-async def _expiry(table: Table) -> Finding:
+async def _check_expiry(table: Table) -> Finding:
     try:
         answer = await table.call("describe_time_to_live")
     except StoreError as error:
-        return _unknown(EXPIRY, error)
+        return _unknown_finding(EXPIRY, error)
     described = answer["TimeToLiveDescription"]
     enabled = described.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
     if enabled and described.get("AttributeName") == schema.EXPIRES:
@@ -130,11 +130,11 @@ async def _expiry(table: Table) -> Finding:
     )
 
 
-async def _recovery(table: Table) -> Finding:
+async def _check_recovery(table: Table) -> Finding:
     try:
         answer = await table.call("describe_continuous_backups")
     except StoreError as error:
-        return _unknown(RECOVERY, error)
+        return _unknown_finding(RECOVERY, error)
     recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") == "ENABLED":
         return _finding(RECOVERY, Verdict.OK, "point-in-time recovery is on")
@@ -147,20 +147,20 @@ async def _recovery(table: Table) -> Finding:
     )
 
 
-def _encryption(described: Mapping[str, Any]) -> Finding:
+def _check_encryption(described: Mapping[str, Any]) -> Finding:
     # DynamoDB encrypts every table; what differs is whose key it uses, and so who can audit its use.
     key = described.get("SSEDescription", {}).get("KMSMasterKeyArn", "")
     whose = f"the key {key}" if key else "a key that AWS owns"
     return _finding(ENCRYPTION, Verdict.OK, f"at rest, with {whose}")
 
 
-def _unknown(subject: str, error: StoreError) -> Finding:
+def _unknown_finding(subject: str, error: StoreError) -> Finding:
     return _finding(
         subject, Verdict.WARNING, f"cannot be determined: {error}", "grant it to the worker's role"
     )
 
 
-def _failure(table: Table, error: StoreError) -> Finding:
+def _explain_failure(table: Table, error: StoreError) -> Finding:
     remedy = "try again in a minute; for outages see https://health.aws.amazon.com/health/status"
     match error.__cause__:
         case ClientError() as cause if code_of(cause) == MISSING_TABLE:

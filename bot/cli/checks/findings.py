@@ -52,7 +52,7 @@ def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
     return {"sound": is_sound(findings), "findings": [_view(finding) for finding in findings]}
 
 
-def skipped(subject: str, needs: Sequence[str]) -> Finding:
+def skipped_finding(subject: str, needs: Sequence[str]) -> Finding:
     """Return the finding that `subject` was not checked, because something is wrong with what it `needs`."""
     return Finding(
         subject=subject,
@@ -86,17 +86,17 @@ def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
     head = f"{verdict}{_GAP}{finding.subject:<{column}}{_GAP}"
     room = None if width is None else max(_NARROWEST_TEXT, width - len(head))
     indent = " " * len(head)
-    first, *others = _broken(finding.detail, room)
+    first, *others = _wrap(finding.detail, room)
     yield f"{head}{first}"
     names = max(map(len, finding.facts), default=0)
     # Facts are not wrapped, so that they can be copied.
     others += [f"{name:<{names}}{_GAP}{_one_line(value)}" for name, value in finding.facts.items()]
     if finding.remedy:
-        others += _broken(finding.remedy, room, mark=_REMEDY_MARK)
+        others += _wrap(finding.remedy, room, mark=_REMEDY_MARK)
     yield from (f"{indent}{line}" for line in others)
 
 
-def _broken(text: str, room: int | None, *, mark: str = "") -> list[str]:
+def _wrap(text: str, room: int | None, *, mark: str = "") -> list[str]:
     """Wrap a text to `room` columns; None: never. Words stay whole, and line breaks in it are dropped."""
     if room is None:
         return [f"{mark}{_one_line(text)}"]
@@ -116,9 +116,9 @@ def _one_line(text: str) -> str:
 
 def _summary(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    told = ", ".join(_counted(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
+    told = ", ".join(_pluralize(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
     return f"{told}." if is_sound(findings) else f"{told}. Fix what failed, from the top, and check again."
 
 
-def _counted(count: int, verdict: Verdict) -> str:
+def _pluralize(count: int, verdict: Verdict) -> str:
     return f"{count} {verdict}s" if verdict is Verdict.WARNING and count > 1 else f"{count} {verdict}"

@@ -96,11 +96,11 @@ def _networks(setting: str, lines: Sequence[str]) -> list[_Network]:
     for line in lines:
         name, separator, value = line.partition("=")
         if separator and name.strip() == setting:
-            found = [*found, *_listed(value)] if value.strip() else []
+            found = [*found, *_read_networks(value)] if value.strip() else []
     return found
 
 
-def _listed(value: str) -> Iterator[_Network]:
+def _read_networks(value: str) -> Iterator[_Network]:
     for word in value.split():
         for network in _NAMED_NETWORKS.get(word, (word,)):
             try:

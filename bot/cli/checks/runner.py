@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.credentials import check_credentials
-from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.findings import Finding, Verdict, skipped_finding
 from bot.cli.checks.name_servers import check_name_servers
 from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
@@ -42,8 +42,8 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
     wrong setting is skipped. Raises nothing.
     """
     checkup = _Checkup(settings, patience)
-    outside = await asyncio.gather(checkup.slack(), checkup.queues(), checkup.store())
-    own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.wording()]
+    outside = await asyncio.gather(checkup.check_slack(), checkup.check_queues(), checkup.check_store())
+    own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.check_wording()]
     return [*own, *check_name_servers(), *chain.from_iterable(outside)]
 
 
@@ -58,75 +58,79 @@ class _Checkup:
         #: Without them nothing on the network is to be reached as the worker would.
         self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
-    def wording(self) -> Sequence[Finding]:
+    def check_wording(self) -> Sequence[Finding]:
         if "CONFIG_DIR" in self._faulty:
-            return [skipped(WORDING, ["CONFIG_DIR"])]
+            return [skipped_finding(WORDING, ["CONFIG_DIR"])]
         return check_wording(self._settings.config_dir)
 
-    async def slack(self) -> Sequence[Finding]:
+    async def check_slack(self) -> Sequence[Finding]:
         tls = ssl.create_default_context()
         async with open_session(tls) as session:
             client = web_client(self._settings.slack_api_url, session, tls)
-            bot = partial(self._bot_token, client)
-            app = partial(self._app_token, client, session)
-            return await _together(
-                self._look(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL", *self._proxies)),
-                self._look(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL", *self._proxies)),
+            bot = partial(self._check_bot_token, client)
+            app = partial(self._check_app_token, client, session)
+            return await _run_together(
+                self._run_check(
+                    slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL", *self._proxies)
+                ),
+                self._run_check(
+                    slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL", *self._proxies)
+                ),
             )
 
-    async def queues(self) -> Sequence[Finding]:
+    async def check_queues(self) -> Sequence[Finding]:
         settings = self._settings
-        return await _together(
-            self._queue(sqs.REQUEST_QUEUE, settings.request_queue_url),
-            self._queue(sqs.RESPONSE_QUEUE, settings.response_queue_url),
-            self._queue(sqs.DEAD_LETTER_QUEUE, settings.dead_letter_queue_url),
+        return await _run_together(
+            self._check_queue(sqs.REQUEST_QUEUE, settings.request_queue_url),
+            self._check_queue(sqs.RESPONSE_QUEUE, settings.response_queue_url),
+            self._check_queue(sqs.DEAD_LETTER_QUEUE, settings.dead_letter_queue_url),
         )
 
-    async def store(self) -> Sequence[Finding]:
+    async def check_store(self) -> Sequence[Finding]:
         check = partial(check_store_and_worker, self._settings)
         proxies = self._proxies if self._settings.store_path is None else ()
-        return await self._look(store.SUBJECT, check, needs=("STORE_URL", *proxies))
+        return await self._run_check(store.SUBJECT, check, needs=("STORE_URL", *proxies))
 
-    async def _bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
+    async def _check_bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
         try:
             token = await fetch_secret(self._settings, "slack_bot_token")
         except TriageBotError as error:
             return [
-                slack.no_token(slack.BOT_TOKEN, str(error)),
-                skipped("scopes", [f"the {slack.BOT_TOKEN}"]),
+                slack.no_token_finding(slack.BOT_TOKEN, str(error)),
+                skipped_finding("scopes", [f"the {slack.BOT_TOKEN}"]),
             ]
         client.token = token.reveal()
         return await slack.check_bot_token(client)
 
-    async def _app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
+    async def _check_app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
         try:
             token = await fetch_secret(self._settings, "slack_app_token")
         except TriageBotError as error:
-            return [slack.no_token(slack.APP_TOKEN, str(error))]
+            return [slack.no_token_finding(slack.APP_TOKEN, str(error))]
         return await slack.check_app_token(client, session, token.reveal())
 
-    async def _queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
+    async def _check_queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
         if role is sqs.DEAD_LETTER_QUEUE and not url and role.variable not in self._faulty:
-            return [sqs.no_dead_letter_queue()]
+            return [sqs.no_dead_letter_queue_finding()]
         check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
-        return await self._look(role.subject, check, needs=(role.variable, "AWS_REGION", *self._proxies))
+        return await self._run_check(role.subject, check, needs=(role.variable, "AWS_REGION", *self._proxies))
 
-    async def _look(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
+    async def _run_check(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
         faulty = [name for name in needs if name in self._faulty]
         if faulty:
-            return [skipped(subject, faulty)]
+            return [skipped_finding(subject, faulty)]
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
                 return await check()
         except TimeoutError:
-            return [_unanswered(subject, self._patience)]
+            return [_timeout_finding(subject, self._patience)]
 
 
-async def _together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
+async def _run_together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
     return list(chain.from_iterable(await asyncio.gather(*checks)))
 
 
-def _unanswered(subject: str, patience: timedelta) -> Finding:
+def _timeout_finding(subject: str, patience: timedelta) -> Finding:
     return Finding(
         subject=subject,
         verdict=Verdict.FAILED,

@@ -27,7 +27,11 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     for problem in settings.problems:
         name, _, rest = problem.partition(" ")
         is_variable = re.fullmatch("[A-Z_]+", name) or is_proxy_variable(name)
-        yield _wrong(name, rest, "set it to ") if is_variable else _wrong(SETTINGS, problem, "expected ")
+        yield (
+            _problem_finding(name, rest, "set it to ")
+            if is_variable
+            else _problem_finding(SETTINGS, problem, "expected ")
+        )
     for warning in settings.warnings:
         detail, _, remedy = warning.rpartition("; ")
         yield Finding(subject=SETTINGS, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
@@ -41,18 +45,18 @@ def check_wording(folder: Path | None) -> Sequence[Finding]:
         templates.check_wording(load_messages(folder))
         load_alert_policies(folder)
     except ConfigError as error:
-        return [_wrong(WORDING, problem, "expected ") for problem in error.problems]
-    return [Finding(subject=WORDING, verdict=Verdict.OK, detail=_source_of_wording(folder))]
+        return [_problem_finding(WORDING, problem, "expected ") for problem in error.problems]
+    return [Finding(subject=WORDING, verdict=Verdict.OK, detail=_name_source_of_wording(folder))]
 
 
-def _source_of_wording(folder: Path | None) -> str:
+def _name_source_of_wording(folder: Path | None) -> str:
     if folder is None:
         return "messages.toml as it ships"
     own = folder / "messages.toml"
     return f"{own}, over the defaults" if own.exists() else f"messages.toml as it ships ({folder} has none)"
 
 
-def _wrong(subject: str, problem: str, ask: str) -> Finding:
+def _problem_finding(subject: str, problem: str, ask: str) -> Finding:
     """Return the finding of a problem, which reads `what it is; expected what it should be`."""
     detail, _, expected = problem.partition("; expected ")
     remedy = f"{ask}{expected}" if expected else ""

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.cli.checks.clock import clock_finding
-from bot.cli.checks.findings import Finding, Verdict, skipped
-from bot.errors import AmbiguousError, CannotGoOn, TriageBotError, Undeliverable, UnknownRefusal
+from bot.cli.checks.clock import check_clock
+from bot.cli.checks.findings import Finding, Verdict, skipped_finding
+from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverable, UnknownErrorCode
 from bot.slack.client import proxy_for
-from bot.slack.errors import fault
+from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.triage.model import utc_now
 
@@ -83,13 +83,16 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
     """Ask Slack whose token the client has, and judge its scopes and the clock. Raises nothing."""
     identity = Identity()
     try:
-        response = await _asked(client.auth_test())
+        response = await _call(client.auth_test())
         identity.learn(response)
     except TriageBotError as error:
-        return [_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN), skipped("scopes", [f"the {BOT_TOKEN}"])]
-    known = Finding(subject=BOT_TOKEN, verdict=Verdict.OK, detail=_whose(response, identity))
-    clock = clock_finding("Slack", _header(response, "date"), utc_now())
-    scopes = [_scope(scope, identity.scopes) for scope in SCOPES]
+        return [
+            _explain_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN),
+            skipped_finding("scopes", [f"the {BOT_TOKEN}"]),
+        ]
+    known = Finding(subject=BOT_TOKEN, verdict=Verdict.OK, detail=_describe_owner(response, identity))
+    clock = check_clock("Slack", _header(response, "date"), utc_now())
+    scopes = [_check_scope(scope, identity.scopes) for scope in SCOPES]
     return [known, *scopes, *([clock] if clock else [])]
 
 
@@ -98,9 +101,9 @@ async def check_app_token(
 ) -> Sequence[Finding]:
     """Ask Slack for the URL of a websocket, and check that its host can be reached. Raises nothing."""
     try:
-        response = await _asked(client.apps_connections_open(app_token=app_token))
+        response = await _call(client.apps_connections_open(app_token=app_token))
     except TriageBotError as error:
-        return [_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
+        return [_explain_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
     # Only the host is used: the rest of the URL has a one-time ticket.
     url = str(response.get("url") or "")
     if not urlsplit(url).hostname:
@@ -121,38 +124,42 @@ async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
         async with session.head(page, proxy=proxy_for(page), allow_redirects=False):
             pass
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        return _failed(parts.netloc, f"TLS with {parts.netloc} failed: {_reason(error)}", _TRUST_CERTIFICATE)
+        return _failed_finding(
+            parts.netloc, f"TLS with {parts.netloc} failed: {_reason(error)}", _TRUST_CERTIFICATE
+        )
     except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError) as error:
-        return _failed(parts.netloc, f"{parts.netloc} cannot be reached ({_reason(error)})", _REACH_HOST)
+        return _failed_finding(
+            parts.netloc, f"{parts.netloc} cannot be reached ({_reason(error)})", _REACH_HOST
+        )
     except (aiohttp.ClientError, OSError):
         pass  # the host was reached, and that is all we want to know
     how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
     return Finding(subject=HOST, verdict=Verdict.OK, detail=f"{parts.netloc} answers ({how}; not connected)")
 
 
-def no_token(subject: str, reason: str) -> Finding:
+def no_token_finding(subject: str, reason: str) -> Finding:
     """Return the finding that a token could not be fetched. `reason` reads `detail: remedy`."""
     detail, _, remedy = reason.partition(": ")
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
 
-async def _asked(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
+async def _call(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
     try:
         return await call
     except Exception as error:
-        raise fault(error) from error
+        raise classify_error(error) from error
 
 
 def _header(response: AsyncSlackResponse, name: str) -> str:
     return next((str(value) for key, value in response.headers.items() if key.lower() == name), "")
 
 
-def _whose(response: AsyncSlackResponse, identity: Identity) -> str:
+def _describe_owner(response: AsyncSlackResponse, identity: Identity) -> str:
     data: Mapping[str, object] = response.data if isinstance(response.data, dict) else {}
     return f"bot {data.get('user')} ({identity.bot_user_id}) in {data.get('team')} ({identity.team_id})"
 
 
-def _scope(scope: str, granted: frozenset[str]) -> Finding:
+def _check_scope(scope: str, granted: frozenset[str]) -> Finding:
     subject = f"scope {scope}"
     if scope in granted:
         return Finding(subject=subject, verdict=Verdict.OK, detail="granted")
@@ -165,33 +172,33 @@ def _scope(scope: str, granted: frozenset[str]) -> Finding:
     )
 
 
-def _failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
+def _explain_failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
     code = _code(error)
     if isinstance(error, OrgWideInstallation):
         detail, _, remedy = str(error).partition(": ")
         return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
     detail = f"Slack refuses it ({code})" if code else _TLS_OBJECT.sub("", str(error))
-    remedy = _REMEDIES.get(code, new_token) if code else _when_unanswered(error)
+    remedy = _REMEDIES.get(code, new_token) if code else _explain_silence(error)
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
 
 
 def _code(error: TriageBotError) -> str:
     """Return the error code in Slack's answer; empty if there was none."""
     match error:
-        case CannotGoOn() | UnknownRefusal():
+        case AppRejected() | UnknownErrorCode():
             return error.code
         case Undeliverable():
             return error.reason
     return ""
 
 
-def _when_unanswered(error: TriageBotError) -> str:
+def _explain_silence(error: TriageBotError) -> str:
     # An answer without a code and below 500 came from some other web server, such as a proxy.
     is_stranger = isinstance(error, AmbiguousError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return _LATER if isinstance(error.__cause__, SlackApiError) and not is_stranger else _NETWORK
 
 
-def _failed(host: str, detail: str, remedy: str) -> Finding:
+def _failed_finding(host: str, detail: str, remedy: str) -> Finding:
     return Finding(subject=HOST, verdict=Verdict.FAILED, detail=detail, remedy=remedy.format(host=host))
 
 

@@ -51,13 +51,13 @@ async def check_store(url: str, *, region: str | None = None) -> Sequence[Findin
     return [await asyncio.to_thread(_judge, path), *check_disk(url)]
 
 
-def held_by_worker(url: str, trouble: str) -> Finding:
+def held_by_worker_finding(url: str, trouble: str) -> Finding:
     """Return the finding that the running worker has the store open; `trouble`: why it cannot write."""
     path = store_path(url)
     if trouble:
         remedy = f"free space or repair the disk (df -h {path.parent}); the worker then recovers by itself"
-        return _failed(f"{path}, open in the running worker: {trouble}", remedy)
-    return _fine(f"{path}, open in the running worker, accepts writes")
+        return _failed_finding(f"{path}, open in the running worker: {trouble}", remedy)
+    return _ok_finding(f"{path}, open in the running worker, accepts writes")
 
 
 def check_disk(url: str) -> Sequence[Finding]:
@@ -67,10 +67,10 @@ def check_disk(url: str) -> Sequence[Finding]:
         free = shutil.disk_usage(folder).free
     except OSError:
         return []
-    return [disk_finding(folder, free)]
+    return [judge_disk(folder, free)]
 
 
-def disk_finding(folder: Path, free: int) -> Finding:
+def judge_disk(folder: Path, free: int) -> Finding:
     """Judge the free space in a folder, in bytes: below 512 MiB is a warning, below 32 MiB a failure."""
     detail = f"{free // MEBIBYTE} MiB free in {folder}"
     if free >= ROOMY_BYTES:
@@ -80,31 +80,33 @@ def disk_finding(folder: Path, free: int) -> Finding:
     return Finding(subject=DISK, verdict=verdict, detail=detail, remedy=remedy)
 
 
-def perhaps_held(url: str, reason: str) -> Finding:
+def perhaps_held_finding(url: str, reason: str) -> Finding:
     """Return the finding that a worker may have the store open but cannot be asked; `reason` says why."""
     detail = f"cannot tell whether a worker has {store_path(url)} open: {reason}"
-    return _failed(detail, "run `check` as the worker's user; if you already do, read the worker's log")
+    return _failed_finding(
+        detail, "run `check` as the worker's user; if you already do, read the worker's log"
+    )
 
 
 def _judge(path: Path) -> Finding:
     folder = path.parent
     if not folder.is_dir():
-        return _no_folder(folder)
+        return _no_folder_finding(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        return _not_permitted(f"the folder {folder}")
+        return _not_permitted_finding(f"the folder {folder}")
     if not path.exists():
-        return _fine(f"{path} will be created at the first run")
+        return _ok_finding(f"{path} will be created at the first run")
     if path.is_dir():
-        return _failed(f"{path} is a folder", "set STORE_URL to a file in it")
+        return _failed_finding(f"{path} is a folder", "set STORE_URL to a file in it")
     if not os.access(path, os.R_OK | os.W_OK):
-        return _not_permitted(f"the file {path}")
+        return _not_permitted_finding(f"the file {path}")
     return _judge_file(path)
 
 
-def _no_folder(folder: Path) -> Finding:
+def _no_folder_finding(folder: Path) -> Finding:
     if folder.parent != STATE_ROOT:
         remedy = "create it for the worker's user, or set STORE_URL"
-        return _failed(f"the folder {folder} does not exist", remedy)
+        return _failed_finding(f"the folder {folder} does not exist", remedy)
     return Finding(
         subject=SUBJECT,
         verdict=Verdict.WARNING,
@@ -115,21 +117,21 @@ def _no_folder(folder: Path) -> Finding:
 
 def _judge_file(path: Path) -> Finding:
     try:
-        version, verdict = _looked_into(path)
+        version, verdict = _inspect_file(path)
     except StoreUnusable as error:
         detail, _, remedy = str(error).rpartition("; ")
-        return _failed(detail, remedy)
+        return _failed_finding(detail, remedy)
     except sqlite3.Error as error:
-        return _unreadable(path, error)
+        return _explain_unreadable(path, error)
     if not version:
-        return _fine(f"{path} is empty; its tables will be created at the first run")
+        return _ok_finding(f"{path} is empty; its tables will be created at the first run")
     if verdict != "ok":
-        return _failed(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
+        return _failed_finding(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
     later = "" if version == SCHEMA_VERSION else f" (upgraded to {SCHEMA_VERSION} when the worker starts)"
-    return _fine(f"{path}, schema {version}{later}, not in use, intact")
+    return _ok_finding(f"{path}, schema {version}{later}, not in use, intact")
 
 
-def _looked_into(path: Path) -> tuple[int, str]:
+def _inspect_file(path: Path) -> tuple[int, str]:
     """Return the schema version, and `ok` or what is corrupt. Raises `StoreUnusable` or `sqlite3.Error`."""
     # Read-only, so that nothing is converted or checkpointed. After a clean stop the one file has everything,
     # and `immutable` reads it without creating others; after a crash the write-ahead log counts too.
@@ -140,32 +142,32 @@ def _looked_into(path: Path) -> tuple[int, str]:
         return version_of(connection, path), str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 
 
-def _unreadable(path: Path, error: sqlite3.Error) -> Finding:
+def _explain_unreadable(path: Path, error: sqlite3.Error) -> Finding:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return _failed(
+        return _failed_finding(
             f"{path} is locked by another process, which is not a worker", f"find it: fuser -v {path}"
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _failed(
+        return _failed_finding(
             f"{path} is corrupt or not a SQLite database ({error})", "restore a backup, or set STORE_URL"
         )
-    return _failed(
+    return _failed_finding(
         f"{path} cannot be read ({error})", "check the disk and the permissions of file and folder"
     )
 
 
-def _not_permitted(what: str) -> Finding:
-    return _failed(
+def _not_permitted_finding(what: str) -> Finding:
+    return _failed_finding(
         f"this user cannot write to {what}",
         "run `check` as the worker's user; if you already do, make that user its owner (chown), or set"
         " STORE_URL",
     )
 
 
-def _fine(detail: str) -> Finding:
+def _ok_finding(detail: str) -> Finding:
     return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
 
 
-def _failed(detail: str, remedy: str) -> Finding:
+def _failed_finding(detail: str, remedy: str) -> Finding:
     return Finding(subject=SUBJECT, verdict=Verdict.FAILED, detail=detail, remedy=remedy)

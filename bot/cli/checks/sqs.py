@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bot.aws.answers import NotAnAnswer
 from bot.aws.errors import action_of, code_of, is_of_kms, kms_remedy
 from bot.aws.region import region_in
-from bot.cli.checks.clock import clock_finding
+from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import Finding, Verdict
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
@@ -68,28 +68,32 @@ async def check_queue(role: QueueRole, url: str, *, region: str | None = None) -
     try:
         connector = Connector(region=region)
         try:
-            return await _looked_at(role, connector.open(url))
+            return await _inspect(role, connector.open(url))
         finally:
             connector.close()
     except ConfigError as error:
         remedy = "correct AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_SQS, in the environment or in .env"
-        return [_failed(role, url, str(error), remedy)]
+        return [_failed_finding(role, url, str(error), remedy)]
     except (StartRefused, TransientError) as error:
-        return [_failure(role, url, error), *_clock(role, _date_of(error))]
+        return [_explain_failure(role, url, error), *_check_clock(role, _date_of(error))]
 
 
-async def _looked_at(role: QueueRole, queue: Queue) -> Sequence[Finding]:
+async def _inspect(role: QueueRole, queue: Queue) -> Sequence[Finding]:
     facts = await queue.describe()
     return [
-        _described(role, queue.url, facts),
-        await _permissions(role, queue),
-        encryption(role, _shown(queue.url), facts),
-        *([redrive(role.subject, _shown(queue.url), facts)] if role is REQUEST_QUEUE else []),
-        *_clock(role, facts.date),
+        _describe(role, queue.url, facts),
+        await _check_permissions(role, queue),
+        check_encryption(role, _hide_credentials(queue.url), facts),
+        *(
+            [check_redrive(role.subject, _hide_credentials(queue.url), facts)]
+            if role is REQUEST_QUEUE
+            else []
+        ),
+        *_check_clock(role, facts.date),
     ]
 
 
-def no_dead_letter_queue() -> Finding:
+def no_dead_letter_queue_finding() -> Finding:
     """Return the finding that no dead-letter queue is configured."""
     return Finding(
         subject=DEAD_LETTER_QUEUE.subject,
@@ -99,7 +103,7 @@ def no_dead_letter_queue() -> Finding:
     )
 
 
-def encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
+def check_encryption(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
     """Judge the queue's encryption at rest.
 
     Only a real message would prove that the worker may use a customer's key: SQS refuses an empty batch
@@ -130,23 +134,23 @@ def _rights_with_key(role: QueueRole) -> str:
     return rights_with_key(to_send="SendMessage" in role.actions)
 
 
-def redrive(subject: str, url: str, facts: QueueFacts) -> Finding:
+def check_redrive(subject: str, url: str, facts: QueueFacts) -> Finding:
     """Judge the redrive policy: a dead-letter queue, after 10 receives or more."""
     name = f"{subject} redrive"
     count, target = facts.max_receive_count, facts.dead_letter_arn.rpartition(":")[2]
     if not target or count is None:
         detail = "no policy: a request that can never be processed is received again until the queue drops it"
         return Finding(
-            subject=name, verdict=Verdict.WARNING, detail=detail, remedy=_set_policy(url, "QUEUE_ARN")
+            subject=name, verdict=Verdict.WARNING, detail=detail, remedy=_policy_command(url, "QUEUE_ARN")
         )
     if count < RECEIVES_MIN:
         detail = f"to {target} after {count} receives: an outage of the bot can move valid requests there"
-        remedy = _set_policy(url, facts.dead_letter_arn)
+        remedy = _policy_command(url, facts.dead_letter_arn)
         return Finding(subject=name, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
     return Finding(subject=name, verdict=Verdict.OK, detail=f"to {target} after {count} receives")
 
 
-async def _permissions(role: QueueRole, queue: Queue) -> Finding:
+async def _check_permissions(role: QueueRole, queue: Queue) -> Finding:
     subject = f"{role.subject} permissions"
     try:
         denied = await denied_actions(queue, role.actions)
@@ -159,18 +163,20 @@ async def _permissions(role: QueueRole, queue: Queue) -> Finding:
             subject=subject,
             verdict=Verdict.FAILED,
             detail=detail,
-            remedy=f"grant the worker's role {_allowed(role)}",
+            remedy=f"grant the worker's role {_list_actions(role)}",
         )
-    return Finding(subject=subject, verdict=Verdict.OK, detail=f"{_allowed(role)}: tried, none is denied")
+    return Finding(
+        subject=subject, verdict=Verdict.OK, detail=f"{_list_actions(role)}: tried, none is denied"
+    )
 
 
-def _allowed(role: QueueRole) -> str:
+def _list_actions(role: QueueRole) -> str:
     return ", ".join(f"sqs:{action}" for action in role.actions)
 
 
-def _clock(role: QueueRole, date: str) -> list[Finding]:
+def _check_clock(role: QueueRole, date: str) -> list[Finding]:
     """Judge the clock by the answer of the request queue; the others would say the same."""
-    finding = clock_finding("AWS", date, utc_now()) if role is REQUEST_QUEUE else None
+    finding = check_clock("AWS", date, utc_now()) if role is REQUEST_QUEUE else None
     return [finding] if finding else []
 
 
@@ -182,41 +188,41 @@ def _date_of(error: Exception) -> str:
     return str(headers.get("date", ""))
 
 
-def _described(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
+def _describe(role: QueueRole, url: str, facts: QueueFacts) -> Finding:
     region = facts.arn.split(":")[3]
     return Finding(
         subject=role.subject,
         verdict=Verdict.OK,
         detail=f"in {region}; {facts.visible} visible, {facts.in_flight} in flight, {facts.delayed} delayed",
-        facts={"URL": _shown(url), "ARN": facts.arn},
+        facts={"URL": _hide_credentials(url), "ARN": facts.arn},
     )
 
 
-def _failed(role: QueueRole, url: str, detail: str, remedy: str) -> Finding:
+def _failed_finding(role: QueueRole, url: str, detail: str, remedy: str) -> Finding:
     return Finding(
         subject=role.subject,
         verdict=Verdict.FAILED,
-        detail=_shown(detail),
+        detail=_hide_credentials(detail),
         remedy=remedy,
-        facts={"URL": _shown(url)},
+        facts={"URL": _hide_credentials(url)},
     )
 
 
-def _failure(role: QueueRole, url: str, error: StartRefused | TransientError) -> Finding:
+def _explain_failure(role: QueueRole, url: str, error: StartRefused | TransientError) -> Finding:
     permanent = isinstance(error, StartRefused)
     match error.__cause__:
         case ClientError() as cause:
-            return _failed(role, url, *_refused(role, url, cause, permanent=permanent))
+            return _failed_finding(role, url, *_explain_refusal(role, url, cause, permanent=permanent))
         case BotoCoreError() as cause if permanent:
-            return _failed(
+            return _failed_finding(
                 role, url, f"there are no usable AWS credentials: {cause}", f"provide {_CREDENTIALS}"
             )
         case BotoCoreError() as cause:
-            return _failed(role, url, *_unreached(cause))
-    return _failed(role, url, str(error), "try again")
+            return _failed_finding(role, url, *_explain_unreachable(cause))
+    return _failed_finding(role, url, str(error), "try again")
 
 
-def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) -> tuple[str, str]:
+def _explain_refusal(role: QueueRole, url: str, error: ClientError, *, permanent: bool) -> tuple[str, str]:
     """Return what an error of SQS means, and the remedy."""
     code = code_of(error)
     if _NO_SUCH_QUEUE.search(code):
@@ -225,7 +231,7 @@ def _refused(role: QueueRole, url: str, error: ClientError, *, permanent: bool) 
         return f"KMS refuses its key ({code})", kms_remedy(code, _rights_with_key(role))
     if permanent and is_denied(code):
         action = action_of(error, "sqs")
-        allowed = f"{_allowed(role)} on it" if action.startswith("sqs:") else action
+        allowed = f"{_list_actions(role)} on it" if action.startswith("sqs:") else action
         return f"{action} is denied ({code})", f"grant the worker's role {allowed}"
     if permanent:
         return f"AWS rejects the credentials ({code})", f"renew them: {_CREDENTIALS}"
@@ -241,7 +247,7 @@ def _create_or_correct(role: QueueRole, url: str) -> str:
     return f"create it, or correct {role.variable}; `aws sqs list-queues{where}` lists those that exist"
 
 
-def _unreached(error: BotoCoreError) -> tuple[str, str]:
+def _explain_unreachable(error: BotoCoreError) -> tuple[str, str]:
     if isinstance(error, NotAnAnswer):
         return f"SQS is not reached: {error}", _WAY
     address = str(error.kwargs.get("endpoint_url") or "")
@@ -249,11 +255,11 @@ def _unreached(error: BotoCoreError) -> tuple[str, str]:
     return f"SQS cannot be reached{where} ({type(error).__name__})", _WAY
 
 
-def _shown(text: str) -> str:
+def _hide_credentials(text: str) -> str:
     """Return a text without the user name and password of any URL in it."""
     return _USER_INFO.sub("", text)
 
 
-def _set_policy(url: str, arn: str) -> str:
+def _policy_command(url: str, arn: str) -> str:
     policy = f'{{\\"deadLetterTargetArn\\":\\"{arn}\\",\\"maxReceiveCount\\":{RECEIVES_MIN}}}'
     return f'aws sqs set-queue-attributes --queue-url {url} --attributes \'{{"RedrivePolicy":"{policy}"}}\''

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.findings import Finding, Verdict, skipped
+from bot.cli.checks.findings import Finding, Verdict, skipped_finding
 from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
 
@@ -42,24 +42,32 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
         reason = "workers that share a store cannot be asked"
         return [
             *await store.check_store(url, region=settings.aws_region),
-            _channel_not_tried(settings, reason),
+            _untried_channel_finding(settings, reason),
         ]
     try:
         condition = await asyncio.to_thread(_ask, settings.control_path)
     except NoWorker:
-        return [*await store.check_store(url), _channel_not_tried(settings, "no worker is running here")]
+        return [
+            *await store.check_store(url),
+            _untried_channel_finding(settings, "no worker is running here"),
+        ]
     except CallFailed as error:
-        unknown = skipped(CHANNEL, ["the worker"])
-        return [store.perhaps_held(url, str(error)), *store.check_disk(url), unknown]
-    held = store.held_by_worker(url, str(condition.get("store") or ""))
-    return [held, *store.check_disk(url), _worker(condition), _channel(settings, condition.get("card"))]
+        unknown = skipped_finding(CHANNEL, ["the worker"])
+        return [store.perhaps_held_finding(url, str(error)), *store.check_disk(url), unknown]
+    held = store.held_by_worker_finding(url, str(condition.get("store") or ""))
+    return [
+        held,
+        *store.check_disk(url),
+        _check_worker(condition),
+        _check_channel(settings, condition.get("card")),
+    ]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
     return next(iter(list(call(control_path, CONDITION, patience=PATIENCE))), {})
 
 
-def _worker(condition: Mapping[str, Any]) -> Finding:
+def _check_worker(condition: Mapping[str, Any]) -> Finding:
     if condition.get("starting"):
         return Finding(
             subject=SUBJECT,
@@ -79,7 +87,7 @@ def _worker(condition: Mapping[str, Any]) -> Finding:
     )
 
 
-def _channel_not_tried(settings: Settings, why: str) -> Finding:
+def _untried_channel_finding(settings: Settings, why: str) -> Finding:
     if not settings.security_channel:
         return Finding(
             subject=CHANNEL, verdict=Verdict.OK, detail="not set, so there are no cards (SECURITY_CHANNEL)"
@@ -88,14 +96,14 @@ def _channel_not_tried(settings: Settings, why: str) -> Finding:
     return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=detail)
 
 
-def _channel(settings: Settings, trouble: str | None) -> Finding:
+def _check_channel(settings: Settings, trouble: str | None) -> Finding:
     """Judge the channel by why the last card could not be posted: a code of Slack's, or a sentence.
 
     Empty: it was posted; None: no card has been due yet.
     """
     channel = settings.security_channel
     if trouble is None or not channel:
-        return _channel_not_tried(settings, "no card has been due since the worker started")
+        return _untried_channel_finding(settings, "no card has been due since the worker started")
     if not trouble:
         return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=f"{channel}: the last card arrived")
     remedy = _REMEDIES.get(trouble, "see the worker's log for card.refused and card.delayed")

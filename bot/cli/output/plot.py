@@ -6,9 +6,9 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from bot.cli.output.statistics import readable_seconds, share_of
-from bot.cli.whole_file import written_whole
+from bot.cli.whole_file import write_whole
 from bot.errors import TriageBotError
-from bot.printable import printable
+from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PlotNotWritten(TriageBotError):
 def write_plot(path: Path, views: Sequence[View], *, title: str) -> None:
     """Write the plot to an SVG file in UTF-8. Raises `PlotNotWritten` if that fails."""
     try:
-        with written_whole(path) as file:
+        with write_whole(path) as file:
             file.write(plot_statistics(views, title=title).encode())
     except OSError as error:
         raise PlotNotWritten(f"{path} cannot be written: {error.strerror or error}") from error
@@ -72,11 +72,11 @@ def _legend() -> Iterator[str]:
 
 
 def _row(view: View, y: int) -> Iterator[str]:
-    alert = printable(str(view["alert"]))
+    alert = make_printable(str(view["alert"]))
     asked = f"{view['asked']} asked" + (f", {view['open']} open" if view["open"] else "")
     yield "<g>"
-    yield f"<title>{escape(alert)}: {escape(_spoken(view))}</title>"
-    yield _label(_MARGIN, y + 10, _cut(alert), style=_BOLD)
+    yield f"<title>{escape(alert)}: {escape(_describe_shares(view))}</title>"
+    yield _label(_MARGIN, y + 10, _shorten(alert), style=_BOLD)
     yield _label(_MARGIN, y + 26, asked, style=_FAINT)
     yield from _bar(view, y + 4)
     times = f"{readable_seconds(view['medianSeconds'])}, {readable_seconds(view['p90Seconds'])}"
@@ -97,7 +97,7 @@ def _bar(view: View, y: int) -> Iterator[str]:
         x += width
 
 
-def _spoken(view: View) -> str:
+def _describe_shares(view: View) -> str:
     return ", ".join(f"{ending.label} {share_of(view, ending):.0%}" for ending in ENDINGS)
 
 
@@ -105,5 +105,5 @@ def _label(x: float, y: float, words: str, *, style: str = "") -> str:
     return f'<text x="{x:g}" y="{y:g}" {style}>{escape(words)}</text>'
 
 
-def _cut(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _LABEL_LENGTH else f"{text[: _LABEL_LENGTH - 1]}…"

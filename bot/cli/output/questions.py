@@ -9,8 +9,8 @@ import textwrap
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from bot.cli.output.tables import aligned_table
-from bot.printable import printable
+from bot.cli.output.tables import align_table
+from bot.printable import make_printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ _WIDEST_LINE = 76
 
 def render_list(views: Sequence[View], now: datetime) -> str:
     """Return a table of questions, one line each, in the order given."""
-    return aligned_table([_HEADINGS, *(_row(view, now) for view in views)])
+    return align_table([_HEADINGS, *(_row(view, now) for view in views)])
 
 
 def render_question(view: View) -> str:
@@ -45,14 +45,15 @@ def render_replay(views: Sequence[View]) -> str:
     """Return how many reports go out again, and a line for each: identifier, sequence, outcome, delivery."""
     alerts = {view["identifier"] for view in views}
     lines = [
-        f"  {view['identifier']}  {view['sequence']}  {view['outcome']}, {_told(view)}, {_fate(view)}"
+        f"  {view['identifier']}  {view['sequence']}  {view['outcome']},"
+        f" {_describe_response(view)}, {_describe_delivery(view)}"
         for view in views
     ]
-    heading = f"{_counted(len(views), 'report')} of {_counted(len(alerts), 'alert')}, in this order:"
-    return "\n".join([heading, *(printable(line) for line in lines)])
+    heading = f"{_pluralize(len(views), 'report')} of {_pluralize(len(alerts), 'alert')}, in this order:"
+    return "\n".join([heading, *(make_printable(line) for line in lines)])
 
 
-def _counted(number: int, noun: str) -> str:
+def _pluralize(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -61,21 +62,21 @@ def _row(view: View, now: datetime) -> tuple[str, ...]:
     return (
         f"{datetime.fromisoformat(view['acceptedAt']):%Y-%m-%d %H:%M}",
         _age(now - datetime.fromisoformat(view["acceptedAt"])),
-        *(printable(str(view[name])) for name in names),
+        *(make_printable(str(view[name])) for name in names),
         _state(view),
         _outcome(view) if view["outcome"] else _time_left(view["deadline"], now),
     )
 
 
 def _state(view: View) -> str:
-    return printable(str(view["state"])) + (" (in doubt)" if view["inDoubtSince"] else "")
+    return make_printable(str(view["state"])) + (" (in doubt)" if view["inDoubtSince"] else "")
 
 
 def _outcome(view: View) -> str:
     """Return the outcome, its reason, and a later answer that did not replace it."""
     reason = f": {view['reason']}" if view["reason"] else ""
     later = f" (then said {view['said']})" if view["retracted"] else ""
-    return printable(f"{view['outcome']}{reason}{later}")
+    return make_printable(f"{view['outcome']}{reason}{later}")
 
 
 def _time_left(deadline: str | None, now: datetime) -> str:
@@ -97,7 +98,7 @@ def _readable_time(text: str | None) -> str:
 
 
 def _alert_section(view: View) -> Iterator[str]:
-    yield f"Alert {printable(str(view['identifier']))}"
+    yield f"Alert {make_printable(str(view['identifier']))}"
     yield from _facts(
         {
             "alert": view["alert"],
@@ -106,7 +107,7 @@ def _alert_section(view: View) -> Iterator[str]:
             "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
         }
     )
-    yield from _quoted(str(view["summary"]))
+    yield from _quote(str(view["summary"]))
 
 
 def _question_section(view: View) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _notes_section(view: View) -> Iterator[str]:
         yield "Notes"
     for note in notes:
         yield f"  {_moment(note['timestamp'])}"
-        yield from _quoted(str(note["comment"]))
+        yield from _quote(str(note["comment"]))
 
 
 def _team_section(view: View) -> Iterator[str]:
@@ -173,15 +174,16 @@ def _reports_section(view: View) -> Iterator[str]:
     if not reports:
         yield "  none yet"
     for report in reports:
-        yield printable(f"  {report['sequence']}  {report['outcome']}, {_told(report)}, {_fate(report)}")
-        yield from _quoted(str(report["body"]))
+        fate = f"{_describe_response(report)}, {_describe_delivery(report)}"
+        yield make_printable(f"  {report['sequence']}  {report['outcome']}, {fate}")
+        yield from _quote(str(report["body"]))
 
 
-def _told(report: View) -> str:
+def _describe_response(report: View) -> str:
     return f"reported as {report['response'] or report['category'] + ' (changes nothing)'}"
 
 
-def _fate(report: View) -> str:
+def _describe_delivery(report: View) -> str:
     if report["parkedAt"]:
         return f"rejected by the queue {_moment(report['parkedAt'])}"
     if report["sentAt"]:
@@ -197,14 +199,14 @@ def _facts(facts: Mapping[str, object]) -> Iterator[str]:
     """Yield a line for each fact that is known."""
     for name, value in facts.items():
         if value not in {None, ""}:
-            yield f"  {name:<13}{printable(str(value))}"
+            yield f"  {name:<13}{make_printable(str(value))}"
 
 
-def _quoted(text: str) -> Iterator[str]:
+def _quote(text: str) -> Iterator[str]:
     """Yield untrusted text line by line, each marked, so that none can pass for our own output.
 
     Long lines are wrapped here, because the terminal would wrap them without the mark.
     """
     for line in text.splitlines() or [""]:
-        for piece in textwrap.wrap(printable(line), _WIDEST_LINE) or [""]:
+        for piece in textwrap.wrap(make_printable(line), _WIDEST_LINE) or [""]:
             yield f"  │ {piece}".rstrip()

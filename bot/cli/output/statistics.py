@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.cli.output.tables import aligned_table
-from bot.printable import printable
+from bot.cli.output.tables import align_table
+from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def render_statistics(views: Sequence[View]) -> str:
     legend = "  ".join(f"{ending.mark} {ending.label}" for ending in ENDINGS)
     if not views:
         return "None."
-    table = aligned_table([("ALERT", *_NUMBERS, ""), *map(_row, views)])
+    table = align_table([("ALERT", *_NUMBERS, ""), *map(_row, views)])
     return f"{table}\n\n{legend}"
 
 
@@ -55,7 +55,7 @@ def _row(view: View) -> tuple[str, ...]:
         readable_seconds(view["p90Seconds"]),
     )
     ends = (number.rjust(len(heading)) for number, heading in zip(numbers, _NUMBERS, strict=True))
-    return printable(str(view["alert"])), *ends, "".join(_bar(view))
+    return make_printable(str(view["alert"])), *ends, "".join(_bar(view))
 
 
 def _percent(share: float | None) -> str:

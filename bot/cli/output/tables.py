@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 _WIDEST_CELL = 40
 
 
-def aligned_table(rows: Sequence[Sequence[str]]) -> str:
+def align_table(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of printable cells, aligned in columns. Raises `ValueError` if rows differ in length."""
-    widths = [min(_WIDEST_CELL, max(map(_columns, column))) for column in zip(*rows, strict=True)]
-    return "\n".join(_aligned(row, widths) for row in rows)
+    widths = [min(_WIDEST_CELL, max(map(_count_columns, column))) for column in zip(*rows, strict=True)]
+    return "\n".join(_align(row, widths) for row in rows)
 
 
-def _columns(text: str) -> int:
+def _count_columns(text: str) -> int:
     """Return how many terminal columns a printable text takes."""
-    return sum(_character_columns(char) for char in text)
+    return sum(_count_character_columns(char) for char in text)
 
 
-def _character_columns(char: str) -> int:
+def _count_character_columns(char: str) -> int:
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+def _align(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell + " " * (width - _count_columns(cell)) for cell, width in zip(row, widths, strict=True))
     return "  ".join(padded).rstrip()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL, default_workspace
 from bot.sandbox.fake_slack.server import SlackStandIn
 from bot.sandbox.fake_slack.socket_mode import SocketMode
-from bot.sandbox.fake_slack.workspace import Change, Conversation, Message, Person, Workspace
+from bot.sandbox.fake_slack.workspace import Conversation, Message, Person, Workspace, WorkspaceEvent
 
 __all__ = [
     "SECURITY_CHANNEL",
-    "Change",
     "Conversation",
     "Message",
     "Person",
     "SlackStandIn",
     "SocketMode",
     "Workspace",
+    "WorkspaceEvent",
     "default_workspace",
 ]

@@ -34,7 +34,7 @@ class TooManyCallsError(SlackError):
         self.seconds = max(1, math.ceil(wait.total_seconds()))
 
 
-def refused_arguments(code: str, messages: list[str]) -> SlackError:
+def invalid_arguments(code: str, messages: list[str]) -> SlackError:
     """Return the error for invalid arguments, explained in response_metadata as Slack does."""
     return SlackError(code, errors=messages, response_metadata={"messages": messages})
 
@@ -55,7 +55,7 @@ class Call:
         """Return a required parameter; `SlackError` if it is missing or empty."""
         value = self.text(name)
         if not value:
-            raise refused_arguments("invalid_arguments", [f"[ERROR] missing required field: {name}"])
+            raise invalid_arguments("invalid_arguments", [f"[ERROR] missing required field: {name}"])
         return value
 
     def flag(self, name: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox.fake_slack import limits
-from bot.sandbox.fake_slack.calls import SlackError, refused_arguments
-from bot.sandbox.fake_slack.conversation_methods import direct_message_of, joined_conversation
-from bot.sandbox.fake_slack.objects import completed_blocks, message_object
+from bot.sandbox.fake_slack.calls import SlackError, invalid_arguments
+from bot.sandbox.fake_slack.conversation_methods import find_direct_message, require_joined
+from bot.sandbox.fake_slack.objects import complete_blocks, message_object
 from bot.sandbox.fake_slack.workspace import Message
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ def post_message(call: Call) -> Json:
 
     `SlackError` as Slack would return it, e.g. channel_not_found, no_text, msg_too_long, thread_not_found.
     """
-    conversation = _target(call)
-    text, blocks, metadata = checked_content(call, limits.POST_TEXT_LIMIT)
+    conversation = _find_target(call)
+    text, blocks, metadata = check_content(call, limits.POST_TEXT_LIMIT)
     if not blocks and not text.strip():
         raise SlackError("no_text")
-    thread = _thread(call, conversation)
+    thread = _find_thread(call, conversation)
     message = Message(
         channel=conversation.id,
         ts=call.installation.next_ts(),
         user=call.installation.workspace.bot.id,
         text=text,
-        blocks=completed_blocks(blocks or []),
+        blocks=complete_blocks(blocks or []),
         metadata=metadata or None,
         thread_ts=thread,
         # Outside of a thread there is nothing to broadcast.
@@ -45,15 +45,15 @@ def update_message(call: Call) -> Json:
 
     `SlackError` as Slack would return it, e.g. message_not_found, cant_update_message.
     """
-    conversation = _writable(joined_conversation(call, call.required("channel")))
-    message = _own_message(call, conversation, call.required("ts"))
-    text, blocks, metadata = checked_content(call, limits.UPDATE_TEXT_LIMIT)
+    conversation = _require_writable(require_joined(call, call.required("channel")))
+    message = _find_own_message(call, conversation, call.required("ts"))
+    text, blocks, metadata = check_content(call, limits.UPDATE_TEXT_LIMIT)
     if not text.strip() and not blocks:
         raise SlackError("no_text")
     changed = call.installation.workspace.change(
         message,
         text=text,
-        blocks=message.blocks if blocks is None else completed_blocks(blocks),
+        blocks=message.blocks if blocks is None else complete_blocks(blocks),
         metadata=message.metadata if metadata is None else metadata or None,
         edited_ts=call.installation.next_ts(),
     )
@@ -63,7 +63,7 @@ def update_message(call: Call) -> Json:
 def find_permalink(call: Call) -> Json:
     """Return a message's permalink; that of a reply includes its thread. `SlackError` message_not_found."""
     channel, ts = call.required("channel"), call.required("message_ts")
-    message = joined_conversation(call, channel).message(ts)
+    message = require_joined(call, channel).message(ts)
     is_gone = message is None and not call.installation.quirks.links_to_deleted
     if is_gone or (message and message.ephemeral_for is not None):
         raise SlackError("message_not_found")
@@ -73,7 +73,7 @@ def find_permalink(call: Call) -> Json:
     return {"channel": channel, "permalink": link + thread}
 
 
-def checked_content(call: Call, text_limit: int) -> tuple[str, list[Any] | None, Json | None]:
+def check_content(call: Call, text_limit: int) -> tuple[str, list[Any] | None, Json | None]:
     """Return text, blocks and metadata (None: not given); `SlackError` if Slack would refuse one of them.
 
     `text_limit` is in characters.
@@ -96,28 +96,28 @@ def _check_blocks(blocks: Any) -> None:
         raise SlackError("invalid_blocks_format")
     problems = limits.problems_of_blocks(blocks)
     if problems:
-        raise refused_arguments("invalid_blocks", problems)
+        raise invalid_arguments("invalid_blocks", problems)
     if limits.length_of_text(blocks) > limits.BLOCKS_TEXT_LIMIT:
         raise SlackError("msg_blocks_too_long")
 
 
-def _target(call: Call) -> Conversation:
+def _find_target(call: Call) -> Conversation:
     """Find the conversation to post to. Slack accepts posts to deactivated people, which nobody reads."""
     channel = call.text("channel") or ""
     if channel.startswith(("U", "W")):
         if not call.installation.quirks.opens_by_posting:
             raise SlackError("channel_not_found")
-        return direct_message_of(call, channel, unknown="channel_not_found")
-    return _writable(joined_conversation(call, channel))
+        return find_direct_message(call, channel, unknown="channel_not_found")
+    return _require_writable(require_joined(call, channel))
 
 
-def _writable(conversation: Conversation) -> Conversation:
+def _require_writable(conversation: Conversation) -> Conversation:
     if conversation.is_archived:
         raise SlackError("is_archived")
     return conversation
 
 
-def _thread(call: Call, conversation: Conversation) -> str | None:
+def _find_thread(call: Call, conversation: Conversation) -> str | None:
     thread = call.text("thread_ts")
     if thread and conversation.message(thread) is None:
         if call.installation.quirks.replies_to_deleted == "refused":
@@ -126,7 +126,7 @@ def _thread(call: Call, conversation: Conversation) -> str | None:
     return thread or None
 
 
-def _own_message(call: Call, conversation: Conversation, ts: str) -> Message:
+def _find_own_message(call: Call, conversation: Conversation, ts: str) -> Message:
     message = conversation.message(ts)
     if message is None or message.ephemeral_for is not None:
         raise SlackError("message_not_found")

@@ -30,7 +30,7 @@ def require_scope(call: Call, scope: str) -> None:
         raise SlackError("missing_scope", needed=scope, provided=provided)
 
 
-def direct_message_of(call: Call, user: str, *, unknown: str) -> Conversation:
+def find_direct_message(call: Call, user: str, *, unknown: str) -> Conversation:
     """Return the direct message with a person; `SlackError` `unknown` or cannot_dm_bot if there is none."""
     person = call.installation.workspace.person(user)
     if person is None:
@@ -40,7 +40,7 @@ def direct_message_of(call: Call, user: str, *, unknown: str) -> Conversation:
     return call.installation.workspace.direct_message(user)
 
 
-def joined_conversation(call: Call, channel: str) -> Conversation:
+def require_joined(call: Call, channel: str) -> Conversation:
     """Return a conversation that the bot is in; `SlackError` channel_not_found or not_in_channel."""
     conversation = call.installation.workspace.conversation(channel)
     if conversation is None:
@@ -53,7 +53,7 @@ def joined_conversation(call: Call, channel: str) -> Conversation:
 def open_conversation(call: Call) -> Json:
     """Open the direct message with one person; groups are not supported. `SlackError` as in Slack."""
     if call.text("channel"):
-        conversation = joined_conversation(call, call.required("channel"))
+        conversation = require_joined(call, call.required("channel"))
         return {"channel": {"id": conversation.id}}
     require_scope(call, "im:write")
     users = [user for user in (call.text("users") or "").split(",") if user]
@@ -62,12 +62,12 @@ def open_conversation(call: Call) -> Json:
     person = call.installation.workspace.person(users[0])
     if person is not None and person.deleted:
         raise SlackError("user_disabled")
-    return {"channel": {"id": direct_message_of(call, users[0], unknown="user_not_found").id}}
+    return {"channel": {"id": find_direct_message(call, users[0], unknown="user_not_found").id}}
 
 
 def read_history(call: Call) -> Json:
     """Return a page of a conversation, newest first, without replies that are only in threads."""
-    conversation = _readable(call)
+    conversation = _find_readable(call)
     _keep_pace(call)
     after, before = _window(call)
     before = min(before, _cursor(call, otherwise=before))
@@ -81,7 +81,7 @@ def read_history(call: Call) -> Json:
 
 def read_replies(call: Call) -> Json:
     """Return a page of a thread, oldest first, including its first message. `SlackError` thread_not_found."""
-    conversation = _readable(call)
+    conversation = _find_readable(call)
     thread = call.required("ts")
     if conversation.message(thread) is None:
         raise SlackError("thread_not_found")
@@ -93,8 +93,8 @@ def read_replies(call: Call) -> Json:
     return _page(call, reversed(visible))
 
 
-def _readable(call: Call) -> Conversation:
-    conversation = joined_conversation(call, call.required("channel"))
+def _find_readable(call: Call) -> Conversation:
+    conversation = require_joined(call, call.required("channel"))
     require_scope(call, "im:history" if conversation.person else "channels:history")
     return conversation
 

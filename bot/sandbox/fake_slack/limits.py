@@ -159,17 +159,17 @@ def problems_of_view(view: Any) -> list[str]:
 def _problems_among(blocks: list[Any], pointer: str) -> list[str]:
     """Return what is wrong among individually valid blocks: duplicate ids, a section without content."""
     problems: list[str] = []
-    for block_id in _repeated(block.get("block_id") for block in blocks):
+    for block_id in _find_repeated(block.get("block_id") for block in blocks):
         complain(problems, f"block_id already exists: {block_id}", pointer)
     for index, block in enumerate(blocks):
         if block["type"] == "section" and not {"text", "fields"} & block.keys():
             complain(problems, "missing required field: text or fields", f"{pointer}/{index}")
-        for action_id in _repeated(each.get("action_id") for each in block.get("elements", ())):
+        for action_id in _find_repeated(each.get("action_id") for each in block.get("elements", ())):
             complain(problems, f"action_id already exists: {action_id}", f"{pointer}/{index}/elements")
     return problems
 
 
-def _repeated(names: Any) -> list[str]:
+def _find_repeated(names: Any) -> list[str]:
     return [name for name, count in Counter(names).items() if name is not None and count > 1]
 
 

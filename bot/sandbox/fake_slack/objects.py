@@ -106,13 +106,13 @@ def _thread_fields(message: Message, installation: Installation) -> Json:
     return {"thread_ts": message.ts, "reply_count": len(replies), "latest_reply": replies[-1]}
 
 
-def completed_blocks(blocks: Sequence[Json]) -> list[Json]:
+def complete_blocks(blocks: Sequence[Json]) -> list[Json]:
     """Return the blocks as Slack stores them: with defaults, and an id for each block and button."""
-    return [_completed_block(block) for block in blocks]
+    return [_complete_block(block) for block in blocks]
 
 
-def _completed_block(block: Json) -> Json:
-    stored = {key: _with_defaults(value) for key, value in block.items()}
+def _complete_block(block: Json) -> Json:
+    stored = {key: _add_defaults(value) for key, value in block.items()}
     stored.setdefault("block_id", secrets.token_urlsafe(4))
     for element in [*stored.get("elements", ()), stored.get("accessory", {})]:
         if element.get("type") == "button":
@@ -122,12 +122,12 @@ def _completed_block(block: Json) -> Json:
     return stored
 
 
-def _with_defaults(value: Any) -> Any:
+def _add_defaults(value: Any) -> Any:
     if isinstance(value, list):
-        return [_with_defaults(inner) for inner in value]
+        return [_add_defaults(inner) for inner in value]
     if not isinstance(value, dict):
         return value
-    stored = {key: _with_defaults(inner) for key, inner in value.items()}
+    stored = {key: _add_defaults(inner) for key, inner in value.items()}
     if stored.get("type") == "plain_text":
         stored.setdefault("emoji", True)
     elif stored.get("type") == "mrkdwn":

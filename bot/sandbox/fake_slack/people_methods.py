@@ -44,7 +44,7 @@ def look_up_by_email(call: Call) -> Json:
     person = call.installation.workspace.person_of_email(call.required("email"))
     if person is None or person.deleted:
         raise SlackError("users_not_found")
-    return {"user": _shown(person, call)}
+    return {"user": _show_person(person, call)}
 
 
 def show_user(call: Call) -> Json:
@@ -52,9 +52,9 @@ def show_user(call: Call) -> Json:
     person = call.installation.workspace.person(call.required("user"))
     if person is None:
         raise SlackError("user_not_found")
-    return {"user": _shown(person, call)}
+    return {"user": _show_person(person, call)}
 
 
-def _shown(person: Person, call: Call) -> Json:
+def _show_person(person: Person, call: Call) -> Json:
     with_email = "users:read.email" in call.installation.app.scopes
     return user_object(person, call.installation, with_email=with_email)

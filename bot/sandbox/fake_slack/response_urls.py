@@ -8,8 +8,8 @@ from aiohttp import web
 
 from bot.sandbox.fake_slack import limits
 from bot.sandbox.fake_slack.calls import Call, SlackError, read_parameters
-from bot.sandbox.fake_slack.chat_methods import checked_content
-from bot.sandbox.fake_slack.objects import completed_blocks
+from bot.sandbox.fake_slack.chat_methods import check_content
+from bot.sandbox.fake_slack.objects import complete_blocks
 from bot.sandbox.fake_slack.workspace import Message
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ResponseUrls:
         self._installation.workspace.change(
             original,
             text=text,
-            blocks=completed_blocks(blocks),
+            blocks=complete_blocks(blocks),
             metadata={"kept": kept, "given": given, "lost": None}[
                 self._installation.quirks.replaced_metadata
             ],
@@ -86,7 +86,7 @@ class ResponseUrls:
                 ts=self._installation.next_ts(),
                 user=self._installation.workspace.bot.id,
                 text=text,
-                blocks=completed_blocks(blocks),
+                blocks=complete_blocks(blocks),
                 metadata=metadata,
                 thread_ts=call.text("thread_ts"),
                 ephemeral_for=None if is_public else permission.user,
@@ -97,7 +97,7 @@ class ResponseUrls:
 def _content(call: Call) -> tuple[str, list[Any], dict[str, Any] | None]:
     if call.text("response_type") not in {None, "ephemeral", "in_channel"}:
         raise SlackError("invalid_arguments")
-    text, blocks, metadata = checked_content(call, limits.POST_TEXT_LIMIT)
+    text, blocks, metadata = check_content(call, limits.POST_TEXT_LIMIT)
     if not text.strip() and not blocks:
         raise SlackError("no_text")
     return text, blocks or [], metadata

@@ -20,7 +20,7 @@ from bot.sandbox.fake_slack.payloads import (
 )
 from bot.sandbox.fake_slack.response_urls import ResponseUrls
 from bot.sandbox.fake_slack.socket_mode import DisconnectReason, SocketMode
-from bot.sandbox.fake_slack.submissions import WrongReplyError, completed_values, mistakes_in, take_reply
+from bot.sandbox.fake_slack.submissions import WrongReplyError, complete_values, find_mistakes, take_reply
 from bot.sandbox.fake_slack.web_api import WebApi
 
 if TYPE_CHECKING:
@@ -153,10 +153,10 @@ class SlackStandIn:
         not see this modal.
         """
         view = self._modal(user, view_id)
-        mistakes = mistakes_in(view, values)
+        mistakes = find_mistakes(view, values)
         if mistakes:
             return Click(acknowledged=False, warning=None, payload={}, errors=mistakes)
-        filled = completed_values(view, values)
+        filled = complete_values(view, values)
         payload = view_submission(self.installation, user, view=view, values=filled)
         click = await self._interact(payload, accepts_response=True)
         return self._after_reply(user, view, click) if click.acknowledged else click

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DisconnectReason = Literal["warning", "refresh_requested", "link_disabled", "too_many_websockets"]
 
 #: How many links one app may have.
-MOST_LINKS: Final = 10
+CONNECTIONS_MAX: Final = 10
 #: The lifetime of a link that Slack announces to the app, in seconds.
 CONNECTION_SECONDS: Final = 18_060
 
@@ -35,7 +35,7 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Link:
+class Connection:
     """One open websocket."""
 
     host: str
@@ -49,7 +49,7 @@ class SocketMode:
     def __init__(self, installation: Installation, *, acknowledge_within: timedelta) -> None:
         self._installation = installation
         self._acknowledge_within = acknowledge_within
-        self._links: list[Link] = []
+        self._links: list[Connection] = []
         self._waiting: dict[str, asyncio.Future[Acknowledgement]] = {}
         self._changed = asyncio.Condition()
         #: How many links have been opened in total.
@@ -75,8 +75,8 @@ class SocketMode:
             raise web.HTTPUnauthorized(text="unknown ticket")
         websocket = web.WebSocketResponse(timeout=1.0, heartbeat=30.0)
         await websocket.prepare(request)
-        link = Link(host=f"applink-{secrets.token_hex(4)}", request=request, websocket=websocket)
-        if self.links >= MOST_LINKS:
+        link = Connection(host=f"applink-{secrets.token_hex(4)}", request=request, websocket=websocket)
+        if self.links >= CONNECTIONS_MAX:
             await self._tell(link, "too_many_websockets")
             await websocket.close()
             return websocket
@@ -145,10 +145,10 @@ class SocketMode:
             if link.request.transport is not None:
                 link.request.transport.abort()
 
-    def _open_links(self) -> list[Link]:
+    def _open_links(self) -> list[Connection]:
         return [link for link in self._links if not link.websocket.closed]
 
-    async def _welcome(self, link: Link) -> None:
+    async def _welcome(self, link: Connection) -> None:
         self._links.append(link)
         self.welcomed += 1
         hello = {
@@ -169,7 +169,7 @@ class SocketMode:
         async with self._changed:
             self._changed.notify_all()
 
-    async def _listen(self, link: Link) -> None:
+    async def _listen(self, link: Connection) -> None:
         async for message in link.websocket:
             if message.type is WSMsgType.TEXT:
                 self._take(message.data)
@@ -185,12 +185,12 @@ class SocketMode:
         if waiting is not None and not waiting.done():
             waiting.set_result(Acknowledgement(payload=answer.get("payload")))
 
-    async def _tell(self, link: Link, reason: DisconnectReason) -> None:
+    async def _tell(self, link: Connection, reason: DisconnectReason) -> None:
         notice = {"type": "disconnect", "reason": reason, "debug_info": {"host": link.host}}
         await _send(link, notice)
 
 
-async def _send(link: Link, message: Json) -> None:
+async def _send(link: Connection, message: Json) -> None:
     """Send one frame. A broken link is treated like one whose app does not answer."""
     with contextlib.suppress(ConnectionError):
         await link.websocket.send_str(json.dumps(message))

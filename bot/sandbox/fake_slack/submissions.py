@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.fake_slack.calls import SlackError
 from bot.sandbox.fake_slack.modals import StackFullError
-from bot.sandbox.fake_slack.views import checked_view, new_view_id, stored_view
+from bot.sandbox.fake_slack.views import check_view, make_view, new_view_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ class WrongReplyError(Exception):
     """The app acknowledged with something that Slack does not understand."""
 
 
-def completed_values(view: Json, values: Mapping[str, Any]) -> Json:
+def complete_values(view: Json, values: Mapping[str, Any]) -> Json:
     """Return the state of every input of the view, by block and action; inputs not in `values` are null."""
     empty = {
         block["block_id"]: {block["element"]["action_id"]: {"type": block["element"]["type"], "value": None}}
@@ -31,7 +31,7 @@ def completed_values(view: Json, values: Mapping[str, Any]) -> Json:
     return {**empty, **values}
 
 
-def mistakes_in(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
+def find_mistakes(view: Json, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the mistakes that Slack reports without asking the app: a sentence per block_id."""
     return {
         block["block_id"]: mistake
@@ -93,11 +93,11 @@ def _show(installation: Installation, user: str, *, view: Json, reply: Json) -> 
     """Replace the submitted view with another, or push one on top of it."""
     modals = installation.workspace.modals
     try:
-        given = checked_view(reply.get("view"), kind="modal")
+        given = check_view(reply.get("view"), kind="modal")
         if reply["response_action"] == "push":
-            modals.push(user, stored_view(installation, given, view_id=new_view_id(), below=view))
+            modals.push(user, make_view(installation, given, view_id=new_view_id(), below=view))
         else:
-            modals.replace(stored_view(installation, given, view_id=view["id"]))
+            modals.replace(make_view(installation, given, view_id=view["id"]))
     except (SlackError, StackFullError, LookupError) as error:
         raise WrongReplyError(str(error)) from error
 

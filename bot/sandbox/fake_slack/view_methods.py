@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bot.sandbox.fake_slack.calls import SlackError
 from bot.sandbox.fake_slack.modals import StackFullError
-from bot.sandbox.fake_slack.views import checked_view, new_view_id, stored_view
+from bot.sandbox.fake_slack.views import check_view, make_view, new_view_id
 
 if TYPE_CHECKING:
     from bot.sandbox.fake_slack.calls import Call
@@ -19,24 +19,24 @@ def open_view(call: Call) -> Json:
 
     `SlackError` as Slack would return it, e.g. expired_trigger_id after 3 s, invalid_arguments.
     """
-    given = _given(call, kind="modal")
+    given = _read_view(call, kind="modal")
     _check_external_id(call, given)
     user = _redeem_trigger(call)
-    view = stored_view(call.installation, given, view_id=new_view_id())
+    view = make_view(call.installation, given, view_id=new_view_id())
     call.installation.workspace.show_modal(user, view)
     return {"view": view}
 
 
 def push_view(call: Call) -> Json:
     """Push a modal on top of the one that the trigger's person sees. `SlackError` as in `open_view`."""
-    given = _given(call, kind="modal")
+    given = _read_view(call, kind="modal")
     _check_external_id(call, given)
     user = _redeem_trigger(call)
     modals = call.installation.workspace.modals
     below = modals.seen_by(user)
     if below is None:
         raise SlackError("not_found")
-    view = stored_view(call.installation, given, view_id=new_view_id(), below=below)
+    view = make_view(call.installation, given, view_id=new_view_id(), below=below)
     try:
         modals.push(user, view)
     except StackFullError as error:
@@ -46,11 +46,11 @@ def push_view(call: Call) -> Json:
 
 def update_view(call: Call) -> Json:
     """Replace an open modal, found by external_id or view_id. `SlackError` not_found or hash_conflict."""
-    given = _given(call, kind="modal")
-    modal = _modal(call)
+    given = _read_view(call, kind="modal")
+    modal = _find_modal(call)
     _check_external_id(call, given, own_id=modal["id"])
     _check_hash(call, modal)
-    view = stored_view(call.installation, given, view_id=modal["id"])
+    view = make_view(call.installation, given, view_id=modal["id"])
     view |= {key: modal[key] for key in ("root_view_id", "previous_view_id")}
     call.installation.workspace.modals.replace(view)
     return {"view": view}
@@ -61,19 +61,19 @@ def publish_view(call: Call) -> Json:
     user = call.required("user_id")
     if call.installation.workspace.person(user) is None:
         raise SlackError("user_not_found")
-    given = _given(call, kind="home")
+    given = _read_view(call, kind="home")
     if len(given["blocks"]) > call.installation.quirks.home_blocks:
         raise SlackError("invalid_arguments")
     shown = call.installation.workspace.homes.get(user)
     if shown is not None:
         _check_hash(call, shown)
-    view = stored_view(call.installation, given, view_id=shown["id"] if shown else new_view_id())
+    view = make_view(call.installation, given, view_id=shown["id"] if shown else new_view_id())
     call.installation.workspace.publish_home(user, view)
     return {"view": view}
 
 
-def _given(call: Call, *, kind: Kind) -> Json:
-    return checked_view(call.structure("view", otherwise="invalid_arguments"), kind=kind)
+def _read_view(call: Call, *, kind: Kind) -> Json:
+    return check_view(call.structure("view", otherwise="invalid_arguments"), kind=kind)
 
 
 def _redeem_trigger(call: Call) -> str:
@@ -89,7 +89,7 @@ def _redeem_trigger(call: Call) -> str:
     return trigger.user
 
 
-def _modal(call: Call) -> Json:
+def _find_modal(call: Call) -> Json:
     modals = call.installation.workspace.modals
     found = modals.of_external_id(call.text("external_id") or "")
     if found is not None:

@@ -7,8 +7,8 @@ import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from bot.sandbox.fake_slack import limits
-from bot.sandbox.fake_slack.calls import SlackError, refused_arguments
-from bot.sandbox.fake_slack.objects import completed_blocks
+from bot.sandbox.fake_slack.calls import SlackError, invalid_arguments
+from bot.sandbox.fake_slack.objects import complete_blocks
 
 if TYPE_CHECKING:
     from bot.sandbox.fake_slack.installation import Installation
@@ -20,13 +20,13 @@ VIEW_LIMIT: Final = 250_000
 Kind = Literal["modal", "home"]
 
 
-def checked_view(given: Any, *, kind: Kind) -> Json:
+def check_view(given: Any, *, kind: Kind) -> Json:
     """Return the view that the app sent; `SlackError` if Slack would refuse it, or if its kind is wrong."""
     problems = limits.problems_of_view(given)
     if not problems and given["type"] != kind:
         problems = [f"[ERROR] must be a valid enum value ({kind}) [json-pointer:/view/type]"]
     if problems:
-        raise refused_arguments("invalid_arguments", problems)
+        raise invalid_arguments("invalid_arguments", problems)
     if len(json.dumps(given).encode()) > VIEW_LIMIT:
         raise SlackError("view_too_large")
     view: Json = given
@@ -38,7 +38,7 @@ def new_view_id() -> str:
     return f"V{secrets.token_hex(5).upper()}"
 
 
-def stored_view(installation: Installation, given: Json, *, view_id: str, below: Json | None = None) -> Json:
+def make_view(installation: Installation, given: Json, *, view_id: str, below: Json | None = None) -> Json:
     """Return a checked view as Slack stores it and sends it in payloads; `below` is the view under it."""
     return {
         "private_metadata": "",
@@ -50,7 +50,7 @@ def stored_view(installation: Installation, given: Json, *, view_id: str, below:
         "clear_on_close": False,
         "notify_on_close": False,
         **given,
-        "blocks": completed_blocks(given["blocks"]),
+        "blocks": complete_blocks(given["blocks"]),
         "previous_view_id": below["id"] if below else None,
         "id": view_id,
         "root_view_id": below["root_view_id"] if below else view_id,

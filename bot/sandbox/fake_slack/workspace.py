@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
 Json = dict[str, Any]
-ChangeKind = Literal[
+WorkspaceEventKind = Literal[
     "message_posted", "message_changed", "message_deleted", "home_published", "modal_shown", "modal_closed"
 ]
 
@@ -63,10 +63,10 @@ class Message:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class WorkspaceEvent:
     """A visible change in the workspace: of a message, or of a view that `user` sees."""
 
-    kind: ChangeKind
+    kind: WorkspaceEventKind
     message: Message | None = None
     user: str | None = None
     view: Json | None = None
@@ -148,7 +148,7 @@ class Workspace:
         self.modals = Modals(self._modal_changed)
         self._people = {person.id: person for person in (bot, *people)}
         self._conversations: dict[str, Conversation] = {}
-        self._subscribers: list[asyncio.Queue[Change]] = []
+        self._subscribers: list[asyncio.Queue[WorkspaceEvent]] = []
         self._last_moment = 0
 
     @property
@@ -205,42 +205,42 @@ class Workspace:
     def post(self, message: Message) -> None:
         """Add a message to its conversation; `KeyError` if that does not exist."""
         self._conversations[message.channel].keep(message)
-        self._emit(Change(kind="message_posted", message=message))
+        self._emit(WorkspaceEvent(kind="message_posted", message=message))
 
     def change(self, message: Message, **changes: Any) -> Message:
         """Change fields of a message, and return its new state."""
         changed = replace(message, **changes)
         self._conversations[message.channel].keep(changed)
-        self._emit(Change(kind="message_changed", message=changed))
+        self._emit(WorkspaceEvent(kind="message_changed", message=changed))
         return changed
 
     def delete(self, message: Message) -> None:
         """Remove a message; `KeyError` if it does not exist."""
         self._conversations[message.channel].remove(message.ts)
-        self._emit(Change(kind="message_deleted", message=message))
+        self._emit(WorkspaceEvent(kind="message_deleted", message=message))
 
     def publish_home(self, user: str, view: Mapping[str, Any]) -> None:
         """Show a view in a person's App Home."""
         self.homes[user] = dict(view)
-        self._emit(Change(kind="home_published", user=user, view=self.homes[user]))
+        self._emit(WorkspaceEvent(kind="home_published", user=user, view=self.homes[user]))
 
     def show_modal(self, user: str, view: Mapping[str, Any]) -> None:
         """Show a person a modal, replacing any that they have open."""
         self.modals.open(user, view)
 
-    def subscribe(self) -> asyncio.Queue[Change]:
+    def subscribe(self) -> asyncio.Queue[WorkspaceEvent]:
         """Return an unbounded queue that receives every change from now on; `unsubscribe` it when done."""
-        queue: asyncio.Queue[Change] = asyncio.Queue()
+        queue: asyncio.Queue[WorkspaceEvent] = asyncio.Queue()
         self._subscribers.append(queue)
         return queue
 
-    def unsubscribe(self, queue: asyncio.Queue[Change]) -> None:
+    def unsubscribe(self, queue: asyncio.Queue[WorkspaceEvent]) -> None:
         """Stop filling a queue returned by `subscribe`; `ValueError` if it is not subscribed."""
         self._subscribers.remove(queue)
 
     def _modal_changed(self, user: str, view: Json | None) -> None:
-        self._emit(Change(kind="modal_shown" if view else "modal_closed", user=user, view=view))
+        self._emit(WorkspaceEvent(kind="modal_shown" if view else "modal_closed", user=user, view=view))
 
-    def _emit(self, change: Change) -> None:
+    def _emit(self, change: WorkspaceEvent) -> None:
         for queue in self._subscribers:
             queue.put_nowait(change)

@@ -21,12 +21,12 @@ BUTTON_MAX = 75
 
 def section(text: str, *, block_id: str = "") -> Block:
     """Return a section. Nothing in its text becomes a link or a mention by itself."""
-    return _named(block_id, {"type": "section", "text": mrkdwn(text)})
+    return _add_block_id(block_id, {"type": "section", "text": mrkdwn(text)})
 
 
 def context(*texts: str, block_id: str = "") -> Block:
     """Return small print."""
-    return _named(block_id, {"type": "context", "elements": [mrkdwn(text) for text in texts]})
+    return _add_block_id(block_id, {"type": "context", "elements": [mrkdwn(text) for text in texts]})
 
 
 def header(text: str) -> Block:
@@ -54,12 +54,12 @@ def plain(text: str) -> Block:
     return {"type": "plain_text", "text": text, "emoji": True}
 
 
-def readable(moment: datetime, zone: ZoneInfo) -> str:
+def format_time(moment: datetime, zone: ZoneInfo) -> str:
     """Return a moment as people say it: `Tue 24 Nov 2026, 17:30 (Europe/Berlin)`."""
     return f"{moment.astimezone(zone):%a %d %b %Y, %H:%M} ({zone.key})"
 
 
-def _named(block_id: str, block: Block) -> Block:
+def _add_block_id(block_id: str, block: Block) -> Block:
     if block_id:
         block["block_id"] = block_id
     return block

@@ -10,8 +10,8 @@ from bot.slack.render import blocks
 from bot.slack.render.home import title_of
 from bot.slack.render.question import address, summary_text
 from bot.slack.render.templates import words_for
-from bot.slack.render.text import clean, cut, escape, harmless
-from bot.triage.model import Taken
+from bot.slack.render.text import clean, escape, sanitize, truncate
+from bot.triage.model import AlertTaken
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -42,23 +42,25 @@ def card_message(
     content = [
         blocks.section(headline, block_id="outcome"),
         blocks.section(summary_text(question, wording, SUMMARY_MAX), block_id="summary"),
-        blocks.section(cut("\n".join(_facts(question, wording, policy)), 2900, mark="…"), block_id="facts"),
+        blocks.section(
+            truncate("\n".join(_facts(question, wording, policy)), 2900, mark="…"), block_id="facts"
+        ),
         *_link(question, words["link"], alert_url),
-        _taken(question, words, policy, team_id),
+        _take_block(question, words, policy, team_id),
     ]
     return {"text": headline, "blocks": content}
 
 
 def thread_line(
-    question: Question, event: Report | Taken, wording: Wording, policy: Policy, *, team_id: str
+    question: Question, event: Report | AlertTaken, wording: Wording, policy: Policy, *, team_id: str
 ) -> str:
     """Return what the card's thread says of an event: a change, a note, or who took the alert."""
     words = wording["card"]
-    if isinstance(event, Taken):
+    if isinstance(event, AlertTaken):
         return words["taken_line"].format(who=profile_link(team_id, event.slack_id, event.slack_name))
     if event.comment:
         room = blocks.SECTION_MAX - len(words["noted"].format(note=""))
-        return words["noted"].format(note=_harmless(event.comment, wording, room))
+        return words["noted"].format(note=_sanitize(event.comment, wording, room))
     if event.retracted and event.said:
         said = words_for(policy.of(question), wording)["button"][event.said]
         return f"{words['retracted']}: {said}"
@@ -83,29 +85,29 @@ def _headline(question: Question, wording: Wording, policy: Policy, team_id: str
 def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str]:
     words, zone = wording["card"], policy.default_zone
     buttons = words_for(policy.of(question), wording)["button"]
-    last = blocks.readable(question.answered_at, zone) if question.answered_at else ""
+    last = blocks.format_time(question.answered_at, zone) if question.answered_at else ""
     facts = {
         words["alert"]: escape(clean(question.request.alert)),
         words["identifier"]: escape(clean(question.request.identifier)),
         words["address"]: address(question),
         words["confidence"]: question.request.confidence.value,
         words["reason"]: escape(clean(question.reason)),
-        words["asked"]: blocks.readable(question.asked_at, zone) if question.asked_at else "",
-        words["answered"]: _when_answered(question, zone),
+        words["asked"]: blocks.format_time(question.asked_at, zone) if question.asked_at else "",
+        words["answered"]: _format_answered_at(question, zone),
         words["retracted"]: f"{buttons[question.said]}, {last}"
         if question.said and question.retracted
         else "",
-        words["note"]: _harmless(question.note, wording, FIELD_MAX) if question.note else "",
+        words["note"]: _sanitize(question.note, wording, FIELD_MAX) if question.note else "",
     }
     return (f"*{name}:* {value}" for name, value in facts.items() if value)
 
 
-def _when_answered(question: Question, zone: ZoneInfo) -> str:
+def _format_answered_at(question: Question, zone: ZoneInfo) -> str:
     """Return when the answer that stands was given, as far as that is known: only the first and last are."""
     moment = question.answered_at
     if question.retracted:
         moment = question.first_answered_at if question.answers == _TAKEN_BACK_AT_ONCE else None
-    return blocks.readable(moment, zone) if moment else ""
+    return blocks.format_time(moment, zone) if moment else ""
 
 
 def _link(question: Question, label: str, alert_url: str) -> list[blocks.Block]:
@@ -115,14 +117,14 @@ def _link(question: Question, label: str, alert_url: str) -> list[blocks.Block]:
     return [blocks.section(f"<{escape(url)}|{label}>", block_id="link")]
 
 
-def _taken(question: Question, words: Any, policy: Policy, team_id: str) -> blocks.Block:
+def _take_block(question: Question, words: Any, policy: Policy, team_id: str) -> blocks.Block:
     if not question.taken_by or question.taken_at is None:
         button = blocks.button(words["take"], action_id=TAKE_ACTION, value=question.ref)
         return blocks.actions([button], block_id="take")
     who = profile_link(team_id, question.taken_by, question.taken_name)
-    date = blocks.readable(question.taken_at, policy.default_zone)
+    date = blocks.format_time(question.taken_at, policy.default_zone)
     return blocks.context(words["taken"].format(who=who, date=date), block_id="taken")
 
 
-def _harmless(text: str, wording: Wording, limit: int) -> str:
-    return harmless(text, limit, mark=wording["text"]["cut"], empty=wording["text"]["empty"])
+def _sanitize(text: str, wording: Wording, limit: int) -> str:
+    return sanitize(text, limit, mark=wording["text"]["cut"], empty=wording["text"]["empty"])

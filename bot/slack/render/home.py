@@ -72,7 +72,7 @@ def _open_blocks(questions: Sequence[Question], wording: Wording, policy: Policy
     for number, question in enumerate(questions):
         own = words_for(policy.of(question), wording)
         asked_at = question.asked_at or question.accepted_at
-        date = blocks.readable(asked_at, policy.zone(question))
+        date = blocks.format_time(asked_at, policy.zone(question))
         yield blocks.context(words["asked"].format(title=title_of(question, policy), date=date))
         yield blocks.section(summary_text(question, own, SUMMARY_MAX), block_id=f"summary-{number}")
         yield blocks.section(
@@ -93,6 +93,6 @@ def _answered_blocks(questions: Sequence[Question], wording: Wording, policy: Po
             wording["home"]["said"].format(
                 title=title_of(question, policy),
                 choice=own["button"][question.said or question.offered[0]],
-                date=blocks.readable(answered_at, policy.zone(question)),
+                date=blocks.format_time(answered_at, policy.zone(question)),
             )
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
-from bot.slack.render.text import clean, cut, escape, harmless
+from bot.slack.render.text import clean, escape, sanitize, truncate
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
@@ -77,7 +77,7 @@ def reminder_message(question: Question, wording: Wording, policy: Policy, *, li
     user = address(question)
     text = words["text_open"].format(user=user)
     if question.deadline is not None:
-        deadline = blocks.readable(question.deadline, policy.zone(question))
+        deadline = blocks.format_time(question.deadline, policy.zone(question))
         text = words["text"].format(user=user, deadline=deadline)
     if not link:
         text = f"{text} {words['home']}"
@@ -115,7 +115,7 @@ def address(question: Question) -> str:
 def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, harmless."""
     marks = words["text"]
-    return harmless(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+    return sanitize(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
 
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
-    text = words["text"].format(user=cut(user, _room_for_user(words["text"]), mark="…"))
+    text = words["text"].format(user=truncate(user, _count_room_for_user(words["text"]), mark="…"))
     return {
         "title": blocks.plain(words["title"]),
         "text": blocks.plain(text),
@@ -142,7 +142,7 @@ def _confirm(words: Mapping[str, str], user: str) -> Block:
 
 
 @lru_cache
-def _room_for_user(text: str) -> int:
+def _count_room_for_user(text: str) -> int:
     room = CONFIRM_TEXT_MAX - len(text.format(user=""))
     return room // max(1, text.count("{user}"))
 
@@ -151,7 +151,7 @@ def _answer_text(question: Question, words: Wording) -> str:
     texts = words["answer"]
     if question.said is None:
         ended = question.standing
-        return texts[ended] if ended and OUTCOMES[ended].told else ""
+        return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
     if question.retracted:
         return texts["retracted"]
     answer = texts[question.said]
@@ -174,5 +174,5 @@ def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Blo
 def _notification(question: Question, user: str, words: Wording) -> str:
     marks = words["text"]
     one_line = " ".join(clean(question.request.summary).split())
-    summary = harmless(one_line, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"])
+    summary = sanitize(one_line, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"])
     return words["question"]["notification"].format(user=user, summary=summary)

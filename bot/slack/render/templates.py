@@ -74,7 +74,7 @@ def check_wording(wording: Wording) -> None:
 
 def words_for(policy: AlertPolicy, wording: Wording) -> Wording:
     """Return the wording for one alert."""
-    return policy.reworded(wording) if policy.wording else wording
+    return policy.reword(wording) if policy.wording else wording
 
 
 def _length(table: str, text: str, wording: Wording) -> int:

@@ -22,11 +22,11 @@ def clean(text: str) -> str:
     """
     # What most texts are made of may stay: found out at once, instead of character by character.
     is_plain = text.isascii() and text.replace("\n", "").isprintable()
-    visible = text if is_plain else _visible(text)
+    visible = text if is_plain else _drop_invisible(text)
     return (_EMPTY_LINES.sub("\n\n", visible) if "\n" in visible else visible).strip()
 
 
-def _visible(text: str) -> str:
+def _drop_invisible(text: str) -> str:
     lines = _LINE_ENDS.sub("\n", text).replace("\t", " ")
     visible = "".join(
         character
@@ -41,13 +41,13 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def cut(escaped: str, limit: int, *, mark: str) -> str:
+def truncate(escaped: str, limit: int, *, mark: str) -> str:
     """Return at most `limit` characters of an escaped text; a cut ends in `mark` and splits no entity."""
     if len(escaped) <= limit:
         return escaped
     return _BROKEN_ENTITY.sub("", escaped[: limit - len(mark)]) + mark
 
 
-def harmless(text: str, limit: int, *, mark: str, empty: str) -> str:
+def sanitize(text: str, limit: int, *, mark: str, empty: str) -> str:
     """Return any text as Slack may show it: cleaned, escaped, then cut; `empty` where nothing is left."""
-    return cut(escape(clean(text)) or empty, limit, mark=mark)
+    return truncate(escape(clean(text)) or empty, limit, mark=mark)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from bot.store.address import Address
 
 #: Concurrent calls. Each takes a few milliseconds.
-CALLS_ABREAST = 16
+CONCURRENT_CALLS_MAX = 16
 
 #: boto3 makes one attempt only: `table.Table` retries, because it knows what a lost reply means.
 #: Timeouts are in seconds. Slack shows a failure to the person who clicked after three.
 _CALLS = Config(
     connect_timeout=2,
     read_timeout=3,
-    max_pool_connections=CALLS_ABREAST,
+    max_pool_connections=CONCURRENT_CALLS_MAX,
     retries={"mode": "standard", "total_max_attempts": 1},
 )
 
@@ -46,7 +46,7 @@ class Connection:
         endpoint_url: str | None = None,
     ) -> None:
         self._client = _client(address, access or Access.of(session), endpoint_url)
-        self._threads = DaemonThreads("dynamodb", count=CALLS_ABREAST)
+        self._threads = DaemonThreads("dynamodb", count=CONCURRENT_CALLS_MAX)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make one attempt at a call, e.g. `get_item`; return its answer."""

@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.agenda import Held, Schedule
+from bot.store.dynamodb.due_index import PAGE, is_stale, query_until, read_key, read_moment
 from bot.store.dynamodb.items import QUESTION, key_of, question_from, questions_of
+from bot.store.dynamodb.leased_rows import LeasedRow, Schedule
 from bot.store.dynamodb.leases import Leases
-from bot.store.dynamodb.lookout import PAGE, is_stale, key_in, moment_in, until
 from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import State, Work
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.leases import Place
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
@@ -46,13 +46,13 @@ class DueQuestions:
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
-        self._leases: Leases[Question] = Leases(table, list(Work), _read, random=random)
+        self._leases: Leases[Question] = Leases(table, list(Work), _read_question, random=random)
         self._moments = {work: Schedule() for work in Work}
         self._deadlines = Deadlines(table)
 
     def place(self, question: Question, now: datetime) -> Place | None:
         """Return a question's place in the index; None if it needs no work."""
-        next_work = next_work_of(question, now)
+        next_work = find_next_work(question, now)
         if next_work is None:
             return None
         work, due_at = next_work
@@ -62,7 +62,7 @@ class DueQuestions:
         """Record that this worker has written a question at this place."""
         self.forget(question)
         if place is not None and place.is_leased:
-            self._hold(Held(row=question, hint=place.hint))
+            self._keep(LeasedRow(row=question, hint=place.hint))
         self._deadlines.note(question, now)
 
     def note_read(self, question: Question) -> None:
@@ -78,22 +78,24 @@ class DueQuestions:
         for schedule in self._moments.values():
             schedule.put(key, None)
 
-    async def due(self, work: Work, now: datetime, *, limit: int, but: frozenset[str]) -> Sequence[Question]:
+    async def due(
+        self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str]
+    ) -> Sequence[Question]:
         """See `triage.ports.Store`; leaves out what other workers hold."""
         self._release_lapsed(now)
         for _ in range(_ROUNDS):
-            lacking = limit - len(self._held(work, now, limit, but))
-            taken = await self._leases.take(work, now, lacking) if lacking > 0 else ()
+            missing = limit - len(self._list_leased(work, now, limit, exclude))
+            taken = await self._leases.take(work, now, missing) if missing > 0 else ()
             for held in taken:
-                self._hold(held)
+                self._keep(held)
             if not taken:
                 break
-        return self._held(work, now, limit, but)
+        return self._list_leased(work, now, limit, exclude)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
         while True:
-            keys = await self._deadlines.passed(now, limit)
+            keys = await self._deadlines.find_passed(now, limit)
             rows = await questions_of(self._table, [key for key, _ in keys])
             self._deadlines.correct(keys, rows)
             overdue = [row for row in rows if row.deadline is not None and row.deadline <= now]
@@ -109,14 +111,14 @@ class DueQuestions:
         """Read the index for work that others left and for coming deadlines; return whether there is any."""
         return any(await asyncio.gather(self._leases.look(now), self._deadlines.look(now)))
 
-    def _held(self, work: Work, now: datetime, limit: int, but: frozenset[str]) -> list[Question]:
+    def _list_leased(self, work: Work, now: datetime, limit: int, exclude: frozenset[str]) -> list[Question]:
         found = (self._leases.held.get(key) for key in self._moments[work].until(now))
-        rows = (held.row for held in found if held is not None and held.row.ref not in but)
+        rows = (held.row for held in found if held is not None and held.row.ref not in exclude)
         return list(islice(rows, max(limit, 0)))
 
-    def _hold(self, held: Held[Question]) -> None:
+    def _keep(self, held: LeasedRow[Question]) -> None:
         self._leases.held.put(held)
-        moments = _moments_of(held.row)
+        moments = _list_moments(held.row)
         for work, schedule in self._moments.items():
             schedule.put(held.hint.key, moments.get(work))
 
@@ -146,12 +148,12 @@ class Deadlines:
         """Read the near deadlines from the index; return whether there are any."""
         pages = await asyncio.gather(*(self._look_at(number, now) for number in range(schema.SHARDS)))
         for item in (item for page in pages for item in page):
-            self._set(key_in(item), moment_in(item, schema.DEADLINE), now)
+            self._set(read_key(item), read_moment(item, schema.DEADLINE), now)
         self._may_be_more = any(len(page) == PAGE for page in pages)
         self._looked_at = now
         return any(pages)
 
-    async def passed(self, now: datetime, limit: int) -> Sequence[Key]:
+    async def find_passed(self, now: datetime, limit: int) -> Sequence[Key]:
         """Return up to `limit` keys whose deadline seems to have passed, earliest first."""
         found = list(islice(self._moments.until(now), limit))
         if is_stale(self._looked_at, now) or (self._may_be_more and len(found) < limit):
@@ -174,12 +176,12 @@ class Deadlines:
         self._moments.put(key, deadline if is_near else None)
 
     async def _look_at(self, shard: int, now: datetime) -> list[Item]:
-        return await self._table.first(PAGE, **until(schema.DEADLINES, str(shard), now + AHEAD))
+        return await self._table.first(PAGE, **query_until(schema.DEADLINES, str(shard), now + AHEAD))
 
 
-def next_work_of(question: Question, now: datetime) -> tuple[Work, datetime] | None:
+def find_next_work(question: Question, now: datetime) -> tuple[Work, datetime] | None:
     """Return the work that the index lists a question under, and since when it is due; None if none is."""
-    moments = _moments_of(question)
+    moments = _list_moments(question)
     if not moments:
         return None
     work = min(_ORDER, key=lambda each: max(moments.get(each, _NEVER), now))
@@ -188,13 +190,13 @@ def next_work_of(question: Question, now: datetime) -> tuple[Work, datetime] | N
     return work, due_at or moments[work]
 
 
-def _read(item: Item) -> Question:
+def _read_question(item: Item) -> Question:
     """Return the leased row. A claim that another worker made and did not follow up is due now."""
     question = question_from(item)
     return replace(question, due_at=question.in_doubt_since) if _is_claim(question) else question
 
 
-def _moments_of(question: Question) -> dict[Work, datetime]:
+def _list_moments(question: Question) -> dict[Work, datetime]:
     moments = {Work.CARD: question.card_due_at}
     if question.work is not None:
         moments[question.work] = question.due_at

@@ -28,7 +28,7 @@ CONDITION_FAILED = "ConditionalCheckFailed"
 
 MISSING_TABLE = "ResourceNotFoundException"
 #: Temporary: too many requests at once, or two transactions on one row.
-_PASSING = frozenset(
+_TRANSIENT = frozenset(
     "InternalServerError LimitExceededException ProvisionedThroughputExceeded"
     " ProvisionedThroughputExceededException RequestLimitExceeded ServiceUnavailable ThrottlingError"
     " ThrottlingException TransactionConflict TransactionConflictException"
@@ -50,13 +50,15 @@ def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
 def codes_of(error: ClientError) -> set[str]:
     """Return the codes of all parts of a transaction, or the one code of any other error."""
     parts = {str(reason.get("Code")) for reason in reasons_of(error)} - {"None"}
-    return parts or {code_of(error).removesuffix("Exception") if _failed(error) else code_of(error)}
+    return parts or {
+        code_of(error).removesuffix("Exception") if _is_failed_condition(error) else code_of(error)
+    }
 
 
-def is_passing(error: ClientError | BotoCoreError) -> bool:
+def is_transient(error: ClientError | BotoCoreError) -> bool:
     """Whether the error is temporary: the same call may succeed if it is retried soon."""
     if isinstance(error, ClientError):
-        return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _PASSING
+        return status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or codes_of(error) <= _TRANSIENT
     return isinstance(error, _UNREACHED)
 
 
@@ -68,7 +70,7 @@ def is_refusal(error: ClientError | BotoCoreError) -> bool:
     return isinstance(error, NO_CREDENTIALS)
 
 
-def trouble(error: ClientError | BotoCoreError, table: str) -> StoreError:
+def store_error(error: ClientError | BotoCoreError, table: str) -> StoreError:
     """Return the `StoreError` for a failed call. Its text never repeats what was sent."""
     return StoreError(_sentence(error, table))
 
@@ -107,5 +109,5 @@ def _refusal(error: ClientError, table: str) -> str:
     return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
 
 
-def _failed(error: ClientError) -> bool:
+def _is_failed_condition(error: ClientError) -> bool:
     return code_of(error).startswith(CONDITION_FAILED)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import schema
+from bot.store.dynamodb.due_index import query_all, query_until, read_moment
 from bot.store.dynamodb.items import (
     ENDED,
     UNSENT,
@@ -23,7 +24,6 @@ from bot.store.dynamodb.items import (
     report_key,
     reports_of,
 )
-from bot.store.dynamodb.lookout import moment_in, until, whole
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire
 from bot.triage.asking_rules import row_key
@@ -81,7 +81,7 @@ class Lifetime:
         return {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
-class Keeper:
+class Expiry:
     """Keeps items from expiring too soon or staying forever. `StoreError` if DynamoDB fails."""
 
     def __init__(self, table: Table, lifetime: Lifetime, *, lateness: timedelta = LATENESS) -> None:
@@ -93,7 +93,7 @@ class Keeper:
         """Keep a question from expiring, because one of its reports is not finished."""
         await self._hold(row_key(identifier))
 
-    async def let_go(self, row: OutboxRow, sent_at: datetime) -> None:
+    async def release(self, row: OutboxRow, sent_at: datetime) -> None:
         """Let a question expire again if it was held for a report that has now been sent."""
         if row.replays == 0 and sent_at - row.due_at < WAITS_LONG:
             return  # it was never held
@@ -105,8 +105,8 @@ class Keeper:
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
         """Remove what ended before this moment and should have expired; return how many questions."""
-        await self._hold_what_waits(before + (self._lifetime.keep or timedelta(0)))
-        ended = await self._ended(before - self._lateness)
+        await self._hold_waiting(before + (self._lifetime.keep or timedelta(0)))
+        ended = await self._find_ended(before - self._lateness)
         removed = 0
         for question in sorted(ended, key=lambda row: row.settled_at or before):
             removed += await self._remove(question, before - self._lateness)
@@ -114,17 +114,17 @@ class Keeper:
                 break
         return removed
 
-    async def _hold_what_waits(self, now: datetime) -> None:
+    async def _hold_waiting(self, now: datetime) -> None:
         for shard in schema.shards(UNSENT):
-            async for item in self._table.query(**whole(schema.DUE, shard)):
-                if now - moment_in(item, schema.DUE_AT) > WAITS_LONG:
+            async for item in self._table.query(**query_all(schema.DUE, shard)):
+                if now - read_moment(item, schema.DUE_AT) > WAITS_LONG:
                     await self._hold(str(item[schema.PARTITION]))
 
     async def _hold(self, key: str) -> None:
         await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
 
-    async def _ended(self, before: datetime) -> list[Question]:
-        queries = [until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
+    async def _find_ended(self, before: datetime) -> list[Question]:
+        queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
         pages = await asyncio.gather(*(self._table.first(_JUDGED_MAX, **query) for query in queries))
         keys = [str(item[schema.PARTITION]) for page in pages for item in page]
         return [row for row in await questions_of(self._table, keys) if _has_ended(row, before)]
@@ -134,10 +134,12 @@ class Keeper:
         if not all(row.sent_at is not None and row.sent_at < before for row in rows):
             return False
         stands = Condition(expression=f"{VERSION} = :version", values={"version": question.version})
-        gone = [self._deletion(report_key(key_of(question), row.sequence)) for row in rows]
-        return await self._table.try_transact([self._deletion(question_key(key_of(question)), stands), *gone])
+        gone = [self._make_deletion(report_key(key_of(question), row.sequence)) for row in rows]
+        return await self._table.try_transact(
+            [self._make_deletion(question_key(key_of(question)), stands), *gone]
+        )
 
-    def _deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:
+    def _make_deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:
         arguments = condition.arguments() if condition else {}
         return {"Delete": {"TableName": self._table.name, "Key": to_wire(key), **arguments}}
 

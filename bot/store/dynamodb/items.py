@@ -120,17 +120,17 @@ def key_of(question: Question) -> str:
 def question_item(question: Question) -> Item:
     """Return a question as its item, including the sort keys of the indexes `person` and `listed`."""
     key = key_of(question)
-    item: Item = question_key(key) | _filled(question_row(question), _QUESTION)
+    item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
     item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
-    if told := _told(question):
-        item[schema.TOLD] = told
+    if told := _person_sort_key(question):
+        item[schema.PERSON_SORT] = told
     return item
 
 
 def question_from(item: Mapping[str, Any]) -> Question:
     """Return the question an item holds. `ValueError` for a state or outcome that this release lacks."""
-    return question_of({"key": item[schema.PARTITION], **_columns(item, _QUESTION)})
+    return question_of({"key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
 
 
 def report_item(row: OutboxRow) -> Item:
@@ -138,13 +138,13 @@ def report_item(row: OutboxRow) -> Item:
     columns = {name: getattr(row, name) for name in _REPORT if name != "facts"}
     columns["facts"] = report_facts(row.report)
     columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
-    item: Item = report_key(row_key(row.identifier), row.sequence) | _filled(columns, _REPORT)
+    item: Item = report_key(row_key(row.identifier), row.sequence) | _to_attributes(columns, _REPORT)
     return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}
 
 
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
     """Return the report that an item holds."""
-    return report_of(_columns(item, _REPORT))
+    return report_of(_to_columns(item, _REPORT))
 
 
 async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
@@ -163,34 +163,34 @@ async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
     return [report_from(item) async for item in found]
 
 
-def told_open(moment: int) -> str:
+def open_sort_key(moment: int) -> str:
     """Return the sort key, in the index `person`, of an open question asked at `moment` (microseconds)."""
     return f"open#{moment:017}"
 
 
-def told_answered(moment: int) -> str:
+def answered_sort_key(moment: int) -> str:
     """Return the sort key, in the index `person`, of a question answered at `moment` (microseconds)."""
     return f"answered#{moment:017}"
 
 
-def _told(question: Question) -> str:
+def _person_sort_key(question: Question) -> str:
     if question.answered_at is not None:
-        return told_answered(microseconds(question.answered_at) or 0)
+        return answered_sort_key(microseconds(question.answered_at) or 0)
     if question.state is State.ASKED:
-        return told_open(microseconds(question.asked_at) or 0)
+        return open_sort_key(microseconds(question.asked_at) or 0)
     return ""
 
 
-def _filled(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item:
+def _to_attributes(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item:
     kept = {attribute: columns[column] for column, attribute in names.items()}
     return {attribute: value for attribute, value in kept.items() if value not in (None, "", 0)}
 
 
-def _columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    return {column: item.get(attribute, _nothing(column)) for column, attribute in names.items()}
+def _to_columns(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {column: item.get(attribute, _empty_value(column)) for column, attribute in names.items()}
 
 
-def _nothing(column: str) -> Any:
+def _empty_value(column: str) -> Any:
     if column in _MOMENTS:
         return None
     return 0 if column in _COUNTS else ""

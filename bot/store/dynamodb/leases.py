@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.agenda import Held, Hint, Holdings
-from bot.store.dynamodb.lookout import Lookout
+from bot.store.dynamodb.due_index import DueIndex
+from bot.store.dynamodb.leased_rows import IndexEntry, LeasedRow, LeasedRows
 from bot.store.dynamodb.table import Condition
 from bot.store.records.rows import microseconds
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
 
@@ -36,14 +36,14 @@ LEASE = timedelta(seconds=15)
 SOON = timedelta(seconds=120)
 
 _MOVE = f"SET {schema.MOMENT} = :until"
-_STANDS = f"{schema.WORK} = :partition AND {schema.MOMENT} = :seen"
+_UNCHANGED = f"{schema.WORK} = :partition AND {schema.MOMENT} = :seen"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
     """A row's place in the index `due`, and whether its writer has the lease until that moment."""
 
-    hint: Hint
+    hint: IndexEntry
     is_leased: bool
 
     def attributes(self) -> Item:
@@ -60,38 +60,40 @@ class Leases(Generic[Row]):
     def __init__(
         self, table: Table, words: Sequence[str], read: Callable[[Item], Row], *, random: Random
     ) -> None:
-        self.held = Holdings[Row]()
+        self.held = LeasedRows[Row]()
         self._table = table
         self._read = read
-        self._lookouts = {word: Lookout(table, word, is_held=self._is_held, random=random) for word in words}
+        self._indexes = {
+            word: DueIndex(table, word, is_leased=self._is_leased, random=random) for word in words
+        }
 
     def place(self, word: str, key: Key, due_at: datetime, now: datetime) -> Place:
         """Return the place in the index of a row due at `due_at`."""
-        is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_held(key))
+        is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_leased(key))
         moment = max(due_at, now) + LEASE if is_leased else due_at
-        hint = Hint(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
+        hint = IndexEntry(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
         return Place(hint=hint, is_leased=is_leased)
 
     def release_lapsed(self, now: datetime) -> Sequence[Key]:
         """Drop the rows whose lease has expired and return their keys. They may be taken again."""
-        lapsed = self.held.lapsed(now)
+        lapsed = self.held.list_lapsed(now)
         for hint in lapsed:
             self.held.drop(hint.key)
-            self._lookouts[hint.partition.partition("#")[0]].add(hint)
+            self._indexes[hint.partition.partition("#")[0]].add(hint)
         return [hint.key for hint in lapsed]
 
-    async def take(self, word: str, now: datetime, count: int) -> Sequence[Held[Row]]:
+    async def take(self, word: str, now: datetime, count: int) -> Sequence[LeasedRow[Row]]:
         """Lease up to `count` rows that are due and that no worker holds."""
         count = min(count, self.held.room)
-        hints = await self._lookouts[word].take(now, count)
+        hints = await self._indexes[word].take(now, count)
         taken = await asyncio.gather(*(self._take(hint, now) for hint in hints))
         return [held for held in taken if held is not None]
 
     async def look(self, now: datetime) -> bool:
         """Read the index for rows that others left; return whether any are due."""
-        return any(await asyncio.gather(*(each.look(now) for each in self._lookouts.values())))
+        return any(await asyncio.gather(*(each.look(now) for each in self._indexes.values())))
 
-    async def _take(self, hint: Hint, now: datetime) -> Held[Row] | None:
+    async def _take(self, hint: IndexEntry, now: datetime) -> LeasedRow[Row] | None:
         until = now + LEASE
         values = {
             ":until": microseconds(until),
@@ -99,16 +101,16 @@ class Leases(Generic[Row]):
             ":partition": hint.partition,
         }
         stands = Condition(
-            expression=_STANDS, values={name[1:]: value or 0 for name, value in values.items()}
+            expression=_UNCHANGED, values={name[1:]: value or 0 for name, value in values.items()}
         )
         key: Item = {schema.PARTITION: hint.key[0], schema.SORT: hint.key[1]}
         item = await self._table.update(key, _MOVE, stands)
         if item is None:
             return None
-        lease = Hint(key=hint.key, partition=hint.partition, moment=until)
-        held = Held(row=self._read(item), hint=lease)
+        lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)
+        held = LeasedRow(row=self._read(item), hint=lease)
         self.held.put(held)
         return held
 
-    def _is_held(self, key: Key) -> bool:
+    def _is_leased(self, key: Key) -> bool:
         return self.held.get(key) is not None

@@ -9,11 +9,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.errors import StartRefused, StoreError
 from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.copy_marker import require_finished
 from bot.store.dynamodb.errors import is_refusal, start_refused
-from bot.store.dynamodb.schema import faults_of
-from bot.store.dynamodb.store import DynamoStore, Upkeep
+from bot.store.dynamodb.schema import find_faults
+from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished_copies import require_whole
 from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ async def open_table(
     connection = Connection(address, access=access)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
-        await meet(table)
-        await require_whole(table)
+        await require_usable(table)
+        await require_finished(table)
     except BaseException:
         table.close()
         raise
-    return DynamoStore(table, upkeep=Upkeep(keep=keep), clock=clock)
+    return DynamoStore(table, upkeep=TableOptions(keep=keep), clock=clock)
 
 
-async def meet(table: Table) -> None:
+async def require_usable(table: Table) -> None:
     """Describe the table once and check its schema. `StartRefused` as in `open_table`."""
     try:
         answer = await table.call("describe_table")
@@ -56,7 +56,7 @@ async def meet(table: Table) -> None:
         if isinstance(cause, (ClientError, BotoCoreError)) and is_refusal(cause):
             raise start_refused(cause, table.shown) from error
         return  # the first read or write reports it, and retries
-    faults = faults_of(answer["Table"])
+    faults = find_faults(answer["Table"])
     if faults:
         raise StartRefused(
             f"the table {table.shown} does not have the schema that the bot needs: {'; '.join(faults)};"

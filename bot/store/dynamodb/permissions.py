@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from bot.aws.errors import DENIED, code_of
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.lookout import whole
+from bot.store.dynamodb.due_index import query_all
 from bot.store.dynamodb.table import Condition
 from bot.store.dynamodb.values import to_wire, value_to_wire
 
@@ -44,7 +44,7 @@ def _reads(table: Table) -> list[tuple[str, str, dict[str, Any]]]:
         "ExpressionAttributeValues": {":none": value_to_wire("check")},
     }
     queries = [
-        (f"dynamodb:Query on the index {index.name}", "query", {**whole(index, "check"), "Limit": 1})
+        (f"dynamodb:Query on the index {index.name}", "query", {**query_all(index, "check"), "Limit": 1})
         for index in schema.INDEXES
     ]
     return [

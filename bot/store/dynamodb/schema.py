@@ -26,7 +26,7 @@ DEADLINE = "dl"
 LISTED = "l"  #: `open` or `ended`, and the shard
 ACCEPTED_AT = "at"
 SLACK_ID = "p"
-TOLD = "k"  #: of a question put to a person: `open` or `answered`, and when
+PERSON_SORT = "k"  #: of a question put to a person: `open` or `answered`, and when
 DUE_AT = "d"
 EXPIRES = "x"  #: from when DynamoDB may remove the item, in whole seconds since 1970
 
@@ -47,7 +47,7 @@ class Index:
 
 DUE = Index(name="due", partition=WORK, sort=MOMENT, carried=(DUE_AT,))
 DEADLINES = Index(name="deadline", partition=SHARD, sort=DEADLINE)
-PERSON = Index(name="person", partition=SLACK_ID, sort=TOLD, sort_type="S")
+PERSON = Index(name="person", partition=SLACK_ID, sort=PERSON_SORT, sort_type="S")
 LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
 INDEXES = (DUE, DEADLINES, PERSON, LIST)
 
@@ -120,7 +120,7 @@ def projection(index: Index) -> dict[str, Any]:
     return {"ProjectionType": "KEYS_ONLY"}
 
 
-def faults_of(table: Mapping[str, Any]) -> Sequence[str]:
+def find_faults(table: Mapping[str, Any]) -> Sequence[str]:
     """Return, as clauses, what is wrong with a table that `DescribeTable` described; empty if nothing."""
     return [
         *_table_faults(table),
@@ -149,9 +149,9 @@ def _index_faults(table: Mapping[str, Any], index: Index) -> Iterator[str]:
     if _keys(found) != (index.partition, index.sort):
         yield f"the index {index.name} has the keys {', '.join(_keys(found))}"
     carried = found.get("Projection", {})
-    lacking = set(index.carried) - set(carried.get("NonKeyAttributes", ()))
-    if lacking and carried.get("ProjectionType") != "ALL":
-        yield f"the index {index.name} does not hold {', '.join(sorted(lacking))}"
+    missing = set(index.carried) - set(carried.get("NonKeyAttributes", ()))
+    if missing and carried.get("ProjectionType") != "ALL":
+        yield f"the index {index.name} does not hold {', '.join(sorted(missing))}"
     if _types(table).get(index.sort, index.sort_type) != index.sort_type:
         yield _type_fault(f"the index {index.name}", index.sort, _types(table))
 

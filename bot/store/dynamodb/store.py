@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
+from bot.store.dynamodb.due_index import LOOK_INTERVAL, query_all, read_moment
 from bot.store.dynamodb.due_questions import DueQuestions
-from bot.store.dynamodb.expiry import LATENESS, Keeper, Lifetime
+from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.items import (
     ENDED,
     OPEN,
@@ -24,7 +25,9 @@ from bot.store.dynamodb.items import (
     SENT_AT,
     UNSENT,
     VERSION,
+    answered_sort_key,
     key_of,
+    open_sort_key,
     question_from,
     question_item,
     question_key,
@@ -32,15 +35,13 @@ from bot.store.dynamodb.items import (
     report_item,
     report_key,
     reports_of,
-    told_answered,
-    told_open,
 )
-from bot.store.dynamodb.lookout import LOOK_INTERVAL, moment_in, whole
 from bot.store.dynamodb.table import NEW, Condition
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.dynamodb.values import to_wire, value_to_wire
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
+from bot.triage.log_events import log_event
 from bot.triage.model import Change, State, Work, utc_now
 from bot.triage.statistics import Tally
 
@@ -63,7 +64,7 @@ _PROBE = "probe"
 #: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
 
-_STANDS = f"{SECRET} = :secret AND {VERSION} = :version"
+_UNCHANGED = f"{SECRET} = :secret AND {VERSION} = :version"
 _SENT = f"SET {SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
 _PARKED = f"SET {PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
 
@@ -72,7 +73,7 @@ _SAME_REPLAY = f"{REPLAYS} = :replays"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Upkeep:
+class TableOptions:
     """How the table is maintained in the background."""
 
     keep: timedelta | None = None  #: how long ended questions are kept; None: as the workers say
@@ -91,25 +92,25 @@ class DynamoStore:
         table: Table,
         *,
         clock: Clock = utc_now,
-        upkeep: Upkeep | None = None,
-        spread: random.Random | None = None,
+        upkeep: TableOptions | None = None,
+        rng: random.Random | None = None,
     ) -> None:
-        spread, upkeep = spread or random.Random(), upkeep or Upkeep()
+        rng, upkeep = rng or random.Random(), upkeep or TableOptions()
         self._table = table
         self._clock = clock
-        self._due = DueQuestions(table, random=spread)
-        self._unsent = UnsentReports(table, random=spread)
+        self._due = DueQuestions(table, random=rng)
+        self._unsent = UnsentReports(table, random=rng)
         self._lifetime = Lifetime(keep=upkeep.keep)
-        self._keeper = Keeper(table, self._lifetime, lateness=upkeep.lateness)
+        self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._look_interval = upkeep.look_interval.total_seconds()
-        self._watching: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
 
     async def close(self) -> None:
         """Stop looking and close the connections. Leases are not returned, but expire."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            await asyncio.gather(self._watch_task, return_exceptions=True)
         self._table.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
@@ -127,7 +128,7 @@ class DynamoStore:
         """See `triage.ports.Store`."""
         question = change.question
         _, _, secret = question.ref.partition(".")
-        before = Condition(expression=_STANDS, values={"secret": secret, "version": question.version - 1})
+        before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
         is_written = await self._write(change, before)
         if not is_written:
             self._due.forget(question)  # the worker that saved first has the lease
@@ -144,11 +145,11 @@ class DynamoStore:
         return await self._question(row_key(identifier))
 
     async def due(
-        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+        self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
         """See `triage.ports.Store`."""
         self._watch()
-        return await self._due.due(work, now, limit=limit, but=but)
+        return await self._due.due(work, now, limit=limit, exclude=exclude)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
@@ -161,13 +162,15 @@ class DynamoStore:
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        rows = await self._told(slack_id, told_open(0), "open$", limit)
+        rows = await self._find_questions_of(slack_id, open_sort_key(0), "open$", limit)
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
         return sorted(still_open, key=lambda row: microseconds(row.asked_at) or 0, reverse=True)
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        rows = await self._told(slack_id, told_answered(microseconds(since) or 0), "answered$", limit)
+        rows = await self._find_questions_of(
+            slack_id, answered_sort_key(microseconds(since) or 0), "answered$", limit
+        )
         answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
         return sorted(answered, key=lambda row: microseconds(row.answered_at) or 0, reverse=True)
 
@@ -179,12 +182,12 @@ class DynamoStore:
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
         """See `triage.ports.Store`. Normally finds none: DynamoDB removes expired items."""
-        return await self._keeper.remove_ended(before, limit=limit)
+        return await self._expiry.remove_ended(before, limit=limit)
 
-    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """See `store.OpenStore`. Reads the whole table."""
         async for row in self.all_questions():
-            changed = _restored(row, now, longest=longest)
+            changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
@@ -213,7 +216,7 @@ class DynamoStore:
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Archive`."""
         newest = {"ScanIndexForward": False}
-        found = await self._from_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
+        found = await self._read_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
         latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
         keys = list(dict.fromkeys(str(item[schema.PARTITION]) for item in latest))[:limit]
         rows = await questions_of(self._table, keys)
@@ -232,7 +235,7 @@ class DynamoStore:
     async def identifiers_unsent(self) -> Sequence[str]:
         """See `triage.ports.Archive`."""
         shards = schema.shards(UNSENT) + schema.shards(PARKED)
-        queries = [self._table.query(**whole(schema.DUE, shard)) for shard in shards]
+        queries = [self._table.query(**query_all(schema.DUE, shard)) for shard in shards]
         return await self._identifiers(
             [str(item[schema.PARTITION]) for query in queries async for item in query]
         )
@@ -255,19 +258,19 @@ class DynamoStore:
         async for row in self.all_questions():
             if row.asked_at is not None and row.asked_at >= since:
                 taken = row.first_answered_at - row.asked_at if row.first_answered_at else None
-                tally.add(row.request.alert, standing=row.standing, taken=taken)
+                tally.add(row.request.alert, standing=row.standing, answer_time=taken)
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:
         """See `triage.ports.Backlog`."""
-        found = await self._from_list(1, schema.shards(OPEN))
-        return min((moment_in(item, schema.ACCEPTED_AT) for item in found), default=None)
+        found = await self._read_list(1, schema.shards(OPEN))
+        return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
         """See `triage.ports.Backlog`."""
-        queries = [whole(schema.DUE, shard) for shard in schema.shards(UNSENT)]
+        queries = [query_all(schema.DUE, shard) for shard in schema.shards(UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
-        return min((moment_in(item, schema.DUE_AT) for page in pages for item in page), default=None)
+        return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
 
     async def all_questions(self) -> AsyncIterator[Question]:
         """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
@@ -313,11 +316,11 @@ class DynamoStore:
             self._due.note_read(question)
         return question
 
-    async def _told(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
+    async def _find_questions_of(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
         """Return a person's questions between two sort keys of the index, at most the last `limit`."""
         if not slack_id:
             return []
-        found = await self._table.first(limit, **_between(slack_id, first, last))
+        found = await self._table.first(limit, **_query_between(slack_id, first, last))
         rows = await questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
         return [row for row in rows if row.slack_id == slack_id]
 
@@ -326,13 +329,13 @@ class DynamoStore:
         values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
         setting = "".join(f", {name} = :{name}_expires" for name in expires)
         await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at) or 0, **values})
-        await self._keeper.let_go(row, at)
+        await self._expiry.release(row, at)
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
         parked = schema.in_shard(PARKED, row_key(row.identifier))
         await self._mark(row, _PARKED, {"at": microseconds(at) or 0, "parked": parked})
-        await self._keeper.hold(row.identifier)
+        await self._expiry.hold(row.identifier)
         self._unsent.note_gone(row, None)
 
     async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
@@ -354,7 +357,7 @@ class DynamoStore:
     async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
         places = [self._unsent.place(row, now) for row in again]
         pairs = zip(rows, again, places, strict=True)
-        puts = [self._put(report_item(new) | place.attributes(), old) for old, new, place in pairs]
+        puts = [self._make_put(report_item(new) | place.attributes(), old) for old, new, place in pairs]
         key = row_key(rows[0].identifier)
         hold = {"Key": to_wire(question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
         there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
@@ -365,13 +368,13 @@ class DynamoStore:
             self._unsent.note_written(row, place)
         return True
 
-    def _put(self, item: Any, old: OutboxRow) -> dict[str, Any]:
+    def _make_put(self, item: Any, old: OutboxRow) -> dict[str, Any]:
         condition = Condition(expression=_SAME_REPLAY, values={"replays": old.replays})
         return {"Put": {"TableName": self._table.name, "Item": to_wire(item), **condition.arguments()}}
 
-    async def _from_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
+    async def _read_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
         """Return the first `count` items of each of these partitions of the index `listed`."""
-        queries = [whole(schema.LIST, shard) | arguments for shard in shards]
+        queries = [query_all(schema.LIST, shard) | arguments for shard in shards]
         pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
         return [item for page in pages for item in page]
 
@@ -381,8 +384,10 @@ class DynamoStore:
 
     def _watch(self) -> None:
         """Start looking for work that others leave. The first query for due rows starts it."""
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._keep_looking(), name="look for work that others left")
+        if self._watch_task is None:
+            self._watch_task = asyncio.create_task(
+                self._keep_looking(), name="look for work that others left"
+            )
 
     async def _keep_looking(self) -> None:
         while True:
@@ -391,11 +396,9 @@ class DynamoStore:
                 await self._look()
             except StoreError:
                 continue  # the next query for due rows raises it
-            except Exception:
+            except Exception:  # noqa: BLE001 - it is logged, with its traceback
                 # Nobody awaits this task: if it ended, work that others leave would go unnoticed.
-                log.exception(
-                    "cannot look for work that others left", extra={"event": "sweep.failed", "fields": {}}
-                )
+                log_event(log.exception, "sweep.failed", "cannot look for work that others left")
 
     async def _look(self) -> None:
         now = self._clock()
@@ -404,7 +407,7 @@ class DynamoStore:
             self.on_found()
 
 
-def _between(slack_id: str, first: str, last: str) -> dict[str, Any]:
+def _query_between(slack_id: str, first: str, last: str) -> dict[str, Any]:
     values = {":p": slack_id, ":first": first, ":last": last}
     return {
         "IndexName": schema.PERSON.name,
@@ -415,7 +418,7 @@ def _between(slack_id: str, first: str, last: str) -> dict[str, Any]:
     }
 
 
-def _restored(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
+def _restore(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
     """Return a question as adjusted after a restore: see `store.OpenStore`."""
     since = question.asked_at or question.accepted_at
     if question.deadline is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, is_passing, reasons_of, trouble
+from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, is_transient, reasons_of, store_error
 from bot.store.dynamodb.schema import PARTITION
 from bot.store.dynamodb.values import from_wire, to_wire, value_to_wire
 
@@ -200,7 +200,7 @@ class Table:
             if not keys:
                 return found
             await self._wait(attempt)
-        raise trouble(_throttled("BatchGetItem"), self.shown)
+        raise store_error(_throttling_error("BatchGetItem"), self.shown)
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -210,8 +210,8 @@ class Table:
                 return await self._caller.call(operation, arguments)
             except (ClientError, BotoCoreError) as error:
                 _raise_failed_condition(error, repeated=attempt > 0)
-                if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_passing(error):
-                    raise trouble(error, self.shown) from error
+                if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_transient(error):
+                    raise store_error(error, self.shown) from error
             await self._wait(attempt)
         raise AssertionError  # the last attempt returns or raises
 
@@ -226,5 +226,5 @@ def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: boo
         raise _ConditionFailed(from_wire(stands), repeated=repeated) from error
 
 
-def _throttled(operation: str) -> ClientError:
+def _throttling_error(operation: str) -> ClientError:
     return ClientError({"Error": {"Code": "ThrottlingException"}}, operation)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bot.store.dynamodb.agenda import Held, Schedule
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
+from bot.store.dynamodb.leased_rows import LeasedRow, Schedule
 from bot.store.dynamodb.leases import Leases
 from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.triage.asking_rules import row_key
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.leases import Place
     from bot.store.dynamodb.table import Table
     from bot.triage.model import OutboxRow
@@ -48,12 +48,12 @@ class UnsentReports:
     def note_written(self, row: OutboxRow, place: Place) -> None:
         """Record that this worker has written a report at this place."""
         if place.is_leased:
-            self._hold(Held(row=row, hint=place.hint))
+            self._keep(LeasedRow(row=row, hint=place.hint))
 
     def note_gone(self, row: OutboxRow, sent_at: datetime | None) -> None:
         """Record that a report was sent at `sent_at`, or parked if that is None."""
         self._forget(_key_of(row))
-        for sibling in self._held_of(row):
+        for sibling in self._list_later(row):
             # Checked again at that moment: another report may stand between them.
             moment = (
                 sibling.row.due_at if sent_at is None else max(sibling.row.due_at, sent_at + REPORTS_APART)
@@ -65,13 +65,13 @@ class UnsentReports:
         for key in self._leases.release_lapsed(now):
             self._moments.put(key, None)
         for _ in range(_ROUNDS):
-            ready = await self._ready(now, limit)
+            ready = await self._find_ready(now, limit)
             taken = await self._leases.take(UNSENT, now, limit - len(ready)) if len(ready) < limit else ()
             for held in taken:
-                self._hold(held)
+                self._keep(held)
             if not taken:
                 break
-        return sorted(await self._ready(now, limit) if taken else ready, key=lambda row: row.due_at)
+        return sorted(await self._find_ready(now, limit) if taken else ready, key=lambda row: row.due_at)
 
     def next_sendable(self, now: datetime) -> datetime | None:
         """Return the earliest moment after this one at which a known report may be sent, or None."""
@@ -81,7 +81,7 @@ class UnsentReports:
         """Read the index for reports that others left; return whether any are due."""
         return await self._leases.look(now)
 
-    async def _ready(self, now: datetime, limit: int) -> list[OutboxRow]:
+    async def _find_ready(self, now: datetime, limit: int) -> list[OutboxRow]:
         """Return the first report of each identifier that may be sent now."""
         first: dict[str, Key] = {}
         for key in self._moments.until(now):
@@ -103,22 +103,22 @@ class UnsentReports:
         if waiting.sequence == held.row.sequence and may_go_at <= now:
             return held.row
         self._moments.put(
-            key, may_go_at if waiting.sequence == held.row.sequence else self._again(held, waiting)
+            key, may_go_at if waiting.sequence == held.row.sequence else self._next_judgement(held, waiting)
         )
         return None
 
-    def _again(self, held: Held[OutboxRow], waiting: OutboxRow) -> datetime | None:
+    def _next_judgement(self, held: LeasedRow[OutboxRow], waiting: OutboxRow) -> datetime | None:
         """Return when to check a report that waits for another; None: sending that one triggers the check."""
         is_ours = self._leases.held.get(_key_of(waiting)) is not None
         return None if is_ours else held.hint.moment
 
-    def _held_of(self, row: OutboxRow) -> list[Held[OutboxRow]]:
+    def _list_later(self, row: OutboxRow) -> list[LeasedRow[OutboxRow]]:
         """Return the later reports of the same identifier that this worker holds."""
         numbers = range(row.sequence + 1, row.sequence + 1 + _LATER_MAX)
         found = (self._leases.held.get(_key(row.identifier, number)) for number in numbers)
         return [held for held in found if held is not None]
 
-    def _hold(self, held: Held[OutboxRow]) -> None:
+    def _keep(self, held: LeasedRow[OutboxRow]) -> None:
         self._leases.held.put(held)
         self._moments.put(held.hint.key, held.row.due_at)
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.connection import CALLS_ABREAST
-from bot.store.dynamodb.due_questions import next_work_of
+from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
+from bot.store.dynamodb.due_index import read_key
+from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
 from bot.store.dynamodb.items import (
     PARKED,
@@ -32,7 +33,6 @@ from bot.store.dynamodb.items import (
     report_item,
     report_key,
 )
-from bot.store.dynamodb.lookout import key_in
 from bot.store.dynamodb.table import NEW, Condition
 from bot.store.migration.inventory import digest_of
 from bot.store.records.rows import microseconds
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
-    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item, Value
     from bot.store.migration.inventory import Alert, Row
@@ -98,7 +98,7 @@ class Copies:
         copies = [copy for item in items if (copy := _copy_from(item))]
         return {copy.key: copy for copy in copies}
 
-    async def write(self, alerts: Sequence[Alert], there: Mapping[Key, Copy]) -> Sequence[Row]:
+    async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
         """Copy alerts, some rows of which may be `there`; return the rows that a worker wrote first.
 
         A row that is there already is not written again, and one that a worker has changed since it was
@@ -111,14 +111,14 @@ class Copies:
         async def write_what_is_left() -> None:
             for number, (row, item) in left:
                 try:
-                    if not await self._write(row, item, there.get(key_in(item))):
+                    if not await self._write(row, item, existing.get(read_key(item))):
                         overtaken.add(number)
                 except StoreError as error:
                     failures.append(error)
                 if failures:
                     return
 
-        await asyncio.gather(*(write_what_is_left() for _ in range(CALLS_ABREAST)))
+        await asyncio.gather(*(write_what_is_left() for _ in range(CONCURRENT_CALLS_MAX)))
         if failures:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
@@ -126,7 +126,7 @@ class Copies:
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
-        if await self.table.put(item | {COPIED: digest_of(row)}, _still(old) if old else NEW):
+        if await self.table.put(item | {COPIED: digest_of(row)}, _unchanged_condition(old) if old else NEW):
             return True
         found = await self.table.get(_item_key(row))
         # The reply to a write may have been lost, or the write done after the death of whoever sent it.
@@ -134,7 +134,7 @@ class Copies:
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
         question = question_item(alert.question) | self._expiry_of(alert, now)
-        if next_work := next_work_of(alert.question, now):
+        if next_work := find_next_work(alert.question, now):
             question |= _place(next_work[0], key_of(alert.question), next_work[1])
         return [(alert.question, question), *((row, self._report_item(row, now)) for row in alert.reports)]
 
@@ -163,7 +163,7 @@ class Copies:
 
 def key_of_row(row: Row) -> Key:
     """Return the partition key and sort key of a row's item."""
-    return key_in(_item_key(row))
+    return read_key(_item_key(row))
 
 
 def _item_key(row: Row) -> Item:
@@ -174,7 +174,7 @@ def _item_key(row: Row) -> Item:
 
 def _copy_from(item: Item) -> Copy | None:
     """Return the row that an item holds; None if it is neither a question nor a report."""
-    key = key_in(item)
+    key = read_key(item)
     if key[1] != QUESTION and not key[1].startswith(REPORT):
         return None
     row: Row = question_from(item) if key[1] == QUESTION else report_from(item)
@@ -185,7 +185,7 @@ def _is_copy(copy: Copy | None, row: Row) -> bool:
     return copy is not None and copy.is_untouched and digest_of(copy.row) == digest_of(row)
 
 
-def _still(old: Copy) -> Condition:
+def _unchanged_condition(old: Copy) -> Condition:
     """Return the condition that no worker has changed a copy since it was read."""
     was: dict[str, Value] = {COPIED: digest_of(old.row)}
     gone: list[str] = []
@@ -205,7 +205,7 @@ def _place(word: str, key: str, moment: datetime) -> Item:
 
 
 def _holds(row: OutboxRow, now: datetime) -> bool:
-    """Whether a report keeps its question from expiring, by the rules of `expiry.Keeper`."""
+    """Whether a report keeps its question from expiring, by the rules of `expiry.Expiry`."""
     if row.sent_at is not None:
         return False
     return row.parked_at is not None or row.replays > 0 or now - row.due_at > WAITS_LONG

@@ -82,7 +82,7 @@ class Inventory:
         return Count(rows=self._rows[kind], checksum=f"{self._sums[kind]:064x}")
 
 
-def compared(source: Inventory, target: Inventory) -> Sequence[Comparison]:
+def compare(source: Inventory, target: Inventory) -> Sequence[Comparison]:
     """Compare two stores: one comparison for each of `KINDS`, in that order."""
     return [Comparison(kind=kind, source=source.count(kind), target=target.count(kind)) for kind in KINDS]
 

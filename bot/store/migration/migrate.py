@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.opening import meet
+from bot.store.dynamodb.copy_marker import mark_finished, mark_unfinished
+from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.table import Table
-from bot.store.dynamodb.unfinished_copies import mark, unmark
 from bot.store.migration.copies import Copies, key_of_row
-from bot.store.migration.inventory import Inventory, compared, digest_of
-from bot.store.migration.patience import PatientCaller
+from bot.store.migration.inventory import Inventory, compare, digest_of
+from bot.store.migration.retrying_caller import RetryingCaller
 from bot.store.migration.source import SqliteSource
 from bot.triage.model import Question, utc_now
 
@@ -40,7 +40,7 @@ class MigrationRefused(TriageBotError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class MigrationResult:
     """How two stores compare after the copy. `differs` is the first identifier that does; None if none."""
 
     comparisons: Sequence[Comparison]
@@ -49,7 +49,7 @@ class Verdict:
 
 async def migrate_store(
     source_url: str, target_url: str, *, region: str | None, keep: timedelta, tell: Tell
-) -> Verdict:
+) -> MigrationResult:
     """Copy the file at one URL to the table at the other, and compare them.
 
     `keep` is how long ended questions are kept; `tell` receives progress messages. Raises
@@ -62,10 +62,10 @@ async def migrate_store(
     source = await SqliteSource.open(store_path(source_url))
     try:
         address = parse_address(target_url, region=region)
-        patient = PatientCaller(Connection(address), tell=tell, random=random.Random())
+        patient = RetryingCaller(Connection(address), tell=tell, random=random.Random())
         table = Table(address.table, patient, random=random.Random(), shown=address.shown)
         try:
-            await meet(table)
+            await require_usable(table)
             copies = Copies(table, keep=keep, clock=utc_now)
             return await Migration(source, copies, tell=tell).run()
         finally:
@@ -84,20 +84,20 @@ class Migration:
         self._tell = tell
         self._has_begun = False  #: an earlier run has copied some rows
 
-    async def run(self) -> Verdict:
+    async def run(self) -> MigrationResult:
         """Check, copy and compare; the source is open and the table's schema checked.
 
         `MigrationRefused` and `StoreError` as in `migrate_store`.
         """
         await self._require_untouched()
-        await mark(self._table, str(self._source.path))
+        await mark_unfinished(self._table, str(self._source.path))
         copied = await self._copy()
         self._tell("reading the table back")
-        comparisons = compared(copied, await self._read_back())
+        comparisons = compare(copied, await self._read_back())
         if all(each.is_equal for each in comparisons):
-            await unmark(self._table)
-            return Verdict(comparisons=comparisons, differs=None)
-        return Verdict(comparisons=comparisons, differs=await self._first_difference())
+            await mark_finished(self._table)
+            return MigrationResult(comparisons=comparisons, differs=None)
+        return MigrationResult(comparisons=comparisons, differs=await self._find_first_difference())
 
     async def _require_untouched(self) -> None:
         """Refuse a table with rows of another store, or with rows that a worker has changed."""
@@ -119,7 +119,7 @@ class Migration:
                 f" alert {name!r}; nothing was written. Copy to an empty table"
             )
         if not copy.is_untouched or _is_newer(copy, alert):
-            raise self._overtaken(name)
+            raise self._overtaken_error(name)
 
     async def _copy(self) -> Inventory:
         inventory, total, done = Inventory(), await self._source.size(), 0
@@ -137,7 +137,7 @@ class Migration:
         there = await self._copies.find(page) if self._has_begun else {}
         overtaken = await self._copies.write(page, there)
         if overtaken:
-            raise self._overtaken(_identifier_of(overtaken[0]))
+            raise self._overtaken_error(_identifier_of(overtaken[0]))
 
     async def _read_back(self) -> Inventory:
         inventory = Inventory()
@@ -146,16 +146,16 @@ class Migration:
                 inventory.add(copy.row)
         return inventory
 
-    async def _first_difference(self) -> str:
+    async def _find_first_difference(self) -> str:
         """Return the identifier of the first alert that differs between the stores."""
         async for page in self._source.pages():
             there = await self._copies.find(page)
             for row in (row for alert in page for row in alert.rows):
                 if _differs(row, there):
                     return _identifier_of(row)
-        return await self._first_stranger()
+        return await self._find_first_stranger()
 
-    async def _first_stranger(self) -> str:
+    async def _find_first_stranger(self) -> str:
         async for page in self._copies.pages():
             alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
             known = {key_of_row(row) for alert in alerts.values() for row in alert.rows}
@@ -164,7 +164,7 @@ class Migration:
                     return _identifier_of(copy.row)
         return ""
 
-    def _overtaken(self, name: str) -> MigrationRefused:
+    def _overtaken_error(self, name: str) -> MigrationRefused:
         return MigrationRefused(
             f"a worker has used the table {self._table.shown} since it was copied: the alert {name!r} has"
             " changed there, and is not overwritten. Keep using that table, or copy to an empty one"

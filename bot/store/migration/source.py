@@ -53,15 +53,15 @@ class SqliteSource:
         """Yield all alerts, up to 100 at a time, in order of their keys."""
         last = ""
         while rows := await self._read(_PAGE, last, PAGE):
-            yield await self._with_reports(rows)
+            yield await self._add_reports(rows)
             last = rows[-1]["key"]
 
     async def alerts(self, keys: Sequence[str]) -> Mapping[str, Alert]:
         """Return the alerts that exist under these keys, by key."""
         rows = await self._read(_AMONG.format(marks=_marks(keys)), *keys)
-        return dict(zip((row["key"] for row in rows), await self._with_reports(rows), strict=True))
+        return dict(zip((row["key"] for row in rows), await self._add_reports(rows), strict=True))
 
-    async def _with_reports(self, rows: Sequence[sqlite3.Row]) -> Sequence[Alert]:
+    async def _add_reports(self, rows: Sequence[sqlite3.Row]) -> Sequence[Alert]:
         keys = [row["key"] for row in rows]
         reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
         for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):

@@ -19,7 +19,7 @@ from bot.triage.model import (
     Report,
     State,
     TriageRequest,
-    made,
+    make_question,
 )
 from bot.triage.outcomes import Outcome
 
@@ -118,27 +118,27 @@ def question_row(question: Question) -> dict[str, Any]:
 
 def mutable_row(question: Question) -> dict[str, Any]:
     """Return the columns that a save writes, with their stored values."""
-    fields = {name: _stored(name, getattr(question, name)) for name in ("work", *_FIELDS)}
-    return _asked_for(question.request) | fields
+    fields = {name: _to_column(name, getattr(question, name)) for name in ("work", *_FIELDS)}
+    return _request_columns(question.request) | fields
 
 
-def changed_row(before: Question, after: Question) -> dict[str, Any]:
+def find_changes(before: Question, after: Question) -> dict[str, Any]:
     """Return the columns of `mutable_row` that differ from those of `before`."""
     held, new = vars(before), vars(after)
     differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
-    row = {name: _stored(name, new[name]) for name in differing}
+    row = {name: _to_column(name, new[name]) for name in differing}
     if after.request is not before.request:
-        row |= _asked_for(after.request)
+        row |= _request_columns(after.request)
     if after.work is not before.work:
-        row["work"] = _stored("work", after.work)
+        row["work"] = _to_column("work", after.work)
     return row
 
 
-def _asked_for(request: TriageRequest) -> dict[str, Any]:
+def _request_columns(request: TriageRequest) -> dict[str, Any]:
     return {name: str(getattr(request, name)) for name in _ASKED_FOR}
 
 
-def _stored(column: str, value: Any) -> Any:
+def _to_column(column: str, value: Any) -> Any:
     written = _WRITTEN.get(column)
     return written(value) if written else value
 
@@ -153,12 +153,12 @@ def question_of(row: Mapping[str, Any]) -> Question:
         confidence=Confidence(row["confidence"]),
     )
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES if row[name] is not None}
-    return made(
+    return make_question(
         request=request,
         ref=f"{row['key']}.{row['secret']}",
         state=State(row["state"]),
         paced=bool(row["paced"]),
-        offered=_offered(row["offered"]),
+        offered=_read_choices(row["offered"]),
         standing=Outcome(row["standing"]) if row["standing"] else None,
         said=Choice(row["said"]) if row["said"] else None,
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
@@ -167,7 +167,7 @@ def question_of(row: Mapping[str, Any]) -> Question:
 
 
 @lru_cache(maxsize=64)
-def _offered(words: str) -> tuple[Choice, ...]:
+def _read_choices(words: str) -> tuple[Choice, ...]:
     return tuple(Choice(word) for word in words.split())
 
 

@@ -167,7 +167,7 @@ class Database:
         except sqlite3.Error as error:
             _roll_back(connection)
             for job in jobs:
-                job.error = _translated(error)
+                job.error = _translate(error)
         return False
 
 
@@ -190,13 +190,13 @@ def _attempt(job: _Job, connection: sqlite3.Connection) -> bool:
     try:
         job.result = job.work(connection)
     except sqlite3.Error as error:
-        job.error = _translated(error)
+        job.error = _translate(error)
     except Exception as error:  # noqa: BLE001 - the submitter gets it
         job.error = error
     return job.error is None
 
 
-def _translated(error: sqlite3.Error) -> StoreError:
+def _translate(error: sqlite3.Error) -> StoreError:
     translated = StoreError(f"the store operation failed: {error}")
     translated.__cause__ = error
     return translated

@@ -27,7 +27,7 @@ LOCK_WAIT_MS = 5000
 
 def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open and lock a database. `StoreUnusable`, `StartRefused`: see `bot.store.open_store`."""
-    return _connected(path, _take, create=create)
+    return _open_locked(path, _take, create=create)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
@@ -36,7 +36,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     `StoreUnusable`, `StartRefused`: see `bot.store.open_store`; also `StoreUnusable` if it has no tables.
     Closing it merges a write-ahead log left by a crash into the file, as usual; no row changes by that.
     """
-    return _connected(path, _take_to_read, create=False)
+    return _open_locked(path, _take_to_read, create=False)
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
@@ -56,7 +56,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _connected(
+def _open_locked(
     path: Path, take: Callable[[sqlite3.Connection, Path], None], *, create: bool
 ) -> sqlite3.Connection:
     unclean = _prepare_file(path, create=create)
@@ -70,7 +70,7 @@ def _connected(
             given_up.callback(connection.close)
             take(connection, path)
         except sqlite3.Error as error:
-            raise _refusal(error, path) from error
+            raise _explain_refusal(error, path) from error
         given_up.pop_all()
     return connection
 
@@ -141,7 +141,7 @@ def _check(path: Path) -> None:
         raise StoreUnusable(f"the store {path} is corrupt ({verdict}); restore a backup")
 
 
-def _refusal(error: sqlite3.Error, path: Path) -> StartRefused | StoreUnusable:
+def _explain_refusal(error: sqlite3.Error, path: Path) -> StartRefused | StoreUnusable:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StartRefused(f"the store {path} is held by another process; stop it first")

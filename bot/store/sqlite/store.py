@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from bot.errors import StoreError
 from bot.store.records.rows import (
     COLUMNS,
-    changed_row,
+    find_changes,
     microseconds,
     moment,
     mutable_row,
@@ -144,24 +144,24 @@ class SqliteStore:
     async def load(self, ref: str) -> Question | None:
         """See `triage.ports.Store`."""
         key, _, _ = ref.partition(".")
-        question = await self._question_by_key(key)
+        question = await self._read_question(key)
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
 
     async def find(self, identifier: str) -> Question | None:
         """See `triage.ports.Store`."""
-        return await self._question_by_key(row_key(identifier))
+        return await self._read_question(row_key(identifier))
 
     async def due(
-        self, work: Work, now: datetime, *, limit: int, but: frozenset[str] = frozenset()
+        self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        # SQLite itself leaves out `but`: every row it returns costs time, and makes the threads contend.
+        # SQLite itself leaves out `exclude`: every row it returns costs time, and makes the threads contend.
         condition = _CARDS_DUE if work is Work.CARD else _WORK_DUE[work]
-        return await self._questions(condition, (microseconds(now), _keys_of(but), limit))
+        return await self._read_questions(condition, (microseconds(now), _keys_of(exclude), limit))
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        return await self._questions(_OVERDUE, (microseconds(now), limit))
+        return await self._read_questions(_OVERDUE, (microseconds(now), limit))
 
     async def next_due(self, after: datetime) -> datetime | None:
         """See `triage.ports.Store`."""
@@ -171,11 +171,11 @@ class SqliteStore:
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        return await self._questions(_OPEN_FOR, (slack_id, limit))
+        return await self._read_questions(_OPEN_FOR, (slack_id, limit))
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Store`."""
-        return await self._questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))
+        return await self._read_questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))
 
     async def probe(self) -> None:
         """See `triage.ports.Store`."""
@@ -186,7 +186,7 @@ class SqliteStore:
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
-    async def treat_as_restored(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         """See `store.OpenStore`."""
         values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
         await self._database.write(
@@ -199,16 +199,16 @@ class SqliteStore:
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         """See `triage.ports.Archive`."""
-        return await self._questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
+        return await self._read_questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         """See `triage.ports.Outbox`."""
-        return await self._reports(_SENDABLE, {**_around(now), "limit": limit})
+        return await self._read_reports(_SENDABLE, {**_time_values(now), "limit": limit})
 
     async def next_sendable(self, now: datetime) -> datetime | None:
         """See `triage.ports.Outbox`."""
         row = await self._database.read(
-            lambda connection: connection.execute(_NEXT_SENDABLE, _around(now)).fetchone()
+            lambda connection: connection.execute(_NEXT_SENDABLE, _time_values(now)).fetchone()
         )
         return moment(row[0])
 
@@ -222,15 +222,15 @@ class SqliteStore:
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         """See `triage.ports.Archive`."""
-        return await self._reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
+        return await self._read_reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         """See `triage.ports.Archive`."""
-        return await self._identifiers("report.sent_at >= ?", microseconds(since))
+        return await self._read_identifiers("report.sent_at >= ?", microseconds(since))
 
     async def identifiers_unsent(self) -> Sequence[str]:
         """See `triage.ports.Archive`."""
-        return await self._identifiers("report.sent_at IS NULL")
+        return await self._read_identifiers("report.sent_at IS NULL")
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
         """See `triage.ports.Archive`."""
@@ -239,21 +239,21 @@ class SqliteStore:
 
     async def oldest_open(self) -> datetime | None:
         """See `triage.ports.Backlog`."""
-        return await self._moment(_OLDEST_OPEN)
+        return await self._read_moment(_OLDEST_OPEN)
 
     async def oldest_unsent(self) -> datetime | None:
         """See `triage.ports.Backlog`."""
-        return await self._moment(_OLDEST_UNSENT)
+        return await self._read_moment(_OLDEST_UNSENT)
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
         """See `triage.ports.Archive`."""
         tally = Tally()
         for each in _SLICES:
-            for alert, standing, taken in await self._asked(each, since):
+            for alert, standing, taken in await self._read_asked(each, since):
                 tally.add(
                     alert,
                     standing=Outcome(standing) if standing else None,
-                    taken=None if taken is None else timedelta(microseconds=taken),
+                    answer_time=None if taken is None else timedelta(microseconds=taken),
                 )
         return tally.result()
 
@@ -265,24 +265,24 @@ class SqliteStore:
         except ValueError as error:
             return StoreError(f"the store cannot hold this request: {error}")
 
-    async def _question_by_key(self, key: str) -> Question | None:
-        found = await self._questions("WHERE key = ?", (key,))
+    async def _read_question(self, key: str) -> Question | None:
+        found = await self._read_questions("WHERE key = ?", (key,))
         return found[0] if found else None
 
-    async def _questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
+    async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
         rows = await self._database.read(
             lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
         )
         # As dicts: sqlite3.Row searches its column names for each value.
         return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
-    async def _identifiers(self, condition: str, *values: Any) -> list[str]:
+    async def _read_identifiers(self, condition: str, *values: Any) -> list[str]:
         query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
             WHERE {condition} ORDER BY question.accepted_at"""
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [str(row[0]) for row in rows]
 
-    async def _reports(self, query: str, values: Any) -> list[OutboxRow]:
+    async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
         rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
         return [report_of(row) for row in rows]
 
@@ -291,11 +291,11 @@ class SqliteStore:
         statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
         await self._database.write(lambda connection: connection.executemany(statement, values))
 
-    async def _asked(self, key_slice: str, since: datetime) -> list[Any]:
+    async def _read_asked(self, key_slice: str, since: datetime) -> list[Any]:
         values = {"slice": key_slice, "since": microseconds(since)}
         return await self._database.read(lambda connection: connection.execute(_ASKED, values).fetchall())
 
-    async def _moment(self, query: str) -> datetime | None:
+    async def _read_moment(self, query: str) -> datetime | None:
         row = await self._database.read(lambda connection: connection.execute(query).fetchone())
         return moment(row[0])
 
@@ -328,7 +328,7 @@ def _update(columns: tuple[str, ...]) -> str:
 
 def _save(connection: sqlite3.Connection, change: Change) -> bool:
     question, before = change.question, change.before
-    row = changed_row(before, question) if before else mutable_row(question)
+    row = find_changes(before, question) if before else mutable_row(question)
     key, _, secret = question.ref.partition(".")
     values = (*row.values(), key, secret, question.version - 1)
     was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
@@ -344,5 +344,5 @@ def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int
     return len(keys)
 
 
-def _around(now: datetime) -> dict[str, int | None]:
+def _time_values(now: datetime) -> dict[str, int | None]:
     return {"now": microseconds(now), "apart": microseconds(now - REPORTS_APART)}

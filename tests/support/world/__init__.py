@@ -1,7 +1,7 @@
 """The world around one worker, for tests: Slack, the queues, MozDef, and the worker as a real process."""
 
-from world.patience import PATIENCE_SECONDS, eventually, until
 from world.slack import ADA, ALAN, GRACE, KATHERINE, SlackSide, buttons, newcomer, sections
+from world.waiting import PATIENCE_SECONDS, eventually, until
 from world.worker import WorkerProcess
 from world.world import World, alert
 

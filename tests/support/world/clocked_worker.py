@@ -11,7 +11,7 @@ from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.triage.model import utc_now
 from bot.worker.app import App
-from bot.worker.assembly import Kit
+from bot.worker.assembly import Dependencies
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -27,4 +27,4 @@ if __name__ == "__main__":
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
     words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
-    asyncio.run(run_worker(App(settings, *words, kit=Kit(clock=wrong_clock))))
+    asyncio.run(run_worker(App(settings, *words, dependencies=Dependencies(clock=wrong_clock))))

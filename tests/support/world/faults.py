@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.sandbox.fake_slack.calls import read_parameters
-from world.patience import PATIENCE_SECONDS
+from world.waiting import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware

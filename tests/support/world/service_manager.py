@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from world.patience import until
+from world.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.sandbox.fake_slack.server import SCOPES
 from bot.sandbox.fake_slack.workspace import Person
 from world.faults import Faults, Hold
-from world.patience import PATIENCE_SECONDS, until
+from world.waiting import PATIENCE_SECONDS, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

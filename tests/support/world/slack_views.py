@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
-from world.patience import until
 from world.slack import ref_of
+from world.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

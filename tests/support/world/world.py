@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from bot.sandbox.mozdef import AlertBook
 from bot.worker.control import call
-from world.patience import until
 from world.queues import Letter, Mailbox
 from world.slack import SlackSide
+from world.waiting import until
 from world.worker import WorkerProcess, bare_environment
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-    from bot.sandbox.mozdef import Verdict
+    from bot.sandbox.mozdef import Assessment
 
 
 def alert(**fields: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class World:
 
         return until(look, what=f"{count} reports of {identifier}")
 
-    def verdicts(self, identifier: str, count: int = 1) -> tuple[str | None, Sequence[Verdict]]:
+    def verdicts(self, identifier: str, count: int = 1) -> tuple[str | None, Sequence[Assessment]]:
         """Let a stock MozDef judge the reports of an alert that it knows.
 
         Return the alert's status in the end, and what became of each report.

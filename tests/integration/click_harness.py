@@ -15,7 +15,7 @@ from bot.errors import StoreError
 from bot.redaction import Secret
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.slack.client import web_client
-from bot.slack.connections import LINKS, Links
+from bot.slack.connections import CONNECTIONS, SocketConnections
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.model import Confidence, TriageRequest, Work
@@ -47,24 +47,24 @@ class RefusingStore(SqliteStore):
         return await super().save(change)
 
 
-class WatchedLinks(Links):
+class WatchedConnections(SocketConnections):
     """Knows whether another program listens with the same token."""
 
     strangers = False
     asked = 0
 
-    def others_listen(self) -> bool:
+    def is_app_shared(self) -> bool:
         self.asked += 1
         return self.strangers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Triage:
+class ClickHarness:
     """One worker's inside, with what stands around it."""
 
     slack: RunningSlack
     store: RefusingStore
-    links: WatchedLinks
+    connections: WatchedConnections
     service: TriageService
     meter: CountingMeter
 
@@ -134,7 +134,7 @@ class Triage:
 
 
 @asynccontextmanager
-async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Triage]:
+async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[ClickHarness]:
     """Run one, without its queues and its sweeper."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(running())
@@ -157,21 +157,23 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Tr
             session=slack.session,
             random=Steady(0.0),
             client=web_client,
-            links=WatchedLinks,
+            connections=WatchedConnections,
             security_team=SlackSecurityTeam,
         )
         await stack.enter_async_context(_linked(slack, parts))
-        links: Any = parts.links
-        yield Triage(slack=slack, store=store, links=links, service=parts.service, meter=meter)
+        connections: Any = parts.connections
+        yield ClickHarness(
+            slack=slack, store=store, connections=connections, service=parts.service, meter=meter
+        )
 
 
 @asynccontextmanager
 async def _linked(slack: RunningSlack, parts: Parts) -> AsyncIterator[None]:
-    await parts.introduction.attempt()
+    await parts.authentication.attempt()
     stop = asyncio.Event()
-    running_links = asyncio.create_task(parts.links.run(stop, drain=parts.listeners.drain))
+    running_links = asyncio.create_task(parts.connections.run(stop, drain=parts.listeners.drain))
     async with asyncio.timeout(30):
-        await slack.slack.until_linked(LINKS)
+        await slack.slack.until_linked(CONNECTIONS)
     yield
     stop.set()
     await running_links

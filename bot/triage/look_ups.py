@@ -12,13 +12,13 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from bot.errors import AmbiguousError, CannotGoOn, TransientError, Undeliverable, UnknownRefusal
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.model import Bookmark
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.triage.model import Posted, Question
+    from bot.triage.model import MessageRef, Question
     from bot.triage.ports import Clock, Messenger
 
 #: How long a row in doubt waits if Slack rejects the app when it looks.
@@ -26,7 +26,7 @@ SCOPE_WAIT = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lag:
+class LookUpDelays:
     """How far Slack's history is assumed to lag."""
 
     first_look: timedelta = timedelta(seconds=5)  #: from the ambiguous result to the first look
@@ -39,12 +39,12 @@ class Lag:
     claim_holds: timedelta = timedelta(seconds=10)
 
 
-class Look(Enum):
+class LookUpResult(Enum):
     """The result of a look that did not find the question."""
 
     TOO_SOON = auto()
-    MISSED = auto()  #: a later look decides
-    NOT_THERE = auto()  #: it was definitely not posted
+    NOT_FOUND_YET = auto()  #: a later look decides
+    NOT_POSTED = auto()  #: it was definitely not posted
     IMPOSSIBLE = auto()  #: the app may not look
 
 
@@ -56,18 +56,18 @@ class _Doubt:
     bookmark: Bookmark | None = None  #: of the look that is under way
 
 
-class Looker:
+class LookUps:
     """Looks up rows in doubt, each until its state is certain."""
 
-    def __init__(self, messenger: Messenger, *, clock: Clock, lag: Lag) -> None:
+    def __init__(self, messenger: Messenger, *, clock: Clock, delays: LookUpDelays) -> None:
         self._messenger = messenger
         self._clock = clock
-        self._lag = lag
+        self._delays = delays
         self._doubts: dict[str, _Doubt] = {}
 
     def doubt(self, question: Question) -> datetime:
         """Record that the result of a post is unknown as of now; return when to look for the first time."""
-        doubt = _Doubt(since=question.in_doubt_since, look_at=self._clock() + self._lag.first_look)
+        doubt = _Doubt(since=question.in_doubt_since, look_at=self._clock() + self._delays.first_look)
         self._doubts[question.ref] = doubt
         return doubt.look_at
 
@@ -75,51 +75,51 @@ class Looker:
         """Return when to look next, in UTC."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
-            return self._found_in_doubt(question)
+            return self._begin(question)
         return known.look_at
 
     def forget(self, question: Question) -> None:
         """Forget a question that is no longer in doubt."""
         self._doubts.pop(question.ref, None)
 
-    async def look(self, question: Question) -> Posted | Look:
+    async def look(self, question: Question) -> MessageRef | LookUpResult:
         """Look, if it is time to. `TransientError` if this look says nothing yet: it goes on later."""
         if not self._messenger.can_look_up:
-            return Look.IMPOSSIBLE
+            return LookUpResult.IMPOSSIBLE
         if self._clock() < self.look_at(question):
-            return Look.TOO_SOON
+            return LookUpResult.TOO_SOON
         doubt = self._doubts[question.ref]  # before the look: a click may settle the doubt meanwhile
-        posted = await self._read_on(question, doubt)
-        if posted is not None:
-            return posted
+        message_ref = await self._read_on(question, doubt)
+        if message_ref is not None:
+            return message_ref
         if doubt.missed:
-            return Look.NOT_THERE
-        doubt.look_at, doubt.missed = self._clock() + self._lag.looks_apart, True
-        return Look.MISSED
+            return LookUpResult.NOT_POSTED
+        doubt.look_at, doubt.missed = self._clock() + self._delays.looks_apart, True
+        return LookUpResult.NOT_FOUND_YET
 
-    def _found_in_doubt(self, question: Question) -> datetime:
+    def _begin(self, question: Question) -> datetime:
         """Take over a row that a dead process left behind; return when to look for the first time."""
         now = self._clock()
-        under_way_until = (question.in_doubt_since or now) + self._lag.post_takes
-        look_at = max(now, under_way_until) + self._lag.first_look
+        under_way_until = (question.in_doubt_since or now) + self._delays.post_takes
+        look_at = max(now, under_way_until) + self._delays.first_look
         self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return look_at
 
-    async def _read_on(self, question: Question, doubt: _Doubt) -> Posted | None:
+    async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
         """Read page after page; None if the last one was read."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
             doubt.bookmark = found
         doubt.bookmark = None
         return found
 
-    async def _read(self, question: Question, doubt: _Doubt) -> Posted | Bookmark | None:
+    async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
         """Read the next page. One that Slack refuses is lost with its bookmark: the look begins anew."""
         try:
             return await self._messenger.look_up(question, after=doubt.bookmark)
         except AmbiguousError as error:
             raise TransientError(f"the look-up failed: {error}") from error
-        except CannotGoOn as error:
+        except AppRejected as error:
             raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
-        except (Undeliverable, UnknownRefusal) as error:
+        except (Undeliverable, UnknownErrorCode) as error:
             doubt.bookmark = None
             raise TransientError(f"the look-up was refused: {error}") from error

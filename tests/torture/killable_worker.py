@@ -1,7 +1,8 @@
 """The real worker, built to die on cue, and the nursery that brings it to life again and again.
 
-`python -m tests.torture.victim` reads one JSON object a line (see `Cue`), lives one life for each, and
-writes what became of it. A life is a forked process: all modules are loaded already, so it serves at once.
+`python -m tests.torture.killable_worker` reads one JSON object a line (see `Cue`), lives one life for each,
+and writes what became of it. A life is a forked process: all modules are loaded already, so it serves at
+once.
 """
 
 from __future__ import annotations
@@ -24,26 +25,26 @@ from bot.slack.security_channel import SlackSecurityTeam
 from bot.store import open_store
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.lookout import LOOK_INTERVAL
-from bot.store.dynamodb.opening import meet
-from bot.store.dynamodb.store import DynamoStore, Upkeep
+from bot.store.dynamodb.due_index import LOOK_INTERVAL
+from bot.store.dynamodb.opening import require_usable
+from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Table
 from bot.worker.app import App
-from bot.worker.assembly import Kit, Queues, open_queues
+from bot.worker.assembly import Dependencies, Queues, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
-from .haste import FastClock
-from .mortality import (
+from .fast_clock import FastClock
+from .kill_points import (
     DEAD_LETTER_VERBS,
     MESSENGER_VERBS,
     REQUEST_VERBS,
     RESPONSE_VERBS,
     STORE_VERBS,
     TEAM_VERBS,
-    Doom,
-    Mortal,
-    MortalRecorder,
+    KillableProxy,
+    KillableRecorder,
+    KillSwitch,
 )
 from .sabotage import BlindMessenger, CarelessStore
 from .slack_faults import WORKER_HEADER
@@ -86,22 +87,22 @@ class Cue:
     outbox_after_ack: bool = False
 
 
-class Victim(App):
+class KillableWorker(App):
     """The worker as it is, with a fast clock, shorter time-outs and mortal parts."""
 
     def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
         self._cue = cue
-        self._doom = Doom(cue.boundary, cue.passings, cue.armed_at)
-        kit = Kit(
+        self._kill_switch = KillSwitch(cue.boundary, cue.passings, cue.armed_at)
+        dependencies = Dependencies(
             clock=FastClock(origin=cue.origin, pace=cue.pace),
-            store=self._mortal_store,
-            queues=self._mortal_queues,
-            session=self._impatient_session,
-            messenger=self._mortal_messenger,
-            security_team=self._mortal_team,
-            recorder=self._mortal_recorder,
+            store=self._killable_store,
+            queues=self._killable_queues,
+            session=self._quick_session,
+            messenger=self._killable_messenger,
+            security_team=self._killable_team,
+            recorder=self._killable_recorder,
         )
-        super().__init__(settings, *words, kit=kit)
+        super().__init__(settings, *words, dependencies=dependencies)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """See `App.stages`."""
@@ -113,53 +114,55 @@ class Victim(App):
             self.wake()
             await asyncio.sleep(_TICK)
 
-    async def _mortal_store(self, url: str, **options: Any) -> OpenStore:
+    async def _killable_store(self, url: str, **options: Any) -> OpenStore:
         store: Any = await (
             self._shared_store(url, **options) if is_shared(url) else open_store(url, **options)
         )
         store = CarelessStore(store) if self._cue.outbox_after_ack else store
-        return cast("OpenStore", Mortal(store, STORE_VERBS, self._doom))
+        return cast("OpenStore", KillableProxy(store, STORE_VERBS, self._kill_switch))
 
     async def _shared_store(
         self, url: str, *, region: str | None, keep: timedelta, on_found: Callable[[], None], **_: object
     ) -> OpenStore:
         """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
         address = parse_address(url, region=region)
-        table = Table(address.table, Connection(address), random=self._kit.random)
-        await meet(table)
-        upkeep = Upkeep(keep=keep, look_interval=LOOK_INTERVAL / self._cue.pace)
-        store = DynamoStore(table, clock=self._kit.clock, upkeep=upkeep)
+        table = Table(address.table, Connection(address), random=self._dependencies.random)
+        await require_usable(table)
+        upkeep = TableOptions(keep=keep, look_interval=LOOK_INTERVAL / self._cue.pace)
+        store = DynamoStore(table, clock=self._dependencies.clock, upkeep=upkeep)
         store.on_found = on_found
         return store
 
-    def _mortal_queues(
+    def _killable_queues(
         self, settings: Settings, access: Access, meter: Meter, stack: AsyncExitStack
     ) -> Queues:
         queues = open_queues(settings, access, meter, stack)
         return Queues(
-            requests=cast("Queue", Mortal(queues.requests, REQUEST_VERBS, self._doom)),
-            responses=cast("Queue", Mortal(queues.responses, RESPONSE_VERBS, self._doom)),
-            dead_letters=cast("Queue", Mortal(queues.dead_letters, DEAD_LETTER_VERBS, self._doom)),
+            requests=cast("Queue", KillableProxy(queues.requests, REQUEST_VERBS, self._kill_switch)),
+            responses=cast("Queue", KillableProxy(queues.responses, RESPONSE_VERBS, self._kill_switch)),
+            dead_letters=cast(
+                "Queue", KillableProxy(queues.dead_letters, DEAD_LETTER_VERBS, self._kill_switch)
+            ),
         )
 
-    def _impatient_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
+    def _quick_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=60)
         pace = self._cue.pace
         timeout = aiohttp.ClientTimeout(total=_CALL_TAKES / pace, connect=_CONNECT_TAKES / pace)
         headers = {WORKER_HEADER: self._cue.worker}
         return aiohttp.ClientSession(timeout=timeout, connector=connector, headers=headers)
 
-    def _mortal_messenger(self, *given: Any, **options: Any) -> Messenger:
+    def _killable_messenger(self, *given: Any, **options: Any) -> Messenger:
         messenger: Any = SlackMessenger(*given, **options)
         messenger = BlindMessenger(messenger) if self._cue.without_look_up else messenger
-        return cast("Messenger", Mortal(messenger, MESSENGER_VERBS, self._doom))
+        return cast("Messenger", KillableProxy(messenger, MESSENGER_VERBS, self._kill_switch))
 
-    def _mortal_team(self, *given: Any) -> SecurityTeam:
-        return cast("SecurityTeam", Mortal(SlackSecurityTeam(*given), TEAM_VERBS, self._doom))
+    def _killable_team(self, *given: Any) -> SecurityTeam:
+        return cast("SecurityTeam", KillableProxy(SlackSecurityTeam(*given), TEAM_VERBS, self._kill_switch))
 
-    def _mortal_recorder(self, *given: Any, **options: Any) -> Recorder:
-        recorder = MortalRecorder(*given, **options)
-        recorder.doom = self._doom
+    def _killable_recorder(self, *given: Any, **options: Any) -> Recorder:
+        recorder = KillableRecorder(*given, **options)
+        recorder.kill_switch = self._kill_switch
         return recorder
 
 
@@ -177,7 +180,7 @@ def main() -> None:
         cue = Cue(**json.loads(line))
         child = os.fork()
         if child == 0:
-            os._exit(_live(Victim(settings, words, cue)))
+            os._exit(_live(KillableWorker(settings, words, cue)))
         _say(born=child)
         _say(died=_end_of(child))
 
@@ -189,9 +192,9 @@ def _end_of(child: int) -> int:
     return end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
 
-def _live(victim: Victim) -> int:
+def _live(worker: KillableWorker) -> int:
     try:
-        asyncio.run(run_worker(victim))
+        asyncio.run(run_worker(worker))
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here and says why
         traceback.print_exc()
         return 1

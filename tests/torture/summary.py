@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .alerts import Kind
 from .case import BY_BOT, open_cases, without_repeats
-from .mortality import BOUNDARIES
+from .kill_points import BOUNDARIES
 from .promises import Promise
 
 if TYPE_CHECKING:

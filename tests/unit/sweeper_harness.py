@@ -15,7 +15,7 @@ from world import eventually
 from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.policy import Policy
-from bot.triage.rate_limits import Gate
+from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     Doing = Callable[[Question], Awaitable[None]]
 
 
-class Desk:
+class SweeperHarness:
     """A Sweeper and its store; what was worked on is at rest afterwards."""
 
     def __init__(self) -> None:
         self.clock = SteppedClock()
         self.store = MemoryStore()
-        self.gate = Gate(spread=lambda: 1.0)
+        self.limiter = ConcurrencyLimiter(jitter=lambda: 1.0)
         self.doing: Doing | None = None
         self.done: Counter[str] = Counter()
         self.works: list[tuple[str, Work]] = []
@@ -66,7 +66,7 @@ class Desk:
         self, doing: Doing | None = None, *, clock: Clock | None = None
     ) -> AsyncIterator[Sweeper]:
         self.doing = doing
-        sweeper = Sweeper(self.store, self, self.gate, clock=clock or self.clock)
+        sweeper = Sweeper(self.store, self, self.limiter, clock=clock or self.clock)
         stop = asyncio.Event()
         running = asyncio.create_task(sweeper.run(stop))
         try:

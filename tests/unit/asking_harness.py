@@ -10,7 +10,7 @@ from memory_store import MemoryStore
 from wiring import instead, wired
 
 from bot.errors import AmbiguousError
-from bot.triage.model import Answer, Choice, Person, Posted, Question, State, Work
+from bot.triage.model import Answer, Choice, MessageRef, Person, Question, State, Work
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bot.triage.model import Change, TriageRequest
     from bot.triage.policy import Policy
 
-PLACE = Posted(channel="D0ADA", ts="1764000099.000100")
+PLACE = MessageRef(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")
 
 
@@ -39,10 +39,10 @@ class SlowStore(MemoryStore):
         return is_saved
 
 
-class Desk:
+class AskingHarness:
     """An Asker with everything around it, and a clock that jumps to whatever is due next."""
 
-    def __init__(self, policy: Policy | None = None, *, beside: Desk | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, *, beside: AskingHarness | None = None) -> None:
         """`beside` another worker, it shares the store and the clock."""
         self.clock: SteppedClock = beside.clock if beside else SteppedClock()
         self.store: SlowStore = beside.store if beside else SlowStore()
@@ -54,7 +54,7 @@ class Desk:
         """Forget what only the process knew."""
         messenger = instead(self.messenger)
         parts = wired(self.store, self._policy, clock=self.clock, messenger=messenger)
-        self.asker, self.gate, self.recorder = parts.workers.asker, parts.pacing.gate, parts.recorder
+        self.asker, self.limiter, self.recorder = parts.actors.asker, parts.pacing.limiter, parts.recorder
         self.service = parts.service
 
     async def accept(self, *requests: TriageRequest) -> None:
@@ -92,8 +92,8 @@ class Desk:
             ref=question.ref,
             choice=choice,
             slack_id=question.slack_id,
-            ours=True,
-            posted=PLACE,
+            same_workspace=True,
+            message_ref=PLACE,
             at=self.clock(),
         )
         assert isinstance(await self.service.answer(answer), Question)

@@ -12,7 +12,7 @@ from running_slack import ADA, APP_TOKEN, SettableClock, running
 from world import eventually
 from world.faults import Faults, mute, refused, turned_away
 
-from bot.slack.connections import Link, Links, bolt_app
+from bot.slack.connections import SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Linked:
     """Two links before a stand-in, and what was done to them."""
 
     world: RunningSlack
-    links: Links
+    links: SocketConnections
     faults: Faults
     clicks: list[str]
     clock: SettableClock
@@ -53,7 +53,7 @@ class Linked:
 
 @asynccontextmanager
 async def linked(
-    *, spread: Callable[[], float] = lambda: 0.1, faults: Faults | None = None
+    *, jitter: Callable[[], float] = lambda: 0.1, faults: Faults | None = None
 ) -> AsyncIterator[Linked]:
     faults = faults or Faults()
     async with running(middlewares=[faults.middleware()]) as world:
@@ -68,8 +68,10 @@ async def linked(
             await ack()
 
         clock = SettableClock()
-        pair = [Link(app, APP_TOKEN, world.client, spread=spread, patience=PATIENCE) for _ in range(2)]
-        links = Links(pair, clock=clock)
+        pair = [
+            SocketConnection(app, APP_TOKEN, world.client, jitter=jitter, patience=PATIENCE) for _ in range(2)
+        ]
+        links = SocketConnections(pair, clock=clock)
         stop = asyncio.Event()
         task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
         yield Linked(world=world, links=links, faults=faults, clicks=clicks, clock=clock)
@@ -147,11 +149,11 @@ async def test_a_link_that_slack_turns_away_waits_before_it_comes_again() -> Non
     faults.meet(*[turned_away] * 8)
     draws: list[float] = []
 
-    def spread() -> float:
+    def jitter() -> float:
         draws.append(0.05)
         return draws[-1]
 
-    async with linked(spread=spread, faults=faults) as bot:
+    async with linked(jitter=jitter, faults=faults) as bot:
         await bot.until_up()
 
         # Each wait is drawn by chance: no try came without one.
@@ -175,13 +177,13 @@ async def test_a_second_program_is_noticed_and_our_own_refreshes_are_not_taken_f
         bot.clock.now += timedelta(minutes=2)
         await bot.refresh(3)
         await bot.refresh(4)
-        alone = bot.links.others_listen()
+        alone = bot.links.is_app_shared()
 
         opened = await bot.world.client.apps_connections_open(app_token=APP_TOKEN)
         async with bot.world.session.ws_connect(str(opened["url"])) as foreign:
             await foreign.receive_json()
             # Slack asks any of the three; the foreign one does not listen.
-            while not bot.links.others_listen():
+            while not bot.links.is_app_shared():
                 await bot.world.slack.disconnect("refresh_requested")
                 await asyncio.sleep(0.05)
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.cli.checks.clock import clock_finding
+from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import Verdict
 
 THEIRS = "Tue, 24 Nov 2026 03:00:00 GMT"
@@ -13,7 +13,7 @@ NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 @pytest.mark.parametrize("seconds", [-29, 0, 0.9, 29])
 def test_a_clock_that_goes_right_is_fine(seconds: float) -> None:
-    finding = clock_finding("AWS", THEIRS, NOON + timedelta(seconds=seconds))
+    finding = check_clock("AWS", THEIRS, NOON + timedelta(seconds=seconds))
 
     assert finding is not None
     assert (finding.verdict, finding.detail) == (Verdict.OK, "agrees with AWS")
@@ -29,7 +29,7 @@ def test_a_clock_that_goes_right_is_fine(seconds: float) -> None:
     ],
 )
 def test_a_clock_that_goes_wrong_is_to_be_set(seconds: int, verdict: Verdict, detail: str) -> None:
-    finding = clock_finding("AWS", THEIRS, NOON + timedelta(seconds=seconds))
+    finding = check_clock("AWS", THEIRS, NOON + timedelta(seconds=seconds))
 
     assert finding is not None
     assert (finding.verdict, finding.detail) == (verdict, detail)
@@ -38,4 +38,4 @@ def test_a_clock_that_goes_wrong_is_to_be_set(seconds: int, verdict: Verdict, de
 
 @pytest.mark.parametrize("date", ["", "yesterday", "2026-11-24T03:00:00Z"])
 def test_an_answer_without_a_date_says_nothing(date: str) -> None:
-    assert clock_finding("Slack", date, NOON) is None
+    assert check_clock("Slack", date, NOON) is None

@@ -9,7 +9,7 @@ from fakes import NOON, CountingMeter, ScriptedMessenger, ScriptedSecurityTeam, 
 from memory_store import MemoryStore
 from wiring import instead, wired
 
-from bot.triage.model import Answer, Choice, Note, Posted, Question, Take, Work
+from bot.triage.model import Answer, Choice, MessageRef, Note, Question, Take, Work
 from bot.worker.assembly import WakeUp
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from bot.triage.model import OutboxRow
     from bot.triage.policy import Policy
 
-PLACE = Posted(channel="D0ADA", ts="1764000000.000100")
+PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 IDENTIFIER = a_request().identifier
 URL = "https://hooks.example/1"
 
 
-class Desk:
+class ServiceHarness:
     """A service with everything around it."""
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -51,7 +51,7 @@ class Desk:
             security_team=instead(self.team),
         )
         self.service, self.recorder = parts.service, parts.recorder
-        self.pacing, self.gate = parts.pacing, parts.pacing.gate
+        self.pacing, self.limiter = parts.pacing, parts.pacing.limiter
 
     def _wake(self) -> None:
         self.woken += 1
@@ -103,14 +103,16 @@ def a_click(question: Question, choice: Choice = Choice.YES) -> Answer:
         ref=question.ref,
         choice=choice,
         slack_id="U0ADA",
-        ours=True,
-        posted=question.posted or PLACE,
+        same_workspace=True,
+        message_ref=question.message_ref or PLACE,
         at=NOON + timedelta(minutes=1),
     )
 
 
 def a_note(question: Question, text: str = "I was on a train.") -> Note:
-    return Note(ref=question.ref, text=text, slack_id="U0ADA", ours=True, at=NOON + timedelta(minutes=2))
+    return Note(
+        ref=question.ref, text=text, slack_id="U0ADA", same_workspace=True, at=NOON + timedelta(minutes=2)
+    )
 
 
 def a_take(question: Question, *, ts: str = "") -> Take:
@@ -118,7 +120,7 @@ def a_take(question: Question, *, ts: str = "") -> Take:
         ref=question.ref,
         slack_id="U0RADIA",
         slack_name="radia",
-        ours=True,
-        posted=Posted(channel="C0SECURITY", ts=ts or question.card_ts),
+        same_workspace=True,
+        message_ref=MessageRef(channel="C0SECURITY", ts=ts or question.card_ts),
         at=NOON + timedelta(minutes=3),
     )

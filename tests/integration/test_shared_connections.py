@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from running_slack import APP_TOKEN, RunningSlack, SettableClock, running
 
-from bot.slack.connections import LINKS, LINKS_MAX, Link, Links, bolt_app
+from bot.slack.connections import CONNECTIONS, CONNECTIONS_MAX, SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
 
 if TYPE_CHECKING:
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     import pytest
 
 
-async def told(counts: list[int], *, shared: bool) -> Links:
+async def told(counts: list[int], *, shared: bool) -> SocketConnections:
     """Return links of a worker to which Slack has counted so many, one hello after another."""
     async with running() as world:
         app = bolt_app(world.client, Identity())
-        link = Link(app, APP_TOKEN, world.client, spread=lambda: 0.1)
+        link = SocketConnection(app, APP_TOKEN, world.client, jitter=lambda: 0.1)
         clock = SettableClock()
-        links = Links([link], clock=clock, shared=shared)
+        links = SocketConnections([link], clock=clock, shared=shared)
         for count in counts:
             link.on_hello(count)
         return links
 
 
 async def test_other_workers_that_share_the_store_are_no_strangers(caplog: pytest.LogCaptureFixture) -> None:
-    links = await told([2, LINKS_MAX], shared=True)
+    links = await told([2, CONNECTIONS_MAX], shared=True)
 
-    assert not links.others_listen()
+    assert not links.is_app_shared()
     assert not [record for record in caplog.records if record.name.startswith("bot.")]
 
 
@@ -42,7 +42,7 @@ async def test_too_many_links_are_explained_once_and_again_when_they_come_back(
 ) -> None:
     caplog.set_level(logging.ERROR, "bot")
 
-    await told([LINKS_MAX + 1, LINKS_MAX + 2, LINKS_MAX, LINKS_MAX + 1], shared=True)
+    await told([CONNECTIONS_MAX + 1, CONNECTIONS_MAX + 2, CONNECTIONS_MAX, CONNECTIONS_MAX + 1], shared=True)
 
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("bot.")]
     assert len(messages) == 2
@@ -56,9 +56,13 @@ async def workers(world: RunningSlack, count: int) -> AsyncIterator[None]:
     app, clock, stop = bolt_app(world.client, Identity()), SettableClock(), asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         for number in range(1, count + 1):
-            pair = [Link(app, APP_TOKEN, world.client, spread=lambda: 0.1) for _ in range(LINKS)]
-            group.create_task(Links(pair, clock=clock, shared=True).run(stop, drain=_nothing_to_drain))
-            await world.slack.until_linked(LINKS * number)
+            pair = [
+                SocketConnection(app, APP_TOKEN, world.client, jitter=lambda: 0.1) for _ in range(CONNECTIONS)
+            ]
+            group.create_task(
+                SocketConnections(pair, clock=clock, shared=True).run(stop, drain=_nothing_to_drain)
+            )
+            await world.slack.until_linked(CONNECTIONS * number)
         yield
         stop.set()
 
@@ -70,7 +74,9 @@ async def _nothing_to_drain() -> None:
 async def _until_settled(world: RunningSlack, welcomed: int) -> None:
     """Wait until so many links were welcomed ever, and those that they replaced are closed."""
     slack = world.slack
-    await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == welcomed and slack.links == LINKS_MAX)
+    await slack.socket_mode.until(
+        lambda: slack.socket_mode.welcomed == welcomed and slack.links == CONNECTIONS_MAX
+    )
 
 
 async def test_a_worker_that_is_one_too_many_is_told_so_when_it_starts(
@@ -78,7 +84,7 @@ async def test_a_worker_that_is_one_too_many_is_told_so_when_it_starts(
 ) -> None:
     caplog.set_level(logging.ERROR, "bot")
 
-    async with running() as world, workers(world, LINKS_MAX // LINKS + 1):
+    async with running() as world, workers(world, CONNECTIONS_MAX // CONNECTIONS + 1):
         pass
 
     [record] = caplog.records
@@ -90,8 +96,8 @@ async def test_workers_are_not_too_many_because_one_of_their_links_is_replaced(
 ) -> None:
     caplog.set_level(logging.ERROR, "bot")
 
-    async with running() as world, workers(world, LINKS_MAX // LINKS):
-        for welcomed in range(LINKS_MAX + 1, LINKS_MAX + 4):
+    async with running() as world, workers(world, CONNECTIONS_MAX // CONNECTIONS):
+        for welcomed in range(CONNECTIONS_MAX + 1, CONNECTIONS_MAX + 4):
             await world.slack.disconnect("refresh_requested")
             await _until_settled(world, welcomed)
 

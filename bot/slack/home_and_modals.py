@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.slack.render.home import home_view, notices_view
-from bot.slack.render.windows import note_errors, note_view
+from bot.slack.render.modals import note_errors, note_view
 from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.store.dynamodb.errors import is_passing
+from bot.store.dynamodb.errors import is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6)
 _QUIET = 4
 
 
-class PatientCaller:
+class RetryingCaller:
     """Passes calls on and retries temporary failures. `tell` gets one message, once it takes long."""
 
     def __init__(
@@ -45,7 +45,7 @@ class PatientCaller:
             try:
                 return await self._caller.call(operation, arguments)
             except (ClientError, BotoCoreError) as error:
-                if not is_passing(error):
+                if not is_transient(error):
                     raise
             if attempt >= _QUIET:
                 self._tell_once()

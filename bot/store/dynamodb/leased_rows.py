@@ -52,7 +52,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hint:
+class IndexEntry:
     """A row as an index shows it: its partition and its moment there. The row may have changed since."""
 
     key: Key
@@ -61,18 +61,18 @@ class Hint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Held(Generic[Row]):
+class LeasedRow(Generic[Row]):
     """A leased row, and where the index will show it to other workers once the lease has expired."""
 
     row: Row
-    hint: Hint
+    hint: IndexEntry
 
 
-class Holdings(Generic[Row]):
+class LeasedRows(Generic[Row]):
     """The rows under lease, by their keys."""
 
     def __init__(self) -> None:
-        self._held: dict[Key, Held[Row]] = {}
+        self._held: dict[Key, LeasedRow[Row]] = {}
         self._leases = Schedule()
 
     @property
@@ -80,11 +80,11 @@ class Holdings(Generic[Row]):
         """How many more rows may be held, up to `ROWS_MAX` in all."""
         return max(0, ROWS_MAX - len(self._held))
 
-    def get(self, key: Key) -> Held[Row] | None:
+    def get(self, key: Key) -> LeasedRow[Row] | None:
         """Return the leased row; None if it is not held."""
         return self._held.get(key)
 
-    def put(self, held: Held[Row]) -> None:
+    def put(self, held: LeasedRow[Row]) -> None:
         """Hold a row, replacing an older version of it."""
         self._held[held.hint.key] = held
         self._leases.put(held.hint.key, held.hint.moment)
@@ -94,6 +94,6 @@ class Holdings(Generic[Row]):
         self._held.pop(key, None)
         self._leases.put(key, None)
 
-    def lapsed(self, now: datetime) -> list[Hint]:
+    def list_lapsed(self, now: datetime) -> list[IndexEntry]:
         """Return the rows whose lease has expired: any worker may take them now."""
         return [self._held[key].hint for key in self._leases.until(now)]

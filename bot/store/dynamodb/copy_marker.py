@@ -17,28 +17,28 @@ _KEY: Item = {schema.PARTITION: "migration", schema.SORT: "migration"}
 _SOURCE = "from"
 
 
-async def mark(table: Table, source: str) -> None:
+async def mark_unfinished(table: Table, source: str) -> None:
     """Record that a copy of `source` has begun. `StoreError` if DynamoDB fails."""
     named = source.encode(errors="backslashreplace").decode()  # a path need not be valid text
     await table.call("put_item", Item=to_wire({**_KEY, _SOURCE: named}))
 
 
-async def unmark(table: Table) -> None:
+async def mark_finished(table: Table) -> None:
     """Record that the copy is complete. `StoreError` if DynamoDB fails."""
     await table.call("delete_item", Key=to_wire(_KEY))
 
 
-async def unfinished_copy(table: Table) -> str | None:
+async def find_unfinished_copy(table: Table) -> str | None:
     """Return the source of a copy that is incomplete; None if there is none. `StoreError`."""
     item = await table.get(_KEY)
     return str(item[_SOURCE]) if item else None
 
 
-async def require_whole(table: Table) -> None:
+async def require_finished(table: Table) -> None:
     """Raise `StartRefused` if the table holds an incomplete copy. Passes if DynamoDB cannot be reached."""
     source = None
     with contextlib.suppress(StoreError):
-        source = await unfinished_copy(table)
+        source = await find_unfinished_copy(table)
     if source is not None:
         raise StartRefused(
             f"the table {table.shown} is an unfinished copy of {source}: run `triage-bot migrate` again until"

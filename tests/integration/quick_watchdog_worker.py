@@ -16,7 +16,7 @@ from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.worker.app import App
-from bot.worker.assembly import Kit, Queues, open_queues
+from bot.worker.assembly import Dependencies, Queues, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 from bot.worker.watchdog import PATIENCE, Progress
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
     from bot.aws.access import Access
     from bot.settings.settings import Settings
-    from bot.sqs.queues import Queue, Received, Refusal
+    from bot.sqs.queues import FailedEntry, Queue, Received
     from bot.triage.ports import Meter
 
 #: Of 45 s this makes 4.5.
-HASTE = 10
+SPEED_UP = 10
 
 
-class HastyProgress(Progress):
+class QuickProgress(Progress):
     def mark(self, patience: timedelta = PATIENCE) -> None:
-        super().mark(patience / HASTE)
+        super().mark(patience / SPEED_UP)
 
 
 class CuedQueue:
@@ -54,10 +54,10 @@ class CuedQueue:
             await asyncio.Event().wait()
         return await self._queue.receive(wait_seconds=1)
 
-    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         return await self._queue.delete_batch(messages)
 
-    async def hand_back(self, messages: Sequence[Received]) -> Sequence[Refusal | None]:
+    async def hand_back(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         return await self._queue.hand_back(messages)
 
 
@@ -80,8 +80,8 @@ def main() -> None:
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
     words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
-    kit = Kit(queues=cued_queues, progress=HastyProgress)
-    asyncio.run(run_worker(App(settings, *words, kit=kit)))
+    dependencies = Dependencies(queues=cued_queues, progress=QuickProgress)
+    asyncio.run(run_worker(App(settings, *words, dependencies=dependencies)))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ BOUNDARIES: Final = (
 )
 
 
-class Doom:
+class KillSwitch:
     """Kills this process at the n-th passing of a boundary; at none if `boundary` is empty.
 
     Passings before `armed_at` (seconds since 1970, by our own clock) do not count.
@@ -53,13 +53,13 @@ class Doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Mortal:
+class KillableProxy:
     """Stands for `inner`, and passes a boundary before and after each call of a method that has a verb."""
 
-    def __init__(self, inner: Any, verbs: Mapping[str, str], doom: Doom) -> None:
+    def __init__(self, inner: Any, verbs: Mapping[str, str], kill_switch: KillSwitch) -> None:
         self._inner = inner
         self._verbs = verbs
-        self._doom = doom
+        self._kill_switch = kill_switch
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
@@ -68,25 +68,25 @@ class Mortal:
             return attribute
 
         async def guarded(*values: Any, **options: Any) -> Any:
-            self._doom.pass_by(f"before {verb}")
+            self._kill_switch.pass_by(f"before {verb}")
             result = await attribute(*values, **options)
-            self._doom.pass_by(f"after {verb}")
+            self._kill_switch.pass_by(f"after {verb}")
             return result
 
         return guarded
 
 
-class MortalRecorder(Recorder):
+class KillableRecorder(Recorder):
     """Passes a boundary before and after each step that is stored, named by what the step does."""
 
-    doom: Doom
+    kill_switch: KillSwitch
 
     async def save(self, before: Question, step: Step) -> Question | None:
         """See `Recorder`."""
         verb = verb_of(before, step)
-        self.doom.pass_by(f"before {verb}")
+        self.kill_switch.pass_by(f"before {verb}")
         saved = await super().save(before, step)
-        self.doom.pass_by(f"after {verb}")
+        self.kill_switch.pass_by(f"after {verb}")
         return saved
 
 

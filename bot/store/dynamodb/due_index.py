@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.agenda import Hint
+from bot.store.dynamodb.leased_rows import IndexEntry
 from bot.store.dynamodb.values import value_to_wire
 from bot.store.records.rows import EPOCH, microseconds
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.store.dynamodb.agenda import Key
+    from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.schema import Index
     from bot.store.dynamodb.table import Table
     from bot.store.dynamodb.values import Item
@@ -31,46 +31,46 @@ STALE_AFTER = 2 * LOOK_INTERVAL
 PAGE = 100
 
 
-class Lookout:
+class DueIndex:
     """Reads one kind of work from the index; `word` is its name there. `StoreError` if DynamoDB fails."""
 
-    def __init__(self, table: Table, word: str, *, is_held: Callable[[Key], bool], random: Random) -> None:
+    def __init__(self, table: Table, word: str, *, is_leased: Callable[[Key], bool], random: Random) -> None:
         self._table = table
         self._partitions = schema.shards(word)
-        self._is_held = is_held
+        self._is_leased = is_leased
         self._random = random
-        self._hints: dict[Key, Hint] = {}
+        self._entries: dict[Key, IndexEntry] = {}
         self._looked_at: datetime | None = None
         self._may_be_more = False
 
-    def add(self, hint: Hint) -> None:
+    def add(self, hint: IndexEntry) -> None:
         """Add a row that the index shows as due, now or soon."""
-        self._hints[hint.key] = hint
+        self._entries[hint.key] = hint
 
     async def look(self, now: datetime) -> bool:
         """Read what is due now or before the read goes stale; return whether anything is due now."""
         pages = await asyncio.gather(*(self._look_at(partition, now) for partition in self._partitions))
-        hints = [_hint(item) for page in pages for item in page if _is_free(item, now)]
+        hints = [_read_entry(item) for page in pages for item in page if _is_free(item, now)]
         # The index lags: for rows that this worker has just written it may show an older state.
-        self._hints = {hint.key: hint for hint in hints if not self._is_held(hint.key)}
+        self._entries = {hint.key: hint for hint in hints if not self._is_leased(hint.key)}
         self._may_be_more = any(len(page) == PAGE for page in pages)
         self._looked_at = now
-        return any(hint.moment <= now for hint in self._hints.values())
+        return any(hint.moment <= now for hint in self._entries.values())
 
-    async def take(self, now: datetime, count: int) -> Sequence[Hint]:
+    async def take(self, now: datetime, count: int) -> Sequence[IndexEntry]:
         """Return up to `count` rows to lease, from those that have been due the longest."""
-        if is_stale(self._looked_at, now) or (self._may_be_more and len(self._hints) < count):
+        if is_stale(self._looked_at, now) or (self._may_be_more and len(self._entries) < count):
             await self.look(now)
         # Choose at random: other workers choose now, too, and would all want the very oldest rows.
-        due = [hint for hint in self._hints.values() if hint.moment <= now]
+        due = [hint for hint in self._entries.values() if hint.moment <= now]
         oldest = sorted(due, key=lambda hint: hint.moment)[: 2 * count]
         chosen = self._random.sample(oldest, min(count, len(oldest)))
         for hint in chosen:
-            del self._hints[hint.key]
+            del self._entries[hint.key]
         return chosen
 
     async def _look_at(self, partition: str, now: datetime) -> list[Item]:
-        return await self._table.first(PAGE, **until(schema.DUE, partition, now + STALE_AFTER))
+        return await self._table.first(PAGE, **query_until(schema.DUE, partition, now + STALE_AFTER))
 
 
 def is_stale(looked_at: datetime | None, now: datetime) -> bool:
@@ -78,7 +78,7 @@ def is_stale(looked_at: datetime | None, now: datetime) -> bool:
     return looked_at is None or abs(now - looked_at) > STALE_AFTER
 
 
-def until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
+def query_until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
     """Return the arguments of a query for a partition of an index up to `last`, earliest first."""
     return {
         "IndexName": index.name,
@@ -91,7 +91,7 @@ def until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
     }
 
 
-def whole(index: Index, partition: str) -> dict[str, Any]:
+def query_all(index: Index, partition: str) -> dict[str, Any]:
     """Return the arguments of a query for a whole partition of an index, earliest first."""
     return {
         "IndexName": index.name,
@@ -101,21 +101,23 @@ def whole(index: Index, partition: str) -> dict[str, Any]:
     }
 
 
-def key_in(item: Item) -> Key:
+def read_key(item: Item) -> Key:
     """Return the partition key and sort key of an item."""
     return str(item[schema.PARTITION]), str(item[schema.SORT])
 
 
-def moment_in(item: Item, attribute: str) -> datetime:
+def read_moment(item: Item, attribute: str) -> datetime:
     """Return the moment that an attribute holds, in UTC. `KeyError` if the item lacks it."""
     return EPOCH + timedelta(microseconds=int(item[attribute]))
 
 
 def _is_free(item: Item, now: datetime) -> bool:
     """Whether a row is not leased. A leased row's moment in the index is later than its due time."""
-    moment = moment_in(item, schema.MOMENT)
+    moment = read_moment(item, schema.MOMENT)
     return moment <= now or item.get(schema.DUE_AT) == item[schema.MOMENT]
 
 
-def _hint(item: Item) -> Hint:
-    return Hint(key=key_in(item), partition=str(item[schema.WORK]), moment=moment_in(item, schema.MOMENT))
+def _read_entry(item: Item) -> IndexEntry:
+    return IndexEntry(
+        key=read_key(item), partition=str(item[schema.WORK]), moment=read_moment(item, schema.MOMENT)
+    )

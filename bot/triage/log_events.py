@@ -1,0 +1,95 @@
+"""Log records: the closed list of events, and the one function that writes them.
+
+`bot.worker.log` makes lines of the records; docs/reference.md says when each event happens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Every event: what it happens to, a dot, and what happened. mypy accepts no other at a call of `log_event`.
+Event = Literal[
+    "alert.taken",
+    "asking.halted",
+    "asking.resumed",
+    "batch.left",
+    "card.delayed",
+    "card.refused",
+    "card.shown",
+    "click.failed",
+    "click.refused",
+    "control.abandoned",
+    "control.failed",
+    "dead_letter_queue.missing",
+    "follow_up.failed",
+    "link.crowded",
+    "link.lost",
+    "link.opened",
+    "link.refused",
+    "link.shared",
+    "metrics.served",
+    "note.added",
+    "notice.lost",
+    "payload.ignored",
+    "payload.unread",
+    "permalink.missing",
+    "poll.failed",
+    "probe.failed",
+    "publishing.failed",
+    "question.answered",
+    "question.asked",
+    "question.closed",
+    "question.delayed",
+    "question.deleted",
+    "question.expired",
+    "question.failed",
+    "question.not_found",
+    "question.reminded",
+    "question.unconfirmed",
+    "questions.removed",
+    "queue.delayed",
+    "redraw.delayed",
+    "redraw.refused",
+    "reminder.delayed",
+    "reminder.unconfirmed",
+    "reply.failed",
+    "report.parked",
+    "report.refused",
+    "report.sent",
+    "request.accepted",
+    "request.conflict",
+    "request.known",
+    "request.left",
+    "request.rejected",
+    "request.reopened",
+    "response_url.refused",
+    "retention.failed",
+    "scope.missing",
+    "shutdown.timed_out",
+    "slack.authenticated",
+    "slack.delayed",
+    "store.restored",
+    "sweep.failed",
+    "thread_line.refused",
+    "token.delayed",
+    "worker.stalled",
+    "worker.started",
+    "worker.stopped",
+    "worker.stopping",
+]
+
+EVENTS: Final[tuple[str, ...]] = get_args(Event)
+
+
+def log_event(
+    write: Callable[..., None], event: Event, message: str, /, *values: object, **fields: object
+) -> None:
+    """Write one record by a method of a logger: `log.info`, or `log.exception` for one with a traceback.
+
+    `message` is a constant that `values` fill in; whatever a program looks for is a field. Above DEBUG no
+    field holds an e-mail address or the text of an alert.
+    """
+    write(message, *values, extra={"event": event, "fields": fields})
