@@ -44,7 +44,8 @@ def test_every_line_of_a_workers_life_is_an_object(world: World) -> None:
 
 
 def test_the_lines_with_an_alerts_identifier_tell_its_story(world: World) -> None:
-    identifier = world.send(summary="A session was opened on prod-7.")
+    summary = "A session was opened on prod-7."
+    identifier = world.send(summary=summary)
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "yes", user="U0GRACEH002")
