@@ -37,7 +37,7 @@ def settings(folder: Path, **environ: str) -> Settings:
     return load_settings(Purpose.CHECK, environ={**NOWHERE, **environ}, directory=folder)
 
 
-async def look(chosen: Settings, *, patience: timedelta = PATIENCE) -> dict[str, Finding]:
+async def look(chosen: Settings, *, patience: timedelta = 6 * PATIENCE) -> dict[str, Finding]:
     return {finding.subject: finding for finding in await check_everything(chosen, patience=patience)}
 
 
@@ -62,6 +62,8 @@ async def silence() -> AsyncIterator[str]:
     over.set()
     server.close()
     await server.wait_closed()
+    for _ in range(10):  # a connection that was accepted just now becomes a call only a few turns later
+        await asyncio.sleep(0)
     await asyncio.gather(*calls)
 
 
