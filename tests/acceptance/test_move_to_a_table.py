@@ -76,7 +76,7 @@ def test_what_was_asked_before_the_move_is_answered_after_it_and_reported_once(
 
     assert (moved.returncode, "DIFFERENT" in moved.stdout) == (0, False), moved.stderr
     assert f"Everything matches. Set STORE_URL={table}" in moved.stdout
-    assert "3 of 3 questions are copied" in moved.stderr
+    assert "3 of 3 questions copied" in moved.stderr
     start_on(world, table)
     assert world.slack.press(world.slack.question(asked), "yes").acknowledged
     assert world.slack.redrawn(asked, WORDING["answer"]["yes"])
