@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
-from bot.slack.render.text import clean, escape, sanitize, truncate
+from bot.slack.render.text import escape, sanitize, to_line, truncate
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
@@ -103,13 +103,13 @@ def notice_text(notice: Notice, wording: Wording) -> str:
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
     """Return the buttons of the choices that are offered, in order."""
-    user = clean(question.request.user)
+    user = to_line(question.request.user)
     return [_button(choice, question.ref, user, words) for choice in question.offered]
 
 
 def address(question: Question) -> str:
     """Return the address that the alert names, harmless."""
-    return escape(clean(question.request.user))
+    return escape(to_line(question.request.user))
 
 
 def summary_text(question: Question, words: Wording, limit: int) -> str:
@@ -173,6 +173,7 @@ def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Blo
 
 def _notification(question: Question, user: str, words: Wording) -> str:
     marks = words["text"]
-    one_line = " ".join(clean(question.request.summary).split())
-    summary = sanitize(one_line, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"])
+    summary = sanitize(
+        question.request.summary, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"], one_line=True
+    )
     return words["question"]["notification"].format(user=user, summary=summary)
