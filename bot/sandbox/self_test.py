@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
-import re
 import textwrap
 import time
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from bot.sandbox.page_state import read_bot_details
 from bot.sandbox.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message
@@ -231,8 +229,14 @@ def buttons(message: Message) -> list[dict[str, Any]]:
 
 
 def texts(message: Message) -> list[str]:
-    """Return the text of each section, roughly as a person reads it: without mrkdwn markup."""
-    sections = [block["text"]["text"] for block in message.blocks if "text" in block]
-    unlinked = [re.sub(r"<[^<>|]*\|([^<>]*)>", r"\1", text) for text in sections]
-    unmarked = [re.sub(r"^>\s?|[*`]", "", text, flags=re.MULTILINE) for text in unlinked]
-    return [html.unescape(" ".join(text.split())) for text in unmarked]
+    """Return the text of each heading, paragraph and quote, as a person reads it."""
+    found = [block["text"]["text"] if "text" in block else rich_text_of(block) for block in message.blocks]
+    return [" ".join(text.split()) for text in found if text]
+
+
+def rich_text_of(block: Mapping[str, Any]) -> str:
+    """Return the text of a block of rich text; "" of any other."""
+    if block["type"] != "rich_text":
+        return ""
+    parts = [part for paragraph in block["elements"] for part in paragraph["elements"]]
+    return "".join(part.get("text") or part.get("fallback", "") for part in parts)

@@ -6,7 +6,7 @@ import json
 import logging
 import urllib.request
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -59,6 +59,11 @@ def web_client(
     return client
 
 
+#: Nothing in a `text` becomes a link or a mention, and no link is unfolded.
+_LITERAL: Final = {"parse": "none", "link_names": False}
+_QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
+
+
 def proxy_for(url: str) -> str | None:
     """Return the environment's proxy for a URL; the SDK would not look at NO_PROXY."""
     parts = urlsplit(url)
@@ -108,6 +113,14 @@ class SlackApi:
         not.
         """
         return await self._call(method, http_verb="POST", json=dict(body))
+
+    async def post(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Post a message, once. Slack finds no markup, link or mention in its `text`. Raises as `write`."""
+        return await self.write("chat.postMessage", {**message, "mrkdwn": False, **_LITERAL, **_QUIET})
+
+    async def update(self, message: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace a message, as `post` posts one; chat.update knows no `mrkdwn`. Raises as `write`."""
+        return await self.write("chat.update", {**message, **_LITERAL})
 
     async def read(
         self, method: str, params: Mapping[str, Any], *, http_verb: str = "GET"

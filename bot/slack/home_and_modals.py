@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bot.slack.render.home import home_view, notices_view
 from bot.slack.render.modals import note_errors, note_view
+from bot.slack.render.templates import words_for
 from bot.triage.policy import NoteRule
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class SlackViews:
 
     async def open_note(self, trigger_id: str, question: Question) -> None:
         """Open the window for a note. Slack takes a trigger for three seconds after the click."""
-        view = note_view(question, self._wording)
+        words = words_for(self._policy.of(question), self._wording)
+        required = question.said if self.requires_note(question) else None
+        view = note_view(question, words, required_for=words["button"][required] if required else "")
         await self._api.write("views.open", {"trigger_id": trigger_id, "view": view})
 
     async def publish_home(

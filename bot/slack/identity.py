@@ -53,6 +53,7 @@ class Identity:
     """The app's place in Slack. Empty until Slack was reached for the first time."""
 
     team_id: str = ""
+    workspace_url: str = ""  #: https, without a trailing slash; empty if Slack did not tell
     enterprise_id: str = ""
     bot_id: str = ""
     bot_user_id: str = ""
@@ -69,6 +70,8 @@ class Identity:
         if _is_org_wide(data):
             raise OrgWideInstallation
         self.team_id = str(data["team_id"])
+        url = str(data.get("url") or "")
+        self.workspace_url = url.rstrip("/") if url.startswith("https://") else ""
         self.enterprise_id = str(data.get("enterprise_id") or "")
         self.bot_id = str(data.get("bot_id") or "")
         self.bot_user_id = str(data.get("user_id") or "")

@@ -95,11 +95,9 @@ class SlackMessenger:
         message = {
             **question_message(question, self._wording, self._policy),
             "channel": channel or question.slack_id,
-            "unfurl_links": False,
-            "unfurl_media": False,
         }
         try:
-            answer = await self._api.write("chat.postMessage", message)
+            answer = await self._api.post(message)
         except Undeliverable as error:
             if error.reason == _NO_CHANNEL and not channel:
                 raise NoConversation from error
@@ -150,7 +148,7 @@ class SlackMessenger:
             return
         place = {"channel": question.channel, "ts": question.ts}
         try:
-            await self._api.write("chat.update", {**message, **place, "parse": "none"})
+            await self._api.update({**message, **place})
         except (PermanentError, UnknownErrorCode, AmbiguousError) as error:
             if not _is_final(error):
                 if isinstance(error, AmbiguousError):
@@ -211,9 +209,7 @@ class SlackMessenger:
 
     async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
         reminder = reminder_message(question, self._wording, self._policy, link=link)
-        quiet = {"unfurl_links": False, "unfurl_media": False}
-        place = {"channel": question.channel, **thread}
-        return await self._api.write("chat.postMessage", {**reminder, **place, **quiet})
+        return await self._api.post({**reminder, "channel": question.channel, **thread})
 
     async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
         """Change a reminder that was sent with a link to nothing."""
@@ -221,7 +217,7 @@ class SlackMessenger:
         reminder = reminder_message(question, self._wording, self._policy, link="")
         place = {"channel": question.channel, "ts": read_text(sent.get("ts"))}
         try:
-            await self._api.write("chat.update", {**reminder, **place, "parse": "none"})
+            await self._api.update({**reminder, **place})
         except (PermanentError, TransientError, AmbiguousError) as error:
             log_event(
                 log.warning,

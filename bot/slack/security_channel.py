@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import AmbiguousError, UnknownErrorCode
 from bot.slack.received import read_text
-from bot.slack.render.blocks import section
-from bot.slack.render.card import card_message, thread_line
+from bot.slack.render.card import CardLinks, card_message, thread_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.triage.model import AlertTaken, Question, Report
     from bot.triage.policy import Policy
-
-_QUIET = {"unfurl_links": False, "unfurl_media": False}
 
 #: Refusals after which only a new card can show what there is to see.
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
@@ -47,22 +44,22 @@ class SlackSecurityTeam:
 
     async def show(self, question: Question) -> str:
         """See `triage.ports.SecurityTeam`."""
-        team_id = self._identity.team_id
-        card = card_message(question, self._wording, self._policy, team_id=team_id, alert_url=self._alert_url)
+        card = card_message(question, self._wording, self._policy, self._links)
         if not question.card_ts or not await self._update(question, card):
             return await self._post(card)
         return question.card_ts
 
     async def tell(self, question: Question, event: Report | AlertTaken) -> None:
         """See `triage.ports.SecurityTeam`."""
-        team_id = self._identity.team_id
-        line = thread_line(question, event, self._wording, self._policy, team_id=team_id)
-        place = {"channel": self._channel, "thread_ts": question.card_ts}
-        body = {**place, "text": line, "blocks": [section(line)], **_QUIET}
-        await self._api.write("chat.postMessage", body)
+        line = thread_line(question, event, self._wording, self._policy, self._links)
+        await self._api.post({**line, "channel": self._channel, "thread_ts": question.card_ts})
+
+    @property
+    def _links(self) -> CardLinks:
+        return CardLinks(workspace=self._identity.workspace_url, alert_url=self._alert_url)
 
     async def _post(self, card: Mapping[str, Any]) -> str:
-        answer = await self._api.write("chat.postMessage", {**card, **_QUIET, "channel": self._channel})
+        answer = await self._api.post({**card, "channel": self._channel})
         ts = read_text(answer.get("ts"))
         if not ts:
             raise AmbiguousError("Slack did not say where the card is")
@@ -72,7 +69,7 @@ class SlackSecurityTeam:
         """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""
         place = {"channel": self._channel, "ts": question.card_ts}
         try:
-            await self._api.write("chat.update", {**card, **place, "parse": "none"})
+            await self._api.update({**card, **place})
         except UnknownErrorCode as error:
             if error.code not in _GONE:
                 raise

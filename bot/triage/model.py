@@ -52,6 +52,14 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """Something that helps the person to recognise what happened, such as the host. It may be hostile."""
+
+    name: str  #: 1 to 40 characters, one line
+    value: str  #: 1 to 300 characters, one line
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TriageRequest:
     """What MozDef asks: one alert, one person. `identifier` is the idempotency key."""
 
@@ -60,6 +68,9 @@ class TriageRequest:
     summary: str
     user: str
     confidence: Confidence
+    occurred_at: datetime | None = None  #: when it happened
+    facts: tuple[Fact, ...] = ()
+    left_out: tuple[str, ...] = ()  #: what of the optional fields was wrong and is not shown, a sentence each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,7 +59,7 @@ NOTES: Final[Mapping[Choice, NoteRule]] = MappingProxyType(
         Choice.YES: NoteRule.NEVER,
         Choice.NO: NoteRule.OFFERED,
         Choice.NOT_SURE: NoteRule.OFFERED,
-        Choice.WRONG_USER: NoteRule.NEVER,
+        Choice.WRONG_USER: NoteRule.OFFERED,
     }
 )
 

@@ -1,8 +1,9 @@
 // Renders Block Kit as DOM nodes: the blocks that this bot's messages, modals and App Homes can contain.
 import { element } from "./elements.js";
 import { plainText, textObject } from "./mrkdwn.js";
+import { richText } from "./rich_text.js";
 
-const BUILDERS = { section, actions, context, divider, header, input };
+const BUILDERS = { rich_text, section, actions, context, divider, header, input };
 
 // `press(action)` is called when a button is pressed and, if it asks for that, confirmed; `input(block)`
 // builds an input field, if there is a form.
@@ -16,6 +17,10 @@ function section(block, slack) {
     block.text ? element("div", { class: "rich" }, textObject(block.text, slack.people)) : null,
     fields.length ? element("div", { class: "fields" }, fields) : null,
     block.accessory ? control(block.accessory, block, slack) : null);
+}
+
+function rich_text(block) {
+  return element("div", { class: "block block-rich rich" }, richText(block));
 }
 
 function actions(block, slack) {
@@ -33,7 +38,7 @@ function divider() {
 }
 
 function header(block) {
-  return element("p", { class: "block block-header" }, plainText(block.text.text));
+  return element("p", { class: "block block-header" }, plainText(block.text));
 }
 
 function input(block, slack) {
@@ -54,14 +59,14 @@ function control(made, block, slack) {
     "data-action-id": made.action_id,
     "aria-haspopup": made.confirm ? "dialog" : null,
     onclick: (event) => pressed(event.currentTarget, { made, block, slack }),
-  }, plainText(made.text.text));
+  }, plainText(made.text));
 }
 
 // Slack also notifies the app when a link button is pressed.
 function link(made, block, slack) {
   const href = /^https?:/.test(made.url) ? made.url : null;
   const onclick = () => slack.press({ action_id: made.action_id, block_id: block.block_id });
-  return element("a", { class: "button", href, onclick, "data-control": `${block.block_id ?? ""} ${made.action_id}`, target: "_blank", rel: "noopener noreferrer" }, plainText(made.text.text));
+  return element("a", { class: "button", href, onclick, "data-control": `${block.block_id ?? ""} ${made.action_id}`, target: "_blank", rel: "noopener noreferrer" }, plainText(made.text));
 }
 
 async function pressed(button, { made, block, slack }) {

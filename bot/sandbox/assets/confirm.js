@@ -5,11 +5,11 @@ import { plainText, textObject } from "./mrkdwn.js";
 // Resolves to true if the person confirms, to false if they press the other button or Escape.
 export function ask(confirm, style) {
   const dialog = byId("confirm");
-  byId("confirm-title").replaceChildren(plainText(confirm.title.text));
+  byId("confirm-title").replaceChildren(plainText(confirm.title));
   byId("confirm-text").replaceChildren(...textObject(confirm.text));
-  byId("confirm-deny").replaceChildren(plainText(confirm.deny.text));
+  byId("confirm-deny").replaceChildren(plainText(confirm.deny));
   const goOn = byId("confirm-yes");
-  goOn.replaceChildren(plainText(confirm.confirm.text));
+  goOn.replaceChildren(plainText(confirm.confirm));
   goOn.className = `button button-${confirm.style ?? style ?? "primary"}`;
   dialog.returnValue = "deny";
   dialog.showModal();

@@ -1,7 +1,7 @@
 // A conversation: its messages, their threads, and the replies that were broadcast to it.
 import { arrange, byId, clockTime, element } from "./elements.js";
 import { blockKit } from "./blocks.js";
-import { mrkdwn, textObject } from "./mrkdwn.js";
+import { mrkdwn } from "./mrkdwn.js";
 import { botAvatar } from "./places.js";
 
 const unfolded = new Map(); // message → whether its thread is open, once somebody has opened or closed it
@@ -36,13 +36,12 @@ function itemOf(message, all, { troubles, isChannel }) {
     .map((reply) => ({ ...reply, trouble: troubles.get(nameOf(reply)) ?? null }));
   const parent = message.broadcast ? all.find((one) => one.ts === message.thread) : null;
   return { ...message, trouble: troubles.get(nameOf(message)) ?? null, replies,
-    about: parent ? firstSection(parent) : null,
+    about: parent ? firstText(parent) : null,
     open: unfolded.get(nameOf(message)) ?? isChannel };
 }
 
-function firstSection(message) {
-  return message.blocks.find((block) => block.type === "section" && block.text)?.text
-    ?? { type: "mrkdwn", text: message.text };
+function firstText(message) {
+  return message.blocks.find((block) => block.type === "header")?.text.text ?? message.text;
 }
 
 function emptyElement({ isChannel }) {
@@ -72,7 +71,7 @@ function repliedTo(message, slack) {
   return element("p", { class: "replied" }, "replied to ",
     element("button", { type: "button", class: "reply-link", "data-control": "parent",
       onclick: () => slack.goTo(message.channel, message.thread) },
-    message.about ? textObject(message.about, slack.people).filter((node) => node.nodeName !== "BR") : "a message"));
+    message.about ?? "a message"));
 }
 
 // A broadcast reply appears in the conversation only as a reference, without buttons.

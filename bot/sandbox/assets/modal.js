@@ -29,10 +29,10 @@ function build(view, slack) {
   const typed = shown ? values() : {};
   shown = { view, user: slack.user };
   const fields = { ...slack, input: (block) => field(block, typed), press: () => {} };
-  byId("modal-title").replaceChildren(plainText(view.title ?? ""));
+  byId("modal-title").replaceChildren(view.title ?? "");
   byId("modal-blocks").replaceChildren(...blockKit(view.blocks, fields));
-  byId("modal-close").replaceChildren(plainText(view.close ?? "Cancel"));
-  byId("modal-submit").replaceChildren(plainText(view.submit ?? "Submit"));
+  byId("modal-close").replaceChildren(view.close ?? "Cancel");
+  byId("modal-submit").replaceChildren(view.submit ?? "Submit");
   byId("modal-submit").hidden = !view.submit;
   tell({});
 }
@@ -46,7 +46,7 @@ function field(block, typed) {
     "aria-describedby": `${id}-hint ${id}-error` });
   input.value = typed[block.block_id]?.[made.action_id] ?? made.initial_value ?? "";
   return element("div", { class: "block field" },
-    element("label", { for: id }, plainText(block.label.text),
+    element("label", { for: id }, plainText(block.label),
       block.optional ? element("span", { class: "aside" }, " optional") : null),
     input,
     element("p", { class: "field-error", id: `${id}-error`, role: "alert", hidden: true }),

@@ -26,14 +26,14 @@ export function mrkdwn(text, people = {}) {
   return [...lines(before, people), element("pre", {}, plain(found[1].trim())), ...mrkdwn(after, people)];
 }
 
-// plain_text objects have no markup except emoji names.
-export function plainText(text) {
-  return document.createTextNode(withEmoji(text));
+// plain_text objects have no markup, except emoji names unless they say otherwise.
+export function plainText(object) {
+  return document.createTextNode(object.emoji === false ? object.text : withEmoji(object.text));
 }
 
 export function textObject(object, people) {
   if (!object) return [];
-  return object.type === "mrkdwn" ? mrkdwn(object.text, people) : [plainText(object.text)];
+  return object.type === "mrkdwn" ? mrkdwn(object.text, people) : [plainText(object)];
 }
 
 function lines(text, people) {

@@ -32,6 +32,10 @@ BLOCKS_TEXT_LIMIT: Final = 13_200
 #: Most blocks in a message and in a view.
 MESSAGE_BLOCKS: Final = 50
 VIEW_BLOCKS: Final = 100
+#: Most characters in one block of rich text, and most elements of a list in it. Slack documents no number;
+#: these are cautious guesses.
+RICH_TEXT_LIMIT: Final = 3_000
+RICH_ELEMENTS: Final = 200
 #: Largest metadata, in characters of JSON. Slack documents no number; this is a cautious guess.
 METADATA_LIMIT: Final = 8_000
 
@@ -97,6 +101,37 @@ _section = shape(
         "block_id": _id,
     },
 )
+_style = shape({}, {"bold": boolean, "italic": boolean, "strike": boolean, "code": boolean})
+_rich_content = variant(
+    {
+        "text": shape({"type": anything, "text": string(at_most=3000, at_least=1)}, {"style": _style}),
+        "link": shape(
+            {"type": anything, "url": string(at_most=3000, at_least=1)},
+            {"text": string(at_most=3000, at_least=1), "style": _style, "unsafe": boolean},
+        ),
+        "date": shape(
+            {
+                "type": anything,
+                "timestamp": integer(at_least=0, at_most=99_999_999_999),
+                "format": string(at_most=200, at_least=1),
+            },
+            {"fallback": string(at_most=200, at_least=1), "url": string(at_most=3000), "style": _style},
+        ),
+    }
+)
+_rich_paragraph = shape(
+    {"type": anything, "elements": array(_rich_content, at_most=RICH_ELEMENTS)}, {"border": one_of(0, 1)}
+)
+_rich_text = shape(
+    {
+        "type": anything,
+        "elements": array(
+            variant({"rich_text_section": _rich_paragraph, "rich_text_quote": _rich_paragraph}),
+            at_most=RICH_ELEMENTS,
+        ),
+    },
+    {"block_id": _id},
+)
 _input = shape(
     {"type": anything, "label": _plain(2000), "element": variant({"plain_text_input": _text_input})},
     {"hint": _plain(2000), "optional": boolean, "dispatch_action": boolean, "block_id": _id},
@@ -104,6 +139,7 @@ _input = shape(
 _block = variant(
     {
         "section": _section,
+        "rich_text": _rich_text,
         "actions": shape({"type": anything, "elements": _actions}, {"block_id": _id}),
         "context": shape({"type": anything, "elements": _context}, {"block_id": _id}),
         "divider": shape({"type": anything}, {"block_id": _id}),
@@ -164,6 +200,8 @@ def _problems_among(blocks: list[Any], pointer: str) -> list[str]:
     for index, block in enumerate(blocks):
         if block["type"] == "section" and not {"text", "fields"} & block.keys():
             complain(problems, "missing required field: text or fields", f"{pointer}/{index}")
+        if block["type"] == "rich_text" and length_of_text(block) > RICH_TEXT_LIMIT:
+            complain(problems, f"must be less than {RICH_TEXT_LIMIT + 1} characters", f"{pointer}/{index}")
         for action_id in _find_repeated(each.get("action_id") for each in block.get("elements", ())):
             complain(problems, f"action_id already exists: {action_id}", f"{pointer}/{index}/elements")
     return problems

@@ -1,4 +1,4 @@
-"""Block Kit, as far as this bot speaks it: plain dictionaries, every text with its kind. Pure."""
+"""Block Kit, as far as this bot speaks it: plain dictionaries. Sentences are made by `rich_text`. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ Block = dict[str, Any]
 #: Slack's limits, in characters: https://docs.slack.dev/reference/block-kit (2026-11).
 SECTION_MAX = 3000
 HEADER_MAX = 150
-FIELD_MAX = 2000
 CONFIRM_TEXT_MAX = 300
 BUTTON_MAX = 75
 
 
-def section(text: str, *, block_id: str = "") -> Block:
-    """Return a section. Nothing in its text becomes a link or a mention by itself."""
-    return _add_block_id(block_id, {"type": "section", "text": mrkdwn(text)})
+def section(text: str, *, block_id: str) -> Block:
+    """Return a paragraph without markup."""
+    return {"type": "section", "block_id": block_id, "text": plain(text)}
 
 
-def context(*texts: str, block_id: str = "") -> Block:
-    """Return small print."""
-    return _add_block_id(block_id, {"type": "context", "elements": [mrkdwn(text) for text in texts]})
+def context(text: str, *, block_id: str) -> Block:
+    """Return small print without markup."""
+    return {"type": "context", "block_id": block_id, "elements": [plain(text)]}
 
 
-def header(text: str) -> Block:
+def header(text: str, *, block_id: str) -> Block:
     """Return a heading, cut to what Slack takes."""
-    return {"type": "header", "text": plain(text[:HEADER_MAX])}
+    return {"type": "header", "block_id": block_id, "text": plain(text[:HEADER_MAX])}
 
 
 def actions(elements: Sequence[Block], *, block_id: str) -> Block:
@@ -44,22 +43,11 @@ def button(text: str, *, action_id: str, value: str) -> Block:
     return {"type": "button", "action_id": action_id, "value": value, "text": plain(text)}
 
 
-def mrkdwn(text: str) -> Block:
-    """Return a text with Slack's markup; verbatim, so that Slack makes no links or mentions of its own."""
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
-
-
 def plain(text: str) -> Block:
-    """Return a text without markup."""
-    return {"type": "plain_text", "text": text, "emoji": True}
+    """Return a text without markup: not even emoji codes are read in it."""
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 def format_time(moment: datetime, zone: ZoneInfo) -> str:
     """Return a moment as people say it: `Tue 24 Nov 2026, 17:30 (Europe/Berlin)`."""
     return f"{moment.astimezone(zone):%a %d %b %Y, %H:%M} ({zone.key})"
-
-
-def _add_block_id(block_id: str, block: Block) -> Block:
-    if block_id:
-        block["block_id"] = block_id
-    return block

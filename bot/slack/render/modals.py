@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
+from bot.slack.render.rich_text import fill, sentence
 from bot.triage.answer_rules import NOTE_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -17,9 +18,13 @@ NOTE_BLOCK = "note"
 NOTE_TEXT = "text"
 
 
-def note_view(question: Question, wording: Wording) -> dict[str, Any]:
-    """Return the modal; its `private_metadata` is the question's ref."""
+def note_view(question: Question, wording: Wording, *, required_for: str = "") -> dict[str, Any]:
+    """Return the modal; its `private_metadata` is the question's ref.
+
+    `required_for` is the answer for which a note is required, as its button words it; "" if it is optional.
+    """
     words = wording["note"]
+    why = [sentence(fill(words["required"], choice=required_for), block_id="why")] if required_for else []
     field = {
         "type": "plain_text_input",
         "action_id": NOTE_TEXT,
@@ -35,7 +40,13 @@ def note_view(question: Question, wording: Wording) -> dict[str, Any]:
         "submit": blocks.plain(words["submit"]),
         "close": blocks.plain(words["close"]),
         "blocks": [
-            {"type": "input", "block_id": NOTE_BLOCK, "label": blocks.plain(words["label"]), "element": field}
+            *why,
+            {
+                "type": "input",
+                "block_id": NOTE_BLOCK,
+                "label": blocks.plain(words["label"]),
+                "element": field,
+            },
         ],
     }
 

@@ -6,9 +6,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
-from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
+from bot.slack.render.blocks import CONFIRM_TEXT_MAX, Block
+from bot.slack.render.rich_text import as_text, date, fill, literal, quote, sentence
+from bot.slack.render.rich_text import link as link_to
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
-from bot.slack.render.text import escape, sanitize, to_line, truncate
+from bot.slack.render.text import escape, shorten, to_line
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
@@ -32,24 +34,54 @@ NOTE_ACTION = "note"
 QUESTION_EVENT = "triage_question"
 REMINDER_EVENT = "triage_reminder"
 
+#: Shown of a summary, and of the facts: characters, and lines of the summary.
+SUMMARY_MAX = 3000
+LINES_MAX = 15
+
 _STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
 
 
 def question_message(question: Question, wording: Wording, policy: Policy) -> dict[str, Any]:
     """Return `text`, `blocks` and `metadata` of the question's message, as what is stored now wants it."""
     words = words_for(policy.of(question), wording)
-    user = address(question)
-    content = [
-        blocks.section(summary_text(question, words, SECTION_MAX), block_id="summary"),
-        blocks.section(words["question"]["ask"].format(user=user), block_id="question"),
-        blocks.actions(answer_buttons(question, words), block_id="answers"),
-        blocks.context(words["question"]["about"], block_id="about"),
-    ]
     answer = _answer_text(question, words)
-    if answer:
-        content += [blocks.section(answer, block_id="answer"), *_note_blocks(question, words, policy)]
+    content = [
+        blocks.header(title_of(question, policy), block_id="title"),
+        *evidence(question, words, policy, SUMMARY_MAX),
+        sentence(fill(words["question"]["ask"], user=address(question)), block_id="question"),
+        blocks.actions(answer_buttons(question, words), block_id="answers"),
+        *_deadline_block(question, words, policy),
+        blocks.context(words["question"]["about"], block_id="about"),
+        *_answer_blocks(question, answer, words, policy),
+    ]
     metadata = {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
-    return {"text": answer or _notification(question, user, words), "blocks": content, "metadata": metadata}
+    text = escape(answer) if answer else _notification(question, words)
+    return {"text": text, "blocks": content, "metadata": metadata}
+
+
+def evidence(
+    question: Question, words: Wording, policy: Policy, limit: int, *, suffix: str = ""
+) -> list[Block]:
+    """Return what the alert says: when it happened, and in quotes of their own its summary and its facts.
+
+    `limit` is for the characters of each quote. The blocks' ids end in `suffix`.
+    """
+    request = question.request
+    shown = []
+    if request.occurred_at is not None:
+        when = date(request.occurred_at, policy.zone(question))
+        shown.append(sentence(fill(words["question"]["when"], date=[when]), block_id=f"when{suffix}"))
+    shown.append(quote([literal(summary_text(question, words, limit))], block_id=f"summary{suffix}"))
+    if request.facts:
+        lines = "\n".join(f"{to_line(fact.name)}: {to_line(fact.value)}" for fact in request.facts)
+        facts = shorten(lines, limit, mark=words["text"]["cut"])
+        shown.append(quote([literal(facts)], block_id=f"facts{suffix}"))
+    return shown
+
+
+def title_of(question: Question, policy: Policy) -> str:
+    """Return what the alert is called: its title, or else its label, in one line."""
+    return policy.of(question).title or to_line(question.request.alert)
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
@@ -75,56 +107,62 @@ def reminder_message(question: Question, wording: Wording, policy: Policy, *, li
     """
     words = wording["reminder"]
     user = address(question)
-    text = words["text_open"].format(user=user)
+    elements = fill(words["text_open"], user=user)
     if question.deadline is not None:
-        deadline = blocks.format_time(question.deadline, policy.zone(question))
-        text = words["text"].format(user=user, deadline=deadline)
+        deadline = date(question.deadline, policy.zone(question))
+        elements = fill(words["text"], user=user, deadline=[deadline])
     if not link:
-        text = f"{text} {words['home']}"
-    shown = f"{text} <{link}|{words['link']}>" if link else text
+        elements += [literal(" "), *fill(words["home"])]
+    shown = [*elements, literal(" "), link_to(link, words["link"])] if link else elements
     payload = {"ref": question.ref, "n": question.reminders}
     return {
-        "text": text,
-        "blocks": [blocks.section(shown, block_id="reminder")],
+        "text": as_text(elements),
+        "blocks": [sentence(shown, block_id="reminder")],
         "metadata": {"event_type": REMINDER_EVENT, "event_payload": payload},
     }
 
 
 def notice_message(notice: Notice, wording: Wording) -> dict[str, Any]:
     """Return what the clicker, and nobody else, is told: nothing was changed, or what follows failed."""
-    text = notice_text(notice, wording)
-    return {"text": text, "response_type": "ephemeral", "replace_original": False}
+    elements = fill(notice_text(notice, wording))
+    return {
+        "text": as_text(elements),
+        "blocks": [sentence(elements, block_id="notice")],
+        "response_type": "ephemeral",
+        "replace_original": False,
+    }
 
 
 def notice_text(notice: Notice, wording: Wording) -> str:
-    """Return the words for a notice."""
+    """Return the words for a notice, a template without placeholders."""
     return wording["refusal" if isinstance(notice, Refusal) else "unfinished"][notice]
 
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
-    """Return the buttons of the choices that are offered, in order."""
-    user = to_line(question.request.user)
-    return [_button(choice, question.ref, user, words) for choice in question.offered]
+    """Return the buttons of the choices that are offered, in order; coloured until the question has ended."""
+    user = address(question)
+    is_open = question.said is None and question.standing is None
+    return [_button(choice, question.ref, user, words, coloured=is_open) for choice in question.offered]
 
 
 def address(question: Question) -> str:
-    """Return the address that the alert names, harmless."""
-    return escape(to_line(question.request.user))
+    """Return the address that the alert names, in one line."""
+    return to_line(question.request.user)
 
 
 def summary_text(question: Question, words: Wording, limit: int) -> str:
-    """Return the alert's summary, harmless."""
+    """Return the alert's summary, cleaned, and cut to so many characters and to `LINES_MAX` lines."""
     marks = words["text"]
-    return sanitize(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+    return shorten(question.request.summary, limit, lines=LINES_MAX, mark=marks["cut"], empty=marks["empty"])
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
+def _button(choice: Choice, ref: str, user: str, words: Wording, *, coloured: bool) -> Block:
     button = blocks.button(words["button"][choice], action_id=f"{ACTION_PREFIX}{choice}", value=ref)
-    if choice in _STYLES:
+    if coloured and choice in _STYLES:
         button["style"] = _STYLES[choice]
     if choice in CONFIRMS:
         button["confirm"] = _confirm(words[CONFIRMS[choice]], user)
@@ -132,7 +170,7 @@ def _button(choice: Choice, ref: str, user: str, words: Wording) -> Block:
 
 
 def _confirm(words: Mapping[str, str], user: str) -> Block:
-    text = words["text"].format(user=truncate(user, _count_room_for_user(words["text"]), mark="…"))
+    text = words["text"].format(user=shorten(user, _count_room_for_user(words["text"]), mark="…"))
     return {
         "title": blocks.plain(words["title"]),
         "text": blocks.plain(text),
@@ -147,7 +185,18 @@ def _count_room_for_user(text: str) -> int:
     return room // max(1, text.count("{user}"))
 
 
+def _deadline_block(question: Question, words: Wording, policy: Policy) -> list[Block]:
+    """Return by when to answer, as if the question were asked when it was claimed last."""
+    asking_at = question.in_doubt_since if question.asked_at is None else None
+    deadline = policy.deadline(question, asking_at) if asking_at else question.deadline
+    if deadline is None or question.standing is not None:
+        return []
+    moment = date(deadline, policy.zone(question))
+    return [sentence(fill(words["question"]["deadline"], deadline=[moment]), block_id="deadline")]
+
+
 def _answer_text(question: Question, words: Wording) -> str:
+    """Return what the person is told about their answer, or about its absence; "" if there is nothing."""
     texts = words["answer"]
     if question.said is None:
         ended = question.standing
@@ -158,22 +207,40 @@ def _answer_text(question: Question, words: Wording) -> str:
     return texts["changed"].format(answer=answer) if question.answers > 1 else answer
 
 
+def _answer_blocks(question: Question, answer: str, words: Wording, policy: Policy) -> list[Block]:
+    """Return which answer counts, what follows from it, and that it can be changed."""
+    if not answer:
+        return []
+    told = blocks.section(answer, block_id="answer")
+    if question.said is None or question.answered_at is None:
+        return [told]
+    texts = words["answer"]
+    moment = date(question.answered_at, policy.zone(question))
+    given = fill(texts["given"], choice=words["button"][question.said], date=[moment])
+    return [
+        sentence(given, block_id="given"),
+        told,
+        blocks.context(texts["another"], block_id="another"),
+        *_note_blocks(question, words, policy),
+    ]
+
+
 def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Block]:
     """Return the button for a note, where the answer may have one, and thanks for one that there is.
 
     Whoever took an answer back may explain the one that stands.
     """
     given = [choice for choice in Choice if choice.value in (question.said, question.standing)]
-    if question.said is None or all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):
+    if all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):
         return []
     button = blocks.button(words["note"]["button"], action_id=NOTE_ACTION, value=question.ref)
     thanks = [blocks.context(words["note"]["thanks"], block_id="noted")] if question.notes else []
     return [blocks.actions([button], block_id="note"), *thanks]
 
 
-def _notification(question: Question, user: str, words: Wording) -> str:
+def _notification(question: Question, words: Wording) -> str:
     marks = words["text"]
-    summary = sanitize(
-        question.request.summary, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"], one_line=True
+    summary = shorten(
+        question.request.summary, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"], lines=1
     )
-    return words["question"]["notification"].format(user=user, summary=summary)
+    return as_text(fill(words["question"]["notification"], user=address(question), summary=summary))

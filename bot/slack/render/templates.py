@@ -34,7 +34,6 @@ _LONGEST = {
     "date": _DATE,
     "deadline": _DATE,
     "choice": "x" * BUTTON_MAX,
-    "note": "",  # cut to the room that is left
 }
 
 #: In a confirm dialog the address is cut to the room that is left.

@@ -1,41 +1,33 @@
-"""Text that an attacker may have written, made harmless for Slack. Pure."""
+"""Text that an attacker may have written, cleaned and cut to what is shown of it. Pure."""
 
 from __future__ import annotations
 
-import re
-
 from bot.triage.foreign_text import clean
 
-#: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a request
-#: may have is 255.
+#: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
+#: request may have is 255.
 LINE_MAX = 255
 
-#: An entity of ours that a cut has left without its end.
-_BROKEN_ENTITY = re.compile(r"&[a-z]{0,3}$")
+
+def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | None = None) -> str:
+    """Return at most `limit` characters of any text, cleaned, and at most so many `lines`; None: any number.
+
+    With one line, all of the text is joined to it. What is cut ends in `mark`; `empty` stands where nothing is
+    left. Nothing is escaped.
+    """
+    shown, is_whole = clean(text, limit, one_line=lines == 1)
+    if lines is not None and shown.count("\n") >= lines:
+        shown, is_whole = "\n".join(shown.split("\n", lines)[:lines]), False
+    if is_whole:
+        return shown or empty
+    return shown[: limit - len(mark)] + mark
+
+
+def to_line(text: str) -> str:
+    """Return any text cleaned and on one line of at most 255 characters. It is not escaped."""
+    return shorten(text, LINE_MAX, mark="…", lines=1)
 
 
 def escape(text: str) -> str:
     """Return the text with Slack's three control characters escaped: nothing in it can link or mention."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def truncate(escaped: str, limit: int, *, mark: str, is_whole: bool = True) -> str:
-    """Return at most `limit` characters of an escaped text; a cut ends in `mark` and splits no entity.
-
-    If the text is not whole as it comes, it ends in `mark` as well.
-    """
-    if is_whole and len(escaped) <= limit:
-        return escaped
-    return _BROKEN_ENTITY.sub("", escaped[: limit - len(mark)]) + mark
-
-
-def sanitize(text: str, limit: int, *, mark: str, empty: str, one_line: bool = False) -> str:
-    """Return any text as Slack may show it: cleaned, escaped, then cut; `empty` where nothing is left."""
-    cleaned = clean(text, limit, one_line=one_line)
-    return truncate(escape(cleaned.text) or empty, limit, mark=mark, is_whole=cleaned.is_whole)
-
-
-def to_line(text: str) -> str:
-    """Return any text cleaned and on one line of at most 255 characters. It is not escaped."""
-    cleaned = clean(text, LINE_MAX, one_line=True)
-    return truncate(cleaned.text, LINE_MAX, mark="…", is_whole=cleaned.is_whole)
