@@ -6,8 +6,8 @@ import re
 
 from bot.triage.foreign_text import clean
 
-#: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a request
-#: may have is 255.
+#: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
+#: request may have is 255.
 LINE_MAX = 255
 
 #: An entity of ours that a cut has left without its end.
