@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 
-#: Characters of a summary that are stored: all that are ever looked at, far more than a message shows, and far
-#: less than the 400 KB that a DynamoDB item can hold.
+#: Characters of a summary that are stored: all that are ever looked at, far more than a message shows, and
+#: far less than the 400 KB that a DynamoDB item can hold.
 SUMMARY_STORED_MAX = READ_MAX
 
 #: How many characters of two summaries are compared: as many as a message can show.

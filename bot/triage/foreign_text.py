@@ -1,7 +1,7 @@
-"""Text that an attacker may have written, made fit to be shown: visible, normalised, and no longer than asked.
+"""Text that an attacker may have written, made fit to be shown: visible, in normal form, and short enough.
 
-What a text costs depends on what is shown of it. It is read once, in steps that are linear, and cut before it is
-normalised: the normal form of a crafted text takes time that grows with the square of its length. Pure.
+It is read in a few steps, all of them linear, and cut before it is normalised: the time that the normal form
+of a crafted text takes grows with the square of its length. Pure.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 #: Characters of a text that are looked at. What comes later might as well not be there.
 READ_MAX = 50_000
 
-#: Combining marks on one character. Written languages need fewer than ten; more of them reach over other lines,
-#: and sorting a long run of them is what makes normalising slow.
+#: Combining marks on one character. Written languages need fewer than ten; more of them reach over other
+#: lines, and sorting a long run of them is what makes normalising slow.
 MARKS_MAX = 30
 
-#: Default_Ignorable_Code_Point as far as Python calls it printable (Unicode 15, DerivedCoreProperties.txt), the
+#: Default_Ignorable_Code_Point as far as Python calls it printable (Unicode 15, DerivedCoreProperties), the
 #: braille blank, the Khitan filler and the null notehead: they show nothing.
 _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
@@ -53,8 +53,8 @@ def clean(
 ) -> Cleaned:
     """Return at most `limit` characters of any text, in NFC: only visible ones, spaces and newlines.
 
-    Runs of empty lines become one, so that nothing can be pushed out of sight; with `one_line` all white space
-    becomes single spaces. `normalize` gets at most `limit` characters, and no long run of combining marks.
+    Runs of empty lines become one, so that nothing can be pushed out of sight; with `one_line`, all white
+    space becomes single spaces. `normalize` gets at most `limit` characters, and no long run of marks.
     """
     read = text[:READ_MAX]
     # Most texts are of what may stay: that is found out at once.
