@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.objects import text_of_block
 from bot.sandbox.page_state import read_bot_details
 from bot.sandbox.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from bot.sandbox.fake_slack.server import Click
     from bot.sandbox.fake_slack.workspace import Message
@@ -230,13 +231,5 @@ def buttons(message: Message) -> list[dict[str, Any]]:
 
 def texts(message: Message) -> list[str]:
     """Return the text of each heading, paragraph and quote, as a person reads it."""
-    found = [block["text"]["text"] if "text" in block else rich_text_of(block) for block in message.blocks]
+    found = [text_of_block(block) for block in message.blocks]
     return [" ".join(text.split()) for text in found if text]
-
-
-def rich_text_of(block: Mapping[str, Any]) -> str:
-    """Return the text of a block of rich text; "" of any other."""
-    if block["type"] != "rich_text":
-        return ""
-    parts = [part for paragraph in block["elements"] for part in paragraph["elements"]]
-    return "".join(part.get("text") or part.get("fallback", "") for part in parts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,9 @@ from slack_sdk.models.blocks import Block
 from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import problems_of_blocks
+from bot.sandbox.fake_slack.objects import text_of_block
 from bot.slack.render.question import question_message
+from bot.slack.render.rich_text import fill
 from bot.triage.asking_rules import offered_choices
 from bot.triage.model import Choice, Confidence, Question, State
 from bot.triage.outcomes import Outcome
@@ -42,9 +43,14 @@ def answered(said: Choice, *, standing: Outcome | None = None, answers: int = 1)
 
 
 def block(message: dict[str, Any], block_id: str) -> dict[str, Any]:
-    found = [each for each in message["blocks"] if each["block_id"] == block_id]
+    found = [each for each in message["blocks"] if each.get("block_id") == block_id]
     assert len(found) == 1
     return dict(found[0])
+
+
+def text_in(message: dict[str, Any], block_id: str) -> str:
+    """Return what a person reads in a block."""
+    return text_of_block(block(message, block_id))
 
 
 def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -52,7 +58,7 @@ def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def answer_of(question: Question) -> str:
-    return str(block(question_message(question, WORDING, POLICY), "answer")["text"]["text"])
+    return text_in(question_message(question, WORDING, POLICY), "answer")
 
 
 def wording_with(table: str, key: str, text: str) -> dict[str, dict[str, str]]:
@@ -66,35 +72,46 @@ def assert_slack_takes(message: dict[str, Any]) -> None:
     assert 0 < len(message["text"]) <= 4000
 
 
-#: What an alert must not be able to do: shout, mention, link, hide.
-HOSTILE = "<!channel> <https://evil.example|your bank> <@U1> &lt;!here&gt; a\u202eb\u200bc\x00d {user} {0}"
-
-#: What a text of ours may link to: the alert in MozDef, somebody's profile, a message in Slack.
-_OUR_LINK = re.compile(
-    r"<(?:https://mozdef\.example|https://sandbox\.slack\.com|slack://user)[^<>|]*\|[^<>]*>"
+#: What an alert must not be able to do: shout, mention, link, hide, or speak in our voice.
+HOSTILE = (
+    "<!channel> <https://evil.example|your bank> <@U1> &lt;!here&gt; a\u202eb\u200bc\x00d {user} {0}"
+    " *Was this you?* _yes_ :white_check_mark: `code` > quote"
 )
 
+#: What a text of ours may link to: the alert in MozDef, somebody's profile, a message in Slack.
+_OUR_LINKS = ("https://mozdef.example/", "https://sandbox.slack.com/")
 
-def texts_of(drawn: Any) -> Iterator[dict[str, Any]]:
-    """Yield every text object in what is drawn."""
+#: What somebody else wrote stands alone in its element, and this is a part of it.
+_FOREIGN = "evil.example"
+
+
+def objects_in(drawn: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object with a type in what is drawn."""
     if isinstance(drawn, list):
         for each in drawn:
-            yield from texts_of(each)
+            yield from objects_in(each)
     elif isinstance(drawn, dict):
-        if drawn.get("type") in ("mrkdwn", "plain_text"):
+        if "type" in drawn:
             yield drawn
         for each in drawn.values():
-            yield from texts_of(each)
+            yield from objects_in(each)
 
 
 def assert_harmless(drawn: Any) -> None:
-    """Nothing links or mentions but what we link to ourselves, and nothing in it is invisible."""
-    markups = [each for each in texts_of(drawn) if each["type"] == "mrkdwn"]
-    for text in markups:
-        assert text["verbatim"] is True
-    plain = [each["text"] for each in markups]
+    """Nothing that somebody else wrote is parsed, links, mentions or hides."""
+    objects = list(objects_in(drawn))
+    assert "mrkdwn" not in [each["type"] for each in objects]
+    for each in objects:
+        if each["type"] == "plain_text":
+            assert each["emoji"] is False
+        if each["type"] == "link":
+            assert each["url"].startswith(_OUR_LINKS)
+            assert _FOREIGN not in each["url"]
+        assert not set("\u202e\u200b\x00") & set(str(each.get("text")))
     if isinstance(drawn, dict) and isinstance(drawn.get("text"), str):
-        plain.append(drawn["text"])
-    for text in plain:
-        assert not set("<>") & set(_OUR_LINK.sub("", text)), text
-        assert not set("\u202e\u200b\x00") & set(text)
+        assert not set("<>") & set(drawn["text"]), drawn["text"]
+
+
+def sentence(template: str, **values: Any) -> str:
+    """Return a template as a person reads it, without its markup."""
+    return "".join(each.get("text") or each["fallback"] for each in fill(template, **values))

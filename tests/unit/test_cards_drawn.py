@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, assert_slack_takes, block
+from drawn import (
+    HOSTILE,
+    LONG_ADDRESS,
+    POLICY,
+    a_question,
+    assert_harmless,
+    assert_slack_takes,
+    block,
+    objects_in,
+    sentence,
+    text_in,
+)
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 from wording import WORDING
 
-from bot.slack.render.card import card_message, thread_line
+from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.triage.model import AlertTaken, Choice, Question, Report
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
@@ -37,15 +48,16 @@ ANSWERED = replace(
     answered_at=LATER,
     settled_at=LATER,
 )
-PROFILE = "<slack://user?team=T0HOME&id=U0ADA|@ada>"
+WORKSPACE = "https://sandbox.slack.com"
+WHEN = "Tue 24 Nov 2026, 12:05 (UTC)"
 
 
 def drawn(question: Question, *, policy: Policy = POLICY, alert_url: str = ALERT_URL) -> dict[str, Any]:
-    return card_message(question, WORDING, policy, team_id="T0HOME", alert_url=alert_url)
+    return card_message(question, WORDING, policy, CardLinks(workspace=WORKSPACE, alert_url=alert_url))
 
 
-def line(event: Report | AlertTaken) -> str:
-    return thread_line(ANSWERED, event, WORDING, POLICY, team_id="T0HOME")
+def line(event: Report | AlertTaken) -> dict[str, Any]:
+    return thread_line(ANSWERED, event, WORDING, POLICY, CardLinks(workspace=WORKSPACE))
 
 
 def told(**changes: Any) -> Report:
@@ -54,9 +66,8 @@ def told(**changes: Any) -> Report:
     return replace(report, **changes)
 
 
-def text_of(card: dict[str, Any], block_id: str) -> str:
-    found = block(card, block_id)
-    return str(found["text"]["text"] if "text" in found else found["elements"][0]["text"])
+def links_in(card: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(each["url"], each["text"]) for each in objects_in(card) if each["type"] == "link"]
 
 
 def noted(question: Question, note: str = "I was on a train.", *, minutes: int = 6) -> Question:
@@ -88,18 +99,18 @@ def changed(question: Question, said: Choice, standing: Outcome, *, minutes: int
 def test_a_card_tells_who_what_and_when() -> None:
     card = drawn(ANSWERED)
 
-    headline = text_of(card, "outcome")
-    assert PROFILE in headline
-    assert "Security alert" in headline
+    headline = text_in(card, "outcome")
+    assert headline == sentence(WORDS["no"], title="Security alert", who="@ada")
     assert card["text"] == headline
-    assert text_of(card, "summary") == "Codes were made."
-    facts = text_of(card, "facts")
-    assert f"*{WORDS['alert']}:* duo_bypass_codes_generated" in facts
-    assert f"*{WORDS['identifier']}:* 9Zo02m4B7gIfixq3c4Xh" in facts
-    assert f"*{WORDS['address']}:* ada@example.com" in facts
-    assert f"*{WORDS['confidence']}:* lowest" in facts
-    assert f"*{WORDS['asked']}:* Tue 24 Nov 2026, 12:00 (UTC)" in facts
-    assert f"*{WORDS['answered']}:* Tue 24 Nov 2026, 12:05 (UTC)" in facts
+    assert (f"{WORKSPACE}/team/U0ADA", "@ada") in links_in(card)
+    assert text_in(card, "summary") == "Codes were made."
+    facts = text_in(card, "about")
+    assert f"{WORDS['alert']}: duo_bypass_codes_generated" in facts
+    assert f"{WORDS['identifier']}: 9Zo02m4B7gIfixq3c4Xh" in facts
+    assert f"{WORDS['address']}: ada@example.com" in facts
+    assert f"{WORDS['confidence']}: lowest" in facts
+    assert f"{WORDS['asked']}: Tue 24 Nov 2026, 12:00 (UTC)" in facts
+    assert f"{WORDS['answered']}: Tue 24 Nov 2026, 12:05 (UTC)" in facts
     assert WORDS["note"] not in facts
     assert WORDS["reason"] not in facts
 
@@ -110,19 +121,19 @@ def test_nobody_is_notified_by_being_named() -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_each_outcome_has_words_of_its_own(outcome: Outcome) -> None:
-    expected = WORDS[outcome].format(title="Security alert", who=PROFILE)
+    expected = sentence(WORDS[outcome], title="Security alert", who="@ada")
 
-    assert text_of(drawn(replace(ANSWERED, standing=outcome, said=None)), "outcome") == expected
+    assert text_in(drawn(replace(ANSWERED, standing=outcome, said=None)), "outcome") == expected
 
 
 def test_the_headline_is_a_whole_sentence_where_an_invalid_request_names_nobody() -> None:
     nameless = replace(a_question(), slack_id="", standing=Outcome.UNDELIVERABLE, reason="invalid_request")
     nameless = replace(nameless, request=replace(nameless.request, user=""))
 
-    headline = text_of(drawn(nameless), "outcome")
+    headline = text_in(drawn(nameless), "outcome")
 
     nobody = WORDING["text"]["empty"]
-    assert headline == WORDS["undeliverable"].format(title="Security alert", who=nobody)
+    assert headline == sentence(WORDS["undeliverable"], title="Security alert", who=nobody)
 
 
 def test_who_could_not_be_asked_is_named_by_the_address_and_why() -> None:
@@ -132,9 +143,9 @@ def test_who_could_not_be_asked_is_named_by_the_address_and_why() -> None:
         )
     )
 
-    assert "ada@example.com" in text_of(card, "outcome")
-    assert "slack://" not in str(card)
-    assert f"*{WORDS['reason']}:* users_not_found" in text_of(card, "facts")
+    assert "ada@example.com" in text_in(card, "outcome")
+    assert [label for _, label in links_in(card)] == [WORDS["link"]]
+    assert f"{WORDS['reason']}: users_not_found" in text_in(card, "about")
 
 
 def test_times_are_those_of_the_security_teams_own_zone() -> None:
@@ -142,37 +153,38 @@ def test_times_are_those_of_the_security_teams_own_zone() -> None:
         replace(ANSWERED, time_zone="Asia/Tokyo"), policy=Policy(default_zone=ZoneInfo("Europe/Berlin"))
     )
 
-    assert "13:00 (Europe/Berlin)" in text_of(card, "facts")
+    assert "13:00 (Europe/Berlin)" in text_in(card, "about")
 
 
 def test_the_title_of_the_alert_is_that_of_its_policy() -> None:
     alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(title="Codes & <more>")})
 
-    assert "Codes &amp; &lt;more&gt;" in text_of(drawn(ANSWERED, policy=Policy(alerts=alerts)), "outcome")
+    assert "Codes & <more>" in text_in(drawn(ANSWERED, policy=Policy(alerts=alerts)), "outcome")
 
 
 def test_an_answer_taken_back_and_a_note_are_facts() -> None:
     card = drawn(noted(changed(ANSWERED, Choice.YES, Outcome.NO)))
 
-    facts = text_of(card, "facts")
-    assert f"*{WORDS['retracted']}:* {WORDING['button']['yes']}, Tue 24 Nov 2026, 12:07 (UTC)" in facts
-    assert f"*{WORDS['note']}:* I was on a train." in facts
+    facts = text_in(card, "about")
+    assert f"{WORDS['retracted']}: {WORDING['button']['yes']}, Tue 24 Nov 2026, 12:07 (UTC)" in facts
+    assert text_in(card, "note-label") == f"{WORDS['note']}:"
+    assert text_in(card, "note") == "I was on a train."
 
 
 def test_the_time_of_an_answer_that_was_taken_back_is_its_own() -> None:
     once = changed(replace(ANSWERED, first_answered_at=LATER), Choice.YES, Outcome.NO)
     twice = changed(changed(once, Choice.NO, Outcome.NO), Choice.YES, Outcome.NO)
 
-    assert f"*{WORDS['answered']}:* Tue 24 Nov 2026, 12:05 (UTC)" in text_of(drawn(once), "facts")
+    assert f"{WORDS['answered']}: Tue 24 Nov 2026, 12:05 (UTC)" in text_in(drawn(once), "about")
     # Of more changes only the first and the last moment are kept.
-    assert f"*{WORDS['answered']}:*" not in text_of(drawn(twice), "facts")
+    assert f"{WORDS['answered']}:" not in text_in(drawn(twice), "about")
 
 
 def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
     mine = AlertPolicy(wording={"button_yes": "Yes, I opened it"})
     policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
 
-    facts = text_of(drawn(changed(ANSWERED, Choice.YES, Outcome.NO), policy=policy), "facts")
+    facts = text_in(drawn(changed(ANSWERED, Choice.YES, Outcome.NO), policy=policy), "about")
 
     assert "Yes, I opened it" in facts
 
@@ -188,7 +200,7 @@ def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
 def test_a_card_links_to_the_alert_and_to_nothing_else(identifier: str, expected: str) -> None:
     question = replace(ANSWERED, request=replace(ANSWERED.request, identifier=identifier))
 
-    assert text_of(drawn(question), "link") == f"<{expected}|{WORDS['link']}>"
+    assert (expected, WORDS["link"]) in links_in(drawn(question))
 
 
 def test_without_an_address_of_mozdef_there_is_no_link() -> None:
@@ -204,9 +216,9 @@ def test_take_it_is_a_button_until_somebody_took_it() -> None:
     [button] = untaken["elements"]
     assert (button["action_id"], button["value"]) == ("take-it", ANSWERED.ref)
     assert "take" not in [each["block_id"] for each in taken["blocks"]]
-    text = text_of(taken, "taken")
-    assert "<slack://user?team=T0HOME&id=U0RADIA|@radia>" in text
-    assert "12:05 (UTC)" in text
+    text = text_in(taken, "taken")
+    assert text == sentence(WORDS["taken"], who="@radia", date=WHEN)
+    assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
 
 
 def test_nothing_in_a_hostile_alert_or_note_does_anything() -> None:
@@ -249,40 +261,39 @@ def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name:
 # The thread
 
 
-def test_a_note_is_one_line_that_says_nothing_of_the_outcome() -> None:
-    assert line(told(comment="I was on a train.")) == WORDS["noted"].format(note="I was on a train.")
+def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> None:
+    for note in ("I was on a train.", "x" * 3000):
+        told_line = line(told(comment=note))
 
-
-def test_a_note_is_told_to_its_end_where_a_section_can_hold_it() -> None:
-    shown = line(told(comment="x" * 2900))
-
-    assert "x" * 2900 in shown
+        assert told_line["text"] == sentence(WORDS["noted"])
+        assert text_in(told_line, "event") == told_line["text"]
+        assert text_in(told_line, "note") == note
 
 
 def test_another_outcome_is_a_line() -> None:
     shown = line(told(outcome=Outcome.NOT_SURE))
 
-    assert shown == WORDS["changed"].format(
-        outcome=WORDS["notSure"].format(title="Security alert", who=PROFILE)
-    )
+    outcome = sentence(WORDS["notSure"], title="Security alert", who="@ada")
+    assert text_in(shown, "event") == sentence(WORDS["changed"], outcome=outcome)
 
 
 def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_changed() -> None:
-    shown = line(told(outcome=Outcome.NO, said=Choice.YES, retracted=True))
+    shown = text_in(line(told(outcome=Outcome.NO, said=Choice.YES, retracted=True)), "event")
 
     assert WORDING["button"]["yes"] in shown
-    assert WORDS["no"].format(title="Security alert", who=PROFILE) not in shown
+    assert "@ada" not in shown
 
 
 def test_who_took_it_is_a_line() -> None:
-    taken = AlertTaken(slack_id="U0RADIA", slack_name="radia")
+    shown = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
 
-    assert line(taken) == WORDS["taken_line"].format(who="<slack://user?team=T0HOME&id=U0RADIA|@radia>")
+    assert text_in(shown, "event") == sentence(WORDS["taken_line"], who="@radia")
+    assert links_in(shown) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]
 
 
 @given(comment=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50))
-def test_slack_takes_every_note_as_a_line_and_it_does_nothing(comment: str) -> None:
+def test_slack_takes_every_note_in_the_thread_and_it_does_nothing(comment: str) -> None:
     shown = line(told(comment=f"{HOSTILE}{comment}"[:3000]))
 
-    assert 0 < len(shown) <= 3000
-    assert_harmless({"text": shown})
+    assert_slack_takes(shown)
+    assert_harmless(shown)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block, texts_of
+from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block, sentence
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from slack_sdk.models.views import View
 from wording import WORDING
 
 from bot.sandbox.fake_slack.limits import problems_of_view
+from bot.sandbox.fake_slack.objects import text_of_block
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
 from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, notices_view, title_of
 from bot.slack.render.question import answer_buttons, notice_text
@@ -52,14 +53,14 @@ def drawn(
 
 
 def words_of(view: Any) -> list[str]:
-    return [text["text"] for text in texts_of(view["blocks"])]
+    return [text_of_block(each) for each in view["blocks"]]
 
 
 @pytest.mark.parametrize("notice", [*Refusal, *Unfinished])
 def test_a_notice_stands_on_top_of_the_fullest_home(notice: Notice) -> None:
     view = drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX, notice=notice)
 
-    assert view["blocks"][0]["text"]["text"] == notice_text(notice, WORDING)
+    assert words_of(view)[0] == sentence(notice_text(notice, WORDING))
     assert view["blocks"][1:] == drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX)["blocks"]
 
 
@@ -68,10 +69,10 @@ def test_a_home_of_notices_shows_no_question_and_says_why_it_may_be_trusted() ->
 
     assert problems_of_view(view) == []
     assert words_of(view) == [
-        WORDING["refusal"]["other_person"],
-        WORDING["unfinished"]["home"],
+        sentence(WORDING["refusal"]["other_person"]),
+        sentence(WORDING["unfinished"]["home"]),
         WORDS["real"],
-        WORDS["explanation"],
+        sentence(WORDS["explanation"]),
     ]
 
 
@@ -87,18 +88,19 @@ def test_a_home_with_nothing_to_answer_says_so() -> None:
 def test_an_open_question_can_be_answered_there() -> None:
     view = drawn(OPEN)
 
-    assert block({"blocks": named(view)}, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
+    assert block(view, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
     assert "Codes were made." in words_of(view)
-    assert WORDING["question"]["ask"].format(user="ada@example.com") in words_of(view)
+    assert sentence(WORDING["question"]["ask"], user="ada@example.com") in words_of(view)
     assert WORDS["none"] not in words_of(view)
 
 
 def test_dates_are_the_persons_own() -> None:
     view = drawn(OPEN, answered=(ANSWERED,))
 
-    asked = WORDS["asked"].format(title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
+    asked = sentence(WORDS["asked"], title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
     assert asked in words_of(view)
-    said = WORDS["said"].format(
+    said = sentence(
+        WORDS["said"],
         title="Security alert",
         choice=WORDING["button"]["no"],
         date="Tue 24 Nov 2026, 13:05 (Europe/Berlin)",
@@ -113,7 +115,7 @@ def test_each_question_keeps_its_own_ref_and_words() -> None:
 
     view = drawn(OPEN, other, policy=policy)
 
-    first, second = (block({"blocks": named(view)}, f"answers-{number}") for number in (0, 1))
+    first, second = (block(view, f"answers-{number}") for number in (0, 1))
     assert [each["elements"][0]["value"] for each in (first, second)] == [OPEN.ref, "other.ref"]
     labels = [each["elements"][0]["text"]["text"] for each in (first, second)]
     assert labels == ["Yes, I made them", WORDING["button"]["yes"]]
@@ -129,7 +131,7 @@ def test_what_was_answered_has_no_buttons() -> None:
 def test_everybody_is_told_whether_this_is_real() -> None:
     for view in (drawn(), drawn(OPEN, answered=(ANSWERED,))):
         assert WORDS["real"] in words_of(view)
-        assert WORDS["explanation"] in words_of(view)
+        assert sentence(WORDS["explanation"]) in words_of(view)
     for promise in ("password", "security team"):
         assert promise in WORDS["explanation"]
 
@@ -142,14 +144,14 @@ def test_nothing_in_a_hostile_alert_does_anything() -> None:
     view = drawn(hostile, answered=(replace(ANSWERED, request=hostile.request),), policy=policy)
 
     assert_harmless(view)
-    assert title_of(hostile, policy) == "Codes &amp; &lt;more&gt;"
+    assert title_of(hostile, policy) == "Codes & <more>"
 
 
 def test_an_alert_without_a_title_is_called_by_its_label() -> None:
     alerts = AlertPolicies(default=AlertPolicy(title=""))
     question = replace(OPEN, request=replace(OPEN.request, alert="<odd>"))
 
-    assert title_of(question, Policy(alerts=alerts)) == "&lt;odd&gt;"
+    assert title_of(question, Policy(alerts=alerts)) == "<odd>"
 
 
 @given(
@@ -172,8 +174,3 @@ def test_slack_takes_every_home(summary: str, unanswered: int, answered: int) ->
 
 def test_as_many_are_looked_up_as_are_shown() -> None:
     assert max(OPEN_MAX, ANSWERED_MAX) <= LISTED_MAX
-
-
-def named(view: Any) -> list[Any]:
-    """Return the blocks that have a name."""
-    return [each for each in view["blocks"] if "block_id" in each]

@@ -13,6 +13,8 @@ from drawn import (
     assert_slack_takes,
     block,
     buttons,
+    objects_in,
+    text_in,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,13 +71,12 @@ def test_no_and_wrong_person_ask_back_and_the_others_do_not() -> None:
 def test_the_question_names_the_address_and_shows_the_summary() -> None:
     message = question_message(a_question(summary="Codes were made on <host>."), WORDING, POLICY)
 
-    assert block(message, "summary")["text"] == {
-        "type": "mrkdwn",
-        "text": "Codes were made on &lt;host&gt;.",
-        "verbatim": True,
+    [quote] = block(message, "summary")["elements"]
+    assert quote == {
+        "type": "rich_text_quote",
+        "elements": [{"type": "text", "text": "Codes were made on <host>."}],
     }
-    assert "ada@example.com" in block(message, "question")["text"]["text"]
-    assert block(message, "question")["text"]["verbatim"] is True
+    assert {"type": "text", "text": "ada@example.com"} in objects_in(block(message, "question"))
 
 
 def test_the_notification_is_one_full_line() -> None:
@@ -128,8 +129,12 @@ def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
         question_message(question, WORDING, POLICY),
     )
 
-    assert block(after, "answers") == block(before, "answers")
-    assert after["blocks"][: len(before["blocks"])] == before["blocks"]
+    colourless = {key: {**each} for key, each in buttons(before).items()}
+    for each in colourless.values():
+        each.pop("style", None)
+    assert buttons(after) == colourless
+    kept = [each for each in before["blocks"] if each["block_id"] not in ("answers", "deadline")]
+    assert [each for each in after["blocks"] if each in kept] == kept
 
 
 def test_a_choice_that_was_not_offered_is_never_drawn() -> None:
@@ -152,10 +157,16 @@ def test_the_longest_address_fits_into_every_place() -> None:
 def test_a_long_summary_is_cut_with_a_mark() -> None:
     message = question_message(a_question(summary="<" * 5000), WORDING, POLICY)
 
-    text = block(message, "summary")["text"]["text"]
-    assert text.endswith(WORDING["text"]["cut"])
-    assert 2900 < len(text) <= 3000
-    assert text.removesuffix(WORDING["text"]["cut"]).replace("&lt;", "") == ""
+    text = text_in(message, "summary")
+    assert text.removesuffix(WORDING["text"]["cut"]) == "<" * (3000 - len(WORDING["text"]["cut"]))
+
+
+def test_no_more_than_fifteen_lines_of_a_summary_are_shown() -> None:
+    lines = [f"line {number}" for number in range(5000)]
+
+    message = question_message(a_question(summary="\n".join(lines)), WORDING, POLICY)
+
+    assert text_in(message, "summary") == "\n".join(lines[:15]) + WORDING["text"]["cut"]
 
 
 @given(

@@ -193,9 +193,9 @@ async def test_a_note_that_could_not_be_stored_can_be_sent_again(harness: Servic
 
 @pytest.mark.parametrize(
     ("choice", "offered"),
-    [(Choice.YES, False), (Choice.NO, True), (Choice.NOT_SURE, True), (Choice.WRONG_USER, False)],
+    [(Choice.YES, False), (Choice.NO, True), (Choice.NOT_SURE, True), (Choice.WRONG_USER, True)],
 )
-async def test_a_note_is_offered_after_no_and_not_sure(
+async def test_a_note_is_offered_after_every_answer_but_yes(
     harness: ServiceHarness, choice: Choice, *, offered: bool
 ) -> None:
     question = await harness.answer(choice)

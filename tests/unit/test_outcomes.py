@@ -25,7 +25,7 @@ from bot.sandbox.page_state import page_state
 from bot.sandbox.trial import Trial
 from bot.settings.messages import defaults_folder
 from bot.settings.parsers import profile as read_profile
-from bot.slack.render.card import card_message
+from bot.slack.render.card import CardLinks, card_message
 from bot.slack.render.question import question_message
 from bot.sqs.wire import write_report
 from bot.triage import outcomes
@@ -48,6 +48,8 @@ DOCUMENTS = "".join(
 LABELS = {outcome.value: facts.label for outcome, facts in OUTCOMES.items()}
 
 each_outcome = pytest.mark.parametrize("outcome", Outcome)
+
+NOWHERE = CardLinks(workspace="")
 
 
 def ended(outcome: Outcome) -> Question:
@@ -160,10 +162,10 @@ def test_who_did_not_choose_is_not_named_as_the_author(outcome: Outcome) -> None
 
 @each_outcome
 def test_the_card_says_how_it_ended(outcome: Outcome) -> None:
-    message = card_message(ended(outcome), WORDING, Policy(), team_id="T1", alert_url="")
+    message = card_message(ended(outcome), WORDING, Policy(), NOWHERE)
 
     assert_slack_takes(message)
-    others = [card_message(ended(each), WORDING, Policy(), team_id="T1", alert_url="") for each in Outcome]
+    others = [card_message(ended(each), WORDING, Policy(), NOWHERE) for each in Outcome]
     assert [each["text"] for each in others].count(message["text"]) == 1
 
 

@@ -6,7 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, assert_slack_takes, block
+from drawn import (
+    HOSTILE,
+    LONG_ADDRESS,
+    POLICY,
+    a_question,
+    assert_harmless,
+    assert_slack_takes,
+    objects_in,
+    sentence,
+    text_in,
+)
 from fakes import NOON
 from wording import WORDING
 
@@ -31,30 +41,31 @@ UNANSWERED = replace(
 def test_a_reminder_says_what_is_asked_and_by_when_in_the_persons_own_time() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link=LINK)
 
-    expected = WORDS["text"].format(
-        user="ada@example.com", deadline="Wed 25 Nov 2026, 07:00 (America/New_York)"
+    expected = sentence(
+        WORDS["text"], user="ada@example.com", deadline="Wed 25 Nov 2026, 07:00 (America/New_York)"
     )
     assert message["text"] == expected
-    assert block(message, "reminder")["text"]["text"] == f"{expected} <{LINK}|{WORDS['link']}>"
+    assert text_in(message, "reminder") == f"{expected} {WORDS['link']}"
 
 
 def test_a_reminder_has_a_link_and_no_button() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link=LINK)
 
-    assert [each["type"] for each in message["blocks"]] == ["section"]
+    assert [each["url"] for each in objects_in(message) if each["type"] == "link"] == [LINK]
+    assert [each["type"] for each in message["blocks"]] == ["rich_text"]
 
 
 def test_a_reminder_without_a_link_points_to_the_home() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link="")
 
-    assert message["text"].endswith(WORDS["home"])
-    assert block(message, "reminder")["text"]["text"] == message["text"]
+    assert message["text"].endswith(sentence(WORDS["home"]))
+    assert text_in(message, "reminder") == message["text"]
 
 
 def test_a_reminder_of_a_question_without_a_deadline_names_none() -> None:
     message = reminder_message(replace(UNANSWERED, deadline=None), WORDING, POLICY, link=LINK)
 
-    assert message["text"] == WORDS["text_open"].format(user="ada@example.com")
+    assert message["text"] == sentence(WORDS["text_open"], user="ada@example.com")
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])

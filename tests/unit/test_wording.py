@@ -12,7 +12,7 @@ from wording import WORDING
 
 from bot.errors import ConfigError
 from bot.sandbox.fake_slack.limits import problems_of_view
-from bot.slack.render.card import card_message
+from bot.slack.render.card import CardLinks, card_message
 from bot.slack.render.home import home_view
 from bot.slack.render.modals import note_view
 from bot.slack.render.question import question_message, reminder_message
@@ -87,7 +87,9 @@ def assert_slack_takes_all_of(question: Question, wording: Wording) -> None:
     link = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
     assert_slack_takes(question_message(question, wording, POLICY))
     assert_slack_takes(reminder_message(question, wording, POLICY, link=link))
-    assert_slack_takes(card_message(question, wording, POLICY, team_id="T0HOME", alert_url=""))
+    assert_slack_takes(
+        card_message(question, wording, POLICY, CardLinks(workspace="https://sandbox.slack.com"))
+    )
     for view in (note_view(question, wording), home_view([question], [question], wording, POLICY)):
         assert problems_of_view(view) == []
 

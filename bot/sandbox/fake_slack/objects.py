@@ -106,6 +106,18 @@ def _thread_fields(message: Message, installation: Installation) -> Json:
     return {"thread_ts": message.ts, "reply_count": len(replies), "latest_reply": replies[-1]}
 
 
+def text_of_block(block: Json) -> str:
+    """Return what a person reads in a heading, a paragraph, a quote or small print; "" of other blocks."""
+    if "text" in block:
+        return str(block["text"]["text"])
+    if block["type"] == "context":
+        return "".join(element.get("text", "") for element in block["elements"])
+    if block["type"] != "rich_text":
+        return ""
+    parts = [part for paragraph in block["elements"] for part in paragraph["elements"]]
+    return "".join(part.get("text") or part.get("fallback", "") for part in parts)
+
+
 def complete_blocks(blocks: Sequence[Json]) -> list[Json]:
     """Return the blocks as Slack stores them: with defaults, and an id for each block and button."""
     return [_complete_block(block) for block in blocks]

@@ -81,7 +81,7 @@ def evidence(
 
 def title_of(question: Question, policy: Policy) -> str:
     """Return what the alert is called: its title, or else its label, in one line."""
-    return policy.of(question).title or to_line(question.request.alert)
+    return to_line(policy.of(question).title or question.request.alert)
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:

@@ -12,15 +12,14 @@ LINE_MAX = 255
 def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | None = None) -> str:
     """Return at most `limit` characters of any text, cleaned, and at most so many `lines`; None: any number.
 
-    With one line, all of the text is joined to it. What is cut ends in `mark`; `empty` stands where nothing is
-    left. Nothing is escaped.
+    With one line, all of the text is joined to it. What is cut ends in `mark`; `empty` stands where nothing
+    is left. Nothing is escaped.
     """
     shown, is_whole = clean(text, limit, one_line=lines == 1)
     if lines is not None and shown.count("\n") >= lines:
         shown, is_whole = "\n".join(shown.split("\n", lines)[:lines]), False
-    if is_whole:
-        return shown or empty
-    return shown[: limit - len(mark)] + mark
+    shown = shown or empty
+    return shown if is_whole else shown[: limit - len(mark)] + mark
 
 
 def to_line(text: str) -> str:
