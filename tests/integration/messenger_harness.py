@@ -30,6 +30,9 @@ MEMBER = {"id": "U0ADA", "name": "ada", "team_id": "T0HOME", "is_email_confirmed
 FOUND = says({"ok": True, "user": MEMBER})
 OPENED = says({"ok": True, "channel": {"id": "D0ADA"}})
 TAKEN = writes("ok", content_type="text/plain")
+#: What keeps Slack from reading markup, links or mentions in a text, and from unfolding links.
+LITERAL = {"parse": "none", "link_names": False}
+LITERAL_POST = {**LITERAL, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}
 UPDATED = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
 
 

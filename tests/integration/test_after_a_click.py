@@ -10,6 +10,7 @@ from click_harness import triage
 from running_slack import ADA, GRACE
 from world import eventually
 
+from bot.sandbox.fake_slack.objects import text_of_block
 from bot.settings.messages import load_messages
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
@@ -36,7 +37,7 @@ def refuse(bot: ClickHarness, code: str, *methods: str) -> None:
 def lines_of(bot: ClickHarness, user: str = ADA) -> list[str]:
     """Return what stands on top of somebody's Home."""
     blocks = (bot.home(user) or {"blocks": []})["blocks"]
-    return [each["text"]["text"] for each in blocks if each["block_id"].startswith("notice")]
+    return [text_of_block(each) for each in blocks if each.get("block_id", "").startswith("notice")]
 
 
 async def open_home(bot: ClickHarness, user: str = ADA) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, NOON, SteppedClock
-from messenger_harness import CLAIMED, FOUND, MEMBER, OPENED, POLICY, UPDATED, messenger_of
+from messenger_harness import CLAIMED, FOUND, LITERAL_POST, MEMBER, OPENED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
 
@@ -110,8 +110,7 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
         **question_message(CLAIMED, WORDING, POLICY),
         "channel": "U0ADA",
         "metadata": {"event_type": "triage_question", "event_payload": {"ref": "key.secret"}},
-        "unfurl_links": False,
-        "unfurl_media": False,
+        **LITERAL_POST,
     }
 
 

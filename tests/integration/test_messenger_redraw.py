@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from messenger_harness import ANSWERED, POLICY, TAKEN, UPDATED, messenger_of
+from messenger_harness import ANSWERED, LITERAL, POLICY, TAKEN, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, writes
 from wording import WORDING
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, UnknownErrorCode
-from bot.slack.render.question import question_message
+from bot.slack.render.question import notice_message, question_message
 from bot.triage.answer_rules import Refusal
 
 # Redrawing
@@ -28,7 +28,7 @@ async def test_without_a_good_response_url_the_message_is_updated(answer: Answer
         await messenger.redraw(ANSWERED, response_url=f"{slack.url}response")
 
     assert slack.methods == ["response", "chat.update"]
-    place = {"channel": "D0ADA", "ts": "1.000001", "parse": "none"}
+    place = {"channel": "D0ADA", "ts": "1.000001", **LITERAL}
     assert slack.received[1].values == {**question_message(ANSWERED, WORDING, POLICY), **place}
 
 
@@ -84,11 +84,9 @@ async def test_the_clicker_alone_is_told() -> None:
     async with messenger_of(TAKEN) as (messenger, slack):
         await messenger.tell(f"{slack.url}response", Refusal.OTHER_PERSON)
 
-    assert slack.received[0].values == {
-        "text": WORDING["refusal"]["other_person"],
-        "response_type": "ephemeral",
-        "replace_original": False,
-    }
+    sent = slack.received[0].values
+    assert sent == {**notice_message(Refusal.OTHER_PERSON, WORDING), "response_type": "ephemeral"}
+    assert sent["replace_original"] is False
 
 
 async def test_without_a_response_url_nobody_can_be_told() -> None:

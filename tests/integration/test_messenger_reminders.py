@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 from fakes import NOON
-from messenger_harness import CLAIMED, POLICY, UPDATED, messenger_of
+from messenger_harness import CLAIMED, LITERAL, LITERAL_POST, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, refuses, says, writes
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable
 from bot.slack.render.question import reminder_message
@@ -40,8 +40,7 @@ async def test_a_reminder_is_a_reply_that_the_conversation_shows_and_links_to_th
         "channel": "D0ADA",
         "thread_ts": "1.000001",
         "reply_broadcast": True,
-        "unfurl_links": False,
-        "unfurl_media": False,
+        **LITERAL_POST,
     }
     assert "actions" not in [block["type"] for block in post.values["blocks"]]
 
@@ -93,7 +92,7 @@ async def test_a_reminder_that_stands_alone_is_changed_in_its_place() -> None:
 
     post, update = slack.received
     assert (post.method, update.method) == ("chat.postMessage", "chat.update")
-    place = {"channel": "D0ADA", "ts": "9.000009", "parse": "none"}
+    place = {"channel": "D0ADA", "ts": "9.000009", **LITERAL}
     assert update.values == {**reminder_message(UNANSWERED, WORDING, POLICY, link=""), **place}
 
 
@@ -120,4 +119,4 @@ async def test_a_reply_that_slack_refuses_for_want_of_the_question_goes_out_alon
 
     _, post = slack.received
     assert "thread_ts" not in post.values
-    assert post.values["text"].endswith(WORDING["reminder"]["home"])
+    assert post.values["text"].endswith(as_read(WORDING["reminder"]["home"]))

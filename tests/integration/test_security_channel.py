@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON
-from messenger_harness import ANSWERED, POLICY, UPDATED
+from messenger_harness import ANSWERED, LITERAL_POST, POLICY, UPDATED
 from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.slack.identity import Identity
-from bot.slack.render.card import card_message
+from bot.slack.render.card import CardLinks, card_message
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
+LINKS = CardLinks(workspace="https://sandbox.slack.com", alert_url=ALERT_URL)
 POSTED = says({"ok": True, "channel": "C0SECURITY", "ts": "7.000007"})
 REFUSED = replace(
     ANSWERED, said=Choice.NO, standing=Outcome.NO, answered_at=NOON, settled_at=NOON, slack_name="ada"
@@ -37,7 +38,7 @@ NOTE = report_on(KNOWN, NOTED, at=NOON, policy=POLICY, comment="On a train.")
 
 @asynccontextmanager
 async def team_of(*answers: Answer) -> AsyncIterator[tuple[SlackSecurityTeam, ScriptedSlack]]:
-    identity = Identity(team_id="T0HOME")
+    identity = Identity(team_id="T0HOME", workspace_url=LINKS.workspace)
     channel = SecurityChannel(channel="C0SECURITY", alert_url=ALERT_URL)
     async with scripted_slack(*answers) as slack, api_of(slack) as api:
         yield SlackSecurityTeam(api, identity, (WORDING, POLICY), channel), slack
@@ -49,9 +50,9 @@ async def test_a_first_card_is_posted_into_the_channel_without_unfurling() -> No
 
     assert ts == "7.000007"
     [call] = slack.received
-    card = card_message(REFUSED, WORDING, POLICY, team_id="T0HOME", alert_url=ALERT_URL)
+    card = card_message(REFUSED, WORDING, POLICY, LINKS)
     assert call.method == "chat.postMessage"
-    assert call.values == {**card, "channel": "C0SECURITY", "unfurl_links": False, "unfurl_media": False}
+    assert call.values == {**card, "channel": "C0SECURITY", **LITERAL_POST}
 
 
 async def test_a_known_card_is_updated_in_its_place() -> None:

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bot.settings.messages import load_messages
+from bot.slack.render.rich_text import fill
 
 WORDING = load_messages()
+
+
+def as_read(template: str, **values: Any) -> str:
+    """Return a template as a person reads it, without its markup."""
+    return "".join(each.get("text") or each["fallback"] for each in fill(template, **values))

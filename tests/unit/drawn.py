@@ -12,7 +12,6 @@ from wording import WORDING
 from bot.sandbox.fake_slack.limits import problems_of_blocks
 from bot.sandbox.fake_slack.objects import text_of_block
 from bot.slack.render.question import question_message
-from bot.slack.render.rich_text import fill
 from bot.triage.asking_rules import offered_choices
 from bot.triage.model import Choice, Confidence, Question, State
 from bot.triage.outcomes import Outcome
@@ -110,8 +109,3 @@ def assert_harmless(drawn: Any) -> None:
         assert not set("\u202e\u200b\x00") & set(str(each.get("text")))
     if isinstance(drawn, dict) and isinstance(drawn.get("text"), str):
         assert not set("<>") & set(drawn["text"]), drawn["text"]
-
-
-def sentence(template: str, **values: Any) -> str:
-    """Return a template as a person reads it, without its markup."""
-    return "".join(each.get("text") or each["fallback"] for each in fill(template, **values))

@@ -17,13 +17,12 @@ from drawn import (
     assert_slack_takes,
     block,
     objects_in,
-    sentence,
     text_in,
 )
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.triage.model import AlertTaken, Choice, Question, Report
@@ -100,7 +99,7 @@ def test_a_card_tells_who_what_and_when() -> None:
     card = drawn(ANSWERED)
 
     headline = text_in(card, "outcome")
-    assert headline == sentence(WORDS["no"], title="Security alert", who="@ada")
+    assert headline == as_read(WORDS["no"], title="Security alert", who="@ada")
     assert card["text"] == headline
     assert (f"{WORKSPACE}/team/U0ADA", "@ada") in links_in(card)
     assert text_in(card, "summary") == "Codes were made."
@@ -121,7 +120,7 @@ def test_nobody_is_notified_by_being_named() -> None:
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_each_outcome_has_words_of_its_own(outcome: Outcome) -> None:
-    expected = sentence(WORDS[outcome], title="Security alert", who="@ada")
+    expected = as_read(WORDS[outcome], title="Security alert", who="@ada")
 
     assert text_in(drawn(replace(ANSWERED, standing=outcome, said=None)), "outcome") == expected
 
@@ -133,7 +132,7 @@ def test_the_headline_is_a_whole_sentence_where_an_invalid_request_names_nobody(
     headline = text_in(drawn(nameless), "outcome")
 
     nobody = WORDING["text"]["empty"]
-    assert headline == sentence(WORDS["undeliverable"], title="Security alert", who=nobody)
+    assert headline == as_read(WORDS["undeliverable"], title="Security alert", who=nobody)
 
 
 def test_who_could_not_be_asked_is_named_by_the_address_and_why() -> None:
@@ -217,7 +216,7 @@ def test_take_it_is_a_button_until_somebody_took_it() -> None:
     assert (button["action_id"], button["value"]) == ("take-it", ANSWERED.ref)
     assert "take" not in [each["block_id"] for each in taken["blocks"]]
     text = text_in(taken, "taken")
-    assert text == sentence(WORDS["taken"], who="@radia", date=WHEN)
+    assert text == as_read(WORDS["taken"], who="@radia", date=WHEN)
     assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
 
 
@@ -265,7 +264,7 @@ def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> No
     for note in ("I was on a train.", "x" * 3000):
         told_line = line(told(comment=note))
 
-        assert told_line["text"] == sentence(WORDS["noted"])
+        assert told_line["text"] == as_read(WORDS["noted"])
         assert text_in(told_line, "event") == told_line["text"]
         assert text_in(told_line, "note") == note
 
@@ -273,8 +272,8 @@ def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> No
 def test_another_outcome_is_a_line() -> None:
     shown = line(told(outcome=Outcome.NOT_SURE))
 
-    outcome = sentence(WORDS["notSure"], title="Security alert", who="@ada")
-    assert text_in(shown, "event") == sentence(WORDS["changed"], outcome=outcome)
+    outcome = as_read(WORDS["notSure"], title="Security alert", who="@ada")
+    assert text_in(shown, "event") == as_read(WORDS["changed"], outcome=outcome)
 
 
 def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_changed() -> None:
@@ -287,7 +286,7 @@ def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_chang
 def test_who_took_it_is_a_line() -> None:
     shown = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
 
-    assert text_in(shown, "event") == sentence(WORDS["taken_line"], who="@radia")
+    assert text_in(shown, "event") == as_read(WORDS["taken_line"], who="@radia")
     assert links_in(shown) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]
 
 

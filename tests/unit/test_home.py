@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block, sentence
+from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.views import View
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack.limits import problems_of_view
 from bot.sandbox.fake_slack.objects import text_of_block
 from bot.sandbox.fake_slack.views import VIEW_LIMIT
-from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, notices_view, title_of
-from bot.slack.render.question import answer_buttons, notice_text
+from bot.slack.render.home import ANSWERED_MAX, OPEN_MAX, home_view, notices_view
+from bot.slack.render.question import answer_buttons, notice_text, title_of
 from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.model import Choice, Confidence, Question
 from bot.triage.outcomes import Outcome
@@ -60,7 +60,7 @@ def words_of(view: Any) -> list[str]:
 def test_a_notice_stands_on_top_of_the_fullest_home(notice: Notice) -> None:
     view = drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX, notice=notice)
 
-    assert words_of(view)[0] == sentence(notice_text(notice, WORDING))
+    assert words_of(view)[0] == as_read(notice_text(notice, WORDING))
     assert view["blocks"][1:] == drawn(*[OPEN] * LISTED_MAX, answered=(ANSWERED,) * LISTED_MAX)["blocks"]
 
 
@@ -69,10 +69,10 @@ def test_a_home_of_notices_shows_no_question_and_says_why_it_may_be_trusted() ->
 
     assert problems_of_view(view) == []
     assert words_of(view) == [
-        sentence(WORDING["refusal"]["other_person"]),
-        sentence(WORDING["unfinished"]["home"]),
+        as_read(WORDING["refusal"]["other_person"]),
+        as_read(WORDING["unfinished"]["home"]),
         WORDS["real"],
-        sentence(WORDS["explanation"]),
+        as_read(WORDS["explanation"]),
     ]
 
 
@@ -90,16 +90,16 @@ def test_an_open_question_can_be_answered_there() -> None:
 
     assert block(view, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
     assert "Codes were made." in words_of(view)
-    assert sentence(WORDING["question"]["ask"], user="ada@example.com") in words_of(view)
+    assert as_read(WORDING["question"]["ask"], user="ada@example.com") in words_of(view)
     assert WORDS["none"] not in words_of(view)
 
 
 def test_dates_are_the_persons_own() -> None:
     view = drawn(OPEN, answered=(ANSWERED,))
 
-    asked = sentence(WORDS["asked"], title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
+    asked = as_read(WORDS["asked"], title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
     assert asked in words_of(view)
-    said = sentence(
+    said = as_read(
         WORDS["said"],
         title="Security alert",
         choice=WORDING["button"]["no"],
@@ -131,7 +131,7 @@ def test_what_was_answered_has_no_buttons() -> None:
 def test_everybody_is_told_whether_this_is_real() -> None:
     for view in (drawn(), drawn(OPEN, answered=(ANSWERED,))):
         assert WORDS["real"] in words_of(view)
-        assert sentence(WORDS["explanation"]) in words_of(view)
+        assert as_read(WORDS["explanation"]) in words_of(view)
     for promise in ("password", "security team"):
         assert promise in WORDS["explanation"]
 

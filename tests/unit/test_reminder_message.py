@@ -14,11 +14,10 @@ from drawn import (
     assert_harmless,
     assert_slack_takes,
     objects_in,
-    sentence,
     text_in,
 )
 from fakes import NOON
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack.limits import problem_of_metadata
 from bot.slack.render.question import question_message, reminder_message
@@ -41,7 +40,7 @@ UNANSWERED = replace(
 def test_a_reminder_says_what_is_asked_and_by_when_in_the_persons_own_time() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link=LINK)
 
-    expected = sentence(
+    expected = as_read(
         WORDS["text"], user="ada@example.com", deadline="Wed 25 Nov 2026, 07:00 (America/New_York)"
     )
     assert message["text"] == expected
@@ -58,14 +57,14 @@ def test_a_reminder_has_a_link_and_no_button() -> None:
 def test_a_reminder_without_a_link_points_to_the_home() -> None:
     message = reminder_message(UNANSWERED, WORDING, POLICY, link="")
 
-    assert message["text"].endswith(sentence(WORDS["home"]))
+    assert message["text"].endswith(as_read(WORDS["home"]))
     assert text_in(message, "reminder") == message["text"]
 
 
 def test_a_reminder_of_a_question_without_a_deadline_names_none() -> None:
     message = reminder_message(replace(UNANSWERED, deadline=None), WORDING, POLICY, link=LINK)
 
-    assert message["text"] == sentence(WORDS["text_open"], user="ada@example.com")
+    assert message["text"] == as_read(WORDS["text_open"], user="ada@example.com")
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])
