@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from bot.triage.foreign_text import clean
+from bot.triage.foreign_text import Cleaned, clean
 
 #: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
 #: request may have is 255.
@@ -29,9 +29,13 @@ def truncate(escaped: str, limit: int, *, mark: str, is_whole: bool = True) -> s
     return _BROKEN_ENTITY.sub("", escaped[: limit - len(mark)]) + mark
 
 
-def sanitize(text: str, limit: int, *, mark: str, empty: str, one_line: bool = False) -> str:
+def sanitize(text: str, limit: int, *, mark: str, empty: str) -> str:
     """Return any text as Slack may show it: cleaned, escaped, then cut; `empty` where nothing is left."""
-    cleaned = clean(text, limit, one_line=one_line)
+    return show(clean(text, limit), limit, mark=mark, empty=empty)
+
+
+def show(cleaned: Cleaned, limit: int, *, mark: str, empty: str) -> str:
+    """Return a cleaned text as Slack may show it: escaped, then cut; `empty` where nothing is left."""
     return truncate(escape(cleaned.text) or empty, limit, mark=mark, is_whole=cleaned.is_whole)
 
 
