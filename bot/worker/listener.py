@@ -73,21 +73,23 @@ class Listener:
         while True:
             try:
                 connection, _ = await loop.sock_accept(listening)
-                self._make_room()
-                # One at a time, each of which takes turns of the loop: nobody can hold that up by calling.
-                await self._serve(connection)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next caller is to be served
+            except OSError as error:
                 log_event(log.warning, "connection.refused", "no connection can be accepted: %s", error)
                 self._close_oldest()
                 await asyncio.sleep(ACCEPT_PAUSE.total_seconds())
+                continue
+            self._make_room()
+            # One at a time, each of which takes turns of the loop: nobody can hold that up by calling.
+            await self._serve(connection)
 
     async def _serve(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.connect_accepted_socket(self._make_protocol, connection)
-        except BaseException:
+        except Exception:  # noqa: BLE001 - it is logged, with its traceback, and the next caller is served
+            log_event(log.exception, "connection.refused", "a connection was accepted and lost")
             connection.close()
-            raise
+            return
         self._open[transport] = False
         if self._lifetime is not None:
             loop.call_later(self._lifetime.total_seconds(), transport.abort)

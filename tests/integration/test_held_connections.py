@@ -113,7 +113,7 @@ class StarvedSocket(socket.socket):
         return super().accept()
 
 
-def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: object) -> None:
+def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: str | tuple[str, int]) -> None:
     """Open connections that say nothing, and keep them."""
     for _ in range(HELD):
         caller = stack.enter_context(socket.socket(family))
