@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,7 +87,8 @@ def _collapse_space(text: str, *, one_line: bool) -> str:
 def _take(text: str, count: int) -> str:
     """Return the first `count` characters, not counting the marks that are too many on one character."""
     beginning = text[:count]
-    return "".join(islice(_cap_marks(text), count)) if any(map(_is_mark, set(beginning))) else beginning
+    marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
+    return "".join(islice(_cap_marks(text), count)) if marks > MARKS_MAX else beginning
 
 
 def _cap_marks(text: str) -> Iterator[str]:
@@ -97,5 +99,6 @@ def _cap_marks(text: str) -> Iterator[str]:
             yield character
 
 
+@lru_cache(maxsize=4096)
 def _is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] == "M"

@@ -11,10 +11,15 @@ import contextlib
 import logging
 import resource
 import socket
+import time
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +37,8 @@ NEEDED = 4
 #: How long the worker waits for descriptors before it exits.
 PATIENCE = timedelta(seconds=20)
 
-#: How often they are counted.
-LOOK_INTERVAL = timedelta(seconds=1)
+#: How often it is tried whether there are any.
+LOOK_INTERVAL = timedelta(seconds=5)
 
 
 class OutOfDescriptors(TriageBotError):
@@ -64,24 +69,27 @@ def has_spare_descriptors() -> bool:
 
 
 async def watch_descriptors(
-    stop: asyncio.Event, *, patience: timedelta = PATIENCE, interval: timedelta = LOOK_INTERVAL
+    stop: asyncio.Event,
+    *,
+    interval: timedelta = LOOK_INTERVAL,
+    has_spare: Callable[[], bool] = has_spare_descriptors,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Watch until `stop` is set. `OutOfDescriptors` if there were none to spare for `patience`."""
-    loop = asyncio.get_running_loop()
-    spare_at = loop.time()
+    """Watch until `stop` is set. `OutOfDescriptors` if there were none to spare for 20 s by `clock`."""
+    spare_at = clock()
     while not stop.is_set():
-        if has_spare_descriptors():
-            spare_at = loop.time()
-        elif loop.time() - spare_at >= patience.total_seconds():
-            raise _give_up(patience)
+        if has_spare():
+            spare_at = clock()
+        elif clock() - spare_at >= PATIENCE.total_seconds():
+            raise _give_up()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), interval.total_seconds())
 
 
-def _give_up(patience: timedelta) -> OutOfDescriptors:
+def _give_up() -> OutOfDescriptors:
     limit = descriptor_limit()
     problem = (
-        f"no file descriptor was free for {patience.total_seconds():g} s, so no link can be opened: the"
+        f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened: the"
         f" worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
     )
     log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)

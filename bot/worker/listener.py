@@ -7,9 +7,7 @@ the backlog and set as many timers, each of which does the same again (CPython 3
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from bot.triage.log_events import log_event
 from bot.worker.descriptors import count_allowed_connections, descriptor_limit
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
@@ -80,15 +79,15 @@ class Listener:
                 await asyncio.sleep(ACCEPT_PAUSE.total_seconds())
                 continue
             self._make_room()
-            # A connection at a time, each of which takes turns of the loop: nobody can hold that up by
-            # calling.
+            # One at a time, each of which takes turns of the loop: nobody can hold that up by calling.
             await self._serve(connection)
 
     async def _serve(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             transport, _ = await loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError:  # it is gone already
+        except Exception:  # noqa: BLE001 - it is logged, with its traceback, and the next caller is served
+            log_event(log.exception, "connection.refused", "a connection was accepted and lost")
             connection.close()
             return
         self._open[transport] = False
@@ -110,14 +109,12 @@ class Listener:
 
 async def bind(host: str, port: int) -> Sequence[socket.socket]:
     """Return a socket that listens on each address of a host; port 0 is any free one. Raises `OSError`."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    with contextlib.ExitStack() as opened:
-        sockets = [
-            opened.enter_context(socket.create_server(address, family=family, backlog=BACKLOG))
-            for family, address in {(each[0], each[4]): None for each in found}
-        ]
-        opened.pop_all()
+    # asyncio finds the addresses and binds to them, as for a server of its own that never starts.
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
+    sockets = [each.dup() for each in server.sockets]
+    server.close()
+    for each in sockets:
+        each.listen(BACKLOG)
     return sockets
 
 

@@ -23,9 +23,12 @@ KINDS_MAX = 1000
 #: Fields that tell one record from another of the same event: no line about another alert is a repetition.
 _IDENTIFYING = ("identifier", "sequence", "message_id", "slack_id", "scope", "reason", "code")
 
-#: Characters of a message before its values are filled in: libraries write some of theirs with the values in
-#: it.
+#: Characters of a message that are compared, before its values are filled in. Libraries write some with their
+#: values in place, so it is only the beginning.
 _TEMPLATE_LENGTH = 40
+
+#: Characters of a field that are compared: an identifier has at most 255.
+_VALUE_LENGTH = 255
 
 _Kind = tuple[object, ...]
 
@@ -133,7 +136,7 @@ def _kind_of(record: logging.LogRecord) -> _Kind:
         getattr(record, "event", record.name),
         str(record.msg)[:_TEMPLATE_LENGTH],
         record.exc_info[0] if record.exc_info else None,
-        *(str(fields[name]) if name in fields else None for name in _IDENTIFYING),
+        *(str(fields[name])[:_VALUE_LENGTH] if name in fields else None for name in _IDENTIFYING),
     )
 
 

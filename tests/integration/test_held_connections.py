@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import resource
+import errno
+import os
 import socket
+import subprocess
+import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +26,7 @@ from bot.worker.descriptors import (
 from bot.worker.listener import Listener, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
@@ -63,12 +65,15 @@ class Echo(asyncio.Protocol):
 class Callers:
     """A listener on a free port, and its callers."""
 
-    def __init__(self, *, limit: int, lifetime: timedelta | None = None) -> None:
+    def __init__(
+        self, *, limit: int, lifetime: timedelta | None = None, listening: socket.socket | None = None
+    ) -> None:
+        self._listening = listening
         self.listener = Listener(lambda: Echo(self), limit=limit, lifetime=lifetime)
         self._stack = contextlib.ExitStack()
 
     async def __aenter__(self) -> Self:
-        sockets = await bind("127.0.0.1", 0)
+        sockets = [self._listening] if self._listening else await bind("127.0.0.1", 0)
         self.port = sockets[0].getsockname()[1]
         self.listener.start(sockets)
         return self
@@ -95,18 +100,20 @@ class Callers:
                 return False
 
 
-@contextlib.contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Let this process open nothing more; what is open stays so."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+class StarvedSocket(socket.socket):
+    """Listens in a process without descriptors, until there are some again."""
+
+    is_starved = True
+    tries = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.tries += 1
+        if self.is_starved:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return super().accept()
 
 
-def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: object) -> None:
+def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: str | tuple[str, int]) -> None:
     """Open connections that say nothing, and keep them."""
     for _ in range(HELD):
         caller = stack.enter_context(socket.socket(family))
@@ -141,6 +148,20 @@ def test_held_connections_keep_nobody_else_waiting(
         assert later in world.worker.command("list").stdout
         assert world.worker.stop() == 0
         world.assert_clean_log()
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_open_a_link_for_want_of_descriptors_is_restarted(
+    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> None:
+    with World(tmp_path, sqs, aws_environment, variables=LISTEN) as world:
+        world.start()
+        world.worker.limit_descriptors(0)
+        world.slack.do(world.slack.stand_in.drop_links)
+
+        assert world.worker.exit_code(seconds=60) == 1
+        assert "raise LimitNOFILE" in world.worker.until_logged("CRITICAL descriptors.exhausted")
+        assert len(world.worker.log) < 100_000
 
 
 async def test_the_oldest_that_has_asked_nothing_makes_room() -> None:
@@ -188,43 +209,63 @@ async def test_a_caller_who_left_takes_no_room() -> None:
 async def test_without_descriptors_the_listener_waits_and_then_serves(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with Callers(limit=5) as callers:
-        waiting = [socket.socket() for _ in range(3)]
-        with no_descriptors(), caplog.at_level(logging.DEBUG):
-            for each in waiting:
-                await callers.call(each)
-            await asyncio.sleep(0.2)
-        refusals = [each.getMessage() for each in caplog.records]
+    starved = StarvedSocket()
+    starved.bind(("127.0.0.1", 0))
+    starved.listen()
+    async with Callers(limit=5, listening=starved) as callers:
+        waiting = [await callers.call() for _ in range(3)]
+        await asyncio.sleep(0.2)
+        tries, starved.is_starved = starved.tries, False
 
         served = [await callers.is_served(each) for each in waiting]
 
     assert served == [True] * 3
-    assert 1 <= len(refusals) <= 2  # one a second
-    assert "Too many open files" in refusals[0]
+    assert tries == len(caplog.records) == 1  # the next one comes after a second
+    assert "Too many open files" in caplog.text
+
+
+@pytest.mark.parametrize(("limit", "has_spare"), [(0, False), (100, True)])
+def test_a_process_knows_whether_it_has_descriptors(limit: int, has_spare: bool) -> None:  # noqa: FBT001
+    script = (
+        "import resource; from bot.worker.descriptors import has_spare_descriptors as look;"
+        f" resource.setrlimit(resource.RLIMIT_NOFILE, ({limit}, 100)); print(look())"
+    )
+
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert told.stdout.strip() == str(has_spare)
+
+
+class Want:
+    """Looks for descriptors, each 9 s after the one before, and what each finds; then it is time to stop."""
+
+    def __init__(self, finds: Sequence[bool]) -> None:
+        self.now = 0.0
+        self._finds = iter(finds)
+        self._stop = asyncio.Event()
+
+    async def watch(self) -> None:
+        await watch_descriptors(
+            self._stop, interval=timedelta(0), has_spare=self._has_spare, clock=lambda: self.now
+        )
+
+    def _has_spare(self) -> bool:
+        self.now += 9
+        found = next(self._finds, None)
+        if found is None:
+            self._stop.set()
+        return found is not False
 
 
 async def test_a_worker_that_can_open_nothing_exits_and_says_why(caplog: pytest.LogCaptureFixture) -> None:
-    brief = {"patience": timedelta(seconds=0.1), "interval": timedelta(seconds=0.01)}
-
-    with no_descriptors(), pytest.raises(OutOfDescriptors, match="raise LimitNOFILE"):
-        async with asyncio.timeout(SECONDS):
-            await watch_descriptors(asyncio.Event(), **brief)
+    with pytest.raises(OutOfDescriptors, match="raise LimitNOFILE"):
+        await Want([True, False, False, False]).watch()
 
     assert [each.levelname for each in caplog.records] == ["CRITICAL"]
 
 
-async def test_a_short_want_of_descriptors_is_waited_for() -> None:
-    stop = asyncio.Event()
-    brief = {"patience": timedelta(seconds=0.2), "interval": timedelta(seconds=0.01)}
-    watching = asyncio.create_task(watch_descriptors(stop, **brief))
-
-    for _ in range(5):
-        with no_descriptors():
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.05)
-    stop.set()
-
-    await watching
+async def test_a_want_of_descriptors_that_ends_is_waited_for() -> None:
+    await Want([True, False, False] * 9).watch()
 
 
 @pytest.mark.parametrize("limit", [0, 64, 256, 1024, 4096, 1 << 20])
