@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from bot.cli.output.questions import render_list, render_question
 from bot.settings.messages import load_messages
-from bot.slack.render.card import card_message
+from bot.slack.render.card import CardLinks, card_message
 from bot.slack.render.home import OPEN_MAX, home_view
 from bot.slack.render.question import question_message
 from bot.sqs.wire import decode_request
@@ -101,7 +101,9 @@ def _costs(text: str) -> Mapping[str, float]:
     view, record = question_view(question, []), _record(text)
     works: Mapping[str, Callable[[], object]] = {
         "question": lambda: question_message(question, wording, policy),
-        "card": lambda: card_message(question, wording, policy, team_id="T1", alert_url=""),
+        "card": lambda: card_message(
+            question, wording, policy, CardLinks(workspace="https://example.slack.com")
+        ),
         f"Home of {OPEN_MAX}": lambda: home_view(_many(question), [], wording, policy),
         "decoding": lambda: decode_request(body),
         "a line of the log": lambda: LineFormatter().format(record),

@@ -120,7 +120,8 @@ _rich_content = variant(
     }
 )
 _rich_paragraph = shape(
-    {"type": anything, "elements": array(_rich_content, at_most=RICH_ELEMENTS)}, {"border": integer(at_least=0, at_most=1)}
+    {"type": anything, "elements": array(_rich_content, at_most=RICH_ELEMENTS)},
+    {"border": integer(at_least=0, at_most=1)},
 )
 _rich_text = shape(
     {
