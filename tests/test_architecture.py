@@ -31,7 +31,13 @@ HOUSE = (
 
 #: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
 STAIRS = {
-    "slack/render": ({"blocks", "text"}, {"templates"}, {"modals", "question"}, {"home"}, {"card"}),
+    "slack/render": (
+        {"blocks", "text"},
+        {"rich_text", "templates"},
+        {"modals", "question"},
+        {"home"},
+        {"card"},
+    ),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
         {"foreign_text", "free_values", "log_events", "model", "outcomes", "working_time"},

@@ -36,9 +36,11 @@ function note(receipt) {
   return card("status-note", receipt, {
     chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
       : receipt.label || "A note",
-    words: receipt.verdict || "MozDef indexes it without changing the alert",
+    words: receipt.verdict || `MozDef indexes it without changing the alert${stillCounts(receipt)}`,
   });
 }
+
+const stillCounts = (receipt) => (receipt.label ? `: “${receipt.label}” still counts` : "");
 
 function dropped(receipt) {
   return card("is-dropped", receipt, {
