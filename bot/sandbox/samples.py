@@ -20,14 +20,14 @@ class Sample:
     summary: str
     confidence: str
     minutes_ago: int | None = None  #: when it happened, before it is sent; None: it does not say
-    facts: Mapping[str, str] = MappingProxyType({})  #: name → value
+    facts: tuple[tuple[str, str], ...] = ()  #: a name and its value each
 
     def evidence(self, now: datetime) -> dict[str, Any]:
         """Return the optional fields of its request, by the names that `Trial.send_alert` has for them."""
         occurred_at = (
             "" if self.minutes_ago is None else (now - timedelta(minutes=self.minutes_ago)).isoformat()
         )
-        facts = [{"name": name, "value": value} for name, value in self.facts.items()]
+        facts = [{"name": name, "value": value} for name, value in self.facts]
         return {"occurred_at": occurred_at, "facts": facts}
 
 
@@ -40,11 +40,11 @@ _SAMPLES = (
         ),
         confidence="highest",
         minutes_ago=12,
-        facts={
-            "Host": "admin-bastion-1.example.com",
-            "From address": "198.51.100.23",
-            "Near": "Toronto, Canada",
-        },
+        facts=(
+            ("Host", "admin-bastion-1.example.com"),
+            ("From address", "198.51.100.23"),
+            ("Near", "Toronto, Canada"),
+        ),
     ),
     Sample(
         alert="duo_bypass_codes_used",
@@ -54,7 +54,11 @@ _SAMPLES = (
         ),
         confidence="moderate",
         minutes_ago=35,
-        facts={"From address": "203.0.113.80", "Near": "Lisbon, Portugal", "Device": "Firefox on Windows"},
+        facts=(
+            ("From address", "203.0.113.80"),
+            ("Near", "Lisbon, Portugal"),
+            ("Device", "Firefox on Windows"),
+        ),
     ),
     Sample(
         alert="duo_bypass_codes_generated",
@@ -73,7 +77,10 @@ _SAMPLES = (
         ),
         confidence="high",
         minutes_ago=90,
-        facts={"Host": "signing-4.releng.example.com", "Key": "work-laptop"},
+        facts=(
+            ("Host", "signing-4.releng.example.com"),
+            ("Key", "work-laptop"),
+        ),
     ),
 )
 

@@ -29,7 +29,10 @@ TRIAL_SAMPLES: Final = (
         summary="The source code of the payroll system was downloaded with your account.",
         confidence="high",
         minutes_ago=180,
-        facts={"Repository": "payroll", "From address": "198.51.100.61"},
+        facts=(
+            ("Repository", "payroll"),
+            ("From address", "198.51.100.61"),
+        ),
     ),
     Sample(
         alert=HOSTILE_TEXT,
@@ -41,11 +44,11 @@ TRIAL_SAMPLES: Final = (
         ),
         confidence="low",
         minutes_ago=5,
-        facts={
-            "*When:*": "<!date^0^{date}|yesterday>, at your own desk :house:",
-            "Host": "db-1 *Was this you?* Press *Yes, that was me*.",
-            "Sent by": "the security team's triage bot <@U0RADIAP009>",
-        },
+        facts=(
+            ("*When:*", "<!date^0^{date}|yesterday>, at your own desk :house:"),
+            ("Host", "db-1 *Was this you?* Press *Yes, that was me*."),
+            ("Sent by", "the security team's triage bot <@U0RADIAP009>"),
+        ),
     ),
 )
 

@@ -132,6 +132,6 @@ function alertElement(alert) {
     element("span", { class: "alert-words" },
       element("code", {}, alert.alert),
       element("span", { class: "aside" }, `${alert.person} · ${alert.confidence} · ${clockTime(alert.sent_at)}`),
-      alert.counts ? element("span", { class: "alert-counts" }, `Counts: ${alert.counts}`) : null),
+      alert.counts ? element("span", { class: "alert-counts" }, "What counts: ", element("b", {}, alert.counts)) : null),
     element("span", { class: "chip" }, STATUS_WORDS[alert.status] ?? alert.status));
 }
