@@ -215,7 +215,7 @@ class App:
             starting="" if parts else self._waiting_for,
             links_up=parts.connections.up if parts else 0,
             link_shared=parts is not None and parts.connections.is_app_shared(),
-            rejection_code=parts.pacing.limiter.rejection_code if parts else "",
+            rejection_code=parts.rejection_code if parts else "",
             polled_at=self._polled_at,
             store=await watch.look(),
             aws_refuses_with=self._access.refused_with,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import web
 
-from bot.sandbox.fake_slack.installation import Quirks
+from bot.sandbox.fake_slack.installation import Quirks, Rate
 
 from .history import Place, Post
 
@@ -34,6 +34,15 @@ _LAG: Final = 8.0
 
 #: How often a post to somebody opens the conversation with them.
 _OPENING: Final = 0.8
+
+#: The methods that have a limit now and then, each its own, and which.
+_LIMITED: Final = ("users.lookupByEmail", "conversations.open", "conversations.history")
+_RATES: Final = (
+    None,
+    None,
+    Rate(calls=1, per=timedelta(seconds=1)),
+    Rate(calls=5, per=timedelta(seconds=20)),
+)
 
 #: By which a call tells whose it is.
 WORKER_HEADER: Final = "X-Torture-Worker"
@@ -101,7 +110,7 @@ class SlackFaults:
             opens_by_posting=self._random.random() < _OPENING,
             replaced_metadata=self._random.choice(["kept", "given"]),
             history_page=self._random.choice([3, 15, 1000]),
-            history_every=timedelta(seconds=self._random.choice([0, 0, 1])),
+            limits={method: rate for method in _LIMITED if (rate := self._random.choice(_RATES))},
         )
 
     def _draw(self, path: str) -> str:
