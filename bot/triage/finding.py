@@ -53,9 +53,12 @@ class RecentAnswers(Generic[T]):
             del self._answers[next(iter(self._answers))]
 
     def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:
-        """Return an answer that is no older than that; None if there is none."""
+        """Return an answer that is no older than that; None if there is none.
+
+        The clock may have been set back since, hence `abs`.
+        """
         heard_at, answer = self._answers.get(email, (None, None))
-        return answer if heard_at is not None and now - heard_at <= within else None
+        return answer if heard_at is not None and abs(now - heard_at) <= within else None
 
     def drop(self, email: str) -> None:
         """Forget an address."""

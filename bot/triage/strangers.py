@@ -83,12 +83,9 @@ class Strangers:
         """Let go on what waited for the look-up of a question's person, which has ended somehow."""
         email = question.request.user
         waited = list(self._under_way.pop(email, {}).values())
-        if (
-            question.due_at is not None
-            and question.due_at > self._recorder.clock()
-            and self._finder.knows(email)
-        ):
-            waited.insert(0, _waiting(question))  # it was put off; else it is due, and will be met
+        is_put_off = question.due_at is not None and question.due_at > self._recorder.clock()
+        if is_put_off and self._finder.knows(email):
+            waited.insert(0, _waiting(question))  # otherwise it is met again when it is due
         self._release(email, waited)
 
     def keep(self, question: Question) -> None:

@@ -165,14 +165,13 @@ class Sweeper:
             found=self._count_free_slots(Lane.POST, now), missing=self._count_free_slots(Lane.END, now)
         )
         questions = {question.ref: question for question in (*due, *released)}
+        not_due = {question.ref for question in released}
         strangers = [each for each in questions.values() if self._strangers.is_stranger(each)]
         for each in strangers:
             questions.pop(each.ref)
         for each in questions.values():
-            self._start([each], self._lane(each), now)
-        for each in released:
-            if each.ref in questions and each.ref not in self._in_progress:
-                self._strangers.keep(each)  # there was no room for it, and in the store it is not due
+            if not self._start([each], self._lane(each), now) and each.ref in not_due:
+                self._strangers.keep(each)
         self._met_strangers = bool(strangers)
         await self._find_people([each for each in strangers if each.ref not in self._in_progress], now)
 
@@ -180,9 +179,8 @@ class Sweeper:
         """Start the look-ups that are next, of these or of others, and let the rest wait."""
         called = await self._strangers.call(strangers, under_way=self._running[Lane.FIND])
         for question in called:
-            if question.ref in self._in_progress:
+            if not self._start([question], Lane.FIND, now):
                 self._strangers.finish(question)
-        self._start(called, Lane.FIND, now)
         if strangers or self._strangers.count_free_slots(now, under_way=self._running[Lane.FIND]):
             self.wake()
 
@@ -216,14 +214,17 @@ class Sweeper:
             now, room, under_way=sum(self._running[each] for each in LIMITED)
         )
 
-    def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> None:
-        """Start as many as the lane takes, but for those that are in progress."""
+    def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> int:
+        """Start as many as the lane takes, but for those that are in progress; return how many."""
+        started = 0
         for question in questions:
             # A question may just have been started for other work, and that may have used up the room.
             if question.ref not in self._in_progress and self._count_free_slots(lane, now) > 0:
                 task = asyncio.create_task(self._work(question, lane), name=f"{lane.name} {question.ref}")
                 self._in_progress[question.ref] = task
                 self._running[lane] += 1
+                started += 1
+        return started
 
     async def _work(self, question: Question, lane: Lane) -> None:
         try:
