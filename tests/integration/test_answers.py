@@ -112,7 +112,7 @@ async def test_a_queue_says_what_is_in_the_way(aws_session: boto3.Session) -> No
         connector = Connector(endpoint_url=stand_in.url, session=aws_session)
         queue = connector.open(f"{stand_in.url}/123456789012/requests")
         for attempt in (queue.receive(), queue.describe(), queue.delete_batch([]), queue.send_batch([])):
-            with pytest.raises(TransientError, match=r"SQS is not reached for .* with text/html"):
+            with pytest.raises(TransientError, match=r"SQS cannot be reached for .* with text/html"):
                 await attempt
         connector.close()
 
@@ -125,7 +125,7 @@ async def test_a_table_says_what_is_in_the_way_and_stores_nothing(aws_session: b
         )
         for attempt in (table.put({"pk": "a", "sk": "b"}, NEW), table.get({"pk": "a", "sk": "b"})):
             with pytest.raises(
-                StoreError, match=r"DynamoDB is not reached for the table table \(.*text/html"
+                StoreError, match=r"DynamoDB cannot be reached for the table table \(.*text/html"
             ):
                 await attempt
         table.close()
@@ -143,7 +143,7 @@ async def test_the_parameter_store_says_what_is_in_the_way(
     settings = load_settings(Purpose.RUN, environ=environ, directory=tmp_path)
     with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", stand_in.url)
-        with pytest.raises(TransientError, match=r"/token cannot be fetched yet .*text/html"):
+        with pytest.raises(TransientError, match=r"cannot be reached for the parameter .*/token .*text/html"):
             await fetch_tokens(settings, Access.of(aws_session))
 
 

@@ -69,7 +69,7 @@ async def test_a_missing_queue_is_for_the_engineer_to_mend(connector: Connector,
 @pytest.mark.parametrize(
     ("status", "code", "sentence"),
     [
-        (403, "AccessDenied", "access to .* is denied .*: allow sqs:GetQueueAttributes"),
+        (403, "AccessDenied", "access to .* is denied .*: grant this worker sqs:GetQueueAttributes"),
         (
             400,
             "KMS.AccessDeniedException",
@@ -107,7 +107,7 @@ async def test_trouble_that_goes_by_is_transient(
     with (
         answering(status, {"__type": code, "message": "no"}) as endpoint,
         queue_at(endpoint, aws_session) as queue,
-        pytest.raises(TransientError, match="SQS did not do ReceiveMessage"),
+        pytest.raises(TransientError, match="SQS failed to perform ReceiveMessage"),
     ):
         await queue.receive()
 

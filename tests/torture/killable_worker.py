@@ -25,7 +25,7 @@ from bot.slack.security_channel import SlackSecurityTeam
 from bot.store import open_store
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.due_index import LOOK_INTERVAL
+from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Table

@@ -11,7 +11,7 @@ from local_dynamodb import REGION, create_table, endpoint, session
 
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.due_index import query_all
+from bot.store.dynamodb.leases import query_all
 from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.table import NEW, Table
 
@@ -20,7 +20,7 @@ from .dynamodb_faults import DynamoProxy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bot.store.dynamodb.values import Item
+    from bot.store.dynamodb.table import Item
 
 
 @asynccontextmanager

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import Finding
 
 if TYPE_CHECKING:
     from bot.settings.credentials import Credentials
 
 SUBJECT = "systemd credentials"
 
-#: The bit of a file's mode that lets everybody read it.
-_READABLE_BY_OTHERS = 0o004
-
 
 def check_credentials(credentials: Credentials) -> Finding:
     """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
     if credentials.folder is None:
-        return _ok_finding(
-            "none here; to check the service's, run CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
-        )
+        how = "to check the service's, run CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
+        return Finding.ok(SUBJECT, f"none here; {how}")
     if credentials.unused:
-        return _warning_finding(
-            f"ignored, because also set elsewhere: {', '.join(credentials.unused)}",
-            "keep each token in one place: remove it from the environment file, or remove the credential",
-        )
-    if open_files := _list_open_files(credentials):
-        return _warning_finding(
-            f"everybody can read {' '.join(open_files)}", f"chmod 600 {' '.join(open_files)}"
-        )
-    found = ", ".join(variable.lower() for variable in credentials.values) or "none"
-    return _ok_finding(f"{found}, in {credentials.folder}")
-
-
-def _list_open_files(credentials: Credentials) -> list[str]:
-    paths = [credentials.folder / name.lower() for name in credentials.values] if credentials.folder else []
-    return [str(path) for path in paths if path.stat().st_mode & _READABLE_BY_OTHERS]
-
-
-def _ok_finding(detail: str) -> Finding:
-    return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
-
-
-def _warning_finding(detail: str, remedy: str) -> Finding:
-    return Finding(subject=SUBJECT, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
+        detail = f"ignored, because also set elsewhere: {', '.join(credentials.unused)}"
+        remedy = "remove it from the environment file, or remove the credential"
+        return Finding.warning(SUBJECT, detail, f"keep each token in one place: {remedy}")
+    paths = [credentials.folder / name.lower() for name in credentials.values]
+    exposed = " ".join(str(path) for path in paths if path.stat().st_mode & stat.S_IROTH)
+    if exposed:
+        return Finding.warning(SUBJECT, f"everybody can read {exposed}", f"chmod 600 {exposed}")
+    found = ", ".join(path.name for path in paths) or "none"
+    return Finding.ok(SUBJECT, f"{found}, in {credentials.folder}")

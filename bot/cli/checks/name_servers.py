@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,16 +19,8 @@ SUBJECT = "name servers"
 RESOLV_CONF = Path("/etc/resolv.conf")
 
 #: Where systemd looks for a unit and its drop-ins, the most important first (systemd.unit(5)).
-UNIT_FOLDERS = tuple(
-    Path(folder)
-    for folder in (
-        "/etc/systemd/system",
-        "/run/systemd/system",
-        "/usr/local/lib/systemd/system",
-        "/usr/lib/systemd/system",
-        "/lib/systemd/system",
-    )
-)
+_PREFIXES = ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+UNIT_FOLDERS = tuple(Path(prefix, "systemd/system") for prefix in _PREFIXES)
 
 _UNIT = "triage-bot.service"
 _DROP_IN = f"{_UNIT}.d/name-server.conf"
@@ -55,15 +47,15 @@ def check_name_servers(
     ]
     if not blocked:
         return []
-    finding = Finding(
-        subject=SUBJECT,
-        verdict=Verdict.WARNING,
-        detail=f"{', '.join(blocked)} ({resolv_conf}): the service cannot reach it, because its unit blocks"
-        " that address",
-        remedy=f"put the address into systemd/{_DROP_IN} and install that as {UNIT_FOLDERS[0]}/{_DROP_IN},"
-        " then: systemctl daemon-reload && systemctl restart triage-bot",
-    )
-    return [finding]
+    return [
+        Finding.warning(
+            SUBJECT,
+            f"{', '.join(blocked)} ({resolv_conf}): the service cannot reach it, because its unit blocks"
+            " that address",
+            f"put the address into systemd/{_DROP_IN} and install that as {UNIT_FOLDERS[0]}/{_DROP_IN},"
+            " then: systemctl daemon-reload && systemctl restart triage-bot",
+        )
+    ]
 
 
 def _name_servers(resolv_conf: Path) -> Iterator[_Address]:
@@ -91,7 +83,7 @@ def _unit_lines(folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _networks(setting: str, lines: Sequence[str]) -> list[_Network]:
-    """Return the networks that a setting lists; an empty value forgets those before it."""
+    """Return the networks that a setting lists; an empty value clears those before it."""
     found: list[_Network] = []
     for line in lines:
         name, separator, value = line.partition("=")

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import query_all, query_until, read_moment
 from bot.store.dynamodb.items import (
     ENDED,
     UNSENT,
@@ -24,15 +23,14 @@ from bot.store.dynamodb.items import (
     report_key,
     reports_of,
 )
-from bot.store.dynamodb.table import Condition
-from bot.store.dynamodb.values import to_wire
+from bot.store.dynamodb.leases import query_all, query_until, read_moment
+from bot.store.dynamodb.table import Condition, to_wire
 from bot.triage.asking_rules import row_key
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
+    from bot.store.dynamodb.table import Item, Table
     from bot.triage.model import OutboxRow, Question
 
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.values import value_to_wire
+from bot.store.dynamodb.table import value_to_wire
 from bot.store.records.rows import microseconds, question_of, question_row, report_facts, report_of
 from bot.triage.asking_rules import row_key
 from bot.triage.model import State
@@ -13,8 +13,7 @@ from bot.triage.model import State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
+    from bot.store.dynamodb.table import Item, Table
     from bot.triage.model import OutboxRow, Question
 
 #: The sort key of a question.

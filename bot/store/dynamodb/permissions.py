@@ -13,15 +13,13 @@ from botocore.exceptions import ClientError
 from bot.aws.errors import DENIED, code_of
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import query_all
-from bot.store.dynamodb.table import Condition
-from bot.store.dynamodb.values import to_wire, value_to_wire
+from bot.store.dynamodb.leases import query_all
+from bot.store.dynamodb.table import Condition, to_wire, value_to_wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
+    from bot.store.dynamodb.table import Item, Table
 
 _NOWHERE: Item = {schema.PARTITION: "check", schema.SORT: "check"}
 _NEVER = Condition(

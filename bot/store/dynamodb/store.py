@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import LOOK_INTERVAL, query_all, read_moment
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.items import (
@@ -36,9 +35,9 @@ from bot.store.dynamodb.items import (
     report_key,
     reports_of,
 )
-from bot.store.dynamodb.table import NEW, Condition
+from bot.store.dynamodb.leases import LOOK_INTERVAL, query_all, read_moment
+from bot.store.dynamodb.table import NEW, Condition, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
-from bot.store.dynamodb.values import to_wire, value_to_wire
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
@@ -50,8 +49,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item, Value
+    from bot.store.dynamodb.table import Item, Table, Value
     from bot.triage.model import OutboxRow, Question
     from bot.triage.ports import Clock
     from bot.triage.statistics import AlertStatistics

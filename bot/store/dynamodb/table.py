@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, is_transient, reasons_of, store_error
+from bot.errors import StoreError
+from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, explain_failure, is_transient, reasons_of
 from bot.store.dynamodb.schema import PARTITION
-from bot.store.dynamodb.values import from_wire, to_wire, value_to_wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from random import Random
 
-    from bot.store.dynamodb.values import Item, Value
+    Value = str | int
+    Item = dict[str, Value]  #: strings and integers, by attribute
 
 #: The most attempts at a call, and the time in seconds after which no further attempt starts.
 ATTEMPTS = 6
@@ -33,6 +34,35 @@ FIRST_WAIT = 0.05
 
 #: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
+
+
+#: An item in DynamoDB's JSON: `{"v": {"N": "3"}}`.
+WireItem = dict[str, dict[str, str]]
+
+
+def to_wire(item: Mapping[str, Value]) -> WireItem:
+    """Convert an item to DynamoDB's JSON. `StoreError` for invalid text (half a surrogate pair)."""
+    return {name: value_to_wire(value) for name, value in item.items()}
+
+
+def value_to_wire(value: Value) -> dict[str, str]:
+    """Convert one value to DynamoDB's JSON. `StoreError` as in `to_wire`."""
+    if isinstance(value, int):
+        return {"N": str(value)}
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"the store cannot hold this request: {error.reason}") from error
+    return {"S": value}
+
+
+def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
+    """Convert an item from DynamoDB's JSON, leaving out attributes of other types, which are not ours."""
+    return {
+        name: int(value["N"]) if "N" in value else str(value["S"])
+        for name, value in item.items()
+        if "N" in value or "S" in value
+    }
 
 
 class Caller(Protocol):
@@ -200,7 +230,7 @@ class Table:
             if not keys:
                 return found
             await self._wait(attempt)
-        raise store_error(_throttling_error("BatchGetItem"), self.shown)
+        raise StoreError(explain_failure(_throttling_error("BatchGetItem"), self.shown))
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -211,7 +241,7 @@ class Table:
             except (ClientError, BotoCoreError) as error:
                 _raise_failed_condition(error, repeated=attempt > 0)
                 if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_transient(error):
-                    raise store_error(error, self.shown) from error
+                    raise StoreError(explain_failure(error, self.shown)) from error
             await self._wait(attempt)
         raise AssertionError  # the last attempt returns or raises
 

@@ -10,8 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
-from bot.store.dynamodb.leased_rows import LeasedRow, Schedule
-from bot.store.dynamodb.leases import Leases
+from bot.store.dynamodb.leases import LeasedRow, Leases, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
 from bot.triage.asking_rules import row_key
 from bot.triage.reporting import REPORTS_APART
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.leases import Place
+    from bot.store.dynamodb.leases import Key, Place
     from bot.store.dynamodb.table import Table
     from bot.triage.model import OutboxRow
 

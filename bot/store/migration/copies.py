@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
-from bot.store.dynamodb.due_index import read_key
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
 from bot.store.dynamodb.items import (
@@ -33,6 +32,7 @@ from bot.store.dynamodb.items import (
     report_item,
     report_key,
 )
+from bot.store.dynamodb.leases import read_key
 from bot.store.dynamodb.table import NEW, Condition
 from bot.store.migration.inventory import digest_of
 from bot.store.records.rows import microseconds
@@ -43,9 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item, Value
+    from bot.store.dynamodb.leases import Key
+    from bot.store.dynamodb.table import Item, Table, Value
     from bot.store.migration.inventory import Alert, Row
     from bot.triage.model import OutboxRow
     from bot.triage.ports import Clock

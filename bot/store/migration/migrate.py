@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.copy_marker import mark_finished, mark_unfinished
-from bot.store.dynamodb.opening import require_usable
+from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
 from bot.store.dynamodb.table import Table
 from bot.store.migration.copies import Copies, key_of_row
 from bot.store.migration.inventory import Inventory, compare, digest_of
