@@ -43,11 +43,11 @@ def retry_delay(attempts: int, jitter: float) -> timedelta:
     return longest * jitter
 
 
-def wait_after(failures: int, random: Random) -> float:
-    """Return the wait after `failures` consecutive failures, in seconds: 0.5 to 30."""
+def wait_after(failures: int, random: Random, *, shortest: float = SHORTEST) -> float:
+    """Return the wait after `failures` consecutive failures: from `shortest` to at most 30 s, in seconds."""
     # Bound the exponent: a failure every half minute for a month would overflow a float.
-    ceiling = min(LONGEST, SHORTEST * 2.0 ** min(failures, 16))
-    return random.uniform(SHORTEST, ceiling)
+    ceiling = min(LONGEST, shortest * 2.0 ** min(failures, 16))
+    return random.uniform(shortest, ceiling)
 
 
 def add_jitter(seconds: float, random: Random) -> float:

@@ -52,21 +52,6 @@ LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
 INDEXES = (DUE, DEADLINES, PERSON, LIST)
 
 
-#: The operations the worker needs, by their IAM names. Transactions need those of their parts.
-OPERATIONS = (
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "DescribeContinuousBackups",
-    "GetItem",
-    "BatchGetItem",
-    "Query",
-    "Scan",
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-)
-
-
 def shard_of(key: str) -> int:
     """Return the shard, 0 to 3, of a row's key, which begins with hex digits of a hash."""
     return int(key[:2], 16) % SHARDS
@@ -80,44 +65,6 @@ def in_shard(word: str, key: str) -> str:
 def shards(word: str) -> list[str]:
     """Return the names of all partitions of this word: `ask#0` to `ask#3`."""
     return [f"{word}#{number}" for number in range(SHARDS)]
-
-
-def table_description(name: str) -> Mapping[str, Any]:
-    """Return the arguments of `CreateTable`; TTL and backups are set in `config/cloudformation.yaml`."""
-    types = {PARTITION: "S", SORT: "S"}
-    for index in INDEXES:
-        types |= {index.partition: "S", index.sort: index.sort_type}
-    return {
-        "TableName": name,
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [
-            {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in types.items()
-        ],
-        "KeySchema": key_schema(PARTITION, SORT),
-        "GlobalSecondaryIndexes": [
-            {
-                "IndexName": index.name,
-                "KeySchema": key_schema(index.partition, index.sort),
-                "Projection": projection(index),
-            }
-            for index in INDEXES
-        ],
-    }
-
-
-def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
-    """Return a DynamoDB `KeySchema`."""
-    return [
-        {"AttributeName": partition, "KeyType": "HASH"},
-        {"AttributeName": sort, "KeyType": "RANGE"},
-    ]
-
-
-def projection(index: Index) -> dict[str, Any]:
-    """Return the DynamoDB `Projection` of an index."""
-    if index.carried:
-        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
-    return {"ProjectionType": "KEYS_ONLY"}
 
 
 def find_faults(table: Mapping[str, Any]) -> Sequence[str]:

@@ -14,23 +14,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.backoff import wait_after
 from bot.errors import StoreError
 from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, explain_failure, is_transient, reasons_of
 from bot.store.dynamodb.schema import PARTITION
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from random import Random
 
     Value = str | int
     Item = dict[str, Value]  #: strings and integers, by attribute
-
-#: The most attempts at a call, and the time in seconds after which no further attempt starts.
-ATTEMPTS = 6
-PATIENCE = 5.0
-
-#: The ceiling of the wait before the second attempt, in seconds; it doubles from there (full jitter).
-FIRST_WAIT = 0.05
 
 #: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
@@ -63,6 +57,16 @@ def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
         for name, value in item.items()
         if "N" in value or "S" in value
     }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retries:
+    """How temporary failures are retried. The defaults suit a worker: somebody may wait for the click."""
+
+    attempts: int = 6
+    patience: float = 5.0  #: seconds after which no further attempt starts
+    shortest_wait: float = 0.025  #: seconds; see `backoff.wait_after`
+    on_retry: Callable[[int], None] = lambda _: None  #: receives the number of failed attempts
 
 
 class Caller(Protocol):
@@ -107,13 +111,22 @@ class _ConditionFailed(Exception):
 
 
 class Table:
-    """One table. Every method raises `StoreError` if DynamoDB fails, after retries for up to about 5 s."""
+    """One table. Every method raises `StoreError` if DynamoDB still fails after the `retries`."""
 
-    def __init__(self, name: str, caller: Caller, *, random: Random, shown: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        random: Random,
+        shown: str = "",
+        retries: Retries = Retries(),
+    ) -> None:
         self.name = name
         self.shown = shown or name
         self._caller = caller
         self._random = random
+        self._retries = retries
 
     async def put(self, item: Item, condition: Condition) -> bool:
         """Write an item if the condition holds for the stored one; return whether it was written."""
@@ -222,31 +235,34 @@ class Table:
 
     async def _get_batch(self, keys: list[Any]) -> list[Item]:
         found: list[Item] = []
-        for attempt in range(ATTEMPTS):
+        for failures in range(1, self._retries.attempts + 1):
             request = {self.name: {"Keys": keys, "ConsistentRead": True}}
             answer = await self._call("batch_get_item", {"RequestItems": request})
             found += [from_wire(item) for item in answer["Responses"].get(self.name, ())]
             keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not keys:
                 return found
-            await self._wait(attempt)
+            await self._wait(failures)
         raise StoreError(explain_failure(_throttling_error("BatchGetItem"), self.shown))
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + PATIENCE
-        for attempt in range(ATTEMPTS):
+        give_up = loop.time() + self._retries.patience
+        failures = 0
+        while True:
             try:
                 return await self._caller.call(operation, arguments)
             except (ClientError, BotoCoreError) as error:
-                _raise_failed_condition(error, repeated=attempt > 0)
-                if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_transient(error):
+                _raise_failed_condition(error, repeated=failures > 0)
+                failures += 1
+                is_last = failures == self._retries.attempts or loop.time() > give_up
+                if is_last or not is_transient(error):
                     raise StoreError(explain_failure(error, self.shown)) from error
-            await self._wait(attempt)
-        raise AssertionError  # the last attempt returns or raises
+            await self._wait(failures)
 
-    async def _wait(self, attempt: int) -> None:
-        await asyncio.sleep(self._random.uniform(0, FIRST_WAIT * 2**attempt))
+    async def _wait(self, failures: int) -> None:
+        self._retries.on_retry(failures)
+        await asyncio.sleep(wait_after(failures, self._random, shortest=self._retries.shortest_wait))
 
 
 def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: bool) -> None:

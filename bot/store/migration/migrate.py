@@ -14,10 +14,9 @@ from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Retries, Table
 from bot.store.migration.copies import Copies, key_of_row
 from bot.store.migration.inventory import Inventory, compare, digest_of
-from bot.store.migration.retrying_caller import RetryingCaller
 from bot.store.migration.source import SqliteSource
 from bot.triage.model import Question, utc_now
 
@@ -32,6 +31,13 @@ if TYPE_CHECKING:
 
 #: How many progress messages a copy prints.
 _PARTS = 10
+
+
+#: A command may take its time: it retries a call for about 40 s; a worker gives up after 5 s.
+_ATTEMPTS, _PATIENCE, _SHORTEST_WAIT = 9, 120.0, 0.2
+
+#: How many failures in a row are not reported.
+_QUIET = 4
 
 
 class MigrationRefused(TriageBotError):
@@ -61,8 +67,13 @@ async def migrate_store(
     source = await SqliteSource.open(store_path(source_url))
     try:
         address = parse_address(target_url, region=region)
-        patient = RetryingCaller(Connection(address), tell=tell, random=random.Random())
-        table = Table(address.table, patient, random=random.Random(), shown=address.shown)
+        table = Table(
+            address.table,
+            Connection(address),
+            random=random.Random(),
+            shown=address.shown,
+            retries=patient_retries(tell),
+        )
         try:
             await require_usable(table)
             copies = Copies(table, keep=keep, clock=utc_now)
@@ -71,6 +82,17 @@ async def migrate_store(
             table.close()
     finally:
         source.close()
+
+
+def patient_retries(tell: Tell, *, shortest_wait: float = _SHORTEST_WAIT) -> Retries:
+    """Return retries of up to two minutes; `tell` gets one message, once they take long."""
+    messages = iter(["DynamoDB does not answer or is throttling: retrying for up to two minutes"])
+
+    def report(failures: int) -> None:
+        if failures > _QUIET and (message := next(messages, None)):
+            tell(message)
+
+    return Retries(attempts=_ATTEMPTS, patience=_PATIENCE, shortest_wait=shortest_wait, on_retry=report)
 
 
 class Migration:
