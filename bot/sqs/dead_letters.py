@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bot.errors import TriageBotError
-from bot.sqs.queues import FailedEntry, Outgoing, Received
+from bot.sqs.queues import Outgoing
 from bot.sqs.wire import identifier_in
 from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    from bot.sqs.queues import FailedEntry, Received, SendQueue
 
 log = logging.getLogger(__name__)
 
@@ -21,17 +23,10 @@ log = logging.getLogger(__name__)
 TRUNCATED_BYTES = (1_040_000, 250_000, 60_000, 15_000, 500)
 
 
-class CopyQueue(Protocol):
-    """What copying needs of a queue."""
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
-        """See `Queue.send_batch`."""
-
-
 class DeadLetters:
     """Copies requests to a queue, with the reason beside the body."""
 
-    def __init__(self, queue: CopyQueue) -> None:
+    def __init__(self, queue: SendQueue) -> None:
         self._queue = queue
 
     async def copy(self, message: Received, reason: str) -> bool:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import TYPE_CHECKING
+
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import DENIED, code_of, explain, is_of_kms, kms_remedy, needs_fixing
 from bot.aws.region import region_in
-from bot.errors import StartRefused, TransientError
+from bot.errors import StartRefused, TransientError, TriageBotError
+from bot.triage.log_events import log_event
+
+if TYPE_CHECKING:
+    import logging
+
+    from bot.triage.log_events import Event
 
 _MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
 #: A message that the queue will not take as it is: too long, or characters that it does not know.
@@ -62,3 +71,18 @@ def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefuse
     )
     sentence = explain(error, queue_url, service="sqs", key_rights=rights)
     return StartRefused(sentence) if needs_fixing(error) else TransientError(sentence)
+
+
+def log_interruption(
+    log: logging.Logger, event: Event, message: str, error: Exception, wait_seconds: float
+) -> None:
+    """Log that a loop failed and retries; `message` has a `%s` for what is wrong."""
+    is_ours = isinstance(error, TriageBotError)
+    log_event(
+        partial(log.warning, exc_info=None if is_ours else error),  # our own errors say it all in a sentence
+        event,
+        message,
+        error if is_ours else type(error).__name__,
+        error=type(error).__name__,
+        wait_seconds=wait_seconds,
+    )

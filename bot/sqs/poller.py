@@ -7,12 +7,12 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from bot.backoff import Backoff, add_jitter, pause
 from bot.errors import StoreError, TransientError, TriageBotError
-from bot.sqs.dead_letters import CopyQueue, DeadLetters
+from bot.sqs.dead_letters import DeadLetters
+from bot.sqs.errors import log_interruption
 from bot.sqs.wire import decode_request, identifier_in
 from bot.triage.log_events import log_event
 from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
@@ -21,7 +21,8 @@ from bot.triage.ports import NO_METER
 if TYPE_CHECKING:
     from random import Random
 
-    from bot.sqs.queues import FailedEntry, Received
+    from bot.sqs.queues import FailedEntry, Received, SendQueue
+    from bot.triage.log_events import Event
     from bot.triage.ports import Clock, Meter
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Poller:
     def __init__(
         self,
         queue: RequestQueue,
-        dead_letters: CopyQueue | None,
+        dead_letters: SendQueue | None,
         receive: Receive,
         *,
         random: Random,
@@ -158,7 +159,8 @@ class Poller:
         if self._dead_letters and not await self._dead_letters.copy(message, decoded.reason):
             return False
         self.counts["rejected"] += 1
-        _log_rejected(message, decoded)
+        reason = decoded.reason
+        _log_message(message, "request.rejected", "request rejected: %s", reason, reason=reason)
         return True
 
     async def _store(self, ready: Sequence[tuple[Received, Decoded]]) -> list[Received]:
@@ -179,7 +181,8 @@ class Poller:
             return False
         self.counts["conflicting"] += 1
         self.meter.count_conflicted()
-        _tell_conflict(message, verdict)
+        text, names = "nobody is asked about a request: %s", ",".join(verdict.fields)
+        _log_message(message, "request.conflict", text, verdict.reason, fields=names)
         return True
 
     async def _delete(self, messages: Sequence[Received]) -> None:
@@ -187,7 +190,8 @@ class Poller:
         refusals = await self._queue.delete_batch(messages)
         for message, refusal in zip(messages, refusals, strict=True):
             if refusal:
-                _log_undeleted(message, refusal)
+                text = "a stored request was not deleted (%s): it will be received again and recognised"
+                _log_message(message, "request.left", text, refusal.code, code=refusal.code)
             else:
                 self.counts["deleted"] += 1
 
@@ -219,15 +223,7 @@ class Poller:
         self.counts["failures"] += 1
         self.on_progress(POLL_PATIENCE)
         wait = self._backoff.after_failure()
-        # Only a fault of our own needs its traceback; the others say all in their sentence.
-        log_event(
-            partial(log.warning, exc_info=None if isinstance(error, TriageBotError) else error),
-            "poll.failed",
-            "polling is interrupted: %s",
-            error if isinstance(error, TriageBotError) else type(error).__name__,
-            error=type(error).__name__,
-            wait_seconds=wait,
-        )
+        log_interruption(log, "poll.failed", "polling is interrupted: %s", error, wait)
         return wait
 
 
@@ -250,39 +246,10 @@ def _warn_of_missing_dead_letters() -> None:
     )
 
 
-def _log_rejected(message: Received, decoded: InvalidBody) -> None:
-    fields = {
-        "identifier": decoded.salvaged.identifier if decoded.salvaged else None,
-        "message_id": message.message_id,
-        "reason": decoded.reason,
-    }
-    log_event(log.warning, "request.rejected", "request rejected: %s", decoded.reason, **fields)
-
-
-def _tell_conflict(message: Received, conflict: Conflict) -> None:
-    fields = {
-        "identifier": identifier_in(message.body),
-        "message_id": message.message_id,
-        "fields": ",".join(conflict.fields),
-    }
-    log_event(
-        log.warning, "request.conflict", "nobody is asked about a request: %s", conflict.reason, **fields
-    )
-
-
-def _log_undeleted(message: Received, refusal: FailedEntry) -> None:
-    fields = {
-        "identifier": identifier_in(message.body),
-        "message_id": message.message_id,
-        "code": refusal.code,
-    }
-    log_event(
-        log.warning,
-        "request.left",
-        "a stored request was not deleted (%s): it will come again, and be known",
-        refusal.code,
-        **fields,
-    )
+def _log_message(message: Received, event: Event, text: str, value: str, **fields: str) -> None:
+    """Log a warning about one message; `text` has a `%s` for `value`."""
+    identifier = identifier_in(message.body)
+    log_event(log.warning, event, text, value, identifier=identifier, message_id=message.message_id, **fields)
 
 
 def _log_hidden(count: int, why: str) -> None:

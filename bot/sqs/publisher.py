@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from functools import partial
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from bot.backoff import Backoff, pause, wait_after
 from bot.errors import TransientError, TriageBotError
+from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, Outgoing, cut_into_batches
 from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from bot.sqs.queues import FailedEntry
+    from bot.sqs.queues import FailedEntry, SendQueue
     from bot.triage.model import OutboxRow
     from bot.triage.ports import Clock, Meter, Outbox
 
@@ -35,13 +35,6 @@ SHORTEST_SLEEP = 0.05
 
 #: Batches that a stopping worker still sends: a backlog waits for the next start, or for another worker.
 FLUSH_BATCHES = 20
-
-
-class ResponseQueue(Protocol):
-    """What publishing needs of a queue."""
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
-        """See `Queue.send_batch`."""
 
 
 class _Retry(NamedTuple):
@@ -60,7 +53,7 @@ class Publisher:
     def __init__(
         self,
         outbox: Outbox,
-        queue: ResponseQueue,
+        queue: SendQueue,
         clock: Clock,
         *,
         random: Random,
@@ -182,16 +175,7 @@ class Publisher:
 
     def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()
-        ours = isinstance(error, TriageBotError)
-        # Only a fault of our own needs its traceback; the others say all in their sentence.
-        log_event(
-            partial(log.warning, exc_info=None if ours else error),
-            "publishing.failed",
-            "sending reports is interrupted: %s",
-            error if ours else type(error).__name__,
-            error=type(error).__name__,
-            wait_seconds=wait,
-        )
+        log_interruption(log, "publishing.failed", "sending reports is interrupted: %s", error, wait)
         return wait
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -81,6 +81,13 @@ class QueueFacts:
     dead_letter_arn: str = ""
     max_receive_count: int | None = None
     date: str = ""  #: when SQS said so, as the header of its answer has it
+
+
+class SendQueue(Protocol):
+    """What the publisher and the dead letters need of a queue."""
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
+        """See `Queue.send_batch`."""
 
 
 class Queue:

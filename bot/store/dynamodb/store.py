@@ -82,7 +82,8 @@ class TableOptions:
 class DynamoStore:
     """Questions and their reports in a table that other workers use at the same time.
 
-    Methods raise `StoreError` if DynamoDB fails. `on_found` is called when other workers have left work.
+    See the ports for the methods. They raise `StoreError` if DynamoDB fails. `on_found` is called when other
+    workers have left work.
     """
 
     def __init__(
@@ -112,7 +113,6 @@ class DynamoStore:
         self._table.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
-        """See `triage.ports.Store`."""
         # Of two changes with the same identifier, the first must be the one that counts as new.
         turns: dict[str, list[Change]] = {}
         for change in changes:
@@ -123,7 +123,6 @@ class DynamoStore:
         return [verdicts[key_of(change.question)].pop(0) for change in changes]
 
     async def save(self, change: Change) -> bool:
-        """See `triage.ports.Store`."""
         question = change.question
         _, _, secret = question.ref.partition(".")
         before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
@@ -133,39 +132,33 @@ class DynamoStore:
         return is_written
 
     async def load(self, ref: str) -> Question | None:
-        """See `triage.ports.Store`."""
         key, _, _ = ref.partition(".")
         question = await self._question(key) if key else None
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
 
     async def find(self, identifier: str) -> Question | None:
-        """See `triage.ports.Store`."""
         return await self._question(row_key(identifier))
 
     async def due(
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         self._watch()
         return await self._due.due(work, now, limit=limit, exclude=exclude)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         self._watch()
         return await self._due.overdue(now, limit=limit)
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """See `triage.ports.Store`; rows of other workers are announced by `on_found`."""
+        """See `Store`; rows of other workers are announced by `on_found`."""
         return self._due.next_due(after)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         rows = await self._find_questions_of(slack_id, open_sort_key(0), "open$", limit)
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
         return sorted(still_open, key=lambda row: microseconds(row.asked_at) or 0, reverse=True)
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         rows = await self._find_questions_of(
             slack_id, answered_sort_key(microseconds(since) or 0), "answered$", limit
         )
@@ -173,17 +166,16 @@ class DynamoStore:
         return sorted(answered, key=lambda row: microseconds(row.answered_at) or 0, reverse=True)
 
     async def probe(self) -> None:
-        """See `triage.ports.Store`."""
         now = microseconds(self._clock()) or 0
         item: Item = {schema.PARTITION: _PROBE, schema.SORT: _PROBE, "t": now}
         await self._table.call("put_item", Item=to_wire(item))
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """See `triage.ports.Store`. Normally finds none: DynamoDB removes expired items."""
+        """See `Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._expiry.remove_ended(before, limit=limit)
 
     async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """See `store.OpenStore`. Reads the whole table."""
+        """See `OpenStore`. Reads the whole table."""
         async for row in self.all_questions():
             changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
@@ -192,27 +184,22 @@ class DynamoStore:
                 raise StoreError("another worker is using the restored table: stop it, then try again")
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
-        """See `triage.ports.Outbox`."""
         return await self._unsent.sendable(now, limit=limit)
 
     async def next_sendable(self, now: datetime) -> datetime | None:
-        """See `triage.ports.Outbox`; reports of other workers are announced by `on_found`."""
+        """See `Outbox`; reports of other workers are announced by `on_found`."""
         return self._unsent.next_sendable(now)
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await asyncio.gather(*(self._mark_sent(row, at) for row in rows))
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await asyncio.gather(*(self._mark_parked(row, at) for row in rows))
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """See `triage.ports.Archive`."""
         return await reports_of(self._table, row_key(identifier))
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Archive`."""
         newest = {"ScanIndexForward": False}
         found = await self._read_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
         latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
@@ -221,7 +208,7 @@ class DynamoStore:
         return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        """See `triage.ports.Archive`. Reads the whole table, for a command that is rarely used."""
+        """See `Archive`. Reads the whole table, for a command that is rarely used."""
         sent = self._table.scan(
             FilterExpression="#sent >= :since",
             ExpressionAttributeNames={"#sent": SENT_AT},
@@ -231,7 +218,6 @@ class DynamoStore:
         return await self._identifiers([str(item[schema.PARTITION]) async for item in sent])
 
     async def identifiers_unsent(self) -> Sequence[str]:
-        """See `triage.ports.Archive`."""
         shards = schema.shards(UNSENT) + schema.shards(PARKED)
         queries = [self._table.query(**query_all(schema.DUE, shard)) for shard in shards]
         return await self._identifiers(
@@ -239,7 +225,6 @@ class DynamoStore:
         )
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        """See `triage.ports.Archive`."""
         for identifier in identifiers:
             await self._replay(identifier, now)
 
@@ -251,7 +236,7 @@ class DynamoStore:
         )
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
-        """See `triage.ports.Archive`. Reads the whole table."""
+        """See `Archive`. Reads the whole table."""
         tally = Tally()
         async for row in self.all_questions():
             if row.asked_at is not None and row.asked_at >= since:
@@ -260,12 +245,10 @@ class DynamoStore:
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
         found = await self._read_list(1, schema.shards(OPEN))
         return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
         queries = [query_all(schema.DUE, shard) for shard in schema.shards(UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
         return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)

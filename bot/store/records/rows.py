@@ -36,41 +36,14 @@ FIXED = ("key", "secret", "identifier")
 #: Columns that change only when a valid request replaces an invalid one.
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 
-_PLAIN = (
-    "version",
-    "attempts",
-    "slack_id",
-    "slack_name",
-    "time_zone",
-    "channel",
-    "ts",
-    "reason",
-    "note",
-    "card_ts",
-    "taken_by",
-    "taken_name",
-    "reminders",
-    "answers",
-    "idle_changes",
-    "reports",
-    "shown",
-    "notes",
-    "card_shown",
+_PLAIN = tuple(
+    "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
+    "taken_name reminders answers idle_changes reports shown notes card_shown".split()
 )
 _plain_of = itemgetter(*_PLAIN)
-_TIMES = (
-    "accepted_at",
-    "due_at",
-    "deadline",
-    "card_due_at",
-    "taken_at",
-    "settled_at",
-    "claimed_at",
-    "in_doubt_since",
-    "asked_at",
-    "answered_at",
-    "clicked_at",
-    "first_answered_at",
+_TIMES = tuple(
+    "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
+    "answered_at clicked_at first_answered_at".split()
 )
 
 #: Columns that a save writes.
@@ -192,14 +165,7 @@ _FACTS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 #: Values of absent facts that have no default in `Report`.
-_ABSENT: Mapping[str, Any] = {
-    "response": "",
-    "note": False,
-    "email": "",
-    "slack_id": "",
-    "slack_name": "",
-    "alert": "",
-}
+_ABSENT = {**dict.fromkeys(("response", "email", "slack_id", "slack_name", "alert"), ""), "note": False}
 
 _write_facts = json.JSONEncoder(separators=(",", ":")).encode
 
