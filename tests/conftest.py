@@ -10,10 +10,10 @@ import boto3
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
-from table_description import table_description
 from world import World
 
 from bot.sqs.clients import Connector
+from bot.store.dynamodb.schema import table_description
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

@@ -10,8 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT
-from tests.support.table_description import table_description
+from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT, table_description
 
 from .lean_http import LeanServer, Reply
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dynamodb_replies import UNREACHED, Unreliable
 from local_dynamodb import REGION, connection, create_table, dynamodb
-from table_description import table_description
 
 from bot.cli.checks.dynamodb import (
     COPY,
@@ -22,6 +21,7 @@ from bot.cli.checks.dynamodb import (
 from bot.cli.checks.findings import Verdict
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished
+from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
 
 if TYPE_CHECKING:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from stacks import AlertAction, Forwarder, Stack, Template, deploy
-from table_description import table_description
 from triage_request import request_body
 from world import World, alert, until
 from world.aws_proxy import AwsProxy
 from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
-from bot.store.dynamodb.schema import INDEXES, find_faults
+from bot.store.dynamodb.schema import INDEXES, find_faults, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

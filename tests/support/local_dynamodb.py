@@ -31,12 +31,12 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 from fakes import NOON
-from table_description import table_description
 from world.waiting import PATIENCE_SECONDS, until
 from world.worker import bare_environment
 
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
+from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Table
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import boto3
 
 from bot.sandbox.child_process import bare_environment
-from tests.support.table_description import table_description
+from bot.store.dynamodb.schema import table_description
 
 from .orders import ACCESS_KEY, REGION, SECRET_KEY
 
