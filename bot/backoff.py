@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from random import Random
+from random import Random
 
 #: Bounds of the wait, in seconds. Jitter keeps workers that lost SQS together from returning together.
 SHORTEST = 0.5

@@ -23,11 +23,8 @@ A command that raises one of these exits with code 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 
 class TriageBotError(Exception):

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
@@ -20,8 +21,6 @@ from bot.aws.errors import NO_CREDENTIALS, blames_credentials, name_of
 from bot.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from botocore.config import Config
 
 #: The minimum number of seconds between two renewals, for credentials that stay wrong.

@@ -5,14 +5,16 @@ Each validates only the settings that it needs, and imports only what it runs.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import faulthandler
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.cli import arguments
 from bot.cli.store_client import ask_store
@@ -23,12 +25,8 @@ from bot.triage.model import utc_now
 from bot.worker.log import configure_logging
 from bot.worker.views import render_json
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    _Run = Callable[[argparse.Namespace], int]
-    _AddArguments = Callable[[argparse.ArgumentParser], None]
+_Run = Callable[[argparse.Namespace], int]
+_AddArguments = Callable[[argparse.ArgumentParser], None]
 
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0

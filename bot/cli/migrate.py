@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from bot.cli.output.tables import align_table
-from bot.store.migration.migrate import migrate_store
-from bot.worker.views import render_json
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Sequence
-
-    from bot.settings.settings import Settings
-    from bot.store.migration.inventory import Comparison, Count
-    from bot.store.migration.migrate import MigrationResult
-    from bot.worker.views import View
+from bot.settings.settings import Settings
+from bot.store.migration.inventory import Comparison, Count
+from bot.store.migration.migrate import MigrationResult, migrate_store
+from bot.worker.views import View, render_json
 
 _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from argparse import Namespace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.errors import ConfigError
 from bot.sandbox.samples import SAMPLES
+from bot.settings.settings import Settings
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from bot.settings.settings import Settings
 
 #: The label, and so the sample, that is sent unless one is named.
 DEFAULT_ALERT = "sensitive_host_session"

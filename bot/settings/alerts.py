@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, list_names, read_toml, text_problem
@@ -14,11 +16,6 @@ from bot.settings.parsers import duration
 from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from enum import StrEnum
-    from pathlib import Path
 
 #: Parses a value of the file, or raises `ValueError` with a sentence that continues after the key.
 _Reader = Callable[[object], object]

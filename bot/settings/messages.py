@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import ConfigError
 from bot.triage.outcomes import TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 #: Table → key → text; each text is a template for `str.format`.
 Messages = dict[str, dict[str, str]]

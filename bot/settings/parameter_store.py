@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,14 +13,10 @@ from bot.aws.access import Access
 from bot.aws.errors import code_of, explain, needs_fixing, status_of
 from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
+from bot.redaction import Secret
 from bot.settings.parsers import app_token, bot_token
+from bot.settings.settings import Settings
 from bot.threads import DaemonThreads
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bot.redaction import Secret
-    from bot.settings.settings import Settings
 
 #: Timeouts in seconds. Few attempts, because the caller retries.
 _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
 
 from bot.redaction import Secret, redact
 from bot.triage.outcomes import PROFILES, Profile
 from bot.triage.working_time import WorkingHours, find_time_zone, parse_working_hours
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from zoneinfo import ZoneInfo
 
 _BOT_TOKEN = "xoxb-"  # noqa: S105 - the prefix that every bot token has
 _APP_TOKEN = "xapp-"  # noqa: S105 - the prefix that every app-level token has

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
@@ -25,12 +27,7 @@ from bot.settings import parsers
 from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
 from bot.settings.proxies import Proxies, read_proxies
 from bot.triage.outcomes import Profile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from zoneinfo import ZoneInfo
-
-    from bot.triage.working_time import WorkingHours
+from bot.triage.working_time import WorkingHours
 
 
 class Purpose(StrEnum):

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 from botocore.config import Config
 
-from bot.aws.access import Access
+from bot.aws.access import Access, Client
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
-from bot.triage.ports import NO_METER
+from bot.triage.ports import NO_METER, Meter
 
 if TYPE_CHECKING:
     import boto3
-
-    from bot.aws.access import Client
-    from bot.triage.ports import Meter
 
 #: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
 #: and 10 s for its answer.

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from bot.errors import TriageBotError
-from bot.sqs.queues import Outgoing
+from bot.sqs.queues import FailedEntry, Outgoing, Received, SendQueue
 from bot.sqs.wire import identifier_in
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bot.sqs.queues import FailedEntry, Received, SendQueue
 
 log = logging.getLogger(__name__)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import DENIED, code_of, explain, is_of_kms, kms_remedy, needs_fixing
 from bot.aws.region import region_in
 from bot.errors import StartRefused, TransientError, TriageBotError
-from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    import logging
-
-    from bot.triage.log_events import Event
+from bot.triage.log_events import Event, log_event
 
 _MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
 #: A message that the queue will not take as it is: too long, or characters that it does not know.

@@ -7,17 +7,14 @@ not do it at all is told that first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from bot.aws.errors import code_of
 from bot.sqs.errors import is_denied
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.sqs.queues import Queue
+from bot.sqs.queues import Queue
 
 _NO_HANDLE = "no message has this handle"
 

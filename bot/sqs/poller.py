@@ -7,23 +7,18 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from random import Random
+from typing import Protocol
 
 from bot.backoff import Backoff, add_jitter, pause
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.dead_letters import DeadLetters
 from bot.sqs.errors import log_interruption
+from bot.sqs.queues import FailedEntry, Received, SendQueue
 from bot.sqs.wire import decode_request, identifier_in
-from bot.triage.log_events import log_event
+from bot.triage.log_events import Event, log_event
 from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from bot.sqs.queues import FailedEntry, Received, SendQueue
-    from bot.triage.log_events import Event
-    from bot.triage.ports import Clock, Meter
+from bot.triage.ports import NO_METER, Clock, Meter
 
 log = logging.getLogger(__name__)
 

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from random import Random
+from typing import NamedTuple
 
 from bot.backoff import Backoff, pause, wait_after
 from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import log_interruption
-from bot.sqs.queues import BATCH, Outgoing, cut_into_batches
+from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.sqs.queues import FailedEntry, SendQueue
-    from bot.triage.model import OutboxRow
-    from bot.triage.ports import Clock, Meter, Outbox
+from bot.triage.model import OutboxRow
+from bot.triage.ports import NO_METER, Clock, Meter, Outbox
 
 log = logging.getLogger(__name__)
 

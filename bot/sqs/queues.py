@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.access import Client
 from bot.aws.errors import code_of
+from bot.errors import TriageBotError
 from bot.sqs.errors import is_fixable, is_unfit, remedy_of, translate
 from bot.threads import DaemonThreads
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.aws.access import Client
-    from bot.errors import TriageBotError
-    from bot.triage.ports import Meter
+from bot.triage.ports import NO_METER, Meter
 
 #: Messages in one batch call (SQS quotas, read 2026-11).
 BATCH = 10

@@ -5,16 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
 from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")

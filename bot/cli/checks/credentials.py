@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
 
 from bot.cli.checks.findings import Finding
-
-if TYPE_CHECKING:
-    from bot.settings.credentials import Credentials
+from bot.settings.credentials import Credentials
 
 SUBJECT = "systemd credentials"
 

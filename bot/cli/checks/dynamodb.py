@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from bot.aws.errors import DENIED, action_of, code_of
 from bot.cli.checks.findings import RETRY_LATER, Finding
 from bot.errors import ConfigError, StoreError
+from bot.store.address import Address
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import find_unfinished_copy
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.schema import find_faults
-from bot.store.dynamodb.table import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.store.address import Address
-    from bot.store.dynamodb.table import Caller
+from bot.store.dynamodb.table import Caller, Table
 
 SUBJECT = "store"
 COPY = "store's copy"

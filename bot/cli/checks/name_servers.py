@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.cli.checks.findings import Finding
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-    _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SUBJECT = "name servers"
 

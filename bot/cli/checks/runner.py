@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
@@ -19,17 +20,14 @@ from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
 from bot.settings.proxies import is_proxy_variable
+from bot.settings.settings import Settings
 from bot.slack.client import open_session, web_client
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
     from aiohttp import ClientSession
     from slack_sdk.web.async_client import AsyncWebClient
 
-    from bot.settings.settings import Settings
-
-    Check = Callable[[], Awaitable[Sequence[Finding]]]
+Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 #: The time limit of each check. They run concurrently, so the command takes about this long at most.
 PATIENCE = timedelta(seconds=10)

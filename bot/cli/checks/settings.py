@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from bot.cli.checks.findings import Finding
 from bot.errors import ConfigError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.proxies import is_proxy_variable
+from bot.settings.settings import Settings
 from bot.slack.render import templates
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from bot.settings.settings import Settings
 
 SETTINGS = "settings"
 WORDING = "wording"

@@ -6,18 +6,15 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bot.cli.checks.findings import Finding
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
 from bot.store.sqlite.opening import SCHEMA_VERSION, version_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SUBJECT = "store"
 DISK = "store's disk"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -15,12 +15,8 @@ from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.errors import is_denied, rights_with_key
 from bot.sqs.permissions import denied_actions
+from bot.sqs.queues import Queue, QueueFacts
 from bot.triage.model import utc_now
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.sqs.queues import Queue, QueueFacts
 
 #: A name and password within a URL.
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding
+from bot.settings.settings import Settings
 from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from bot.settings.settings import Settings
 
 SUBJECT = "worker"
 CHANNEL = "security channel"

@@ -6,16 +6,12 @@ Alert text is untrusted: whatever a view contains, the output cannot control the
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from bot.cli.output.tables import align_table
 from bot.printable import make_printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.worker.views import View
+from bot.worker.views import View
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 #: In terminal columns. A longer value shifts only its own row, and can still be copied whole.
 _WIDEST_CELL = 40

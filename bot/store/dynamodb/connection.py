@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
-from bot.aws.access import Access
+from bot.aws.access import Access, Client
 from bot.errors import ConfigError
+from bot.store.address import Address
 from bot.threads import DaemonThreads
 
 if TYPE_CHECKING:
     import boto3
-
-    from bot.aws.access import Client
-    from bot.store.address import Address
 
 #: Concurrent calls. Each takes a few milliseconds.
 CONCURRENT_CALLS_MAX = 16

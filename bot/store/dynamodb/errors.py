@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.answers import NotAnAnswer
 from bot.aws.errors import code_of, explain, needs_fixing, status_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CONDITION_FAILED = "ConditionalCheckFailed"
 

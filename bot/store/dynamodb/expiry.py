@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.items import (
@@ -24,14 +24,9 @@ from bot.store.dynamodb.items import (
     reports_of,
 )
 from bot.store.dynamodb.leases import query_all, query_until, read_moment
-from bot.store.dynamodb.table import Condition, to_wire
+from bot.store.dynamodb.table import Condition, Item, Table, to_wire
 from bot.triage.asking_rules import row_key
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.store.dynamodb.table import Item, Table
-    from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question
 
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.table import value_to_wire
+from bot.store.dynamodb.table import Item, Table, value_to_wire
 from bot.store.records.rows import microseconds, question_of, question_row, report_facts, report_of
 from bot.triage.asking_rules import row_key
-from bot.triage.model import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bot.store.dynamodb.table import Item, Table
-    from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, State
 
 #: The sort key of a question.
 QUESTION = "question"

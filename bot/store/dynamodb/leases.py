@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Generic, TypeVar
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.table import Condition, value_to_wire
+from bot.store.dynamodb.schema import Index
+from bot.store.dynamodb.table import Condition, Item, Table, value_to_wire
 from bot.store.records.rows import EPOCH, microseconds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.store.dynamodb.schema import Index
-    from bot.store.dynamodb.table import Item, Table
 
 Row = TypeVar("Row")
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import random
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.access import Access
 from bot.errors import StartRefused, StoreError
+from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.errors import is_refusal
 from bot.store.dynamodb.schema import PARTITION, SORT, find_faults
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table, to_wire
+from bot.store.dynamodb.table import Item, Table, to_wire
 from bot.triage.model import utc_now
-
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from bot.aws.access import Access
-    from bot.store.address import Address
-    from bot.store.dynamodb.table import Item
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 #: The item that marks a table into which another store is being copied, and its attribute for the source.
 _KEY: Item = {PARTITION: "migration", SORT: "migration"}

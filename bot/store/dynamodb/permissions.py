@@ -6,7 +6,8 @@ permissions first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -14,12 +15,7 @@ from bot.aws.errors import DENIED, code_of
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.leases import query_all
-from bot.store.dynamodb.table import Condition, to_wire, value_to_wire
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.store.dynamodb.table import Item, Table
+from bot.store.dynamodb.table import Condition, Item, Table, to_wire, value_to_wire
 
 _NOWHERE: Item = {schema.PARTITION: "check", schema.SORT: "check"}
 _NEVER = Condition(

@@ -10,11 +10,9 @@ missing: during a rolling upgrade, workers of the previous release write whole i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 PARTITION = "pk"
 SORT = "sk"

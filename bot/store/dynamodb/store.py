@@ -6,8 +6,11 @@ import asyncio
 import hmac
 import logging
 import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
@@ -36,23 +39,14 @@ from bot.store.dynamodb.items import (
     reports_of,
 )
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_all, read_moment
-from bot.store.dynamodb.table import NEW, Condition, to_wire, value_to_wire
+from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, State, Work, utc_now
-from bot.triage.statistics import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
-    from bot.store.dynamodb.table import Item, Table, Value
-    from bot.triage.model import OutboxRow, Question
-    from bot.triage.ports import Clock
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.model import Change, OutboxRow, Question, State, Work, utc_now
+from bot.triage.ports import Clock
+from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
 

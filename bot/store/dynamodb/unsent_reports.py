@@ -7,22 +7,17 @@ so the table is read for that; but most alerts have one report, which needs no r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
+from random import Random
 
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
-from bot.store.dynamodb.leases import LeasedRow, Leases, Schedule
+from bot.store.dynamodb.leases import Key, LeasedRow, Leases, Place, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
+from bot.store.dynamodb.table import Table
 from bot.triage.asking_rules import row_key
+from bot.triage.model import OutboxRow
 from bot.triage.reporting import REPORTS_APART
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.store.dynamodb.leases import Key, Place
-    from bot.store.dynamodb.table import Table
-    from bot.triage.model import OutboxRow
 
 #: Attempts to get more rows when other workers were faster, or when the rows found must wait.
 _ROUNDS = 3

@@ -7,9 +7,9 @@ in place makes it wrong: so rows that a worker has changed are recognised and le
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
@@ -32,22 +32,13 @@ from bot.store.dynamodb.items import (
     report_item,
     report_key,
 )
-from bot.store.dynamodb.leases import read_key
-from bot.store.dynamodb.table import NEW, Condition
-from bot.store.migration.inventory import digest_of
+from bot.store.dynamodb.leases import Key, read_key
+from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value
+from bot.store.migration.inventory import Alert, Row, digest_of
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Question
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.store.dynamodb.leases import Key
-    from bot.store.dynamodb.table import Item, Table, Value
-    from bot.store.migration.inventory import Alert, Row
-    from bot.triage.model import OutboxRow
-    from bot.triage.ports import Clock
+from bot.triage.model import OutboxRow, Question
+from bot.triage.ports import Clock
 
 #: The attribute that holds the digest.
 COPIED = "cp"

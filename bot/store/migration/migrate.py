@@ -7,27 +7,21 @@ and at the end the whole table is read back.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
 from bot.store.dynamodb.table import Retries, Table
-from bot.store.migration.copies import Copies, key_of_row
-from bot.store.migration.inventory import Inventory, compare, digest_of
+from bot.store.migration.copies import Copies, Copy, key_of_row
+from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
 from bot.triage.model import Question, utc_now
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
-
-    from bot.store.migration.copies import Copy
-    from bot.store.migration.inventory import Alert, Comparison, Row
-
-    Tell = Callable[[str], None]
+Tell = Callable[[str], None]
 
 #: How many progress messages a copy prints.
 _PARTS = 10

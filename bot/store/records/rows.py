@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
 from operator import is_not, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.triage.asking_rules import row_key
 from bot.triage.model import (
@@ -22,9 +23,6 @@ from bot.triage.model import (
     make_question,
 )
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 #: Stored moments count from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,9 +6,11 @@ import asyncio
 import hmac
 import json
 import sqlite3
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 from bot.errors import StoreError
 from bot.store.records.rows import (
@@ -25,18 +27,10 @@ from bot.store.records.rows import (
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.opening import connect
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Work
+from bot.triage.model import Change, OutboxRow, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
-from bot.triage.statistics import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from pathlib import Path
-
-    from bot.triage.model import Change, OutboxRow, Question
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.statistics import AlertStatistics, Tally
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
