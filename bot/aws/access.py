@@ -11,7 +11,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -52,11 +52,6 @@ class Access:
         self._noting = threading.Lock()
         #: Held while a session or client is created: boto3 is not thread-safe there.
         self.making = threading.RLock()
-
-    @classmethod
-    def of(cls, session: boto3.Session | None) -> Self:
-        """Return an access with this session, which is never replaced; None: with boto3's own chain."""
-        return cls((lambda: session) if session else new_session)
 
     @property
     def session(self) -> boto3.Session:

@@ -144,12 +144,13 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 @_command("send", "enqueue an alert, as MozDef would", _add_send)
 def send(options: argparse.Namespace) -> int:
     """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
-    from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
+    from bot.cli.test_requests import read_body, sample_body, send_request
+    from bot.sqs.wire import identifier_in
 
     settings = _load_settings(Purpose.SEND)
     body = read_body(options.file) if options.file else sample_body(options)
     message_id = asyncio.run(send_request(settings, body))
-    print(f"identifier  {make_printable(identifier_in(body)) or '(none: the bot will reject it)'}")
+    print(f"identifier  {make_printable(identifier_in(body) or '') or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
     return OK
 

@@ -53,15 +53,6 @@ def read_body(path: str) -> str:
         ) from error
 
 
-def identifier_in(body: str) -> str:
-    """Return the identifier in a request's body; "" if there is none."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    return str(fields.get("identifier", "")) if isinstance(fields, dict) else ""
-
-
 async def send_request(settings: Settings, body: str) -> str:
     """Put a body into the request queue; return the id that SQS gave it.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from botocore.config import Config
 
 from bot.aws.access import Access, Client
@@ -12,9 +10,6 @@ from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER, Meter
-
-if TYPE_CHECKING:
-    import boto3
 
 #: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
 #: and 10 s for its answer.
@@ -28,7 +23,7 @@ class Connector:
     """Opens queues by their URLs.
 
     `region` is what the settings name for URLs that name none; None leaves it to boto3's own chain, as
-    credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) always are.
+    credentials (without `access`) and the endpoint (without `endpoint_url`) always are.
     `ConfigError` for an unknown profile.
     """
 
@@ -38,12 +33,11 @@ class Connector:
         region: str | None = None,
         endpoint_url: str | None = None,
         access: Access | None = None,
-        session: boto3.Session | None = None,
         meter: Meter = NO_METER,
     ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
-        self._access = access or Access.of(session)
+        self._access = access or Access()
         self._meter = meter
         self._calls_thread = DaemonThreads("sqs-calls")
         self._clients: dict[str, tuple[Client, Client]] = {}

@@ -28,11 +28,6 @@ def is_unfit(code: str) -> bool:
     return code in _UNFIT_MESSAGE
 
 
-def is_denied(code: str) -> bool:
-    """Whether the code says that a policy does not allow it."""
-    return code in DENIED
-
-
 def is_fixable(code: str) -> bool:
     """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
     return code in DENIED or is_of_kms(code) or "Throttl" in code
@@ -47,7 +42,7 @@ def remedy_of(code: str) -> str:
     """Return the remedy for a code with which SQS refuses one message of a batch; empty if there is none."""
     if is_of_kms(code):
         return kms_remedy(code, rights_with_key(to_send=True))
-    return "grant this worker sqs:SendMessage" if is_denied(code) else ""
+    return "grant this worker sqs:SendMessage" if code in DENIED else ""
 
 
 def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:

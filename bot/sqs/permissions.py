@@ -12,8 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from bot.aws.errors import code_of
-from bot.sqs.errors import is_denied
+from bot.aws.errors import DENIED, code_of
 from bot.sqs.queues import Queue
 
 _NO_HANDLE = "no message has this handle"
@@ -44,5 +43,5 @@ async def _is_denied(queue: Queue, action: str) -> bool:
     try:
         await queue.call(operation, **arguments)
     except ClientError as error:
-        return is_denied(code_of(error))
+        return code_of(error) in DENIED
     return False

@@ -12,6 +12,7 @@ import botocore.session
 import pytest
 from botocore.credentials import CredentialResolver
 
+from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing, Queue
@@ -51,7 +52,7 @@ def answering(status: int, body: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def queue_at(endpoint_url: str, session: boto3.Session) -> Iterator[Queue]:
-    connector = Connector(endpoint_url=endpoint_url, session=session)
+    connector = Connector(endpoint_url=endpoint_url, access=Access(lambda: session))
     try:
         yield connector.open(f"{endpoint_url}/123456789012/requests")
     finally:

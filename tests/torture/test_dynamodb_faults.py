@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from local_dynamodb import REGION, create_table, endpoint, session
 
+from bot.aws.access import Access
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.leases import query_all
@@ -28,7 +29,9 @@ async def spoiled(*faults: str) -> AsyncIterator[tuple[Table, DynamoProxy]]:
     """A table of its own behind the proxy."""
     name, proxy = create_table(), DynamoProxy(endpoint(), Random(1))
     await proxy.start()
-    connection = Connection(Address(table=name, region=REGION), session=session(), endpoint_url=proxy.address)
+    connection = Connection(
+        Address(table=name, region=REGION), access=Access(session), endpoint_url=proxy.address
+    )
     table = Table(name, connection, random=Random(0))
     proxy.planned = list(faults)
     try:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import action_of, code_of, is_of_kms, kms_remedy
+from bot.aws.errors import DENIED, action_of, code_of, is_of_kms, kms_remedy
 from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import RETRY_LATER, Finding
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.errors import is_denied, rights_with_key
+from bot.sqs.errors import rights_with_key
 from bot.sqs.permissions import denied_actions
 from bot.sqs.queues import Queue, QueueFacts
 from bot.triage.model import utc_now
@@ -169,7 +169,7 @@ def _failed_finding(role: QueueRole, url: str, detail: str, remedy: str) -> Find
 def _explain_failure(role: QueueRole, url: str, error: StartRefused | TransientError) -> Finding:
     detail, _, remedy = str(error).partition(": ")
     cause = error.__cause__
-    if isinstance(cause, ClientError) and is_denied(code_of(cause)):
+    if isinstance(cause, ClientError) and code_of(cause) in DENIED:
         action = action_of(cause, "sqs")
         needed = f"{_list_actions(role.actions)} on it" if action.startswith("sqs:") else action
         detail, remedy = f"{action} is denied ({code_of(cause)})", f"grant the worker's role {needed}"

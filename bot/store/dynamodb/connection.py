@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.config import Config
 
@@ -10,9 +10,6 @@ from bot.aws.access import Access, Client
 from bot.errors import ConfigError
 from bot.store.address import Address
 from bot.threads import DaemonThreads
-
-if TYPE_CHECKING:
-    import boto3
 
 #: Concurrent calls. Each takes a few milliseconds.
 CONCURRENT_CALLS_MAX = 16
@@ -30,8 +27,8 @@ _CALLS = Config(
 class Connection:
     """Makes DynamoDB calls by name.
 
-    Credentials, unless `access` or `session` is given, and the endpoint, unless `endpoint_url` is given, come
-    from boto3's own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
+    Credentials, unless `access` is given, and the endpoint, unless `endpoint_url` is given, come from boto3's
+    own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
     invalid.
     """
 
@@ -40,10 +37,9 @@ class Connection:
         address: Address,
         *,
         access: Access | None = None,
-        session: boto3.Session | None = None,
         endpoint_url: str | None = None,
     ) -> None:
-        self._client = _client(address, access or Access.of(session), endpoint_url)
+        self._client = _client(address, access or Access(), endpoint_url)
         self._threads = DaemonThreads("dynamodb", count=CONCURRENT_CALLS_MAX)
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.schema import Index
-from bot.store.dynamodb.table import Condition, Item, Table, value_to_wire
+from bot.store.dynamodb.table import Condition, Item, Table, Value, value_to_wire
 from bot.store.records.rows import EPOCH, microseconds
 
 Row = TypeVar("Row")
@@ -183,7 +183,7 @@ def query_until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
         "ExpressionAttributeNames": {"#p": index.partition, "#s": index.sort},
         "ExpressionAttributeValues": {
             ":p": value_to_wire(partition),
-            ":s": value_to_wire(microseconds(last) or 0),
+            ":s": value_to_wire(microseconds(last)),
         },
     }
 
@@ -229,7 +229,7 @@ class Place:
 
     def attributes(self) -> Item:
         """Return the index's key attributes; the moment is in microseconds since 1970."""
-        return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment) or 0}
+        return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment)}
 
 
 class Leases(Generic[Row]):
@@ -276,16 +276,13 @@ class Leases(Generic[Row]):
 
     async def _take(self, hint: IndexEntry, now: datetime) -> LeasedRow[Row] | None:
         until = now + LEASE
-        values = {
-            ":until": microseconds(until),
-            ":seen": microseconds(hint.moment),
-            ":partition": hint.partition,
+        values: dict[str, Value] = {
+            "until": microseconds(until),
+            "seen": microseconds(hint.moment),
+            "partition": hint.partition,
         }
-        stands = Condition(
-            expression=_UNCHANGED, values={name[1:]: value or 0 for name, value in values.items()}
-        )
         key: Item = {schema.PARTITION: hint.key[0], schema.SORT: hint.key[1]}
-        item = await self._table.update(key, _MOVE, stands)
+        item = await self._table.update(key, _MOVE, Condition(expression=_UNCHANGED, values=values))
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)

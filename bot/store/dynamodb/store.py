@@ -150,17 +150,17 @@ class DynamoStore:
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         rows = await self._find_questions_of(slack_id, open_sort_key(0), "open$", limit)
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
-        return sorted(still_open, key=lambda row: microseconds(row.asked_at) or 0, reverse=True)
+        return sorted(still_open, key=lambda row: row.asked_at or row.accepted_at, reverse=True)
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         rows = await self._find_questions_of(
-            slack_id, answered_sort_key(microseconds(since) or 0), "answered$", limit
+            slack_id, answered_sort_key(microseconds(since)), "answered$", limit
         )
         answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
-        return sorted(answered, key=lambda row: microseconds(row.answered_at) or 0, reverse=True)
+        return sorted(answered, key=lambda row: row.answered_at or since, reverse=True)
 
     async def probe(self) -> None:
-        now = microseconds(self._clock()) or 0
+        now = microseconds(self._clock())
         item: Item = {schema.PARTITION: _PROBE, schema.SORT: _PROBE, "t": now}
         await self._table.call("put_item", Item=to_wire(item))
 
@@ -206,7 +206,7 @@ class DynamoStore:
         sent = self._table.scan(
             FilterExpression="#sent >= :since",
             ExpressionAttributeNames={"#sent": SENT_AT},
-            ExpressionAttributeValues={":since": value_to_wire(microseconds(since) or 0)},
+            ExpressionAttributeValues={":since": value_to_wire(microseconds(since))},
             ConsistentRead=True,
         )
         return await self._identifiers([str(item[schema.PARTITION]) async for item in sent])
@@ -303,13 +303,13 @@ class DynamoStore:
         expires = self._lifetime.since(at)
         values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
         setting = "".join(f", {name} = :{name}_expires" for name in expires)
-        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at) or 0, **values})
+        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at), **values})
         await self._expiry.release(row, at)
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
         parked = schema.in_shard(PARKED, row_key(row.identifier))
-        await self._mark(row, _PARKED, {"at": microseconds(at) or 0, "parked": parked})
+        await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
         await self._expiry.hold(row.identifier)
         self._unsent.note_gone(row, None)
 

@@ -79,21 +79,16 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """What must hold for a write: an expression with `#name` for attributes and `:name` for `values`."""
+    """What must hold for a write: an expression, with `:name` for each of the `values`."""
 
     expression: str
     values: Mapping[str, Value] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Return the condition as arguments of a DynamoDB call."""
-        named = {f"#{name}": name for name in self.names}
-        valued = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
-        return {
-            "ConditionExpression": self.expression,
-            **({"ExpressionAttributeNames": named} if named else {}),
-            **({"ExpressionAttributeValues": valued} if valued else {}),
-        }
+        named = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
+        values = {"ExpressionAttributeValues": named} if named else {}
+        return {"ConditionExpression": self.expression, **values}
 
 
 NEW = Condition(expression=f"attribute_not_exists({PARTITION})")

@@ -191,7 +191,7 @@ def _unchanged_condition(old: Copy) -> Condition:
 
 def _place(word: str, key: str, moment: datetime) -> Item:
     """Return the key attributes, in the index `due`, of a row that is not leased."""
-    return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment) or 0}
+    return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment)}
 
 
 def _holds(row: OutboxRow, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
 from operator import is_not, itemgetter
-from typing import Any
+from typing import Any, overload
 
 from bot.triage.asking_rules import row_key
 from bot.triage.model import (
@@ -55,6 +55,10 @@ _FIELDS = tuple(name for name in MUTABLE if name != "work" and name not in _ASKE
 _fields_of = itemgetter(*_FIELDS)
 
 
+@overload
+def microseconds(moment: datetime) -> int: ...
+@overload
+def microseconds(moment: datetime | None) -> int | None: ...
 def microseconds(moment: datetime | None) -> int | None:
     """Return an aware moment as stored: whole microseconds since 1970-01-01 UTC."""
     return None if moment is None else (moment - EPOCH) // _MICROSECOND

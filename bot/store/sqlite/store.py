@@ -152,9 +152,7 @@ class SqliteStore:
         return await self._read_questions(_OVERDUE, (microseconds(now), limit))
 
     async def next_due(self, after: datetime) -> datetime | None:
-        values = {"after": microseconds(after)}
-        row = await self._database.read(lambda connection: connection.execute(_NEXT_DUE, values).fetchone())
-        return moment(row[0])
+        return await self._read_moment(_NEXT_DUE, {"after": microseconds(after)})
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         return await self._read_questions(_OPEN_FOR, (slack_id, limit))
@@ -186,10 +184,7 @@ class SqliteStore:
         return await self._read_reports(_SENDABLE, {**_time_values(now), "limit": limit})
 
     async def next_sendable(self, now: datetime) -> datetime | None:
-        row = await self._database.read(
-            lambda connection: connection.execute(_NEXT_SENDABLE, _time_values(now)).fetchone()
-        )
-        return moment(row[0])
+        return await self._read_moment(_NEXT_SENDABLE, _time_values(now))
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         await self._mark("sent_at", rows, at)
@@ -219,7 +214,8 @@ class SqliteStore:
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
         tally = Tally()
         for each in _SLICES:
-            for alert, standing, taken in await self._read_asked(each, since):
+            values = {"slice": each, "since": microseconds(since)}
+            for alert, standing, taken in await self._read(_ASKED, values):
                 tally.add(
                     alert,
                     standing=Outcome(standing) if standing else None,
@@ -240,34 +236,29 @@ class SqliteStore:
         return found[0] if found else None
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
-        )
+        rows = await self._read(f"{_SELECT} {condition}", values)
         # As dicts: sqlite3.Row searches its column names for each value.
         return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     async def _read_identifiers(self, condition: str, *values: Any) -> list[str]:
         query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
             WHERE {condition} ORDER BY question.accepted_at"""
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [str(row[0]) for row in rows]
+        return [str(row[0]) for row in await self._read(query, values)]
 
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [report_of(row) for row in rows]
+        return [report_of(row) for row in await self._read(query, values)]
 
     async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime) -> None:
         values = [(microseconds(at), row_key(row.identifier), row.sequence) for row in rows]
         statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
         await self._database.write(lambda connection: connection.executemany(statement, values))
 
-    async def _read_asked(self, key_slice: str, since: datetime) -> list[Any]:
-        values = {"slice": key_slice, "since": microseconds(since)}
-        return await self._database.read(lambda connection: connection.execute(_ASKED, values).fetchall())
+    async def _read_moment(self, query: str, values: Any = ()) -> datetime | None:
+        [[stored]] = await self._read(query, values)
+        return moment(stored)
 
-    async def _read_moment(self, query: str) -> datetime | None:
-        row = await self._database.read(lambda connection: connection.execute(query).fetchone())
-        return moment(row[0])
+    async def _read(self, query: str, values: Any) -> list[Any]:
+        return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:
