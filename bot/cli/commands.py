@@ -291,7 +291,7 @@ def backup(options: argparse.Namespace) -> int:
     """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
     from pathlib import Path
 
-    from bot.cli.backup import require_elsewhere, write_backup
+    from bot.cli.files import require_elsewhere, write_backup
 
     path, settings = Path(options.file), _load_settings(Purpose.STORE)
     if settings.store_path is not None:
@@ -329,13 +329,18 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
 )
 def migrate(options: argparse.Namespace) -> int:
     """Copy a SQLite store into a DynamoDB table, and compare the two."""
-    from bot.cli.migrate import copy_store, render_result
+    from bot.cli.output.migration import render_result
+    from bot.store.migration.migrate import migrate_store
 
-    verdict = copy_store(options, _load_settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
-    print(render_result(verdict, options))
-    if verdict.differs is None:
+    settings, tell = _load_settings(Purpose.MIGRATE), partial(complain, level="info")
+    migration = migrate_store(
+        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
+    )
+    result = asyncio.run(migration)
+    print(render_result(result, options))
+    if result.differs is None:
         return OK
-    complain(f"the table is not a copy of the file: they differ first at the alert {verdict.differs!r}")
+    complain(f"the table is not a copy of the file: they differ first at the alert {result.differs!r}")
     return FAILED
 
 

@@ -36,16 +36,15 @@ def read_credentials(surroundings: Mapping[str, str], values: Mapping[str, str])
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(_unreadable(folder / variable.lower(), error))
+            # A codec's error shows part of the file, which may be the token.
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            path = folder / variable.lower()
+            problems.append(
+                f"the credential {path} cannot be read ({why}); expected a file that contains only the token"
+            )
     return Credentials(
         folder=folder,
         values={variable: text for variable, text in found.items() if text},
         problems=tuple(problems),
         unused=tuple(variable for variable, text in found.items() if text and variable in values),
     )
-
-
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
-    # A codec's error shows part of the file, which may be the token.
-    why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-    return f"the credential {path} cannot be read ({why}); expected a file that contains only the token"

@@ -27,13 +27,13 @@ def defaults_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent / "config"
 
 
-def load_messages(config_dir: Path | None = None, *, defaults: Path | None = None) -> Messages:
+def load_messages(config_dir: Path | None = None) -> Messages:
     """Return the wording of all messages: the defaults, overridden key by key by a file in `config_dir`.
 
     A text may use any of the placeholders that its default uses, and no others. Raises `ConfigError` with all
     problems of a file; each names file, table and key, and says what is expected.
     """
-    shipped = (defaults or defaults_folder()) / _MESSAGES
+    shipped = defaults_folder() / _MESSAGES
     messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
     if missing := list(_find_missing(messages)):
         raise ConfigError([f"{shipped}: {problem}" for problem in missing])
@@ -76,18 +76,13 @@ def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[st
 
 def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]) -> Iterator[str]:
     for key, text in keys.items():
-        problem = _key_problem(known, key, text)
-        if problem:
+        if key not in known:
+            yield f"[{table}] {key} is not known; expected one of {list_names(known)}"
+        elif problem := text_problem(text, _placeholders(known[key])):
             yield f"[{table}] {key} {problem}"
         else:
             # Texts with placeholders are formatted when shown; in the others, {{ is resolved here.
             known[key] = str(text) if _placeholders(known[key]) else str(text).format()
-
-
-def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
-    if key not in known:
-        return f"is not known; expected one of {list_names(known)}"
-    return text_problem(text, _placeholders(known[key]))
 
 
 def text_problem(text: object, allowed: frozenset[str]) -> str:

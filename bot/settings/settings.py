@@ -143,15 +143,16 @@ def load_settings(
     problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
+    only_in_file = {name: text for name, text in from_file.items() if name not in surroundings}
     return Settings(
         **settings,
-        aws_variables=_aws_variables(from_file, surroundings),
+        aws_variables={name: text for name, text in only_in_file.items() if name.startswith("AWS_")},
         proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=_list_warnings(from_file, folder),
+        warnings=(*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env")),
         problems=tuple(problems),
     )
 
@@ -221,7 +222,9 @@ def _read_all(
 ) -> dict[str, Any]:
     """Return the fields of `Settings` that have a variable; add what is wrong to `problems`."""
     settings: dict[str, Any] = {}
-    for variable in all_variables(folder, _find_store_folder(values, folder)):
+    # systemd may name several state directories, separated by colons: the first is ours.
+    store_folder = folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
+    for variable in all_variables(folder, store_folder):
         if variable.default:
             settings[variable.field] = variable.read(variable.default)
         text = values.get(variable.name, "")
@@ -233,14 +236,6 @@ def _read_all(
             problems.append(f"{variable.name} {error}")
     problems.extend(_find_shared_queues(settings))
     return settings
-
-
-def _find_store_folder(values: Mapping[str, str], folder: Path) -> Path:
-    """Return the folder in which a relative `STORE_URL` starts, including the default one.
-
-    systemd may name several state directories, separated by colons: the first is ours.
-    """
-    return folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
 
 
 def _find_shared_queues(settings: Mapping[str, Any]) -> list[str]:
@@ -265,24 +260,11 @@ def _queue_of(url: str) -> tuple[str, str]:
     return region_in(url) or parts.netloc.lower(), parts.path
 
 
-def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in from_file.items()
-        if name.startswith("AWS_") and name not in surroundings
-    }
-
-
 def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     microseconds = surroundings.get("WATCHDOG_USEC", "")
     # Every process of a service inherits it, so it may be meant for another one.
     is_ours = surroundings.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
-
-
-def _list_warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
-    """Return a sentence for each thing that is unsafe or useless in `.env`, with its remedy after a `; `."""
-    return (*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env"))
 
 
 def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:

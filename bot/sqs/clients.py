@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from botocore.config import Config
 
 from bot.aws.access import Access, Client
@@ -49,7 +51,11 @@ class Connector:
         `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
         """
         url = url.rstrip("/")
-        polls, calls = self._clients_of(self._region_of(url))
+        region = self._region_of(url)
+        if region not in self._clients:
+            make = partial(self._access.client, "sqs", region=region, endpoint_url=self._endpoint_url)
+            self._clients[region] = make(config=POLLS), make(config=CALLS)
+        polls, calls = self._clients[region]
         queue = Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread, meter=self._meter)
         self._queues.append(queue)
         return queue
@@ -68,11 +74,3 @@ class Connector:
         if not region:
             raise ConfigError([f"AWS_REGION is not set, and {url} names no region: set it, e.g. us-west-2"])
         return region
-
-    def _clients_of(self, region: str) -> tuple[Client, Client]:
-        if region not in self._clients:
-            self._clients[region] = (self._client(region, POLLS), self._client(region, CALLS))
-        return self._clients[region]
-
-    def _client(self, region: str, config: Config) -> Client:
-        return self._access.client("sqs", region=region, config=config, endpoint_url=self._endpoint_url)

@@ -28,9 +28,16 @@ class DeadLetters:
         """Tell whether a copy is kept now: the body as it came, or cut if that is too large. Never raises."""
         try:
             refusal = await self._copy(message, reason)
+            why = refusal.words if refusal else ""
         except TriageBotError as error:
-            return _log_left(message, str(error))
-        return _log_left(message, refusal.words) if refusal else True
+            why = str(error)
+        if why:
+            text = "a request could not be copied to the dead-letter queue, so it is left: %s"
+            identifier, number = identifier_in(message.body), message.message_id
+            log_event(
+                log.warning, "request.left", text, why, identifier=identifier, message_id=number, reason=why
+            )
+        return not why
 
     async def _copy(self, message: Received, reason: str) -> FailedEntry | None:
         refusal = None
@@ -57,16 +64,3 @@ def _make_message(message_id: str, body: str, reason: str) -> Outgoing:
         deduplication=sha256(message_id.encode()).hexdigest(),
         attributes={"reason": reason},
     )
-
-
-def _log_left(message: Received, why: str) -> bool:
-    log_event(
-        log.warning,
-        "request.left",
-        "a request could not be copied to the dead-letter queue, so it is left: %s",
-        why,
-        identifier=identifier_in(message.body),
-        message_id=message.message_id,
-        reason=why,
-    )
-    return False

@@ -91,7 +91,7 @@ class Poller:
         self.on_progress: OnProgress = lambda _: None
         self.has_polled = False  #: whether a poll was ever answered
         self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
-        #: Messages since the start: `received`, `count_rejected`, `conflicting`, `deleted`, `left`,
+        #: Messages since the start: `received`, `rejected`, `conflicting`, `deleted`, `left`,
         #: `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 

@@ -12,7 +12,7 @@ from local_dynamodb import REGION, create_table, endpoint, session
 from bot.aws.access import Access
 from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.leases import query_all
+from bot.store.dynamodb.leases import query_index
 from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.table import NEW, Table
 
@@ -68,7 +68,7 @@ async def test_a_write_comes_through_once_whatever_goes_wrong_on_its_way(fault: 
 
 async def test_an_index_may_show_what_it_showed_before() -> None:
     item: Item = {PARTITION: "an alert", SORT: "question", WORK: "ask#0", MOMENT: 1}
-    everything = query_all(DUE, "ask#0")
+    everything = query_index(DUE, "ask#0")
 
     async with spoiled() as (table, proxy):
         before = await table.first(5, **everything)

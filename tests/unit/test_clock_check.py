@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import Verdict
+from bot.cli.checks.machine import check_clock
 
 THEIRS = "Tue, 24 Nov 2026 03:00:00 GMT"
 NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)

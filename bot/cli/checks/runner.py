@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 
 from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.credentials import check_credentials
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.name_servers import check_name_servers
+from bot.cli.checks.machine import check_credentials, check_name_servers
 from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError

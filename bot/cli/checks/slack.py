@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import Finding
+from bot.cli.checks.machine import check_clock
 from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverable, UnknownErrorCode
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error

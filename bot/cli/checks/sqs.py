@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.errors import DENIED, action_of, code_of, is_of_kms, kms_remedy
-from bot.cli.checks.clock import check_clock
 from bot.cli.checks.findings import RETRY_LATER, Finding
+from bot.cli.checks.machine import check_clock
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.errors import rights_with_key

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
+from bot.cli.files import write_whole
 from bot.cli.output.statistics import readable_seconds, share_of
-from bot.cli.whole_file import write_whole
 from bot.errors import TriageBotError
 from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS

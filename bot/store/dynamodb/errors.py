@@ -38,9 +38,8 @@ def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
 def codes_of(error: ClientError) -> set[str]:
     """Return the codes of all parts of a transaction, or the one code of any other error."""
     parts = {str(reason.get("Code")) for reason in reasons_of(error)} - {"None"}
-    return parts or {
-        code_of(error).removesuffix("Exception") if _is_failed_condition(error) else code_of(error)
-    }
+    code = code_of(error)
+    return parts or {code.removesuffix("Exception") if code.startswith(CONDITION_FAILED) else code}
 
 
 def is_transient(error: ClientError | BotoCoreError) -> bool:
@@ -68,7 +67,3 @@ def explain_failure(error: ClientError | BotoCoreError, table: str) -> str:
         codes = ", ".join(sorted(codes_of(error)))
         return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
     return explain(error, f"the table {table}", service="dynamodb", key_rights=RIGHTS_WITH_KEY)
-
-
-def _is_failed_condition(error: ClientError) -> bool:
-    return code_of(error).startswith(CONDITION_FAILED)

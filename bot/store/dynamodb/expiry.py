@@ -23,7 +23,7 @@ from bot.store.dynamodb.items import (
     report_key,
     reports_of,
 )
-from bot.store.dynamodb.leases import query_all, query_until, read_moment
+from bot.store.dynamodb.leases import query_index, query_until, read_moment
 from bot.store.dynamodb.table import Condition, Item, Table, to_wire
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow, Question
@@ -49,10 +49,10 @@ _AT_REST = Condition(
 )
 
 
-def is_at_rest(question: Question) -> bool:
-    """Whether a question has ended and needs no more work."""
+def ended_at(question: Question) -> datetime | None:
+    """Return when a question ended; None while it still needs work."""
     has_work = question.work is not None or question.card_due_at is not None
-    return question.settled_at is not None and not has_work and question.deadline is None
+    return None if has_work or question.deadline is not None else question.settled_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,15 +63,12 @@ class Lifetime:
 
     def of_question(self, question: Question) -> Item:
         """Return a question's expiry attribute, in seconds since 1970; empty before it is at rest."""
-        if not is_at_rest(question) or question.settled_at is None:
-            return {}
-        return self.since(question.settled_at + WAITS_LONG)
+        end = ended_at(question)
+        return self.since(end + WAITS_LONG) if end else {}
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
-        if self.keep is None:
-            return {}
-        return {schema.EXPIRES: int((end + self.keep).timestamp())}
+        return {} if self.keep is None else {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
 class Expiry:
@@ -82,9 +79,9 @@ class Expiry:
         self._lifetime = lifetime
         self._lateness = lateness
 
-    async def hold(self, identifier: str) -> None:
-        """Keep a question from expiring, because one of its reports is not finished."""
-        await self._hold(row_key(identifier))
+    async def hold(self, key: str) -> None:
+        """Keep the question under this key from expiring, because one of its reports is not finished."""
+        await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
 
     async def release(self, row: OutboxRow, sent_at: datetime) -> None:
         """Let a question expire again if it was held for a report that has now been sent."""
@@ -109,18 +106,17 @@ class Expiry:
 
     async def _hold_waiting(self, now: datetime) -> None:
         for shard in schema.shards(UNSENT):
-            async for item in self._table.query(**query_all(schema.DUE, shard)):
+            async for item in self._table.query(**query_index(schema.DUE, shard)):
                 if now - read_moment(item, schema.DUE_AT) > WAITS_LONG:
-                    await self._hold(str(item[schema.PARTITION]))
-
-    async def _hold(self, key: str) -> None:
-        await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
+                    await self.hold(str(item[schema.PARTITION]))
 
     async def _find_ended(self, before: datetime) -> list[Question]:
         queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
         pages = await asyncio.gather(*(self._table.first(_JUDGED_MAX, **query) for query in queries))
         keys = [str(item[schema.PARTITION]) for page in pages for item in page]
-        return [row for row in await questions_of(self._table, keys) if _has_ended(row, before)]
+        return [
+            row for row in await questions_of(self._table, keys) if (end := ended_at(row)) and end < before
+        ]
 
     async def _remove(self, question: Question, before: datetime) -> bool:
         rows = await reports_of(self._table, key_of(question))
@@ -135,7 +131,3 @@ class Expiry:
     def _make_deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:
         arguments = condition.arguments() if condition else {}
         return {"Delete": {"TableName": self._table.name, "Key": to_wire(key), **arguments}}
-
-
-def _has_ended(question: Question, before: datetime) -> bool:
-    return is_at_rest(question) and question.settled_at is not None and question.settled_at < before

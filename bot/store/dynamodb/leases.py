@@ -175,27 +175,24 @@ def is_stale(looked_at: datetime | None, now: datetime) -> bool:
     return looked_at is None or abs(now - looked_at) > STALE_AFTER
 
 
+def query_index(index: Index, partition: str, sort: str = "", **values: Value) -> dict[str, Any]:
+    """Return the arguments of a query for a partition of an index, in the order of its sort key.
+
+    `sort` is a condition that `#s`, the sort key, must meet, with `:name` for each of the `values`.
+    """
+    attributes = {"#p": index.partition, "#s": index.sort} if sort else {"#p": index.partition}
+    wired = {f":{name}": value_to_wire(value) for name, value in {"p": partition, **values}.items()}
+    return {
+        "IndexName": index.name,
+        "KeyConditionExpression": f"#p = :p AND {sort}" if sort else "#p = :p",
+        "ExpressionAttributeNames": attributes,
+        "ExpressionAttributeValues": wired,
+    }
+
+
 def query_until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
     """Return the arguments of a query for a partition of an index up to `last`, earliest first."""
-    return {
-        "IndexName": index.name,
-        "KeyConditionExpression": "#p = :p AND #s <= :s",
-        "ExpressionAttributeNames": {"#p": index.partition, "#s": index.sort},
-        "ExpressionAttributeValues": {
-            ":p": value_to_wire(partition),
-            ":s": value_to_wire(microseconds(last)),
-        },
-    }
-
-
-def query_all(index: Index, partition: str) -> dict[str, Any]:
-    """Return the arguments of a query for a whole partition of an index, earliest first."""
-    return {
-        "IndexName": index.name,
-        "KeyConditionExpression": "#p = :p",
-        "ExpressionAttributeNames": {"#p": index.partition},
-        "ExpressionAttributeValues": {":p": value_to_wire(partition)},
-    }
+    return query_index(index, partition, "#s <= :last", last=microseconds(last))
 
 
 def read_key(item: Item) -> Key:

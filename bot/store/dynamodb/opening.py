@@ -16,8 +16,6 @@ from bot.store.dynamodb.errors import is_refusal
 from bot.store.dynamodb.schema import PARTITION, SORT, find_faults
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Item, Table, to_wire
-from bot.triage.model import utc_now
-from bot.triage.ports import Clock
 
 #: The item that marks a table into which another store is being copied, and its attribute for the source.
 _KEY: Item = {PARTITION: "migration", SORT: "migration"}
@@ -28,7 +26,6 @@ async def open_table(
     address: Address,
     *,
     keep: timedelta | None = None,
-    clock: Clock = utc_now,
     access: Access | None = None,
 ) -> DynamoStore:
     """Open the store in a table; `keep` is how long ended questions stay (None: as other workers say).
@@ -44,7 +41,7 @@ async def open_table(
     except BaseException:
         table.close()
         raise
-    return DynamoStore(table, upkeep=TableOptions(keep=keep), clock=clock)
+    return DynamoStore(table, upkeep=TableOptions(keep=keep))
 
 
 async def require_usable(table: Table) -> None:

@@ -38,7 +38,7 @@ from bot.store.dynamodb.items import (
     report_key,
     reports_of,
 )
-from bot.store.dynamodb.leases import LOOK_INTERVAL, query_all, read_moment
+from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
@@ -213,7 +213,7 @@ class DynamoStore:
 
     async def identifiers_unsent(self) -> Sequence[str]:
         shards = schema.shards(UNSENT) + schema.shards(PARKED)
-        queries = [self._table.query(**query_all(schema.DUE, shard)) for shard in shards]
+        queries = [self._table.query(**query_index(schema.DUE, shard)) for shard in shards]
         return await self._identifiers(
             [str(item[schema.PARTITION]) for query in queries async for item in query]
         )
@@ -243,7 +243,7 @@ class DynamoStore:
         return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        queries = [query_all(schema.DUE, shard) for shard in schema.shards(UNSENT)]
+        queries = [query_index(schema.DUE, shard) for shard in schema.shards(UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
         return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
 
@@ -295,7 +295,8 @@ class DynamoStore:
         """Return a person's questions between two sort keys of the index, at most the last `limit`."""
         if not slack_id:
             return []
-        found = await self._table.first(limit, **_query_between(slack_id, first, last))
+        query = query_index(schema.PERSON, slack_id, "#s BETWEEN :first AND :last", first=first, last=last)
+        found = await self._table.first(limit, **query, ScanIndexForward=False)
         rows = await questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
         return [row for row in rows if row.slack_id == slack_id]
 
@@ -310,7 +311,7 @@ class DynamoStore:
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
         parked = schema.in_shard(PARKED, row_key(row.identifier))
         await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
-        await self._expiry.hold(row.identifier)
+        await self._expiry.hold(row_key(row.identifier))
         self._unsent.note_gone(row, None)
 
     async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
@@ -349,7 +350,7 @@ class DynamoStore:
 
     async def _read_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
         """Return the first `count` items of each of these partitions of the index `listed`."""
-        queries = [query_all(schema.LIST, shard) | arguments for shard in shards]
+        queries = [query_index(schema.LIST, shard) | arguments for shard in shards]
         pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
         return [item for page in pages for item in page]
 
@@ -380,17 +381,6 @@ class DynamoStore:
         found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
         if any(found):
             self.on_found()
-
-
-def _query_between(slack_id: str, first: str, last: str) -> dict[str, Any]:
-    values = {":p": slack_id, ":first": first, ":last": last}
-    return {
-        "IndexName": schema.PERSON.name,
-        "KeyConditionExpression": "#p = :p AND #s BETWEEN :first AND :last",
-        "ExpressionAttributeNames": {"#p": schema.PERSON.partition, "#s": schema.PERSON.sort},
-        "ExpressionAttributeValues": {name: value_to_wire(value) for name, value in values.items()},
-        "ScanIndexForward": False,
-    }
 
 
 def _restore(question: Question, now: datetime, *, longest: timedelta | None) -> Question:

@@ -236,7 +236,7 @@ class Table:
             if not keys:
                 return found
             await self._wait(failures)
-        raise StoreError(explain_failure(_throttling_error("BatchGetItem"), self.shown))
+        raise StoreError(f"DynamoDB throttles BatchGetItem on the table {self.shown}")
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -263,7 +263,3 @@ def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: boo
         first = next(iter(reasons_of(error)), {})
         stands: Any = error.response.get("Item") or first.get("Item") or {}
         raise _ConditionFailed(from_wire(stands), repeated=repeated) from error
-
-
-def _throttling_error(operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ThrottlingException"}}, operation)

@@ -93,17 +93,14 @@ class UnsentReports:
             self._forget(key)  # another worker has sent it
             return None
         may_go_at = max([held.row.due_at, *(row.sent_at + REPORTS_APART for row in rows if row.sent_at)])
-        if waiting.sequence == held.row.sequence and may_go_at <= now:
-            return held.row
-        self._moments.put(
-            key, may_go_at if waiting.sequence == held.row.sequence else self._next_judgement(held, waiting)
-        )
+        if waiting.sequence == held.row.sequence:
+            if may_go_at <= now:
+                return held.row
+            self._moments.put(key, may_go_at)
+        else:  # if this worker sends the one before, that triggers the next check
+            is_ours = self._leases.held.get(_key_of(waiting)) is not None
+            self._moments.put(key, None if is_ours else held.hint.moment)
         return None
-
-    def _next_judgement(self, held: LeasedRow[OutboxRow], waiting: OutboxRow) -> datetime | None:
-        """Return when to check a report that waits for another; None: sending that one triggers the check."""
-        is_ours = self._leases.held.get(_key_of(waiting)) is not None
-        return None if is_ours else held.hint.moment
 
     def _list_later(self, row: OutboxRow) -> list[LeasedRow[OutboxRow]]:
         """Return the later reports of the same identifier that this worker holds."""

@@ -15,7 +15,7 @@ from bot.errors import StoreError
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
 from bot.store.dynamodb.due_questions import find_next_work
-from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
+from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.items import (
     PARKED,
     PARKED_AT,
@@ -138,11 +138,10 @@ class Copies:
 
     def _expiry_of(self, alert: Alert, now: datetime) -> Item:
         """Return a question's expiry: after its reports', and none while a report has been waiting long."""
-        settled_at = alert.question.settled_at
-        is_held = any(_holds(row, now) for row in alert.reports)
-        if settled_at is None or is_held or not is_at_rest(alert.question):
+        end = ended_at(alert.question)
+        if end is None or any(_holds(row, now) for row in alert.reports):
             return {}
-        ends = [settled_at, *(row.sent_at for row in alert.reports if row.sent_at)]
+        ends = [end, *(row.sent_at for row in alert.reports if row.sent_at)]
         return self._expiry(max(ends) + WAITS_LONG, now)
 
     def _expiry(self, end: datetime, now: datetime) -> Item:

@@ -7,7 +7,7 @@ and at the end the whole table is read back.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -166,7 +166,8 @@ class Migration:
         async for page in self._source.pages():
             there = await self._copies.find(page)
             for row in (row for alert in page for row in alert.rows):
-                if _differs(row, there):
+                copy = there.get(key_of_row(row))
+                if copy is None or digest_of(copy.row) != digest_of(row):
                     return _identifier_of(row)
         return await self._find_first_stranger()
 
@@ -191,11 +192,6 @@ def _is_newer(copy: Copy, alert: Alert) -> bool:
     if isinstance(copy.row, Question):
         return copy.row.version > alert.question.version
     return copy.row.sequence not in {row.sequence for row in alert.reports}
-
-
-def _differs(row: Row, there: Mapping[tuple[str, str], Copy]) -> bool:
-    copy = there.get(key_of_row(row))
-    return copy is None or digest_of(copy.row) != digest_of(row)
 
 
 def _identifier_of(row: Row) -> str:

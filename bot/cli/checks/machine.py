@@ -1,17 +1,30 @@
-"""Checks whether the systemd unit blocks the machine's name servers."""
+"""Checks this machine: its clock, the credentials that systemd passes, and its name servers."""
 
 from __future__ import annotations
 
 import ipaddress
+import stat
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from bot.cli.checks.findings import Finding
+from bot.settings.credentials import Credentials
+
+CREDENTIALS = "systemd credentials"
+NAME_SERVERS = "name servers"
+
+#: AWS rejects a signature whose time is off by this much or more.
+REFUSED_FROM = timedelta(minutes=5)
+
+#: From here on, reminders and deadlines are visibly late or early. A `Date` has whole seconds.
+WARNED_FROM = timedelta(seconds=30)
+
+_REMEDY = "enable NTP: timedatectl set-ntp true; to see whether it works: timedatectl timesync-status"
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-SUBJECT = "name servers"
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 
@@ -31,6 +44,40 @@ _NAMED_NETWORKS = {
 }
 
 
+def check_clock(server: str, date: str, now: datetime) -> list[Finding]:
+    """Compare `now`, aware, with the `Date` of an HTTP answer from `server`; return nothing if it is no date.
+
+    A difference of 30 s is a warning, one of 5 min a failure.
+    """
+    try:
+        skew = now - parsedate_to_datetime(date)
+    except ValueError:
+        return []
+    subject = f"clock and {server}"
+    if abs(skew) < WARNED_FROM:
+        return [Finding.ok(subject, f"agrees with {server}")]
+    side = "ahead of" if skew > timedelta(0) else "behind"
+    judge = Finding.warning if abs(skew) < REFUSED_FROM else Finding.failed
+    return [judge(subject, f"{abs(skew).total_seconds():.0f} s {side} {server}", _REMEDY)]
+
+
+def check_credentials(credentials: Credentials) -> Finding:
+    """Judge the credentials in the folder. Unreadable files are among the settings' problems already."""
+    if credentials.folder is None:
+        how = "to check the service's, run CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check"
+        return Finding.ok(CREDENTIALS, f"none here; {how}")
+    if credentials.unused:
+        detail = f"ignored, because also set elsewhere: {', '.join(credentials.unused)}"
+        remedy = "remove it from the environment file, or remove the credential"
+        return Finding.warning(CREDENTIALS, detail, f"keep each token in one place: {remedy}")
+    paths = [credentials.folder / name.lower() for name in credentials.values]
+    exposed = " ".join(str(path) for path in paths if path.stat().st_mode & stat.S_IROTH)
+    if exposed:
+        return Finding.warning(CREDENTIALS, f"everybody can read {exposed}", f"chmod 600 {exposed}")
+    found = ", ".join(path.name for path in paths) or "none"
+    return Finding.ok(CREDENTIALS, f"{found}, in {credentials.folder}")
+
+
 def check_name_servers(
     resolv_conf: Path = RESOLV_CONF, unit_folders: Sequence[Path] = UNIT_FOLDERS
 ) -> Sequence[Finding]:
@@ -46,7 +93,7 @@ def check_name_servers(
         return []
     return [
         Finding.warning(
-            SUBJECT,
+            NAME_SERVERS,
             f"{', '.join(blocked)} ({resolv_conf}): the service cannot reach it, because its unit blocks"
             " that address",
             f"put the address into systemd/{_DROP_IN} and install that as {UNIT_FOLDERS[0]}/{_DROP_IN},"
