@@ -11,17 +11,15 @@ import gc
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.answers import accept_only_answers
 from bot.aws.errors import NO_CREDENTIALS, blames_credentials, name_of
 from bot.errors import ConfigError
-
-if TYPE_CHECKING:
-    from botocore.config import Config
 
 #: The minimum number of seconds between two renewals, for credentials that stay wrong.
 RENEWED_EVERY = 30.0

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from botocore import exceptions as aws
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.answers import NotAnAnswer
-
-if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError
 
 #: A policy does not allow the call.
 DENIED = frozenset("AccessDenied AccessDeniedException AuthorizationError".split())

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+
+from aiohttp import ClientSession
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
@@ -21,10 +23,6 @@ from bot.settings.parameter_store import fetch_secret
 from bot.settings.proxies import is_proxy_variable
 from bot.settings.settings import Settings
 from bot.slack.client import open_session, web_client
-
-if TYPE_CHECKING:
-    from aiohttp import ClientSession
-    from slack_sdk.web.async_client import AsyncWebClient
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.cli.checks.findings import Finding
 from bot.cli.checks.machine import check_clock
@@ -21,10 +22,6 @@ from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.triage.model import utc_now
-
-if TYPE_CHECKING:
-    from slack_sdk.web.async_client import AsyncWebClient
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
 APP_TOKEN = "app-level token"  # noqa: S105 - a subject's name
