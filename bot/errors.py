@@ -11,7 +11,7 @@ The leaf names the problem, its parent the remedy::
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
     │   ├── NoConversation     the person has none with the bot yet: open one first
-    │   ├── UnknownErrorCode     Slack gave a code that says too little to be believed at once
+    │   ├── UnknownErrorCode     Slack gave a code that may concern one person or text alone
     │   └── AppRejected         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
@@ -75,14 +75,14 @@ class TransientError(TriageBotError):
 
 
 class NoConversation(TransientError):
-    """Slack does not open the conversation with somebody by itself: it has to be opened, and posted to."""
+    """Slack has no conversation with the person yet: open one, and post to that."""
 
     def __init__(self) -> None:
         super().__init__("Slack knows no conversation with this person yet")
 
 
 class UnknownErrorCode(TransientError):
-    """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
+    """Slack refused with `code`, which is unknown, blames the message, or may concern one person alone.
 
     `remedy` is a sentence; "" where we know none.
     """

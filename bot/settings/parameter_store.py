@@ -84,7 +84,7 @@ def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
     access = access or Access()
     region = region or access.session.region_name
     if not region:
-        raise ConfigError([f"AWS_REGION is not set; expected the region of the parameter {name}"])
+        raise ConfigError([f"the parameter {name} has no AWS region: set AWS_REGION, e.g. us-west-2"])
     ssm = access.client("ssm", region=region, config=_CALLS)
     try:
         return str(ssm.call("get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"])

@@ -152,7 +152,10 @@ def load_settings(
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=(*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env")),
+        warnings=(
+            *_warn_of_unknown_variables(from_file, folder),
+            *_warn_of_exposed_file(from_file, folder / ".env"),
+        ),
         problems=tuple(problems),
     )
 
@@ -160,10 +163,9 @@ def load_settings(
 def settle_environment(settings: Settings) -> None:
     """Add the AWS variables that are only in `.env` to the environment of this process, and remove Slack's.
 
-    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to. It
-    reads proxies there, too, as do the calls to Slack, so these get the form that both understand.
-    slack_bolt reads tokens from there unasked, and switches OAuth on when it finds a client's id and secret.
-    To be called once, before the first session is made.
+    boto3 reads credentials, profile and endpoint only from there. Proxies get the form that both boto3 and
+    the calls to Slack understand. slack_bolt would read tokens from there unasked, and enable OAuth if it
+    found a client's id and secret. Call this once, before the first session is made.
     """
     os.environ.update(settings.aws_variables)
     os.environ.update(settings.proxies.values)
@@ -255,7 +257,7 @@ def _is_file(store_url: str) -> bool:
 
 
 def _queue_of(url: str) -> tuple[str, str]:
-    """Return what tells one queue from another: of a region's hosts, several lead to the same queues."""
+    """Return what identifies a queue: several hosts of a region lead to the same queues."""
     parts = urlsplit(url)
     return region_in(url) or parts.netloc.lower(), parts.path
 
@@ -267,8 +269,8 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
-def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
-    """Warn of a file whose tokens others may read, or whose settings they may change."""
+def _warn_of_exposed_file(from_file: Mapping[str, str], path: Path) -> list[str]:
+    """Return a warning if others may read the tokens in the file, or change its settings."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
@@ -279,8 +281,8 @@ def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
     if not done:
         return []
     holds = "holds tokens or keys and " if has_secrets else ""
-    what = f"{path} {holds}may be {done} by others than its owner (mode {mode:04o})"
-    return [f"{what}; close it to them: chmod 600 {path}"]
+    what = f"{path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
+    return [f"{what}; restrict it to its owner: chmod 600 {path}"]
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -289,8 +291,8 @@ def _is_secret(name: str, value: str) -> bool:
     return is_token or redact(setting) != setting
 
 
-def _unread(from_file: Mapping[str, str], folder: Path) -> list[str]:
-    """Name the variables in `.env` that nothing reads: mistyped ones, or ones that belong elsewhere."""
+def _warn_of_unknown_variables(from_file: Mapping[str, str], folder: Path) -> list[str]:
+    """Return a warning that names the variables in `.env` that nothing reads, such as misspelled ones."""
     known = {variable.name for variable in all_variables(folder, folder)}
     unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
     ignored = f"ignored in .env, because nothing reads them there: {', '.join(unknown)}"

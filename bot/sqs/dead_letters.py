@@ -1,4 +1,4 @@
-"""Where requests about which nobody can be asked are kept for a person to look at."""
+"""Copies requests that cannot be processed to the dead-letter queue, for a person to examine."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bot.triage.log_events import log_event
 
 log = logging.getLogger(__name__)
 
-#: Bytes to cut a body to when SQS refuses the copy's size. A queue takes 1 MiB unless it is set to less,
-#: at the least 1 KiB (SQS quotas), and the reason counts too.
+#: Sizes in bytes to which a body is truncated if SQS rejects the copy as too large. A queue accepts 1 MiB, or
+#: less if so configured, but at least 1 KiB (SQS quotas). The reason counts towards that.
 TRUNCATED_BYTES = (1_040_000, 250_000, 60_000, 15_000, 500)
 
 
 class DeadLetters:
-    """Copies requests to a queue, with the reason beside the body."""
+    """Copies requests to a queue, with the reason as a message attribute."""
 
     def __init__(self, queue: SendQueue) -> None:
         self._queue = queue
 
     async def copy(self, message: Received, reason: str) -> bool:
-        """Tell whether a copy is kept now: the body as it came, or cut if that is too large. Never raises."""
+        """Copy a message, truncated if it is too large; return whether that succeeded. Never raises."""
         try:
             refusal = await self._copy(message, reason)
             why = refusal.words if refusal else ""
         except TriageBotError as error:
             why = str(error)
         if why:
-            text = "a request could not be copied to the dead-letter queue, so it is left: %s"
+            text = "a request stays in the queue, because it could not be copied to the dead-letter queue: %s"
             identifier, number = identifier_in(message.body), message.message_id
             log_event(
                 log.warning, "request.left", text, why, identifier=identifier, message_id=number, reason=why
@@ -53,7 +53,7 @@ def _shorten(body: str) -> Iterator[tuple[str, str]]:
     whole = body.encode()
     for limit in TRUNCATED_BYTES:
         if limit < len(whole):
-            # Half a character at the cut is dropped: SQS refuses what is not UTF-8.
+            # An incomplete character at the end is dropped: SQS rejects a body that is not UTF-8.
             yield whole[:limit].decode(errors="ignore"), f"; the body is truncated to {limit} bytes"
 
 

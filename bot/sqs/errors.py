@@ -13,7 +13,7 @@ from bot.errors import StartRefused, TransientError, TriageBotError
 from bot.triage.log_events import Event, log_event
 
 _MISSING_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
-#: A message that the queue will not take as it is: too long, or characters that it does not know.
+#: The queue rejects the message itself: it is too long, or has characters that SQS does not allow.
 _UNFIT_MESSAGE = {
     "AWS.SimpleQueueService.BatchRequestTooLong",
     "BatchRequestTooLong",
@@ -24,12 +24,12 @@ _UNFIT_MESSAGE = {
 
 
 def is_unfit(code: str) -> bool:
-    """Whether the code blames the message itself, so that the same message will never be taken."""
+    """Whether the code blames the message itself, so that sending it again cannot help."""
     return code in _UNFIT_MESSAGE
 
 
 def is_fixable(code: str) -> bool:
-    """Whether the code blames a policy, a key or the pace: the same message may be taken later."""
+    """Whether the code blames a policy, a key or the rate: the same message may be accepted later."""
     return code in DENIED or is_of_kms(code) or "Throttl" in code
 
 
@@ -39,14 +39,14 @@ def rights_with_key(*, to_send: bool) -> str:
 
 
 def remedy_of(code: str) -> str:
-    """Return the remedy for a code with which SQS refuses one message of a batch; empty if there is none."""
+    """Return the remedy for a code with which SQS rejects one message of a batch; empty if none is known."""
     if is_of_kms(code):
         return kms_remedy(code, rights_with_key(to_send=True))
     return "grant this worker sqs:SendMessage" if code in DENIED else ""
 
 
 def translate(error: ClientError | BotoCoreError, queue_url: str) -> StartRefused | TransientError:
-    """Return the error of ours for a failed call: `StartRefused` if somebody must fix something first.
+    """Return the error to raise for a failed call: `StartRefused` if somebody must fix something first.
 
     Its text names the queue and the remedy, and never repeats what was sent.
     """

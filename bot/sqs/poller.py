@@ -1,4 +1,4 @@
-"""Takes requests from the queue: decoded, stored, and only then deleted."""
+"""Receives requests: decodes them, stores them, and only then deletes them from the queue."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ log = logging.getLogger(__name__)
 
 Decoded = TriageRequest | InvalidBody
 
-#: Tells for each request of a batch, in its order, whether it is stored or known (so it may be deleted), or
-#: that it is in conflict with one that is (so it may be, once it is copied).
+#: Stores a batch. Returns for each request, in order, whether it is stored or already known, so that its
+#: message may be deleted; or its conflict with a stored one, so that its message may be deleted once it is
+#: copied.
 Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool | Conflict]]]
 
-#: Writes something to the store; `StoreError` while it cannot.
+#: Writes something to the store. Raises `StoreError` while that fails.
 Probe = Callable[[], Awaitable[None]]
 
-#: Told that polling gets on, and within which time it will say so again.
+#: Called when polling makes progress, with the time within which the next call comes.
 OnProgress = Callable[[timedelta], None]
 
-#: A poll or a back-off takes 30 s at the most, and with it a look-up of a name that nobody answers …
+#: A poll or a back-off takes at most 30 s, plus a DNS look-up that nobody answers …
 POLL_PATIENCE = timedelta(seconds=45)
-#: … and other calls wait for one another, each with two attempts.
+#: … and the other calls wait for each other, each with two attempts.
 CALLS_PATIENCE = timedelta(seconds=90)
 
-#: Seconds to wait at stop for the poll in flight.
+#: How long a stop waits for the poll in progress, in seconds.
 LAST_POLL_SECONDS = 2.0
 
-#: In seconds. SQS holds a poll for 20 s before it answers that there is nothing. After an empty answer that
-#: came sooner than this, the next poll waits this long.
+#: In seconds. SQS holds a poll for 20 s before it returns nothing. After an empty response that came sooner
+#: than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
@@ -51,7 +52,7 @@ PROBE_INTERVAL_SECONDS = 5.0
 
 
 class RequestQueue(Protocol):
-    """What polling needs of a queue; each method is as `Queue` has it."""
+    """What the poller needs of a queue. Each method does what that of `Queue` does."""
 
     async def receive(self) -> Sequence[Received]:
         """Wait for messages."""
@@ -64,11 +65,11 @@ class RequestQueue(Protocol):
 
 
 class Poller:
-    """Polls until told to stop, whatever happens in between; the next poll waits for the batch's verdict.
+    """Polls until it is stopped, whatever fails meanwhile. The next poll waits until the batch is processed.
 
-    While the store refuses writes nothing is polled, for a message received too often ends in the
-    dead-letter queue though nothing is wrong with it: the batch is handed back once, and `probe` decides.
-    Without one, polling goes on after the back-off.
+    While the store rejects writes, polling pauses: SQS moves a message that is received too often to the
+    dead-letter queue, though nothing is wrong with it. The batch is handed back once, and polling resumes
+    when `probe` succeeds, or after the back-off if there is none.
     """
 
     def __init__(
@@ -90,13 +91,13 @@ class Poller:
         self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
         self.has_polled = False  #: whether a poll was ever answered
-        self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
+        self.on_poll: Callable[[], None] = lambda: None  #: called after each poll that SQS answered
         #: Messages since the start: `received`, `rejected`, `conflicting`, `deleted`, `left`,
         #: `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; then hand back what the poll in flight brings, and return."""
+        """Poll until `stop` is set; then hand back what the poll in progress returns. Raises nothing."""
         if not self._dead_letters:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
@@ -113,7 +114,7 @@ class Poller:
                 self._backoff.after_success()
             except StoreError as error:
                 await self._wait_for_store(stop, error)
-            except Exception as error:  # noqa: BLE001 - a poller that ends is the worst that can happen
+            except Exception as error:  # noqa: BLE001 - the poller must never end
                 await pause(stop, self._back_off(error))
 
     async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
@@ -127,7 +128,7 @@ class Poller:
             return ()
         finally:
             stopping.cancel()
-            poll.cancel()  # without effect on one that is done; else its thread dies with the process
+            poll.cancel()  # no effect if it is done; otherwise its thread dies with the process
 
     async def _finish_poll(self, poll: asyncio.Future[Sequence[Received]]) -> None:
         await asyncio.wait({poll}, timeout=LAST_POLL_SECONDS)
@@ -135,8 +136,8 @@ class Poller:
             await self._hand_back(poll.result())
 
     async def _process_batch(self, batch: Sequence[Received]) -> None:
-        # The order counts: copy, store, delete; where only the store can tell that a copy is wanted, store,
-        # copy, delete. What fails before its turn is left, and comes again.
+        # The order matters: copy, store, delete; or store, copy, delete if only the store can tell that a
+        # copy is needed. A message that fails on the way stays in the queue and is received again.
         self.counts["received"] += len(batch)
         self.on_progress(CALLS_PATIENCE)
         decoded = [(message, decode_request(message.body)) for message in batch]
@@ -144,7 +145,7 @@ class Poller:
         stored = await self._store(ready) if ready else []
         self.counts["left"] += len(batch) - len(stored)
         if not stored:
-            raise TransientError(f"none of {len(batch)} messages could be taken")
+            raise TransientError(f"none of {len(batch)} messages could be processed")
         await self._delete(stored)
 
     async def _copy_if_invalid(self, message: Received, decoded: Decoded) -> bool:
@@ -166,9 +167,9 @@ class Poller:
             await self._hand_back(messages)
             raise
         pairs = zip(messages, verdicts, strict=True)
-        return [message for message, verdict in pairs if await self._is_done_with(message, verdict)]
+        return [message for message, verdict in pairs if await self._finish(message, verdict)]
 
-    async def _is_done_with(self, message: Received, verdict: bool | Conflict) -> bool:  # noqa: FBT001 - it is a verdict
+    async def _finish(self, message: Received, verdict: bool | Conflict) -> bool:  # noqa: FBT001 - as `Receive` returns it
         if not isinstance(verdict, Conflict):
             return verdict
         self.on_progress(CALLS_PATIENCE)
@@ -176,7 +177,7 @@ class Poller:
             return False
         self.counts["conflicting"] += 1
         self.meter.count_conflicted()
-        text, names = "nobody is asked about a request: %s", ",".join(verdict.fields)
+        text, names = "request ignored: %s", ",".join(verdict.fields)
         _log_message(message, "request.conflict", text, verdict.reason, fields=names)
         return True
 
@@ -202,7 +203,7 @@ class Poller:
         handed_back = sum(refusal is None for refusal in refusals)
         self.counts["handed_back"] += handed_back
         if handed_back < len(messages):
-            _log_hidden(len(messages) - handed_back, "SQS refused some")
+            _log_hidden(len(messages) - handed_back, "SQS rejected some of them")
 
     async def _wait_for_store(self, stop: asyncio.Event, error: StoreError) -> None:
         wait = self._back_off(error)
@@ -228,7 +229,7 @@ async def _succeeds(probe: Probe) -> bool:
     except StoreError:
         return False
     except Exception:  # noqa: BLE001 - it is logged, with its traceback
-        # Whatever is wrong with the probe: polling goes on, and its own trouble will tell.
+        # The probe itself is broken: resume polling, which reports its own failures.
         log_event(log.exception, "probe.failed", "the probe failed")
     return True
 

@@ -199,7 +199,7 @@ async def test_a_url_without_a_region_needs_one_of_its_own() -> None:
     finding = await look(REQUEST_QUEUE, "https://me:secret@queues.example/123456789012/triage-requests")
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith("AWS_REGION is not set")
+    assert finding.detail.endswith("names no AWS region: set AWS_REGION, e.g. us-west-2")
     assert "secret" not in str(finding)
 
 

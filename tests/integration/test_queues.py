@@ -61,7 +61,7 @@ def test_a_queue_without_any_region_cannot_be_opened() -> None:
         region=None, endpoint_url="http://127.0.0.1:9", access=Access(session_without_region)
     )
 
-    with pytest.raises(ConfigError, match="AWS_REGION is not set"):
+    with pytest.raises(ConfigError, match="names no AWS region: set AWS_REGION"):
         connector.open("http://127.0.0.1:9/123456789012/requests")
 
 

@@ -129,8 +129,10 @@ def _one_line(text: str) -> str:
 
 def _summary(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    told = ", ".join(_pluralize(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
-    return f"{told}." if is_sound(findings) else f"{told}. Fix what failed, from the top, and check again."
+    counted = ", ".join(_pluralize(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
+    return (
+        f"{counted}." if is_sound(findings) else f"{counted}. Fix what failed, from the top, and check again."
+    )
 
 
 def _pluralize(count: int, verdict: Verdict) -> str:

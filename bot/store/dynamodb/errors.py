@@ -25,7 +25,7 @@ _TRANSIENT = frozenset(
 #: No connection, no reply, half of one, or one that is not AWS's.
 _UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotAnAnswer)
 
-#: What the worker needs to do with a key of one's own for the table (DynamoDB, Encryption at rest).
+#: The permissions that the worker needs on a customer-managed key (DynamoDB, Encryption at rest).
 RIGHTS_WITH_KEY = "kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey* and kms:DescribeKey"
 
 

@@ -95,8 +95,8 @@ def question_item(question: Question) -> Item:
     item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
     item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
-    if told := _person_sort_key(question):
-        item[schema.PERSON_SORT] = told
+    if sort_key := _person_sort_key(question):
+        item[schema.PERSON_SORT] = sort_key
     return item
 
 

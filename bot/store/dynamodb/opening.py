@@ -86,5 +86,5 @@ async def require_finished(table: Table) -> None:
     if source is not None:
         raise StartRefused(
             f"the table {table.shown} is an unfinished copy of {source}: run `triage-bot migrate` again until"
-            " it says that all is equal, or name another table in STORE_URL"
+            " it says that everything matches, or name another table in STORE_URL"
         )

@@ -89,16 +89,16 @@ class Copies:
         return {copy.key: copy for copy in copies}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
-        """Copy alerts, some rows of which may be `there`; return the rows that a worker wrote first.
+        """Copy alerts, some rows of which may be `existing`; return the rows that a worker wrote first.
 
-        A row that is there already is not written again, and one that a worker has changed since it was
-        copied is not written over. `StoreError` if a write fails: no other is under way any more then.
+        A row that exists is not written again, and one that a worker has changed since it was copied is not
+        overwritten. Raises `StoreError` if a write fails, once no other write is in progress.
         """
         now = self._clock()
         pairs = [pair for alert in alerts for pair in self._items_of(alert, now)]
         left, overtaken, failures = iter(enumerate(pairs)), set[int](), list[StoreError]()
 
-        async def write_what_is_left() -> None:
+        async def write_remaining() -> None:
             for number, (row, item) in left:
                 try:
                     if not await self._write(row, item, existing.get(read_key(item))):
@@ -108,7 +108,7 @@ class Copies:
                 if failures:
                     return
 
-        await asyncio.gather(*(write_what_is_left() for _ in range(CONCURRENT_CALLS_MAX)))
+        await asyncio.gather(*(write_remaining() for _ in range(CONCURRENT_CALLS_MAX)))
         if failures:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
@@ -119,7 +119,7 @@ class Copies:
         if await self.table.put(item | {COPIED: digest_of(row)}, _unchanged_condition(old) if old else NEW):
             return True
         found = await self.table.get(_item_key(row))
-        # The reply to a write may have been lost, or the write done after the death of whoever sent it.
+        # The reply to a write may have been lost, or a process that has died since may have sent it.
         return _is_copy(_copy_from(found) if found else None, row)
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
