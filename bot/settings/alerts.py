@@ -45,14 +45,14 @@ _ROOM: Mapping[str, tuple[frozenset[str], int]] = {
 }
 
 
-def load_alert_policies(config_dir: Path | None = None) -> AlertPolicies:
+def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None = None) -> AlertPolicies:
     """Return the policies of all alerts: the defaults, overridden key by key by a file in `config_dir`.
 
     A key that an alert leaves out is taken from `[default]`, and one that is missing there from
     `AlertPolicy`. Raises `ConfigError` with all problems of a file; each names file, table and key, and says
     what is expected.
     """
-    entries = _read_file(defaults_folder() / _ALERTS)
+    entries = _read_file((defaults or defaults_folder()) / _ALERTS)
     path = config_dir / _ALERTS if config_dir else None
     if path and path.exists():
         for label, facts in _read_file(path).items():

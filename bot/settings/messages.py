@@ -27,13 +27,13 @@ def defaults_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent / "config"
 
 
-def load_messages(config_dir: Path | None = None) -> Messages:
+def load_messages(config_dir: Path | None = None, *, defaults: Path | None = None) -> Messages:
     """Return the wording of all messages: the defaults, overridden key by key by a file in `config_dir`.
 
     A text may use any of the placeholders that its default uses, and no others. Raises `ConfigError` with all
     problems of a file; each names file, table and key, and says what is expected.
     """
-    shipped = defaults_folder() / _MESSAGES
+    shipped = (defaults or defaults_folder()) / _MESSAGES
     messages = {table: dict(keys) for table, keys in read_toml(shipped).items()}
     if missing := list(_find_missing(messages)):
         raise ConfigError([f"{shipped}: {problem}" for problem in missing])

@@ -16,8 +16,7 @@ from bot.settings.parameter_store import fetch_tokens
 from bot.settings.settings import Purpose, load_settings
 from bot.sqs.clients import Connector
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.table import NEW, Table
+from bot.store.dynamodb.table import NEW, Connection, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

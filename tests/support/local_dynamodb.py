@@ -36,10 +36,9 @@ from world.worker import bare_environment
 
 from bot.aws.access import Access
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Connection, Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

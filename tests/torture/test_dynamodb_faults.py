@@ -11,10 +11,9 @@ from local_dynamodb import REGION, create_table, endpoint, session
 
 from bot.aws.access import Access
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.leases import query_index
 from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
-from bot.store.dynamodb.table import NEW, Table
+from bot.store.dynamodb.table import NEW, Connection, Table
 
 from .dynamodb_faults import DynamoProxy
 

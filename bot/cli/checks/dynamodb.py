@@ -14,11 +14,10 @@ from bot.cli.checks.findings import RETRY_LATER, Finding
 from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import find_unfinished_copy
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.schema import find_faults
-from bot.store.dynamodb.table import Caller, Table
+from bot.store.dynamodb.table import Caller, Connection, Table
 
 SUBJECT = "store"
 COPY = "store's copy"

@@ -11,11 +11,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bot.aws.access import Access
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.errors import is_refusal
 from bot.store.dynamodb.schema import PARTITION, SORT, find_faults
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Item, Table, to_wire
+from bot.store.dynamodb.table import Connection, Item, Table, to_wire
 
 #: The item that marks a table into which another store is being copied, and its attribute for the source.
 _KEY: Item = {PARTITION: "migration", SORT: "migration"}

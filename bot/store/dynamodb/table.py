@@ -14,15 +14,31 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.access import Access, Client
 from bot.backoff import wait_after
-from bot.errors import StoreError
+from bot.errors import ConfigError, StoreError
+from bot.store.address import Address
 from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, explain_failure, is_transient, reasons_of
 from bot.store.dynamodb.schema import PARTITION
+from bot.threads import DaemonThreads
 
 Value = str | int
 Item = dict[str, Value]  #: strings and integers, by attribute
+
+#: Concurrent calls. Each takes a few milliseconds.
+CONCURRENT_CALLS_MAX = 16
+
+#: boto3 makes one attempt only: `Table` retries, because it knows what a lost reply means.
+#: Timeouts are in seconds. Slack shows a failure to the person who clicked after three.
+_CALLS = Config(
+    connect_timeout=2,
+    read_timeout=3,
+    max_pool_connections=CONCURRENT_CALLS_MAX,
+    retries={"mode": "standard", "total_max_attempts": 1},
+)
 
 #: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
@@ -68,13 +84,51 @@ class Retries:
 
 
 class Caller(Protocol):
-    """Makes single attempts at calls: see `connection.Connection`."""
+    """Makes single attempts at calls: see `Connection`."""
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """See `connection.Connection`."""
+        """See `Connection`."""
 
     def close(self) -> None:
-        """See `connection.Connection`."""
+        """See `Connection`."""
+
+
+class Connection:
+    """Makes DynamoDB calls by name.
+
+    Credentials, unless `access` is given, and the endpoint, unless `endpoint_url` is given, come from boto3's
+    own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
+    invalid.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        access: Access | None = None,
+        endpoint_url: str | None = None,
+    ) -> None:
+        self._client = _client(address, access or Access(), endpoint_url)
+        self._threads = DaemonThreads("dynamodb", count=CONCURRENT_CALLS_MAX)
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make one attempt at a call, e.g. `get_item`; return its answer."""
+        answer: dict[str, Any] = await self._threads.run(self._client.call, operation, **arguments)
+        return answer
+
+    def close(self) -> None:
+        """End the threads and close the connections, without waiting for calls in progress."""
+        self._threads.close()
+        self._client.close()
+
+
+def _client(address: Address, access: Access, endpoint_url: str | None) -> Client:
+    region = address.region or access.session.region_name
+    if not region:
+        raise ConfigError(
+            ["the store has no AWS region: set AWS_REGION, e.g. us-west-2, or name it in STORE_URL"]
+        )
+    return access.client("dynamodb", region=region, config=_CALLS, endpoint_url=endpoint_url)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.items import (
@@ -33,7 +32,7 @@ from bot.store.dynamodb.items import (
     report_key,
 )
 from bot.store.dynamodb.leases import Key, read_key
-from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value
+from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
 from bot.store.migration.inventory import Alert, Row, digest_of
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key

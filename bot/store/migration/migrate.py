@@ -7,15 +7,14 @@ and at the end the whole table is read back.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
-from bot.store.dynamodb.table import Retries, Table
+from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
@@ -117,11 +116,9 @@ class Migration:
     async def _require_untouched(self) -> None:
         """Refuse a table with rows of another store, or with rows that a worker has changed."""
         questions = 0
-        async for page in self._copies.pages():
-            alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
-            for copy in page:
-                self._judge(copy, alerts.get(copy.key[0]))
-            questions += sum(isinstance(copy.row, Question) for copy in page)
+        async for copy, alert in self._copies_with_source():
+            self._judge(copy, alert)
+            questions += isinstance(copy.row, Question)
             self._has_begun = True
         if self._has_begun:
             self._tell(f"the table has {questions:,} questions of an earlier run: resuming from there")
@@ -172,13 +169,16 @@ class Migration:
         return await self._find_first_stranger()
 
     async def _find_first_stranger(self) -> str:
+        async for copy, alert in self._copies_with_source():
+            if alert is None or copy.key not in map(key_of_row, alert.rows):
+                return _identifier_of(copy.row)
+        return ""
+
+    async def _copies_with_source(self) -> AsyncIterator[tuple[Copy, Alert | None]]:
         async for page in self._copies.pages():
             alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
-            known = {key_of_row(row) for alert in alerts.values() for row in alert.rows}
             for copy in page:
-                if copy.key not in known:
-                    return _identifier_of(copy.row)
-        return ""
+                yield copy, alerts.get(copy.key[0])
 
     def _overtaken_error(self, name: str) -> MigrationRefused:
         return MigrationRefused(
