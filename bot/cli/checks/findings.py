@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -71,7 +71,11 @@ def is_sound(findings: Iterable[Finding]) -> bool:
 
 def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
     """Return the findings as `--json` prints them."""
-    return {"sound": is_sound(findings), "findings": [_view(finding) for finding in findings]}
+    flat = (
+        {**asdict(each), "detail": _one_line(each.detail), "remedy": _one_line(each.remedy)}
+        for each in findings
+    )
+    return {"sound": is_sound(findings), "findings": list(flat)}
 
 
 def render_findings(findings: Sequence[Finding], *, width: int | None = None) -> str:
@@ -82,16 +86,6 @@ def render_findings(findings: Sequence[Finding], *, width: int | None = None) ->
     column = max((len(finding.subject) for finding in findings), default=0)
     lines = [line for finding in findings for line in _lines(finding, column, width)]
     return "\n".join([*lines, "", _summary(findings)])
-
-
-def _view(finding: Finding) -> dict[str, object]:
-    return {
-        "subject": finding.subject,
-        "verdict": finding.verdict,
-        "detail": _one_line(finding.detail),
-        "remedy": _one_line(finding.remedy),
-        "facts": dict(finding.facts),
-    }
 
 
 def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:

@@ -89,10 +89,6 @@ def _age(age: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _readable_time(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
-
-
 def _alert_section(view: View) -> Iterator[str]:
     yield f"Alert {make_printable(str(view['identifier']))}"
     yield from _facts(
@@ -100,7 +96,7 @@ def _alert_section(view: View) -> Iterator[str]:
             "alert": view["alert"],
             "user": view["user"],
             "confidence": view["identityConfidence"],
-            "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
+            "accepted": _moment(view["acceptedAt"]),
         }
     )
     yield from _quote(str(view["summary"]))
@@ -188,7 +184,7 @@ def _describe_delivery(report: View) -> str:
 
 
 def _moment(text: str | None) -> str | None:
-    return f"{_readable_time(text)} UTC" if text else None
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC" if text else None
 
 
 def _facts(facts: Mapping[str, object]) -> Iterator[str]:

@@ -12,17 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.store.dynamodb import schema
-from bot.store.dynamodb.items import (
-    ENDED,
-    UNSENT,
-    VERSION,
-    key_of,
-    question_key,
-    questions_of,
-    report_key,
-    reports_of,
-)
+from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.leases import query_index, query_until, read_moment
 from bot.store.dynamodb.table import Condition, Item, Table, to_wire
 from bot.triage.asking_rules import row_key
@@ -81,7 +71,7 @@ class Expiry:
 
     async def hold(self, key: str) -> None:
         """Keep the question under this key from expiring, because one of its reports is not finished."""
-        await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
+        await self._table.update(items.question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
 
     async def release(self, row: OutboxRow, sent_at: datetime) -> None:
         """Let a question expire again if it was held for a report that has now been sent."""
@@ -91,7 +81,7 @@ class Expiry:
         if expires:
             change = f"SET {schema.EXPIRES} = :expires"
             condition = Condition(expression=_AT_REST.expression, values={"expires": expires[schema.EXPIRES]})
-            await self._table.update(question_key(row_key(row.identifier)), change, condition)
+            await self._table.update(items.question_key(row_key(row.identifier)), change, condition)
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
         """Remove what ended before this moment and should have expired; return how many questions."""
@@ -105,27 +95,29 @@ class Expiry:
         return removed
 
     async def _hold_waiting(self, now: datetime) -> None:
-        for shard in schema.shards(UNSENT):
+        for shard in schema.shards(items.UNSENT):
             async for item in self._table.query(**query_index(schema.DUE, shard)):
                 if now - read_moment(item, schema.DUE_AT) > WAITS_LONG:
                     await self.hold(str(item[schema.PARTITION]))
 
     async def _find_ended(self, before: datetime) -> list[Question]:
-        queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
+        queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(items.ENDED)]
         pages = await asyncio.gather(*(self._table.first(_JUDGED_MAX, **query) for query in queries))
         keys = [str(item[schema.PARTITION]) for page in pages for item in page]
         return [
-            row for row in await questions_of(self._table, keys) if (end := ended_at(row)) and end < before
+            row
+            for row in await items.questions_of(self._table, keys)
+            if (end := ended_at(row)) and end < before
         ]
 
     async def _remove(self, question: Question, before: datetime) -> bool:
-        rows = await reports_of(self._table, key_of(question))
+        rows = await items.reports_of(self._table, items.key_of(question))
         if not all(row.sent_at is not None and row.sent_at < before for row in rows):
             return False
-        stands = Condition(expression=f"{VERSION} = :version", values={"version": question.version})
-        gone = [self._make_deletion(report_key(key_of(question), row.sequence)) for row in rows]
+        stands = Condition(expression=f"{items.VERSION} = :version", values={"version": question.version})
+        gone = [self._make_deletion(items.report_key(items.key_of(question), row.sequence)) for row in rows]
         return await self._table.try_transact(
-            [self._make_deletion(question_key(key_of(question)), stands), *gone]
+            [self._make_deletion(items.question_key(items.key_of(question)), stands), *gone]
         )
 
     def _make_deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:

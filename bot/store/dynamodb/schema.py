@@ -76,31 +76,26 @@ def table_description(name: str) -> Mapping[str, Any]:
         "AttributeDefinitions": [
             {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in types.items()
         ],
-        "KeySchema": key_schema(PARTITION, SORT),
+        "KeySchema": _key_schema(PARTITION, SORT),
         "GlobalSecondaryIndexes": [
             {
                 "IndexName": index.name,
-                "KeySchema": key_schema(index.partition, index.sort),
-                "Projection": projection(index),
+                "KeySchema": _key_schema(index.partition, index.sort),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
+                if index.carried
+                else {"ProjectionType": "KEYS_ONLY"},
             }
             for index in INDEXES
         ],
     }
 
 
-def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
+def _key_schema(partition: str, sort: str) -> list[dict[str, str]]:
     """Return a DynamoDB `KeySchema`."""
     return [
         {"AttributeName": partition, "KeyType": "HASH"},
         {"AttributeName": sort, "KeyType": "RANGE"},
     ]
-
-
-def projection(index: Index) -> dict[str, Any]:
-    """Return the DynamoDB `Projection` of an index."""
-    if index.carried:
-        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
-    return {"ProjectionType": "KEYS_ONLY"}
 
 
 def find_faults(table: Mapping[str, Any]) -> Sequence[str]:

@@ -13,31 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import StoreError
-from bot.store.dynamodb import schema
+from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
-from bot.store.dynamodb.items import (
-    ENDED,
-    OPEN,
-    PARKED,
-    PARKED_AT,
-    QUESTION,
-    REPLAYS,
-    SECRET,
-    SENT_AT,
-    UNSENT,
-    VERSION,
-    answered_sort_key,
-    key_of,
-    open_sort_key,
-    question_from,
-    question_item,
-    question_key,
-    questions_of,
-    report_item,
-    report_key,
-    reports_of,
-)
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
@@ -56,12 +34,12 @@ _PROBE = "probe"
 #: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
 
-_UNCHANGED = f"{SECRET} = :secret AND {VERSION} = :version"
-_SENT = f"SET {SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
-_PARKED = f"SET {PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
+_UNCHANGED = f"{items.SECRET} = :secret AND {items.VERSION} = :version"
+_SENT = f"SET {items.SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
+_PARKED = f"SET {items.PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
 
 #: A report replayed since then counts as another one: this one was not sent.
-_SAME_REPLAY = f"{REPLAYS} = :replays"
+_SAME_REPLAY = f"{items.REPLAYS} = :replays"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,11 +88,11 @@ class DynamoStore:
         # Of two changes with the same identifier, the first must be the one that counts as new.
         turns: dict[str, list[Change]] = {}
         for change in changes:
-            turns.setdefault(key_of(change.question), []).append(change)
+            turns.setdefault(items.key_of(change.question), []).append(change)
         verdicts = dict(
             zip(turns, await asyncio.gather(*map(self._add_in_turn, turns.values())), strict=True)
         )
-        return [verdicts[key_of(change.question)].pop(0) for change in changes]
+        return [verdicts[items.key_of(change.question)].pop(0) for change in changes]
 
     async def save(self, change: Change) -> bool:
         question = change.question
@@ -148,13 +126,13 @@ class DynamoStore:
         return self._due.next_due(after)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        rows = await self._find_questions_of(slack_id, open_sort_key(0), "open$", limit)
+        rows = await self._find_questions_of(slack_id, items.open_sort_key(0), "open$", limit)
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
         return sorted(still_open, key=lambda row: row.asked_at or row.accepted_at, reverse=True)
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         rows = await self._find_questions_of(
-            slack_id, answered_sort_key(microseconds(since)), "answered$", limit
+            slack_id, items.answered_sort_key(microseconds(since)), "answered$", limit
         )
         answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
         return sorted(answered, key=lambda row: row.answered_at or since, reverse=True)
@@ -191,28 +169,28 @@ class DynamoStore:
         await asyncio.gather(*(self._mark_parked(row, at) for row in rows))
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        return await reports_of(self._table, row_key(identifier))
+        return await items.reports_of(self._table, row_key(identifier))
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         newest = {"ScanIndexForward": False}
-        found = await self._read_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
+        found = await self._read_list(limit, schema.shards(items.OPEN) + schema.shards(items.ENDED), **newest)
         latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
         keys = list(dict.fromkeys(str(item[schema.PARTITION]) for item in latest))[:limit]
-        rows = await questions_of(self._table, keys)
+        rows = await items.questions_of(self._table, keys)
         return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         """See `Archive`. Reads the whole table, for a command that is rarely used."""
         sent = self._table.scan(
             FilterExpression="#sent >= :since",
-            ExpressionAttributeNames={"#sent": SENT_AT},
+            ExpressionAttributeNames={"#sent": items.SENT_AT},
             ExpressionAttributeValues={":since": value_to_wire(microseconds(since))},
             ConsistentRead=True,
         )
         return await self._identifiers([str(item[schema.PARTITION]) async for item in sent])
 
     async def identifiers_unsent(self) -> Sequence[str]:
-        shards = schema.shards(UNSENT) + schema.shards(PARKED)
+        shards = schema.shards(items.UNSENT) + schema.shards(items.PARKED)
         queries = [self._table.query(**query_index(schema.DUE, shard)) for shard in shards]
         return await self._identifiers(
             [str(item[schema.PARTITION]) for query in queries async for item in query]
@@ -239,11 +217,11 @@ class DynamoStore:
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:
-        found = await self._read_list(1, schema.shards(OPEN))
+        found = await self._read_list(1, schema.shards(items.OPEN))
         return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        queries = [query_index(schema.DUE, shard) for shard in schema.shards(UNSENT)]
+        queries = [query_index(schema.DUE, shard) for shard in schema.shards(items.UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
         return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
 
@@ -251,11 +229,11 @@ class DynamoStore:
         """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
         questions = self._table.scan(
             FilterExpression=f"{schema.SORT} = :question",
-            ExpressionAttributeValues={":question": value_to_wire(QUESTION)},
+            ExpressionAttributeValues={":question": value_to_wire(items.QUESTION)},
             ConsistentRead=True,
         )
         async for item in questions:
-            yield question_from(item)
+            yield items.question_from(item)
 
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
         return [await self._add(change) for change in changes]
@@ -269,14 +247,14 @@ class DynamoStore:
     async def _write(self, change: Change, condition: Condition) -> bool:
         question, report, now = change.question, change.report, self._clock()
         place = self._due.place(question, now)
-        item = question_item(question) | self._lifetime.of_question(question)
+        item = items.question_item(question) | self._lifetime.of_question(question)
         if place is not None:
             item |= place.attributes()
         if report is None:
             is_written = await self._table.put(item, condition)
         else:
             waiting = self._unsent.place(report, now)
-            both = report_item(report) | waiting.attributes()
+            both = items.report_item(report) | waiting.attributes()
             is_written = await self._table.put_both(item, condition, both)
         if is_written:
             self._due.note_written(question, place, now)
@@ -285,8 +263,8 @@ class DynamoStore:
         return is_written
 
     async def _question(self, key: str) -> Question | None:
-        item = await self._table.get(question_key(key))
-        question = question_from(item) if item else None
+        item = await self._table.get(items.question_key(key))
+        question = items.question_from(item) if item else None
         if question is not None:
             self._due.note_read(question)
         return question
@@ -297,7 +275,7 @@ class DynamoStore:
             return []
         query = query_index(schema.PERSON, slack_id, "#s BETWEEN :first AND :last", first=first, last=last)
         found = await self._table.first(limit, **query, ScanIndexForward=False)
-        rows = await questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
+        rows = await items.questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
         return [row for row in rows if row.slack_id == slack_id]
 
     async def _mark_sent(self, row: OutboxRow, at: datetime) -> None:
@@ -309,14 +287,14 @@ class DynamoStore:
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
-        parked = schema.in_shard(PARKED, row_key(row.identifier))
+        parked = schema.in_shard(items.PARKED, row_key(row.identifier))
         await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
         await self._expiry.hold(row_key(row.identifier))
         self._unsent.note_gone(row, None)
 
     async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
         condition = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
-        await self._table.update(report_key(row_key(row.identifier), row.sequence), change, condition)
+        await self._table.update(items.report_key(row_key(row.identifier), row.sequence), change, condition)
 
     async def _replay(self, identifier: str, now: datetime) -> None:
         """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
@@ -333,9 +311,9 @@ class DynamoStore:
     async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
         places = [self._unsent.place(row, now) for row in again]
         pairs = zip(rows, again, places, strict=True)
-        puts = [self._make_put(report_item(new) | place.attributes(), old) for old, new, place in pairs]
+        puts = [self._make_put(items.report_item(new) | place.attributes(), old) for old, new, place in pairs]
         key = row_key(rows[0].identifier)
-        hold = {"Key": to_wire(question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
+        hold = {"Key": to_wire(items.question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
         there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
         held = {"Update": {"TableName": self._table.name, **hold, **there}}
         if not await self._table.try_transact([held, *puts]):
@@ -355,7 +333,7 @@ class DynamoStore:
         return [item for page in pages for item in page]
 
     async def _identifiers(self, keys: Iterable[str]) -> Sequence[str]:
-        rows = await questions_of(self._table, keys)
+        rows = await items.questions_of(self._table, keys)
         return [row.request.identifier for row in sorted(rows, key=lambda row: row.accepted_at)]
 
     def _watch(self) -> None:

@@ -12,25 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.errors import StoreError
-from bot.store.dynamodb import schema
+from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, ended_at
-from bot.store.dynamodb.items import (
-    PARKED,
-    PARKED_AT,
-    QUESTION,
-    REPLAYS,
-    REPORT,
-    SENT_AT,
-    UNSENT,
-    key_of,
-    question_from,
-    question_item,
-    question_key,
-    report_from,
-    report_item,
-    report_key,
-)
 from bot.store.dynamodb.leases import Key, read_key
 from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
 from bot.store.migration.inventory import Alert, Row, digest_of
@@ -83,8 +67,8 @@ class Copies:
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
         """Return the rows of these alerts that the table holds, as they are now."""
-        items = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
-        copies = [copy for item in items if (copy := _copy_from(item))]
+        found = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
+        copies = [copy for item in found if (copy := _copy_from(item))]
         return {copy.key: copy for copy in copies}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
@@ -122,18 +106,18 @@ class Copies:
         return _is_copy(_copy_from(found) if found else None, row)
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
-        question = question_item(alert.question) | self._expiry_of(alert, now)
+        question = items.question_item(alert.question) | self._expiry_of(alert, now)
         if next_work := find_next_work(alert.question, now):
-            question |= _place(next_work[0], key_of(alert.question), next_work[1])
+            question |= _place(next_work[0], items.key_of(alert.question), next_work[1])
         return [(alert.question, question), *((row, self._report_item(row, now)) for row in alert.reports)]
 
     def _report_item(self, row: OutboxRow, now: datetime) -> Item:
-        item, key = report_item(row), row_key(row.identifier)
+        item, key = items.report_item(row), row_key(row.identifier)
         if row.sent_at is not None:
             return item | self._expiry(row.sent_at, now)
         if row.parked_at is not None:
-            return item | _place(PARKED, key, row.parked_at)
-        return item | _place(UNSENT, key, row.due_at)
+            return item | _place(items.PARKED, key, row.parked_at)
+        return item | _place(items.UNSENT, key, row.due_at)
 
     def _expiry_of(self, alert: Alert, now: datetime) -> Item:
         """Return a question's expiry: after its reports', and none while a report has been waiting long."""
@@ -156,16 +140,16 @@ def key_of_row(row: Row) -> Key:
 
 def _item_key(row: Row) -> Item:
     if isinstance(row, Question):
-        return question_key(key_of(row))
-    return report_key(row_key(row.identifier), row.sequence)
+        return items.question_key(items.key_of(row))
+    return items.report_key(row_key(row.identifier), row.sequence)
 
 
 def _copy_from(item: Item) -> Copy | None:
     """Return the row that an item holds; None if it is neither a question nor a report."""
     key = read_key(item)
-    if key[1] != QUESTION and not key[1].startswith(REPORT):
+    if key[1] != items.QUESTION and not key[1].startswith(items.REPORT):
         return None
-    row: Row = question_from(item) if key[1] == QUESTION else report_from(item)
+    row: Row = items.question_from(item) if key[1] == items.QUESTION else items.report_from(item)
     return Copy(key=key, row=row, is_untouched=item.get(COPIED) == digest_of(row))
 
 
@@ -178,8 +162,8 @@ def _unchanged_condition(old: Copy) -> Condition:
     was: dict[str, Value] = {COPIED: digest_of(old.row)}
     gone: list[str] = []
     if not isinstance(old.row, Question):
-        was[REPLAYS] = old.row.replays
-        for name, at in ((SENT_AT, old.row.sent_at), (PARKED_AT, old.row.parked_at)):
+        was[items.REPLAYS] = old.row.replays
+        for name, at in ((items.SENT_AT, old.row.sent_at), (items.PARKED_AT, old.row.parked_at)):
             if (stored := microseconds(at)) is None:
                 gone.append(f"attribute_not_exists({name})")
             else:
