@@ -28,7 +28,7 @@ class DeadLetters:
         """Copy a message, truncated if it is too large; return whether that succeeded. Never raises."""
         try:
             refusal = await self._copy(message, reason)
-            why = refusal.words if refusal else ""
+            why = refusal.explanation if refusal else ""
         except TriageBotError as error:
             why = str(error)
         if why:

@@ -151,7 +151,7 @@ class Publisher:
                 log.warning,
                 "report.refused",
                 "report rejected, to be sent again: %s",
-                refusal.words,
+                refusal.explanation,
                 **fields,
             )
 

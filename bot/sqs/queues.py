@@ -59,7 +59,7 @@ class FailedEntry:
     unfit: bool  #: the queue blames the message's size or characters
 
     @property
-    def words(self) -> str:
+    def explanation(self) -> str:
         """The code, with its remedy if one is known."""
         remedy = remedy_of(self.code)
         return f"{self.code}: {remedy}" if remedy else self.code
