@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from random import Random
+from random import Random
 
 #: Bounds of the wait, in seconds. Jitter keeps workers that lost SQS together from returning together.
 SHORTEST = 0.5
@@ -43,11 +40,11 @@ def retry_delay(attempts: int, jitter: float) -> timedelta:
     return longest * jitter
 
 
-def wait_after(failures: int, random: Random) -> float:
-    """Return the wait after `failures` consecutive failures, in seconds: 0.5 to 30."""
+def wait_after(failures: int, random: Random, *, shortest: float = SHORTEST) -> float:
+    """Return the wait after `failures` consecutive failures: from `shortest` to at most 30 s, in seconds."""
     # Bound the exponent: a failure every half minute for a month would overflow a float.
-    ceiling = min(LONGEST, SHORTEST * 2.0 ** min(failures, 16))
-    return random.uniform(SHORTEST, ceiling)
+    ceiling = min(LONGEST, shortest * 2.0 ** min(failures, 16))
+    return random.uniform(shortest, ceiling)
 
 
 def add_jitter(seconds: float, random: Random) -> float:

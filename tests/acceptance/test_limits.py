@@ -53,13 +53,13 @@ def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
 
 
 @pytest.mark.slow
-def test_a_thousand_alerts_for_nobody_hold_up_nobody(create_world: Callable[..., World]) -> None:
+def test_a_flood_of_alerts_for_nobody_holds_up_nobody(create_world: Callable[..., World]) -> None:
     world = create_world()
     rate = Rate(calls=50, per=timedelta(minutes=1))
     world.slack.do(lambda: world.slack.stand_in.installation.quirks.limits.update({LOOK_UP: rate}))
     world.start()
     world.until_asked(world.send())
-    flood = world.send_many([f"LOGIN{number}@example.com" for number in range(1000)])
+    flood = world.send_many([f"LOGIN{number}@example.com" for number in range(200)])
     world.worker.until_logged("request.accepted", flood[-1])
 
     known = world.send()

@@ -24,11 +24,10 @@ from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store import open_store
 from bot.store.address import is_shared, parse_address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.due_index import LOOK_INTERVAL
+from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Connection, Table
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, Queues, open_queues
 from bot.worker.lifecycle import run_worker

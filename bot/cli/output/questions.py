@@ -6,21 +6,20 @@ Alert text is untrusted: whatever a view contains, the output cannot control the
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from bot.cli.output.tables import align_table
 from bot.printable import make_printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.worker.views import View
+from bot.worker.views import View
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
 
 #: In characters.
 _WIDEST_LINE = 76
+
+#: Characters that are wrapped at a time: `textwrap` copies the rest of a long word for each line of it.
+_WRAPPED = 50 * _WIDEST_LINE
 
 
 def render_list(views: Sequence[View], now: datetime) -> str:
@@ -93,10 +92,6 @@ def _age(age: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _readable_time(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
-
-
 def _alert_section(view: View) -> Iterator[str]:
     yield f"Alert {make_printable(str(view['identifier']))}"
     yield from _facts(
@@ -104,7 +99,7 @@ def _alert_section(view: View) -> Iterator[str]:
             "alert": view["alert"],
             "user": view["user"],
             "confidence": view["identityConfidence"],
-            "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
+            "accepted": _moment(view["acceptedAt"]),
         }
     )
     yield from _quote(str(view["summary"]))
@@ -192,7 +187,7 @@ def _describe_delivery(report: View) -> str:
 
 
 def _moment(text: str | None) -> str | None:
-    return f"{_readable_time(text)} UTC" if text else None
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC" if text else None
 
 
 def _facts(facts: Mapping[str, object]) -> Iterator[str]:
@@ -208,5 +203,7 @@ def _quote(text: str) -> Iterator[str]:
     Long lines are wrapped here, because the terminal would wrap them without the mark.
     """
     for line in text.splitlines() or [""]:
-        for piece in textwrap.wrap(make_printable(line), _WIDEST_LINE) or [""]:
-            yield f"  │ {piece}".rstrip()
+        printable = make_printable(line)
+        for start in range(0, len(printable) or 1, _WRAPPED):
+            for piece in textwrap.wrap(printable[start : start + _WRAPPED], _WIDEST_LINE) or [""]:
+                yield f"  │ {piece}".rstrip()
