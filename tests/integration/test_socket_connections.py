@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from running_slack import ADA, APP_TOKEN, SettableClock, running
+from running_slack import ADA, APP_TOKEN, SettableClock, link_urls, running
 from world import eventually
 from world.faults import Faults, mute, refused, turned_away
 
-from bot.slack.connections import SocketConnection, SocketConnections, bolt_app
+from bot.sandbox.fake_slack.installation import Quirks
+from bot.slack.connections import LinkTimes, SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck
 
 #: How long these links wait for a hello: on one machine a hello takes no time.
-PATIENCE = timedelta(seconds=1)
+TIMES = LinkTimes(patience=timedelta(seconds=1), look_interval=timedelta(milliseconds=20))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +54,15 @@ class Linked:
 
 @asynccontextmanager
 async def linked(
-    *, jitter: Callable[[], float] = lambda: 0.1, faults: Faults | None = None
+    *,
+    jitter: Callable[[], float] = lambda: 0.1,
+    faults: Faults | None = None,
+    times: LinkTimes = TIMES,
+    quirks: Quirks | None = None,
 ) -> AsyncIterator[Linked]:
-    faults = faults or Faults()
-    async with running(middlewares=[faults.middleware()]) as world:
+    faults, clock = faults or Faults(), SettableClock()
+    async with running(middlewares=[faults.middleware()], clock=clock) as world:
+        world.slack.installation.quirks = quirks or Quirks()
         identity = Identity()
         identity.learn(await world.client.auth_test())
         app = bolt_app(world.client, identity)
@@ -67,11 +73,9 @@ async def linked(
             clicks.append("no")
             await ack()
 
-        clock = SettableClock()
-        pair = [
-            SocketConnection(app, APP_TOKEN, world.client, jitter=jitter, patience=PATIENCE) for _ in range(2)
-        ]
-        links = SocketConnections(pair, clock=clock)
+        urls = link_urls(world, clock=clock, jitter=jitter)
+        pair = [SocketConnection(app, urls, world.client, jitter=jitter, times=times) for _ in range(2)]
+        links = SocketConnections(pair, clock=clock, look_interval=times.look_interval)
         stop = asyncio.Event()
         task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
         yield Linked(world=world, links=links, faults=faults, clicks=clicks, clock=clock)
