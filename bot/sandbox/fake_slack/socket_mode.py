@@ -56,6 +56,8 @@ class SocketMode:
         self._changed = asyncio.Condition()
         #: How many links have been opened in total.
         self.welcomed = 0
+        #: How many pings have been answered.
+        self.pongs = 0
 
     @property
     def links(self) -> int:
@@ -192,6 +194,7 @@ class SocketMode:
         await asyncio.sleep(self._installation.quirks.pong_delay.total_seconds())
         with contextlib.suppress(ConnectionError):
             await link.websocket.pong(data)
+            self.pongs += 1
 
     def _take(self, text: str) -> None:
         """Match an acknowledgement with its envelope; Slack ignores what it does not understand."""
