@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,8 +23,8 @@ RETRY_FIRST = timedelta(seconds=1)
 #: … up to this.
 RETRY_MAX = timedelta(seconds=30)
 
-#: A long wait is made of steps of at most so many seconds, so that a watchdog sees progress meanwhile.
-WAIT_STEP = 2.0
+#: A long wait is made of steps of at most this, so that a watchdog sees progress meanwhile.
+WAIT_STEP = timedelta(seconds=2)
 
 
 class Backoff:
@@ -67,16 +68,26 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def wait_out(
-    stop: asyncio.Event, remaining: Callable[[], timedelta], *, on_progress: Callable[[], None]
-) -> None:
-    """Wait until nothing remains, or until `stop` is set; `on_progress` is called every two seconds.
+def countdown(span: timedelta) -> Callable[[], timedelta]:
+    """Return a function that says how much remains of a span that begins now."""
+    ends_at = time.monotonic() + span.total_seconds()
+    return lambda: timedelta(seconds=ends_at - time.monotonic())
 
-    What remains is asked for again and again, because others may prolong the wait.
+
+async def wait_out(
+    stop: asyncio.Event,
+    remaining: Callable[[], timedelta],
+    *,
+    on_progress: Callable[[], None],
+    step: timedelta = WAIT_STEP,
+) -> None:
+    """Wait until nothing remains, or until `stop` is set; `on_progress` is called before every step.
+
+    What remains is asked for at every step, because others may prolong the wait.
     """
-    while not stop.is_set() and (left := remaining().total_seconds()) > 0:
+    while not stop.is_set() and (left := remaining()) > timedelta(0):
         on_progress()
-        await pause(stop, min(left, WAIT_STEP))
+        await pause(stop, min(left, step).total_seconds())
 
 
 async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:

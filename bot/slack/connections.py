@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slack_bolt.app.async_app import AsyncApp
 
-from bot.backoff import pause, retry_delay, until_stopped, wait_out
+from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
 from bot.errors import AmbiguousError, TriageBotError
 from bot.slack.errors import explain
 from bot.slack.link_urls import REFUSED_MAX
@@ -58,7 +58,7 @@ class LinkTimes:
     patience: timedelta = timedelta(seconds=10)
     #: After so long a link is steady, and what failed before is forgotten.
     steady_after: timedelta = timedelta(minutes=1)
-    #: How often a link is looked at.
+    #: How often a link is looked at, while it works and while it waits.
     look_interval: timedelta = timedelta(seconds=2)
     ping_interval: timedelta = PING_INTERVAL
 
@@ -143,14 +143,14 @@ class SocketConnection:
         while not stop.is_set():
             url = await self._fetch_url(stop)
             if url:
-                await self._wait(stop, await self._serve(url, stop))
+                await self._wait(stop, countdown(await self._serve(url, stop)))
         self._replace(None)
         await asyncio.gather(*self._closing)
         self._log_state()
 
     async def _fetch_url(self, stop: asyncio.Event) -> str | None:
         """Wait for the pause of all links, and fetch a URL; None: stop, or there is a pause again."""
-        await wait_out(stop, lambda: self._urls.pause, on_progress=self._look)
+        await self._wait(stop, lambda: self._urls.pause)
         try:
             return await until_stopped(stop, self._urls.fetch())
         except TriageBotError as error:
@@ -233,11 +233,8 @@ class SocketConnection:
                 "up" if self.is_up else "down",
             )
 
-    async def _wait(self, stop: asyncio.Event, delay: timedelta) -> None:
-        """Wait a little at a time, for whoever waits on purpose gets on, too."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + delay.total_seconds()
-        await wait_out(stop, lambda: timedelta(seconds=until - loop.time()), on_progress=self._look)
+    async def _wait(self, stop: asyncio.Event, remaining: Callable[[], timedelta]) -> None:
+        await wait_out(stop, remaining, on_progress=self._look, step=self._times.look_interval)
 
     async def _pause(self, stop: asyncio.Event, pause: timedelta, *events: asyncio.Event) -> None:
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, *events)]

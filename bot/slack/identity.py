@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.backoff import retry_delay, until_stopped, wait_out
+from bot.backoff import countdown, retry_delay, until_stopped, wait_out
 from bot.errors import (
     AmbiguousError,
     AppRejected,
@@ -24,6 +23,7 @@ from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
     from typing import Any
 
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -151,12 +151,11 @@ class Authentication:
             log_event(log.warning, "slack.delayed", "Slack not reached yet: %s", error)
 
     async def _wait(self, stop: asyncio.Event, delay: timedelta) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + delay.total_seconds()
+        left = countdown(delay)
 
         def remaining() -> timedelta:
             paused = self._urls.pause if self._is_known else self._api.pause_of(AUTH_TEST)
-            return max(paused, timedelta(seconds=until - loop.time()))
+            return max(paused, left())
 
         await wait_out(stop, remaining, on_progress=self._on_progress)
 

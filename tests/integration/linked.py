@@ -18,7 +18,7 @@ from bot.slack.connections import LinkTimes, SocketConnection, SocketConnections
 from bot.slack.identity import Identity
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from running_slack import RunningSlack
     from slack_bolt.async_app import AsyncAck
@@ -33,6 +33,7 @@ class Linked:
 
     world: RunningSlack
     links: SocketConnections
+    pair: Sequence[SocketConnection]
     faults: Faults
     clicks: list[str]
     clock: SettableClock
@@ -107,7 +108,15 @@ async def linked(
         links = SocketConnections(pair, clock=clock, look_interval=times.look_interval)
         stop = asyncio.Event()
         task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
-        yield Linked(world=world, links=links, faults=faults, clicks=clicks, clock=clock, progress=progress)
+        yield Linked(
+            world=world,
+            links=links,
+            pair=pair,
+            faults=faults,
+            clicks=clicks,
+            clock=clock,
+            progress=progress,
+        )
         stop.set()
         await asyncio.wait_for(task, 10)
         assert (world.slack.links, links.reachable) == (0, False)
