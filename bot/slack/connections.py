@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -37,9 +38,6 @@ log = logging.getLogger(__name__)
 #: Links of one worker. With two, a link that breaks loses no click. Slack allows an app ten.
 CONNECTIONS = 2
 
-#: The longest wait after a link that worked and broke within a minute. It served, so it is worth another try.
-BROKEN_MAX = timedelta(seconds=8)
-
 #: Links of all workers of one app together: Slack allows ten, and one that is replaced is two for a while.
 CONNECTIONS_MAX = 8
 
@@ -56,11 +54,16 @@ class LinkTimes:
 
     #: How long Slack may take to say hello.
     patience: timedelta = timedelta(seconds=10)
+    #: After so long a link has served, and is worth another call of a method that Slack limits.
+    served_after: timedelta = timedelta(seconds=10)
     #: After so long a link is steady, and what failed before is forgotten.
     steady_after: timedelta = timedelta(minutes=1)
     #: How often a link is looked at, while it works and while it waits.
     look_interval: timedelta = timedelta(seconds=2)
     ping_interval: timedelta = PING_INTERVAL
+    #: The longest wait after a link that served, and after one that did not.
+    broken_max: timedelta = timedelta(seconds=8)
+    refused_max: timedelta = REFUSED_MAX
 
 
 LINK_TIMES = LinkTimes()
@@ -161,20 +164,26 @@ class SocketConnection:
         """Open a websocket in place of the last one, and look after it; return how long to wait then."""
         fresh = await self._open(url, stop)
         if fresh is None:
-            return self._count_failure(REFUSED_MAX)
+            return self._count_failure(self._times.refused_max)
         self._replace(fresh)
         self._look()
-        loop = asyncio.get_running_loop()
-        steady_at = loop.time() + self._times.steady_after.total_seconds()
+        opened_at = time.monotonic()
         while fresh.is_working and not fresh.ended.is_set() and not stop.is_set():
             self.on_progress()
             await self._pause(stop, self._times.look_interval, fresh.ended)
         self._look()
-        if loop.time() >= steady_at:
+        return self._judge_end(fresh, timedelta(seconds=time.monotonic() - opened_at))
+
+    def _judge_end(self, last: Websocket, lasted: timedelta) -> timedelta:
+        """Return how long to wait before another one takes the place of the last one."""
+        times = self._times
+        if lasted >= times.steady_after:
             self._failures = 0
             return timedelta(0)
-        # One that still works has not failed: Slack asks for another, which may wait a little meanwhile.
-        return retry_delay(0, self._jitter()) if fresh.is_working else self._count_failure(BROKEN_MAX)
+        if last.is_working:
+            # It has not failed: another one is asked for, which may wait a little meanwhile.
+            return retry_delay(0, self._jitter())
+        return self._count_failure(times.broken_max if lasted >= times.served_after else times.refused_max)
 
     def _count_failure(self, longest: timedelta) -> timedelta:
         self._failures += 1

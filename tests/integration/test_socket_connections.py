@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from linked import TIMES, linked
 from world import eventually
-from world.faults import Faults, mute, refused, turned_away
+from world.faults import Faults, Handshake, cut_after_hello, mute, refused, turned_away
 
 from bot.sandbox.fake_slack.installation import Quirks
 
@@ -147,13 +147,14 @@ async def test_a_link_that_hears_nothing_for_four_pings_is_replaced() -> None:
         assert await bot.press()
 
 
-async def test_a_handshake_that_is_refused_again_and_again_is_tried_ever_more_rarely() -> None:
+@pytest.mark.parametrize("handshake", [refused, turned_away, cut_after_hello])
+async def test_what_fails_again_and_again_is_tried_ever_more_rarely(handshake: Handshake) -> None:
     faults = Faults()
-    faults.meet(*[refused] * 15)
+    faults.meet(*[handshake] * 15)
 
     async with linked(jitter=lambda: 0.01, faults=faults) as bot:
         await bot.until_up()
 
-        # One of both was refused eight times: 0.01 s, 0.02 s … 1.28 s, with no end at 0.08 s.
+        # One of both failed eight times: 0.01 s, 0.02 s … 1.28 s, with no end at 0.08 s.
         first, *_, last = (call.at for call in faults.calls_of("apps.connections.open"))
         assert last - first > 2

@@ -172,6 +172,9 @@ def _quick_links(pace: float) -> LinkTimes:
     """Return the times of links by the fast clock; but a hello takes as long as it does."""
     usual = LinkTimes()
     return LinkTimes(
+        served_after=usual.served_after / pace,
+        broken_max=usual.broken_max / pace,
+        refused_max=usual.refused_max / pace,
         steady_after=usual.steady_after / pace,
         look_interval=usual.look_interval / pace,
         ping_interval=usual.ping_interval / pace,
