@@ -144,6 +144,7 @@ class SocketConnection:
     async def run(self, stop: asyncio.Event) -> None:
         """Open the link, and open another whenever it does not work; close it when `stop` is set."""
         while not stop.is_set():
+            self._look()
             url = await self._fetch_url(stop)
             if url:
                 await self._wait(stop, countdown(await self._serve(url, stop)))
@@ -162,6 +163,7 @@ class SocketConnection:
 
     async def _serve(self, url: str, stop: asyncio.Event) -> timedelta:
         """Open a websocket in place of the last one, and look after it; return how long to wait then."""
+        self._look()
         fresh = await self._open(url, stop)
         if fresh is None:
             return self._count_failure(self._times.refused_max)
@@ -194,16 +196,17 @@ class SocketConnection:
         fresh = Websocket(
             self._app, self._client, on_hello=self.on_hello, ping_interval=self._times.ping_interval
         )
-        self._opening = True
+        self._opening, has_opened = True, False
         try:
             async with asyncio.timeout(self._times.patience.total_seconds()):
                 await until_stopped(stop, fresh.open(url))
+            has_opened = not stop.is_set()
         except TimeoutError:
             self._refuse(AmbiguousError("Slack says no hello"))
         except TriageBotError as error:
             self._refuse(error)
         self._opening = False
-        if fresh.is_working and not stop.is_set():
+        if has_opened:
             self.trouble = None
             return fresh
         self._close(fresh)
