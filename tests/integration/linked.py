@@ -58,10 +58,12 @@ class Linked:
     @asynccontextmanager
     async def stranger(self) -> AsyncIterator[None]:
         """Another program's link with the same token."""
+        ours = self.world.slack.links
         opened = await self.world.client.apps_connections_open(app_token=APP_TOKEN)
         async with self.world.session.ws_connect(str(opened["url"])) as foreign:
             await foreign.receive_json()
             yield
+        await eventually(lambda: self.world.slack.links == ours)
 
     async def until_up(self) -> None:
         """Wait until both links work, on either side."""
@@ -108,17 +110,19 @@ async def linked(
         links = SocketConnections(pair, clock=clock, look_interval=times.look_interval)
         stop = asyncio.Event()
         task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
-        yield Linked(
-            world=world,
-            links=links,
-            pair=pair,
-            faults=faults,
-            clicks=clicks,
-            clock=clock,
-            progress=progress,
-        )
-        stop.set()
-        await asyncio.wait_for(task, 10)
+        try:
+            yield Linked(
+                world=world,
+                links=links,
+                pair=pair,
+                faults=faults,
+                clicks=clicks,
+                clock=clock,
+                progress=progress,
+            )
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 10)
         assert (world.slack.links, links.reachable) == (0, False)
 
 

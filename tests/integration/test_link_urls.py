@@ -36,7 +36,7 @@ async def test_a_pause_is_kept_by_both_links_and_ends_at_once_when_the_worker_st
     faults.limit(OPEN, "60")
 
     async with linked(faults=faults) as bot:
-        await eventually(lambda: bot.opened)
+        await eventually(lambda: bot.links.trouble)  # Slack's answer is known, and the pause has begun
         await bot.advance(seconds=60)
         assert bot.opened == 1
 
@@ -51,7 +51,7 @@ async def test_a_pause_over_both_links_open() -> None:
     faults.limit(OPEN, "60")
 
     async with linked(faults=faults) as bot:
-        await eventually(lambda: bot.opened)
+        await eventually(lambda: bot.links.trouble)  # Slack's answer is known, and the pause has begun
         faults.heal()
         bot.clock.now += timedelta(seconds=61)
 
@@ -79,7 +79,7 @@ async def test_the_start_keeps_a_pause_and_repeats_nothing_that_succeeded(
         passes: list[None] = []
         authentication, urls = introduction(world, clock, on_progress=lambda: passes.append(None))
         task = asyncio.create_task(authentication.run(stop))
-        await eventually(lambda: faults.count(limited))
+        await eventually(lambda: authentication.trouble)
 
         clock.now += timedelta(seconds=59)
         passes.clear()

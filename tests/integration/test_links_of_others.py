@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from linked import linked
+from running_slack import SettableClock
 from world import eventually
 
 from bot.sandbox.fake_slack.installation import Quirks
-from bot.slack.connections import EXAMINE_EVERY, SETTLED_AFTER
+from bot.slack.connections import EXAMINE_EVERY, SETTLED_AFTER, SocketConnections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from linked import Linked
 
 
 async def reach(bot: Linked, span: timedelta, welcomed: int) -> None:
-    """Let time pass, and wait until the link that is replaced then was welcomed, and ours are up."""
+    """Let time pass, and wait until a link was welcomed in place of another, which is closed by now."""
+    open_links = bot.world.slack.links
     bot.clock.now += span
-    await eventually(lambda: bot.welcomed == welcomed and bot.links.up == 2)
+    await eventually(lambda: bot.welcomed == welcomed and bot.world.slack.links == open_links)
 
 
 async def refresh_one_of_ours(bot: Linked) -> None:
     """Let a link of ours say hello again: if Slack asked for it, it might ask the foreign one."""
+    welcomed = bot.welcomed + 1
     assert bot.pair[0].replace()
-    await reach(bot, timedelta(0), bot.welcomed + 1)
+    await reach(bot, timedelta(0), welcomed)
 
 
 @asynccontextmanager
@@ -94,7 +98,7 @@ async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_
         opened = bot.opened
 
         bot.clock.now += SETTLED_AFTER
-        await eventually(lambda: bot.opened > opened)
+        await eventually(lambda: bot.links.trouble)
         await bot.advance(seconds=599)
 
         assert (bot.opened, bot.welcomed, bot.links.up) == (opened + 1, 4, 2)
@@ -102,3 +106,27 @@ async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_
         bot.faults.heal()
         await reach(bot, timedelta(seconds=2), 5)
         assert not bot.links.is_app_shared()
+
+
+@dataclass(kw_only=True)
+class ScriptedLink:
+    """A link in the state in which its test puts it."""
+
+    is_up: bool = True
+    websockets: int = 1
+    on_hello: Callable[[int], None] = lambda _: None
+
+
+def test_a_hello_that_may_have_counted_a_link_that_is_closing_clears_nobody() -> None:
+    clock, greeted, other = SettableClock(), ScriptedLink(is_up=False), ScriptedLink()
+    pair: Any = [greeted, other]
+    links = SocketConnections(pair, clock=clock)
+    clock.now += SETTLED_AFTER
+
+    greeted.on_hello(3)
+    other.websockets = 2
+    greeted.on_hello(3)
+    unsure = links.is_app_shared()
+    greeted.on_hello(2)
+
+    assert (unsure, links.is_app_shared()) == (True, False)
