@@ -89,6 +89,10 @@ class Quirks:
     limits: dict[str, Rate] = field(default_factory=dict)
     #: conversations.history shows so many messages a page, at the most.
     history_page: int = 1000
+    #: A ping over a link is answered so late, in seconds of the machine's clock.
+    pong_delay: timedelta = timedelta(0)
+    #: A link that was cut is counted as one that is open for so long.
+    ghost_lifetime: timedelta = timedelta(0)
 
 
 @dataclass(kw_only=True)
