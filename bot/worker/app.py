@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from bot import __version__
 from bot.backoff import retry_delay
-from bot.errors import TransientError
+from bot.errors import AppRejected, TransientError, UnknownErrorCode
 from bot.settings.parameter_store import fetch_tokens
+from bot.slack.errors import explain
 from bot.slack.render.templates import check_wording
 from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
 from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble, make_policy
 from bot.worker.control import ControlServer
+from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.health import StoreWatch, WorkerHealth
 from bot.worker.lifecycle import Loop, first_of
@@ -185,8 +187,9 @@ class App:
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
         sweep = partial(_sweep, parts)
+        own = {"descriptors": watch_descriptors, **told}
         return (
-            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **told},
+            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
             {"publisher": partial(_publish, parts)},
         )
@@ -211,10 +214,13 @@ class App:
     async def _measure_health(self, watch: StoreWatch) -> WorkerHealth:
         """Return the current vital signs of this worker."""
         parts = self._parts
+        trouble = (parts.authentication.trouble or parts.connections.trouble) if parts else None
         return WorkerHealth(
             starting="" if parts else self._waiting_for,
             links_up=parts.connections.up if parts else 0,
             link_shared=parts is not None and parts.connections.is_app_shared(),
+            link_trouble=explain(trouble) if trouble else "",
+            link_refused=isinstance(trouble, AppRejected | UnknownErrorCode),
             rejection_code=parts.pacing.limiter.rejection_code if parts else "",
             polled_at=self._polled_at,
             store=await watch.look(),
