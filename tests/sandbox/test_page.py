@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sandbox_page import (
@@ -111,7 +111,7 @@ def test_the_facts_of_a_form_go_with_the_alert(page: Page) -> None:
     with page.expect_request("**/api/alerts") as sent:
         page.locator("#send").click()
 
-    body = sent.value.post_data_json
+    body: Any = sent.value.post_data_json
     assert [(each["name"], each["value"]) for each in body["facts"]] == [
         ("Host", "db-1.example.com"),
         ("Port", "22"),
