@@ -100,7 +100,7 @@ reports = st.builds(
 
 
 @every_store
-@settings(max_examples=effort(15, 50))
+@settings(max_examples=effort(8, 50))
 @given(question=questions, later=questions)
 def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, later: Question) -> None:
     async def scenario(store: AnyStore) -> None:
@@ -117,7 +117,7 @@ def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, 
 
 
 @every_store
-@settings(max_examples=effort(10, 25))
+@settings(max_examples=effort(6, 25))
 @given(body=words, event_id=words, due_at=moments, kept=st.none() | reports)
 def test_every_report_comes_back_as_it_was_with_all_that_was_kept_of_it(
     opening: Opening, body: str, event_id: str, due_at: datetime, kept: Report | None

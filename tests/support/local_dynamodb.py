@@ -102,19 +102,26 @@ def create_table(*, without: str = "", **changes: Any) -> str:
 
 
 class _PatientSession:
-    """Makes clients that wait longer than a worker may: a busy machine must not fail a test."""
+    """Has one client for all stores, made once: it waits longer than a worker may, as the machine may be busy."""
 
     region_name = REGION
 
+    def __init__(self) -> None:
+        self._made: Any = None
+
     def client(self, service: str, *, config: Config, **more: Any) -> Any:
-        make: Any = session().client
-        return make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
+        if self._made is None:
+            make: Any = session().client
+            self._made = make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
+        return self._made
+
+
+_PATIENT: Any = _PatientSession()
 
 
 def connection(name: str) -> Connection:
-    patient: Any = _PatientSession()
     address = Address(table=name, region=REGION)
-    return Connection(address, session=patient, endpoint_url=endpoint())
+    return Connection(address, session=_PATIENT, endpoint_url=endpoint())
 
 
 def store_in(
