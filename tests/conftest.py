@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
+from mypy_boto3_sqs import SQSClient
 from world import World
 
 from bot.sqs.clients import Connector
 from bot.store.dynamodb.schema import table_description
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 REGION = "us-west-2"
 

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import pytest
 from wording import WORDING
-from world import ADA, GRACE, newcomer, until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from world import World
+from world import ADA, GRACE, World, newcomer, until
 
 #: What Slack says in seconds; it need not be whole.
 RETRY_AFTER = 3.5

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
 from journeys import Journeys
 from local_dynamodb import create_table, dynamodb, store_in
+from memory_store import AnyStore
+from mortal_store import Home
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from memory_store import AnyStore
-    from mortal_store import Home
-
-    from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.store import DynamoStore
 
 pytestmark = pytest.mark.slow
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from any_store import a_question, a_report, add, kept_report, sendable
@@ -17,18 +19,13 @@ from local_dynamodb import KEEP, create_table, dynamodb, store_in
 from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
 
 from bot.errors import StoreUnusable
+from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
 from bot.store.records.rows import FIXED, MUTABLE
 from bot.store.sqlite.opening import connect_to_read
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Question, Work
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from bot.store import OpenStore
 
 IDENTIFIERS = [question.request.identifier for question in questions()]
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from any_store import SECOND, add, every_store, play, report_times
+from any_store import SECOND, Opening, add, every_store, play, report_times
 from any_store import a_question as any_question
 from fakes import NOON
+from memory_store import AnyStore
 
 from bot.triage.model import Choice, Question, State
 from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.statistics import AlertStatistics
-
-if TYPE_CHECKING:
-    from any_store import Opening
-    from memory_store import AnyStore
 
 MINUTE = timedelta(minutes=1)
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, every_store
 from fakes import NOON
+from memory_store import AnyStore
 
-from bot.triage.model import Change, State, Work
+from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from memory_store import AnyStore
-
-    from bot.triage.model import Question
 
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, every_store
 from fakes import NOON
 
-from bot.triage.model import Change, Choice, State, Work
+from bot.triage.model import Change, Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.triage.model import Question
 
 HOUR = timedelta(hours=1)
 ADA, EVE = "U0ADA", "U0EVE"

@@ -9,11 +9,12 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from any_store import IDENTIFIER, Opening, every_store
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from memory_store import AnyStore
 from wiring import instead, wired
 
 from bot.triage.model import (
@@ -23,17 +24,13 @@ from bot.triage.model import (
     Conflict,
     InvalidBody,
     MessageRef,
+    Question,
     State,
     TriageRequest,
     Work,
 )
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from memory_store import AnyStore
-
-    from bot.triage.model import Question
 
 HOUR = timedelta(hours=1)
 POLICY = Policy(remind_after=None, expire_after=HOUR, hold=timedelta(0))

@@ -6,12 +6,9 @@ import contextlib
 import json
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 _REFUSAL_IN_XML = (
     b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 from fakes import SteppedClock
 
 from bot.slack.client import SlackApi, web_client
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 #: Answers a request, or breaks the connection under it.
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

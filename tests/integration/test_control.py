@@ -6,20 +6,16 @@ import asyncio
 import logging
 import socket
 import stat
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.errors import StoreError, StoreUnusable
-from bot.worker.control import CallFailed, ControlServer, NoWorker, call
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-    from pathlib import Path
-
-    from bot.worker.control import Handler
+from bot.worker.control import CallFailed, ControlServer, Handler, NoWorker, call
 
 #: A generous bound for what takes milliseconds.
 SECONDS = 20

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.worker.control import MAX_REQUEST_BYTES, ControlServer, call
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-    from pathlib import Path
-
-    from bot.worker.control import Handler
+from bot.worker.control import MAX_REQUEST_BYTES, ControlServer, Handler, call
 
 #: A generous bound for what takes milliseconds.
 SECONDS = 20

@@ -9,8 +9,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -20,17 +21,13 @@ from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
 from failing_sqs import RUDE, dripping, refusing
 from interpreters import find_python, make_environment
 from mozdef_guide import guide_block, guide_commands, run_commands
+from mypy_boto3_sqs import SQSClient
 from person_api import PersonApi
 from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
 from world.worker import WorkerProcess, bare_environment
 
 from bot.sqs.wire import decode_request
 from bot.triage.model import Confidence, TriageRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 FILES = [CHECKOUT / "config" / "mozdef" / name for name in ("triage_bot_sqs.py", "triage_request.py")]
 

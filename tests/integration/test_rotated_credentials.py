@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -15,7 +17,7 @@ from aws_stand_in import Call, Reply, aws_stand_in
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from fakes import NOON
-from world import until
+from world import World, until
 from world.aws_proxy import AwsProxy
 
 from bot.aws.access import RENEWED_EVERY, Access
@@ -24,12 +26,6 @@ from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.table import NEW, Table
 from bot.worker.health import StoreHealth, Trouble, WorkerHealth, find_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from world import World
 
 OLD, NEW_KEY = "AKIAOLDKEYOFTHISTEST", "AKIANEWKEYOFTHISTEST"
 CODES = [

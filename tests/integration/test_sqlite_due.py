@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import NOON, a_request
@@ -18,10 +20,6 @@ from bot.store.sqlite.store import SqliteStore
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
 
 FEW, MANY = 100, 100_000
 HOUR = timedelta(hours=1)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from memory_store import MemoryStore
 
 from bot.triage.model import utc_now
+from bot.worker.control import Handler
 from bot.worker.handlers import BackupRunning, store_handlers
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from bot.worker.control import Handler
 
 
 class PausingStore(MemoryStore):

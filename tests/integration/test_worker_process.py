@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, alert, until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10

@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from sandbox_process import SandboxProcess, environment
@@ -19,9 +19,6 @@ from world import PATIENCE_SECONDS, until
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.trial import Trial
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def programs_in(folder: Path) -> list[str]:

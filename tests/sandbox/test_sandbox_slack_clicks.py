@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from running_slack import ADA, BLOCKS, GRACE, RunningSlack, SettableClock, refusal, run
+from slack_bolt.async_app import AsyncAck
 from slack_sdk.webhook.async_client import AsyncWebhookClient
-
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncAck
-
 
 MODAL = {
     "type": "modal",

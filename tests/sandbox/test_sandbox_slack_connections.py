@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import aiohttp
 import aiohttp.web
 import pytest
 from running_slack import ADA, APP_TOKEN, RunningSlack, replaced, run
-
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncAck
+from slack_bolt.async_app import AsyncAck
 
 
 def test_a_ticket_opens_one_websocket() -> None:

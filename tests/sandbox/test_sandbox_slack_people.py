@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import aiohttp.web
 import pytest
+from aiohttp import web
 from running_slack import ADA, APP_TOKEN, BOT_TOKEN, RunningSlack, refusal, run
-
-if TYPE_CHECKING:
-    from aiohttp import web
 
 
 def test_the_bot_learns_who_it_is_and_which_scopes_it_has() -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from running_slack import ADA, BLOCKS, RunningSlack, refusal, run
+from slack_bolt.async_app import AsyncAck
 
 from bot.sandbox.fake_slack import SECURITY_CHANNEL
-
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncAck
 
 
 async def _replied(world: RunningSlack, **more: Any) -> tuple[str, str, str]:

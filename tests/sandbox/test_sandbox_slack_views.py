@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from running_slack import ADA, BUTTON, GRACE, RunningSlack, refusal, run
+from slack_bolt.async_app import AsyncAck, AsyncApp
 
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncAck, AsyncApp
-
-    from bot.sandbox.fake_slack.server import Click
+from bot.sandbox.fake_slack.server import Click
 
 INPUT: dict[str, Any] = {
     "type": "input",

@@ -20,12 +20,13 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -38,13 +39,7 @@ from bot.store.address import Address
 from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from datetime import datetime
-
-    from bot.store.dynamodb.table import Caller
+from bot.store.dynamodb.table import Caller, Table
 
 REGION = "us-west-2"
 KEEP = timedelta(days=30)
@@ -102,7 +97,7 @@ def create_table(*, without: str = "", **changes: Any) -> str:
 
 
 class _PatientSession:
-    """Has one client for all stores, made once: it waits longer than a worker may, as the machine may be busy."""
+    """Has one client for all stores, which waits longer than a worker may: the machine may be busy."""
 
     region_name = REGION
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, run_simple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 class InTurn:

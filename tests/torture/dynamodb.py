@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 import boto3
@@ -16,9 +17,6 @@ from bot.sandbox.child_process import bare_environment
 from bot.store.dynamodb.schema import table_description
 
 from .orders import ACCESS_KEY, REGION, SECRET_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 #: moto's server, behind a lock: it is the one that a check of the project needs nothing more for.
 _MOTO: Final = Path(__file__).resolve().parents[1] / "support" / "moto_in_turn.py"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from .alerts import Kind
 from .answers import why_unexplained
@@ -12,9 +12,6 @@ from .checker import judge
 from .history import End
 from .log_rules import leaks, unexpected
 from .promises import Promise
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_run_in_which_all_went_well_breaks_no_promise() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .alerts import Kind
+from bot.sandbox.fake_slack import Message
+
+from .alerts import Alert, Kind
 from .any_run import (
     ALERTED,
     ANSWERED_AT,
@@ -24,15 +26,9 @@ from .any_run import (
     presses,
 )
 from .checker import judge
-from .history import End, Note, Post
+from .history import End, History, Note, Post
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
-
-    from .alerts import Alert
-    from .history import History
 
 DEADLINE = ASKED_AT + EXPIRE_AFTER_SECONDS
 REMINDED_AT = ASKED_AT + REMIND_AFTER_SECONDS + 1

@@ -6,15 +6,12 @@ import io
 import logging
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bot.worker.log import LIBRARIES, OURS, configure_logging
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 log = logging.getLogger("bot.test")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
 
 import pytest
 from documents import CHECKOUT, code_blocks, document, section, table_rows
@@ -15,9 +15,6 @@ from bot.cli.parser import main
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Profile
 from bot.worker.health import StoreHealth, Trouble, WorkerHealth
 from bot.worker.metrics import Metrics
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 REFERENCE = document("docs/reference.md")
 EXAMPLE = document("config/.env.example")
