@@ -76,6 +76,13 @@ def aws_environment(sqs_endpoint: str) -> Mapping[str, str]:
     }
 
 
+@pytest.fixture
+def in_aws_environment(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have boto3 look for credentials and endpoint there."""
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture(scope="session")
 def aws_session() -> boto3.Session:
     return boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=REGION)

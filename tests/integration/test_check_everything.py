@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,8 @@ from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE, check_everything
 from bot.settings.settings import Purpose, Settings, load_settings
 
+pytestmark = pytest.mark.usefixtures("in_aws_environment")
+
 #: Nothing that the check says of these can be good: they are on no machine.
 NOWHERE = {
     "SLACK_BOT_TOKEN": "xoxb-token",
@@ -22,12 +24,6 @@ NOWHERE = {
     "RESPONSE_QUEUE_URL": "http://127.0.0.1:9/123456789012/responses",
     "AWS_REGION": "us-west-2",
 }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in aws_environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def settings(folder: Path, **environ: str) -> Settings:

@@ -18,7 +18,7 @@ import boto3
 import pytest
 from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
-from failing_sqs import RUDE, dripping, refusing
+from failing_sqs import RUDE, Refusing, dripping
 from interpreters import find_python, make_environment
 from mozdef_guide import guide_block, guide_commands, run_commands
 from mypy_boto3_sqs import SQSClient
@@ -270,12 +270,11 @@ def test_a_lone_surrogate_and_a_control_character_arrive(
 def test_the_call_is_signed_with_mozdef_s_key_or_else_with_what_boto3_finds(
     load: Callable[..., DropIn], in_the_file: dict[str, str], signed_by: str
 ) -> None:
-    credentials: list[str] = []
-    with refusing(credentials) as endpoint:
-        load(stock=in_the_file, endpoint_url=endpoint).alert(duo_alert("1"))
+    with Refusing() as sqs:
+        load(stock=in_the_file, endpoint_url=sqs.url).alert(duo_alert("1"))
 
-    assert credentials
-    assert all(f"Credential={signed_by}/" in one and "/us-west-2/sqs/" in one for one in credentials)
+    assert sqs.credentials
+    assert all(f"Credential={signed_by}/" in one and "/us-west-2/sqs/" in one for one in sqs.credentials)
 
 
 # What does not reach the queue
