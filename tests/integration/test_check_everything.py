@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
@@ -166,8 +167,11 @@ async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> No
 
 
 async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it_is_skipped(
-    tmp_path: Path, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, aws_session: boto3.Session, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The first call makes moto load the parameter store, which takes longer than `check` waits for an answer.
+    with closing(aws_session.client("ssm", endpoint_url=sqs_endpoint)) as ssm:
+        ssm.describe_parameters()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
     tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}
 

@@ -72,6 +72,7 @@ def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_mad
     assert "undeliverable users_not_found" in ended.stdout
 
 
+@pytest.mark.slow
 def test_the_self_test_heeds_nothing_of_what_surrounds_it(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=nonsense\nMOZDEF_SYNC_SECONDS=600\n")
     (tmp_path / "bot.py").write_text("raise SystemExit('imported from the current directory')\n")
@@ -123,7 +124,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("part", ["Worker", "SQS"])
+@pytest.mark.parametrize("part", ["Worker", pytest.param("SQS", marks=pytest.mark.slow)])
 def test_a_sandbox_whose_part_dies_ends_and_says_which(tmp_path: Path, part: str) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
