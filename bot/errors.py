@@ -17,7 +17,8 @@ The leaf names the problem, its parent the remedy::
 
 Errors that only one command can meet are defined beside it, directly below the root: `NoWorker` and
 `CallFailed` of `worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`,
-`cli.backup.BackupFailed`, `cli.output.plot.PlotNotWritten`, `store.migration.migrate.MigrationRefused`.
+`worker.descriptors.OutOfDescriptors`, `cli.backup.BackupFailed`, `cli.output.plot.PlotNotWritten`,
+`store.migration.migrate.MigrationRefused`.
 A command that raises one of these exits with code 1.
 """
 

@@ -34,7 +34,7 @@ STAIRS = {
     "slack/render": ({"blocks", "text"}, {"templates"}, {"modals", "question"}, {"home"}, {"card"}),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"free_values", "log_events", "model", "outcomes", "working_time"},
+        {"foreign_text", "free_values", "log_events", "model", "outcomes", "working_time"},
         {"policy", "statistics"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},

@@ -21,7 +21,7 @@ from aiohttp import (
 from slack_sdk.errors import SlackApiError
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.slack.received import read_text
+from bot.slack.received import read_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,4 +134,4 @@ def _classify_response(response: Any) -> TriageBotError:
 
 def _read_code(response: Any) -> str:
     data = getattr(response, "data", None)
-    return read_text(data.get("error")) if isinstance(data, dict) else ""
+    return read_name(data.get("error")) if isinstance(data, dict) else ""

@@ -15,7 +15,7 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.slack.received import read_text
+from bot.slack.received import read_name, read_text
 from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
 from bot.triage.log_events import log_event
 from bot.triage.model import Bookmark, MessageRef, Person
@@ -237,13 +237,13 @@ class SlackMessenger:
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
         return Person(
             slack_id=slack_id,
-            slack_name=read_text(facts.get("name")),
+            slack_name=read_name(facts.get("name")),
             deactivated=bool(facts.get("deleted")),
             is_bot=bool(facts.get("is_bot")) or slack_id == _SLACKBOT,
             is_guest=bool(facts.get("is_restricted") or facts.get("is_ultra_restricted")),
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
-            time_zone=read_text(facts.get("tz")),
+            time_zone=read_name(facts.get("tz")),
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:

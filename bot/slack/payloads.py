@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.slack.received import read_text
+from bot.slack.received import read_name, read_text
 from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
 from bot.slack.render.question import ACTION_PREFIX
 from bot.triage.model import Answer, Choice, MessageRef, Note, Take
@@ -72,7 +72,7 @@ def read_take(body: Mapping[str, Any], identity: Identity, now: datetime) -> Tak
         return Take(
             ref=_require_text(body["actions"][0]["value"]),
             slack_id=_require_text(user["id"]),
-            slack_name=read_text(user.get("username")) or read_text(user.get("name")),
+            slack_name=read_name(user.get("username")) or read_name(user.get("name")),
             same_workspace=identity.is_home_of(body),
             message_ref=_read_message_ref(body),
             at=now,

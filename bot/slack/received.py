@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+#: Characters of a name, a time zone or an error code. Slack's own are far shorter.
+NAME_MAX = 255
+
 
 def make_storable(value: Any) -> Any:
     """Return a JSON value with each lone surrogate in its texts replaced, which no store or queue takes."""
@@ -19,6 +22,11 @@ def make_storable(value: Any) -> Any:
 def read_text(value: object) -> str:
     """Return a text of Slack's; "" if it is none."""
     return _replace_surrogates(value) if isinstance(value, str) else ""
+
+
+def read_name(value: object) -> str:
+    """Return a text of Slack's that is stored and shown as a name, at most 255 characters of it."""
+    return read_text(value)[:NAME_MAX]
 
 
 def _replace_surrogates(text: str) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid5
 
+from bot.triage.foreign_text import READ_MAX
 from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
 from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
 from bot.triage.outcomes import Outcome
@@ -142,7 +143,7 @@ def _read_label(value: object) -> str | None:
 
 def _read_summary(value: object) -> str | None:
     # This text is for reading alone, so what cannot be encoded is replaced instead of refused.
-    return _LONE_SURROGATE.sub("\ufffd", value) if isinstance(value, str) and value else None
+    return _LONE_SURROGATE.sub("\ufffd", value[:READ_MAX]) if isinstance(value, str) and value else None
 
 
 def _read_address(value: object) -> str | None:

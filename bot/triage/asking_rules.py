@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from bot.triage.foreign_text import READ_MAX
 from bot.triage.model import (
     Choice,
     Confidence,
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 
-#: Characters of a summary that are stored: far more than a message shows, and far less than the 400 KB that a
-#: DynamoDB item can hold.
-SUMMARY_STORED_MAX = 50_000
+#: Characters of a summary that are stored: all that are ever looked at, far more than a message shows, and
+#: far less than the 400 KB that a DynamoDB item can hold.
+SUMMARY_STORED_MAX = READ_MAX
 
 #: How many characters of two summaries are compared: as many as a message can show.
 SUMMARY_COMPARED = 3000

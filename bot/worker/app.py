@@ -18,6 +18,7 @@ from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
 from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble, make_policy
 from bot.worker.control import ControlServer
+from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.health import StoreWatch, WorkerHealth
 from bot.worker.lifecycle import Loop, first_of
@@ -185,8 +186,9 @@ class App:
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
         sweep = partial(_sweep, parts)
+        own = {"descriptors": watch_descriptors, **told}
         return (
-            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **told},
+            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
             {"publisher": partial(_publish, parts)},
         )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.errors import StoreUnusable, TriageBotError
 from bot.triage.log_events import log_event
+from bot.worker.listener import BACKLOG, Listener
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,32 +52,42 @@ class ControlServer:
     """The worker's end. Start it only while holding the store: an existing socket is then a dead worker's."""
 
     def __init__(
-        self, path: Path, handlers: Mapping[str, Handler], *, patience: timedelta = PATIENCE
+        self,
+        path: Path,
+        handlers: Mapping[str, Handler],
+        *,
+        patience: timedelta = PATIENCE,
+        limit: int | None = None,
     ) -> None:
         self._path = path
         self._handlers = handlers
         self._patience = patience.total_seconds()
         self._calls: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._make_protocol, limit=limit)
+        self._is_listening = False
 
     async def start(self) -> None:
         """Listen. `StoreUnusable` if the folder does not allow it, or if something else has that name."""
         try:
-            listener = _listen(self._path)
+            listening = _listen(self._path)
         except OSError as error:
             raise StoreUnusable(f"cannot create {self._path}: {error.strerror or error}") from error
-        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=MAX_REQUEST_BYTES)
+        self._listener.start([listening])
+        self._is_listening = True
 
     async def stop(self) -> None:
         """Stop listening, cancel calls in progress, remove the socket. Call it before closing the store."""
-        if self._server is None:
+        if not self._is_listening:
             return
-        self._server.close()
+        self._is_listening = False
+        await self._listener.stop()
         for call in self._calls:
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
         self._path.unlink(missing_ok=True)
-        self._server = None
+
+    def _make_protocol(self) -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=MAX_REQUEST_BYTES), self._accept)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         call = asyncio.create_task(self._serve(reader, writer), name="control call")
@@ -99,6 +110,7 @@ class ControlServer:
         try:
             async with asyncio.timeout(self._patience):
                 request = await reader.readline()
+            self._listener.mark_busy(writer.transport)
             command, arguments = _read_request(request)
             handler = self._handlers[command]
         except (ValueError, KeyError, RecursionError):
@@ -186,6 +198,7 @@ def _listen(path: Path) -> socket.socket:
         earlier = os.umask(0o177)
         try:
             listener.bind(name)
+            listener.listen(BACKLOG)
         except OSError:
             listener.close()
             raise

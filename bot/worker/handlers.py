@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: How many questions `list` shows by default.
 LIST_LIMIT = 50
 
+#: Characters of a summary that `list` hands over; `show` hands over all.
+LIST_SUMMARY = 500
+
 #: Bytes of a backup in one line of the answer.
 CHUNK_BYTES = 256 * 1024
 
@@ -88,9 +91,9 @@ class _StoreCommands:
         self._copying = asyncio.Lock()
 
     async def list_questions(self, arguments: Arguments) -> Answers:
-        """Yield the views of the newest questions, at most `limit`."""
+        """Yield the views of the newest questions, at most `limit`; of each summary, only its beginning."""
         for question in await self._archive.list_questions(limit=int(arguments.get("limit", LIST_LIMIT))):
-            yield question_view(question)
+            yield {**question_view(question), "summary": question.request.summary[:LIST_SUMMARY]}
 
     async def show(self, arguments: Arguments) -> Answers:
         """Yield the view of the question with this `identifier`, if it exists."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,15 @@ from aiohttp import web
 from bot.errors import StartRefused
 from bot.triage.log_events import log_event
 from bot.worker.health import find_problems
+from bot.worker.listener import Listener, bind
 from bot.worker.metrics import CONTENT_TYPE
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
     from datetime import datetime
+
+    from aiohttp.typedefs import Handler
 
     from bot.triage.ports import Clock
     from bot.worker.health import WorkerHealth
@@ -23,39 +28,68 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: How long a connection may take, from its acceptance to the last byte of the answer: as long as Prometheus
+#: waits.
+LIFETIME = timedelta(seconds=10)
+
 #: How long a request in progress may delay the shutdown, in seconds.
 SHUTDOWN_TIMEOUT = 1.0
 
 
 class MetricsServer:
-    """Serves the worker's metrics and health. Needs no password, and exposes nobody's data."""
+    """Serves the worker's metrics and health. Needs no password, and exposes nobody's data.
+
+    A connection serves one request, and is closed after `lifetime` at the latest.
+    """
 
     def __init__(
-        self, metrics: Metrics, look: Callable[[], Awaitable[WorkerHealth]], *, clock: Clock
+        self,
+        metrics: Metrics,
+        look: Callable[[], Awaitable[WorkerHealth]],
+        *,
+        clock: Clock,
+        lifetime: timedelta = LIFETIME,
+        limit: int | None = None,
     ) -> None:
         self._metrics = metrics
         self._look = look
         self._clock = clock
-        app = web.Application()
+        app = web.Application(middlewares=[self._close_afterwards])
         app.add_routes([web.get("/metrics", self._show_metrics), web.get("/healthz", self._show_health)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT)
+        self._listener = Listener(self._make_protocol, limit=limit, lifetime=lifetime)
 
     async def start(self, host: str, port: int) -> None:
         """Listen on this address; port 0 picks a free port and logs it. `StartRefused` if that fails."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
         try:
-            await site.start()
+            sockets = await bind(host, port)
         except OSError as error:
             await self._runner.cleanup()
             problem = error.strerror or str(error)
             raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
-        taken = self._runner.addresses[0]
-        log_event(log.info, "metrics.served", "metrics served", **_address(taken))
+        self._listener.start(sockets)
+        log_event(log.info, "metrics.served", "metrics served", **_address(sockets[0].getsockname()))
 
     async def stop(self) -> None:
         """Stop listening, after at most 1 s for requests in progress."""
+        await self._listener.stop()
         await self._runner.cleanup()
+
+    def _make_protocol(self) -> asyncio.BaseProtocol:
+        assert self._runner.server is not None  # noqa: S101 - the runner was set up at the start
+        return self._runner.server()
+
+    @web.middleware
+    async def _close_afterwards(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._listener.mark_busy(request.transport)
+        try:
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            refusal.force_close()
+            raise
+        response.force_close()
+        return response
 
     async def _show_metrics(self, _: web.Request) -> web.Response:
         body = self._metrics.exposition(await self._look(), self._clock())

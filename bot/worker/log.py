@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from bot.printable import make_printable
 from bot.redaction import REDACTED, redact
+from bot.worker.log_repeats import CountingHandler
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +30,12 @@ LIBRARIES = ("aiohttp", "asyncio", "boto3", "botocore", "slack_bolt", "slack_sdk
 
 #: Words that add nothing to an event.
 _FILLERS = frozenset({"a", "an", "are", "is", "the", "was", "were"})
+
+#: Characters of a message, of a field's value and of a traceback that are written: some hold what others
+#: sent.
+MESSAGE_MAX = 4000
+VALUE_MAX = 1000
+TRACE_MAX = 20_000
 
 #: A field's value that needs no quotes.
 _BARE = re.compile(r"[\w.:/@+,-]+", re.ASCII)
@@ -51,7 +58,7 @@ def configure_logging(
     no time. `secrets` are values to redact, in addition to everything that looks like a token. May be called
     again: the last call counts.
     """
-    handler = logging.StreamHandler(stream)
+    handler = CountingHandler(stream)
     timed = not _is_journal(stream, journal_stream)
     handler.setFormatter(
         JsonFormatter(secrets=secrets) if as_json else LineFormatter(timed=timed, secrets=secrets)
@@ -59,6 +66,7 @@ def configure_logging(
     root = logging.getLogger()
     for earlier in [each for each in root.handlers if isinstance(each.formatter, RedactingFormatter)]:
         root.removeHandler(earlier)
+        earlier.close()
     handler.addFilter(_may_be_shown)
     root.addHandler(handler)
     ours = logging.getLogger(OURS)
@@ -84,7 +92,23 @@ class RedactingFormatter(logging.Formatter):
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         stack = self.formatStack(record.stack_info) if record.stack_info else ""
-        return "\n".join(part for part in (record.exc_text, stack) if part)
+        return self.cut("\n".join(part for part in (record.exc_text, stack) if part), TRACE_MAX)
+
+    def message_of(self, record: logging.LogRecord) -> str:
+        """Return the message of a record, cut."""
+        return self.cut(record.getMessage(), MESSAGE_MAX)
+
+    def cut(self, text: str, limit: int) -> str:
+        """Return a text, cut if it is too long. Secrets are redacted first: half of one is not recognised."""
+        return text if len(text) <= limit else f"{self.hide_secrets(text)[:limit]}…"
+
+    def cut_value(self, name: str, value: object) -> str:
+        """Return a field's value as text, cut if it is too long."""
+        text = str(value)
+        # Some secrets are recognised only by the name in front of them.
+        return (
+            text if len(text) <= VALUE_MAX else self.cut(f"{name}={text}", VALUE_MAX).removeprefix(f"{name}=")
+        )
 
     def hide_secrets(self, text: str) -> str:
         """Return `text` with the known secrets, and everything that looks like one, redacted."""
@@ -113,10 +137,22 @@ class LineFormatter(RedactingFormatter):
 
     def _format_line(self, record: logging.LogRecord) -> str:
         time = _format_second(int(record.created)) if self._timed else ""
-        facts = "".join([f" {name}={_format_value(value)}" for name, value in _fields_of(record).items()])
+        facts = "".join(
+            [f" {name}={self._format_value(name, value)}" for name, value in _fields_of(record).items()]
+        )
         event = _event_of(record)
-        words = _beyond(event, record.getMessage())
+        words = _beyond(event, self.message_of(record))
         return f"{time}{record.levelname} {event}{words and f' {words}'}{facts}"
+
+    def _format_value(self, name: str, value: object) -> str:
+        """Write a field's value as one word, or in quotes if it is not one."""
+        if value is None or isinstance(value, bool):
+            return {None: "null", True: "true", False: "false"}[value]
+        text = self.cut_value(name, value)
+        if _BARE.fullmatch(text):
+            return text
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
 
 
 class JsonFormatter(RedactingFormatter):
@@ -132,7 +168,7 @@ class JsonFormatter(RedactingFormatter):
             "time": _time_of(record).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": _event_of(record),
-            "message": self.hide_secrets(record.getMessage()),
+            "message": self.hide_secrets(self.message_of(record)),
             "fields": {name: self._to_json(name, value) for name, value in _fields_of(record).items()},
         }
         if trace := self.trace_of(record):
@@ -144,8 +180,7 @@ class JsonFormatter(RedactingFormatter):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
-        # Some secrets are recognised only by the name in front of them.
-        return self.hide_secrets(f"{name}={value}").removeprefix(f"{name}=")
+        return self.hide_secrets(f"{name}={self.cut_value(name, value)}").removeprefix(f"{name}=")
 
 
 def _may_be_shown(record: logging.LogRecord) -> bool:
@@ -181,17 +216,6 @@ def _beyond(event: str, message: str) -> str:
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
     fields: Mapping[str, object] = getattr(record, "fields", {})
     return fields
-
-
-def _format_value(value: object) -> str:
-    """Write a field's value as one word, or in quotes if it is not one."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = str(value)
-    if _BARE.fullmatch(text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def _is_journal(stream: TextIO, journal_stream: str) -> bool:

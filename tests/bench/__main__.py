@@ -21,6 +21,7 @@ from .profiling import profile_worker
 from .rounds import Plan, run_rounds
 from .runs import CONCURRENCY, Effort
 from .table import describe, render
+from .texts import measure_texts
 from .workers import measure_workers
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ _COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace], int]]] = {
     None: _compare,
     "growth": measure_growth,
     "profile": profile_worker,
+    "texts": measure_texts,
     "workers": measure_workers,
 }
 

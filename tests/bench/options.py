@@ -23,7 +23,11 @@ _QUICK: Final = {
 }
 _QUICK_GROWTH: Final = {"rounds": 1, "cycles": 20, "sizes": [0, 1000]}
 _QUICK_WORKERS: Final = {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]}
-_QUICKLY: Final[Mapping[str, Mapping[str, Any]]] = {"growth": _QUICK_GROWTH, "workers": _QUICK_WORKERS}
+_QUICKLY: Final[Mapping[str, Mapping[str, Any]]] = {
+    "growth": _QUICK_GROWTH,
+    "workers": _QUICK_WORKERS,
+    "texts": {"texts": 20},
+}
 
 
 def read_options() -> argparse.Namespace:
@@ -36,6 +40,7 @@ def read_options() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", title="other measurements")
     _add_growth(commands.add_parser("growth", help="what many alerts in the store cost"))
     _add_workers(commands.add_parser("workers", help="what three workers on one table do"))
+    _add_texts(commands.add_parser("texts", help="what hostile texts cost"))
     _add_profile(commands.add_parser("profile", help="where the worker's time goes, by py-spy"))
     options = parser.parse_args()
     if options.quick:
@@ -80,6 +85,12 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         metavar=("MESSAGES", "SECONDS"),
         help="what Slack takes then",
     )
+
+
+def _add_texts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    parser.add_argument("--texts", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=2026)
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:

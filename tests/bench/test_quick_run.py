@@ -51,6 +51,13 @@ async def test_a_store_that_grew_is_measured(tmp_path: Path) -> None:
     assert "1,000" in output
 
 
+async def test_hostile_texts_are_measured() -> None:
+    code, output = await _run("texts", "--quick")
+
+    assert code == 0, output
+    assert "Home of 15" in output
+
+
 async def test_workers_that_share_a_table_are_measured_beside_one() -> None:
     code, output = await _run("workers", "--quick")
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import NOON, a_request
 from memory_store import MemoryStore
 
-from bot.triage.model import utc_now
+from bot.triage.asking_rules import accept
+from bot.triage.model import Change, utc_now
+from bot.triage.policy import Policy
 from bot.worker.control import Handler
-from bot.worker.handlers import BackupRunning, store_handlers
+from bot.worker.handlers import LIST_SUMMARY, BackupRunning, store_handlers
 
 
 class PausingStore(MemoryStore):
@@ -30,6 +34,17 @@ class PausingStore(MemoryStore):
 
 async def taken(backup: Handler) -> list[Mapping[str, Any]]:
     return [piece async for piece in backup({})]
+
+
+async def test_a_list_costs_no_more_than_the_beginning_of_each_text() -> None:
+    store = MemoryStore()
+    question = accept(a_request(summary="\u0301" * 50_000), "0.1", NOON, Policy()).question
+    await store.add([Change(question=question)])
+
+    listed = [view async for view in store_handlers(store, None, clock=utc_now)["list"]({})]
+
+    assert [len(view["summary"]) for view in listed] == [LIST_SUMMARY]
+    assert len(json.dumps(listed)) < 10_000
 
 
 async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made(tmp_path: Path) -> None:

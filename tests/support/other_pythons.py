@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from documents import CHECKOUT, document
@@ -24,14 +25,14 @@ def other_versions() -> list[str]:
     return [each for each in versions if each != f"{sys.version_info.major}.{sys.version_info.minor}"]
 
 
-def run_tests(version: str, folder: Path) -> bool:
-    """Run the tests on a version in an environment of its own; tell whether they passed."""
+def install(version: str, folder: Path) -> Path | None:
+    """Install this program for a version of Python; return that Python, or None if there is none."""
     found = find_python(version)
-    if found is None:
-        print(f"Python {version}: none that starts on the PATH or among pyenv's versions", flush=True)
-        return True
-    python = make_environment(found, folder, ("-e", f"{CHECKOUT}[dev]"))
-    print(f"Python {version}: {found}", flush=True)
+    return found and make_environment(found, folder, ("-e", f"{CHECKOUT}[dev]"))
+
+
+def run_tests(python: Path) -> bool:
+    """Run the tests on this Python; tell whether they passed."""
     tests = subprocess.run(  # noqa: S603 - our own tests
         [python, "-m", "pytest", "-q", "tests/unit", "tests/contract"], cwd=CHECKOUT, check=False
     )
@@ -39,9 +40,18 @@ def run_tests(version: str, folder: Path) -> bool:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="pythons-") as folder:
-        passed = [run_tests(version, Path(folder) / version) for version in other_versions()]
-    return 0 if all(passed) else 1
+    passed = True
+    versions = other_versions()
+    with tempfile.TemporaryDirectory(prefix="pythons-") as folder, ThreadPoolExecutor() as threads:
+        # An installation keeps one core busy; the tests keep all of them busy.
+        pythons = threads.map(install, versions, [Path(folder) / version for version in versions])
+        for version, python in zip(versions, list(pythons), strict=True):
+            if python is None:
+                print(f"Python {version}: none that starts on the PATH or among pyenv's versions", flush=True)
+                continue
+            print(f"Python {version}", flush=True)
+            passed &= run_tests(python)
+    return 0 if passed else 1
 
 
 if __name__ == "__main__":

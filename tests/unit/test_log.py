@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.worker.log import LIBRARIES, OURS, configure_logging
+from bot.printable import make_printable
+from bot.worker.log import LIBRARIES, MESSAGE_MAX, OURS, TRACE_MAX, VALUE_MAX, configure_logging
 
 log = logging.getLogger("bot.test")
 
@@ -140,6 +141,28 @@ def test_secrets_that_are_named_at_the_start_are_never_shown() -> None:
     log.info("say hunter2", extra={"event": "x.said", "fields": {"word": "hunter2"}})
 
     assert "say [redacted] word=" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("text", ["x", "\u0301", "\ud800", "key=", "xoxb-1 ", "\n"])
+def test_no_record_is_written_at_any_length(text: str) -> None:
+    stream = io.StringIO()
+    configure_logging("INFO", stream)
+
+    log_failure(text * 100_000, ValueError(text * 100_000), why=text * 100_000)
+
+    longest = len(make_printable(text)) / len(text)
+    assert len(stream.getvalue()) < (MESSAGE_MAX + VALUE_MAX + 2 * TRACE_MAX) * longest
+
+
+@pytest.mark.parametrize("before", range(0, 30, 3))
+def test_no_half_of_a_secret_is_left_where_a_text_is_cut(before: int) -> None:
+    stream = io.StringIO()
+    configure_logging("INFO", stream, secrets=["hunter2-is-secret"])
+    texts = ["." * (limit - before) + "hunter2-is-secret" for limit in (MESSAGE_MAX, VALUE_MAX)]
+
+    log.info(texts[0], extra={"event": "x.said", "fields": {"word": texts[1]}})
+
     assert "hunter2" not in stream.getvalue()
 
 

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.render.text import clean, escape, sanitize, truncate
+import bot
+from bot.slack.render.text import LINE_MAX, escape, sanitize, to_line, truncate
+from bot.triage.foreign_text import MARKS_MAX, READ_MAX, clean
 
 MARK = "… (shortened)"
 EMPTY = "(no text)"
@@ -45,7 +48,26 @@ HOSTILE = (
     "`",
     "```",
     "*_~",
+    "\u0344" * 40,  # two marks in its normal form
+    "\u0301\u0323" * 40,
+    "\ufe0f",
+    "\u3164\u2800",
+    "\U000e0100",
 )
+
+#: Of each sort, more than is ever looked at.
+POISONS = {
+    "marks in no order": "a" + "\u0301\u0323\u0345" * READ_MAX,
+    "marks that are two": "\u0344" * READ_MAX * 2,
+    "marks between invisible ones": "\u0301\u200b\u0323\ufe0f" * READ_MAX,
+    "marks, and one more letter now and then": ("e" + "\u0301\u0323" * 100) * 1000,
+    "letters that get longer": "\ufb2c" * READ_MAX * 2,
+    "letters that are put together": "\u1100\u1161\u11a8" * READ_MAX,
+    "nothing visible": "\u200b\u3164" * READ_MAX,
+    "empty lines": "\n \u200b" * READ_MAX,
+    "entities": "&<>" * READ_MAX,
+    "all that there is": "".join(map(chr, range(0x110000))),
+}
 
 texts = st.lists(
     st.text(st.characters(), max_size=20) | st.sampled_from(HOSTILE) | st.sampled_from(("x" * 200, "\n" * 9)),
@@ -57,6 +79,11 @@ def shown(text: str, limit: int = 300) -> str:
     return sanitize(text, limit, mark=MARK, empty=EMPTY)
 
 
+def longest_run_of_marks(text: str) -> int:
+    kinds = "".join(unicodedata.category(each)[0] for each in text)
+    return max(map(len, re.findall("M+", kinds)), default=0)
+
+
 @given(texts, st.integers(min_value=len(MARK), max_value=3000))
 def test_any_text_becomes_harmless(text: str, limit: int) -> None:
     result = shown(text, limit)
@@ -66,16 +93,18 @@ def test_any_text_becomes_harmless(text: str, limit: int) -> None:
     assert not set("<>") & set(result)
     assert not re.search("&(?!amp;|lt;|gt;)", result)
     assert not re.search(r"\n\s*\n\s*\n", result)
+    assert longest_run_of_marks(result) <= MARKS_MAX
 
 
 @given(texts)
 def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
+    assert clean(clean(text).text) == clean(text)
+    assert to_line(to_line(text)) == to_line(text)
 
 
 @given(texts)
 def test_cleaned_text_is_in_normal_form(text: str) -> None:
-    assert unicodedata.is_normalized("NFC", clean(text))
+    assert unicodedata.is_normalized("NFC", clean(text).text)
 
 
 @given(texts)
@@ -87,7 +116,7 @@ def test_escaping_loses_nothing(text: str) -> None:
 
 @given(texts, st.integers(min_value=len(MARK), max_value=500))
 def test_what_was_cut_is_the_beginning_and_says_so(text: str, limit: int) -> None:
-    escaped = escape(clean(text))
+    escaped = escape(clean(text).text)
 
     result = truncate(escaped, limit, mark=MARK)
 
@@ -109,6 +138,11 @@ def test_what_was_cut_is_the_beginning_and_says_so(text: str, limit: int) -> Non
         ("user\u202egnp.exe", "usergnp.exe"),
         ("naïve 日本語 🙂", "naïve 日本語 🙂"),
         ("\u200b\u2060\x07", EMPTY),
+        ("\u3164\u115f\uffa0\u2800\U0001d159", EMPTY),
+        ("✔\ufe0f\U000e0101", "✔"),
+        ("e" + "\u0323" * 99, "ẹ" + "\u0323" * 29),
+        ("\n" * 3000 + "below", "below"),
+        ("e\u0301" * 400, "é" * 150 + MARK),
         ("", EMPTY),
         ("\n \t", EMPTY),
         ("<!channel>", "&lt;!channel&gt;"),
@@ -130,3 +164,44 @@ def test_a_cut_splits_no_entity(shift: int) -> None:
 def test_a_text_at_the_limit_is_left_whole() -> None:
     assert truncate("x" * 50, 50, mark="…") == "x" * 50
     assert truncate("x" * 51, 50, mark="…") == "x" * 49 + "…"
+
+
+@pytest.mark.parametrize("name", POISONS)
+@pytest.mark.parametrize("limit", [1, 300, 3000])
+def test_no_more_is_normalised_and_returned_than_is_shown(name: str, limit: int) -> None:
+    handed_over = []
+
+    def normalize(text: str) -> str:
+        handed_over.append(text)
+        return unicodedata.normalize("NFC", text)
+
+    cleaned = clean(POISONS[name], limit, normalize=normalize)
+
+    assert len(cleaned.text) <= limit
+    assert not cleaned.is_whole
+    assert sum(map(len, handed_over)) <= limit
+    assert all(longest_run_of_marks(each) <= MARKS_MAX for each in handed_over)
+
+
+def test_nothing_else_normalises() -> None:
+    sources = {
+        path.name: path.read_text(encoding="utf-8") for path in Path(bot.__file__).parent.rglob("*.py")
+    }
+
+    assert [name for name, source in sources.items() if ".normalize(" in source] == ["foreign_text.py"]
+
+
+def test_what_lies_beyond_the_first_50_000_characters_is_not_looked_at() -> None:
+    hidden = "\u200b" * READ_MAX + "out of sight"
+
+    assert shown(hidden) == EMPTY + MARK
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a \u200b\u3000\n\t b", " a\u2028b\r\n"])
+def test_a_line_is_one_line(text: str) -> None:
+    assert to_line(text) == "a b"
+
+
+def test_a_line_that_is_too_long_says_so() -> None:
+    assert to_line("x" * LINE_MAX) == "x" * LINE_MAX
+    assert to_line("x" * READ_MAX) == "x" * (LINE_MAX - 1) + "…"

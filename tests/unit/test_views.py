@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cli.output.questions import render_list, render_question
+from bot.printable import make_printable
 from bot.triage.model import Choice, Confidence, OutboxRow, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
 from bot.worker.views import View, question_view, render_json
@@ -266,6 +267,17 @@ def test_show_tells_what_comes_next_for_an_open_question() -> None:
         "  deadline     2026-11-25 03:00:00 UTC",
         "  next step    remind, 2026-11-24 07:00:00 UTC",
     ]
+
+
+@pytest.mark.parametrize("piece", ["x", "\U000f0000", "a-", "word "])
+def test_show_tells_a_long_text_whole_in_lines_that_fit(piece: str) -> None:
+    long = replace(ANSWERED, request=replace(ANSWERED.request, summary=piece * 9999))
+
+    lines = section_of(render_question(question_view(long, [])), f"Alert {ANSWERED.identifier}")
+
+    quoted = [line.removeprefix("  │ ") for line in lines if line.startswith("  │")]
+    assert max(map(len, quoted)) <= 76
+    assert "".join(quoted).replace(" ", "") == (make_printable(piece) * 9999).replace(" ", "")
 
 
 def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_ours() -> None:

@@ -22,6 +22,9 @@ _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME
 #: In characters.
 _WIDEST_LINE = 76
 
+#: Characters that are wrapped at a time: `textwrap` copies the rest of a long word for each line of it.
+_WRAPPED = 50 * _WIDEST_LINE
+
 
 def render_list(views: Sequence[View], now: datetime) -> str:
     """Return a table of questions, one line each, in the order given."""
@@ -208,5 +211,7 @@ def _quote(text: str) -> Iterator[str]:
     Long lines are wrapped here, because the terminal would wrap them without the mark.
     """
     for line in text.splitlines() or [""]:
-        for piece in textwrap.wrap(make_printable(line), _WIDEST_LINE) or [""]:
-            yield f"  │ {piece}".rstrip()
+        printable = make_printable(line)
+        for start in range(0, len(printable) or 1, _WRAPPED):
+            for piece in textwrap.wrap(printable[start : start + _WRAPPED], _WIDEST_LINE) or [""]:
+                yield f"  │ {piece}".rstrip()

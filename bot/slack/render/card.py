@@ -10,7 +10,7 @@ from bot.slack.render import blocks
 from bot.slack.render.home import title_of
 from bot.slack.render.question import address, summary_text
 from bot.slack.render.templates import words_for
-from bot.slack.render.text import clean, escape, sanitize, truncate
+from bot.slack.render.text import escape, sanitize, to_line, truncate
 from bot.triage.model import AlertTaken
 from bot.triage.outcomes import Outcome
 
@@ -70,7 +70,7 @@ def thread_line(
 
 def profile_link(team_id: str, slack_id: str, name: str) -> str:
     """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
-    label = f"@{escape(clean(name))}" if name else slack_id
+    label = f"@{escape(to_line(name))}" if name else slack_id
     return f"<slack://user?team={quote(team_id)}&id={quote(slack_id)}|{label}>"
 
 
@@ -87,11 +87,11 @@ def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[str
     buttons = words_for(policy.of(question), wording)["button"]
     last = blocks.format_time(question.answered_at, zone) if question.answered_at else ""
     facts = {
-        words["alert"]: escape(clean(question.request.alert)),
-        words["identifier"]: escape(clean(question.request.identifier)),
+        words["alert"]: escape(to_line(question.request.alert)),
+        words["identifier"]: escape(to_line(question.request.identifier)),
         words["address"]: address(question),
         words["confidence"]: question.request.confidence.value,
-        words["reason"]: escape(clean(question.reason)),
+        words["reason"]: escape(to_line(question.reason)),
         words["asked"]: blocks.format_time(question.asked_at, zone) if question.asked_at else "",
         words["answered"]: _format_answered_at(question, zone),
         words["retracted"]: f"{buttons[question.said]}, {last}"

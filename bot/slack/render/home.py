@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bot.slack.render import blocks
 from bot.slack.render.question import address, answer_buttons, notice_text, summary_text
 from bot.slack.render.templates import words_for
-from bot.slack.render.text import clean, escape
+from bot.slack.render.text import escape, to_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,7 +51,7 @@ def notices_view(notices: Sequence[Notice], wording: Wording) -> dict[str, Any]:
 
 def title_of(question: Question, policy: Policy) -> str:
     """Return what the alert is called: its title, or else its label; harmless."""
-    return escape(clean(policy.of(question).title or question.request.alert))
+    return escape(to_line(policy.of(question).title or question.request.alert))
 
 
 def _notice_blocks(notices: Sequence[Notice], wording: Wording) -> list[Block]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, SECTION_MAX, Block
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
-from bot.slack.render.text import clean, escape, sanitize, truncate
+from bot.slack.render.text import escape, show, to_line, truncate
 from bot.triage.answer_rules import Refusal
+from bot.triage.foreign_text import Cleaned, clean
 from bot.triage.model import Choice
 from bot.triage.outcomes import OUTCOMES
 from bot.triage.policy import NoteRule
@@ -39,8 +40,9 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
     """Return `text`, `blocks` and `metadata` of the question's message, as what is stored now wants it."""
     words = words_for(policy.of(question), wording)
     user = address(question)
+    summary = clean(question.request.summary, SECTION_MAX)
     content = [
-        blocks.section(summary_text(question, words, SECTION_MAX), block_id="summary"),
+        blocks.section(_show(summary, SECTION_MAX, words), block_id="summary"),
         blocks.section(words["question"]["ask"].format(user=user), block_id="question"),
         blocks.actions(answer_buttons(question, words), block_id="answers"),
         blocks.context(words["question"]["about"], block_id="about"),
@@ -49,7 +51,7 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
     if answer:
         content += [blocks.section(answer, block_id="answer"), *_note_blocks(question, words, policy)]
     metadata = {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
-    return {"text": answer or _notification(question, user, words), "blocks": content, "metadata": metadata}
+    return {"text": answer or _notification(summary, user, words), "blocks": content, "metadata": metadata}
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
@@ -103,19 +105,22 @@ def notice_text(notice: Notice, wording: Wording) -> str:
 
 def answer_buttons(question: Question, words: Wording) -> list[Block]:
     """Return the buttons of the choices that are offered, in order."""
-    user = clean(question.request.user)
+    user = to_line(question.request.user)
     return [_button(choice, question.ref, user, words) for choice in question.offered]
 
 
 def address(question: Question) -> str:
     """Return the address that the alert names, harmless."""
-    return escape(clean(question.request.user))
+    return escape(to_line(question.request.user))
 
 
 def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, harmless."""
-    marks = words["text"]
-    return sanitize(question.request.summary, limit, mark=marks["cut"], empty=marks["empty"])
+    return _show(clean(question.request.summary, limit), limit, words)
+
+
+def _show(cleaned: Cleaned, limit: int, words: Wording) -> str:
+    return show(cleaned, limit, mark=words["text"]["cut"], empty=words["text"]["empty"])
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:
@@ -171,8 +176,7 @@ def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Blo
     return [blocks.actions([button], block_id="note"), *thanks]
 
 
-def _notification(question: Question, user: str, words: Wording) -> str:
-    marks = words["text"]
-    one_line = " ".join(clean(question.request.summary).split())
-    summary = sanitize(one_line, NOTIFICATION_MAX, mark=marks["cut"], empty=marks["empty"])
-    return words["question"]["notification"].format(user=user, summary=summary)
+def _notification(summary: Cleaned, user: str, words: Wording) -> str:
+    line = clean(summary.text, NOTIFICATION_MAX, one_line=True)
+    line = line._replace(is_whole=line.is_whole and summary.is_whole)
+    return words["question"]["notification"].format(user=user, summary=_show(line, NOTIFICATION_MAX, words))

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
-#: Controls, formats (bidi, zero-width), surrogates, private use and unassigned: none of them is for a person.
-_DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
+from bot.triage.foreign_text import Cleaned, clean
 
-_LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
-_EMPTY_LINES = re.compile(r"\n\s*\n")  # spaces of any width
+#: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
+#: request may have is 255.
+LINE_MAX = 255
 
 #: An entity of ours that a cut has left without its end.
 _BROKEN_ENTITY = re.compile(r"&[a-z]{0,3}$")
-
-
-def clean(text: str) -> str:
-    """Return the text in NFC with nothing in it but visible characters, spaces and newlines.
-
-    Runs of empty lines become one, so that nothing can be pushed out of sight.
-    """
-    # What most texts are made of may stay: found out at once, instead of character by character.
-    is_plain = text.isascii() and text.replace("\n", "").isprintable()
-    visible = text if is_plain else _drop_invisible(text)
-    return (_EMPTY_LINES.sub("\n\n", visible) if "\n" in visible else visible).strip()
-
-
-def _drop_invisible(text: str) -> str:
-    lines = _LINE_ENDS.sub("\n", text).replace("\t", " ")
-    visible = "".join(
-        character
-        for character in lines
-        if character == "\n" or unicodedata.category(character) not in _DROPPED
-    )
-    return unicodedata.normalize("NFC", visible)
 
 
 def escape(text: str) -> str:
@@ -41,13 +19,27 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def truncate(escaped: str, limit: int, *, mark: str) -> str:
-    """Return at most `limit` characters of an escaped text; a cut ends in `mark` and splits no entity."""
-    if len(escaped) <= limit:
+def truncate(escaped: str, limit: int, *, mark: str, is_whole: bool = True) -> str:
+    """Return at most `limit` characters of an escaped text; a cut ends in `mark` and splits no entity.
+
+    If the text is not whole as it comes, it ends in `mark` as well.
+    """
+    if is_whole and len(escaped) <= limit:
         return escaped
     return _BROKEN_ENTITY.sub("", escaped[: limit - len(mark)]) + mark
 
 
 def sanitize(text: str, limit: int, *, mark: str, empty: str) -> str:
     """Return any text as Slack may show it: cleaned, escaped, then cut; `empty` where nothing is left."""
-    return truncate(escape(clean(text)) or empty, limit, mark=mark)
+    return show(clean(text, limit), limit, mark=mark, empty=empty)
+
+
+def show(cleaned: Cleaned, limit: int, *, mark: str, empty: str) -> str:
+    """Return a cleaned text as Slack may show it: escaped, then cut; `empty` where nothing is left."""
+    return truncate(escape(cleaned.text) or empty, limit, mark=mark, is_whole=cleaned.is_whole)
+
+
+def to_line(text: str) -> str:
+    """Return any text cleaned and on one line of at most 255 characters. It is not escaped."""
+    cleaned = clean(text, LINE_MAX, one_line=True)
+    return truncate(cleaned.text, LINE_MAX, mark="…", is_whole=cleaned.is_whole)

@@ -66,6 +66,12 @@ class WorkerProcess:
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
 
+    def limit_descriptors(self, number: int) -> None:
+        """Let the run have no descriptor with a higher number than this, beyond those that it has."""
+        assert self._process is not None
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, hard))
+
     def is_running(self) -> bool:
         """Whether a run is under way."""
         return self._process is not None and self._process.poll() is None

@@ -1,0 +1,104 @@
+"""Text that an attacker may have written, made fit to be shown: visible, in normal form, and short enough.
+
+It is read in a few steps, all of them linear, and cut before it is normalised: the time that the normal form
+of a crafted text takes grows with the square of its length. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Characters of a text that are looked at. What comes later might as well not be there.
+READ_MAX = 50_000
+
+#: Combining marks on one character. Written languages need fewer than ten; more of them reach over other
+#: lines, and sorting a long run of them is what makes normalising slow.
+MARKS_MAX = 30
+
+#: Default_Ignorable_Code_Point as far as Python calls it printable (Unicode 15, DerivedCoreProperties), the
+#: braille blank, the Khitan filler and the null notehead: they show nothing.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
+    "\U000e0100-\U000e01ef]"
+)
+
+_LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
+_SPACES = re.compile(r"[^\S\n ]")  # tabs, and spaces of any width
+_EMPTY_LINES = re.compile(r"\n\s*\n")
+
+
+class Cleaned(NamedTuple):
+    """A text that can be shown. `is_whole` is false if its end was cut off."""
+
+    text: str
+    is_whole: bool
+
+
+def _to_nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def clean(
+    text: str,
+    limit: int = READ_MAX,
+    *,
+    one_line: bool = False,
+    normalize: Callable[[str], str] = _to_nfc,
+) -> Cleaned:
+    """Return at most `limit` characters of any text, in NFC: only visible ones, spaces and newlines.
+
+    Runs of empty lines become one, so that nothing can be pushed out of sight; with `one_line`, all white
+    space becomes single spaces. `normalize` gets at most `limit` characters, and no long run of marks.
+    """
+    read = text[:READ_MAX]
+    # Most texts are of what may stay: that is found out at once.
+    is_plain = read.isascii() and read.replace("\n", "").isprintable()
+    visible = _collapse_space(read if is_plain else _drop_invisible(read), one_line=one_line)
+    taken = visible[: limit + 1] if is_plain else _take(visible, limit + 1)
+    # The normal form may be longer, by whole characters and by marks.
+    normal = taken if is_plain else _take(normalize(taken[:limit]), limit + 1)
+    is_whole = len(text) <= READ_MAX and len(taken) <= limit and len(normal) <= limit
+    return Cleaned(normal[:limit], is_whole)
+
+
+def _drop_invisible(text: str) -> str:
+    spaced = _BLANK.sub("", _SPACES.sub(" ", _LINE_ENDS.sub("\n", text)))
+    return "\n".join(map(_drop_unprintable, spaced.split("\n")))
+
+
+def _drop_unprintable(line: str) -> str:
+    """Drop controls, formats (bidi, zero-width), surrogates, private use and unassigned characters."""
+    return line if line.isprintable() else "".join(filter(str.isprintable, line))
+
+
+def _collapse_space(text: str, *, one_line: bool) -> str:
+    if one_line:
+        return " ".join(text.split())
+    return (_EMPTY_LINES.sub("\n\n", text) if "\n" in text else text).strip()
+
+
+def _take(text: str, count: int) -> str:
+    """Return the first `count` characters, not counting the marks that are too many on one character."""
+    beginning = text[:count]
+    marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
+    return "".join(islice(_cap_marks(text), count)) if marks > MARKS_MAX else beginning
+
+
+def _cap_marks(text: str) -> Iterator[str]:
+    run = 0
+    for character in text:
+        run = run + 1 if _is_mark(character) else 0
+        if run <= MARKS_MAX:
+            yield character
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"

@@ -1,0 +1,96 @@
+"""File descriptors: how many the listeners may take, and what happens when the process has none left.
+
+Links, queues, the store and calls to Slack come first: callers of the metrics port and of the control socket
+share what is left. A worker that can open nothing more cannot heal a link either: it exits to be restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import socket
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.errors import TriageBotError
+from bot.triage.log_events import log_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+#: Descriptors that no listener may take: 256 calls to Slack, as many as the client has connections, the
+#: links, the clients of SQS and of the store, and the files of the store.
+RESERVED = 384
+
+#: Connections of one listener at a time. Prometheus and a few engineers need fewer than ten.
+CONNECTIONS_MAX = 64
+CONNECTIONS_MIN = 4
+
+#: What one link needs at a time: its socket, and those of the look-up of its address.
+NEEDED = 4
+
+#: How long the worker waits for descriptors before it exits.
+PATIENCE = timedelta(seconds=20)
+
+#: How often it is tried whether there are any.
+LOOK_INTERVAL = timedelta(seconds=5)
+
+
+class OutOfDescriptors(TriageBotError):
+    """The process, or the machine, has no file descriptor left."""
+
+
+def count_allowed_connections(limit: int) -> int:
+    """Return how many connections one listener may hold with this RLIMIT_NOFILE: 4 to 64."""
+    # A quarter of the rest: there are two listeners, and what is closed is not always freed at once.
+    return max(CONNECTIONS_MIN, min(CONNECTIONS_MAX, (limit - RESERVED) // 4))
+
+
+def descriptor_limit() -> int:
+    """Return the highest number of descriptors that this process may have (RLIMIT_NOFILE)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
+
+
+def has_spare_descriptors() -> bool:
+    """Whether a link could be opened now, as far as descriptors go."""
+    try:
+        with contextlib.ExitStack() as opened:
+            for _ in range(NEEDED):
+                opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    except OSError:
+        return False
+    return True
+
+
+async def watch_descriptors(
+    stop: asyncio.Event,
+    *,
+    interval: timedelta = LOOK_INTERVAL,
+    has_spare: Callable[[], bool] = has_spare_descriptors,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Watch until `stop` is set. `OutOfDescriptors` if there were none to spare for 20 s by `clock`."""
+    spare_at = clock()
+    while not stop.is_set():
+        if has_spare():
+            spare_at = clock()
+        elif clock() - spare_at >= PATIENCE.total_seconds():
+            raise _give_up()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), interval.total_seconds())
+
+
+def _give_up() -> OutOfDescriptors:
+    limit = descriptor_limit()
+    problem = (
+        f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened: the"
+        f" worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
+    )
+    log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
+    return OutOfDescriptors(problem)

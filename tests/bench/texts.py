@@ -1,0 +1,154 @@
+"""`python -m tests.bench texts`: what a text that an attacker wrote costs, wherever it is shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from dataclasses import replace
+from statistics import quantiles
+from typing import TYPE_CHECKING, Final
+
+from bot.cli.output.questions import render_list, render_question
+from bot.settings.messages import load_messages
+from bot.slack.render.card import card_message
+from bot.slack.render.home import OPEN_MAX, home_view
+from bot.slack.render.question import question_message
+from bot.sqs.wire import decode_request
+from bot.triage.asking_rules import accept, new_ref
+from bot.triage.model import TriageRequest, utc_now
+from bot.triage.policy import Policy
+from bot.worker.log import LineFormatter
+from bot.worker.views import question_view
+
+from .machine import Others, machine
+from .measures import PromiseResult
+from .table import describe, filled, render_results
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bot.triage.model import Question
+
+#: Every text is measured so often, and the least counts: nothing but the text itself is to be seen.
+_ROUNDS: Final = 3
+
+#: Of a text that is meant to be slow: more than is ever looked at.
+_LONG: Final = 60_000
+
+#: How rare those are: what the others cost shows in the 99th percentile, what these cost in the worst.
+_SLOW_EVERY: Final = 111
+
+#: Alphabets whose texts are slow to normalise, to clean, to escape, to wrap or to cut.
+_ALPHABETS: Final[Mapping[str, Sequence[str]]] = {
+    "marks": "\u0301\u0323\u0345\u05b0\u0f39\U0001d165",
+    "marks on letters": "e\u0301\u0323o\u0344",
+    "letters that get longer": "\ufb2c\U0001d160\u0958",
+    "Hangul": "\u1100\u1161\u11a8",
+    "invisible": "\u200b\u3164\ufe0f\u202e\x07",
+    "space": "\n\t \u3000\u200b",
+    "entities": "&<>",
+    "dashes": "a-\u2014",
+    "everything": [chr(number) for number in range(0x110000)],
+}
+
+#: Measure → most milliseconds of the 99th percentile, and of the worst text.
+_BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "question": (5, 50),
+    "card": (5, 50),
+    f"Home of {OPEN_MAX}": (75, 500),
+    "decoding": (5, 50),
+    "a line of the log": (5, 50),
+    "list": (5, 50),
+    "show": (50, 500),
+}
+
+
+def measure_texts(options: argparse.Namespace) -> int:
+    """Measure it, print the table and the verdicts; 1: a promise is broken."""
+    others = Others()
+    costs = [_costs(text) for text in _texts(random.Random(options.seed), options.texts)]
+    rows = {name: sorted(each[name] for each in costs) for name in _BOUNDS}
+    print("\n".join(_table(rows, options.texts)))
+    print("\n" + "\n".join(filled([describe(machine()), others.sentence()])) + "\n")
+    verdicts = [] if options.quick else list(_judged(rows))
+    print("\n".join(render_results(verdicts)))
+    return 0 if all(verdict.kept for verdict in verdicts) else 1
+
+
+def _texts(dice: random.Random, count: int) -> Iterator[str]:
+    """Yield texts of a usual length with something of everything in them, and a slow one now and then."""
+    pieces = [each for alphabet in _ALPHABETS.values() for each in dice.choices(alphabet, k=9)]
+    pieces += ["An SSH session was opened on ", "日本語", "🙂", "\U0001f469\u200d\U0001f467", "naïve "] * 20
+    slow = list(_ALPHABETS.values())
+    for number in range(count):
+        if number % _SLOW_EVERY == 0:
+            yield "".join(dice.choices(slow[number // _SLOW_EVERY % len(slow)], k=_LONG))
+        else:
+            yield "".join(dice.choices(pieces, k=dice.randrange(1, 1000)))
+
+
+def _costs(text: str) -> Mapping[str, float]:
+    """Return the CPU milliseconds of everything that is done with a text."""
+    policy, wording, now = Policy(), load_messages(None), utc_now()
+    body = json.dumps({**_FIELDS, "summary": text})
+    request = decode_request(body)
+    assert isinstance(request, TriageRequest)
+    step = accept(request, new_ref(request.identifier, "1" * 32), now, policy)
+    question = replace(step.question, slack_id="U0ADA", slack_name="ada")
+    view, record = question_view(question, []), _record(text)
+    works: Mapping[str, Callable[[], object]] = {
+        "question": lambda: question_message(question, wording, policy),
+        "card": lambda: card_message(question, wording, policy, team_id="T1", alert_url=""),
+        f"Home of {OPEN_MAX}": lambda: home_view(_many(question), [], wording, policy),
+        "decoding": lambda: decode_request(body),
+        "a line of the log": lambda: LineFormatter().format(record),
+        "list": lambda: render_list([view], now),
+        "show": lambda: render_question(view),
+    }
+    return {name: min(_cpu_ms(work) for _ in range(_ROUNDS)) for name, work in works.items()}
+
+
+_FIELDS: Final = {
+    "identifier": "9Zo02m4B7gIfixq3c4Xh",
+    "alert": "sensitive_host_session",
+    "user": "ada@example.com",
+    "identityConfidence": "low",
+}
+
+
+def _many(question: Question) -> Sequence[Question]:
+    return [question] * OPEN_MAX
+
+
+def _record(text: str) -> logging.LogRecord:
+    words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
+    return logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
+
+
+def _cpu_ms(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return (time.process_time() - began) * 1000
+
+
+def _table(rows: Mapping[str, Sequence[float]], count: int) -> Iterator[str]:
+    head = f"CPU of each of {count:,} texts, ms"
+    yield f"{head:42}" + "".join(f"{word:>12}" for word in ("p50", "p99", "worst"))
+    yield "─" * (42 + 36)
+    for name, costs in rows.items():
+        cells = (_percentile(costs, 50), _percentile(costs, 99), costs[-1])
+        yield f"{name:42}" + "".join(f"{each:>12.2f}" for each in cells)
+
+
+def _judged(rows: Mapping[str, Sequence[float]]) -> Iterator[PromiseResult]:
+    for name, (bound, worst) in _BOUNDS.items():
+        figure = _percentile(rows[name], 99)
+        yield PromiseResult(promise=f"{name}, p99, ms", bound=bound, figure=figure)
+        yield PromiseResult(promise=f"{name}, the worst text, ms", bound=worst, figure=rows[name][-1])
+
+
+def _percentile(costs: Sequence[float], percent: int) -> float:
+    return quantiles(costs, n=100, method="inclusive")[percent - 1]
