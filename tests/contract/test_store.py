@@ -15,6 +15,8 @@ from bot.errors import StoreError
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, State, Work
 
+pytest_plugins = ["store_fixtures"]
+
 # Questions
 
 

@@ -15,6 +15,8 @@ from bot.triage.model import Choice, Question, State
 from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.statistics import AlertStatistics
 
+pytest_plugins = ["store_fixtures"]
+
 MINUTE = timedelta(minutes=1)
 
 

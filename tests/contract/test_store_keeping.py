@@ -14,6 +14,8 @@ from memory_store import AnyStore
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 
+pytest_plugins = ["store_fixtures"]
+
 MICROSECOND = timedelta(microseconds=1)
 DAY = timedelta(days=1)
 

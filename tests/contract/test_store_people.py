@@ -14,6 +14,8 @@ from memory_store import AnyStore
 from bot.triage.model import Change, Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
 
+pytest_plugins = ["store_fixtures"]
+
 HOUR = timedelta(hours=1)
 ADA, EVE = "U0ADA", "U0EVE"
 

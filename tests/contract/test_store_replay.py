@@ -12,6 +12,8 @@ from memory_store import APART, AnyStore
 from bot.triage.model import Choice, OutboxRow, State, Work
 from bot.triage.outcomes import Outcome
 
+pytest_plugins = ["store_fixtures"]
+
 HOUR = timedelta(hours=1)
 LATER = NOON + HOUR
 

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import APART, AnyStore
 
+pytest_plugins = ["store_fixtures"]
+
 # Reports
 
 

@@ -32,6 +32,8 @@ from bot.triage.model import (
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
+pytest_plugins = ["store_fixtures"]
+
 HOUR = timedelta(hours=1)
 POLICY = Policy(remind_after=None, expire_after=HOUR, hold=timedelta(0))
 INVALID = InvalidBody(reason="user is missing", salvaged=replace(a_request(IDENTIFIER), user="", summary=""))

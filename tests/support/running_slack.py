@@ -101,16 +101,6 @@ async def running(token: str = BOT_TOKEN, **options: Any) -> AsyncIterator[Runni
         yield RunningSlack(slack=slack, client=client, session=session)
 
 
-def run(scenario: Callable[[RunningSlack], Awaitable[None]], **options: Any) -> None:
-    """Play a scenario against a fresh stand-in."""
-
-    async def play() -> None:
-        async with asyncio.timeout(30), running(**options) as world:
-            await scenario(world)
-
-    asyncio.run(play())
-
-
 async def refusal(call: Awaitable[Any]) -> Any:
     """Return the answer with which Slack refuses the call."""
     with pytest.raises(SlackApiError) as caught:
