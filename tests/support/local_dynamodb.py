@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,7 +31,7 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 from fakes import NOON
-from world.waiting import PATIENCE_SECONDS, until
+from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
 from bot.store.address import Address
@@ -57,16 +56,18 @@ def endpoint() -> str:
 
 def _own_server() -> str:
     folder = tempfile.TemporaryDirectory()
-    port = _free_port()
     server = subprocess.Popen(  # noqa: S603 - a program of our own environment
-        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py")), str(port)],
+        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py"))],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     atexit.register(_end, server, folder)
-    until(lambda: _answers(port), what="the local DynamoDB answers")
+    assert server.stdout
+    port = server.stdout.readline().strip()
+    assert port, "the local DynamoDB has not started"
     return f"http://127.0.0.1:{port}"
 
 
@@ -154,22 +155,7 @@ async def dynamodb_store() -> AsyncIterator[DynamoStore]:
         await store.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _end(server: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+def _end(server: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
     server.kill()
-    server.wait()
+    server.communicate()
     folder.cleanup()
