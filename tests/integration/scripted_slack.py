@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from fakes import SteppedClock
-from served import Answer, served
+from served import served
 
 from bot.slack.client import SlackApi, web_client
 from bot.triage.ports import Clock
+
+#: Answers a request, or breaks the connection under it.
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -15,7 +15,7 @@ class Request:
 
     verb: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
     body: bytes
 
 

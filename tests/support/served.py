@@ -7,12 +7,9 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-#: Answers a request, or breaks the connection under it.
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 @asynccontextmanager
-async def served(answer: Answer) -> AsyncIterator[str]:
+async def served(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     """Answer every request like this for as long as the block runs; yield the address."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)

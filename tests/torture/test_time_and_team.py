@@ -130,7 +130,9 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         {Promise.STALE},
     ),
     "a card shows that an answer was taken back": (
-        lambda alert: a_retraction(alert, "no", said="yes", retracted=True),
+        lambda alert: replace(
+            a_retraction(alert, "no", said="yes", retracted=True), cards=[a_card(alert, "no")]
+        ),
         {Promise.STALE},
     ),
 }
