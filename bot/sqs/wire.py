@@ -1,12 +1,13 @@
-"""The bodies on both queues. Pure: text in, nouns out, and back."""
+"""Decodes and encodes the message bodies of both queues. Pure."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.foreign_text import READ_MAX
@@ -14,15 +15,12 @@ from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
 from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
 from bot.triage.outcomes import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
-#: The categories of reports that change an alert, and of those that are indexed alone.
+#: The categories of reports that change an alert, and of those that MozDef only indexes.
 _ANSWER = "triagebot"
 _NOTE = "triagebotnote"
 
@@ -35,9 +33,9 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 def decode_request(body: str) -> TriageRequest | InvalidBody:
-    """Read a body of the request queue, JSON or base64 of it. Never raises, whatever the text is.
+    """Decode a body of the request queue: JSON, or JSON in base64. Never raises.
 
-    The reason of an invalid body names each field and its rule, never what the body holds.
+    The reason of an invalid body names each wrong field and its rule, and shows nothing of the body.
     """
     try:
         fields = _parse(body)
@@ -49,22 +47,22 @@ def decode_request(body: str) -> TriageRequest | InvalidBody:
 
 
 def identifier_in(body: str) -> str | None:
-    """Return the identifier that a body carries, if there is one that could be used."""
+    """Return the identifier in a body; None if there is no valid one."""
     decoded = decode_request(body)
     request = decoded.salvaged if isinstance(decoded, InvalidBody) else decoded
     return request.identifier if request else None
 
 
 def write_report(report: Report, due_at: datetime) -> OutboxRow:
-    """Render a report, once and for ever, as a row of the outbox that is due at the given time.
+    """Render a report as a row of the outbox that is due at `due_at`. Its body is never rendered again.
 
-    The body is canonical JSON in ASCII. `ValueError` for a naive time.
+    The body is canonical JSON in ASCII. Raises `ValueError` for a naive time.
     """
     event_id = str(
         uuid5(EVENT_ID_NAMESPACE, encode_canonical([report.identifier, report.sequence, report.outcome]))
     )
-    # MozDef writes the summary of an answer itself. Of a note it would make "UNKNOWN"; its alerts search for
-    # phrases in summaries, so no text that a person wrote may stand there.
+    # MozDef writes the summary of an answer itself, but would call a note "UNKNOWN". Its alerts search
+    # summaries for phrases, so none may contain text that a person wrote.
     summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
     body = {
         "category": category_of(report),
@@ -87,9 +85,9 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
 def read_report(row: OutboxRow) -> Report:
     """Return the report that a row of the outbox was written from.
 
-    The release before this one kept no facts beside the body, and where it shares a table it drops ours when
-    a report is replayed. Such rows, which go within RETAIN_DAYS, are read from their body: what a note leaves
-    out of it (the name, the confidence, the response) is empty, or the default.
+    The previous release stores no facts beside the body and, if it shares a table, drops ours when it replays
+    a report. Such rows, which are removed within RETAIN_DAYS, are parsed from their body: what the body of a
+    note omits (name, confidence, response) is empty, or the default.
     """
     if row.report is not None:
         return row.report
@@ -111,12 +109,12 @@ def read_report(row: OutboxRow) -> Report:
 
 
 def category_of(report: Report) -> str:
-    """Return the category under which MozDef gets a report."""
+    """Return the category under which MozDef receives a report."""
     return _NOTE if report.note else _ANSWER
 
 
 def encode_canonical(value: Any) -> str:
-    """Write canonical JSON: keys sorted, no spaces, ASCII (SQS refuses characters outside XML's set)."""
+    """Return canonical JSON: sorted keys, no spaces, ASCII (SQS rejects characters that XML lacks)."""
     return _CANONICAL.encode(value)
 
 
@@ -124,12 +122,12 @@ def _parse(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError:
-        # No text is both: JSON of an object begins with a brace, which base64 has not.
+        # No text is both: a JSON object starts with a brace, which base64 does not contain.
         return json.loads(base64.b64decode("".join(body.split()), validate=True).decode())
 
 
 class _Rule(NamedTuple):
-    """`read` returns the field's value, or None for one that breaks the rule."""
+    """`read` returns the field's value, or None if it breaks the rule."""
 
     words: str
     read: Callable[[object], str | None]
@@ -142,7 +140,7 @@ def _read_label(value: object) -> str | None:
 
 
 def _read_summary(value: object) -> str | None:
-    # This text is for reading alone, so what cannot be encoded is replaced instead of refused.
+    # Only people read this text, so what cannot be encoded is replaced, not rejected.
     return _LONE_SURROGATE.sub("\ufffd", value[:READ_MAX]) if isinstance(value, str) and value else None
 
 
@@ -196,7 +194,8 @@ def _request(values: Mapping[str, str | None]) -> TriageRequest:
 def _details(report: Report, event_id: str) -> dict[str, Any]:
     facts = _facts(report, event_id)
     if report.note:
-        # Without `user` and `response`, and in its own category: indexed, and the alert stays as it is.
+        # Without `user` and `response`, and in its own category: MozDef indexes it and leaves the alert
+        # unchanged.
         flat = {"email": report.email, "slack": report.slack_id}
         return {"identifier": report.identifier, "triagebot": facts, **flat}
     return {
@@ -224,7 +223,7 @@ def _facts(report: Report, event_id: str) -> dict[str, Any]:
 
 
 def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `_facts` was made of."""
+    """Return the fields of a report that `_facts` wrote."""
     times = {"asked_at": facts.get("askedAt"), "answered_at": facts.get("answeredAt")}
     return {
         "outcome": Outcome(facts["outcome"]),
@@ -240,5 +239,5 @@ def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _format_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
-        raise ValueError("a time without its zone cannot be reported")
+        raise ValueError("the times of a report must be aware, not naive")
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.cli.backup import BackupFailed, write_backup
+from bot.cli.files import BackupFailed, write_backup
 from bot.cli.output.plot import PlotNotWritten, write_plot
 from bot.errors import TriageBotError
 from bot.worker.views import View

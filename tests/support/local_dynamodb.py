@@ -34,11 +34,11 @@ from fakes import NOON
 from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
+from bot.aws.access import Access
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Caller, Table
+from bot.store.dynamodb.table import Caller, Connection, Table
 
 REGION = "us-west-2"
 KEEP = timedelta(days=30)
@@ -112,12 +112,13 @@ class _PatientSession:
         return self._made
 
 
-_PATIENT: Any = _PatientSession()
+_SESSION: Any = _PatientSession()
+_PATIENT = Access(lambda: _SESSION)
 
 
 def connection(name: str) -> Connection:
     address = Address(table=name, region=REGION)
-    return Connection(address, session=_PATIENT, endpoint_url=endpoint())
+    return Connection(address, access=_PATIENT, endpoint_url=endpoint())
 
 
 def store_in(

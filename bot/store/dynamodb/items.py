@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.values import value_to_wire
+from bot.store.dynamodb.table import Item, Table, value_to_wire
 from bot.store.records.rows import microseconds, question_of, question_row, report_facts, report_of
 from bot.triage.asking_rules import row_key
-from bot.triage.model import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, State
 
 #: The sort key of a question.
 QUESTION = "question"
@@ -38,50 +32,28 @@ REPLAYS = "n"
 SENT_AT = "sn"
 PARKED_AT = "pa"
 
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return a table written as `column:attribute`, separated by spaces."""
+    return dict(pair.split(":") for pair in text.split())
+
+
 #: A column of `records.rows` → its attribute. Empty columns are not stored.
 _QUESTION = {
     "secret": SECRET,
     "identifier": IDENTIFIER,
-    "alert": "a",
-    "summary": "t",
-    "user": "u",
-    "confidence": "c",
-    "state": "st",
     "version": VERSION,
     "accepted_at": schema.ACCEPTED_AT,
     "due_at": schema.DUE_AT,
     "deadline": schema.DEADLINE,
-    "paced": "pc",
-    "attempts": "n",
     "slack_id": schema.SLACK_ID,
-    "slack_name": "pn",
-    "time_zone": "tz",
-    "offered": "o",
-    "claimed_at": "cl",
-    "in_doubt_since": "dt",
-    "channel": "ch",
-    "ts": "ts",
-    "asked_at": "ak",
-    "reminders": "rm",
-    "standing": "sd",
-    "reason": "rs",
-    "said": "sa",
-    "answered_at": "aw",
-    "clicked_at": "ck",
-    "first_answered_at": "fa",
-    "answers": "ac",
-    "idle_changes": "ic",
-    "settled_at": "se",
-    "reports": "rp",
-    "shown": "sh",
-    "note": "no",
-    "notes": "nn",
-    "card_due_at": "cd",
-    "card_ts": "ct",
-    "card_shown": "cs",
-    "taken_by": "tb",
-    "taken_name": "tn",
-    "taken_at": "ta",
+    **_pairs(
+        "alert:a summary:t user:u confidence:c state:st paced:pc attempts:n slack_name:pn time_zone:tz "
+        "offered:o claimed_at:cl in_doubt_since:dt channel:ch ts:ts asked_at:ak reminders:rm "
+        "standing:sd reason:rs said:sa answered_at:aw clicked_at:ck first_answered_at:fa answers:ac "
+        "idle_changes:ic settled_at:se reports:rp shown:sh note:no notes:nn card_due_at:cd card_ts:ct "
+        "card_shown:cs taken_by:tb taken_name:tn taken_at:ta"
+    ),
 }
 _REPORT = {
     "identifier": IDENTIFIER,
@@ -123,8 +95,8 @@ def question_item(question: Question) -> Item:
     item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
     item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
-    if told := _person_sort_key(question):
-        item[schema.PERSON_SORT] = told
+    if sort_key := _person_sort_key(question):
+        item[schema.PERSON_SORT] = sort_key
     return item
 
 
@@ -175,9 +147,9 @@ def answered_sort_key(moment: int) -> str:
 
 def _person_sort_key(question: Question) -> str:
     if question.answered_at is not None:
-        return answered_sort_key(microseconds(question.answered_at) or 0)
-    if question.state is State.ASKED:
-        return open_sort_key(microseconds(question.asked_at) or 0)
+        return answered_sort_key(microseconds(question.answered_at))
+    if question.state is State.ASKED and question.asked_at is not None:
+        return open_sort_key(microseconds(question.asked_at))
     return ""
 
 
