@@ -253,7 +253,8 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     world.slack.press(world.slack.question(identifier), "notSure")
 
     assert world.status(identifier) == "manual"
-    assert f"triage-bot: warning: {path} holds tokens or keys and can be read by other users" in world.worker.log
+    warning = f"triage-bot: warning: {path} holds tokens or keys and can be read by other users"
+    assert warning in world.worker.log
 
 
 def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
