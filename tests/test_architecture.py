@@ -39,8 +39,8 @@ STAIRS = {
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},
         {"ports", "rate_limits"},
-        {"recorder", "look_ups", "retention"},
-        {"asking", "cards", "reminding", "sweeper"},
+        {"recorder", "look_ups", "look_up_queue", "retention", "unknown_errors", "finding"},
+        {"asking", "cards", "reminding", "strangers", "sweeper"},
         {"service"},
     ),
 }

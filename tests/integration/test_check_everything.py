@@ -10,12 +10,14 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE, check_everything
 from bot.settings.settings import Purpose, Settings, load_settings
 
 pytestmark = pytest.mark.usefixtures("in_aws_environment")
+
 
 #: Nothing that the check says of these can be good: they are on no machine.
 NOWHERE = {
@@ -169,8 +171,9 @@ async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> No
 async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it_is_skipped(
     tmp_path: Path, aws_session: boto3.Session, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The first call makes moto load the parameter store, which takes longer than `check` waits for an answer.
-    with closing(aws_session.client("ssm", endpoint_url=sqs_endpoint)) as ssm:
+    # moto loads its parameter store at the first call, which may take longer than `check` waits.
+    patient = Config(read_timeout=120)
+    with closing(aws_session.client("ssm", endpoint_url=sqs_endpoint, config=patient)) as ssm:
         ssm.describe_parameters()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
     tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}

@@ -13,7 +13,7 @@ import pytest
 from running_slack import ADA, APP_TOKEN, RunningSlack, refusal, replaced, running
 from slack_bolt.async_app import AsyncAck
 
-from bot.sandbox.fake_slack.installation import Quirks
+from bot.sandbox.fake_slack.installation import Quirks, Rate
 
 pytest_plugins = ["slack_fixtures"]
 
@@ -33,7 +33,7 @@ async def test_a_ticket_opens_one_websocket(world: RunningSlack) -> None:
 
 async def test_a_link_may_be_limited_slow_to_answer_and_counted_when_it_is_dead(world: RunningSlack) -> None:
     quirks = Quirks(
-        connections_every=timedelta(hours=1),
+        limits={"apps.connections.open": Rate(calls=1, per=timedelta(hours=1))},
         pong_delay=timedelta(milliseconds=100),
         ghost_lifetime=timedelta(hours=1),
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_slack import ADA, BUTTON, RunningSlack, refusal
+from running_slack import ADA, BUTTON, RunningSlack, SettableClock, refusal, running
+
+from bot.sandbox.fake_slack.installation import Rate
 
 pytest_plugins = ["slack_fixtures"]
 
@@ -118,3 +121,32 @@ async def test_a_message_that_slack_would_not_take_is_refused(
     answer = await refusal(world.client.chat_postMessage(channel=ADA, **content))
 
     assert answer["error"] == code
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        ("users.lookupByEmail", {"email": "ada@example.com"}),
+        ("conversations.open", {"users": ADA}),
+        ("conversations.history", {"channel": "D0ADALOVE01"}),
+    ],
+)
+async def test_a_limited_method_says_how_long_to_wait_and_limits_no_other(
+    method: str, values: dict[str, str]
+) -> None:
+    clock = SettableClock()
+    async with running(clock=clock) as world:
+        await world.ask()
+        world.slack.installation.quirks.limits[method] = Rate(calls=2, per=timedelta(minutes=1))
+        await world.client.api_call(method, params=values)
+        clock.now += timedelta(seconds=20)
+        await world.client.api_call(method, params=values)
+
+        answer = await refusal(world.client.api_call(method, params=values))
+
+        assert (answer.status_code, answer["error"]) == (429, "ratelimited")
+        assert answer.headers["Retry-After"] == "40"
+        await world.ask()
+        clock.now += timedelta(seconds=40)
+        await world.client.api_call(method, params=values)
+        assert (await refusal(world.client.api_call(method, params=values))).status_code == 429
