@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from slack_bolt.app.async_app import AsyncApp
 
 from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
-from bot.errors import AmbiguousError, TriageBotError
+from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.errors import explain
 from bot.slack.link_urls import REFUSED_MAX
 from bot.slack.websocket import PING_INTERVAL, Websocket
@@ -214,6 +214,8 @@ class SocketConnection:
 
     def _refuse(self, error: TriageBotError) -> None:
         self.on_failure()
+        if isinstance(error, TransientError) and error.retry_after:
+            self._urls.put_off(error.retry_after)
         self._log_failure(error)
 
     def _log_failure(self, error: TriageBotError) -> None:

@@ -49,6 +49,10 @@ class LinkUrls:
         """How long nobody calls Slack for a URL."""
         return self._api.pause_of(APPS_CONNECTIONS_OPEN)
 
+    def put_off(self, span: timedelta) -> None:
+        """Let nobody call Slack for a URL for so long: Slack turned away a websocket, and asks to wait."""
+        self._api.pause(APPS_CONNECTIONS_OPEN, span)
+
     async def fetch(self) -> str | None:
         """Return a URL that opens one websocket now; None if the pause lasts.
 

@@ -123,11 +123,12 @@ class Websocket:
     async def _on_message(self, message: WSMessage) -> None:
         if self._hello_received.is_set() or not message.data.startswith("{"):
             return
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, RecursionError):
             first = json.loads(message.data)
             if first.get("type") == "hello":
                 self._hello_received.set()
-                self._on_hello(int(first.get("num_connections") or 0))
+                if count := _read_count(first.get("num_connections")):
+                    self._on_hello(count)
             elif first.get("type") == "disconnect":
                 self._turned_away = read_text(first.get("reason"))
 
@@ -236,6 +237,14 @@ class _Client(SocketModeClient):
         while not self.message_queue.empty():
             await process()
         await close()
+
+
+def _read_count(value: object) -> int:
+    """Return how many links a hello counts, its own included; 0 if it does not say, which is no count."""
+    is_count = isinstance(value, int | str) and not isinstance(value, bool)
+    with contextlib.suppress(ValueError):
+        return max(0, int(value)) if is_count else 0
+    return 0
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from running_slack import RunningSlack
     from slack_bolt.async_app import AsyncAck
 
-#: How long these links wait for a hello: on one machine a hello takes no time.
-TIMES = LinkTimes(patience=timedelta(seconds=1), look_interval=timedelta(milliseconds=20))
+#: Links that are looked at more often. Their patience is a worker's: this machine may be busy.
+TIMES = LinkTimes(look_interval=timedelta(milliseconds=20))
 
 
 @dataclass(frozen=True, kw_only=True)

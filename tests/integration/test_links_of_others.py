@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from linked import linked
 from running_slack import SettableClock
 from world import eventually
+from world.faults import says_hello
 
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.slack.connections import EXAMINE_EVERY, SETTLED_AFTER, SocketConnections
@@ -92,7 +95,20 @@ async def test_a_second_program_that_was_counted_in_the_first_minute_is_noticed_
             assert (in_the_first_minute, bot.links.is_app_shared()) == (False, True)
 
 
-async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_click() -> None:
+@pytest.mark.parametrize("count", [None, 0, -1, True, [], math.inf, "many", {"us": 2}])
+async def test_a_hello_that_counts_nothing_proves_nothing(count: object) -> None:
+    async with suspicious(timedelta(hours=1)) as bot:
+        bot.faults.meet(says_hello({"type": "hello", "num_connections": count}))
+        bot.clock.now += SETTLED_AFTER
+        await eventually(lambda: not bot.faults.pending and bot.links.up == 2)
+
+        assert (bot.links.is_app_shared(), bot.opened) == (True, 5)
+
+
+async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_click(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "bot.slack.connections")
     async with suspicious(timedelta(minutes=10)) as bot:
         bot.faults.limit("apps.connections.open", "600")
         opened = bot.opened
@@ -106,6 +122,7 @@ async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_
         bot.faults.heal()
         await reach(bot, timedelta(seconds=2), 5)
         assert not bot.links.is_app_shared()
+        assert sum("a link is replaced" in line for line in caplog.messages) == 1
 
 
 @dataclass(kw_only=True)
