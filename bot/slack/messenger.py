@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,9 @@ PAGE = 200
 _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
+
+#: Refusals that blame the message. It looks the same the next time.
+_UNFIT = re.compile("invalid_(blocks|attachments|metadata|arg)|metadata_|msg_|no_text")
 
 #: How Slack refuses a reply to a message that was deleted.
 _NO_THREAD = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
@@ -120,10 +124,7 @@ class SlackMessenger:
         for message in _read_messages(answer):
             if is_question(message, question.ref):
                 return MessageRef(channel=channel, ts=_read_text(message, "ts"))
-        following = _next_page(answer, channel)
-        if following is not None and following == after:
-            raise TransientError("Slack's answer leads to the same page again")
-        return following
+        return _next_page(answer, channel)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See `triage.ports.Messenger`. A message that is gone or closed to changes is left unchanged."""
@@ -278,4 +279,4 @@ def _is_final(error: TriageBotError) -> bool:
     if isinstance(error, PermanentError):
         return True
     code = str(getattr(error, "code", ""))
-    return code in _GONE or code.startswith("invalid_blocks")
+    return code in _GONE or _UNFIT.match(code) is not None

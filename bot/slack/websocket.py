@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, s
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot.errors import TransientError
+from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.payloads import describe_payload
 from bot.slack.received import make_storable, read_text
@@ -75,7 +77,6 @@ class Websocket:
         self._client = _Client(
             app_token="", logger=_sdk_log, web_client=client, ping_interval=ping_interval.total_seconds()
         )
-        self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
         self._client.on_end = self.ended.set
         self._client.on_message_listeners.append(self._on_message)
         self._client.message_listeners.append(self._judge)
@@ -172,11 +173,12 @@ class _Client(SocketModeClient):
     async def connect_to(self, url: str) -> None:
         """Connect once. Raises what kept it from that."""
         tls = self.web_client.ssl
+        page = re.sub("^ws", "http", url)
         self.current_session = await self.aiohttp_client_session.ws_connect(
             url,
             autoping=False,
             timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
-            proxy=self.proxy,
+            proxy=proxy_for(page),  # that of this host: the SDK would not look at NO_PROXY
             ssl=True if tls is None else tls,
         )
         self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())

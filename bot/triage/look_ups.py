@@ -7,7 +7,7 @@ What a process knows of its looks dies with it; the next one looks twice anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -54,6 +54,12 @@ class _Doubt:
     look_at: datetime
     missed: bool = False
     bookmark: Bookmark | None = None  #: of the look that is under way
+    passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
+
+    def begin_anew(self) -> None:
+        """Let the next look begin with the first page."""
+        self.bookmark = None
+        self.passed.clear()
 
 
 class LookUps:
@@ -108,8 +114,12 @@ class LookUps:
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
         """Read page after page; None if the last one was read."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
+            if found in doubt.passed:
+                doubt.begin_anew()
+                raise TransientError("the look-up failed: Slack's pages lead in a circle")
+            doubt.passed.add(found)
             doubt.bookmark = found
-        doubt.bookmark = None
+        doubt.begin_anew()
         return found
 
     async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
@@ -121,5 +131,5 @@ class LookUps:
         except AppRejected as error:
             raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
         except (Undeliverable, UnknownErrorCode) as error:
-            doubt.bookmark = None
+            doubt.begin_anew()
             raise TransientError(f"the look-up was refused: {error}") from error

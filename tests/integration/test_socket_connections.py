@@ -53,6 +53,21 @@ async def test_links_that_were_cut_without_a_word_come_back() -> None:
         assert await bot.press()
 
 
+async def test_a_link_takes_the_proxy_of_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with linked() as bot:
+        await bot.until_up()
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+        bot.world.slack.drop_links()
+        await eventually(lambda: bot.links.trouble or bot.welcomed > 2)
+
+        assert bot.links.trouble
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        await bot.until_up()
+
+
 async def test_a_disabled_link_is_opened_again() -> None:
     async with linked() as bot:
         await bot.until_up()
