@@ -115,10 +115,10 @@ async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_
 
         assert (bot.opened, bot.welcomed, bot.links.up) == (opened + 1, 4, 2)
         assert all([await bot.press() for _ in range(6)])
+        assert sum("a link is replaced" in line for line in caplog.messages) == 1
         bot.faults.heal()
         await reach(bot, timedelta(seconds=2), 5)
         assert not bot.links.is_app_shared()
-        assert sum("a link is replaced" in line for line in caplog.messages) == 1
 
 
 @dataclass(kw_only=True)
