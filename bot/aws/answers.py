@@ -58,7 +58,7 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
     content_type = str(response_dict["headers"].get("content-type", ""))
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         raise NotAnAnswer(what=f"something answered with a redirect (HTTP {status})")
-    if not content_type.startswith(_CONTENT_TYPE):
+    if not content_type.lower().startswith(_CONTENT_TYPE):
         raise NotAnAnswer(what=f"something answered with {_shorten(content_type)}")
     try:
         answer = json.loads(body)

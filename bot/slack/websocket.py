@@ -243,10 +243,12 @@ class _Client(SocketModeClient):
 
 def _read_count(value: object) -> int:
     """Return how many links a hello counts, its own included; 0 if it does not say, which is no count."""
-    is_count = isinstance(value, int | str) and not isinstance(value, bool)
-    with contextlib.suppress(ValueError):
-        return max(0, int(value)) if is_count else 0
-    return 0
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return 0
+    try:
+        return max(0, int(value))
+    except ValueError:
+        return 0
 
 
 def _drop_traceback(record: logging.LogRecord) -> bool:
