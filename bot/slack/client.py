@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import ssl
 import urllib.request
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from yarl import URL  # as aiohttp reads a URL: what is judged is what is called
 
-from bot.errors import AmbiguousError, TransientError
+from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.errors import classify_error, retry_after
 from bot.slack.received import make_storable
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.errors import TriageBotError
-    from bot.triage.ports import Clock, Meter
+from bot.triage.ports import NO_METER, Clock, Meter
 
 log = logging.getLogger(__name__)
 

@@ -9,29 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
 from bot.errors import AmbiguousError, TriageBotError
 from bot.slack.errors import explain
-from bot.slack.link_urls import REFUSED_MAX
+from bot.slack.identity import Identity
+from bot.slack.link_urls import REFUSED_MAX, LinkUrls
 from bot.slack.websocket import PING_INTERVAL, Websocket
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
-
-    from slack_bolt.authorization import AuthorizeResult
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from bot.slack.identity import Identity
-    from bot.slack.link_urls import LinkUrls
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ another method decides for itself what a failure means there.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import (
     ClientConnectionError,
@@ -21,13 +22,15 @@ from aiohttp import (
 )
 from slack_sdk.errors import SlackApiError
 
-from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.errors import (
+    AmbiguousError,
+    AppRejected,
+    TransientError,
+    TriageBotError,
+    Undeliverable,
+    UnknownErrorCode,
+)
 from bot.slack.received import read_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.errors import TriageBotError
 
 _RENEW = "Put a valid bot token (the app's page OAuth & Permissions) into SLACK_BOT_TOKEN and restart."
 _WIDEN = "Add the missing scope to the app's bot scopes (OAuth & Permissions) and reinstall the app."

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import PermanentError, StoreError, TriageBotError, UnknownErrorCode
-from bot.triage.answer_rules import Refusal, Unfinished
+from bot.slack.home_and_modals import SlackViews
+from bot.slack.payloads import Clicker
+from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
-    from bot.slack.home_and_modals import SlackViews
-    from bot.slack.payloads import Clicker
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import Question
-    from bot.triage.service import TriageService
+from bot.triage.model import Question
+from bot.triage.service import TriageService
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +54,7 @@ class FollowUps:
     def tell_refusal(self, refusal: Refusal, clicker: Clicker) -> None:
         """Say why a click changed nothing."""
         if refusal is Refusal.CLOSED:  # the service, which logs all others, does not know the alert
-            log_event(log.info, "click.refused", "click refused", reason=refusal.value)
+            log_event(log.info, "click.refused", reason=refusal.value)
         self._begin(self._tell(refusal, clicker))
 
     def show_home(self, clicker: Clicker) -> None:

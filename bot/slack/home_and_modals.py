@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from bot.slack.client import SlackApi
 from bot.slack.render.home import home_view, notices_view
 from bot.slack.render.modals import note_errors, note_view
-from bot.triage.policy import NoteRule
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.slack.client import SlackApi
-    from bot.slack.render.templates import Wording
-    from bot.triage.answer_rules import Notice, Refusal
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.answer_rules import Notice, Refusal
+from bot.triage.model import Question
+from bot.triage.policy import NoteRule, Policy
 
 
 class SlackViews:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import Any
 
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.backoff import countdown, retry_delay, until_stopped, wait_out
 from bot.errors import (
@@ -18,18 +21,10 @@ from bot.errors import (
     TriageBotError,
     UnknownErrorCode,
 )
+from bot.slack.client import SlackApi
+from bot.slack.link_urls import LinkUrls
 from bot.slack.received import make_storable
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
-    from typing import Any
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.slack.client import SlackApi
-    from bot.slack.link_urls import LinkUrls
 
 log = logging.getLogger(__name__)
 

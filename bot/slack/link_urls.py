@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, TransientError, TriageBotError
+from bot.slack.client import SlackApi
 from bot.slack.errors import classify_link_refusal, was_answered
 from bot.slack.received import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from bot.slack.client import SlackApi
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 APPS_CONNECTIONS_OPEN = "apps.connections.open"
 

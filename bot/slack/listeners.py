@@ -11,14 +11,19 @@ import asyncio
 import logging
 import re
 import traceback
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import TriageBotError
 from bot.slack.follow_ups import FollowUps
+from bot.slack.home_and_modals import SlackViews
+from bot.slack.identity import Identity
 from bot.slack.payloads import (
     Clicker,
     describe_payload,
@@ -34,19 +39,11 @@ from bot.slack.render.modals import NOTE_VIEW
 from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
 from bot.triage.answer_rules import Refusal
 from bot.triage.log_events import log_event
+from bot.triage.ports import Clock
+from bot.triage.service import TriageService
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+Body = dict[str, Any]
 
-    from slack_bolt.app.async_app import AsyncApp
-    from slack_bolt.context.ack.async_ack import AsyncAck
-
-    from bot.slack.home_and_modals import SlackViews
-    from bot.slack.identity import Identity
-    from bot.triage.ports import Clock
-    from bot.triage.service import TriageService
-
-    Body = dict[str, Any]
 
 log = logging.getLogger(__name__)
 

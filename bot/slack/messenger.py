@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import (
     AmbiguousError,
     NoConversation,
     PermanentError,
     TransientError,
+    TriageBotError,
     Undeliverable,
     UnknownErrorCode,
 )
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
 from bot.slack.received import read_name, read_text
 from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
-from bot.triage.log_events import log_event
-from bot.triage.model import Bookmark, MessageRef, Person
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.errors import TriageBotError
-    from bot.slack.client import SlackApi
-    from bot.slack.identity import Identity
-    from bot.slack.render.templates import Wording
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.answer_rules import Notice
+from bot.triage.log_events import log_question
+from bot.triage.model import Bookmark, MessageRef, Person, Question
+from bot.triage.policy import Policy
 
 log = logging.getLogger(__name__)
 
@@ -138,13 +134,7 @@ class SlackMessenger:
                 if isinstance(error, AmbiguousError):
                     raise  # perhaps it is still done, after the next one
                 raise TransientError(str(error)) from error
-            log_event(
-                log.warning,
-                "redraw.refused",
-                "message left as it is: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.warning, "redraw.refused", question, "message left as it is: %s", error)
 
     async def remind(self, question: Question, *, link: str) -> None:
         """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too.
@@ -157,13 +147,7 @@ class SlackMessenger:
         except UnknownErrorCode as error:
             if error.code not in _NO_THREAD:
                 raise
-            log_event(
-                log.info,
-                "question.deleted",
-                "the question was deleted: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.info, "question.deleted", question, "the question was deleted: %s", error)
             await self._post_reminder(question, "")
             return
         if link and _stands_alone(sent):
@@ -182,13 +166,7 @@ class SlackMessenger:
         try:
             return read_text((await self._api.read("chat.getPermalink", place)).get("permalink"))
         except (PermanentError, TransientError) as error:
-            log_event(
-                log.info,
-                "permalink.missing",
-                "no link to the question: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.info, "permalink.missing", question, "no link to the question: %s", error)
             return ""
 
     async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
@@ -199,19 +177,13 @@ class SlackMessenger:
 
     async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
         """Change a reminder that was sent with a link to nothing."""
-        log_event(log.info, "question.deleted", "the question was deleted", identifier=question.identifier)
+        log_question(log.info, "question.deleted", question, "the question was deleted")
         reminder = reminder_message(question, self._wording, self._policy, link="")
         place = {"channel": question.channel, "ts": read_text(sent.get("ts"))}
         try:
             await self._api.write("chat.update", {**reminder, **place, "parse": "none"})
         except (PermanentError, TransientError, AmbiguousError) as error:
-            log_event(
-                log.warning,
-                "question.deleted",
-                "its reminder leads nowhere: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.warning, "question.deleted", question, "its reminder leads nowhere: %s", error)
 
     def _read_person(self, answer: Mapping[str, Any]) -> Person:
         user = answer.get("user")

@@ -5,19 +5,16 @@ Their texts have come in through `received.make_storable`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bot.slack.identity import Identity
 from bot.slack.received import read_name, read_text
 from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
 from bot.slack.render.question import ACTION_PREFIX
 from bot.triage.model import Answer, Choice, MessageRef, Note, Take
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.slack.identity import Identity
 
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 

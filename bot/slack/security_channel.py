@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import AmbiguousError, UnknownErrorCode
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
 from bot.slack.received import read_text
 from bot.slack.render.blocks import section
 from bot.slack.render.card import card_message, thread_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.slack.client import SlackApi
-    from bot.slack.identity import Identity
-    from bot.slack.render.templates import Wording
-    from bot.triage.model import AlertTaken, Question, Report
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.model import AlertTaken, Question, Report
+from bot.triage.policy import Policy
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
 

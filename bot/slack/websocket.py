@@ -12,27 +12,23 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
+from aiohttp import ClientWSTimeout, WSCloseCode, WSMessage, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
+from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import TransientError
 from bot.slack.errors import classify_error
 from bot.slack.payloads import describe_payload
 from bot.slack.received import make_storable, read_text
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp import WSMessage
-    from slack_bolt.app.async_app import AsyncApp
-    from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
-    from slack_sdk.socket_mode.request import SocketModeRequest
-    from slack_sdk.web.async_client import AsyncWebClient
 
 #: How often Slack is pinged.
 PING_INTERVAL = timedelta(seconds=5)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import (
@@ -21,22 +22,14 @@ from bot.errors import (
 )
 from bot.triage import asking_rules
 from bot.triage.finding import LOOK_UPS_MAX, Finder
-from bot.triage.log_events import log_event
+from bot.triage.log_events import log_question
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import State
-from bot.triage.outcomes import Reason, reason_of
-from bot.triage.rate_limits import ConcurrencyLimiter, is_in_turn
+from bot.triage.model import MessageRef, Person, Question, State, Step
+from bot.triage.outcomes import Reason, SlackCode, reason_of
+from bot.triage.ports import Messenger
+from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, is_in_turn
+from bot.triage.recorder import Recorder
 from bot.triage.unknown_errors import UnknownErrorHistory
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime, timedelta
-
-    from bot.triage.model import MessageRef, Person, Question, Step
-    from bot.triage.outcomes import SlackCode
-    from bot.triage.ports import Messenger
-    from bot.triage.rate_limits import Pacing
-    from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -171,12 +164,7 @@ class Asker:
         step = asking_rules.record_not_posted(claimed, now)
         if step is None:
             return False
-        log_event(
-            log.warning,
-            "question.delayed",
-            "question delayed: the claim is too old",
-            identifier=claimed.identifier,
-        )
+        log_question(log.warning, "question.delayed", claimed, "question delayed: the claim is too old")
         # Only of this version: a worker that took over has written before posting.
         await self._recorder.save(claimed, step)
         return True
@@ -212,13 +200,7 @@ class Asker:
             question, lambda row: asking_rules.record_asked(row, message_ref, self._clock(), policy)
         )
         self.forget(question)
-        log_event(
-            log.info,
-            "question.asked",
-            "question asked",
-            identifier=question.identifier,
-            channel=message_ref.channel,
-        )
+        log_question(log.info, "question.asked", question, channel=message_ref.channel)
 
     async def _look(self, question: Question) -> None:
         found = await self._look_ups.look(question)
@@ -233,12 +215,7 @@ class Asker:
 
     async def _ask_again(self, question: Question) -> None:
         self._look_ups.forget(question)
-        log_event(
-            log.info,
-            "question.not_found",
-            "not found in Slack, so it was not asked",
-            identifier=question.identifier,
-        )
+        log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         await self._decide(question, lambda row: asking_rules.record_not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
@@ -248,19 +225,11 @@ class Asker:
 
     async def _leave_in_doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
-        log_event(
-            log.warning,
-            "question.unconfirmed",
-            "it may have been posted: %s",
-            error,
-            identifier=question.identifier,
-        )
+        log_question(log.warning, "question.unconfirmed", question, "it may have been posted: %s", error)
         await self._look_later(question, self._look_ups.doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
-        log_event(
-            log.warning, "question.delayed", "question delayed: %s", error, identifier=question.identifier
-        )
+        log_question(log.warning, "question.delayed", question, "question delayed: %s", error)
         due_at = self._clock() + self._delay(question, error)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
@@ -272,9 +241,7 @@ class Asker:
         now, policy = self._clock(), self._recorder.policy
         await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
         self.forget(question)
-        log_event(
-            log.info, "question.closed", "question closed", identifier=question.identifier, reason=reason
-        )
+        log_question(log.info, "question.closed", question, reason=reason)
 
     async def _decide(
         self, question: Question, decision: Callable[[Question], Step | None]

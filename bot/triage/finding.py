@@ -6,19 +6,14 @@ number of invented ones makes the worker forget a real person.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Person
+from bot.triage.model import Person, Question
+from bot.triage.ports import Clock, Messenger
+from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import UnknownErrorHistory
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.ports import Clock, Messenger
-    from bot.triage.rate_limits import ConcurrencyLimiter
 
 #: How long a person who was found is believed: accounts get deactivated, and a post to one "succeeds".
 FRESH_FOR = timedelta(hours=1)

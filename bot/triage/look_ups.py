@@ -8,18 +8,12 @@ What a process knows of its looks dies with it; the next one looks twice anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Bookmark
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import MessageRef, Question
-    from bot.triage.ports import Clock, Messenger
+from bot.triage.model import Bookmark, MessageRef, Question
+from bot.triage.ports import Clock, Messenger
 
 #: How long a row in doubt waits if Slack rejects the app when it looks.
 SCOPE_WAIT = timedelta(seconds=60)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome
 
 
 class Confidence(StrEnum):

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from bot.triage.model import Choice
+from bot.triage.model import Choice, Person, Question
 from bot.triage.outcomes import CARDS, Outcome, Profile
 from bot.triage.working_time import WorkingHours, after_working_time, next_working_moment, time_zone
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Person, Question
 
 #: Table → key → text, as `messages.toml` has it.
 Wording = Mapping[str, Mapping[str, str]]

@@ -8,35 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.errors import StoreError
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import (
-        AlertTaken,
-        Bookmark,
-        Change,
-        InvalidBody,
-        MessageRef,
-        OutboxRow,
-        Person,
-        Question,
-        Report,
-        Work,
-    )
-    from bot.triage.statistics import AlertStatistics
+from bot.errors import StoreError
+from bot.triage.answer_rules import Notice
+from bot.triage.model import (
+    AlertTaken,
+    Bookmark,
+    Change,
+    InvalidBody,
+    MessageRef,
+    OutboxRow,
+    Person,
+    Question,
+    Report,
+    Work,
+)
+from bot.triage.statistics import AlertStatistics
 
 #: Returns the current time: aware, in UTC.
 Clock = Callable[[], datetime]
 
 #: Renders a report as a row of the outbox, due at the given time. Its body is never rendered again.
-WriteReport = Callable[["Report", datetime], "OutboxRow"]
+WriteReport = Callable[[Report, datetime], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
-ReadReport = Callable[["OutboxRow"], "Report"]
+ReadReport = Callable[[OutboxRow], Report]
 
 
 class Store(Protocol):

@@ -7,19 +7,14 @@ too fast, and that worker then posts fewer messages at a time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from bot.errors import AppRejected
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from bot.errors import AppRejected
-    from bot.triage.model import Question
+from bot.triage.model import Question
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +131,7 @@ class ConcurrencyLimiter:
     def reset(self) -> None:
         """Resume, and raise the limit: Slack accepted a message."""
         if self._rejection_code:
-            log_event(log.warning, "asking.resumed", "asking resumed")
+            log_event(log.warning, "asking.resumed")
         self._rejection_code = ""
         self._logged_at.clear()
         self._concurrency = min(self._concurrency_max, self._concurrency + GROWTH)

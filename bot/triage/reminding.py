@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, AppRejected, PermanentError, TransientError
 from bot.triage import asking_rules
-from bot.triage.log_events import log_event
-from bot.triage.rate_limits import is_in_turn
-
-if TYPE_CHECKING:
-    from bot.triage.model import Question
-    from bot.triage.ports import Messenger
-    from bot.triage.rate_limits import Pacing
-    from bot.triage.recorder import Recorder
+from bot.triage.log_events import log_question
+from bot.triage.model import Question
+from bot.triage.ports import Messenger
+from bot.triage.rate_limits import Pacing, is_in_turn
+from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -58,27 +54,13 @@ class Reminder:
         except TransientError as error:
             await self._take_back(question, error)
         except (AmbiguousError, PermanentError) as error:
-            log_event(
-                log.warning,
-                "reminder.unconfirmed",
-                "it may have been sent: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.warning, "reminder.unconfirmed", question, "it may have been sent: %s", error)
         else:
             self._limiter.reset()
-            log_event(
-                log.info,
-                "question.reminded",
-                "question reminded",
-                identifier=question.identifier,
-                n=question.reminders,
-            )
+            log_question(log.info, "question.reminded", question, n=question.reminders)
 
     async def _take_back(self, question: Question, error: TransientError) -> None:
-        log_event(
-            log.warning, "reminder.delayed", "reminder delayed: %s", error, identifier=question.identifier
-        )
+        log_question(log.warning, "reminder.delayed", question, "reminder delayed: %s", error)
         now = self._clock()
         if isinstance(error, AppRejected):
             self._limiter.trip(error, now)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from bot.triage.model import Report, change_question
+from bot.triage.model import Question, Report, change_question
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.triage.policy import Policy
 
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.
 REPORTS_APART = timedelta(seconds=5)

@@ -6,13 +6,10 @@ import asyncio
 import contextlib
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from bot.triage.ports import Clock, Store
+from bot.triage.ports import Clock, Store
 
 log = logging.getLogger(__name__)
 
@@ -47,5 +44,5 @@ class Retention:
             log_event(log.warning, "retention.failed", "retention failed: %s", error)
             return 0
         if removed:
-            log_event(log.info, "questions.removed", "questions removed", count=removed)
+            log_event(log.info, "questions.removed", count=removed)
         return removed

@@ -6,28 +6,21 @@ import asyncio
 import logging
 import random
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
-from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
-from bot.triage.log_events import log_event
-from bot.triage.model import Conflict, InvalidBody, Step, Work
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.triage.answer_rules import Notice
-    from bot.triage.asking import Asker
-    from bot.triage.cards import Cards
-    from bot.triage.model import Answer, Note, Question, Take, TriageRequest
-    from bot.triage.ports import Messenger
-    from bot.triage.recorder import Recorder
-    from bot.triage.reminding import Reminder
+from bot.triage.answer_rules import Notice, Refusal, add_note, answer_question, take_alert
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.log_events import log_event, log_question
+from bot.triage.model import Answer, Conflict, InvalidBody, Note, Question, Step, Take, TriageRequest, Work
+from bot.triage.ports import Messenger
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -148,11 +141,10 @@ class TriageService:
             question, lambda row: asking_rules.expire(row, clock(), policy)
         )
         if current is not None and step is not None:
-            log_event(
+            log_question(
                 log.info,
                 "question.expired",
-                "question expired",
-                identifier=current.identifier,
+                current,
                 reason=current.reason or None,
                 standing=current.standing,
             )
@@ -216,13 +208,7 @@ class TriageService:
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
-            log_event(
-                log.info,
-                "click.refused",
-                "click refused",
-                identifier=question.identifier,
-                reason=verdict.value,
-            )
+            log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:
             if current.in_doubt_since is None:  # an answer proves the post; taking a card does not
@@ -278,7 +264,7 @@ class TriageService:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one took effect.
-            log_event(log.warning, "redraw.delayed", "not redrawn: %s", error, identifier=question.identifier)
+            log_question(log.warning, "redraw.delayed", question, "not redrawn: %s", error)
             jittered = retry_delay(question.attempts + 1, self._actors.jitter())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
@@ -320,62 +306,31 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
         case Conflict():
             return result  # logged once somebody has been told of it
         case StoreError():
-            log_event(
-                log.error,
-                "request.left",
-                "not stored: %s",
-                result,
-                identifier=step.question.identifier,
-                alert=alert,
-            )
+            log_question(log.error, "request.left", step.question, "not stored: %s", result, alert=alert)
             return False
         case Step():
-            log_event(
-                log.info,
-                "request.reopened",
-                "request reopened",
-                identifier=step.question.identifier,
-                alert=alert,
-            )
+            log_question(log.info, "request.reopened", step.question, alert=alert)
         case True if step.report:
             reason = step.question.reason
-            log_event(
-                log.info,
-                "question.closed",
-                "question closed",
-                identifier=step.question.identifier,
-                reason=reason,
-            )
+            log_question(log.info, "question.closed", step.question, reason=reason)
         case True:
-            log_event(
-                log.info,
-                "request.accepted",
-                "request accepted",
-                identifier=step.question.identifier,
-                alert=alert,
-            )
+            log_question(log.info, "request.accepted", step.question, alert=alert)
         case _:
-            log_event(
-                log.info, "request.known", "request known", identifier=step.question.identifier, alert=alert
-            )
+            log_question(log.info, "request.known", step.question, alert=alert)
     return True
 
 
 def _log_answer(question: Question) -> None:
     """Log an answer that is stored."""
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
-    log_event(log.info, "question.answered", "question answered", identifier=question.identifier, **fields)
+    log_question(log.info, "question.answered", question, **fields)
 
 
 def _log_note(question: Question) -> None:
     """Log a note that is stored."""
-    log_event(
-        log.info, "note.added", "note added", identifier=question.identifier, sequence=question.reports - 1
-    )
+    log_question(log.info, "note.added", question, sequence=question.reports - 1)
 
 
 def _log_take(question: Question) -> None:
     """Log who on the security team took an alert over."""
-    log_event(
-        log.info, "alert.taken", "alert taken", identifier=question.identifier, slack_id=question.taken_by
-    )
+    log_question(log.info, "alert.taken", question, slack_id=question.taken_by)

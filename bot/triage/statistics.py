@@ -6,16 +6,11 @@ Only questions that were asked count, each once, by the outcome that stands.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-from bot.triage.outcomes import ENDINGS, OUTCOMES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import timedelta
-
-    from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import ENDINGS, OUTCOMES, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

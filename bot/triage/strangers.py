@@ -8,20 +8,16 @@ the sweeper, and are met again after a restart.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
 from bot.triage import asking_rules
+from bot.triage.finding import Finder
 from bot.triage.look_up_queue import QUEUE_MAX, LookUpQueue, Waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.triage.finding import Finder
-    from bot.triage.model import Question
-    from bot.triage.recorder import Recorder
+from bot.triage.model import Question
+from bot.triage.recorder import Recorder
 
 
 class Strangers:

@@ -6,24 +6,18 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from bot.errors import StoreError
 from bot.triage.finding import LOOK_UPS_MAX
-from bot.triage.log_events import log_event
-from bot.triage.model import Work
-from bot.triage.rate_limits import CONCURRENCY_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.ports import Clock, Store
-    from bot.triage.rate_limits import ConcurrencyLimiter
-    from bot.triage.strangers import Strangers
+from bot.triage.log_events import log_event, log_question
+from bot.triage.model import Question, Work
+from bot.triage.ports import Clock, Store
+from bot.triage.rate_limits import CONCURRENCY_MAX, ConcurrencyLimiter
+from bot.triage.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
@@ -230,12 +224,10 @@ class Sweeper:
         try:
             await self._do(question, lane)
         except StoreError as error:
-            log_event(
-                log.error, "question.failed", "question failed: %s", error, identifier=question.identifier
-            )
+            log_question(log.error, "question.failed", question, "question failed: %s", error)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         except Exception:  # noqa: BLE001 - it is logged, with its traceback
-            log_event(log.exception, "question.failed", "question failed", identifier=question.identifier)
+            log_question(log.exception, "question.failed", question)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
             del self._in_progress[question.ref]

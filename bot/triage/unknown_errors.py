@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from datetime import datetime, timedelta
+from typing import NoReturn
 
-from bot.errors import AppRejected, Undeliverable
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.errors import UnknownErrorCode
-    from bot.triage.model import Question
-    from bot.triage.rate_limits import ConcurrencyLimiter
+from bot.errors import AppRejected, Undeliverable, UnknownErrorCode
+from bot.triage.model import Question
+from bot.triage.rate_limits import ConcurrencyLimiter
 
 #: What to do about a code for which our tables have no remedy.
 _UNKNOWN_REMEDY = "Look it up in Slack's documentation of {method}; see messages.toml if it blames the text."

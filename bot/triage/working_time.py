@@ -7,14 +7,10 @@ is elapsed time: an hour that is skipped in spring does not count, and one repea
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date, tzinfo
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

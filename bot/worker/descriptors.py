@@ -12,14 +12,11 @@ import logging
 import resource
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from bot.triage.ports import Backlog, Clock
+from bot.triage.ports import Backlog, Clock
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
 POLL_SILENCE = timedelta(seconds=120)

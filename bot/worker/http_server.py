@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bot.errors import StartRefused
 from bot.triage.log_events import log_event
-from bot.worker.health import find_problems
+from bot.triage.ports import Clock
+from bot.worker.health import WorkerHealth, find_problems
 from bot.worker.listener import Listener, bind
-from bot.worker.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from aiohttp.typedefs import Handler
-
-    from bot.triage.ports import Clock
-    from bot.worker.health import WorkerHealth
-    from bot.worker.metrics import Metrics
+from bot.worker.metrics import CONTENT_TYPE, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +62,7 @@ class MetricsServer:
             problem = error.strerror or str(error)
             raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
         self._listener.start(sockets)
-        log_event(log.info, "metrics.served", "metrics served", **_address(sockets[0].getsockname()))
+        log_event(log.info, "metrics.served", **_address(sockets[0].getsockname()))
 
     async def stop(self) -> None:
         """Stop listening, after at most 1 s for requests in progress."""

@@ -137,7 +137,7 @@ async def _stop_in_order(
                 await asyncio.wait(tasks)
     except TimeoutError:
         late = [task.get_name() for _, tasks in running for task in tasks if not task.done()]
-        log_event(log.warning, "shutdown.timed_out", "shutdown timed out", late=",".join(late))
+        log_event(log.warning, "shutdown.timed_out", late=",".join(late))
         logging.shutdown()
         # A normal exit would wait for threads that are in a DNS look-up.
         os._exit(0)

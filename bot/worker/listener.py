@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from bot.triage.log_events import log_event
 from bot.worker.descriptors import count_allowed_connections, descriptor_limit
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 

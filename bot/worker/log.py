@@ -11,16 +11,14 @@ import logging
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from bot.printable import make_printable
 from bot.redaction import REDACTED, redact
 from bot.worker.log_repeats import CountingHandler
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 #: Whose debug lines are ours: the loggers of this program, all of which begin with it.
 OURS = "bot"

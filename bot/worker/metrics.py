@@ -9,7 +9,8 @@ closed or bounded sets: no identifiers, no addresses.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,16 +23,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from bot.triage.model import Choice
+from bot.triage.model import Choice, InvalidBody, Question
 from bot.triage.outcomes import OUTCOMES
-from bot.worker.health import Trouble, find_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from bot.triage.model import InvalidBody, Question
-    from bot.worker.health import WorkerHealth
+from bot.worker.health import Trouble, WorkerHealth, find_problems
 
 #: The type of what `Metrics.exposition` returns (Prometheus text format).
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -6,16 +6,13 @@ They travel over the control socket, `--json` prints them, and `bot.cli.output` 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
-
-    from bot.triage.model import OutboxRow, Question
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.model import OutboxRow, Question
+from bot.triage.statistics import AlertStatistics
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
