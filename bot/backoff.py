@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -60,10 +59,14 @@ def add_jitter(seconds: float, random: Random) -> float:
     return seconds * random.uniform(0.9, 1.1)
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for `seconds`, or until `stop` is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+async def pause(*events: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait for `seconds` (None: without a limit), or until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def countdown(span: timedelta) -> Callable[[], timedelta]:
@@ -85,7 +88,7 @@ async def wait_out(
     """
     while not stop.is_set() and (left := remaining()) > timedelta(0):
         on_progress()
-        await pause(stop, min(left, step).total_seconds())
+        await pause(stop, seconds=min(left, step).total_seconds())
 
 
 async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:

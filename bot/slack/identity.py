@@ -1,4 +1,4 @@
-"""Who this app is in Slack: asked once, with `auth.test`, however long Slack takes to answer."""
+"""Who the app is in Slack: asked with `auth.test` at the start, until Slack answers."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from bot.errors import (
 )
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
-from bot.slack.received import make_storable
+from bot.slack.received import make_storable, read_header
 from bot.triage.log_events import log_event
 
 log = logging.getLogger(__name__)
 
 AUTH_TEST = "auth.test"
 
-#: Scopes that the bot cannot do without, and the one without which a post in doubt cannot be looked up.
+#: The scopes that the bot needs. Without the last one, a post in doubt cannot be looked up.
 SCOPES = ("users:read", "users:read.email", "im:write", "chat:write", "im:history")
 
 
 class OrgWideInstallation(StartRefused):
-    """The app is installed for an organisation: nobody could tell its workspace's people from others."""
+    """The app is installed for a whole organisation: it could not tell a workspace's people from others."""
 
     remedy = (
         "install the app in the one workspace whose people it asks, and put that installation's bot token"
@@ -48,7 +48,7 @@ class OrgWideInstallation(StartRefused):
 
 @dataclass(slots=True)
 class Identity:
-    """The app's place in Slack. Empty until Slack was reached for the first time."""
+    """The app's identity in Slack. Empty until Slack has answered `auth.test`."""
 
     team_id: str = ""
     enterprise_id: str = ""
@@ -57,13 +57,13 @@ class Identity:
     scopes: frozenset[str] = field(default_factory=frozenset)
 
     def learn(self, response: AsyncSlackResponse) -> None:
-        """Take over what `auth.test` answered.
+        """Read the answer to `auth.test`.
 
-        `TransientError` if that is no answer of Slack's, `OrgWideInstallation` if it names no workspace.
+        `TransientError` if it is not Slack's; `OrgWideInstallation` if the token is an organisation's.
         """
         data: Mapping[str, Any] = make_storable(response.data) if isinstance(response.data, dict) else {}
         if "team_id" not in data:
-            raise TransientError("Slack's answer to auth.test says nothing of a workspace")
+            raise TransientError("Slack's answer to auth.test names no workspace")
         if _is_org_wide(data):
             raise OrgWideInstallation
         self.team_id = str(data["team_id"])
@@ -74,7 +74,7 @@ class Identity:
 
     @property
     def missing_scopes(self) -> tuple[str, ...]:
-        """Scopes that the app should have and has not."""
+        """The scopes that the app should have but lacks."""
         return tuple(scope for scope in SCOPES if scope not in self.scopes)
 
     def is_home_of(self, payload: Mapping[str, Any]) -> bool:
@@ -85,7 +85,9 @@ class Identity:
         )
 
     def authorization(self) -> AuthorizeResult:
-        """Return what Bolt wants to know of an installation. No token: our calls have their own client."""
+        """Return what Bolt needs to know of the installation, without a token: our calls use another
+        client.
+        """
         return AuthorizeResult(
             enterprise_id=self.enterprise_id or None,
             team_id=self.team_id,
@@ -96,10 +98,10 @@ class Identity:
 
 
 class Authentication:
-    """Finds out who we are in Slack, however long Slack takes to answer.
+    """Authenticates both tokens with Slack, and retries until Slack answers.
 
-    `api` calls Slack with the bot's token. What Slack has accepted is not asked again, and a URL that it gave
-    is kept for the first link.
+    `api` calls Slack with the bot token. A token that was accepted is not tried again, and the URL that Slack
+    gave for the app-level token is kept for the first link.
     """
 
     def __init__(
@@ -116,18 +118,18 @@ class Authentication:
         self._identity = identity
         self._jitter = jitter
         self._on_progress = on_progress
-        self.trouble: TriageBotError | None = None  #: what keeps Slack from knowing us; None: nothing does
+        self.trouble: TriageBotError | None = None  #: why the last attempt failed; None if it did not
         self._is_known = False
         self._done = asyncio.Event()
 
     async def wait(self) -> None:
-        """Wait until Slack knows us."""
+        """Wait until Slack has accepted both tokens."""
         await self._done.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Introduce this worker, and try again while Slack cannot be reached, or asks to wait.
+        """Authenticate; retry while Slack cannot be reached or asks to wait.
 
-        `StartRefused` if Slack refuses one of the tokens.
+        `StartRefused` if Slack rejects one of the tokens.
         """
         attempts = 0
         while not stop.is_set() and not self._done.is_set():
@@ -137,7 +139,7 @@ class Authentication:
             attempts += 1
 
     async def attempt(self) -> None:
-        """Introduce this worker, if Slack can be reached. `StartRefused` as for `run`."""
+        """Try once to authenticate; log it if Slack cannot be reached. `StartRefused` as for `run`."""
         self._on_progress()
         try:
             await self._authenticate()
@@ -172,7 +174,7 @@ class Authentication:
 
     def _log_scopes(self) -> None:
         team = self._identity.team_id
-        log_event(log.info, "slack.authenticated", "known to Slack", team=team)
+        log_event(log.info, "slack.authenticated", team=team)
         for scope in self._identity.missing_scopes:
             log_event(
                 log.error,
@@ -187,19 +189,18 @@ def _id_in(value: object) -> object:
 
 
 def _is_org_wide(data: Mapping[str, Any]) -> bool:
-    """Whether a token is an organisation's: Slack says so, or names the organisation, or no workspace."""
+    """Whether the token is an organisation's: Slack says so, or names no workspace but the organisation."""
     team_id = str(data["team_id"] or "")
     return bool(data.get("is_enterprise_install")) or not team_id or team_id.startswith("E")
 
 
 def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
-    value = next((each for name, each in headers.items() if name.lower() == "x-oauth-scopes"), "")
-    text = ",".join(value) if isinstance(value, list) else str(value)
-    return frozenset(scope.strip() for scope in text.split(",") if scope.strip())
+    scopes = read_header(headers, "x-oauth-scopes").split(",")
+    return frozenset(scope.strip() for scope in scopes if scope.strip())
 
 
 def _classify_refusal(variable: str, error: TriageBotError) -> TriageBotError:
-    # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
+    # Nobody has been asked yet, so even a code that may concern one person concerns the app.
     if isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
         return StartRefused(f"Slack refuses {variable} ({error.code}); `triage-bot check` says what to do")
     return error

@@ -77,7 +77,7 @@ class Publisher:
                     await self._sleep(stop, await self._seconds_to_sleep())
                 self._backoff.after_success()
             except Exception as error:  # noqa: BLE001 - the publisher must never end
-                await pause(stop, self._back_off(error))
+                await pause(stop, seconds=self._back_off(error))
 
     async def flush(self) -> None:
         """Send what is due, up to 20 batches; return at the first failure. To be called after `run`."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import timedelta
 
+from bot.backoff import pause
 from bot.errors import StoreError
 from bot.triage.log_events import log_event
 from bot.triage.ports import Clock, Store
@@ -33,9 +33,7 @@ class Retention:
         """Remove old questions every hour, until `stop` is set. Failures are logged; raises nothing."""
         while not stop.is_set():
             removed = await self._remove_some()
-            pause = STEP_PAUSE if removed == STEP else INTERVAL
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause.total_seconds())
+            await pause(stop, seconds=(STEP_PAUSE if removed == STEP else INTERVAL).total_seconds())
 
     async def _remove_some(self) -> int:
         try:

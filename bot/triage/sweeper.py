@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
+from bot.backoff import pause
 from bot.errors import StoreError
 from bot.triage.finding import LOOK_UPS_MAX
 from bot.triage.log_events import log_event, log_question
@@ -131,8 +132,7 @@ class Sweeper:
                 sleep = await self._start_due()
             except StoreError as error:
                 log_event(log.error, "sweep.failed", "sweep failed: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake_event.wait(), sleep.total_seconds())
+            await pause(self._wake_event, seconds=sleep.total_seconds())
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep."""

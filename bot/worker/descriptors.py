@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from bot.backoff import pause
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
 
@@ -79,8 +80,7 @@ async def watch_descriptors(
             spare_at = clock()
         elif clock() - spare_at >= PATIENCE.total_seconds():
             raise _give_up()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), interval.total_seconds())
+        await pause(stop, seconds=interval.total_seconds())
 
 
 def _give_up() -> OutOfDescriptors:

@@ -62,7 +62,6 @@ class Metrics:
         self._gauge_health()
 
     def count_stored(self, before: Question | None, after: Question) -> None:
-        """See `Meter`."""
         if after.standing is None and (before is None or before.standing is not None):
             self._accepted.inc()
         if after.asked_at and not (before and before.asked_at):
@@ -75,27 +74,21 @@ class Metrics:
             self._count_ending(after)
 
     def untold(self) -> None:
-        """See `triage.ports.Meter`."""
         self._untold.inc()
 
     def count_rejected(self, body: InvalidBody) -> None:
-        """See `Meter`."""
         self._rejected.labels(body.fault).inc()
 
     def count_conflicted(self) -> None:
-        """See `Meter`."""
         self._conflicting.inc()
 
     def count_sent(self, reports: int) -> None:
-        """See `Meter`."""
         self._sent.inc(reports)
 
     def count_parked(self, reports: int) -> None:
-        """See `Meter`."""
         self._parked.inc(reports)
 
     def count_retried(self, method: str) -> None:
-        """See `Meter`."""
         self._retries.labels(self._methods.label_for(method)).inc()
 
     def exposition(self, worker_health: WorkerHealth, now: datetime) -> bytes:

@@ -103,7 +103,7 @@ async def check_app_token(
     # Only the host is used: the rest of the URL has a one-time ticket.
     url = str(response.get("url") or "")
     if not urlsplit(url).hostname:
-        detail = "Slack's answer to apps.connections.open names no websocket"
+        detail = "Slack's answer to apps.connections.open has no URL"
         return [Finding.failed(APP_TOKEN, detail, _NETWORK)]
     return [Finding.ok(APP_TOKEN, "good for Socket Mode"), await check_host(session, url)]
 
