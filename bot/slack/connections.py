@@ -275,11 +275,6 @@ class SocketConnections:
         await drain()
 
     @property
-    def reachable(self) -> bool:
-        """Whether a click can reach this worker now."""
-        return self.up > 0
-
-    @property
     def up(self) -> int:
         """How many links work now."""
         return sum(link.is_up for link in self._connections)

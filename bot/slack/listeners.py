@@ -134,7 +134,7 @@ class Listeners:
             log_event(log.warning, "payload.unread", "payload not understood", **described, error=kind)
             return None
         trace = None if isinstance(error, TriageBotError | NotOurQuestionError) else error
-        fields = describe_payload(body) | await self._service.identifier_field(read_ref(body))
+        fields = {**describe_payload(body), **await self._service.identifier_field(read_ref(body))}
         log_event(partial(log.error, exc_info=trace), "click.failed", "click not stored: %s", error, **fields)
         return None
 

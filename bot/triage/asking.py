@@ -27,7 +27,7 @@ from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
 from bot.triage.model import MessageRef, Person, Question, State, Step
 from bot.triage.outcomes import Reason, SlackCode, reason_of
 from bot.triage.ports import Messenger
-from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, is_in_turn
+from bot.triage.rate_limits import ConcurrencyLimiter, Pacing
 from bot.triage.recorder import Recorder
 from bot.triage.unknown_errors import UnknownErrorHistory
 
@@ -53,9 +53,8 @@ class Asker:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
+        self._pacing = pacing
         self._limiter = pacing.limiter
-        self._rate_limiter = pacing.rate_limiter
-        self._jitter = pacing.jitter
         self._unknown_errors = UnknownErrorHistory()
         self._delays = delays or LookUpDelays()
         self._look_ups = LookUps(messenger, clock=recorder.clock, delays=self._delays)
@@ -95,7 +94,9 @@ class Asker:
         Return the row as it is then; None if it is gone. Raises `TransientError` if that is not known yet.
         """
         if question.state is State.ACCEPTED and question.in_doubt_since is not None:
-            with contextlib.suppress(Undeliverable):  # nobody: the sweeper will find the same, and end it
+            with contextlib.suppress(
+                Undeliverable
+            ):  # if there is nobody, the sweeper will find that out, too, and end the question
                 return await self._claim_restored(question)
         return question
 
@@ -109,7 +110,7 @@ class Asker:
 
     async def _ask_in_turn(self, question: Question) -> None:
         now = self._clock()
-        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
+        turn = self._pacing.turn_of(question, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
@@ -123,17 +124,17 @@ class Asker:
         if claimed is None or await self._give_up_stale(claimed):
             return
         self._claims[question.ref] = claimed
-        # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
-        # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        message_ref = await self._put(claimed)
+        # A process that freezes from here on, during the call, may still post too late: Slack's API has no
+        # "post unless it exists". So the age of the claim is checked last, and the call has a timeout.
+        message_ref = await self._post(claimed)
         if message_ref is None:
             return
         self._unknown_errors.note_success(claimed, self._clock())
         await self._record(claimed, message_ref)
         self._limiter.reset()
 
-    async def _put(self, claimed: Question) -> MessageRef | None:
-        """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
+    async def _post(self, claimed: Question) -> MessageRef | None:
+        """Post the question, and open the conversation first if necessary; None if the claim was given up."""
         try:
             with contextlib.suppress(NoConversation):
                 return await self._send(claimed)
@@ -148,7 +149,7 @@ class Asker:
             self._unknown_errors.judge(claimed, error, self._clock(), self._limiter)
 
     async def _send(self, claimed: Question, channel: str = "") -> MessageRef:
-        """Post the question. Only here a wait that Slack asks for is that of all posts."""
+        """Post the question. Only a wait that Slack asks for here pauses all posts."""
         try:
             return await self._messenger.post(claimed, channel=channel)
         except TransientError as error:
@@ -258,7 +259,7 @@ class Asker:
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
             return error.retry_after  # without a back-off: the method's limiter limits how many begin
-        return retry_delay(question.attempts, self._jitter())
+        return retry_delay(question.attempts, self._pacing.jitter())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows about a question that was asked, or has ended."""

@@ -25,7 +25,7 @@ REFUSED_WAIT = timedelta(minutes=5)
 #: late by this time.
 CARD_TAKES = timedelta(seconds=30)
 
-#: The key of the channel among the rate limits, which are by address: no address looks like it.
+#: The channel's key among the rate limits, which are per address; no address looks like this.
 _CHANNEL = "security channel"
 
 
@@ -85,7 +85,7 @@ class Cards:
             await self._postpone(question, self._recorder.clock() + self._wait(error))
         else:
             self.last_trouble = ""
-            # A card that was only just posted shows everything itself.
+            # A newly posted card shows everything itself.
             untold = await self._tell(question, news) if ts == question.card_ts else None
             await self._record(question, ts, untold)
 

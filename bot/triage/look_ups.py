@@ -1,8 +1,8 @@
 """Looks up a question that may already be in Slack. A row in doubt is never posted again before that.
 
-*Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
-history lags. Slack may show a few messages a minute, so a look that is told to wait resumes where it stopped.
-What a process knows of its looks dies with it; the next one looks twice anew.
+*Not found* counts only after two complete looks some time apart, because Slack's history lags. Slack may show
+only a few messages a minute, so a look that has to wait resumes where it stopped. A process forgets its looks
+when it ends; the next one looks twice again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverabl
 from bot.triage.model import Bookmark, MessageRef, Question
 from bot.triage.ports import Clock, Messenger
 
-#: How long a row in doubt waits if Slack rejects the app when it looks.
+#: How long a row in doubt waits if Slack rejects the app during a look.
 SCOPE_WAIT = timedelta(seconds=60)
 
 
@@ -77,7 +77,7 @@ class LookUps:
         self._doubts.pop(question.ref, None)
 
     async def look(self, question: Question) -> MessageRef | LookUpResult:
-        """Look, if it is time to. `TransientError` if this look says nothing yet: it goes on later."""
+        """Look, if it is time to. `TransientError` if the look could not be completed: it resumes later."""
         if not self._messenger.can_look_up:
             return LookUpResult.IMPOSSIBLE
         if self._clock() < self.look_at(question):
@@ -100,14 +100,14 @@ class LookUps:
         return look_at
 
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
-        """Read page after page; None if the last one was read."""
+        """Read page after page; return where the question is, or None if it is on none of them."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
             doubt.bookmark = found
         doubt.bookmark = None
         return found
 
     async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
-        """Read the next page. One that Slack refuses is lost with its bookmark: the look begins anew."""
+        """Read the next page. If Slack refuses it, the bookmark is dropped, and the look starts again."""
         try:
             return await self._messenger.look_up(question, after=doubt.bookmark)
         except AmbiguousError as error:

@@ -10,7 +10,7 @@ from bot.triage import asking_rules
 from bot.triage.log_events import log_question
 from bot.triage.model import Question
 from bot.triage.ports import Messenger
-from bot.triage.rate_limits import Pacing, is_in_turn
+from bot.triage.rate_limits import Pacing
 from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -19,24 +19,17 @@ log = logging.getLogger(__name__)
 class Reminder:
     """Reminds people of questions that they have not answered."""
 
-    def __init__(
-        self,
-        messenger: Messenger,
-        recorder: Recorder,
-        *,
-        pacing: Pacing,
-    ) -> None:
+    def __init__(self, messenger: Messenger, recorder: Recorder, *, pacing: Pacing) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
+        self._pacing = pacing
         self._limiter = pacing.limiter
-        self._rate_limiter = pacing.rate_limiter
-        self._jitter = pacing.jitter
 
     async def remind(self, question: Question) -> None:
         """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
-        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
+        turn = self._pacing.turn_of(question, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
@@ -66,6 +59,6 @@ class Reminder:
             self._limiter.trip(error, now)
         elif error.retry_after is not None:
             self._limiter.slow_down(error.retry_after, now)
-        jittered = retry_delay(question.attempts, self._jitter())
+        jittered = retry_delay(question.attempts, self._pacing.jitter())
         due_at = now + (error.retry_after or jittered) + jittered
         await self._recorder.decide(question, lambda row: asking_rules.take_back_reminder(row, due_at))

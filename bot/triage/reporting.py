@@ -31,7 +31,7 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
 def report_on(
     before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
 ) -> Report:
-    """Return the report about a change of a question; a note if MozDef would drop it as a repeat.
+    """Return the report about a change of a question. It is a note if MozDef would drop it as a repeat.
 
     Raises `ValueError` if the question has no outcome.
     """

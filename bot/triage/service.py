@@ -56,11 +56,11 @@ class TriageService:
         self._redrawing: set[str] = set()
 
     async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool | Conflict]:
-        """Store what is new; tell for each whether it may be deleted from the queue.
+        """Store what is new; return for each whether it may be deleted from the queue.
 
-        True: it is stored, was known already, or there is nothing in it that could be. A conflict may be
-        deleted, too, once somebody has been told of it. Raises `StoreError` if nothing at all could be
-        stored: then the store is at fault, not a request.
+        True: it is stored, was known already, or has nothing that could be stored. A conflict may be deleted
+        once it has been reported. Raises `StoreError` if nothing could be stored: then the store is at fault,
+        not a request.
         """
         steps = [self._take_in(each) for each in batch]
         verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
@@ -120,7 +120,10 @@ class TriageService:
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
         if work is Work.REDRAW:
-            await self._redraw_as_stored(question.ref)
+            # Another worker may have stored an answer since this row was read: do not draw an older one.
+            stored = await self.find(question.ref)
+            if stored is not None:
+                await self.redraw(stored)
         elif work is Work.ASK:
             await self._actors.asker.ask(question)
         elif work is Work.REMIND:
@@ -141,19 +144,14 @@ class TriageService:
             question, lambda row: asking_rules.expire(row, clock(), policy)
         )
         if current is not None and step is not None:
-            log_question(
-                log.info,
-                "question.expired",
-                current,
-                reason=current.reason or None,
-                standing=current.standing,
-            )
+            reason = current.reason or None
+            log_question(log.info, "question.expired", current, reason=reason, standing=current.standing)
             self._on_work()
 
     async def redraw(self, question: Question, *, response_url: str = "") -> bool:
-        """Make the message show what is stored; False if that has to be made up for later.
+        """Make the message show what is stored; return False if that has to be done later.
 
-        One redraw a message is under way at a time.
+        Each message is redrawn by one call at a time.
         """
         if question.ref in self._redrawing:
             # The redraw under way will notice that the row has changed. The sweeper must not spin until then.
@@ -169,30 +167,23 @@ class TriageService:
             self._redrawing.discard(question.ref)
         return is_shown
 
-    async def _redraw_as_stored(self, ref: str) -> None:
-        # Another worker may have stored an answer since this row was read: do not draw an older one.
-        stored = await self._recorder.store.load(ref)
-        if stored is not None:
-            await self.redraw(stored)
-
     async def tell(self, response_url: str, notice: Notice, *, ref: str = "") -> None:
-        """Tell the clicker why nothing changed, or what failed, as far as Slack lets us; `ref`: of what."""
+        """Tell the clicker why nothing changed, or what failed; `ref` is the question's. Failures are
+        logged.
+        """
         try:
             await self._messenger.tell(response_url, notice)
         except (TransientError, AmbiguousError) as error:
             await self.note_untold(notice, error, ref=ref)
 
     async def note_untold(self, notice: Notice, error: Exception, *, ref: str = "") -> None:
-        """Take note of a clicker who could not be told something."""
+        """Log and count a clicker who could not be told something."""
         fields = await self.identifier_field(ref)
-        log_event(
-            log.warning,
-            "reply.failed" if isinstance(notice, Refusal) else "notice.lost",
-            "clicker not told: %s",
-            error,
-            **fields,
-        )
-        self._recorder.meter.untold()
+        if isinstance(notice, Refusal):
+            log_event(log.warning, "reply.failed", "clicker not told: %s", error, **fields)
+        else:
+            log_event(log.warning, "notice.lost", "clicker not told: %s", error, **fields)
+        self._recorder.meter.count_untold()
 
     async def _record_click(
         self,
@@ -256,9 +247,9 @@ class TriageService:
         return asking_rules.accept(request, ref, now, self._recorder.policy)
 
     async def _redraw_once(self, question: Question, response_url: str) -> tuple[bool, Question | None]:
-        """Redraw and record it. Return whether it was drawn, and the row as it is then.
+        """Redraw and record it. Return whether it was drawn, and the row as it is now.
 
-        None in its place leaves it to the sweeper.
+        None in its place: the sweeper does the rest.
         """
         try:
             await self._messenger.redraw(question, response_url=response_url)
@@ -289,7 +280,7 @@ def _hidden_until(question: Question, now: datetime) -> datetime | None:
 
 
 def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | None]) -> None:
-    """Raise the first `StoreError` if whatever had to be stored met one."""
+    """Raise the first `StoreError` if everything that had to be stored failed with one."""
     tried = [result for result in results if result is not None]
     failures = [result for result in tried if isinstance(result, StoreError)]
     if failures and len(failures) == len(tried):
@@ -299,20 +290,19 @@ def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | N
 def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> bool | Conflict:  # noqa: FBT001 - it is a verdict
     """Log what became of a request; return whether it may be deleted from the queue.
 
-    `result`: True, it is new; False, it is known; a step, it took the place of an invalid one.
+    `result` is True if it is new, False if it is known, a step if it replaced an invalid one.
     """
     alert = step.question.request.alert
     match result:
         case Conflict():
-            return result  # logged once somebody has been told of it
+            return result  # logged once it has been reported
         case StoreError():
             log_question(log.error, "request.left", step.question, "not stored: %s", result, alert=alert)
             return False
         case Step():
             log_question(log.info, "request.reopened", step.question, alert=alert)
         case True if step.report:
-            reason = step.question.reason
-            log_question(log.info, "question.closed", step.question, reason=reason)
+            log_question(log.info, "question.closed", step.question, reason=step.question.reason)
         case True:
             log_question(log.info, "request.accepted", step.question, alert=alert)
         case _:
@@ -321,16 +311,13 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
 
 
 def _log_answer(question: Question) -> None:
-    """Log an answer that is stored."""
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
     log_question(log.info, "question.answered", question, **fields)
 
 
 def _log_note(question: Question) -> None:
-    """Log a note that is stored."""
     log_question(log.info, "note.added", question, sequence=question.reports - 1)
 
 
 def _log_take(question: Question) -> None:
-    """Log who on the security team took an alert over."""
     log_question(log.info, "alert.taken", question, slack_id=question.taken_by)

@@ -27,7 +27,7 @@ IN_PROGRESS_MAX = CONCURRENCY_MAX
 
 
 class Lane(Enum):
-    """What is done about a question. Each lane has a limit of its own, so that none holds up another."""
+    """A kind of work on a question. Each lane has a limit of its own, so that none holds up another."""
 
     REDRAW = auto()
     CARD = auto()
@@ -38,7 +38,7 @@ class Lane(Enum):
     END = auto()  #: end it, because there is nobody to ask
 
 
-#: The most of each kind at a time: what fell due while the worker was down must not be sent in one burst.
+#: The most questions in each lane: what fell due while the worker was down must not be sent in one burst.
 CONCURRENCY = {
     Lane.REDRAW: 32,
     Lane.CARD: 8,
@@ -49,16 +49,16 @@ CONCURRENCY = {
     Lane.END: 32,
 }
 
-#: First what people and the security team are waiting for, then new questions, then reminders.
+#: What people and the security team are waiting for comes first, then new questions, then reminders.
 ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
-#: The lanes of what is not asked.
+#: The lanes of all work except asking, which has several.
 LANES = {Work.REDRAW: Lane.REDRAW, Work.CARD: Lane.CARD, Work.REMIND: Lane.REMIND}
 
-#: What the service is told to do in each lane; it has a verb of its own for the others.
+#: The service's work in each lane; FIND and END have a method of their own.
 WORK_OF = {**{lane: work for work, lane in LANES.items()}, Lane.POST: Work.ASK, Lane.LOOK: Work.ASK}
 
-#: What posts messages: none of it is started while Slack asks us to wait with that.
+#: The lanes that post messages: nothing starts in them while Slack asks to wait.
 LIMITED = frozenset({Lane.POST, Lane.REMIND})
 
 #: How long to wait after the store failed.
@@ -69,7 +69,7 @@ SLEEP_MAX = timedelta(seconds=60)
 
 
 class QuestionHandler(Protocol):
-    """What does the work: `triage.service.TriageService`."""
+    """The methods of `triage.service.TriageService` that the sweeper calls."""
 
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
@@ -118,7 +118,7 @@ class Sweeper:
         await asyncio.gather(*self._in_progress.values())
 
     async def keep_deadlines(self) -> None:
-        """Only end questions whose deadline has passed, until cancelled: for while Slack is unreachable."""
+        """Only end questions whose deadline has passed, until cancelled: used while Slack is unreachable."""
         while True:
             with contextlib.suppress(StoreError):
                 await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
@@ -149,12 +149,14 @@ class Sweeper:
                 await self._start_asking(questions, now)
             else:
                 self._start(questions, LANES[work], now)
-        # What is due by now is in progress or waits for room; any end of work wakes this loop.
+        # Everything due is in progress or waits for a free slot; whenever work ends, this loop wakes up.
         wake_at = [next_due, self._limiter.opens_at(now), self._strangers.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
 
     async def _start_asking(self, due: Sequence[Question], now: datetime) -> None:
-        """Start on people who are known. Strangers are looked up or put off, so that others can be read."""
+        """Start questions for known people. Look strangers up or postpone them, so that others can be
+        read.
+        """
         released = await self._strangers.take_released(
             found=self._count_free_slots(Lane.POST, now), missing=self._count_free_slots(Lane.END, now)
         )
@@ -170,7 +172,7 @@ class Sweeper:
         await self._find_people([each for each in strangers if each.ref not in self._in_progress], now)
 
     async def _find_people(self, strangers: Sequence[Question], now: datetime) -> None:
-        """Start the look-ups that are next, of these or of others, and let the rest wait."""
+        """Start the next look-ups, of these strangers or of others, and let the rest wait."""
         called = await self._strangers.call(strangers, under_way=self._running[Lane.FIND])
         for question in called:
             if not self._start([question], Lane.FIND, now):
@@ -179,7 +181,7 @@ class Sweeper:
             self.wake()
 
     def _lane(self, question: Question) -> Lane:
-        """Return the lane of a question that is to be asked, and is not a stranger's."""
+        """Return the lane of a question that is to be asked and whose person is known."""
         if self._strangers.is_for_nobody(question):
             return Lane.END
         return Lane.POST if question.in_doubt_since is None else Lane.LOOK
@@ -192,7 +194,7 @@ class Sweeper:
     async def _read(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
         room = self._count_free_slots(LANES.get(work, Lane.POST), now)
         if work is Work.ASK and (self._met_strangers or self._limiter.opens_at(now)):
-            room = IN_PROGRESS_MAX  # there is something to be done about strangers, and about rows in doubt
+            room = IN_PROGRESS_MAX  # strangers and rows in doubt can still be worked on
         # The store still lists those in progress as due.
         return await self._store.due(work, now, limit=room, exclude=under_way) if room > 0 else ()
 
@@ -209,7 +211,7 @@ class Sweeper:
         )
 
     def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> int:
-        """Start as many as the lane takes, but for those that are in progress; return how many."""
+        """Start as many as the lane takes, except those in progress; return how many."""
         started = 0
         for question in questions:
             # A question may just have been started for other work, and that may have used up the room.

@@ -188,10 +188,10 @@ class App:
         )
 
     def _list_missing(self, parts: Parts) -> Sequence[str]:
-        """Name what the worker still waits for. The store is not among it: it was opened at the start."""
+        """Name what the worker still waits for. Never the store, which was opened at the start."""
         there = {
             "the queues": self._queues_reached or parts.poller.has_polled,
-            "Slack": parts.connections.reachable,
+            "Slack": parts.connections.up > 0,
         }
         return [name for name, is_there in there.items() if not is_there]
 

@@ -259,6 +259,6 @@ def _connect_to_slack(settings: Settings, resources: Resources, dependencies: De
 
 
 def _mark_all(progress: Sequence[Progress]) -> None:
-    """Mark progress for all links, while what they wait for makes progress."""
+    """Mark progress for all links while authentication, which they wait for, makes progress."""
     for each in progress:
         each.mark()

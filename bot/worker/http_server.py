@@ -62,7 +62,8 @@ class MetricsServer:
             problem = error.strerror or str(error)
             raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
         self._listener.start(sockets)
-        log_event(log.info, "metrics.served", **_address(sockets[0].getsockname()))
+        actual_host, actual_port, *_ = sockets[0].getsockname()
+        log_event(log.info, "metrics.served", host=actual_host, port=actual_port)
 
     async def stop(self) -> None:
         """Stop listening, after at most 1 s for requests in progress."""
@@ -105,10 +106,6 @@ def health_view(worker_health: WorkerHealth, now: datetime) -> dict[str, Any]:
         "oldest_open_question": _format_time(worker_health.store.oldest_open),
         "oldest_unsent_report": _format_time(worker_health.store.oldest_unsent),
     }
-
-
-def _address(taken: tuple[Any, ...]) -> dict[str, object]:
-    return {"host": taken[0], "port": taken[1]}
 
 
 def _format_time(moment: datetime | None) -> str | None:

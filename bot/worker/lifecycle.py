@@ -47,7 +47,7 @@ class Stop:
         if self.requested.is_set():
             # Everything that was acknowledged is in the store already.
             os._exit(1)
-        log_event(log.info, "worker.stopping", "stopping", signal=_name_signal(number))
+        log_event(log.info, "worker.stopping", "stopping", signal=signal.Signals(number).name)
         self.requested.set()
 
 
@@ -141,7 +141,3 @@ async def _stop_in_order(
         logging.shutdown()
         # A normal exit would wait for threads that are in a DNS look-up.
         os._exit(0)
-
-
-def _name_signal(number: int) -> str:
-    return signal.Signals(number).name

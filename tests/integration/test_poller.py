@@ -21,7 +21,7 @@ from world import eventually
 
 from bot.errors import TransientError
 from bot.triage.model import InvalidBody
-from bot.triage.ports import NoMeter
+from bot.triage.ports import Meter
 
 if TYPE_CHECKING:
     import pytest
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CreateQueue = Callable[..., str]
 
 
-class Counted(NoMeter):
+class Counted(Meter):
     """Counts conflicts."""
 
     conflicts = 0

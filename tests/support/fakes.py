@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bot.triage.model import Confidence, MessageRef, Person, TriageRequest
-from bot.triage.ports import NoMeter
+from bot.triage.ports import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,12 +48,12 @@ class SteppedClock:
         self.now += timedelta(seconds=seconds)
 
 
-class CountingMeter(NoMeter):
+class CountingMeter(Meter):
     """Counts the clickers who could not be told what came of their click, and nothing else."""
 
     clickers_untold = 0
 
-    def untold(self) -> None:
+    def count_untold(self) -> None:
         self.clickers_untold += 1
 
 
