@@ -18,7 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from yarl import URL  # aiohttp's own parser: the URL that is checked is the URL that is called
 
-from bot.errors import AmbiguousError, TransientError, TriageBotError
+from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import classify_error, retry_after
 from bot.slack.received import make_storable
 from bot.triage.log_events import log_event
@@ -150,7 +150,12 @@ class SlackApi:
         try:
             return await self._client.api_call(method, **arguments)
         except Exception as error:
-            raise self._record_failure(method, classify_error(error)) from error
+            failure = classify_error(error)
+            if isinstance(failure, TransientError | AmbiguousError):
+                self._meter.count_retried(method)
+            if isinstance(failure, TransientError) and failure.retry_after is not None:
+                self.pause(method, failure.retry_after)
+            raise failure from error
 
     def pause_of(self, method: str) -> timedelta:
         """Return how much longer a method is paused; zero if it is not."""
@@ -167,13 +172,6 @@ class SlackApi:
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is not a JSON object")
         return data
-
-    def _record_failure(self, method: str, error: TriageBotError) -> TriageBotError:
-        if isinstance(error, TransientError | AmbiguousError):
-            self._meter.count_retried(method)
-        if isinstance(error, TransientError) and error.retry_after is not None:
-            self.pause(method, error.retry_after)
-        return error
 
 
 def _is_refusal(body: str) -> bool:

@@ -229,12 +229,10 @@ class SocketConnection:
     def _log_state(self) -> None:
         if self.is_up != self._was_up:
             self._was_up = self.is_up
-            log_event(
-                log.info,
-                "link.opened" if self.is_up else "link.lost",
-                "link is %s",
-                "up" if self.is_up else "down",
-            )
+            if self.is_up:
+                log_event(log.info, "link.opened", "link is up")
+            else:
+                log_event(log.info, "link.lost", "link is down")
 
     async def _wait(self, stop: asyncio.Event, remaining: Callable[[], timedelta]) -> None:
         await wait_out(stop, remaining, on_progress=self._look, step=self._times.look_interval)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from bot.backoff import retry_delay
 from bot.errors import (
@@ -231,7 +231,9 @@ class Asker:
 
     async def _retry(self, question: Question, error: TransientError) -> None:
         log_question(log.warning, "question.delayed", question, "question delayed: %s", error)
-        due_at = self._clock() + self._delay(question, error)
+        # A wait that Slack asks for needs no back-off: the method's limiter limits how many calls start then.
+        asked, backoff = error.retry_after, retry_delay(question.attempts, self._pacing.jitter())
+        due_at = self._clock() + (backoff if asked is None else asked)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
             await self._decide(claimed, lambda row: asking_rules.record_not_posted(row, due_at))
@@ -255,11 +257,6 @@ class Asker:
 
         current, _ = await self._recorder.decide(question, decide)
         return current
-
-    def _delay(self, question: Question, error: TransientError) -> timedelta:
-        if error.retry_after is not None:
-            return error.retry_after  # without a back-off: the method's limiter limits how many begin
-        return retry_delay(question.attempts, self._pacing.jitter())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows about a question that was asked, or has ended."""

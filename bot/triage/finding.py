@@ -36,15 +36,14 @@ T = TypeVar("T")
 class RecentAnswers(Generic[T]):
     """The last answer about each address, and its time. If there are too many, the oldest is dropped."""
 
-    def __init__(self, *, limit: int = REMEMBERED_MAX) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._answers: dict[str, tuple[datetime, T]] = {}
 
     def put(self, email: str, answer: T, now: datetime) -> None:
         """Remember an answer."""
         self.drop(email)  # to stand last, where the newest stand
         self._answers[email] = (now, answer)
-        if len(self._answers) > self._limit:
+        if len(self._answers) > REMEMBERED_MAX:
             del self._answers[next(iter(self._answers))]
 
     def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:

@@ -69,7 +69,11 @@ class LookUps:
         """Return when to look next, in UTC."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
-            return self._begin(question)
+            # A dead process left it behind: its post may still be under way.
+            now = self._clock()
+            posted_by = (question.in_doubt_since or now) + self._delays.post_takes
+            look_at = max(now, posted_by) + self._delays.first_look
+            known = self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return known.look_at
 
     def forget(self, question: Question) -> None:
@@ -90,14 +94,6 @@ class LookUps:
             return LookUpResult.NOT_POSTED
         doubt.look_at, doubt.missed = self._clock() + self._delays.looks_apart, True
         return LookUpResult.NOT_FOUND_YET
-
-    def _begin(self, question: Question) -> datetime:
-        """Take over a row that a dead process left behind; return when to look for the first time."""
-        now = self._clock()
-        under_way_until = (question.in_doubt_since or now) + self._delays.post_takes
-        look_at = max(now, under_way_until) + self._delays.first_look
-        self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
-        return look_at
 
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
         """Read page after page; return where the question is, or None if it is on none of them."""

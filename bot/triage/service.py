@@ -214,28 +214,21 @@ class TriageService:
         step: Step,
         verdict: bool | StoreError,  # noqa: FBT001 - it is a verdict
     ) -> bool | Step | Conflict | StoreError:
-        """Return what became of a request: see `_log_receipt`."""
+        """Return what became of a request: see `_log_receipt`. A repeat is compared with what is stored."""
         if verdict is not False or isinstance(received, InvalidBody):
             return verdict
+        recorder, now, change = self._recorder, step.question.accepted_at, None
         try:
-            return await self._receive_again(received, now=step.question.accepted_at)
+            current = await recorder.store.find(received.identifier)
+            if current is not None:
+                current, change = await recorder.decide(
+                    current, lambda row: asking_rules.receive_again(row, received, now, recorder.policy)
+                )
         except StoreError as error:
             return error
-
-    async def _receive_again(
-        self, request: TriageRequest, *, now: datetime
-    ) -> bool | Step | Conflict | StoreError:
-        """Compare a request with the one that is stored under its identifier."""
-        recorder = self._recorder
-        stored = await recorder.store.find(request.identifier)
-        current, verdict = stored, None
-        if stored is not None:
-            current, verdict = await recorder.decide(
-                stored, lambda row: asking_rules.receive_again(row, request, now, recorder.policy)
-            )
         if current is None:
             return StoreError("the question with this identifier was removed a moment ago")
-        return verdict or False
+        return change or False
 
     def _take_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received

@@ -224,7 +224,10 @@ class Sweeper:
 
     async def _work(self, question: Question, lane: Lane) -> None:
         try:
-            await self._do(question, lane)
+            if lane in (Lane.FIND, Lane.END):
+                await self._service.find_person(question)
+            else:
+                await self._service.work_on(question, WORK_OF[lane])
         except StoreError as error:
             log_question(log.error, "question.failed", question, "question failed: %s", error)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
@@ -237,9 +240,3 @@ class Sweeper:
             if lane is Lane.FIND:
                 self._strangers.finish(question)
             self.wake()
-
-    async def _do(self, question: Question, lane: Lane) -> None:
-        if lane in (Lane.FIND, Lane.END):
-            await self._service.find_person(question)
-        else:
-            await self._service.work_on(question, WORK_OF[lane])

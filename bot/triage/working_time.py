@@ -92,11 +92,6 @@ def find_time_zone(name: str) -> ZoneInfo | None:
         return None
 
 
-def time_zone(name: str, default: ZoneInfo) -> ZoneInfo:
-    """Return the time zone with this name, or `default` if there is none. Raises nothing."""
-    return find_time_zone(name) or default
-
-
 def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:
     """Yield opening and closing, in UTC, of each working day; the first opening is never before `start`."""
     today = start.astimezone(zone).date()

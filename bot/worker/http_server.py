@@ -18,6 +18,7 @@ from bot.triage.ports import Clock
 from bot.worker.health import WorkerHealth, find_problems
 from bot.worker.listener import Listener, bind
 from bot.worker.metrics import CONTENT_TYPE, Metrics
+from bot.worker.views import format_time
 
 log = logging.getLogger(__name__)
 
@@ -103,10 +104,6 @@ def health_view(worker_health: WorkerHealth, now: datetime) -> dict[str, Any]:
         "problems": [{"problem": each.trouble.value, "why": each.why} for each in problems],
         "links_up": worker_health.links_up,
         "last_successful_poll": worker_health.polled_at.isoformat(),
-        "oldest_open_question": _format_time(worker_health.store.oldest_open),
-        "oldest_unsent_report": _format_time(worker_health.store.oldest_unsent),
+        "oldest_open_question": format_time(worker_health.store.oldest_open),
+        "oldest_unsent_report": format_time(worker_health.store.oldest_unsent),
     }
-
-
-def _format_time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -50,8 +50,8 @@ class Metrics(Meter):
     def __init__(self, *, alerts: Collection[str], version: str) -> None:
         disable_created_metrics()
         self._alerts = frozenset(alerts)
-        self._reasons = _BoundedLabels(LABELS_MAX)
-        self._methods = _BoundedLabels(LABELS_MAX)
+        self._reasons = _BoundedLabels()
+        self._methods = _BoundedLabels()
         self._registry = CollectorRegistry()
         ProcessCollector(namespace="triage", registry=self._registry)
         Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
@@ -183,15 +183,14 @@ class Metrics(Meter):
 
 
 class _BoundedLabels:
-    """Lets up to `limit` different words become labels, and replaces all others."""
+    """Lets up to `LABELS_MAX` different words become labels, and replaces all others."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._known: set[str] = set()
 
     def label_for(self, word: str) -> str:
         if word not in self._known:
-            if len(self._known) >= self._limit or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
+            if len(self._known) >= LABELS_MAX or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
                 return OTHER
             self._known.add(word)
         return word
