@@ -5,19 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import ADA, World, alert, buttons, sections, until
 
 from bot.sandbox.fake_slack.workspace import Person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mypy_boto3_sqs import SQSClient
 
 #: An alert whose text wants to ring everybody, look like a link, and hide what it is.
 HOSTILE = (

@@ -10,9 +10,10 @@ import asyncio
 import json
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 import boto3
@@ -21,9 +22,6 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 #: Questions under way at a time: as many as the worker has.
 _CONCURRENCY: Final = 128

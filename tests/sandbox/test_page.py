@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
 from sandbox_page import button, question, receipt_about, receipts, send_alert
 from sandbox_process import SandboxProcess
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
 
 pytest_plugins = ["page_fixtures"]
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from tarfile import TarFile
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 from local_dynamodb import OTHER, endpoint
 from released_worker import message_told
+from truthful_slack import Message
 from world.worker import bare_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from truthful_slack import Message
 
 #: The last commit whose store has version 1.
 FORMER = "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e"
