@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import AmbiguousError, UnknownErrorCode
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
 from bot.slack.received import read_text
 from bot.slack.render.blocks import section
 from bot.slack.render.card import card_message, thread_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.slack.client import SlackApi
-    from bot.slack.identity import Identity
-    from bot.slack.render.templates import Wording
-    from bot.triage.model import AlertTaken, Question, Report
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.model import AlertTaken, Question, Report
+from bot.triage.policy import Policy
 
 _QUIET = {"unfurl_links": False, "unfurl_media": False}
 
@@ -27,7 +24,7 @@ _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_clos
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityChannel:
-    """Where the cards go, and where they lead."""
+    """Where cards are posted, and what they link to."""
 
     channel: str  #: a channel's id
     alert_url: str  #: a template with {identifier}; "": no link
@@ -46,7 +43,6 @@ class SlackSecurityTeam:
         self._alert_url = channel.alert_url
 
     async def show(self, question: Question) -> str:
-        """See `triage.ports.SecurityTeam`."""
         team_id = self._identity.team_id
         card = card_message(question, self._wording, self._policy, team_id=team_id, alert_url=self._alert_url)
         if not question.card_ts or not await self._update(question, card):
@@ -54,7 +50,6 @@ class SlackSecurityTeam:
         return question.card_ts
 
     async def tell(self, question: Question, event: Report | AlertTaken) -> None:
-        """See `triage.ports.SecurityTeam`."""
         team_id = self._identity.team_id
         line = thread_line(question, event, self._wording, self._policy, team_id=team_id)
         place = {"channel": self._channel, "thread_ts": question.card_ts}
@@ -69,7 +64,7 @@ class SlackSecurityTeam:
         return ts
 
     async def _update(self, question: Question, card: Mapping[str, Any]) -> bool:
-        """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""
+        """Update the card; return False if it was deleted, or is in another channel."""
         place = {"channel": self._channel, "ts": question.card_ts}
         try:
             await self._api.write("chat.update", {**card, **place, "parse": "none"})

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from bot.triage.model import State, Step, change_question
+from bot.triage.model import Answer, MessageRef, Note, Question, State, Step, Take, change_question
 from bot.triage.outcomes import OUTCOMES, Outcome
+from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Answer, MessageRef, Note, Question, Take
-    from bot.triage.policy import Policy
 
 #: Changed answers per identifier that do not raise the standing; further ones are refused with a message.
 IDLE_CHANGES_MAX = 20

@@ -1,21 +1,19 @@
-"""Text that an attacker may have written, made fit to be shown: visible, in normal form, and short enough.
+"""Cleans text that an attacker may have written before it is shown: visible, normalised, and short enough.
 
-It is read in a few steps, all of them linear, and cut before it is normalised: the time that the normal form
-of a crafted text takes grows with the square of its length. Pure.
+All steps take linear time. The text is cut before it is normalised, because normalising a crafted text takes
+time that grows with the square of its length. Pure.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-#: Characters of a text that are looked at. What comes later might as well not be there.
+#: The most characters of a text that are read; the rest is ignored.
 READ_MAX = 50_000
 
 #: Combining marks on one character. Written languages need fewer than ten; more of them reach over other
@@ -58,7 +56,7 @@ def clean(
     space becomes single spaces. `normalize` gets at most `limit` characters, and no long run of marks.
     """
     read = text[:READ_MAX]
-    # Most texts are of what may stay: that is found out at once.
+    # Most texts need no cleaning, which is quickly checked.
     is_plain = read.isascii() and read.replace("\n", "").isprintable()
     visible = _collapse_space(read if is_plain else _drop_invisible(read), one_line=one_line)
     taken = visible[: limit + 1] if is_plain else _take(visible, limit + 1)
@@ -85,7 +83,7 @@ def _collapse_space(text: str, *, one_line: bool) -> str:
 
 
 def _take(text: str, count: int) -> str:
-    """Return the first `count` characters, not counting the marks that are too many on one character."""
+    """Return the first `count` characters, without the marks beyond `MARKS_MAX` on one character."""
     beginning = text[:count]
     marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
     return "".join(islice(_cap_marks(text), count)) if marks > MARKS_MAX else beginning

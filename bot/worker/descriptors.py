@@ -12,14 +12,12 @@ import logging
 import resource
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from bot.backoff import pause
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +35,12 @@ NEEDED = 4
 #: How long the worker waits for descriptors before it exits.
 PATIENCE = timedelta(seconds=20)
 
-#: How often it is tried whether there are any.
+#: How often the worker checks for free descriptors.
 LOOK_INTERVAL = timedelta(seconds=5)
 
 
 class OutOfDescriptors(TriageBotError):
-    """The process, or the machine, has no file descriptor left."""
+    """No file descriptor is left in the process or on the machine."""
 
 
 def count_allowed_connections(limit: int) -> int:
@@ -81,16 +79,11 @@ async def watch_descriptors(
         if has_spare():
             spare_at = clock()
         elif clock() - spare_at >= PATIENCE.total_seconds():
-            raise _give_up()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), interval.total_seconds())
-
-
-def _give_up() -> OutOfDescriptors:
-    limit = descriptor_limit()
-    problem = (
-        f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened: the"
-        f" worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
-    )
-    log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
-    return OutOfDescriptors(problem)
+            limit = descriptor_limit()
+            problem = (
+                f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened:"
+                f" the worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
+            )
+            log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
+            raise OutOfDescriptors(problem)
+        await pause(stop, seconds=interval.total_seconds())

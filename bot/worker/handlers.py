@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from bot.errors import StoreError, TriageBotError
+from bot.triage.ports import Archive, Clock, Probeable
+from bot.worker.control import Handler
 from bot.worker.views import question_view, report_view, statistics_view
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+Arguments = Mapping[str, Any]
+Answers = AsyncGenerator[Mapping[str, Any], None]
 
-    from bot.triage.ports import Archive, Clock
-    from bot.worker.control import Handler
-
-    Arguments = Mapping[str, Any]
-    Answers = AsyncGenerator[Mapping[str, Any], None]
 
 #: How many questions `list` shows by default.
 LIST_LIMIT = 50
@@ -57,13 +55,6 @@ def store_handlers(
         "backup": commands.backup,
         "stats": commands.statistics,
     }
-
-
-class Probeable(Protocol):
-    """The part of a store that `condition_handler` needs."""
-
-    async def probe(self) -> None:
-        """See `triage.ports.Store`."""
 
 
 def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:

@@ -118,7 +118,7 @@ async def linked(
         finally:
             stop.set()
             await asyncio.wait_for(task, 10)
-        assert (world.slack.links, links.reachable) == (0, False)
+        assert (world.slack.links, links.up) == (0, 0)
 
 
 def _count(counts: list[int], number: int) -> None:

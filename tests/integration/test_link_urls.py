@@ -148,8 +148,8 @@ async def calls_within(span: timedelta, slack: ScriptedSlack) -> tuple[list[str]
         (writes(HTML, status=503), "HTTP 503"),
         (writes(HTML), "HTTP 200"),
         (writes(HTML, content_type="text/plain"), "Slack's answer was lost"),
-        (says({"ok": True}), "names no websocket"),
-        (says({"ok": True, "url": None}), "names no websocket"),
+        (says({"ok": True}), "has no URL"),
+        (says({"ok": True, "url": None}), "has no URL"),
         (refuses("ratelimited", status=429, Retry_After="60"), "Slack asks to wait"),
     ],
 )

@@ -35,7 +35,7 @@ async def test_a_link_that_never_says_hello_is_replaced() -> None:
 
     async with linked(faults=faults, times=replace(TIMES, patience=timedelta(seconds=1))) as bot:
         await eventually(lambda: faults.count("apps.connections.open") == 2)
-        assert not bot.links.reachable
+        assert not bot.links.up
 
         await bot.until_up()
 
@@ -47,7 +47,7 @@ async def test_links_that_were_cut_without_a_word_come_back() -> None:
         await bot.until_up()
 
         bot.world.slack.drop_links()
-        await eventually(lambda: not bot.links.reachable)
+        await eventually(lambda: not bot.links.up)
 
         await bot.until_up()
         assert await bot.press()
@@ -117,7 +117,7 @@ async def test_one_link_is_enough_to_be_reachable() -> None:
     async with linked(faults=faults) as bot:
         await eventually(lambda: bot.links.up == 1)
 
-        assert bot.links.reachable
+        assert bot.links.up
         assert await bot.press()
 
 
