@@ -104,7 +104,7 @@ async def check_app_token(
     # Only the host is used: the rest of the URL has a one-time ticket.
     url = read_text(response.get("url"))
     if not _names_host(url):
-        detail = "Slack's answer to apps.connections.open has no URL of a websocket"
+        detail = "Slack's answer to apps.connections.open has no URL"
         return [Finding.failed(APP_TOKEN, detail, _NETWORK)]
     return [Finding.ok(APP_TOKEN, "good for Socket Mode"), await check_host(session, url)]
 
