@@ -18,7 +18,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
-from bot.errors import AmbiguousError, TriageBotError
+from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.errors import explain
 from bot.slack.identity import Identity
 from bot.slack.link_urls import REFUSED_MAX, LinkUrls
@@ -205,6 +205,8 @@ class SocketConnection:
 
     def _refuse(self, error: TriageBotError) -> None:
         self.on_failure()
+        if isinstance(error, TransientError) and error.retry_after:
+            self._urls.put_off(error.retry_after)
         self._log_failure(error)
 
     def _log_failure(self, error: TriageBotError) -> None:

@@ -19,6 +19,7 @@ from aiohttp import (
     ClientResponseError,
     ConnectionTimeoutError,
     InvalidURL,
+    RedirectClientError,
 )
 from slack_sdk.errors import SlackApiError
 
@@ -102,7 +103,7 @@ WAIT_MAX = timedelta(hours=1)
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 
 #: Errors whose text repeats the URL of the call, which may contain an e-mail address.
-_WITH_URL_IN_MESSAGE = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
+_WITH_URL_IN_MESSAGE = (ClientResponseError, ConnectionTimeoutError, InvalidURL, RedirectClientError)
 
 
 def classify_error(error: Exception) -> TriageBotError:
@@ -111,6 +112,8 @@ def classify_error(error: Exception) -> TriageBotError:
         return TransientError(f"Slack cannot be reached ({_describe(error)})")
     if isinstance(error, SlackApiError):
         return _classify_response(error.response)
+    if isinstance(error, ClientResponseError) and error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _asks_to_wait(error.headers or {}, error.status)
     if isinstance(error, ClientResponseError):
         return AmbiguousError(f"Slack's answer says nothing (HTTP {error.status})", status=error.status)
     return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_describe(error)})")
@@ -147,13 +150,16 @@ def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
         return None
 
 
+def _asks_to_wait(headers: Mapping[str, Any], why: object) -> TransientError:
+    return TransientError(f"Slack asks to wait ({why})", retry_after=retry_after(headers) or DEFAULT_WAIT)
+
+
 def _classify_response(response: Any) -> TriageBotError:
     """Classify an answer. It is a bare aiohttp response if the SDK could not read it."""
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     code = _read_code(response)
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_DONE:
-        wait = retry_after(response.headers) or DEFAULT_WAIT
-        return TransientError(f"Slack asks to wait ({code or status})", retry_after=wait)
+        return _asks_to_wait(response.headers, code or status)
     if not code or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PERHAPS_DONE:
         return AmbiguousError(
             f"Slack's answer says nothing (HTTP {status}{code and f' {code}'})", status=status

@@ -19,11 +19,12 @@ from bot.errors import (
     StartRefused,
     TransientError,
     TriageBotError,
+    Undeliverable,
     UnknownErrorCode,
 )
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
-from bot.slack.received import make_storable, read_header
+from bot.slack.received import make_storable, read_header, read_text
 from bot.triage.log_events import log_event
 
 log = logging.getLogger(__name__)
@@ -62,14 +63,16 @@ class Identity:
         `TransientError` if it is not Slack's; `OrgWideInstallation` if the token is an organisation's.
         """
         data: Mapping[str, Any] = make_storable(response.data) if isinstance(response.data, dict) else {}
-        if "team_id" not in data:
+        team_id = data.get("team_id", False)
+        if not isinstance(team_id, str | None):
             raise TransientError("Slack's answer to auth.test names no workspace")
-        if _is_org_wide(data):
+        # Slack says so, or it names the organisation, or no workspace.
+        if data.get("is_enterprise_install") is True or not team_id or team_id.startswith("E"):
             raise OrgWideInstallation
-        self.team_id = str(data["team_id"])
-        self.enterprise_id = str(data.get("enterprise_id") or "")
-        self.bot_id = str(data.get("bot_id") or "")
-        self.bot_user_id = str(data.get("user_id") or "")
+        self.team_id = team_id
+        self.enterprise_id = read_text(data.get("enterprise_id"))
+        self.bot_id = read_text(data.get("bot_id"))
+        self.bot_user_id = read_text(data.get("user_id"))
         self.scopes = _read_scopes(response.headers)
 
     @property
@@ -188,12 +191,6 @@ def _id_in(value: object) -> object:
     return value.get("id") if isinstance(value, dict) else None
 
 
-def _is_org_wide(data: Mapping[str, Any]) -> bool:
-    """Whether the token is an organisation's: Slack says so, or names no workspace but the organisation."""
-    team_id = str(data["team_id"] or "")
-    return bool(data.get("is_enterprise_install")) or not team_id or team_id.startswith("E")
-
-
 def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
     scopes = read_header(headers, "x-oauth-scopes").split(",")
     return frozenset(scope.strip() for scope in scopes if scope.strip())
@@ -201,6 +198,10 @@ def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
 
 def _classify_refusal(variable: str, error: TriageBotError) -> TriageBotError:
     # Nobody has been asked yet, so even a code that may concern one person concerns the app.
-    if isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
-        return StartRefused(f"Slack refuses {variable} ({error.code}); `triage-bot check` says what to do")
-    return error
+    if isinstance(error, Undeliverable):
+        code = error.reason
+    elif isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
+        code = error.code
+    else:
+        return error
+    return StartRefused(f"Slack refuses {variable} ({code}); `triage-bot check` says what to do")

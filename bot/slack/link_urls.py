@@ -44,6 +44,10 @@ class LinkUrls:
         """How much longer no URL may be fetched; zero if there is no pause."""
         return self._api.pause_of(APPS_CONNECTIONS_OPEN)
 
+    def put_off(self, span: timedelta) -> None:
+        """Let nobody call Slack for a URL for so long: Slack turned away a websocket, and asks to wait."""
+        self._api.pause(APPS_CONNECTIONS_OPEN, span)
+
     async def fetch(self) -> str | None:
         """Return a URL, which opens one websocket and has to be used at once; None during a pause.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
@@ -39,6 +40,9 @@ PAGE = 200
 _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
+
+#: Refusals that blame the message. It looks the same the next time.
+_UNFIT = re.compile("invalid_(blocks|attachments|metadata|arg)|metadata_|msg_|no_text")
 
 #: Slack's codes for a reply to a deleted message.
 _NO_THREAD = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
@@ -112,10 +116,7 @@ class SlackMessenger:
         for message in _read_messages(answer):
             if is_question(message, question.ref):
                 return MessageRef(channel=channel, ts=_read_text(message, "ts"))
-        following = _next_page(answer, channel)
-        if following is not None and following == after:
-            raise TransientError("Slack's answer leads to the same page again")
-        return following
+        return _next_page(answer, channel)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See the port. A message that was deleted or can no longer be edited is left alone."""
@@ -248,4 +249,4 @@ def _is_final(error: TriageBotError) -> bool:
     if isinstance(error, PermanentError):
         return True
     code = str(getattr(error, "code", ""))
-    return code in _GONE or code.startswith("invalid_blocks")
+    return code in _GONE or _UNFIT.match(code) is not None

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -26,6 +27,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.backoff import pause
 from bot.errors import TransientError
+from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.payloads import describe_payload
 from bot.slack.received import make_storable, read_text
@@ -72,7 +74,6 @@ class Websocket:
         self._client = _Client(
             app_token="", logger=_sdk_log, web_client=client, ping_interval=ping_interval.total_seconds()
         )
-        self._client.proxy = client.proxy  # the SDK's own choice ignores NO_PROXY
         self._client.on_end = self.ended.set
         self._client.on_message_listeners.append(self._on_message)
         self._client.message_listeners.append(self._judge)
@@ -114,11 +115,12 @@ class Websocket:
     async def _on_message(self, message: WSMessage) -> None:
         if self._hello_received.is_set() or not message.data.startswith("{"):
             return
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, RecursionError):
             first = json.loads(message.data)
             if first.get("type") == "hello":
                 self._hello_received.set()
-                self._on_hello(int(first.get("num_connections") or 0))
+                if count := _read_count(first.get("num_connections")):
+                    self._on_hello(count)
             elif first.get("type") == "disconnect":
                 self._turned_away = read_text(first.get("reason"))
 
@@ -149,11 +151,12 @@ class _Client(SocketModeClient):
     async def connect_to(self, url: str) -> None:
         """Connect once. Raises aiohttp's errors."""
         tls = self.web_client.ssl
+        page = re.sub("^ws", "http", url)
         self.current_session = await self.aiohttp_client_session.ws_connect(
             url,
             autoping=False,
             timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
-            proxy=self.proxy,
+            proxy=proxy_for(page),  # that of this host: the SDK would not look at NO_PROXY
             ssl=True if tls is None else tls,
         )
         self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())
@@ -214,6 +217,16 @@ class _Client(SocketModeClient):
         while not self.message_queue.empty():
             await process()
         await close()
+
+
+def _read_count(value: object) -> int:
+    """Return how many links a hello counts, its own included; 0 if it does not say, which is no count."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return 0
+    try:
+        return max(0, int(value))
+    except ValueError:
+        return 0
 
 
 def _log_unread(text: str, payload: dict[str, Any], error: str) -> None:

@@ -7,7 +7,7 @@ when it ends; the next one looks twice again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -48,6 +48,12 @@ class _Doubt:
     look_at: datetime
     missed: bool = False
     bookmark: Bookmark | None = None  #: of the look that is under way
+    passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
+
+    def begin_anew(self) -> None:
+        """Let the next look begin with the first page."""
+        self.bookmark = None
+        self.passed.clear()
 
 
 class LookUps:
@@ -98,8 +104,12 @@ class LookUps:
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
         """Read page after page; return where the question is, or None if it is on none of them."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
+            if found in doubt.passed:
+                doubt.begin_anew()
+                raise TransientError("the look-up failed: Slack's pages lead in a circle")
+            doubt.passed.add(found)
             doubt.bookmark = found
-        doubt.bookmark = None
+        doubt.begin_anew()
         return found
 
     async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
@@ -111,5 +121,5 @@ class LookUps:
         except AppRejected as error:
             raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
         except (Undeliverable, UnknownErrorCode) as error:
-            doubt.bookmark = None
+            doubt.begin_anew()
             raise TransientError(f"the look-up was refused: {error}") from error
