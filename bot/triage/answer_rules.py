@@ -60,7 +60,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    """Accept a click as an answer; None if it repeats the last choice, or a later click has overtaken it.
+    """Accept a click as an answer; None if it repeats the last choice, or if a later click was stored first.
 
     Answers work like a ratchet: the last choice is kept in `said`, and replaces `standing` unless it ranks
     below a standing that a person chose (and de-escalation is not allowed).
@@ -133,7 +133,7 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
 def _order_after_take(question: Question, at: datetime) -> datetime:
     """Return `at`, but not before the alert was taken: two clicks may be stored in the opposite order.
 
-    Only these times tell in which order things happened (see `cards.order_events`).
+    The order of events is derived from these times alone (see `cards.order_events`).
     """
     return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 

@@ -68,8 +68,7 @@ class Asker:
         await self._try(question, self._take_step)
 
     async def find_person(self, question: Question) -> None:
-        """Find out whom to ask. A failure reschedules the question; if there is nobody, it ends.
-
+        """Find out whom to ask. A failure reschedules the question; if there is nobody to ask, it ends.
         Raises `StoreError`.
         """
         await self._try(question, self._person)
@@ -89,7 +88,7 @@ class Asker:
             self._claims.pop(question.ref, None)
 
     async def identify(self, question: Question) -> Question | None:
-        """Find out whom a row of a restored backup is for, so that a click on it can be judged.
+        """Find out whom a row of a restored backup is for, so that a click on it can be checked.
 
         Return the row as it is then; None if it is gone. Raises `TransientError` if that is not known yet.
         """
@@ -166,7 +165,7 @@ class Asker:
         if step is None:
             return False
         log_question(log.warning, "question.delayed", claimed, "question delayed: the claim is too old")
-        # Only of this version: a worker that took over has written before posting.
+        # Saves this version only: a worker that took over has stored a newer one before posting.
         await self._recorder.save(claimed, step)
         return True
 

@@ -47,7 +47,8 @@ class Cards:
         self._rate_limiter = pacing.rate_limiter
         self._jitter = pacing.jitter
         self._turns: dict[str, datetime] = {}  #: when to show the cards that wait, by ref
-        #: Why the last card could not be shown: Slack's code or a sentence. Empty: it was; None: none yet.
+        #: Why the last card could not be shown: Slack's code or a sentence; "" if it was shown; None: no card
+        #: yet.
         self.last_trouble: str | None = None
 
     async def show(self, question: Question) -> None:

@@ -1,4 +1,4 @@
-"""Log records: the closed list of events, and the one function that writes them.
+"""Log records: the closed list of events, and the functions that write them.
 
 `bot.worker.log` makes lines of the records; docs/reference.md says when each event happens.
 """

@@ -188,7 +188,7 @@ class App:
         )
 
     def _list_missing(self, parts: Parts) -> Sequence[str]:
-        """Name what the worker still waits for. Never the store, which was opened at the start."""
+        """Name what the worker still waits for; never the store, which was opened at the start."""
         there = {
             "the queues": self._queues_reached or parts.poller.has_polled,
             "Slack": parts.connections.up > 0,

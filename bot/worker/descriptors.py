@@ -1,7 +1,7 @@
 """File descriptors: how many the listeners may take, and what happens when the process has none left.
 
 Links, queues, the store and calls to Slack come first: callers of the metrics port and of the control socket
-share what is left. A worker that can open nothing more cannot heal a link either: it exits to be restarted.
+share what is left. A worker without descriptors cannot reopen a link either, so it exits to be restarted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RESERVED = 384
 CONNECTIONS_MAX = 64
 CONNECTIONS_MIN = 4
 
-#: What one link needs at a time: its socket, and those of the look-up of its address.
+#: Descriptors that opening one link needs: its socket, and those of the DNS look-up.
 NEEDED = 4
 
 #: How long the worker waits for descriptors before it exits.
@@ -73,7 +73,7 @@ async def watch_descriptors(
     has_spare: Callable[[], bool] = has_spare_descriptors,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Watch until `stop` is set. `OutOfDescriptors` if there were none to spare for 20 s by `clock`."""
+    """Watch until `stop` is set. Raises `OutOfDescriptors` if none was free for 20 s by `clock`."""
     spare_at = clock()
     while not stop.is_set():
         if has_spare():

@@ -22,7 +22,7 @@ Answers = AsyncGenerator[Mapping[str, Any], None]
 #: How many questions `list` shows by default.
 LIST_LIMIT = 50
 
-#: Characters of a summary that `list` hands over; `show` hands over all.
+#: The most characters of a summary that `list` returns; `show` returns all.
 LIST_SUMMARY = 500
 
 #: Bytes of a backup in one line of the answer.
@@ -31,7 +31,7 @@ CHUNK_BYTES = 256 * 1024
 #: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
 HEARTBEAT_SECONDS = 2.0
 
-#: The name, on the socket, of what `check` asks the worker.
+#: The command that `check` sends over the socket.
 CONDITION = "condition"
 
 
@@ -60,7 +60,8 @@ def store_handlers(
 def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    Its key `store` says why the store takes no writes; empty if it does. `look` returns the other keys:
+    Its key `store` says why the store accepts no writes; it is empty if it does. `look` returns the other
+    keys:
     during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and
     `links` (how many are up).
     """

@@ -38,7 +38,7 @@ class Trouble(StrEnum):
 class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
-    trouble: str = ""  #: why it takes no writes; empty: it takes them
+    trouble: str = ""  #: why it accepts no writes; empty if it does
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
 
@@ -53,9 +53,9 @@ class WorkerHealth:
     rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreHealth
-    link_trouble: str = ""  #: what keeps a link from opening, in a sentence; empty: nothing does
-    link_refused: bool = False  #: that is a refusal, which lasts until somebody lifts it
-    aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
+    link_trouble: str = ""  #: a sentence about why a link cannot be opened; empty if it can
+    link_refused: bool = False  #: whether that is a refusal, which lasts until somebody fixes its cause
+    aws_refuses_with: str = ""  #: the code with which AWS rejects our credentials; empty if it does not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -114,7 +114,9 @@ class Watchdog:
         self._notifier.tell(**news, WATCHDOG=1, STATUS=status)
 
     def _give_up(self, stalled: Sequence[str]) -> None:
-        """Ask once for a restart. Final, even if the loop recovers: it has been blocking other work."""
+        """Ask for a restart, once. This is final even if the loop recovers, because it has blocked other
+        work.
+        """
         if self._given_up:
             return
         self._given_up = True
