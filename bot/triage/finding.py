@@ -1,35 +1,30 @@
-"""The verb *find*: whom an address belongs to. Slack is asked, and its answer is remembered for a while.
+"""The verb *find*: looks up in Slack whom an address belongs to, and remembers the answer for a while.
 
-What is remembered lives with the process and is bounded. Only found addresses push out found ones, so no
-number of invented ones makes the worker forget a real person.
+The memory lives with the process and is bounded. People who were found and addresses of nobody are kept
+apart, so that no number of invented addresses makes the worker forget a person.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Person
+from bot.triage.model import Person, Question
+from bot.triage.ports import Clock, Messenger
+from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import UnknownErrorHistory
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.ports import Clock, Messenger
-    from bot.triage.rate_limits import ConcurrencyLimiter
-
-#: How long a person who was found is believed: accounts get deactivated, and a post to one "succeeds".
+#: How long a person who was found is trusted to be active: a post to a deactivated account "succeeds".
 FRESH_FOR = timedelta(hours=1)
 
-#: How long a person who was found goes before those who were not.
+#: How long a person who was found takes precedence over those who were not.
 MET_FOR = timedelta(days=1)
 
-#: How long it is believed that nobody has an address.
+#: How long an address counts as nobody's.
 MISSING_FOR = timedelta(minutes=5)
 
-#: The most addresses that are remembered of either kind.
+#: The most addresses of either kind that are remembered.
 REMEMBERED_MAX = 10_000
 
 #: The most look-ups under way at a time; fewer after Slack has asked to wait.
@@ -39,17 +34,16 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """What was last heard of each address, and when. The oldest goes when there are too many."""
+    """The last answer about each address, and its time. If there are too many, the oldest is dropped."""
 
-    def __init__(self, *, limit: int = REMEMBERED_MAX) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._answers: dict[str, tuple[datetime, T]] = {}
 
     def put(self, email: str, answer: T, now: datetime) -> None:
         """Remember an answer."""
         self.drop(email)  # to stand last, where the newest stand
         self._answers[email] = (now, answer)
-        if len(self._answers) > self._limit:
+        if len(self._answers) > REMEMBERED_MAX:
             del self._answers[next(iter(self._answers))]
 
     def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:
@@ -66,7 +60,7 @@ class RecentAnswers(Generic[T]):
 
 
 class Finder:
-    """Finds people by their address, as fast as Slack lets it: `limiter` is that of this method alone."""
+    """Finds people by their address, as fast as Slack allows; `limiter` is for these calls alone."""
 
     def __init__(self, messenger: Messenger, *, clock: Clock, limiter: ConcurrencyLimiter) -> None:
         self.limiter = limiter
@@ -85,7 +79,7 @@ class Finder:
         return self._missing.get(email, self._clock(), within=MISSING_FOR) is not None
 
     def knows(self, email: str) -> bool:
-        """Whether `find` needs no call: the person, or that there is none, is known."""
+        """Whether `find` needs no call, because it is known who has the address, or that nobody has."""
         return self._recall(email) is not None or self.is_missing(email)
 
     async def find(self, question: Question) -> Person:
@@ -97,7 +91,7 @@ class Finder:
         return self._recall(email) or await self._look_up(question)
 
     def forget(self, question: Question) -> None:
-        """Forget what was refused about a question that was asked, or has ended."""
+        """Forget the refusals of a question that was asked, or has ended."""
         self._unknown_errors.forget(question)
 
     def _recall(self, email: str) -> Person | None:
@@ -116,7 +110,7 @@ class Finder:
         return person
 
     async def _ask_slack(self, question: Question) -> Person:
-        """Call Slack, and let the limiter and the history of this method learn from what it says."""
+        """Call Slack, and update the limiter and the history of this method."""
         try:
             person = await self._messenger.find_person(question.request.user)
         except Undeliverable:
