@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bot.sandbox.mozdef import AlertBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from bot.sandbox.mozdef import Assessment
 
@@ -27,6 +27,8 @@ class SentAlert:
     user: str
     confidence: str
     sent_at: datetime
+    occurred_at: str = ""
+    facts: Sequence[Mapping[str, str]] = ()  #: each with `name` and `value`
 
 
 @dataclass(frozen=True, kw_only=True)

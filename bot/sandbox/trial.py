@@ -21,7 +21,7 @@ from bot.sandbox.slack_state import unreachable_because
 from bot.sandbox.worker_process import STOP_GRACE, WORKER, SlackAccess, start_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
@@ -106,8 +106,19 @@ class Trial:
             failing.cancel()
             await asyncio.gather(waiting, failing, return_exceptions=True)
 
-    async def send_alert(self, *, alert: str, summary: str, user: str, confidence: str) -> SentAlert:
+    async def send_alert(
+        self,
+        *,
+        alert: str,
+        summary: str,
+        user: str,
+        confidence: str,
+        occurred_at: str = "",
+        facts: Sequence[Mapping[str, str]] = (),
+    ) -> SentAlert:
         """Record an alert and send its request to the queue, as MozDef does.
+
+        Each of the facts has a `name` and a `value`. Nothing is judged here: the bot does that.
 
         :raises SandboxFailed: before the queues have been started.
         """
@@ -121,6 +132,8 @@ class Trial:
             user=user,
             confidence=confidence,
             sent_at=datetime.now(UTC),
+            occurred_at=occurred_at,
+            facts=facts,
         )
         self.ledger.raise_alert(sent)
         await self.queues.send_request(request_body(sent))
@@ -198,16 +211,16 @@ class Trial:
 
 
 def request_body(sent: SentAlert) -> str:
-    """Return the request's five fields as JSON, as MozDef writes them."""
-    return json.dumps(
-        {
-            "identifier": sent.identifier,
-            "alert": sent.alert,
-            "summary": sent.summary,
-            "user": sent.user,
-            "identityConfidence": sent.confidence,
-        }
-    )
+    """Return the request as JSON, as MozDef writes it: five fields, and two more where they say anything."""
+    fields = {
+        "identifier": sent.identifier,
+        "alert": sent.alert,
+        "summary": sent.summary,
+        "user": sent.user,
+        "identityConfidence": sent.confidence,
+    }
+    optional = {"occurredAt": sent.occurred_at, "facts": list(sent.facts)}
+    return json.dumps(fields | {name: value for name, value in optional.items() if value})
 
 
 async def _watch(part: ChildProcess) -> NoReturn:

@@ -332,6 +332,7 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
                 identifier=step.question.identifier,
                 alert=alert,
             )
+            _log_left_out(result.question)
         case True if step.report:
             reason = step.question.reason
             log_event(
@@ -349,11 +350,24 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
                 identifier=step.question.identifier,
                 alert=alert,
             )
+            _log_left_out(step.question)
         case _:
             log_event(
                 log.info, "request.known", "request known", identifier=step.question.identifier, alert=alert
             )
     return True
+
+
+def _log_left_out(question: Question) -> None:
+    """Log which of the optional fields is left out of a question, and why."""
+    if question.request.left_out:
+        log_event(
+            log.warning,
+            "request.reduced",
+            "left out: %s",
+            "; ".join(question.request.left_out),
+            identifier=question.identifier,
+        )
 
 
 def _log_answer(question: Question) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
-    from bot.triage.model import OutboxRow, Question
+    from bot.triage.model import OutboxRow, Question, TriageRequest
     from bot.triage.statistics import AlertStatistics
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
@@ -30,6 +30,7 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "identifier": question.request.identifier,
         "alert": question.request.alert,
         "summary": question.request.summary,
+        **_evidence_view(question.request),
         "user": question.request.user,
         "identityConfidence": question.request.confidence.value,
         "acceptedAt": _format_time(question.accepted_at),
@@ -82,6 +83,15 @@ def statistics_view(statistics: AlertStatistics) -> View:
 def render_json(view: View | Sequence[View]) -> str:
     """Return JSON for programs, in pure ASCII, so that no control character can reach a terminal."""
     return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
+
+
+def _evidence_view(request: TriageRequest) -> View:
+    return {
+        "summaryCut": request.is_cut,
+        "occurredAt": _format_time(request.occurred_at),
+        "facts": [{"name": fact.name, "value": fact.value} for fact in request.facts],
+        "leftOut": list(request.left_out),
+    }
 
 
 def _asked_view(question: Question) -> View:

@@ -18,6 +18,8 @@ from bot.store.dynamodb.items import (
     ENDED,
     UNSENT,
     VERSION,
+    addition_key,
+    has_addition,
     key_of,
     question_key,
     questions_of,
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
 
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)
+
+#: What is added to a question expires this long, and as long as ended questions are kept, after the question
+#: was accepted.
+ADDITION_KEPT = timedelta(days=15)
 
 #: How long DynamoDB may take to remove an expired item before the worker does.
 LATENESS = timedelta(days=7)
@@ -73,6 +79,10 @@ class Lifetime:
         if not is_at_rest(question) or question.settled_at is None:
             return {}
         return self.since(question.settled_at + WAITS_LONG)
+
+    def of_addition(self, question: Question) -> Item:
+        """Return the expiry attribute of what is added to a question, in seconds since 1970."""
+        return self.since(question.accepted_at + ADDITION_KEPT)
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
@@ -135,6 +145,8 @@ class Expiry:
             return False
         stands = Condition(expression=f"{VERSION} = :version", values={"version": question.version})
         gone = [self._make_deletion(report_key(key_of(question), row.sequence)) for row in rows]
+        if has_addition(question):
+            gone.append(self._make_deletion(addition_key(key_of(question))))
         return await self._table.try_transact(
             [self._make_deletion(question_key(key_of(question)), stands), *gone]
         )

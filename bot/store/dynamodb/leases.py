@@ -19,7 +19,7 @@ from bot.store.dynamodb.table import Condition
 from bot.store.records.rows import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
     from random import Random
 
@@ -58,7 +58,7 @@ class Leases(Generic[Row]):
     """
 
     def __init__(
-        self, table: Table, words: Sequence[str], read: Callable[[Item], Row], *, random: Random
+        self, table: Table, words: Sequence[str], read: Callable[[Item], Awaitable[Row]], *, random: Random
     ) -> None:
         self.held = LeasedRows[Row]()
         self._table = table
@@ -108,7 +108,7 @@ class Leases(Generic[Row]):
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)
-        held = LeasedRow(row=self._read(item), hint=lease)
+        held = LeasedRow(row=await self._read(item), hint=lease)
         self.held.put(held)
         return held
 

@@ -25,13 +25,16 @@ from bot.store.dynamodb.items import (
     SENT_AT,
     UNSENT,
     VERSION,
+    addition_item,
     answered_sort_key,
+    has_addition,
     key_of,
     open_sort_key,
-    question_from,
     question_item,
     question_key,
     questions_of,
+    read_question,
+    read_questions,
     report_item,
     report_key,
     reports_of,
@@ -60,6 +63,9 @@ log = logging.getLogger(__name__)
 
 #: The item that is written to test whether the table takes writes; nobody reads it.
 _PROBE = "probe"
+
+#: Questions of a scan whose additions are read at a time.
+_PAGE = 100
 
 #: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
@@ -274,13 +280,15 @@ class DynamoStore:
 
     async def all_questions(self) -> AsyncIterator[Question]:
         """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
-        questions = self._table.scan(
+        pages = self._table.scan_pages(
+            _PAGE,
             FilterExpression=f"{schema.SORT} = :question",
             ExpressionAttributeValues={":question": value_to_wire(QUESTION)},
             ConsistentRead=True,
         )
-        async for item in questions:
-            yield question_from(item)
+        async for page in pages:
+            for question in await read_questions(self._table, page):
+                yield question
 
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
         return [await self._add(change) for change in changes]
@@ -297,21 +305,28 @@ class DynamoStore:
         item = question_item(question) | self._lifetime.of_question(question)
         if place is not None:
             item |= place.attributes()
-        if report is None:
-            is_written = await self._table.put(item, condition)
-        else:
+        others = self._changed_addition(change)
+        if report is not None:
             waiting = self._unsent.place(report, now)
-            both = report_item(report) | waiting.attributes()
-            is_written = await self._table.put_both(item, condition, both)
+            others.append(report_item(report) | waiting.attributes())
+        is_written = await self._table.put_all(item, condition, others)
         if is_written:
             self._due.note_written(question, place, now)
             if report is not None:
                 self._unsent.note_written(report, waiting)
         return is_written
 
+    def _changed_addition(self, change: Change) -> list[Item]:
+        """Return what is added to a question, if it has to be written: it seldom changes."""
+        question, before = change.question, change.before
+        added = addition_item(question)
+        if added == addition_item(before) if before else not has_addition(question):
+            return []
+        return [added | self._lifetime.of_addition(question)]
+
     async def _question(self, key: str) -> Question | None:
         item = await self._table.get(question_key(key))
-        question = question_from(item) if item else None
+        question = await read_question(self._table, item) if item else None
         if question is not None:
             self._due.note_read(question)
         return question

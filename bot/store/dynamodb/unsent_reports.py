@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bot.store.dynamodb.leased_rows import Key
     from bot.store.dynamodb.leases import Place
     from bot.store.dynamodb.table import Table
+    from bot.store.dynamodb.values import Item
     from bot.triage.model import OutboxRow
 
 #: Attempts to get more rows when other workers were faster, or when the rows found must wait.
@@ -38,7 +39,7 @@ class UnsentReports:
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
-        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], report_from, random=random)
+        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], _read_report, random=random)
         self._moments = Schedule()  #: when each may be sent, as far as is known
 
     def place(self, row: OutboxRow, now: datetime) -> Place:
@@ -125,6 +126,10 @@ class UnsentReports:
     def _forget(self, key: Key) -> None:
         self._leases.held.drop(key)
         self._moments.put(key, None)
+
+
+async def _read_report(item: Item) -> OutboxRow:
+    return report_from(item)
 
 
 def _key_of(row: OutboxRow) -> Key:

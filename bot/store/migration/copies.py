@@ -16,7 +16,7 @@ from bot.store.dynamodb import schema
 from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
 from bot.store.dynamodb.due_index import read_key
 from bot.store.dynamodb.due_questions import find_next_work
-from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, is_at_rest
+from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, is_at_rest
 from bot.store.dynamodb.items import (
     PARKED,
     PARKED_AT,
@@ -25,10 +25,12 @@ from bot.store.dynamodb.items import (
     REPORT,
     SENT_AT,
     UNSENT,
+    addition_item,
+    has_addition,
     key_of,
-    question_from,
     question_item,
     question_key,
+    read_questions,
     report_from,
     report_item,
     report_key,
@@ -82,21 +84,14 @@ class Copies:
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
         """Yield all questions and reports of the table as they are now, up to 100 at a time."""
-        page: list[Copy] = []
-        async for item in self.table.scan(ConsistentRead=True):
-            copy = _copy_from(item)
-            page += [copy] if copy else []
-            if len(page) == _PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
+        async for page in self.table.scan_pages(_PAGE, ConsistentRead=True):
+            if copies := await self._read(page):
+                yield copies
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
         """Return the rows of these alerts that the table holds, as they are now."""
         items = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
-        copies = [copy for item in items if (copy := _copy_from(item))]
-        return {copy.key: copy for copy in copies}
+        return {copy.key: copy for copy in await self._read(items)}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
         """Copy alerts, some rows of which may be `there`; return the rows that a worker wrote first.
@@ -126,11 +121,29 @@ class Copies:
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
-        if await self.table.put(item | {COPIED: digest_of(row)}, _unchanged_condition(old) if old else NEW):
+        condition = _unchanged_condition(old) if old else NEW
+        if await self.table.put_all(item | {COPIED: digest_of(row)}, condition, self._additions_of(row)):
             return True
         found = await self.table.get(_item_key(row))
         # The reply to a write may have been lost, or the write done after the death of whoever sent it.
-        return _is_copy(_copy_from(found) if found else None, row)
+        return any(_is_copy(copy, row) for copy in await self._read([found] if found else []))
+
+    async def _read(self, items: Sequence[Item]) -> list[Copy]:
+        """Return the rows that items hold; what is neither a question nor a report is left out."""
+        asked = [item for item in items if item[schema.SORT] == QUESTION]
+        rows: list[tuple[Item, Row]] = list(
+            zip(asked, await read_questions(self.table, asked), strict=True)
+        )
+        rows += [(item, report_from(item)) for item in items if str(item[schema.SORT]).startswith(REPORT)]
+        return [
+            Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
+            for item, row in rows
+        ]
+
+    def _additions_of(self, row: Row) -> Sequence[Item]:
+        if not isinstance(row, Question) or not has_addition(row):
+            return ()
+        return [addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, self._clock())]
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
         question = question_item(alert.question) | self._expiry_of(alert, now)
@@ -170,15 +183,6 @@ def _item_key(row: Row) -> Item:
     if isinstance(row, Question):
         return question_key(key_of(row))
     return report_key(row_key(row.identifier), row.sequence)
-
-
-def _copy_from(item: Item) -> Copy | None:
-    """Return the row that an item holds; None if it is neither a question nor a report."""
-    key = read_key(item)
-    if key[1] != QUESTION and not key[1].startswith(REPORT):
-        return None
-    row: Row = question_from(item) if key[1] == QUESTION else report_from(item)
-    return Copy(key=key, row=row, is_untouched=item.get(COPIED) == digest_of(row))
 
 
 def _is_copy(copy: Copy | None, row: Row) -> bool:
