@@ -254,7 +254,10 @@ def _read_alert_facts(value: object) -> tuple[tuple[Fact, ...], tuple[str, ...]]
 def _read_fact(member: object) -> Fact | None:
     if not isinstance(member, dict):
         return None
-    name, value = _read_line(member.get("name"), FACT_NAME_MAX), _read_line(member.get("value"), FACT_VALUE_MAX)
+    name, value = (
+        _read_line(member.get("name"), FACT_NAME_MAX),
+        _read_line(member.get("value"), FACT_VALUE_MAX),
+    )
     return Fact(name=name, value=value) if name and value else None
 
 

@@ -232,8 +232,8 @@ async def test_of_a_summary_only_what_can_be_shown_is_compared(opening: Opening)
         await harness.receive(long)
 
         assert await harness.receive(long) == [True]
-        assert await harness.receive(replace(long, summary="x" * 3000 + "and another end")) == [True]
-        assert await harness.receive(replace(long, summary="x" * 2999 + "y")) == [
+        assert await harness.receive(replace(long, summary="\u200bx" * 4000 + "and another end")) == [True]
+        assert await harness.receive(replace(long, summary="x" * 3999 + "y")) == [
             Conflict(fields=("summary",))
         ]
 

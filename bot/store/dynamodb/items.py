@@ -117,7 +117,10 @@ _REPORT = {
     "facts": "f",  # since version 2 of the store; a worker of version 1 drops it when it replays a report
 }
 
-_MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith("_at")} | {"deadline", "in_doubt_since"}
+_MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith("_at")} | {
+    "deadline",
+    "in_doubt_since",
+}
 _COUNTS = frozenset(
     "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut sequence"
     " replays".split()
@@ -151,7 +154,11 @@ def question_item(question: Question) -> Item:
     """
     key = key_of(question)
     item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
-    item |= {VERSION: question.version, HAS_ADDITION: int(has_addition(question)), schema.SHARD: str(schema.shard_of(key))}
+    item |= {
+        VERSION: question.version,
+        HAS_ADDITION: int(has_addition(question)),
+        schema.SHARD: str(schema.shard_of(key)),
+    }
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
     if told := _person_sort_key(question):
         item[schema.PERSON_SORT] = told

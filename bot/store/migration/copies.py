@@ -131,9 +131,7 @@ class Copies:
     async def _read(self, items: Sequence[Item]) -> list[Copy]:
         """Return the rows that items hold; what is neither a question nor a report is left out."""
         asked = [item for item in items if item[schema.SORT] == QUESTION]
-        rows: list[tuple[Item, Row]] = list(
-            zip(asked, await read_questions(self.table, asked), strict=True)
-        )
+        rows: list[tuple[Item, Row]] = list(zip(asked, await read_questions(self.table, asked), strict=True))
         rows += [(item, report_from(item)) for item in items if str(item[schema.SORT]).startswith(REPORT)]
         return [
             Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
