@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from random import Random
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from random import Random
+Result = TypeVar("Result")
 
 #: Bounds of the wait, in seconds. Jitter keeps workers that lost SQS together from returning together.
 SHORTEST = 0.5
@@ -18,6 +20,9 @@ LONGEST = 30.0
 RETRY_FIRST = timedelta(seconds=1)
 #: … up to this.
 RETRY_MAX = timedelta(seconds=30)
+
+#: A long wait is made of steps of at most this, so that a watchdog sees progress meanwhile.
+WAIT_STEP = timedelta(seconds=2)
 
 
 class Backoff:
@@ -37,17 +42,17 @@ class Backoff:
         self._failures = 0
 
 
-def retry_delay(attempts: int, jitter: float) -> timedelta:
-    """Return the wait after `attempts` failures, at most 30 s; `jitter` is a random factor in 0..1."""
-    longest: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), RETRY_MAX)
-    return longest * jitter
+def retry_delay(attempts: int, jitter: float, *, longest: timedelta = RETRY_MAX) -> timedelta:
+    """Return the wait after `attempts` failures, at most `longest`; `jitter` is a random factor in 0..1."""
+    ceiling: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), longest)
+    return ceiling * jitter
 
 
-def wait_after(failures: int, random: Random) -> float:
-    """Return the wait after `failures` consecutive failures, in seconds: 0.5 to 30."""
+def wait_after(failures: int, random: Random, *, shortest: float = SHORTEST) -> float:
+    """Return the wait after `failures` consecutive failures: from `shortest` to at most 30 s, in seconds."""
     # Bound the exponent: a failure every half minute for a month would overflow a float.
-    ceiling = min(LONGEST, SHORTEST * 2.0 ** min(failures, 16))
-    return random.uniform(SHORTEST, ceiling)
+    ceiling = min(LONGEST, shortest * 2.0 ** min(failures, 16))
+    return random.uniform(shortest, ceiling)
 
 
 def add_jitter(seconds: float, random: Random) -> float:
@@ -59,3 +64,36 @@ async def pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait for `seconds`, or until `stop` is set."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+
+
+def countdown(span: timedelta) -> Callable[[], timedelta]:
+    """Return a function that says how much remains of a span that begins now."""
+    ends_at = time.monotonic() + span.total_seconds()
+    return lambda: timedelta(seconds=ends_at - time.monotonic())
+
+
+async def wait_out(
+    stop: asyncio.Event,
+    remaining: Callable[[], timedelta],
+    *,
+    on_progress: Callable[[], None],
+    step: timedelta = WAIT_STEP,
+) -> None:
+    """Wait until nothing remains, or until `stop` is set; `on_progress` is called before every step.
+
+    What remains is asked for at every step, because others may prolong the wait.
+    """
+    while not stop.is_set() and (left := remaining()) > timedelta(0):
+        on_progress()
+        await pause(stop, min(left, step).total_seconds())
+
+
+async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """Return what comes of `work`. If `stop` is set first, cancel the work and return None."""
+    task, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        task.cancel()
+        stopping.cancel()

@@ -11,24 +11,21 @@ The leaf names the problem, its parent the remedy::
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
     │   ├── NoConversation     the person has none with the bot yet: open one first
-    │   ├── UnknownErrorCode     Slack gave a code that says too little to be believed at once
+    │   ├── UnknownErrorCode     Slack gave a code that may concern one person or text alone
     │   └── AppRejected         Slack refuses the worker itself (token, scope)
     └── AmbiguousError         perhaps it was done: look before trying again
 
 Errors that only one command can meet are defined beside it, directly below the root: `NoWorker` and
 `CallFailed` of `worker.control`, `UnknownAlert` and `BackupRunning` of `worker.handlers`,
-`worker.descriptors.OutOfDescriptors`, `cli.backup.BackupFailed`, `cli.output.plot.PlotNotWritten`,
+`worker.descriptors.OutOfDescriptors`, `cli.files.BackupFailed`, `cli.output.plot.PlotNotWritten`,
 `store.migration.migrate.MigrationRefused`.
 A command that raises one of these exits with code 1.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 
 class TriageBotError(Exception):
@@ -79,14 +76,14 @@ class TransientError(TriageBotError):
 
 
 class NoConversation(TransientError):
-    """Slack does not open the conversation with somebody by itself: it has to be opened, and posted to."""
+    """Slack has no conversation with the person yet: open one, and post to that."""
 
     def __init__(self) -> None:
         super().__init__("Slack knows no conversation with this person yet")
 
 
 class UnknownErrorCode(TransientError):
-    """Slack refused with `code`, which is new to us, blames the message, or may concern one person alone.
+    """Slack refused with `code`, which is unknown, blames the message, or may concern one person alone.
 
     `remedy` is a sentence; "" where we know none.
     """

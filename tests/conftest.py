@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
 from world import World
 
+from bot.aws.access import Access
 from bot.sqs.clients import Connector
 from bot.store.dynamodb.schema import table_description
 
@@ -140,6 +141,6 @@ def create_world(
 @pytest.fixture
 def connector(aws_session: boto3.Session, sqs_endpoint: str) -> Iterator[Connector]:
     """The program's own way to that SQS."""
-    connector = Connector(endpoint_url=sqs_endpoint, session=aws_session)
+    connector = Connector(endpoint_url=sqs_endpoint, access=Access(lambda: aws_session))
     yield connector
     connector.close()

@@ -10,23 +10,27 @@ import contextlib
 import gc
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from typing import Any
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.answers import accept_only_answers
 from bot.aws.errors import NO_CREDENTIALS, blames_credentials, name_of
-from bot.aws.session import new_session
 from bot.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import boto3
-    from botocore.config import Config
 
 #: The minimum number of seconds between two renewals, for credentials that stay wrong.
 RENEWED_EVERY = 30.0
+
+
+def new_session() -> boto3.Session:
+    """Return a session of boto3's own chain. Raises `ConfigError` for an unknown profile."""
+    try:
+        return boto3.Session()
+    except BotoCoreError as error:
+        raise ConfigError([f"AWS_PROFILE: {error}"]) from error
 
 
 class Access:
@@ -44,14 +48,8 @@ class Access:
         self._renewed_at: float | None = None
         self._refusals: dict[str, str] = {}
         self._noting = threading.Lock()
-        self.making = (
-            threading.RLock()
-        )  #: held while a session or client is created: boto3 is not thread-safe there
-
-    @classmethod
-    def of(cls, session: boto3.Session | None) -> Self:
-        """Return an access with this session, which is never replaced; None: with boto3's own chain."""
-        return cls((lambda: session) if session else new_session)
+        #: Held while a session or client is created: boto3 is not thread-safe there.
+        self.making = threading.RLock()
 
     @property
     def session(self) -> boto3.Session:

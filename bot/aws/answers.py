@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from botocore.client import BaseClient
 
 #: The content type of all services used here starts with this: they speak AWS JSON 1.0 or 1.1.
 _CONTENT_TYPE = "application/x-amz-json-"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from botocore import exceptions as aws
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from botocore.exceptions import BotoCoreError
+from bot.aws.answers import NotAnAnswer
 
 #: A policy does not allow the call.
 DENIED = frozenset("AccessDenied AccessDeniedException AuthorizationError".split())
@@ -29,6 +26,12 @@ NO_CREDENTIALS = (
     aws.TokenRetrievalError,
     aws.SSOError,
 )
+
+#: How people call a service, by the prefix of its IAM actions.
+_NAMES = {"dynamodb": "DynamoDB", "sqs": "SQS", "ssm": "the parameter store"}
+
+#: Where boto3 may find credentials.
+_SOURCES = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
 
 #: Operations that boto3 calls by itself to get credentials, and their services.
 _FOR_CREDENTIALS = {
@@ -80,3 +83,43 @@ def kms_remedy(code: str, rights: str) -> str:
     if "AccessDenied" in code:
         return f"grant this worker {rights} on that key, in its own policy and in the key's"
     return "enable that key again, or choose another one"
+
+
+def needs_fixing(error: ClientError | BotoCoreError) -> bool:
+    """Whether somebody must fix something before a retry can help: a policy, a key or the credentials."""
+    if not isinstance(error, ClientError):
+        return isinstance(error, NO_CREDENTIALS)
+    code = code_of(error)
+    return code in DENIED | BAD_CREDENTIALS or (is_of_kms(code) and "Throttl" not in code)
+
+
+def explain(error: ClientError | BotoCoreError, what: str, *, service: str, key_rights: str) -> str:
+    """Return a sentence that says what failed and, after a `: `, the remedy if there is one.
+
+    `what` is called, e.g. `the table triage`; `service` is the prefix of its IAM actions, and `key_rights`
+    are the permissions that the call needs on its KMS key. The sentence never repeats what was sent.
+    """
+    if not isinstance(error, ClientError):
+        return _explain_silence(error, what, service)
+    code = code_of(error)
+    if is_of_kms(code):
+        return f"KMS refuses the key of {what} ({code}): {kms_remedy(code, key_rights)}"
+    if code in DENIED:
+        return f"access to {what} is denied ({code}): grant this worker {action_of(error, service)}"
+    if code in BAD_CREDENTIALS:
+        return f"AWS does not accept the credentials for {what} ({code}): renew them ({_SOURCES})"
+    return f"{_NAMES[service]} failed to perform {error.operation_name} on {what} ({code})"
+
+
+def _explain_silence(error: BotoCoreError, what: str, service: str) -> str:
+    if isinstance(error, NO_CREDENTIALS):
+        return f"there are no usable AWS credentials for {what} ({error}): provide {_SOURCES}"
+    # Other texts of botocore's are not shown: that of a failed validation repeats what was sent.
+    why = str(error) if isinstance(error, NotAnAnswer) else type(error).__name__
+    name, endpoint = _NAMES[service], error.kwargs.get("endpoint_url")
+    at = f" at {endpoint}" if endpoint else ""
+    return (
+        f"{name} cannot be reached{at} for {what} ({why}): check the region, DNS, firewall and proxy"
+        f" (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_{service.upper()} if {name} has another endpoint;"
+        " AWS_CA_BUNDLE if a proxy intercepts TLS)"
+    )

@@ -1,17 +1,17 @@
-"""The region that a queue's URL names. boto3 does not look there."""
+"""The region that a queue's URL names. boto3 does not look there, and is not imported: that is slow."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-#: Hosts of Amazon's own, interface endpoints and the older form, each with the region in it.
+#: AWS's own hosts, interface endpoints and the older form, each of which contains the region.
 _REGION = re.compile(
     r"(?:^|\.)sqs(?:-fips)?\.(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+)\."
     r"|^(?P<older>[a-z]{2,}(?:-[a-z]+)+-\d+)\.queue\."
 )
 
-#: The oldest form has no region in it: it means this one.
+#: The oldest form contains no region: it means this one.
 _OLDEST_HOST, _OLDEST_REGION = "queue.amazonaws.com", "us-east-1"
 
 

@@ -1,27 +1,32 @@
-"""The table of commands: what each is called, takes and does.
+"""The commands: what each is called, takes and does, in the order in which the help shows them.
 
 Each validates only the settings that it needs, and imports only what it runs.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import faulthandler
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.cli import arguments
+from bot.cli.store_client import ask_store
 from bot.errors import ConfigError, TriageBotError
+from bot.printable import make_printable
+from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.triage.model import utc_now
+from bot.worker.log import configure_logging
+from bot.worker.views import render_json
 
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
-
-    from bot.settings.settings import Purpose, Settings
+_Run = Callable[[argparse.Namespace], int]
+_AddArguments = Callable[[argparse.ArgumentParser], None]
 
 # Exit codes. systemd starts the worker again after 1, and not after 78 (RestartPreventExitStatus).
 OK = 0
@@ -35,11 +40,45 @@ _REPLAY_WARNING = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """One command. `run` returns its exit code, or raises an error of `bot.errors`."""
+
+    name: str
+    help: str
+    run: _Run
+    add_arguments: _AddArguments
+
+
+#: Filled by the decorators below.
+COMMANDS: list[Command] = []
+
+
+def _command(name: str, about: str, add_arguments: _AddArguments) -> Callable[[_Run], _Run]:
+    """Add the function below to the table of commands; `about` is its help."""
+
+    def register(run: _Run) -> _Run:
+        COMMANDS.append(Command(name=name, help=about, run=run, add_arguments=add_arguments))
+        return run
+
+    return register
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--restored", action="store_true", help="the store is a restored backup: look in Slack before asking"
+    )
+
+
+@_command("run", "run the worker: ask, collect answers, tell MozDef", _add_run)
 def run(options: argparse.Namespace) -> int:
     """Run the worker until a signal stops it. Raises the first error that stops it otherwise."""
     from bot.settings.alerts import load_alert_policies
     from bot.settings.messages import load_messages
-    from bot.settings.settings import Purpose
 
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
@@ -57,6 +96,17 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port", type=arguments.port, default=8765, help="the page's port (default: 8765; 0: any free one)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    parser.add_argument(
+        "--self-test", action="store_true", help="no page: run one trial and say whether it passed"
+    )
+
+
+@_command("sandbox", "try everything on this machine, without an account, token or network", _add_sandbox)
 def sandbox(options: argparse.Namespace) -> int:
     """Run the sandbox or its self-test. Raises `ConfigError` if the sandbox's packages are not installed."""
     try:
@@ -71,213 +121,6 @@ def sandbox(options: argparse.Namespace) -> int:
 
     labels = {outcome.value: facts.label for outcome, facts in OUTCOMES.items()}
     return run_sandbox(labels, port=options.port, open_browser=options.open)
-
-
-def send(options: argparse.Namespace) -> int:
-    """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
-    from bot.cli.test_requests import identifier_in, read_body, sample_body, send_request
-    from bot.printable import make_printable
-    from bot.settings.settings import Purpose
-
-    settings = _load_settings(Purpose.SEND)
-    body = read_body(options.file) if options.file else sample_body(options)
-    message_id = asyncio.run(send_request(settings, body))
-    print(f"identifier  {make_printable(identifier_in(body)) or '(none: the bot will reject it)'}")
-    print(f"message id  {message_id}")
-    return OK
-
-
-def check(options: argparse.Namespace) -> int:
-    """Check everything that the worker needs; print what is wrong and how to fix it."""
-    from bot.settings.settings import Purpose
-
-    return asyncio.run(_check(_load_without_warnings(Purpose.CHECK), as_json=options.json))
-
-
-async def _check(settings: Settings, *, as_json: bool) -> int:
-    from bot.cli.checks.findings import findings_view, is_sound, render_findings
-    from bot.cli.checks.runner import check_everything
-    from bot.printable import make_printable
-    from bot.worker.views import render_json
-
-    # Printed before the event loop closes, which waits for DNS look-ups that may hang.
-    findings = await check_everything(settings)
-    if as_json:
-        print(render_json(findings_view(findings)), flush=True)
-        return OK if is_sound(findings) else FAILED
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in render_findings(findings, width=width).split("\n"):
-        print(make_printable(line), flush=True)
-    return OK if is_sound(findings) else FAILED
-
-
-def list_(options: argparse.Namespace) -> int:
-    """Print the questions accepted last, the newest first."""
-    from bot.cli.output.questions import render_list
-    from bot.cli.store_client import ask_store
-    from bot.triage.model import utc_now
-    from bot.worker.views import render_json
-
-    views = list(ask_store("list", _load_store_settings(), limit=options.limit))
-    print(render_json(views) if options.json else render_list(views, utc_now()))
-    return OK
-
-
-def show(options: argparse.Namespace) -> int:
-    """Print everything that is known about one question."""
-    from bot.cli.output.questions import render_question
-    from bot.cli.store_client import ask_store
-    from bot.printable import make_printable
-    from bot.worker.views import render_json
-
-    views = list(ask_store("show", _load_store_settings(), identifier=options.identifier))
-    if not views:
-        name = make_printable(options.identifier)
-        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
-        return FAILED
-    print(render_json(views[0]) if options.json else render_question(views[0]))
-    return OK
-
-
-def stats(options: argparse.Namespace) -> int:
-    """Print what people answered to each kind of alert, and how long they took; optionally write a plot."""
-    from bot.cli.output.plot import write_plot
-    from bot.cli.output.statistics import render_statistics
-    from bot.cli.store_client import ask_store
-    from bot.triage.model import utc_now
-    from bot.worker.views import render_json
-
-    views = list(ask_store("stats", _load_store_settings(), since_seconds=options.since.total_seconds()))
-    title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
-    if options.plot:
-        write_plot(options.plot, views, title=title)
-    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
-    return OK
-
-
-def replay(options: argparse.Namespace) -> int:
-    """Put reports into the outbox again, byte for byte."""
-    from bot.cli.output.questions import render_replay
-    from bot.cli.store_client import ask_store
-
-    settings, chosen = _load_store_settings(), _select_reports(options)
-    views = list(ask_store("replay", settings, dry_run=True, **chosen))
-    if not views:
-        print("There is no report to send again.")
-        return OK
-    print(render_replay(views))
-    if options.dry_run:
-        print("Nothing was sent (--dry-run).")
-        return OK
-    complain(_REPLAY_WARNING, level="warning")
-    list(ask_store("replay", settings, **chosen))
-    print("They are queued: a running worker sends them now, a stopped one when it starts.")
-    print("`triage-bot show IDENTIFIER` shows when each was sent.")
-    return OK
-
-
-def backup(options: argparse.Namespace) -> int:
-    """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
-    from pathlib import Path
-
-    from bot.cli.backup import require_elsewhere, write_backup
-    from bot.cli.store_client import ask_store
-    from bot.printable import make_printable
-
-    path, settings = Path(options.file), _load_store_settings()
-    if settings.store_path is not None:
-        require_elsewhere(path, settings.store_path)
-    size = write_backup(path, ask_store("backup", settings))
-    print(f"The store is backed up to {make_printable(options.file)} ({size:,} bytes).")
-    print("Restoring takes more than copying it back: see docs/operate.md.")
-    return OK
-
-
-def migrate(options: argparse.Namespace) -> int:
-    """Copy a SQLite store into a DynamoDB table, and compare the two."""
-    from bot.cli.migrate import copy_store, render_result
-    from bot.settings.settings import Purpose
-
-    verdict = copy_store(options, _load_settings(Purpose.MIGRATE), tell=partial(complain, level="info"))
-    print(render_result(verdict, options))
-    if verdict.differs is None:
-        return OK
-    complain(f"the table is not a copy of the file: they differ first at the alert {verdict.differs!r}")
-    return FAILED
-
-
-def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
-    if options.unsent:
-        return {"unsent": True}
-    if options.since:
-        return {"since_seconds": options.since.total_seconds()}
-    return {"identifiers": options.identifiers}
-
-
-def _load_settings(purpose: Purpose) -> Settings:
-    settings = _load_without_warnings(purpose)
-    for warning in settings.warnings:
-        complain(warning, level="warning")
-    return settings
-
-
-def _load_without_warnings(purpose: Purpose) -> Settings:
-    from bot.settings.settings import load_settings, settle_environment
-    from bot.worker.log import configure_logging
-
-    settings = load_settings(purpose)
-    settle_environment(settings)
-    tokens = (settings.slack_bot_token, settings.slack_app_token)
-    configure_logging(
-        settings.log_level,
-        sys.stderr,
-        as_json=settings.log_format == "json",
-        journal_stream=settings.journal_stream,
-        secrets=[token.reveal() for token in tokens if not token.parameter],
-    )
-    return settings
-
-
-def _load_store_settings() -> Settings:
-    from bot.settings.settings import Purpose
-
-    return _load_settings(Purpose.STORE)
-
-
-def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
-    first = group.exceptions[0]
-    return _find_innermost(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def complain(problem: str, *, level: str = "error") -> None:
-    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`."""
-    print(f"triage-bot: {level}: {problem}", file=sys.stderr)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Command:
-    """One command. `run` returns its exit code, or raises an error of `bot.errors`."""
-
-    name: str
-    help: str
-    run: Callable[[argparse.Namespace], int]
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-
-
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--restored", action="store_true", help="the store is a restored backup: look in Slack before asking"
-    )
-
-
-def _add_sandbox(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--port", type=arguments.port, default=8765, help="the page's port (default: 8765; 0: any free one)"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    parser.add_argument(
-        "--self-test", action="store_true", help="no page: run one trial and say whether it passed"
-    )
 
 
 def _add_send(parser: argparse.ArgumentParser) -> None:
@@ -309,6 +152,41 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@_command("send", "enqueue an alert, as MozDef would", _add_send)
+def send(options: argparse.Namespace) -> int:
+    """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
+    from bot.cli.test_requests import read_body, sample_body, send_request
+    from bot.sqs.wire import identifier_in
+
+    settings = _load_settings(Purpose.SEND)
+    body = read_body(options.file) if options.file else sample_body(options)
+    message_id = asyncio.run(send_request(settings, body))
+    print(f"identifier  {make_printable(identifier_in(body) or '') or '(none: the bot will reject it)'}")
+    print(f"message id  {message_id}")
+    return OK
+
+
+@_command("check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_json)
+def check(options: argparse.Namespace) -> int:
+    """Check everything that the worker needs; print what is wrong and how to fix it."""
+    return asyncio.run(_check(_load_without_warnings(Purpose.CHECK), as_json=options.json))
+
+
+async def _check(settings: Settings, *, as_json: bool) -> int:
+    from bot.cli.checks.findings import findings_view, is_sound, render_findings
+    from bot.cli.checks.runner import check_everything
+
+    # Printed before the event loop closes, which waits for DNS look-ups that may hang.
+    findings = await check_everything(settings)
+    if as_json:
+        print(render_json(findings_view(findings)), flush=True)
+        return OK if is_sound(findings) else FAILED
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in render_findings(findings, width=width).split("\n"):
+        print(make_printable(line), flush=True)
+    return OK if is_sound(findings) else FAILED
+
+
 def _add_list(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=arguments.count, default=50, help="show at most this many (default: 50)"
@@ -316,9 +194,33 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+@_command("list", "list the latest alerts, and how each ended", _add_list)
+def list_(options: argparse.Namespace) -> int:
+    """Print the questions accepted last, the newest first."""
+    from bot.cli.output.questions import render_list
+
+    views = list(ask_store("list", _load_settings(Purpose.STORE), limit=options.limit))
+    print(render_json(views) if options.json else render_list(views, utc_now()))
+    return OK
+
+
 def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("identifier", metavar="IDENTIFIER", help="MozDef's identifier of the alert")
     _add_json(parser)
+
+
+@_command("show", "show everything that is known about one alert", _add_show)
+def show(options: argparse.Namespace) -> int:
+    """Print everything that is known about one question."""
+    from bot.cli.output.questions import render_question
+
+    views = list(ask_store("show", _load_settings(Purpose.STORE), identifier=options.identifier))
+    if not views:
+        name = make_printable(options.identifier)
+        complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
+        return FAILED
+    print(render_json(views[0]) if options.json else render_question(views[0]))
+    return OK
 
 
 def _add_stats(parser: argparse.ArgumentParser) -> None:
@@ -333,6 +235,22 @@ def _add_stats(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plot", type=arguments.svg_path, metavar="FILE", help="also write a plot to this SVG file"
     )
+
+
+@_command("stats", "show what people answer to each kind of alert, and how long they take", _add_stats)
+def stats(options: argparse.Namespace) -> int:
+    """Print what people answered to each kind of alert, and how long they took; optionally write a plot."""
+    from bot.cli.output.plot import write_plot
+    from bot.cli.output.statistics import render_statistics
+
+    views = list(
+        ask_store("stats", _load_settings(Purpose.STORE), since_seconds=options.since.total_seconds())
+    )
+    title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
+    if options.plot:
+        write_plot(options.plot, views, title=title)
+    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
+    return OK
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -354,8 +272,45 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
 
 
+@_command("replay", "send reports again, byte for byte, after MozDef has lost some", _add_replay)
+def replay(options: argparse.Namespace) -> int:
+    """Put reports into the outbox again, byte for byte."""
+    from bot.cli.output.questions import render_replay
+
+    settings, chosen = _load_settings(Purpose.STORE), _select_reports(options)
+    views = list(ask_store("replay", settings, dry_run=True, **chosen))
+    if not views:
+        print("There is no report to send again.")
+        return OK
+    print(render_replay(views))
+    if options.dry_run:
+        print("Nothing was sent (--dry-run).")
+        return OK
+    complain(_REPLAY_WARNING, level="warning")
+    list(ask_store("replay", settings, **chosen))
+    print("They are queued: a running worker sends them now, a stopped one when it starts.")
+    print("`triage-bot show IDENTIFIER` shows when each was sent.")
+    return OK
+
+
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="where to write the copy; an existing file is replaced")
+
+
+@_command("backup", "copy the store into a file; the worker may be running", _add_backup)
+def backup(options: argparse.Namespace) -> int:
+    """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
+    from pathlib import Path
+
+    from bot.cli.files import require_elsewhere, write_backup
+
+    path, settings = Path(options.file), _load_settings(Purpose.STORE)
+    if settings.store_path is not None:
+        require_elsewhere(path, settings.store_path)
+    size = write_backup(path, ask_store("backup", settings))
+    print(f"The store is backed up to {make_printable(options.file)} ({size:,} bytes).")
+    print("Restoring takes more than copying it back: see docs/operate.md.")
+    return OK
 
 
 def _add_migrate(parser: argparse.ArgumentParser) -> None:
@@ -378,59 +333,63 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
-
-
-#: In the order in which the help shows them.
-COMMANDS = (
-    Command(
-        name="run", run=run, add_arguments=_add_run, help="run the worker: ask, collect answers, tell MozDef"
-    ),
-    Command(
-        name="sandbox",
-        run=sandbox,
-        add_arguments=_add_sandbox,
-        help="try everything on this machine, without an account, token or network",
-    ),
-    Command(
-        name="check",
-        run=check,
-        add_arguments=_add_json,
-        help="check tokens, scopes, queues and store; say what is wrong and how to fix it",
-    ),
-    Command(name="send", run=send, add_arguments=_add_send, help="enqueue an alert, as MozDef would"),
-    Command(
-        name="list",
-        run=list_,
-        add_arguments=_add_list,
-        help="list the latest alerts, and how each ended",
-    ),
-    Command(
-        name="show", run=show, add_arguments=_add_show, help="show everything that is known about one alert"
-    ),
-    Command(
-        name="stats",
-        run=stats,
-        add_arguments=_add_stats,
-        help="show what people answer to each kind of alert, and how long they take",
-    ),
-    Command(
-        name="replay",
-        run=replay,
-        add_arguments=_add_replay,
-        help="send reports again, byte for byte, after MozDef has lost some",
-    ),
-    Command(
-        name="backup",
-        run=backup,
-        add_arguments=_add_backup,
-        help="copy the store into a file; the worker may be running",
-    ),
-    Command(
-        name="migrate",
-        run=migrate,
-        add_arguments=_add_migrate,
-        help="copy the store from SQLite to DynamoDB, with the worker stopped; if interrupted, rerun it",
-    ),
+@_command(
+    "migrate",
+    "copy the store from SQLite to DynamoDB, with the worker stopped; if interrupted, rerun it",
+    _add_migrate,
 )
+def migrate(options: argparse.Namespace) -> int:
+    """Copy a SQLite store into a DynamoDB table, and compare the two."""
+    from bot.cli.output.migration import render_result
+    from bot.store.migration.migrate import migrate_store
+
+    settings, tell = _load_settings(Purpose.MIGRATE), partial(complain, level="info")
+    migration = migrate_store(
+        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
+    )
+    result = asyncio.run(migration)
+    print(render_result(result, options))
+    if result.differs is None:
+        return OK
+    complain(f"the table is not a copy of the file: they differ first at the alert {result.differs!r}")
+    return FAILED
+
+
+def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
+    if options.unsent:
+        return {"unsent": True}
+    if options.since:
+        return {"since_seconds": options.since.total_seconds()}
+    return {"identifiers": options.identifiers}
+
+
+def _load_settings(purpose: Purpose) -> Settings:
+    settings = _load_without_warnings(purpose)
+    for warning in settings.warnings:
+        complain(warning, level="warning")
+    return settings
+
+
+def _load_without_warnings(purpose: Purpose) -> Settings:
+
+    settings = load_settings(purpose)
+    settle_environment(settings)
+    tokens = (settings.slack_bot_token, settings.slack_app_token)
+    configure_logging(
+        settings.log_level,
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        journal_stream=settings.journal_stream,
+        secrets=[token.reveal() for token in tokens if not token.parameter],
+    )
+    return settings
+
+
+def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
+    first = group.exceptions[0]
+    return _find_innermost(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def complain(problem: str, *, level: str = "error") -> None:
+    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`."""
+    print(f"triage-bot: {level}: {problem}", file=sys.stderr)

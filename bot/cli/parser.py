@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from bot import __version__
 from bot.cli.commands import COMMANDS, FAILED, WRONG_CONFIG, complain
 from bot.errors import ConfigError, TriageBotError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

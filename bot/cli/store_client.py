@@ -6,16 +6,13 @@ Directly if no worker is running, or if the store is a table, which workers shar
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bot.settings.settings import Settings
 from bot.worker.control import NoWorker, call
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bot.settings.settings import Settings
-    from bot.worker.views import View
+from bot.worker.views import View
 
 
 def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:

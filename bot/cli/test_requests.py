@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from argparse import Namespace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bot.errors import ConfigError
 from bot.sandbox.samples import SAMPLES
+from bot.settings.settings import Settings
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from bot.settings.settings import Settings
 
 #: The label, and so the sample, that is sent unless one is named.
 DEFAULT_ALERT = "sensitive_host_session"
@@ -56,15 +52,6 @@ def read_body(path: str) -> str:
         raise ConfigError(
             [f"--file {path} cannot be read ({error}); expected the body of a request in UTF-8"]
         ) from error
-
-
-def identifier_in(body: str) -> str:
-    """Return the identifier in a request's body; "" if there is none."""
-    try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        return ""
-    return str(fields.get("identifier", "")) if isinstance(fields, dict) else ""
 
 
 async def send_request(settings: Settings, body: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, list_names, read_toml, text_problem
@@ -15,11 +17,6 @@ from bot.triage.model import Choice
 from bot.triage.outcomes import CARDS, Outcome
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from enum import StrEnum
-    from pathlib import Path
-
 #: Parses a value of the file, or raises `ValueError` with a sentence that continues after the key.
 _Reader = Callable[[object], object]
 
@@ -27,7 +24,7 @@ _Reader = Callable[[object], object]
 _Facts = dict[tuple[str, str], Any]
 
 #: The entries of a file: label → facts; None is the default.
-_Said = dict[str | None, _Facts]
+_Entries = dict[str | None, _Facts]
 
 _ALERTS = "alerts.toml"
 
@@ -55,13 +52,13 @@ def load_alert_policies(config_dir: Path | None = None, *, defaults: Path | None
     `AlertPolicy`. Raises `ConfigError` with all problems of a file; each names file, table and key, and says
     what is expected.
     """
-    said = _read_file((defaults or defaults_folder()) / _ALERTS)
+    entries = _read_file((defaults or defaults_folder()) / _ALERTS)
     path = config_dir / _ALERTS if config_dir else None
     if path and path.exists():
         for label, facts in _read_file(path).items():
-            said.setdefault(label, {}).update(facts)
-    default = said.pop(None, {})
-    by_label = {str(label): _make_policy(default | facts) for label, facts in said.items()}
+            entries.setdefault(label, {}).update(facts)
+    default = entries.pop(None, {})
+    by_label = {str(label): _make_policy(default | facts) for label, facts in entries.items()}
     return AlertPolicies(default=_make_policy(default), by_label=by_label)
 
 
@@ -73,28 +70,28 @@ def _make_policy(facts: _Facts) -> AlertPolicy:
     return AlertPolicy(**own, wording=words, notes=rules, cards=frozenset(cards))
 
 
-def _read_file(path: Path) -> _Said:
-    said: _Said = {}
-    problems = list(_read_tables(read_toml(path), said))
+def _read_file(path: Path) -> _Entries:
+    entries: _Entries = {}
+    problems = list(_read_tables(read_toml(path), entries))
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return said
+    return entries
 
 
-def _read_tables(tables: Mapping[str, object], said: _Said) -> Iterator[str]:
-    """Add the valid entries of a file to `said`, and yield the problems."""
+def _read_tables(tables: Mapping[str, object], entries: _Entries) -> Iterator[str]:
+    """Add the valid entries of a file to `entries`, and yield the problems."""
     for name, table in tables.items():
         if name not in {"default", "alert"}:
             yield f"[{name}] is not known; expected one of alert, default"
         elif not isinstance(table, dict):
             yield f"{name} is not a table; expected [{name}] with keys below it"
         elif name == "default":
-            yield from _read_alert(name, table, said.setdefault(None, {}))
+            yield from _read_alert(name, table, entries.setdefault(None, {}))
         else:
-            yield from _read_labels(table, said)
+            yield from _read_labels(table, entries)
 
 
-def _read_labels(alerts: Mapping[str, object], said: _Said) -> Iterator[str]:
+def _read_labels(alerts: Mapping[str, object], entries: _Entries) -> Iterator[str]:
     for label, table in alerts.items():
         name = label if re.fullmatch("[A-Za-z0-9_-]+", label) else json.dumps(label)
         if not isinstance(table, dict):
@@ -102,7 +99,7 @@ def _read_labels(alerts: Mapping[str, object], said: _Said) -> Iterator[str]:
         elif not 1 <= len(label) <= _LABEL_MAX:
             yield f"[alert.{name}] has a label of the wrong length; expected 1 to {_LABEL_MAX} characters"
         else:
-            yield from _read_alert(f"alert.{name}", table, said.setdefault(label, {}))
+            yield from _read_alert(f"alert.{name}", table, entries.setdefault(label, {}))
 
 
 def _read_alert(name: str, alert: Mapping[str, object], facts: _Facts) -> Iterator[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Variables that may also be credentials. The file's name is the variable's in lower case.
 SECRET_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")
@@ -39,16 +36,15 @@ def read_credentials(surroundings: Mapping[str, str], values: Mapping[str, str])
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
-            problems.append(_unreadable(folder / variable.lower(), error))
+            # A codec's error shows part of the file, which may be the token.
+            why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            path = folder / variable.lower()
+            problems.append(
+                f"the credential {path} cannot be read ({why}); expected a file that contains only the token"
+            )
     return Credentials(
         folder=folder,
         values={variable: text for variable, text in found.items() if text},
         problems=tuple(problems),
         unused=tuple(variable for variable, text in found.items() if text and variable in values),
     )
-
-
-def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
-    # A codec's error shows part of the file, which may be the token.
-    why = error.strerror if isinstance(error, OSError) else "not UTF-8"
-    return f"the credential {path} cannot be read ({why}); expected a file that contains only the token"

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import ConfigError
 from bot.triage.outcomes import TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 #: Table → key → text; each text is a template for `str.format`.
 Messages = dict[str, dict[str, str]]
@@ -78,18 +76,13 @@ def _overlay(messages: Messages, overrides: Mapping[str, object]) -> Iterator[st
 
 def _overlay_table(table: str, known: dict[str, str], keys: Mapping[str, object]) -> Iterator[str]:
     for key, text in keys.items():
-        problem = _key_problem(known, key, text)
-        if problem:
+        if key not in known:
+            yield f"[{table}] {key} is not known; expected one of {list_names(known)}"
+        elif problem := text_problem(text, _placeholders(known[key])):
             yield f"[{table}] {key} {problem}"
         else:
             # Texts with placeholders are formatted when shown; in the others, {{ is resolved here.
             known[key] = str(text) if _placeholders(known[key]) else str(text).format()
-
-
-def _key_problem(known: Mapping[str, str], key: str, text: object) -> str:
-    if key not in known:
-        return f"is not known; expected one of {list_names(known)}"
-    return text_problem(text, _placeholders(known[key]))
 
 
 def text_problem(text: object, allowed: frozenset[str]) -> str:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Access
-from bot.aws.answers import NotAnAnswer
-from bot.aws.errors import (
-    BAD_CREDENTIALS,
-    DENIED,
-    NO_CREDENTIALS,
-    action_of,
-    code_of,
-    is_of_kms,
-    kms_remedy,
-    status_of,
-)
+from bot.aws.errors import code_of, explain, needs_fixing, status_of
 from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
+from bot.redaction import Secret
 from bot.settings.parsers import app_token, bot_token
+from bot.settings.settings import Settings
 from bot.threads import DaemonThreads
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bot.redaction import Secret
-    from bot.settings.settings import Settings
 
 #: Timeouts in seconds. Few attempts, because the caller retries.
 _CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
+
+#: The remedies for codes of this service's own.
+_REMEDIES = {
+    "ParameterNotFound": "create it as a SecureString, or correct its name",
+    "InvalidKeyId": "its KMS key is missing or disabled; enable the key, or create the parameter again",
+}
 
 _READERS: dict[str, Callable[[str], Secret]] = {"slack_bot_token": bot_token, "slack_app_token": app_token}
 
@@ -82,15 +74,8 @@ async def _fetch(name: str, region: str | None, access: Access | None) -> str:
     thread = DaemonThreads("ssm-calls")
     try:
         return await thread.run(_get_parameter, name, region, access)
-    except ClientError as error:
-        raise _explain_refusal(error, name) from error
-    except NO_CREDENTIALS as error:
-        raise StartRefused(
-            f"there are no usable AWS credentials for reading the parameter {name}: {error}"
-        ) from error
-    except BotoCoreError as error:
-        why = str(error) if isinstance(error, NotAnAnswer) else type(error).__name__
-        raise TransientError(f"the parameter {name} cannot be fetched yet ({why})") from error
+    except (ClientError, BotoCoreError) as error:
+        raise _translate(error, name) from error
     finally:
         thread.close()
 
@@ -99,7 +84,7 @@ def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
     access = access or Access()
     region = region or access.session.region_name
     if not region:
-        raise ConfigError([f"AWS_REGION is not set; expected the region of the parameter {name}"])
+        raise ConfigError([f"the parameter {name} has no AWS region: set AWS_REGION, e.g. us-west-2"])
     ssm = access.client("ssm", region=region, config=_CALLS)
     try:
         return str(ssm.call("get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"])
@@ -107,24 +92,16 @@ def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
         ssm.close()
 
 
-def _explain_refusal(error: ClientError, name: str) -> StartRefused | TransientError:
-    code = code_of(error)
-    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR or "Throttl" in code:
-        return TransientError(f"the parameter {name} cannot be fetched yet ({code})")
-    return StartRefused(f"the parameter {name} cannot be read ({code}): {_remedy(error)}")
-
-
-def _remedy(error: ClientError) -> str:
-    code = code_of(error)
-    if code in BAD_CREDENTIALS:
-        return "AWS rejects the credentials; renew them"
-    if is_of_kms(code):
-        return kms_remedy(code, "kms:Decrypt")
-    if code in DENIED:
-        action = action_of(error, "ssm")
-        with_key = " on it (and kms:Decrypt with its key)" if action == "ssm:GetParameter" else ""
-        return f"grant the worker {action}{with_key}"
-    return {
-        "ParameterNotFound": "create it as a SecureString, or correct its name",
-        "InvalidKeyId": "its KMS key is missing or disabled; enable the key, or create the parameter again",
-    }.get(code, "look the code up in the documentation of ssm:GetParameter")
+def _translate(error: ClientError | BotoCoreError, name: str) -> StartRefused | TransientError:
+    sentence = explain(error, f"the parameter {name}", service="ssm", key_rights="kms:Decrypt")
+    if needs_fixing(error):
+        needs_key = sentence.endswith("ssm:GetParameter")
+        return StartRefused(f"{sentence} on it (and kms:Decrypt with its key)" if needs_key else sentence)
+    if (
+        not isinstance(error, ClientError)
+        or "Throttl" in code_of(error)
+        or status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return TransientError(sentence)
+    remedy = _REMEDIES.get(code_of(error), "look the code up in the documentation of ssm:GetParameter")
+    return StartRefused(f"the parameter {name} cannot be read ({code_of(error)}): {remedy}")

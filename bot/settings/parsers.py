@@ -1,23 +1,21 @@
 """Parsers for the environment variables.
 
-Each takes the text without surrounding whitespace ("" if the variable is not set) and returns the value. A
-wrong one raises `ValueError` with a sentence that continues after the variable's name: `is 'x'; expected …`.
+Each takes the text without surrounding whitespace ("" if the variable is not set) and returns the value. The
+`ValueError` for a wrong one has a sentence that continues after the variable's name and shows no secret:
+`is 'x'; expected …`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
 
 from bot.redaction import Secret, redact
 from bot.triage.outcomes import PROFILES, Profile
 from bot.triage.working_time import WorkingHours, find_time_zone, parse_working_hours
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from zoneinfo import ZoneInfo
 
 _BOT_TOKEN = "xoxb-"  # noqa: S105 - the prefix that every bot token has
 _APP_TOKEN = "xapp-"  # noqa: S105 - the prefix that every app-level token has
@@ -41,7 +39,6 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 #: In days. SQS may deliver a message again within 14 days, and then it must still be known.
 _SHORTEST_RETENTION_DAYS = 15
 
-#: More would be a nuisance.
 _MOST_REMINDERS = 10
 
 #: An https URL of RFC 3986's characters, with placeholders only after the host. These characters exclude `<`,
@@ -62,16 +59,14 @@ _SHOWN_CHARACTERS = 80
 
 def bot_token(text: str) -> Secret:
     """Parse the bot token: `xoxb-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
-    return _read_token(
-        text, _BOT_TOKEN, f"the bot token, {_BOT_TOKEN}… (on the app's page OAuth & Permissions)"
-    )
+    expected = f"the bot token, {_BOT_TOKEN}… (on the app's page OAuth & Permissions)"
+    return _read_token(text, _BOT_TOKEN, expected)
 
 
 def app_token(text: str) -> Secret:
     """Parse the app-level token: `xapp-…`, or the name of a parameter as `ssm:/name`. Raises `ValueError`."""
-    return _read_token(
-        text, _APP_TOKEN, f"the app-level token, {_APP_TOKEN}… (on the app's page Basic Information)"
-    )
+    expected = f"the app-level token, {_APP_TOKEN}… (on the app's page Basic Information)"
+    return _read_token(text, _APP_TOKEN, expected)
 
 
 def web_api_url(text: str) -> str:
@@ -117,9 +112,8 @@ def profile(text: str) -> Profile:
 
 def sync_time(text: str) -> timedelta:
     """Parse a whole number of seconds, 0 to 3600. Raises `ValueError`."""
-    if not re.fullmatch("[0-9]{1,4}", text) or int(text) > _MAX_SYNC_SECONDS:
-        raise _make_error(text, f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}")
-    return timedelta(seconds=int(text))
+    expected = f"a whole number of seconds, 0 to {_MAX_SYNC_SECONDS}"
+    return timedelta(seconds=_read_number(text, 0, _MAX_SYNC_SECONDS, expected))
 
 
 def boolean(text: str) -> bool:
@@ -130,10 +124,7 @@ def boolean(text: str) -> bool:
 
 
 def duration(text: str) -> timedelta | None:
-    """Parse a duration in seconds, minutes, hours or days: 90s, 15m, 4h, 2d; 0 means never: None.
-
-    Raises `ValueError`.
-    """
+    """Parse a duration such as 90s, 15m, 4h or 2d; 0 means never: None. Raises `ValueError`."""
     if text == "0":
         return None
     found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", text)
@@ -144,20 +135,17 @@ def duration(text: str) -> timedelta | None:
 
 def retention(text: str) -> timedelta:
     """Parse how many days to keep what has ended, at least 15. Raises `ValueError`."""
-    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < _SHORTEST_RETENTION_DAYS:
-        raise _make_error(text, f"a number of days, at least {_SHORTEST_RETENTION_DAYS}")
-    return timedelta(days=int(text))
+    least = _SHORTEST_RETENTION_DAYS
+    return timedelta(days=_read_number(text, least, 99_999, f"a number of days, at least {least}"))
 
 
 def reminder_count(text: str) -> int:
     """Parse how often a person is reminded of one question, 0 to 10. Raises `ValueError`."""
-    if not re.fullmatch("[0-9]{1,2}", text) or int(text) > _MOST_REMINDERS:
-        raise _make_error(text, f"a whole number, 0 to {_MOST_REMINDERS}")
-    return int(text)
+    return _read_number(text, 0, _MOST_REMINDERS, f"a whole number, 0 to {_MOST_REMINDERS}")
 
 
 def working_hours(text: str) -> WorkingHours:
-    """Parse a schedule such as `Mon-Fri 09:00-18:00`, in local time. Raises `ValueError`, without secrets."""
+    """Parse a schedule such as `Mon-Fri 09:00-18:00`, in local time. Raises `ValueError`."""
     try:
         return parse_working_hours(text)
     except ValueError as error:
@@ -174,18 +162,12 @@ def zone(text: str) -> ZoneInfo:
 
 def channel_id(text: str) -> str:
     """Parse the id of a Slack channel. Whether the bot is a member is not checked. Raises `ValueError`."""
-    if not re.fullmatch("[CG][A-Z0-9]{2,30}", text):
-        raise _make_error(
-            text, "the id of a channel such as C0123456789 (at the end of the channel's About page)"
-        )
-    return text
+    expected = "the id of a channel such as C0123456789 (at the end of the channel's About page)"
+    return _read_match("[CG][A-Z0-9]{2,30}", text, expected)
 
 
 def alert_url(text: str) -> str:
-    """Parse the template of links to alerts: an https URL with `{identifier}` after the host.
-
-    Raises `ValueError`.
-    """
+    """Parse the URL of an alert: https, with `{identifier}` after the host. Raises `ValueError`."""
     if not _ALERT_URL.fullmatch(text) or "{identifier}" not in text:
         raise _make_error(text, "an https URL such as https://mozdef.example.com/alert/{identifier}")
     return text
@@ -207,18 +189,15 @@ def log_format(text: str) -> str:
 
 def listen_address(text: str) -> tuple[str, int]:
     """Parse `HOST:PORT`, an IPv6 address in brackets; port 0 is any free one. Raises `ValueError`."""
-    expected = "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464"
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text)
     if not found or int(found[3]) > _HIGHEST_PORT:
-        raise _make_error(text, expected)
+        raise _make_error(text, "HOST:PORT such as 127.0.0.1:9464 or [::1]:9464")
     return found[1] or found[2], int(found[3])
 
 
 def region(text: str) -> str:
     """Parse the name of an AWS region. Whether it exists is not checked. Raises `ValueError`."""
-    if not re.fullmatch("[a-z0-9-]{1,63}", text):
-        raise _make_error(text, "the name of a region such as eu-central-1")
-    return text
+    return _read_match("[a-z0-9-]{1,63}", text, "the name of a region such as eu-central-1")
 
 
 def existing_folder(text: str, folder: Path) -> Path:
@@ -227,6 +206,18 @@ def existing_folder(text: str, folder: Path) -> Path:
     if not path.is_dir():
         raise _make_error(text, "an existing folder")
     return path
+
+
+def _read_number(text: str, least: int, most: int, expected: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not least <= int(text) <= most:
+        raise _make_error(text, expected)
+    return int(text)
+
+
+def _read_match(pattern: str, text: str, expected: str) -> str:
+    if not re.fullmatch(pattern, text):
+        raise _make_error(text, expected)
+    return text
 
 
 def _read_token(text: str, prefix: str, expected: str) -> Secret:

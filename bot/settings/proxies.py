@@ -6,14 +6,11 @@ boto3 takes `proxy:3128` for an HTTP proxy; aiohttp, which calls Slack, waits on
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bot.redaction import REDACTED
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: In lower case; they may also be in upper case. `NO_PROXY` is a list of hosts.
 _HTTPS, _ALL = "https_proxy", "all_proxy"

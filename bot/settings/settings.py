@@ -1,6 +1,6 @@
 """The settings: read once, checked together, frozen. The only reader and writer of `os.environ`.
 
-A setting is a field of `Settings`, and a row of the tables at the end: its variable, its parser (see
+A setting is a field of `Settings`, and a row of the table in `all_variables`: its variable, its parser (see
 `parsers`), its default, and which commands need it.
 """
 
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from dotenv import dotenv_values
 
@@ -25,12 +27,7 @@ from bot.settings import parsers
 from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
 from bot.settings.proxies import Proxies, read_proxies
 from bot.triage.outcomes import Profile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from zoneinfo import ZoneInfo
-
-    from bot.triage.working_time import WorkingHours
+from bot.triage.working_time import WorkingHours
 
 
 class Purpose(StrEnum):
@@ -46,6 +43,7 @@ class Purpose(StrEnum):
 _WORKER = frozenset({Purpose.RUN, Purpose.CHECK})
 _SENDER = _WORKER | {Purpose.SEND}
 _READER = _WORKER | {Purpose.STORE}
+_KEEPER = _WORKER | {Purpose.MIGRATE}
 
 #: How the URL of a store begins that is a file.
 _FILE = "sqlite:///"
@@ -55,16 +53,22 @@ _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Variable:
     """One variable: which commands need it, and how its text becomes the value of a field of `Settings`."""
 
     name: str
-    setting: str
     read: Callable[[str], object]
     default: str = ""  #: as text that `read` accepts
+    _: KW_ONLY
+    setting: str = ""  #: the field; by default the name in lower case
     needed_by: frozenset[Purpose] = _WORKER
     required: bool = False
+
+    @property
+    def field(self) -> str:
+        """The field of `Settings` that holds the value."""
+        return self.setting or self.name.lower()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,15 +143,19 @@ def load_settings(
     problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
+    only_in_file = {name: text for name, text in from_file.items() if name not in surroundings}
     return Settings(
         **settings,
-        aws_variables=_aws_variables(from_file, surroundings),
+        aws_variables={name: text for name, text in only_in_file.items() if name.startswith("AWS_")},
         proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=_list_warnings(from_file, folder),
+        warnings=(
+            *_warn_of_unknown_variables(from_file, folder),
+            *_warn_of_exposed_file(from_file, folder / ".env"),
+        ),
         problems=tuple(problems),
     )
 
@@ -155,10 +163,9 @@ def load_settings(
 def settle_environment(settings: Settings) -> None:
     """Add the AWS variables that are only in `.env` to the environment of this process, and remove Slack's.
 
-    boto3 reads credentials, profile and endpoint from there and from nowhere that we could hand them to. It
-    reads proxies there, too, as do the calls to Slack, so these get the form that both understand.
-    slack_bolt reads tokens from there unasked, and switches OAuth on when it finds a client's id and secret.
-    To be called once, before the first session is made.
+    boto3 reads credentials, profile and endpoint only from there. Proxies get the form that both boto3 and
+    the calls to Slack understand. slack_bolt would read tokens from there unasked, and enable OAuth if it
+    found a client's id and secret. Call this once, before the first session is made.
     """
     os.environ.update(settings.aws_variables)
     os.environ.update(settings.proxies.values)
@@ -168,13 +175,34 @@ def settle_environment(settings: Settings) -> None:
 
 def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     """Return the table of all variables; relative paths start in `folder`, the store's in `store_folder`."""
+    store_url = partial(parsers.store_url, folder=store_folder)
+    config_dir = partial(parsers.existing_folder, folder=folder)
+    everybody = frozenset(Purpose)  # AWS_REGION: the store may be in a region too
     return (
-        *_slack_variables(),
-        *_queue_variables(),
-        *_clock_variables(),
-        *_security_team_variables(),
-        *_other_variables(folder, store_folder),
-        *_observing_variables(),
+        Variable("SLACK_BOT_TOKEN", parsers.bot_token, required=True),
+        Variable("SLACK_APP_TOKEN", parsers.app_token, required=True),
+        Variable("SLACK_API_URL", parsers.web_api_url, "https://slack.com/api/"),
+        Variable("REQUEST_QUEUE_URL", parsers.queue_url, needed_by=_SENDER, required=True),
+        Variable("RESPONSE_QUEUE_URL", parsers.queue_url, required=True),
+        Variable("DEAD_LETTER_QUEUE_URL", parsers.queue_url),
+        Variable("AWS_REGION", parsers.region, needed_by=everybody),
+        Variable("REMIND_AFTER", parsers.duration, "4h"),
+        Variable("REMIND_TIMES", parsers.reminder_count, "1"),
+        Variable("EXPIRE_AFTER", parsers.duration, "24h"),
+        Variable("WORKING_HOURS", parsers.working_hours),
+        Variable("DEFAULT_TIMEZONE", parsers.zone, "UTC"),
+        Variable("SECURITY_CHANNEL", parsers.channel_id),
+        Variable("MOZDEF_ALERT_URL", parsers.alert_url),
+        Variable("STORE_URL", store_url, "sqlite:///triage-bot.db", needed_by=_READER),
+        Variable("RESPONSE_PROFILE", parsers.profile, Profile.MOZDEF),
+        Variable("MOZDEF_SYNC_SECONDS", parsers.sync_time, "90", setting="mozdef_sync"),
+        Variable("RETAIN_DAYS", parsers.retention, "30", setting="retain", needed_by=_KEEPER),
+        Variable("ALLOW_DEESCALATION", parsers.boolean, "false"),
+        Variable("ASK_GUESTS", parsers.boolean, "false"),
+        Variable("CONFIG_DIR", config_dir),
+        Variable("LOG_LEVEL", parsers.log_level, "INFO", needed_by=everybody),
+        Variable("LOG_FORMAT", parsers.log_format, "text", needed_by=everybody),
+        Variable("METRICS_LISTEN", parsers.listen_address),
     )
 
 
@@ -196,26 +224,20 @@ def _read_all(
 ) -> dict[str, Any]:
     """Return the fields of `Settings` that have a variable; add what is wrong to `problems`."""
     settings: dict[str, Any] = {}
-    for variable in all_variables(folder, _find_store_folder(values, folder)):
+    # systemd may name several state directories, separated by colons: the first is ours.
+    store_folder = folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
+    for variable in all_variables(folder, store_folder):
         if variable.default:
-            settings[variable.setting] = variable.read(variable.default)
+            settings[variable.field] = variable.read(variable.default)
         text = values.get(variable.name, "")
         if purpose not in variable.needed_by or not (text or variable.required):
             continue
         try:
-            settings[variable.setting] = variable.read(text)
+            settings[variable.field] = variable.read(text)
         except ValueError as error:
             problems.append(f"{variable.name} {error}")
     problems.extend(_find_shared_queues(settings))
     return settings
-
-
-def _find_store_folder(values: Mapping[str, str], folder: Path) -> Path:
-    """Return the folder in which a relative `STORE_URL` starts, including the default one.
-
-    systemd may name several state directories, separated by colons: the first is ours.
-    """
-    return folder / values.get("STATE_DIRECTORY", "").partition(":")[0]
 
 
 def _find_shared_queues(settings: Mapping[str, Any]) -> list[str]:
@@ -235,17 +257,9 @@ def _is_file(store_url: str) -> bool:
 
 
 def _queue_of(url: str) -> tuple[str, str]:
-    """Return what tells one queue from another: of a region's hosts, several lead to the same queues."""
+    """Return what identifies a queue: several hosts of a region lead to the same queues."""
     parts = urlsplit(url)
     return region_in(url) or parts.netloc.lower(), parts.path
-
-
-def _aws_variables(from_file: Mapping[str, str], surroundings: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in from_file.items()
-        if name.startswith("AWS_") and name not in surroundings
-    }
 
 
 def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
@@ -255,13 +269,8 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
-def _list_warnings(from_file: Mapping[str, str], folder: Path) -> tuple[str, ...]:
-    """Return a sentence for each thing that is unsafe or useless in `.env`, with its remedy after a `; `."""
-    return (*_unread(from_file, folder), *_open_to_others(from_file, folder / ".env"))
-
-
-def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
-    """Warn of a file whose tokens others may read, or whose settings they may change."""
+def _warn_of_exposed_file(from_file: Mapping[str, str], path: Path) -> list[str]:
+    """Return a warning if others may read the tokens in the file, or change its settings."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
@@ -272,8 +281,8 @@ def _open_to_others(from_file: Mapping[str, str], path: Path) -> list[str]:
     if not done:
         return []
     holds = "holds tokens or keys and " if has_secrets else ""
-    what = f"{path} {holds}may be {done} by others than its owner (mode {mode:04o})"
-    return [f"{what}; close it to them: chmod 600 {path}"]
+    what = f"{path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
+    return [f"{what}; restrict it to its owner: chmod 600 {path}"]
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -282,81 +291,9 @@ def _is_secret(name: str, value: str) -> bool:
     return is_token or redact(setting) != setting
 
 
-def _unread(from_file: Mapping[str, str], folder: Path) -> list[str]:
-    """Name the variables in `.env` that nothing reads: mistyped ones, or ones that belong elsewhere."""
+def _warn_of_unknown_variables(from_file: Mapping[str, str], folder: Path) -> list[str]:
+    """Return a warning that names the variables in `.env` that nothing reads, such as misspelled ones."""
     known = {variable.name for variable in all_variables(folder, folder)}
     unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
     ignored = f"ignored in .env, because nothing reads them there: {', '.join(unknown)}"
     return [f"{ignored}; remove them, or install the release that knows them"] if unknown else []
-
-
-def _slack_variables() -> tuple[Variable, ...]:
-    required = partial(Variable, required=True)
-    return (
-        required(name="SLACK_BOT_TOKEN", setting="slack_bot_token", read=parsers.bot_token),
-        required(name="SLACK_APP_TOKEN", setting="slack_app_token", read=parsers.app_token),
-        Variable(
-            name="SLACK_API_URL",
-            setting="slack_api_url",
-            read=parsers.web_api_url,
-            default="https://slack.com/api/",
-        ),
-    )
-
-
-def _queue_variables() -> tuple[Variable, ...]:
-    queue = partial(Variable, read=parsers.queue_url)
-    everybody = frozenset(Purpose)  # the store may be in a region too
-    return (
-        queue(name="REQUEST_QUEUE_URL", setting="request_queue_url", needed_by=_SENDER, required=True),
-        queue(name="RESPONSE_QUEUE_URL", setting="response_queue_url", required=True),
-        queue(name="DEAD_LETTER_QUEUE_URL", setting="dead_letter_queue_url"),
-        Variable(name="AWS_REGION", setting="aws_region", read=parsers.region, needed_by=everybody),
-    )
-
-
-def _clock_variables() -> tuple[Variable, ...]:
-    duration = partial(Variable, read=parsers.duration)
-    times = partial(Variable, name="REMIND_TIMES", setting="remind_times", default="1")
-    zone = partial(Variable, name="DEFAULT_TIMEZONE", setting="default_timezone", default="UTC")
-    return (
-        duration(name="REMIND_AFTER", setting="remind_after", default="4h"),
-        times(read=parsers.reminder_count),
-        duration(name="EXPIRE_AFTER", setting="expire_after", default="24h"),
-        Variable(name="WORKING_HOURS", setting="working_hours", read=parsers.working_hours),
-        zone(read=parsers.zone),
-    )
-
-
-def _security_team_variables() -> tuple[Variable, ...]:
-    return (
-        Variable(name="SECURITY_CHANNEL", setting="security_channel", read=parsers.channel_id),
-        Variable(name="MOZDEF_ALERT_URL", setting="mozdef_alert_url", read=parsers.alert_url),
-    )
-
-
-def _other_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
-    stored = partial(Variable, name="STORE_URL", setting="store_url", needed_by=_READER)
-    hold = partial(Variable, name="MOZDEF_SYNC_SECONDS", setting="mozdef_sync", default="90")
-    words = partial(Variable, name="RESPONSE_PROFILE", setting="response_profile", default=Profile.MOZDEF)
-    kept = partial(Variable, needed_by=_WORKER | {Purpose.MIGRATE})
-    switch = partial(Variable, read=parsers.boolean, default="false")
-    overrides = partial(parsers.existing_folder, folder=folder)
-    return (
-        stored(read=partial(parsers.store_url, folder=store_folder), default="sqlite:///triage-bot.db"),
-        words(read=parsers.profile),
-        hold(read=parsers.sync_time),
-        kept(name="RETAIN_DAYS", setting="retain", read=parsers.retention, default="30"),
-        switch(name="ALLOW_DEESCALATION", setting="allow_deescalation"),
-        switch(name="ASK_GUESTS", setting="ask_guests"),
-        Variable(name="CONFIG_DIR", setting="config_dir", read=overrides),
-    )
-
-
-def _observing_variables() -> tuple[Variable, ...]:
-    log = partial(Variable, needed_by=frozenset(Purpose))
-    return (
-        log(name="LOG_LEVEL", setting="log_level", read=parsers.log_level, default="INFO"),
-        log(name="LOG_FORMAT", setting="log_format", read=parsers.log_format, default="text"),
-        Variable(name="METRICS_LISTEN", setting="metrics_listen", read=parsers.listen_address),
-    )

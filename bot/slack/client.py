@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import urllib.request
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
     from datetime import datetime
+
+    from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
     from bot.errors import TriageBotError
     from bot.triage.ports import Clock, Meter
@@ -159,12 +162,27 @@ class SlackApi:
             raise AmbiguousError(f"Slack's answer says nothing (HTTP {status})", status=status)
         return response.status < HTTPStatus.MULTIPLE_CHOICES and not _is_refusal(text)
 
-    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
-        self._refuse_in_pause(method)
+    async def call(self, method: str, **arguments: Any) -> AsyncSlackResponse:
+        """Call a method, once, and return the whole answer with its headers. Errors as for `write`."""
+        if remaining := self.pause_of(method):
+            raise TransientError(f"{method} waits, as Slack asked", retry_after=remaining)
         try:
-            data = make_storable((await self._client.api_call(method, **arguments)).data)
+            return await self._client.api_call(method, **arguments)
         except Exception as error:
             raise self._record_failure(method, classify_error(error)) from error
+
+    def pause_of(self, method: str) -> timedelta:
+        """Return how long nobody may call a method."""
+        until = self._paused_until.get(method)
+        return max(timedelta(0), until - self._clock()) if until else timedelta(0)
+
+    def pause(self, method: str, span: timedelta) -> None:
+        """Let nobody call a method for so long, or longer if a pause that lasts longer was begun before."""
+        until = self._clock() + span
+        self._paused_until[method] = max(until, self._paused_until.get(method, until))
+
+    async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        data = make_storable((await self.call(method, **arguments)).data)
         if not isinstance(data, dict):
             raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
         return data
@@ -175,16 +193,11 @@ class SlackApi:
             self._proxies[origin] = proxy_for(origin)
         return self._proxies[origin]
 
-    def _refuse_in_pause(self, method: str) -> None:
-        until = self._paused_until.get(method)
-        if until is not None and (now := self._clock()) < until:
-            raise TransientError(f"{method} waits, as Slack asked", retry_after=until - now)
-
     def _record_failure(self, method: str, error: TriageBotError) -> TriageBotError:
         if isinstance(error, TransientError | AmbiguousError):
             self._meter.count_retried(method)
         if isinstance(error, TransientError) and error.retry_after is not None:
-            self._paused_until[method] = self._clock() + error.retry_after
+            self.pause(method, error.retry_after)
         return error
 
 

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import (
+    ClientConnectionError,
     ClientConnectorError,
     ClientHttpProxyError,
     ClientResponseError,
@@ -33,6 +34,11 @@ _WIDEN = "Add the missing scope to the app's bot scopes (OAuth & Permissions) an
 _ALLOW = "Ask an administrator of the workspace to allow this app to send direct messages."
 _SHOW_MESSAGES = "Switch the Messages tab on, on the app's page App Home."
 _UPGRADE = "Slack does not offer this method (any more): install a newer release of this bot."
+_RENEW_APP = (
+    "Put a valid app-level token with the scope connections:write (the app's page Basic Information) into"
+    " SLACK_APP_TOKEN and restart."
+)
+_SWITCH_ON = "Switch Socket Mode on, on the app's page Socket Mode."
 
 #: The worker cannot go on, whomever it asks: its token, its scopes, the app. What to do about each.
 _WORKER = {
@@ -46,6 +52,12 @@ _WORKER = {
     **dict.fromkeys(
         "deprecated_endpoint method_deprecated insecure_request unknown_method".split(), _UPGRADE
     ),
+}
+
+#: The same for Socket Mode links, where another remedy helps: they have a token and a switch of their own.
+_LINK = {
+    **{code: _RENEW_APP for code, remedy in _WORKER.items() if remedy in {_RENEW, _WIDEN}},
+    "not_enabled": _SWITCH_ON,
 }
 
 #: Perhaps the worker's place in the workspace; but these have been seen for single people too, so that nobody
@@ -96,7 +108,26 @@ def classify_error(error: Exception) -> TriageBotError:
         return TransientError(f"Slack cannot be reached ({_describe(error)})")
     if isinstance(error, SlackApiError):
         return _classify_response(error.response)
+    if isinstance(error, ClientResponseError):
+        return AmbiguousError(f"Slack's answer says nothing (HTTP {error.status})", status=error.status)
     return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_describe(error)})")
+
+
+def classify_link_refusal(error: TriageBotError) -> TriageBotError:
+    """Return what a failure of `apps.connections.open` means: the app-level token's remedies are others."""
+    if isinstance(error, AppRejected):
+        return AppRejected(error.code, remedy=_LINK.get(error.code, error.remedy))
+    return UnknownErrorCode(error.reason) if isinstance(error, Undeliverable) else error
+
+
+def was_answered(error: TriageBotError) -> bool:
+    """Whether somebody answered the call that failed with this error: it was not the network's failure."""
+    return not isinstance(error.__cause__, (*_NOT_SENT, ClientConnectionError, OSError))
+
+
+def explain(error: TriageBotError) -> str:
+    """Return what an error says, and its remedy if there is one."""
+    return f"{error}. {error.remedy}" if isinstance(error, AppRejected) else str(error)
 
 
 def _describe(error: Exception) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slack_bolt.authorization import AuthorizeResult
 
-from bot.backoff import retry_delay
+from bot.backoff import countdown, retry_delay, until_stopped, wait_out
 from bot.errors import (
     AmbiguousError,
     AppRejected,
@@ -19,18 +18,22 @@ from bot.errors import (
     TriageBotError,
     UnknownErrorCode,
 )
-from bot.slack.errors import classify_error
 from bot.slack.received import make_storable
 from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
     from typing import Any
 
-    from slack_sdk.web.async_client import AsyncWebClient
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+    from bot.slack.client import SlackApi
+    from bot.slack.link_urls import LinkUrls
+
 log = logging.getLogger(__name__)
+
+AUTH_TEST = "auth.test"
 
 #: Scopes that the bot cannot do without, and the one without which a post in doubt cannot be looked up.
 SCOPES = ("users:read", "users:read.email", "im:write", "chat:write", "im:history")
@@ -101,23 +104,28 @@ class Identity:
 
 
 class Authentication:
-    """Finds out who we are in Slack, however long Slack takes to answer."""
+    """Finds out who we are in Slack, however long Slack takes to answer.
+
+    `api` calls Slack with the bot's token. What Slack has accepted is not asked again, and a URL that it gave
+    is kept for the first link.
+    """
 
     def __init__(
         self,
-        client: AsyncWebClient,
-        app_token: str,
+        api: SlackApi,
+        urls: LinkUrls,
         identity: Identity,
         *,
         jitter: Callable[[], float],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._client = client
-        self._app_token = app_token
+        self._api = api
+        self._urls = urls
         self._identity = identity
         self._jitter = jitter
         self._on_progress = on_progress
-        self.on_failure: Callable[[str], None] = lambda _: None  #: told the method that is called again
+        self.trouble: TriageBotError | None = None  #: what keeps Slack from knowing us; None: nothing does
+        self._is_known = False
         self._done = asyncio.Event()
 
     async def wait(self) -> None:
@@ -125,17 +133,15 @@ class Authentication:
         await self._done.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Introduce this worker, and try again while Slack cannot be reached.
+        """Introduce this worker, and try again while Slack cannot be reached, or asks to wait.
 
         `StartRefused` if Slack refuses one of the tokens.
         """
         attempts = 0
         while not stop.is_set() and not self._done.is_set():
-            self._on_progress()
-            delay = retry_delay(attempts, self._jitter())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), delay.total_seconds())
-            await self.attempt()
+            await self._wait(stop, retry_delay(attempts, self._jitter()))
+            if not stop.is_set():
+                await until_stopped(stop, self.attempt())
             attempts += 1
 
     async def attempt(self) -> None:
@@ -144,25 +150,33 @@ class Authentication:
         try:
             await self._authenticate()
         except (TransientError, AmbiguousError) as error:
+            self.trouble = error
             log_event(log.warning, "slack.delayed", "Slack not reached yet: %s", error)
 
-    async def _authenticate(self) -> None:
-        try:
-            self._identity.learn(await self._client.auth_test())
-        except Exception as error:
-            raise self._classify("auth.test", "SLACK_BOT_TOKEN", error) from error
-        try:
-            await self._client.apps_connections_open(app_token=self._app_token)
-        except Exception as error:
-            raise self._classify("apps.connections.open", "SLACK_APP_TOKEN", error) from error
-        self._log_scopes()
-        self._done.set()
+    async def _wait(self, stop: asyncio.Event, delay: timedelta) -> None:
+        left = countdown(delay)
 
-    def _classify(self, method: str, variable: str, error: Exception) -> Exception:
-        judged = _classify_refusal(variable, error)
-        if isinstance(judged, TransientError | AmbiguousError):
-            self.on_failure(method)
-        return judged
+        def remaining() -> timedelta:
+            paused = self._urls.pause if self._is_known else self._api.pause_of(AUTH_TEST)
+            return max(paused, left())
+
+        await wait_out(stop, remaining, on_progress=self._on_progress)
+
+    async def _authenticate(self) -> None:
+        if not self._is_known:
+            try:
+                self._identity.learn(await self._api.call(AUTH_TEST))
+            except TriageBotError as error:
+                raise _classify_refusal("SLACK_BOT_TOKEN", error) from error
+            self._is_known = True
+        try:
+            is_prepared = await self._urls.prepare()
+        except TriageBotError as error:
+            raise _classify_refusal("SLACK_APP_TOKEN", error) from error
+        if is_prepared:
+            self.trouble = None
+            self._log_scopes()
+            self._done.set()
 
     def _log_scopes(self) -> None:
         team = self._identity.team_id
@@ -192,9 +206,8 @@ def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(scope.strip() for scope in text.split(",") if scope.strip())
 
 
-def _classify_refusal(variable: str, error: Exception) -> Exception:
-    judged = error if isinstance(error, TriageBotError) else classify_error(error)
+def _classify_refusal(variable: str, error: TriageBotError) -> TriageBotError:
     # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
-    if isinstance(judged, AppRejected) or (isinstance(judged, UnknownErrorCode) and judged.remedy):
-        return StartRefused(f"Slack refuses {variable} ({judged.code}); `triage-bot check` says what to do")
-    return judged
+    if isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
+        return StartRefused(f"Slack refuses {variable} ({error.code}); `triage-bot check` says what to do")
+    return error

@@ -1,7 +1,8 @@
 """One websocket to Slack: opened once, never healed here. `connections` opens the next one.
 
 The SDK's client would replace its connection by itself: it closes the old one first, comes back without any
-pause when Slack turns it away, and retries a failed handshake on the same one-time URL for ever.
+pause when Slack turns it away, and retries a failed handshake on the same one-time URL for ever. aiohttp's
+heartbeat would end a connection whose pong takes longer than half the time between two pings.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
+from bot.errors import TransientError
+from bot.slack.errors import classify_error
 from bot.slack.payloads import describe_payload
-from bot.slack.received import make_storable
+from bot.slack.received import make_storable, read_text
 from bot.triage.log_events import log_event
 
 if TYPE_CHECKING:
@@ -31,8 +34,12 @@ if TYPE_CHECKING:
     from slack_sdk.socket_mode.request import SocketModeRequest
     from slack_sdk.web.async_client import AsyncWebClient
 
-#: Seconds between pings; a connection that answers none is closed after half as many more.
-PING_INTERVAL = 5
+#: How often Slack is pinged.
+PING_INTERVAL = timedelta(seconds=5)
+
+#: So many pings in a row go unanswered by any frame of Slack's before a connection is believed dead: 20 s.
+#: Pings are counted, and not seconds: a process that was frozen must not take its own silence for Slack's.
+UNANSWERED_MAX = 4
 
 #: How long Slack may take to close its end; the SDK can take ten seconds where that end is dead.
 CLOSE_TIMEOUT = timedelta(seconds=1)
@@ -50,17 +57,23 @@ class Websocket:
     """A connection and what comes over it. `open` once, `close` once."""
 
     def __init__(
-        self, app: AsyncApp, app_token: str, client: AsyncWebClient, *, on_hello: Callable[[int], None]
+        self,
+        app: AsyncApp,
+        client: AsyncWebClient,
+        *,
+        on_hello: Callable[[int], None],
+        ping_interval: timedelta = PING_INTERVAL,
     ) -> None:
         _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.WARNING))
         _sdk_log.addFilter(_drop_traceback)
         self._app = app
         self._on_hello = on_hello
         self._hello_received = asyncio.Event()
+        self._turned_away = ""
         #: Set when it is to be replaced: Slack says so, or it is broken.
         self.ended = asyncio.Event()
         self._client = _Client(
-            app_token=app_token, logger=_sdk_log, web_client=client, ping_interval=PING_INTERVAL
+            app_token="", logger=_sdk_log, web_client=client, ping_interval=ping_interval.total_seconds()
         )
         self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
         self._client.on_end = self.ended.set
@@ -79,12 +92,16 @@ class Websocket:
             and not self._client.stale
         )
 
-    async def open(self) -> None:
-        """Connect, and wait until Slack says hello. Raises whatever kept it from that; TimeoutError: Slack's.
+    async def open(self, url: str) -> None:
+        """Connect, and wait until Slack says hello.
 
-        `ConnectionError` if Slack turns the connection away.
+        Raises what `classify_error` makes of whatever kept it from that; `TransientError` if Slack turns the
+        connection away.
         """
-        await self._client.connect()
+        try:
+            await self._client.connect_to(url)
+        except Exception as error:
+            raise classify_error(error) from error
         waits = [asyncio.ensure_future(event.wait()) for event in (self._hello_received, self.ended)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -92,7 +109,8 @@ class Websocket:
             for wait in waits:
                 wait.cancel()
         if not self.is_working:
-            raise ConnectionError("Slack turned the link away")
+            reason = self._turned_away or "it was closed"
+            raise TransientError(f"Slack turned the link away ({reason})")
 
     async def close(self, *, successor: Websocket | None = None) -> None:
         """Close gracefully: payloads that still arrive are handled, and acknowledged over the successor."""
@@ -103,13 +121,15 @@ class Websocket:
         await self._client.abandon()
 
     async def _on_message(self, message: WSMessage) -> None:
-        if '"hello"' not in message.data[:2000]:
+        if self._hello_received.is_set() or not message.data.startswith("{"):
             return
-        with contextlib.suppress(ValueError, AttributeError):
-            hello = json.loads(message.data)
-            if hello.get("type") == "hello":
+        with contextlib.suppress(ValueError, TypeError):
+            first = json.loads(message.data)
+            if first.get("type") == "hello":
                 self._hello_received.set()
-                self._on_hello(int(hello.get("num_connections") or 0))
+                self._on_hello(int(first.get("num_connections") or 0))
+            elif first.get("type") == "disconnect":
+                self._turned_away = read_text(first.get("reason"))
 
     async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time.time()  # as the SDK counts, for its own debug lines
@@ -146,16 +166,15 @@ class _Client(SocketModeClient):
 
     on_end: Callable[[], None]
     successor: _Client | None = None
+    unanswered_pings = 0
 
-    async def connect(self) -> None:
+    async def connect_to(self, url: str) -> None:
         """Connect once. Raises what kept it from that."""
-        self.wss_uri = await self.issue_new_wss_url()
         tls = self.web_client.ssl
         self.current_session = await self.aiohttp_client_session.ws_connect(
-            self.wss_uri,
+            url,
             autoping=False,
             timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
-            heartbeat=self.ping_interval,
             proxy=self.proxy,
             ssl=True if tls is None else tls,
         )
@@ -165,6 +184,36 @@ class _Client(SocketModeClient):
     async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the SDK's own
         """Say that another connection is wanted: Slack asks for it, or this one is broken."""
         self.on_end()
+
+    async def monitor_current_session(self) -> None:
+        """Ping Slack, until nothing has come from it for too long."""
+        session, loop = self.current_session, asyncio.get_running_loop()
+        while session is not None and not session.closed and self.unanswered_pings < UNANSWERED_MAX:
+            self.unanswered_pings += 1
+            next_at = loop.time() + self.ping_interval
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout_at(next_at):  # where nobody reads, sending waits
+                    await session.ping()
+            await asyncio.sleep(next_at - loop.time())
+        self.stale = True
+        self.on_end()
+
+    async def receive_messages(self) -> None:
+        """Take what comes, and whatever it is, as a sign of life; return when nothing can come any more."""
+        session = self.current_session
+        try:
+            while session is not None and not session.closed:
+                message = await session.receive()
+                self.unanswered_pings = 0
+                if message.type is WSMsgType.TEXT:
+                    await self.enqueue_message(message.data)
+                    for listener in self.on_message_listeners:
+                        await listener(message)
+                elif message.type is WSMsgType.PING:
+                    with contextlib.suppress(ConnectionError):
+                        await session.pong(message.data)
+        finally:
+            self.on_end()
 
     async def send_message(self, message: str) -> None:
         """Send over the successor, if there is one: this connection says nothing any more."""

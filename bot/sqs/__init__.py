@@ -1,1 +1,1 @@
-"""The adapter of the two SQS queues: requests come in by one, reports go out by the other."""
+"""The adapter for SQS: requests arrive on one queue, reports leave on another."""

@@ -1,38 +1,32 @@
-"""Opening queues: two clients a region for all of them."""
+"""Opens queues, with two clients per region."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 from botocore.config import Config
 
-from bot.aws.access import Access
+from bot.aws.access import Access, Client
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.queues import Queue
 from bot.threads import DaemonThreads
-from bot.triage.ports import NO_METER
+from bot.triage.ports import NO_METER, Meter
 
-if TYPE_CHECKING:
-    import boto3
-
-    from bot.aws.access import Client
-    from bot.triage.ports import Meter
-
-#: The poller is the retry of a poll, so boto3 makes one attempt. Read time-out: the 20 s of a long poll,
-#: and 10 s for its answer.
+#: For long polls. One attempt, because the poller retries. The read timeout is the 20 s of a poll, and 10 s
+#: for the response.
 POLLS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 1})
 
-#: At stop these calls get what is left of 8 s, so they end early: whoever made one tries again anyway.
+#: For all other calls. They time out early, because a stop takes 8 s at most; their callers retry.
 CALLS = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class Connector:
     """Opens queues by their URLs.
 
-    `region` is what the settings name for URLs that name none; None leaves it to boto3's own chain, as
-    credentials (without `access` or `session`) and the endpoint (without `endpoint_url`) always are.
-    `ConfigError` for an unknown profile.
+    `region` applies to URLs that name none; if it is None, boto3's own chain decides, as it does for
+    credentials without `access` and for the endpoint without `endpoint_url`. Raises `ConfigError` for an
+    unknown profile.
     """
 
     def __init__(
@@ -41,30 +35,33 @@ class Connector:
         region: str | None = None,
         endpoint_url: str | None = None,
         access: Access | None = None,
-        session: boto3.Session | None = None,
         meter: Meter = NO_METER,
     ) -> None:
         self._region = region
         self._endpoint_url = endpoint_url
-        self._access = access or Access.of(session)
+        self._access = access or Access()
         self._meter = meter
         self._calls_thread = DaemonThreads("sqs-calls")
         self._clients: dict[str, tuple[Client, Client]] = {}
         self._queues: list[Queue] = []
 
     def open(self, url: str) -> Queue:
-        """Return the queue of this URL, without asking SQS anything (`Queue.describe` does).
+        """Return the queue at this URL, without calling SQS (`Queue.describe` does).
 
-        `ConfigError` if there is no region to look in, or if region or endpoint are no such thing.
+        Raises `ConfigError` if no region is known, or if the region or the endpoint is invalid.
         """
         url = url.rstrip("/")
-        polls, calls = self._clients_of(self._region_of(url))
+        region = self._region_of(url)
+        if region not in self._clients:
+            make = partial(self._access.client, "sqs", region=region, endpoint_url=self._endpoint_url)
+            self._clients[region] = make(config=POLLS), make(config=CALLS)
+        polls, calls = self._clients[region]
         queue = Queue(url, polls=polls, calls=calls, calls_thread=self._calls_thread, meter=self._meter)
         self._queues.append(queue)
         return queue
 
     def close(self) -> None:
-        """Let the threads end and give back the connections. Queues opened here are of no use then."""
+        """End the threads and close the connections. The queues opened here cannot be used afterwards."""
         for queue in self._queues:
             queue.close()
         self._calls_thread.close()
@@ -75,13 +72,5 @@ class Connector:
     def _region_of(self, url: str) -> str:
         region = region_in(url) or self._region or self._access.session.region_name
         if not region:
-            raise ConfigError([f"AWS_REGION is not set, and {url} names no region: set it, e.g. us-west-2"])
+            raise ConfigError([f"{url} names no AWS region: set AWS_REGION, e.g. us-west-2"])
         return region
-
-    def _clients_of(self, region: str) -> tuple[Client, Client]:
-        if region not in self._clients:
-            self._clients[region] = (self._client(region, POLLS), self._client(region, CALLS))
-        return self._clients[region]
-
-    def _client(self, region: str, config: Config) -> Client:
-        return self._access.client("sqs", region=region, config=config, endpoint_url=self._endpoint_url)

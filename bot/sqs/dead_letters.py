@@ -1,46 +1,43 @@
-"""Where requests about which nobody can be asked are kept for a person to look at."""
+"""Copies requests that cannot be processed to the dead-letter queue, for a person to examine."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import TriageBotError
-from bot.sqs.queues import FailedEntry, Outgoing, Received
+from bot.sqs.queues import FailedEntry, Outgoing, Received, SendQueue
 from bot.sqs.wire import identifier_in
 from bot.triage.log_events import log_event
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
 log = logging.getLogger(__name__)
 
-#: Bytes to cut a body to when SQS refuses the copy's size. A queue takes 1 MiB unless it is set to less,
-#: at the least 1 KiB (SQS quotas), and the reason counts too.
+#: Sizes in bytes to which a body is truncated if SQS rejects the copy as too large. A queue accepts 1 MiB, or
+#: less if so configured, but at least 1 KiB (SQS quotas). The reason counts towards that.
 TRUNCATED_BYTES = (1_040_000, 250_000, 60_000, 15_000, 500)
 
 
-class CopyQueue(Protocol):
-    """What copying needs of a queue."""
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
-        """See `Queue.send_batch`."""
-
-
 class DeadLetters:
-    """Copies requests to a queue, with the reason beside the body."""
+    """Copies requests to a queue, with the reason as a message attribute."""
 
-    def __init__(self, queue: CopyQueue) -> None:
+    def __init__(self, queue: SendQueue) -> None:
         self._queue = queue
 
     async def copy(self, message: Received, reason: str) -> bool:
-        """Tell whether a copy is kept now: the body as it came, or cut if that is too large. Never raises."""
+        """Copy a message, truncated if it is too large; return whether that succeeded. Never raises."""
         try:
             refusal = await self._copy(message, reason)
+            why = refusal.explanation if refusal else ""
         except TriageBotError as error:
-            return _log_left(message, str(error))
-        return _log_left(message, refusal.words) if refusal else True
+            why = str(error)
+        if why:
+            text = "a request stays in the queue, because it could not be copied to the dead-letter queue: %s"
+            identifier, number = identifier_in(message.body), message.message_id
+            log_event(
+                log.warning, "request.left", text, why, identifier=identifier, message_id=number, reason=why
+            )
+        return not why
 
     async def _copy(self, message: Received, reason: str) -> FailedEntry | None:
         refusal = None
@@ -56,7 +53,7 @@ def _shorten(body: str) -> Iterator[tuple[str, str]]:
     whole = body.encode()
     for limit in TRUNCATED_BYTES:
         if limit < len(whole):
-            # Half a character at the cut is dropped: SQS refuses what is not UTF-8.
+            # An incomplete character at the end is dropped: SQS rejects a body that is not UTF-8.
             yield whole[:limit].decode(errors="ignore"), f"; the body is truncated to {limit} bytes"
 
 
@@ -67,16 +64,3 @@ def _make_message(message_id: str, body: str, reason: str) -> Outgoing:
         deduplication=sha256(message_id.encode()).hexdigest(),
         attributes={"reason": reason},
     )
-
-
-def _log_left(message: Received, why: str) -> bool:
-    log_event(
-        log.warning,
-        "request.left",
-        "a request could not be copied to the dead-letter queue, so it is left: %s",
-        why,
-        identifier=identifier_in(message.body),
-        message_id=message.message_id,
-        reason=why,
-    )
-    return False

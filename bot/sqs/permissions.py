@@ -1,28 +1,23 @@
-"""Whether the worker may do what it must, tried with calls that can do nothing.
+"""Tests whether the worker has the permissions it needs on a queue, with calls that change nothing.
 
-IAM has no actions for batches: who may send a batch may send. An empty batch is refused for being empty, a
-handle that SQS never gave for being wrong, and nobody may ask for more than ten messages; but whoever may
-not do it at all is told that first.
+Each call is invalid: an empty batch, a receipt handle that SQS never issued, more than ten messages. SQS
+checks permissions first. IAM has no actions for batches: whoever may send a message may send a batch.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from bot.aws.errors import code_of
-from bot.sqs.errors import is_denied
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.sqs.queues import Queue
+from bot.aws.errors import DENIED, code_of
+from bot.sqs.queues import Queue
 
 _NO_HANDLE = "no message has this handle"
 
 _ATTEMPTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    # Were a message handed out all the same, it would be visible again at once.
+    # If SQS returned a message all the same, it would be visible again immediately.
     "ReceiveMessage": (
         "receive_message",
         {"MaxNumberOfMessages": 11, "VisibilityTimeout": 0, "WaitTimeSeconds": 0},
@@ -37,7 +32,7 @@ _ATTEMPTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 async def denied_actions(queue: Queue, actions: Sequence[str]) -> Sequence[str]:
-    """Return those of the actions that the queue denies us. boto3's errors as they come, but refusals."""
+    """Return which of the actions are denied. Raises `BotoCoreError` if SQS does not answer."""
     tried = [action for action in actions if action in _ATTEMPTS]
     return [action for action in tried if await _is_denied(queue, action)]
 
@@ -47,5 +42,5 @@ async def _is_denied(queue: Queue, action: str) -> bool:
     try:
         await queue.call(operation, **arguments)
     except ClientError as error:
-        return is_denied(code_of(error))
+        return code_of(error) in DENIED
     return False

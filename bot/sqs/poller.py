@@ -1,4 +1,4 @@
-"""Takes requests from the queue: decoded, stored, and only then deleted."""
+"""Receives requests: decodes them, stores them, and only then deletes them from the queue."""
 
 from __future__ import annotations
 
@@ -7,47 +7,44 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from random import Random
+from typing import Protocol
 
 from bot.backoff import Backoff, add_jitter, pause
 from bot.errors import StoreError, TransientError, TriageBotError
-from bot.sqs.dead_letters import CopyQueue, DeadLetters
+from bot.sqs.dead_letters import DeadLetters
+from bot.sqs.errors import log_interruption
+from bot.sqs.queues import FailedEntry, Received, SendQueue
 from bot.sqs.wire import decode_request, identifier_in
-from bot.triage.log_events import log_event
+from bot.triage.log_events import Event, log_event
 from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    from random import Random
-
-    from bot.sqs.queues import FailedEntry, Received
-    from bot.triage.ports import Clock, Meter
+from bot.triage.ports import NO_METER, Clock, Meter
 
 log = logging.getLogger(__name__)
 
 Decoded = TriageRequest | InvalidBody
 
-#: Tells for each request of a batch, in its order, whether it is stored or known (so it may be deleted), or
-#: that it is in conflict with one that is (so it may be, once it is copied).
+#: Stores a batch. Returns for each request, in order, whether it is stored or already known, so that its
+#: message may be deleted; or its conflict with a stored one, so that its message may be deleted once it is
+#: copied.
 Receive = Callable[[Sequence[Decoded]], Awaitable[Sequence[bool | Conflict]]]
 
-#: Writes something to the store; `StoreError` while it cannot.
+#: Writes something to the store. Raises `StoreError` while that fails.
 Probe = Callable[[], Awaitable[None]]
 
-#: Told that polling gets on, and within which time it will say so again.
+#: Called when polling makes progress, with the time within which the next call comes.
 OnProgress = Callable[[timedelta], None]
 
-#: A poll or a back-off takes 30 s at the most, and with it a look-up of a name that nobody answers …
+#: A poll or a back-off takes at most 30 s, plus a DNS look-up that nobody answers …
 POLL_PATIENCE = timedelta(seconds=45)
-#: … and other calls wait for one another, each with two attempts.
+#: … and the other calls wait for each other, each with two attempts.
 CALLS_PATIENCE = timedelta(seconds=90)
 
-#: Seconds to wait at stop for the poll in flight.
+#: How long a stop waits for the poll in progress, in seconds.
 LAST_POLL_SECONDS = 2.0
 
-#: In seconds. SQS holds a poll for 20 s before it answers that there is nothing. After an empty answer that
-#: came sooner than this, the next poll waits this long.
+#: In seconds. SQS holds a poll for 20 s before it returns nothing. After an empty response that came sooner
+#: than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
@@ -55,7 +52,7 @@ PROBE_INTERVAL_SECONDS = 5.0
 
 
 class RequestQueue(Protocol):
-    """What polling needs of a queue; each method is as `Queue` has it."""
+    """What the poller needs of a queue. Each method does what that of `Queue` does."""
 
     async def receive(self) -> Sequence[Received]:
         """Wait for messages."""
@@ -68,17 +65,17 @@ class RequestQueue(Protocol):
 
 
 class Poller:
-    """Polls until told to stop, whatever happens in between; the next poll waits for the batch's verdict.
+    """Polls until it is stopped, whatever fails meanwhile. The next poll waits until the batch is processed.
 
-    While the store refuses writes nothing is polled, for a message received too often ends in the
-    dead-letter queue though nothing is wrong with it: the batch is handed back once, and `probe` decides.
-    Without one, polling goes on after the back-off.
+    While the store rejects writes, polling pauses: SQS moves a message that is received too often to the
+    dead-letter queue, though nothing is wrong with it. The batch is handed back once, and polling resumes
+    when `probe` succeeds, or after the back-off if there is none.
     """
 
     def __init__(
         self,
         queue: RequestQueue,
-        dead_letters: CopyQueue | None,
+        dead_letters: SendQueue | None,
         receive: Receive,
         *,
         random: Random,
@@ -94,13 +91,13 @@ class Poller:
         self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
         self.has_polled = False  #: whether a poll was ever answered
-        self.on_poll: Callable[[], None] = lambda: None  #: told of each poll that SQS answered
-        #: Messages since the start: `received`, `count_rejected`, `conflicting`, `deleted`, `left`,
+        self.on_poll: Callable[[], None] = lambda: None  #: called after each poll that SQS answered
+        #: Messages since the start: `received`, `rejected`, `conflicting`, `deleted`, `left`,
         #: `handed_back`; and `failures`.
         self.counts: Counter[str] = Counter()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; then hand back what the poll in flight brings, and return."""
+        """Poll until `stop` is set; then hand back what the poll in progress returns. Raises nothing."""
         if not self._dead_letters:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
@@ -117,7 +114,7 @@ class Poller:
                 self._backoff.after_success()
             except StoreError as error:
                 await self._wait_for_store(stop, error)
-            except Exception as error:  # noqa: BLE001 - a poller that ends is the worst that can happen
+            except Exception as error:  # noqa: BLE001 - the poller must never end
                 await pause(stop, self._back_off(error))
 
     async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
@@ -131,7 +128,7 @@ class Poller:
             return ()
         finally:
             stopping.cancel()
-            poll.cancel()  # without effect on one that is done; else its thread dies with the process
+            poll.cancel()  # no effect if it is done; otherwise its thread dies with the process
 
     async def _finish_poll(self, poll: asyncio.Future[Sequence[Received]]) -> None:
         await asyncio.wait({poll}, timeout=LAST_POLL_SECONDS)
@@ -139,8 +136,8 @@ class Poller:
             await self._hand_back(poll.result())
 
     async def _process_batch(self, batch: Sequence[Received]) -> None:
-        # The order counts: copy, store, delete; where only the store can tell that a copy is wanted, store,
-        # copy, delete. What fails before its turn is left, and comes again.
+        # The order matters: copy, store, delete; or store, copy, delete if only the store can tell that a
+        # copy is needed. A message that fails on the way stays in the queue and is received again.
         self.counts["received"] += len(batch)
         self.on_progress(CALLS_PATIENCE)
         decoded = [(message, decode_request(message.body)) for message in batch]
@@ -148,7 +145,7 @@ class Poller:
         stored = await self._store(ready) if ready else []
         self.counts["left"] += len(batch) - len(stored)
         if not stored:
-            raise TransientError(f"none of {len(batch)} messages could be taken")
+            raise TransientError(f"none of {len(batch)} messages could be processed")
         await self._delete(stored)
 
     async def _copy_if_invalid(self, message: Received, decoded: Decoded) -> bool:
@@ -158,7 +155,8 @@ class Poller:
         if self._dead_letters and not await self._dead_letters.copy(message, decoded.reason):
             return False
         self.counts["rejected"] += 1
-        _log_rejected(message, decoded)
+        reason = decoded.reason
+        _log_message(message, "request.rejected", "request rejected: %s", reason, reason=reason)
         return True
 
     async def _store(self, ready: Sequence[tuple[Received, Decoded]]) -> list[Received]:
@@ -169,9 +167,9 @@ class Poller:
             await self._hand_back(messages)
             raise
         pairs = zip(messages, verdicts, strict=True)
-        return [message for message, verdict in pairs if await self._is_done_with(message, verdict)]
+        return [message for message, verdict in pairs if await self._finish(message, verdict)]
 
-    async def _is_done_with(self, message: Received, verdict: bool | Conflict) -> bool:  # noqa: FBT001 - it is a verdict
+    async def _finish(self, message: Received, verdict: bool | Conflict) -> bool:  # noqa: FBT001 - as `Receive` returns it
         if not isinstance(verdict, Conflict):
             return verdict
         self.on_progress(CALLS_PATIENCE)
@@ -179,7 +177,8 @@ class Poller:
             return False
         self.counts["conflicting"] += 1
         self.meter.count_conflicted()
-        _tell_conflict(message, verdict)
+        text, names = "request ignored: %s", ",".join(verdict.fields)
+        _log_message(message, "request.conflict", text, verdict.reason, fields=names)
         return True
 
     async def _delete(self, messages: Sequence[Received]) -> None:
@@ -187,7 +186,8 @@ class Poller:
         refusals = await self._queue.delete_batch(messages)
         for message, refusal in zip(messages, refusals, strict=True):
             if refusal:
-                _log_undeleted(message, refusal)
+                text = "a stored request was not deleted (%s): it will be received again and recognised"
+                _log_message(message, "request.left", text, refusal.code, code=refusal.code)
             else:
                 self.counts["deleted"] += 1
 
@@ -203,7 +203,7 @@ class Poller:
         handed_back = sum(refusal is None for refusal in refusals)
         self.counts["handed_back"] += handed_back
         if handed_back < len(messages):
-            _log_hidden(len(messages) - handed_back, "SQS refused some")
+            _log_hidden(len(messages) - handed_back, "SQS rejected some of them")
 
     async def _wait_for_store(self, stop: asyncio.Event, error: StoreError) -> None:
         wait = self._back_off(error)
@@ -219,15 +219,7 @@ class Poller:
         self.counts["failures"] += 1
         self.on_progress(POLL_PATIENCE)
         wait = self._backoff.after_failure()
-        # Only a fault of our own needs its traceback; the others say all in their sentence.
-        log_event(
-            partial(log.warning, exc_info=None if isinstance(error, TriageBotError) else error),
-            "poll.failed",
-            "polling is interrupted: %s",
-            error if isinstance(error, TriageBotError) else type(error).__name__,
-            error=type(error).__name__,
-            wait_seconds=wait,
-        )
+        log_interruption(log, "poll.failed", "polling is interrupted: %s", error, wait)
         return wait
 
 
@@ -237,7 +229,7 @@ async def _succeeds(probe: Probe) -> bool:
     except StoreError:
         return False
     except Exception:  # noqa: BLE001 - it is logged, with its traceback
-        # Whatever is wrong with the probe: polling goes on, and its own trouble will tell.
+        # The probe itself is broken: resume polling, which reports its own failures.
         log_event(log.exception, "probe.failed", "the probe failed")
     return True
 
@@ -250,39 +242,10 @@ def _warn_of_missing_dead_letters() -> None:
     )
 
 
-def _log_rejected(message: Received, decoded: InvalidBody) -> None:
-    fields = {
-        "identifier": decoded.salvaged.identifier if decoded.salvaged else None,
-        "message_id": message.message_id,
-        "reason": decoded.reason,
-    }
-    log_event(log.warning, "request.rejected", "request rejected: %s", decoded.reason, **fields)
-
-
-def _tell_conflict(message: Received, conflict: Conflict) -> None:
-    fields = {
-        "identifier": identifier_in(message.body),
-        "message_id": message.message_id,
-        "fields": ",".join(conflict.fields),
-    }
-    log_event(
-        log.warning, "request.conflict", "nobody is asked about a request: %s", conflict.reason, **fields
-    )
-
-
-def _log_undeleted(message: Received, refusal: FailedEntry) -> None:
-    fields = {
-        "identifier": identifier_in(message.body),
-        "message_id": message.message_id,
-        "code": refusal.code,
-    }
-    log_event(
-        log.warning,
-        "request.left",
-        "a stored request was not deleted (%s): it will come again, and be known",
-        refusal.code,
-        **fields,
-    )
+def _log_message(message: Received, event: Event, text: str, value: str, **fields: str) -> None:
+    """Log a warning about one message; `text` has a `%s` for `value`."""
+    identifier = identifier_in(message.body)
+    log_event(log.warning, event, text, value, identifier=identifier, message_id=message.message_id, **fields)
 
 
 def _log_hidden(count: int, why: str) -> None:

@@ -1,66 +1,54 @@
-"""Sends what waits in the outbox to the response queue."""
+"""Sends the reports in the outbox to the response queue."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
-from functools import partial
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from random import Random
+from typing import NamedTuple
 
 from bot.backoff import Backoff, pause, wait_after
 from bot.errors import TransientError, TriageBotError
-from bot.sqs.queues import BATCH, Outgoing, cut_into_batches
+from bot.sqs.errors import log_interruption
+from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.sqs.queues import FailedEntry
-    from bot.triage.model import OutboxRow
-    from bot.triage.ports import Clock, Meter, Outbox
+from bot.triage.model import OutboxRow
+from bot.triage.ports import NO_METER, Clock, Meter, Outbox
 
 log = logging.getLogger(__name__)
 
-#: Seconds that it sleeps at the most: the machine's clock may have been set meanwhile.
+#: The longest sleep, in seconds: the machine's clock may be set meanwhile.
 LONGEST_SLEEP = 60.0
 
-#: Seconds that it sleeps at the least, so that a moment just gone by cannot keep it spinning.
+#: The shortest sleep, in seconds, so that a moment that has just passed cannot make the loop spin.
 SHORTEST_SLEEP = 0.05
 
-#: Batches that a stopping worker still sends: a backlog waits for the next start, or for another worker.
+#: The most batches that a stopping worker still sends. More wait for the next start, or for another worker.
 FLUSH_BATCHES = 20
 
 
-class ResponseQueue(Protocol):
-    """What publishing needs of a queue."""
-
-    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
-        """See `Queue.send_batch`."""
-
-
 class _Retry(NamedTuple):
-    """A row that the queue refused for now."""
+    """When to send a row again that the queue rejected temporarily."""
 
     failures: int
     until: datetime
 
 
 class Publisher:
-    """Sends each report at least once, in the order that the outbox gives; a repeat is byte-identical.
+    """Sends each report at least once, in the order of the outbox; a repeat is byte-identical.
 
-    One that the queue refuses for good is parked; one that it refuses for now rests, and others go on.
+    A report that the queue rejects permanently is parked. One that it rejects temporarily is sent again
+    later, and does not hold up the others.
     """
 
     def __init__(
         self,
         outbox: Outbox,
-        queue: ResponseQueue,
+        queue: SendQueue,
         clock: Clock,
         *,
         random: Random,
@@ -77,25 +65,22 @@ class Publisher:
         self._unmarked: list[OutboxRow] = []
 
     def wake(self) -> None:
-        """Say that there may be something new to send."""
+        """Wake the publisher, because there may be something new to send."""
         self._wake_event.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send what is due, whenever something is, until `stop` is set; the batch in hand is finished."""
+        """Send reports as they fall due until `stop` is set, and finish the current batch. Raises nothing."""
         while not stop.is_set():
             try:
                 self._wake_event.clear()
                 if not await self._send_due():
                     await self._sleep(stop, await self._seconds_to_sleep())
                 self._backoff.after_success()
-            except Exception as error:  # noqa: BLE001 - reports wait for it: it never ends but by stop
+            except Exception as error:  # noqa: BLE001 - the publisher must never end
                 await pause(stop, self._back_off(error))
 
     async def flush(self) -> None:
-        """Send what is due now, a backlog in part; return at the first trouble. To be called after `run`.
-
-        The rest keeps.
-        """
+        """Send what is due, up to 20 batches; return at the first failure. To be called after `run`."""
         try:
             for _ in range(FLUSH_BATCHES):
                 if not await self._send_due():
@@ -104,7 +89,7 @@ class Publisher:
             self._back_off(error)
 
     async def _send_due(self) -> bool:
-        """Send up to ten; tell whether there was anything to send."""
+        """Send up to ten reports; return whether there were any."""
         await self._mark_sent()
         rows = await self._load_ready_rows(self._clock())
         waiting = iter(rows)
@@ -113,7 +98,7 @@ class Publisher:
         return bool(rows)
 
     async def _load_ready_rows(self, now: datetime) -> Sequence[OutboxRow]:
-        # Those that rest are asked for too, or ten of them would keep all others waiting.
+        # Rows that wait for a retry are loaded, too: otherwise ten of them would hold up all others.
         rows = await self._outbox.sendable(now, limit=BATCH + len(self._retries))
         resting = {event_id for event_id, rest in self._retries.items() if rest.until > now}
         kept = resting | {row.event_id for row in rows}
@@ -128,10 +113,10 @@ class Publisher:
         await self._mark_sent()
         await self._park([(row, refusal) for row, refusal in refused if refusal.permanent])
         if len(refused) == len(rows) and len(self._retries) >= BATCH:
-            raise TransientError("the response queue takes none of a whole batch")
+            raise TransientError("the response queue rejects a whole batch")
 
     async def _mark_sent(self) -> None:
-        # What could not be marked is marked before anything else is sent, so that it is not sent twice.
+        # Rows that could not be marked come before anything else is sent, so that they are not sent twice.
         if rows := self._unmarked:
             await self._outbox.mark_sent(rows, self._clock())
             self._unmarked = []
@@ -149,7 +134,7 @@ class Publisher:
             log_event(
                 log.error,
                 "report.parked",
-                "a report is parked, and MozDef does not know of it: the queue refuses it for good (%s)",
+                "a report is parked, and MozDef does not get it: the queue rejects it permanently (%s)",
                 refusal.code,
                 **_fields(row),
                 code=refusal.code,
@@ -162,7 +147,13 @@ class Publisher:
             wait = wait_after(failures, self._random)
             self._retries[row.event_id] = _Retry(failures, self._clock() + timedelta(seconds=wait))
             fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
-            log_event(log.warning, "report.refused", "report refused for now: %s", refusal.words, **fields)
+            log_event(
+                log.warning,
+                "report.refused",
+                "report rejected, to be sent again: %s",
+                refusal.explanation,
+                **fields,
+            )
 
     async def _seconds_to_sleep(self) -> float:
         now = self._clock()
@@ -182,22 +173,14 @@ class Publisher:
 
     def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()
-        ours = isinstance(error, TriageBotError)
-        # Only a fault of our own needs its traceback; the others say all in their sentence.
-        log_event(
-            partial(log.warning, exc_info=None if ours else error),
-            "publishing.failed",
-            "sending reports is interrupted: %s",
-            error if ours else type(error).__name__,
-            error=type(error).__name__,
-            wait_seconds=wait,
-        )
+        log_interruption(log, "publishing.failed", "sending reports is interrupted: %s", error, wait)
         return wait
 
 
 def _make_message(row: OutboxRow) -> Outgoing:
     group = sha256(row.identifier.encode()).hexdigest()
-    # A FIFO queue would swallow a replay that comes within five minutes under the same id.
+    # A FIFO queue drops a message whose id it has seen within five minutes, so a replay needs an id of its
+    # own.
     deduplication = f"{row.event_id}-{row.replays}" if row.replays else row.event_id
     return Outgoing(body=row.body, group=group, deduplication=deduplication)
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.access import Client
 from bot.aws.errors import code_of
+from bot.errors import TriageBotError
 from bot.sqs.errors import is_fixable, is_unfit, remedy_of, translate
 from bot.threads import DaemonThreads
-from bot.triage.ports import NO_METER
+from bot.triage.ports import NO_METER, Meter
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.aws.access import Client
-    from bot.errors import TriageBotError
-    from bot.triage.ports import Meter
-
-#: Messages in one batch call (SQS quotas, read 2026-11).
+#: The most messages in one batch call (SQS quotas, as of 2026-11).
 BATCH = 10
 
-#: Bytes of one message, and of all messages of a batch together: 1 MiB since August 2025 (SQS quotas).
+#: The most bytes of one message, and of a whole batch: 1 MiB since August 2025 (SQS quotas).
 BATCH_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Received:
-    """A message in hand: hidden from other receivers for its visibility timeout."""
+    """A received message, hidden from other receivers for its visibility timeout."""
 
     message_id: str
     receipt_handle: str
@@ -38,7 +34,7 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outgoing:
-    """A message to send. `group` and `deduplication` count on a FIFO queue only, which requires both."""
+    """A message to send. `group` and `deduplication` apply only to FIFO queues, which require both."""
 
     body: str
     group: str
@@ -47,7 +43,7 @@ class Outgoing:
 
     @property
     def size(self) -> int:
-        """Bytes, as SQS counts them: the body, and each attribute's name, type and value."""
+        """The size in bytes, as SQS counts it: the body, and each attribute's name, type and value."""
         texts = [self.body]
         for name, value in self.attributes.items():
             texts += [name, "String", value]
@@ -56,14 +52,14 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedEntry:
-    """One entry that a batch call did not do. `permanent`: the same entry will never be done."""
+    """An entry of a batch call that failed. `permanent`: sending it again cannot help."""
 
     code: str
     permanent: bool
     unfit: bool  #: the queue blames the message's size or characters
 
     @property
-    def words(self) -> str:
+    def explanation(self) -> str:
         """The code, with its remedy if one is known."""
         remedy = remedy_of(self.code)
         return f"{self.code}: {remedy}" if remedy else self.code
@@ -80,13 +76,20 @@ class QueueFacts:
     encryption: str  #: `sqs`, a KMS key's id, or empty
     dead_letter_arn: str = ""
     max_receive_count: int | None = None
-    date: str = ""  #: when SQS said so, as the header of its answer has it
+    date: str = ""  #: the `Date` header of the response
+
+
+class SendQueue(Protocol):
+    """What the publisher and the dead letters need of a queue."""
+
+    async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
+        """See `Queue.send_batch`."""
 
 
 class Queue:
-    """One queue. A method raises `StartRefused` (somebody must mend it) or `TransientError`, nothing else.
+    """One queue. Its methods raise `StartRefused` if somebody must fix something first, or `TransientError`.
 
-    A long poll has a thread of its own; the other calls, of all queues, share one.
+    Long polls have a thread of their own; the other calls of all queues share one.
     """
 
     def __init__(
@@ -109,9 +112,9 @@ class Queue:
     async def receive(
         self, *, limit: int = BATCH, wait_seconds: int = 20, visibility_seconds: int = 60
     ) -> Sequence[Received]:
-        """Wait for messages, and take up to `limit`.
+        """Wait up to `wait_seconds` for messages; return up to `limit`.
 
-        Cancelling hides what comes then until its visibility timeout ends: wait a little instead.
+        Do not cancel this: messages that arrive later would stay hidden until their visibility timeout ends.
         """
         operation = "receive_message"
         options = {
@@ -138,7 +141,7 @@ class Queue:
         return str((await self._ask("send_message", **entry))["MessageId"])
 
     async def send_batch(self, messages: Sequence[Outgoing]) -> Sequence[FailedEntry | None]:
-        """Send one batch (see `cut_into_batches`); tell for each message whether, and why, it was refused."""
+        """Send one batch (see `cut_into_batches`); return for each message None, or why it was rejected."""
         entries = [self._entry(index, message) for index, message in enumerate(messages)]
         try:
             answer = await self.call("send_message_batch", Entries=entries)
@@ -149,7 +152,7 @@ class Queue:
         return _read_results(answer, len(messages))
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
-        """Delete up to ten; tell for each whether, and why, it was refused."""
+        """Delete up to ten messages; return for each None, or why it was not deleted."""
         entries = [
             {"Id": str(index), "ReceiptHandle": message.receipt_handle}
             for index, message in enumerate(messages)
@@ -157,7 +160,7 @@ class Queue:
         return _read_results(await self._ask("delete_message_batch", Entries=entries), len(messages))
 
     async def hand_back(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
-        """Make up to ten visible again at once; tell for each whether, and why, that was refused."""
+        """Make up to ten messages visible again immediately; return for each None, or why that failed."""
         entries = [
             {"Id": str(index), "ReceiptHandle": message.receipt_handle, "VisibilityTimeout": 0}
             for index, message in enumerate(messages)
@@ -166,17 +169,17 @@ class Queue:
         return _read_results(answer, len(messages))
 
     async def describe(self) -> QueueFacts:
-        """Return what SQS says of the queue."""
+        """Return the attributes of the queue."""
         answer = await self._ask("get_queue_attributes", AttributeNames=["All"])
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return read_facts(answer["Attributes"], date=headers.get("date", ""))
 
     async def call(self, operation: str, **arguments: Any) -> Any:
-        """Call an operation on this queue; return its answer. boto3's errors as they come."""
+        """Call an operation on this queue; return its response. Raises boto3's own errors unchanged."""
         return await self._calls_thread.run(self._calls.call, operation, QueueUrl=self.url, **arguments)
 
     def close(self) -> None:
-        """Let the thread of the long poll end. The queue is of no use then."""
+        """End the thread of the long polls. The queue cannot be used afterwards."""
         self._polls_thread.close()
 
     async def _ask(self, operation: str, **arguments: Any) -> Any:
@@ -186,12 +189,13 @@ class Queue:
             raise self._translate(error, operation) from error
 
     def _translate(self, error: ClientError | BotoCoreError, operation: str) -> TriageBotError:
-        # Whatever it is, the loops try again for ever: somebody may mend it.
+        # The loops retry any failure forever: somebody may fix it.
         self._meter.count_retried(operation)
         return translate(error, self.url)
 
     async def _send_singly(self, messages: Sequence[Outgoing], code: str) -> list[FailedEntry | None]:
-        # The queue refused the batch for what one of them is; the others must not suffer for it.
+        # The queue rejected the whole batch because of one message: send each alone, so that the others
+        # arrive.
         if len(messages) == 1:
             return [FailedEntry(code=code, permanent=True, unfit=True)]
         return [refusal for message in messages for refusal in await self.send_batch([message])]
@@ -210,9 +214,9 @@ class Queue:
 
 
 def cut_into_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing]]:
-    """Cut into batches that SQS takes: ten messages, 1 MiB.
+    """Yield the messages in batches that SQS accepts: ten messages, 1 MiB.
 
-    One that is too large by itself travels alone, so that it alone is refused.
+    A message that is too large has a batch of its own, so that only it is rejected.
     """
     batch: list[Outgoing] = []
     taken = 0
@@ -228,7 +232,7 @@ def cut_into_batches(messages: Sequence[Outgoing]) -> Iterator[Sequence[Outgoing
 
 
 def read_facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
-    """Return what GetQueueAttributes says, with the Date header of its answer."""
+    """Return the facts in the response of GetQueueAttributes; `date` is its `Date` header."""
     redrive = json.loads(attributes.get("RedrivePolicy") or "{}")
     managed = "sqs" if attributes.get("SqsManagedSseEnabled") == "true" else ""
     return QueueFacts(
@@ -244,7 +248,7 @@ def read_facts(attributes: Mapping[str, str], *, date: str) -> QueueFacts:
 
 
 def _read_results(answer: Mapping[str, Any], count: int) -> list[FailedEntry | None]:
-    # A batch call answers 200 whatever became of its entries. One that no list names was not done.
+    # A batch call returns 200 whatever happened to its entries. An entry that neither list names has failed.
     failed = {entry["Id"]: entry for entry in answer.get("Failed", ())}
     done = {entry["Id"] for entry in answer.get("Successful", ())} - failed.keys()
     return [

@@ -1,13 +1,14 @@
-"""The bodies on both queues. Pure: text in, nouns out, and back."""
+"""Decodes and encodes the message bodies of both queues. Pure."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
 from bot.triage.foreign_text import READ_MAX, clean
@@ -26,15 +27,12 @@ from bot.triage.model import (
 )
 from bot.triage.outcomes import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
-#: The categories of reports that change an alert, and of those that are indexed alone.
+#: The categories of reports that change an alert, and of those that MozDef only indexes.
 _ANSWER = "triagebot"
 _NOTE = "triagebotnote"
 
@@ -46,6 +44,7 @@ _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 _TIME_LENGTH = 64
+_NOT_A_TIME = "occurredAt must be an RFC 3339 time with its offset, from 1970 on"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -53,10 +52,10 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
 
 def decode_request(body: str) -> TriageRequest | InvalidBody:
-    """Read a body of the request queue, JSON or base64 of it. Never raises, whatever the text is.
+    """Decode a body of the request queue: JSON, or JSON in base64. Never raises.
 
-    The reason of an invalid body names each field and its rule, never what the body holds. So does `left_out`
-    of a valid request: an optional field that breaks its rule is left out of it.
+    The reason of an invalid body names each wrong field and its rule, and shows nothing of the body. So does
+    `left_out` of a valid request: an optional field that breaks its rule is left out of it.
     """
     try:
         fields = _parse(body)
@@ -68,22 +67,22 @@ def decode_request(body: str) -> TriageRequest | InvalidBody:
 
 
 def identifier_in(body: str) -> str | None:
-    """Return the identifier that a body carries, if there is one that could be used."""
+    """Return the identifier in a body; None if there is no valid one."""
     decoded = decode_request(body)
     request = decoded.salvaged if isinstance(decoded, InvalidBody) else decoded
     return request.identifier if request else None
 
 
 def write_report(report: Report, due_at: datetime) -> OutboxRow:
-    """Render a report, once and for ever, as a row of the outbox that is due at the given time.
+    """Render a report as a row of the outbox that is due at `due_at`. Its body is never rendered again.
 
-    The body is canonical JSON in ASCII. `ValueError` for a naive time.
+    The body is canonical JSON in ASCII. Raises `ValueError` for a naive time.
     """
     event_id = str(
         uuid5(EVENT_ID_NAMESPACE, encode_canonical([report.identifier, report.sequence, report.outcome]))
     )
-    # MozDef writes the summary of an answer itself. Of a note it would make "UNKNOWN"; its alerts search for
-    # phrases in summaries, so no text that a person wrote may stand there.
+    # MozDef writes the summary of an answer itself, but would call a note "UNKNOWN". Its alerts search
+    # summaries for phrases, so none may contain text that a person wrote.
     summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
     body = {
         "category": category_of(report),
@@ -106,9 +105,9 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
 def read_report(row: OutboxRow) -> Report:
     """Return the report that a row of the outbox was written from.
 
-    The release before this one kept no facts beside the body, and where it shares a table it drops ours when
-    a report is replayed. Such rows, which go within RETAIN_DAYS, are read from their body: what a note leaves
-    out of it (the name, the confidence, the response) is empty, or the default.
+    The previous release stores no facts beside the body and, if it shares a table, drops ours when it replays
+    a report. Such rows, which are removed within RETAIN_DAYS, are parsed from their body: what the body of a
+    note omits (name, confidence, response) is empty, or the default.
     """
     if row.report is not None:
         return row.report
@@ -130,12 +129,12 @@ def read_report(row: OutboxRow) -> Report:
 
 
 def category_of(report: Report) -> str:
-    """Return the category under which MozDef gets a report."""
+    """Return the category under which MozDef receives a report."""
     return _NOTE if report.note else _ANSWER
 
 
 def encode_canonical(value: Any) -> str:
-    """Write canonical JSON: keys sorted, no spaces, ASCII (SQS refuses characters outside XML's set)."""
+    """Return canonical JSON: sorted keys, no spaces, ASCII (SQS rejects characters that XML lacks)."""
     return _CANONICAL.encode(value)
 
 
@@ -143,12 +142,12 @@ def _parse(body: str) -> Any:
     try:
         return json.loads(body)
     except ValueError:
-        # No text is both: JSON of an object begins with a brace, which base64 has not.
+        # No text is both: a JSON object starts with a brace, which base64 does not contain.
         return json.loads(base64.b64decode("".join(body.split()), validate=True).decode())
 
 
 class _Rule(NamedTuple):
-    """`read` returns the field's value, or None for one that breaks the rule."""
+    """`read` returns the field's value, or None if it breaks the rule."""
 
     words: str
     read: Callable[[object], str | None]
@@ -161,8 +160,8 @@ def _read_label(value: object) -> str | None:
 
 
 def _read_summary(value: object) -> str | None:
-    # This text is for reading alone, so what cannot be encoded is replaced instead of refused.
-    # One character more than is ever read, so that whoever cleans it knows that there were more.
+    # Only people read this text, so what cannot be encoded is replaced, not rejected. One character more than
+    # is ever read is kept, so that whoever cleans it knows that there were more.
     read = value[: READ_MAX + 1] if isinstance(value, str) else ""
     return _LONE_SURROGATE.sub("\ufffd", read) or None
 
@@ -216,25 +215,23 @@ def _request(values: Mapping[str, str | None]) -> TriageRequest:
 
 def _decorate(request: TriageRequest, fields: Mapping[str, Any]) -> TriageRequest:
     """Return a request with what the optional fields say, as far as they keep their rules."""
-    occurred_at, late = _read_occurred_at(fields) if "occurredAt" in fields else (None, ())
+    occurred_at = _read_moment(fields.get("occurredAt"))
+    no_time = (_NOT_A_TIME,) if occurred_at is None and "occurredAt" in fields else ()
     facts, faults = _read_alert_facts(fields["facts"]) if "facts" in fields else ((), ())
-    if occurred_at is None and not (facts or late or faults):
+    if occurred_at is None and not (facts or no_time or faults):
         return request
-    return replace(request, occurred_at=occurred_at, facts=facts, left_out=(*late, *faults))
+    return replace(request, occurred_at=occurred_at, facts=facts, left_out=(*no_time, *faults))
 
 
-def _read_occurred_at(fields: Mapping[str, Any]) -> tuple[datetime | None, tuple[str, ...]]:
-    """Return when it happened, in UTC, or else what is wrong with it. That it lies ahead is judged later."""
-    value = fields["occurredAt"]
+def _read_moment(value: object) -> datetime | None:
+    """Return when it happened, in UTC; None for what is no such time. That it lies ahead is judged later."""
+    if not (isinstance(value, str) and len(value) <= _TIME_LENGTH and _TIME.fullmatch(value)):
+        return None
     try:
-        if not (isinstance(value, str) and len(value) <= _TIME_LENGTH and _TIME.fullmatch(value)):
-            raise ValueError("it has another form")
         moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
-        if moment < _EPOCH:
-            raise ValueError("no log is as old")
-    except (ValueError, OverflowError):
-        return None, ("occurredAt must be an RFC 3339 time with its offset, from 1970 on",)
-    return moment, ()
+    except (ValueError, OverflowError):  # no day of the calendar, or none that UTC has
+        return None
+    return moment if moment >= _EPOCH else None
 
 
 def _read_alert_facts(value: object) -> tuple[tuple[Fact, ...], tuple[str, ...]]:
@@ -272,7 +269,8 @@ def _read_line(value: object, limit: int) -> str:
 def _details(report: Report, event_id: str) -> dict[str, Any]:
     facts = _facts(report, event_id)
     if report.note:
-        # Without `user` and `response`, and in its own category: indexed, and the alert stays as it is.
+        # Without `user` and `response`, and in its own category: MozDef indexes it and leaves the alert
+        # unchanged.
         flat = {"email": report.email, "slack": report.slack_id}
         return {"identifier": report.identifier, "triagebot": facts, **flat}
     return {
@@ -300,7 +298,7 @@ def _facts(report: Report, event_id: str) -> dict[str, Any]:
 
 
 def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `_facts` was made of."""
+    """Return the fields of a report that `_facts` wrote."""
     times = {"asked_at": facts.get("askedAt"), "answered_at": facts.get("answeredAt")}
     return {
         "outcome": Outcome(facts["outcome"]),
@@ -316,5 +314,5 @@ def _read_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _format_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
-        raise ValueError("a time without its zone cannot be reported")
+        raise ValueError("the times of a report must be aware, not naive")
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()

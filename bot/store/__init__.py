@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from bot.store.address import is_shared, parse_address, store_path
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime, timedelta
-
     from bot.aws.access import Access
 
 

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from bot.aws.access import Access
 from bot.slack.client import SlackApi, open_session, web_client
-from bot.slack.connections import CONNECTIONS, SocketConnection, SocketConnections, bolt_app
+from bot.slack.connections import (
+    CONNECTIONS,
+    LINK_TIMES,
+    LinkTimes,
+    SocketConnection,
+    SocketConnections,
+    bolt_app,
+)
 from bot.slack.home_and_modals import SlackViews
 from bot.slack.identity import Authentication, Identity
+from bot.slack.link_urls import APPS_CONNECTIONS_OPEN, LinkUrls
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
@@ -103,6 +111,7 @@ class Dependencies:
     queues: Callable[[Settings, Access, Meter, AsyncExitStack], Queues] = open_queues
     session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session
     client: Callable[..., AsyncWebClient] = web_client
+    link_times: LinkTimes = LINK_TIMES
     connections: Callable[..., SocketConnections] = SocketConnections
     messenger: Callable[..., Messenger] = SlackMessenger
     security_team: Callable[..., SecurityTeam] = SlackSecurityTeam
@@ -224,24 +233,24 @@ class _Slack:
 def _connect_to_slack(settings: Settings, resources: Resources, dependencies: Dependencies) -> _Slack:
     clock, jitter, meter = dependencies.clock, dependencies.random.random, resources.meter
     connect = partial(dependencies.client, settings.slack_api_url, resources.session, resources.tls)
-    client = connect(token=resources.tokens.bot.reveal())
+    open_api = partial(SlackApi, session=resources.session, clock=clock, meter=meter)
+    api = open_api(connect(token=resources.tokens.bot.reveal()))
     tokenless = connect()  # without a token, Bolt cannot call Slack by itself
-    app_token = resources.tokens.app.reveal()
     progress = [dependencies.progress(f"link {number}") for number in range(1, CONNECTIONS + 1)]
 
     identity = Identity()
+    urls = LinkUrls(open_api(connect(token=resources.tokens.app.reveal())), clock=clock, jitter=jitter)
     authentication = Authentication(
-        client, app_token, identity, jitter=jitter, on_progress=partial(_mark_all, progress)
+        api, urls, identity, jitter=jitter, on_progress=partial(_mark_all, progress)
     )
-    authentication.on_failure = meter.count_retried
-    bolt = bolt_app(tokenless, identity)
-    connections = [SocketConnection(bolt, app_token, tokenless, jitter=jitter) for _ in progress]
+    bolt, times = bolt_app(tokenless, identity), dependencies.link_times
+    connections = [SocketConnection(bolt, urls, tokenless, jitter=jitter, times=times) for _ in progress]
     for link, each in zip(connections, progress, strict=True):
         link.on_progress = each.mark
-        link.on_failure = partial(meter.count_retried, "apps.connections.open")
+        link.on_failure = partial(meter.count_retried, APPS_CONNECTIONS_OPEN)
     return _Slack(
         identity=identity,
-        api=SlackApi(client, resources.session, clock=clock, meter=meter),
+        api=api,
         authentication=authentication,
         bolt=bolt,
         connections=dependencies.connections(connections, clock=clock, shared=is_shared(settings.store_url)),

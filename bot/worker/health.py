@@ -31,6 +31,7 @@ class Trouble(StrEnum):
 
     STARTING = "starting"
     NO_LINK = "no_link"
+    LINK_REFUSED = "link_refused"
     LINK_SHARED = "link_shared"
     NOT_POLLING = "not_polling"
     STORE_REFUSES = "store_refuses"
@@ -53,10 +54,12 @@ class WorkerHealth:
 
     starting: str = ""  #: what the start waits for; empty once it is complete
     links_up: int
-    link_shared: bool  #: another program takes some of the clicks
+    link_shared: bool  #: Slack counts links that are not ours
     rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreHealth
+    link_trouble: str = ""  #: what keeps a link from opening, in a sentence; empty: nothing does
+    link_refused: bool = False  #: that is a refusal, which lasts until somebody lifts it
     aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
 
 
@@ -107,9 +110,15 @@ def find_problems(worker_health: WorkerHealth, now: datetime) -> Iterator[Proble
         why = f"the worker is starting and waits for {worker_health.starting}"
         yield Problem(trouble=Trouble.STARTING, why=why)
     if not worker_health.links_up:
-        yield Problem(trouble=Trouble.NO_LINK, why="no Socket Mode link is up: no click can arrive")
+        reason = worker_health.link_trouble and f" ({worker_health.link_trouble})"
+        yield Problem(trouble=Trouble.NO_LINK, why=f"no Socket Mode link is up: no click can arrive{reason}")
+    if worker_health.link_refused:
+        yield Problem(trouble=Trouble.LINK_REFUSED, why=worker_health.link_trouble)
     if worker_health.link_shared:
-        why = "another program is connected with this app's token and takes some of the clicks"
+        why = (
+            "another program is connected with this app's token and takes some of the clicks, or Slack still"
+            " counts a link that is dead; one link is replaced every five minutes to find out"
+        )
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)
     silence = now - worker_health.polled_at
     if silence > POLL_SILENCE:

@@ -38,7 +38,7 @@ class message(triage_bot.message):
         )
         self._boto_session = LambdaOverSqs(queue)
 
-    def onMessage(self, alert):
+    def onMessage(self, alert):  # noqa: N802 - MozDef calls it
         """Ask about an alert; what its first event tells is sent beside MozDef's five fields."""
         self._boto_session.evidence = alert_evidence(alert)
         return super().onMessage(alert)

@@ -15,8 +15,7 @@ from local_dynamodb import KEEP, connection
 from bot.store import open_store
 from bot.store.dynamodb.table import Table
 from bot.store.migration.copies import Copies
-from bot.store.migration.migrate import Migration
-from bot.store.migration.retrying_caller import RetryingCaller
+from bot.store.migration.migrate import Migration, patient_retries
 from bot.store.migration.source import SqliteSource
 from bot.triage.asking_rules import CLAIM_LEASE
 from bot.triage.model import Change, Choice, Question, State
@@ -139,10 +138,8 @@ async def migrate(
     """Go the whole way by a clock that stands at noon; return the verdict and what was told."""
     told: list[str] = []
     source = await SqliteSource.open(path)
-    patient = RetryingCaller(
-        caller or connection(table), tell=told.append, random=Random(0), pauses=[0.001] * 8
-    )
-    target = Table(table, patient, random=Random(0))
+    retries = patient_retries(told.append, shortest_wait=0.0001)
+    target = Table(table, caller or connection(table), random=Random(0), retries=retries)
     try:
         copies = Copies(target, keep=KEEP, clock=lambda: NOON)
         return await Migration(source, copies, tell=told.append).run(), told

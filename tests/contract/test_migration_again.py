@@ -18,7 +18,7 @@ from bot.cli.checks.dynamodb import COPY, check_table
 from bot.cli.checks.findings import Verdict
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
-from bot.store.dynamodb.copy_marker import require_finished
+from bot.store.dynamodb.opening import require_finished
 from bot.store.dynamodb.table import Table
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key

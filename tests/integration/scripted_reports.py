@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from scripted_queue import Impatient
 
-from bot.sqs.publisher import Publisher, ResponseQueue
+from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry
 from bot.triage.model import OutboxRow, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+
+    from bot.sqs.queues import SendQueue
 
 
 PERMANENT = FailedEntry(code="InvalidMessageContents", permanent=True, unfit=True)
@@ -62,7 +64,7 @@ def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: fl
     )
 
 
-def publisher_of(outbox: MemoryOutbox, queue: ResponseQueue) -> Publisher:
+def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
     return Publisher(outbox, queue, utc_now, random=Impatient())
 
 

@@ -16,8 +16,7 @@ from bot.settings.parameter_store import fetch_tokens
 from bot.settings.settings import Purpose, load_settings
 from bot.sqs.clients import Connector
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.table import NEW, Table
+from bot.store.dynamodb.table import NEW, Connection, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +61,9 @@ MAY_BE_EMPTY = {"receive_message", "delete_message", "put_item", "get_item"}
 def call(endpoint_url: str, session: boto3.Session, operation: str) -> Any:
     service, arguments = CALLS[operation]
     config = Config(retries={"total_max_attempts": 1})
-    client = Access.of(session).client(service, region="us-west-2", config=config, endpoint_url=endpoint_url)
+    client = Access(lambda: session).client(
+        service, region="us-west-2", config=config, endpoint_url=endpoint_url
+    )
     try:
         return client.call(operation, **arguments)
     finally:
@@ -109,10 +110,10 @@ def test_a_page_with_an_error_of_http_is_an_error_of_aws(aws_session: boto3.Sess
 
 async def test_a_queue_says_what_is_in_the_way(aws_session: boto3.Session) -> None:
     with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
-        connector = Connector(endpoint_url=stand_in.url, session=aws_session)
+        connector = Connector(endpoint_url=stand_in.url, access=Access(lambda: aws_session))
         queue = connector.open(f"{stand_in.url}/123456789012/requests")
         for attempt in (queue.receive(), queue.describe(), queue.delete_batch([]), queue.send_batch([])):
-            with pytest.raises(TransientError, match=r"SQS is not reached for .* with text/html"):
+            with pytest.raises(TransientError, match=r"SQS cannot be reached for .* with text/html"):
                 await attempt
         connector.close()
 
@@ -121,11 +122,13 @@ async def test_a_table_says_what_is_in_the_way_and_stores_nothing(aws_session: b
     with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
         address = Address(table="table", region="us-west-2")
         table = Table(
-            "table", Connection(address, session=aws_session, endpoint_url=stand_in.url), random=Random(0)
+            "table",
+            Connection(address, access=Access(lambda: aws_session), endpoint_url=stand_in.url),
+            random=Random(0),
         )
         for attempt in (table.put({"pk": "a", "sk": "b"}, NEW), table.get({"pk": "a", "sk": "b"})):
             with pytest.raises(
-                StoreError, match=r"DynamoDB is not reached for the table table \(.*text/html"
+                StoreError, match=r"DynamoDB cannot be reached for the table table \(.*text/html"
             ):
                 await attempt
         table.close()
@@ -143,8 +146,8 @@ async def test_the_parameter_store_says_what_is_in_the_way(
     settings = load_settings(Purpose.RUN, environ=environ, directory=tmp_path)
     with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", stand_in.url)
-        with pytest.raises(TransientError, match=r"/token cannot be fetched yet .*text/html"):
-            await fetch_tokens(settings, Access.of(aws_session))
+        with pytest.raises(TransientError, match=r"cannot be reached for the parameter .*/token .*text/html"):
+            await fetch_tokens(settings, Access(lambda: aws_session))
 
 
 def test_a_page_at_the_start_is_no_traceback_and_the_worker_waits(create_world: Callable[..., World]) -> None:

@@ -108,7 +108,7 @@ async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tm
 
     finding = next(each for each in findings if each.subject == "settings")
     assert finding.verdict is Verdict.WARNING
-    assert finding.remedy == f"close it to them: chmod 600 {path}"
+    assert finding.remedy == f"restrict it to its owner: chmod 600 {path}"
 
 
 @pytest.mark.parametrize(

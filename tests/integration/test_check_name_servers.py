@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.checks.findings import Verdict
-from bot.cli.checks.name_servers import check_name_servers
+from bot.cli.checks.machine import check_name_servers
 
 UNITS = Path(__file__).parents[2] / "systemd"
 UNIT = "triage-bot.service"

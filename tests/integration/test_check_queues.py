@@ -78,9 +78,9 @@ async def test_a_queue_that_is_not_there_is_to_be_made_or_its_url_corrected() ->
     finding = await look(RESPONSE_QUEUE, URL)
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith("there is no such queue")
+    assert finding.detail.startswith(f"there is no queue {URL}")
     listed = "`aws sqs list-queues --region eu-central-1` lists those that exist"
-    assert finding.remedy == f"create it, or correct RESPONSE_QUEUE_URL; {listed}"
+    assert finding.remedy == f"create it, or correct its URL; {listed}"
     assert finding.facts == {"URL": URL}
 
 
@@ -126,7 +126,7 @@ async def test_what_kms_refuses_has_a_remedy_of_its_own(
 
         finding = await look(role, URL)
 
-    assert finding.detail == f"KMS refuses its key ({code})"
+    assert finding.detail == f"KMS refuses the key of {URL} ({code})"
     assert finding.remedy.startswith(remedy)
     assert "sqs:" not in finding.remedy
 
@@ -139,8 +139,8 @@ async def test_a_proxys_page_is_not_taken_for_an_answer(monkeypatch: pytest.Monk
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == (
-        "SQS is not reached: something answered with text/html, which is not a response from AWS;"
-        " check the proxies on the way there"
+        f"SQS cannot be reached for {URL} (something answered with text/html, which is not a response from"
+        " AWS; check the proxies on the way there)"
     )
     assert "check the region, DNS, firewall and proxy" in finding.remedy
 
@@ -151,7 +151,7 @@ async def test_credentials_that_aws_refuses_are_to_be_renewed(monkeypatch: pytes
 
         finding = await look(REQUEST_QUEUE, URL)
 
-    assert finding.detail == "AWS rejects the credentials (InvalidClientTokenId)"
+    assert finding.detail == f"AWS does not accept the credentials for {URL} (InvalidClientTokenId)"
     assert finding.remedy.startswith("renew them")
 
 
@@ -162,7 +162,7 @@ async def test_a_refusal_that_goes_by_blames_nothing(monkeypatch: pytest.MonkeyP
         finding = await look(REQUEST_QUEUE, URL)
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail == "SQS could not describe the queue (RequestThrottled)"
+    assert finding.detail == f"SQS failed to perform GetQueueAttributes on {URL} (RequestThrottled)"
     assert finding.remedy.startswith("try again in a minute; for outages see https://health.aws.amazon.com")
 
 
@@ -199,7 +199,7 @@ async def test_a_url_without_a_region_needs_one_of_its_own() -> None:
     finding = await look(REQUEST_QUEUE, "https://me:secret@queues.example/123456789012/triage-requests")
 
     assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith("AWS_REGION is not set")
+    assert finding.detail.endswith("names no AWS region: set AWS_REGION, e.g. us-west-2")
     assert "secret" not in str(finding)
 
 

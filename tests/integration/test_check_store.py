@@ -277,7 +277,7 @@ def test_a_store_that_this_user_may_not_write_is_for_the_workers_user(open_folde
     assert closed_file["detail"] == f"this user cannot write to the file {path}"
     for finding in (in_closed_folder, closed_file):
         assert finding["verdict"] == "failed"
-        assert "if you already do, make that user its owner (chown), or set STORE_URL" in finding["remedy"]
+        assert "if you already do, chown it to that user, or set STORE_URL" in finding["remedy"]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from bot.cli.checks.dynamodb import (
 )
 from bot.cli.checks.findings import Verdict
 from bot.store.address import Address
-from bot.store.dynamodb.copy_marker import mark_finished, mark_unfinished
+from bot.store.dynamodb.opening import mark_finished, mark_unfinished
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
 
@@ -208,7 +208,7 @@ async def test_what_may_not_be_described_is_unknown_and_no_failure() -> None:
 async def test_credentials_that_are_refused_are_to_be_renewed() -> None:
     findings = await look(kept_table(), describe_table=["UnrecognizedClientException"])
 
-    assert "renew the credentials" in findings[SUBJECT].remedy
+    assert "renew them" in findings[SUBJECT].remedy
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ async def test_a_table_out_of_reach_has_the_way_there_checked() -> None:
     assert findings[SUBJECT].verdict is Verdict.FAILED
     assert findings[SUBJECT].remedy == (
         "check the region, DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY; AWS_ENDPOINT_URL_DYNAMODB"
-        " if DynamoDB has another endpoint)"
+        " if DynamoDB has another endpoint; AWS_CA_BUNDLE if a proxy intercepts TLS)"
     )
 
 
@@ -262,5 +262,5 @@ async def test_without_credentials_the_ways_to_give_some_are_named(monkeypatch: 
     assert findings[0].verdict is Verdict.FAILED
     assert (
         findings[0].remedy
-        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret in .env"
+        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
     )

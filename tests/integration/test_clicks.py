@@ -114,7 +114,9 @@ async def test_what_is_stored_is_stored_when_the_click_is_acknowledged(tmp_path:
         assert (row.state, row.standing, row.said) == (State.ASKED, Outcome.YES, Choice.YES)
 
 
-async def test_a_question_that_another_worker_may_hold_is_left_to_it(tmp_path: Path) -> None:
+async def test_a_question_that_another_worker_may_hold_is_left_to_it_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with triage(tmp_path) as bot:
         question = await bot.ask("one")
         unknown = "0" * 32 + "." + "1" * 32
@@ -126,6 +128,8 @@ async def test_a_question_that_another_worker_may_hold_is_left_to_it(tmp_path: P
 
         assert (alone.acknowledged, shared.acknowledged, known.acknowledged) == (True, False, True)
         assert bot.connections.asked == 2
+        [line] = (each for each in caplog.records if vars(each).get("event") == "click.failed")
+        assert "another worker may hold this question" in line.getMessage()
 
 
 def _at_rest(world: World, identifier: str) -> Mapping[str, object] | None:

@@ -13,7 +13,7 @@ from world.aws_proxy import AwsProxy
 from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
-from bot.store.dynamodb.schema import INDEXES, OPERATIONS, find_faults, table_description
+from bot.store.dynamodb.schema import INDEXES, find_faults, table_description
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,6 +29,20 @@ OPERATOR = "arn:aws:iam::123456789012:role/operator"
 
 #: A stock MozDef takes the first function whose name begins so.
 FUNCTION_PREFIX = "MozDefSlackTriageBotAPI-SlackTriageBotApiFunction"
+
+#: The operations the worker needs, by their IAM names. Transactions need those of their parts.
+OPERATIONS = (
+    "DescribeTable",
+    "DescribeTimeToLive",
+    "DescribeContinuousBackups",
+    "GetItem",
+    "BatchGetItem",
+    "Query",
+    "Scan",
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+)
 
 
 @pytest.fixture(scope="module")

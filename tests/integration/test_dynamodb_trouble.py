@@ -12,7 +12,7 @@ from fakes import NOON, a_request
 from local_dynamodb import connection, create_table, store_in
 
 from bot.errors import StoreError
-from bot.store.dynamodb.table import ATTEMPTS
+from bot.store.dynamodb.table import Retries
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, OutboxRow, Question, Work
 
@@ -110,7 +110,7 @@ async def test_patience_with_a_table_that_is_throttled_for_good_has_an_end() -> 
         with pytest.raises(StoreError, match=THROTTLED):
             await store.find("alert")
 
-        assert caller.calls["get_item"] == ATTEMPTS
+        assert caller.calls["get_item"] == Retries().attempts
 
 
 async def test_what_is_denied_is_not_tried_again_and_says_what_to_allow() -> None:

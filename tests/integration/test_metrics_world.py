@@ -94,6 +94,20 @@ def test_a_worker_that_slack_has_left_is_not_healthy_until_slack_is_back(world: 
     until(lambda: health(address)[0] == 200, what="it is healthy again")
 
 
+def test_a_worker_whose_links_slack_refuses_says_so_until_one_opens(world: World) -> None:
+    address = address_of(world.worker)
+
+    world.slack.faults.refuse("apps.connections.open", "not_enabled")
+    world.slack.run(world.slack.stand_in.disconnect("link_disabled"))
+    until(lambda: problems(address) == {"no_link", "link_refused"}, what="the refusal is a problem")
+    _, body = health(address)
+    world.slack.faults.heal()
+
+    assert all("Switch Socket Mode on" in each["why"] for each in body["problems"])
+    assert "Switch Socket Mode on" in world.worker.until_logged("link.refused")
+    until(lambda: health(address)[0] == 200, what="it is healthy again")
+
+
 def test_a_worker_that_slack_refuses_says_so_and_counts_the_retries(world: World) -> None:
     address = address_of(world.worker)
 

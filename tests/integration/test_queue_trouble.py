@@ -12,6 +12,7 @@ import botocore.session
 import pytest
 from botocore.credentials import CredentialResolver
 
+from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing, Queue
@@ -51,7 +52,7 @@ def answering(status: int, body: dict[str, Any]) -> Iterator[str]:
 
 @contextmanager
 def queue_at(endpoint_url: str, session: boto3.Session) -> Iterator[Queue]:
-    connector = Connector(endpoint_url=endpoint_url, session=session)
+    connector = Connector(endpoint_url=endpoint_url, access=Access(lambda: session))
     try:
         yield connector.open(f"{endpoint_url}/123456789012/requests")
     finally:
@@ -69,7 +70,7 @@ async def test_a_missing_queue_is_for_the_engineer_to_mend(connector: Connector,
 @pytest.mark.parametrize(
     ("status", "code", "sentence"),
     [
-        (403, "AccessDenied", "access to .* is denied .*: allow sqs:GetQueueAttributes"),
+        (403, "AccessDenied", "access to .* is denied .*: grant this worker sqs:GetQueueAttributes"),
         (
             400,
             "KMS.AccessDeniedException",
@@ -107,7 +108,7 @@ async def test_trouble_that_goes_by_is_transient(
     with (
         answering(status, {"__type": code, "message": "no"}) as endpoint,
         queue_at(endpoint, aws_session) as queue,
-        pytest.raises(TransientError, match="SQS did not do ReceiveMessage"),
+        pytest.raises(TransientError, match="SQS failed to perform ReceiveMessage"),
     ):
         await queue.receive()
 

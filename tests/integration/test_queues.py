@@ -9,6 +9,7 @@ import botocore.session
 import pytest
 from botocore.configprovider import ConstantProvider
 
+from bot.aws.access import Access
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.clients import Connector
@@ -56,14 +57,16 @@ def test_a_queue_s_address_names_its_region(url: str, region: str | None) -> Non
 
 
 def test_a_queue_without_any_region_cannot_be_opened() -> None:
-    connector = Connector(region=None, endpoint_url="http://127.0.0.1:9", session=session_without_region())
+    connector = Connector(
+        region=None, endpoint_url="http://127.0.0.1:9", access=Access(session_without_region)
+    )
 
-    with pytest.raises(ConfigError, match="AWS_REGION is not set"):
+    with pytest.raises(ConfigError, match="names no AWS region: set AWS_REGION"):
         connector.open("http://127.0.0.1:9/123456789012/requests")
 
 
 def test_a_queue_whose_address_names_its_region_needs_no_other() -> None:
-    connector = Connector(region=None, session=session_without_region())
+    connector = Connector(region=None, access=Access(session_without_region))
 
     queue = connector.open("https://sqs.us-west-2.amazonaws.com/123456789012/requests")
 
@@ -82,7 +85,7 @@ async def test_a_queue_s_url_may_end_in_a_slash(
 
 
 def test_an_endpoint_that_is_none_is_a_wrong_setting(aws_session: boto3.Session) -> None:
-    connector = Connector(endpoint_url="nowhere", session=aws_session)
+    connector = Connector(endpoint_url="nowhere", access=Access(lambda: aws_session))
 
     with pytest.raises(ConfigError, match="nowhere"):
         connector.open("http://127.0.0.1:9/123456789012/requests")

@@ -21,8 +21,7 @@ from world.aws_proxy import AwsProxy
 from bot.aws.access import RENEWED_EVERY, Access
 from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.table import NEW, Table
+from bot.store.dynamodb.table import NEW, Connection, Table
 from bot.worker.health import StoreHealth, Trouble, WorkerHealth, find_problems
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from running_slack import APP_TOKEN, RunningSlack, SettableClock, running
+from running_slack import RunningSlack, SettableClock, link_urls, running
 
 from bot.slack.connections import CONNECTIONS, CONNECTIONS_MAX, SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
@@ -22,8 +22,8 @@ async def told(counts: list[int], *, shared: bool) -> SocketConnections:
     """Return links of a worker to which Slack has counted so many, one hello after another."""
     async with running() as world:
         app = bolt_app(world.client, Identity())
-        link = SocketConnection(app, APP_TOKEN, world.client, jitter=lambda: 0.1)
         clock = SettableClock()
+        link = SocketConnection(app, link_urls(world), world.client, jitter=lambda: 0.1)
         links = SocketConnections([link], clock=clock, shared=shared)
         for count in counts:
             link.on_hello(count)
@@ -56,9 +56,8 @@ async def workers(world: RunningSlack, count: int) -> AsyncIterator[None]:
     app, clock, stop = bolt_app(world.client, Identity()), SettableClock(), asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         for number in range(1, count + 1):
-            pair = [
-                SocketConnection(app, APP_TOKEN, world.client, jitter=lambda: 0.1) for _ in range(CONNECTIONS)
-            ]
+            urls = link_urls(world)
+            pair = [SocketConnection(app, urls, world.client, jitter=lambda: 0.1) for _ in range(CONNECTIONS)]
             group.create_task(
                 SocketConnections(pair, clock=clock, shared=True).run(stop, drain=_nothing_to_drain)
             )

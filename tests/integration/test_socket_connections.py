@@ -3,85 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from running_slack import ADA, APP_TOKEN, SettableClock, running
+import pytest
+from linked import TIMES, linked
 from world import eventually
-from world.faults import Faults, mute, refused, turned_away
+from world.faults import Faults, Handshake, cut_after_hello, mute, refused, turned_away
 
-from bot.slack.connections import SocketConnection, SocketConnections, bolt_app
-from bot.slack.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from running_slack import RunningSlack
-    from slack_bolt.async_app import AsyncAck
-
-#: How long these links wait for a hello: on one machine a hello takes no time.
-PATIENCE = timedelta(seconds=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Linked:
-    """Two links before a stand-in, and what was done to them."""
-
-    world: RunningSlack
-    links: SocketConnections
-    faults: Faults
-    clicks: list[str]
-    clock: SettableClock
-
-    async def until_up(self) -> None:
-        """Wait until both links work, on either side."""
-        await eventually(lambda: self.links.up == 2 and self.world.slack.links == 2)
-
-    async def refresh(self, welcomed: int) -> None:
-        """Let Slack ask for another link; wait until there were so many ever, and two are left."""
-        await self.world.slack.disconnect("refresh_requested")
-        await eventually(lambda: self.world.slack.socket_mode.welcomed == welcomed)
-        await self.until_up()
-
-    async def press(self) -> bool:
-        channel, ts = await self.world.ask()
-        click = await self.world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
-        return click.acknowledged
-
-
-@asynccontextmanager
-async def linked(
-    *, jitter: Callable[[], float] = lambda: 0.1, faults: Faults | None = None
-) -> AsyncIterator[Linked]:
-    faults = faults or Faults()
-    async with running(middlewares=[faults.middleware()]) as world:
-        identity = Identity()
-        identity.learn(await world.client.auth_test())
-        app = bolt_app(world.client, identity)
-        clicks: list[str] = []
-
-        @app.action("answer-no")
-        async def take(ack: AsyncAck) -> None:
-            clicks.append("no")
-            await ack()
-
-        clock = SettableClock()
-        pair = [
-            SocketConnection(app, APP_TOKEN, world.client, jitter=jitter, patience=PATIENCE) for _ in range(2)
-        ]
-        links = SocketConnections(pair, clock=clock)
-        stop = asyncio.Event()
-        task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
-        yield Linked(world=world, links=links, faults=faults, clicks=clicks, clock=clock)
-        stop.set()
-        await asyncio.wait_for(task, 10)
-        assert (world.slack.links, links.reachable) == (0, False)
-
-
-async def _nothing_to_drain() -> None:
-    pass
+from bot.sandbox.fake_slack.installation import Quirks
 
 
 async def test_a_handshake_that_is_refused_on_a_fresh_url_is_tried_again_on_another_one() -> None:
@@ -171,20 +101,60 @@ async def test_one_link_is_enough_to_be_reachable() -> None:
         assert await bot.press()
 
 
-async def test_a_second_program_is_noticed_and_our_own_refreshes_are_not_taken_for_one() -> None:
-    async with linked() as bot:
+@pytest.mark.parametrize(("steady_after", "waits"), [(timedelta(minutes=1), True), (timedelta(0), False)])
+async def test_a_link_that_breaks_before_it_is_steady_waits_before_it_comes_again(
+    steady_after: timedelta, *, waits: bool
+) -> None:
+    draws: list[float] = []
+
+    def jitter() -> float:
+        draws.append(0.01)
+        return draws[-1]
+
+    async with linked(jitter=jitter, times=replace(TIMES, steady_after=steady_after)) as bot:
         await bot.until_up()
-        bot.clock.now += timedelta(minutes=2)
-        await bot.refresh(3)
-        await bot.refresh(4)
-        alone = bot.links.is_app_shared()
+        await asyncio.sleep(1.1)
 
-        opened = await bot.world.client.apps_connections_open(app_token=APP_TOKEN)
-        async with bot.world.session.ws_connect(str(opened["url"])) as foreign:
-            await foreign.receive_json()
-            # Slack asks any of the three; the foreign one does not listen.
-            while not bot.links.is_app_shared():
-                await bot.world.slack.disconnect("refresh_requested")
-                await asyncio.sleep(0.05)
+        bot.world.slack.drop_links()
+        await eventually(lambda: bot.welcomed == 4)
 
-        assert not alone
+        assert bool(draws) is waits
+
+
+#: Pings every 50 ms: a link that hears nothing is dead after 200 ms.
+QUICK = replace(TIMES, ping_interval=timedelta(milliseconds=50))
+
+
+async def test_a_link_whose_pongs_are_late_is_kept() -> None:
+    quirks = Quirks(pong_delay=timedelta(milliseconds=120))
+
+    async with linked(times=QUICK, quirks=quirks) as bot:
+        await bot.until_up()
+        await eventually(lambda: bot.world.slack.socket_mode.pongs > 40)
+
+        assert (bot.welcomed, bot.links.up) == (2, 2)
+
+
+async def test_a_link_that_hears_nothing_for_four_pings_is_replaced() -> None:
+    async with linked(times=QUICK) as bot:
+        await bot.until_up()
+
+        bot.world.slack.installation.quirks.pong_delay = timedelta(hours=1)
+        await eventually(lambda: bot.welcomed > 4)
+
+        bot.world.slack.installation.quirks.pong_delay = timedelta(0)
+        await bot.until_up()
+        assert await bot.press()
+
+
+@pytest.mark.parametrize("handshake", [refused, turned_away, cut_after_hello])
+async def test_what_fails_again_and_again_is_tried_ever_more_rarely(handshake: Handshake) -> None:
+    faults = Faults()
+    faults.meet(*[handshake] * 15)
+
+    async with linked(jitter=lambda: 0.01, faults=faults) as bot:
+        await bot.until_up()
+
+        # One of both failed eight times: 0.01 s, 0.02 s … 1.28 s, with no end at 0.08 s.
+        first, *_, last = (call.at for call in faults.calls_of("apps.connections.open"))
+        assert last - first > 2

@@ -107,7 +107,7 @@ async def test_a_folder_that_may_not_be_written_is_a_wrong_setting(tmp_path: Pat
     folder = tmp_path / "folder"
     folder.mkdir(mode=mode)
 
-    with pytest.raises(StoreUnusable, match="may not write"):
+    with pytest.raises(StoreUnusable, match="cannot write to"):
         await open_store(f"sqlite:///{folder / 'store.db'}", create=True)
 
 
@@ -116,7 +116,7 @@ async def test_a_file_that_may_not_be_written_is_a_wrong_setting(tmp_path: Path)
     await fill(tmp_path / "store.db")
     (tmp_path / "store.db").chmod(0o400)
 
-    with pytest.raises(StoreUnusable, match="may not write"):
+    with pytest.raises(StoreUnusable, match="cannot write to"):
         await open_store(f"sqlite:///{tmp_path / 'store.db'}", create=True)
 
 
@@ -125,7 +125,7 @@ async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path:
     path.write_bytes(b"These are somebody's notes.\n" * 100)
     before = path.read_bytes()
 
-    with pytest.raises(StoreUnusable, match="no SQLite database"):
+    with pytest.raises(StoreUnusable, match="not a SQLite database"):
         await open_store(f"sqlite:///{path}", create=True)
 
     assert path.read_bytes() == before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bot.cli.backup import BackupFailed, write_backup
+from bot.cli.files import BackupFailed, write_backup
 from bot.cli.output.plot import PlotNotWritten, write_plot
 
 if TYPE_CHECKING:

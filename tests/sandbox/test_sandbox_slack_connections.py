@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 import aiohttp.web
 import pytest
-from running_slack import ADA, APP_TOKEN, RunningSlack, replaced, run
+from running_slack import ADA, APP_TOKEN, RunningSlack, refusal, replaced, run
+
+from bot.sandbox.fake_slack.installation import Quirks
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck
@@ -28,6 +31,32 @@ def test_a_ticket_opens_one_websocket() -> None:
         assert (hello["type"], hello["num_connections"]) == ("hello", 1)
         assert hello["connection_info"]["app_id"]
         assert caught.value.status == 401
+
+    run(scenario)
+
+
+def test_a_link_may_be_limited_slow_to_answer_and_counted_when_it_is_dead() -> None:
+    async def scenario(world: RunningSlack) -> None:
+        quirks = Quirks(
+            connections_every=timedelta(hours=1),
+            pong_delay=timedelta(milliseconds=100),
+            ghost_lifetime=timedelta(hours=1),
+        )
+        world.slack.installation.quirks = quirks
+        opened = await world.client.apps_connections_open(app_token=APP_TOKEN)
+        limited = await refusal(world.client.apps_connections_open(app_token=APP_TOKEN))
+        async with world.session.ws_connect(str(opened["url"]), autoping=False) as websocket:
+            await websocket.receive_json()
+            pinged_at = time.monotonic()
+            await websocket.ping(b"now")
+            pong = await websocket.receive()
+            waited = time.monotonic() - pinged_at
+            world.slack.drop_links()
+
+        assert (limited.status_code, limited.headers["Retry-After"]) == (429, "3600")
+        assert (pong.type, pong.data) == (aiohttp.WSMsgType.PONG, b"now")
+        assert waited >= 0.1
+        assert (world.slack.links, world.slack.socket_mode.counted) == (0, 1)
 
     run(scenario)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: A version of the store → the last commit that has it. The last of these is the release before this one.
 RELEASES = {
     1: "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e",
-    2: "7f69b954a59ecc4650b05ff4255600ebf9da8747",
+    2: "10e1d89208482a5f90b8b7235434ac7a5cc3d6c7",
 }
 
 CHECKOUT = Path(__file__).parents[2]

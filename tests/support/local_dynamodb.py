@@ -34,11 +34,11 @@ from fakes import NOON
 from world.waiting import PATIENCE_SECONDS, until
 from world.worker import bare_environment
 
+from bot.aws.access import Access
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Connection, Table
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -114,7 +114,7 @@ class _PatientSession:
 def connection(name: str) -> Connection:
     patient: Any = _PatientSession()
     address = Address(table=name, region=REGION)
-    return Connection(address, session=patient, endpoint_url=endpoint())
+    return Connection(address, access=Access(lambda: patient), endpoint_url=endpoint())
 
 
 def store_in(

@@ -17,10 +17,14 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+from bot.slack.client import SlackApi
+from bot.slack.link_urls import LinkUrls
+from bot.triage.model import utc_now
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from bot.triage.ports import Clock
 
 BOT_TOKEN = "xoxb-sandbox"
 APP_TOKEN = "xapp-sandbox"
@@ -81,6 +85,16 @@ class RunningSlack:
             for handler in handlers:
                 close: Callable[[], Awaitable[None]] = handler.close_async
                 await close()
+
+
+def link_urls(
+    world: RunningSlack, *, clock: Clock = utc_now, jitter: Callable[[], float] = lambda: 0.1
+) -> LinkUrls:
+    """Return the one way of some links to their URLs."""
+    client = AsyncWebClient(
+        token=APP_TOKEN, base_url=world.slack.api_url, session=world.session, retry_handlers=[]
+    )
+    return LinkUrls(SlackApi(client, world.session, clock=clock), clock=clock, jitter=jitter)
 
 
 async def authorized(**_context: Any) -> AuthorizeResult:

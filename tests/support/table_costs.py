@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from table_crew import crew_of
 
-from bot.store.dynamodb.due_index import LOOK_INTERVAL
+from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.triage.model import Choice
 
 if TYPE_CHECKING:

@@ -20,15 +20,15 @@ import aiohttp
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.slack.connections import LinkTimes
 from bot.slack.messenger import SlackMessenger
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store import open_store
 from bot.store.address import is_shared, parse_address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.due_index import LOOK_INTERVAL
+from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Connection, Table
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, Queues, open_queues
 from bot.worker.lifecycle import run_worker
@@ -97,6 +97,7 @@ class KillableWorker(App):
             clock=FastClock(origin=cue.origin, pace=cue.pace),
             store=self._killable_store,
             queues=self._killable_queues,
+            link_times=_quick_links(cue.pace),
             session=self._quick_session,
             messenger=self._killable_messenger,
             security_team=self._killable_team,
@@ -164,6 +165,19 @@ class KillableWorker(App):
         recorder = KillableRecorder(*given, **options)
         recorder.kill_switch = self._kill_switch
         return recorder
+
+
+def _quick_links(pace: float) -> LinkTimes:
+    """Return the times of links by the fast clock; but a hello takes as long as it does."""
+    usual = LinkTimes()
+    return LinkTimes(
+        served_after=usual.served_after / pace,
+        broken_max=usual.broken_max / pace,
+        refused_max=usual.refused_max / pace,
+        steady_after=usual.steady_after / pace,
+        look_interval=usual.look_interval / pace,
+        ping_interval=usual.ping_interval / pace,
+    )
 
 
 def main() -> None:

@@ -32,6 +32,9 @@ _HANG: Final = (3.0, 20.0)
 #: How far the history lags, in seconds of Slack's clock, at the most.
 _LAG: Final = 8.0
 
+#: How late a pong may come, in seconds of the torture's time: after 20 s of silence a link is replaced.
+_PONG_DELAYS: Final = (0.0, 0.0, 3.0, 12.0, 30.0)
+
 #: How often a post to somebody opens the conversation with them.
 _OPENING: Final = 0.8
 
@@ -102,6 +105,9 @@ class SlackFaults:
             replaced_metadata=self._random.choice(["kept", "given"]),
             history_page=self._random.choice([3, 15, 1000]),
             history_every=timedelta(seconds=self._random.choice([0, 0, 1])),
+            connections_every=timedelta(seconds=self._random.choice([0, 0, 0, 6])),
+            pong_delay=timedelta(seconds=self._random.choice(_PONG_DELAYS) / self._clock.pace),
+            ghost_lifetime=timedelta(seconds=self._random.choice([0, 0, 90])),
         )
 
     def _draw(self, path: str) -> str:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 import pytest
 from local_dynamodb import REGION, create_table, endpoint, session
 
+from bot.aws.access import Access
 from bot.store.address import Address
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.due_index import query_all
+from bot.store.dynamodb.leases import query_index
 from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
-from bot.store.dynamodb.table import NEW, Table
+from bot.store.dynamodb.table import NEW, Connection, Table
 
 from .dynamodb_faults import DynamoProxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from bot.store.dynamodb.values import Item
+    from bot.store.dynamodb.table import Item
 
 
 @asynccontextmanager
@@ -28,7 +28,9 @@ async def spoiled(*faults: str) -> AsyncIterator[tuple[Table, DynamoProxy]]:
     """A table of its own behind the proxy."""
     name, proxy = create_table(), DynamoProxy(endpoint(), Random(1))
     await proxy.start()
-    connection = Connection(Address(table=name, region=REGION), session=session(), endpoint_url=proxy.address)
+    connection = Connection(
+        Address(table=name, region=REGION), access=Access(session), endpoint_url=proxy.address
+    )
     table = Table(name, connection, random=Random(0))
     proxy.planned = list(faults)
     try:
@@ -65,7 +67,7 @@ async def test_a_write_comes_through_once_whatever_goes_wrong_on_its_way(fault: 
 
 async def test_an_index_may_show_what_it_showed_before() -> None:
     item: Item = {PARTITION: "an alert", SORT: "question", WORK: "ask#0", MOMENT: 1}
-    everything = query_all(DUE, "ask#0")
+    everything = query_index(DUE, "ask#0")
 
     async with spoiled() as (table, proxy):
         before = await table.first(5, **everything)

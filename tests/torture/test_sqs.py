@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing
@@ -33,7 +34,7 @@ async def running(name: str = "requests") -> AsyncIterator[tuple[FaultySqs, Queu
     session = boto3.Session(
         aws_access_key_id="torture", aws_secret_access_key="torture", region_name="us-west-2"
     )
-    connector = Connector(endpoint_url=sqs.address, session=session)
+    connector = Connector(endpoint_url=sqs.address, access=Access(lambda: session))
     try:
         yield sqs, connector.open(url)
     finally:

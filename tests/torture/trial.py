@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.fake_slack import SlackStandIn
+from bot.sandbox.fake_slack.installation import Quirks
 
 from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge
@@ -166,6 +167,7 @@ class Trial:
         """Let workers that nothing happens to finish everything; then end them as systemd would."""
         await self._rage(raging=False)
         self._slack.installation.history_lag = timedelta(0)
+        self._slack.installation.quirks = Quirks()
         self._sqs.turn(CALM)
         for lives in workers:
             await lives.begin(self._killing.cue(lives))

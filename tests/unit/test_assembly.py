@@ -23,7 +23,7 @@ def test_the_bots_token_is_for_calls_alone_and_bolt_has_none() -> None:
 
     wired(MemoryStore(), settings=replace(SETTINGS, slack_bot_token=Secret("xoxb-real")), client=client)
 
-    assert tokens == ["xoxb-real", None]
+    assert tokens == ["xoxb-real", None, "xapp-test"]
 
 
 async def test_whoever_waits_for_work_is_woken_by_it_and_by_nobody_before() -> None:

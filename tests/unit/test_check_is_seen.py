@@ -20,11 +20,8 @@ TESTS = [
     ROOT / "tests/unit/test_clock_check.py",
 ]
 
-#: Functions that make a finding of what is not in order; their last two arguments are detail and remedy.
-COMPLAINTS = {"_failed_finding", "_warning_finding"}
-
-#: Verdicts that complain of nothing.
-FINE = ("Verdict.OK", "Verdict.SKIPPED")
+#: What makes a finding of what is not in order; the last two arguments are detail and remedy.
+COMPLAINTS = {"Finding.failed", "Finding.warning", "judge", "_failed_finding"}
 
 #: A quotation shorter than this could be of anything.
 QUOTED_MIN = 10
@@ -50,30 +47,9 @@ class Module:
     def complaints(self) -> Iterator[str]:
         """Yield each sentence of a finding that is not in order."""
         for node in ast.walk(self._tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                yield from self._of_call(node.func.id, node)
-            if isinstance(node, ast.FunctionDef) and node.returns is not None:
-                yield from self._of_pair(node)
-
-    def _of_call(self, name: str, call: ast.Call) -> Iterator[str]:
-        told = {keyword.arg: keyword.value for keyword in call.keywords}
-        if name in COMPLAINTS:
-            sentences = call.args[-2:]
-        elif name == "_finding" and ast.unparse(call.args[1]) not in FINE:
-            sentences = call.args[2:]
-        elif name == "Finding" and ast.unparse(told["verdict"]) not in FINE:
-            sentences = [told[each] for each in ("detail", "remedy") if each in told]
-        else:
-            sentences = []
-        for sentence in sentences:
-            yield from self._texts(sentence)
-
-    def _of_pair(self, function: ast.FunctionDef) -> Iterator[str]:
-        """Yield what a function returns that gives detail and remedy together."""
-        if ast.unparse(function.returns or ast.Constant("")) in ("tuple[str, str]", "tuple[Verdict, str]"):
-            for returned in _returned(function):
-                if isinstance(returned, ast.Tuple):
-                    yield from (text for part in returned.elts for text in self._texts(part))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in COMPLAINTS:
+                for sentence in node.args[-2:]:
+                    yield from self._texts(sentence)
 
     def _note(self, node: ast.AST) -> None:
         match node:

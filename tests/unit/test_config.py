@@ -271,9 +271,9 @@ def test_a_secret_that_others_may_read_is_a_warning_with_the_command(
     (warning,) = load(folder).warnings
 
     changed = " and changed" if mode == 0o666 else ""
-    what = f"holds tokens or keys and may be read{changed} by others than its owner"
+    what = f"holds tokens or keys and can be read{changed} by other users than its owner"
     assert f"{path} {what} (mode {mode:04o})" in warning
-    assert warning.endswith(f"; close it to them: chmod 600 {path}")
+    assert warning.endswith(f"; restrict it to its owner: chmod 600 {path}")
     assert secret.partition("=")[2] not in warning
 
 

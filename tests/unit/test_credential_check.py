@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bot.cli.checks.credentials import check_credentials
 from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.machine import check_credentials
 from bot.settings.credentials import read_credentials
 
 if TYPE_CHECKING:

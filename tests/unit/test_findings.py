@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.cli.checks.findings import Finding, Verdict, is_sound, render_findings, skipped_finding
+from bot.cli.checks.findings import Finding, Verdict, is_sound, render_findings
 
 QUEUE = Finding(
     subject="request queue",
@@ -70,6 +70,6 @@ def test_one_failure_is_one_too_many() -> None:
 
 
 def test_what_was_skipped_says_what_it_needs() -> None:
-    finding = skipped_finding("request queue", ["REQUEST_QUEUE_URL", "AWS_REGION"])
+    finding = Finding.skipped("request queue", "REQUEST_QUEUE_URL", "AWS_REGION")
 
     assert finding.detail == "not checked: needs REQUEST_QUEUE_URL and AWS_REGION, see above"

@@ -57,6 +57,8 @@ def test_one_link_that_is_up_is_enough() -> None:
     [
         ({"starting": "the parameter store"}, Trouble.STARTING, "waits for the parameter store"),
         ({"links_up": 0}, Trouble.NO_LINK, "no click can arrive"),
+        ({"links_up": 0, "link_trouble": "HTTP 502"}, Trouble.NO_LINK, "can arrive (HTTP 502)"),
+        ({"link_trouble": "not_enabled", "link_refused": True}, Trouble.LINK_REFUSED, "not_enabled"),
         ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
         ({"rejection_code": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
         ({"store": StoreHealth(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bot.cli.migrate import render_result
+from bot.cli.output.migration import render_result
 from bot.store.migration.inventory import Comparison, Count
 from bot.store.migration.migrate import MigrationResult
 

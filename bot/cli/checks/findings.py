@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
 
 
 class Verdict(StrEnum):
@@ -20,6 +18,9 @@ class Verdict(StrEnum):
     FAILED = "failed"  #: the worker cannot do its job
     SKIPPED = "skipped"  #: not checked, because something that it needs has failed
 
+
+#: The remedy for a failure of AWS's own.
+RETRY_LATER = "try again in a minute; for outages see https://health.aws.amazon.com/health/status"
 
 #: Distinct without colour.
 _MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
@@ -41,6 +42,27 @@ class Finding:
     remedy: str = ""  #: what to do, where to click or what to run; empty if nothing needs fixing
     facts: Mapping[str, str] = field(default_factory=dict)  #: for copying: URLs, ARNs
 
+    @classmethod
+    def ok(cls, subject: str, detail: str) -> Self:
+        """Return a finding that needs no action."""
+        return cls(subject=subject, verdict=Verdict.OK, detail=detail)
+
+    @classmethod
+    def warning(cls, subject: str, detail: str, remedy: str) -> Self:
+        """Return a finding that something should be better; `remedy` says how."""
+        return cls(subject=subject, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
+
+    @classmethod
+    def failed(cls, subject: str, detail: str, remedy: str) -> Self:
+        """Return a finding that something must be fixed; `remedy` says how, and is empty if nobody knows."""
+        return cls(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+
+    @classmethod
+    def skipped(cls, subject: str, *needs: str) -> Self:
+        """Return a finding that it was not checked, because something is wrong with what it `needs`."""
+        detail = f"not checked: needs {' and '.join(needs)}, see above"
+        return cls(subject=subject, verdict=Verdict.SKIPPED, detail=detail)
+
 
 def is_sound(findings: Iterable[Finding]) -> bool:
     """Whether nothing failed. Warnings do not count."""
@@ -49,16 +71,11 @@ def is_sound(findings: Iterable[Finding]) -> bool:
 
 def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
     """Return the findings as `--json` prints them."""
-    return {"sound": is_sound(findings), "findings": [_view(finding) for finding in findings]}
-
-
-def skipped_finding(subject: str, needs: Sequence[str]) -> Finding:
-    """Return the finding that `subject` was not checked, because something is wrong with what it `needs`."""
-    return Finding(
-        subject=subject,
-        verdict=Verdict.SKIPPED,
-        detail=f"not checked: needs {' and '.join(needs)}, see above",
+    flat = (
+        {**asdict(each), "detail": _one_line(each.detail), "remedy": _one_line(each.remedy)}
+        for each in findings
     )
+    return {"sound": is_sound(findings), "findings": list(flat)}
 
 
 def render_findings(findings: Sequence[Finding], *, width: int | None = None) -> str:
@@ -69,16 +86,6 @@ def render_findings(findings: Sequence[Finding], *, width: int | None = None) ->
     column = max((len(finding.subject) for finding in findings), default=0)
     lines = [line for finding in findings for line in _lines(finding, column, width)]
     return "\n".join([*lines, "", _summary(findings)])
-
-
-def _view(finding: Finding) -> dict[str, object]:
-    return {
-        "subject": finding.subject,
-        "verdict": finding.verdict,
-        "detail": _one_line(finding.detail),
-        "remedy": _one_line(finding.remedy),
-        "facts": dict(finding.facts),
-    }
 
 
 def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
@@ -116,8 +123,10 @@ def _one_line(text: str) -> str:
 
 def _summary(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.verdict for finding in findings)
-    told = ", ".join(_pluralize(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
-    return f"{told}." if is_sound(findings) else f"{told}. Fix what failed, from the top, and check again."
+    counted = ", ".join(_pluralize(counts[verdict], verdict) for verdict in Verdict if counts[verdict])
+    return (
+        f"{counted}." if is_sound(findings) else f"{counted}. Fix what failed, from the top, and check again."
+    )
 
 
 def _pluralize(count: int, verdict: Verdict) -> str:

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+
+from aiohttp import ClientSession
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.credentials import check_credentials
-from bot.cli.checks.findings import Finding, Verdict, skipped_finding
-from bot.cli.checks.name_servers import check_name_servers
+from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.machine import check_credentials, check_name_servers
 from bot.cli.checks.settings import WORDING, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
 from bot.settings.proxies import is_proxy_variable
+from bot.settings.settings import Settings
 from bot.slack.client import open_session, web_client
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from aiohttp import ClientSession
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from bot.settings.settings import Settings
-
-    Check = Callable[[], Awaitable[Sequence[Finding]]]
+Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 #: The time limit of each check. They run concurrently, so the command takes about this long at most.
 PATIENCE = timedelta(seconds=10)
@@ -55,12 +50,12 @@ class _Checkup:
         self._patience = patience
         self.of_settings = list(check_settings(settings))
         self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
-        #: Without them nothing on the network is to be reached as the worker would.
+        #: The wrong ones: until they are corrected, no check reaches the network as the worker does.
         self._proxies = tuple(sorted(filter(is_proxy_variable, self._faulty)))
 
     def check_wording(self) -> Sequence[Finding]:
         if "CONFIG_DIR" in self._faulty:
-            return [skipped_finding(WORDING, ["CONFIG_DIR"])]
+            return [Finding.skipped(WORDING, "CONFIG_DIR")]
         return check_wording(self._settings.config_dir)
 
     async def check_slack(self) -> Sequence[Finding]:
@@ -69,13 +64,10 @@ class _Checkup:
             client = web_client(self._settings.slack_api_url, session, tls)
             bot = partial(self._check_bot_token, client)
             app = partial(self._check_app_token, client, session)
+            needs = ("SLACK_API_URL", *self._proxies)
             return await _run_together(
-                self._run_check(
-                    slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", "SLACK_API_URL", *self._proxies)
-                ),
-                self._run_check(
-                    slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", "SLACK_API_URL", *self._proxies)
-                ),
+                self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
+                self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
 
     async def check_queues(self) -> Sequence[Finding]:
@@ -95,10 +87,7 @@ class _Checkup:
         try:
             token = await fetch_secret(self._settings, "slack_bot_token")
         except TriageBotError as error:
-            return [
-                slack.no_token_finding(slack.BOT_TOKEN, str(error)),
-                skipped_finding("scopes", [f"the {slack.BOT_TOKEN}"]),
-            ]
+            return [slack.unusable_finding(slack.BOT_TOKEN, str(error)), slack.SCOPES_SKIPPED]
         client.token = token.reveal()
         return await slack.check_bot_token(client)
 
@@ -106,7 +95,7 @@ class _Checkup:
         try:
             token = await fetch_secret(self._settings, "slack_app_token")
         except TriageBotError as error:
-            return [slack.no_token_finding(slack.APP_TOKEN, str(error))]
+            return [slack.unusable_finding(slack.APP_TOKEN, str(error))]
         return await slack.check_app_token(client, session, token.reveal())
 
     async def _check_queue(self, role: sqs.QueueRole, url: str) -> Sequence[Finding]:
@@ -118,22 +107,14 @@ class _Checkup:
     async def _run_check(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
         faulty = [name for name in needs if name in self._faulty]
         if faulty:
-            return [skipped_finding(subject, faulty)]
+            return [Finding.skipped(subject, *faulty)]
         try:
             async with asyncio.timeout(self._patience.total_seconds()):
                 return await check()
         except TimeoutError:
-            return [_timeout_finding(subject, self._patience)]
+            detail = f"no answer within {self._patience.total_seconds():g} s"
+            return [Finding.failed(subject, detail, "check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)")]
 
 
 async def _run_together(*checks: Awaitable[Sequence[Finding]]) -> list[Finding]:
     return list(chain.from_iterable(await asyncio.gather(*checks)))
-
-
-def _timeout_finding(subject: str, patience: timedelta) -> Finding:
-    return Finding(
-        subject=subject,
-        verdict=Verdict.FAILED,
-        detail=f"no answer within {patience.total_seconds():g} s",
-        remedy="check DNS, firewall and proxy (HTTPS_PROXY, NO_PROXY)",
-    )

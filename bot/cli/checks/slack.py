@@ -6,30 +6,29 @@ It opens no websocket: a second connection would take clicks away from the runni
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Mapping, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.cli.checks.clock import check_clock
-from bot.cli.checks.findings import Finding, Verdict, skipped_finding
+from bot.cli.checks.findings import Finding
+from bot.cli.checks.machine import check_clock
 from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverable, UnknownErrorCode
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
 from bot.triage.model import utc_now
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
-
-    from slack_sdk.web.async_client import AsyncWebClient
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
 APP_TOKEN = "app-level token"  # noqa: S105 - a subject's name
 HOST = "Socket Mode host"
+
+#: Where there is no valid bot token.
+SCOPES_SKIPPED = Finding.skipped("scopes", f"the {BOT_TOKEN}")
 
 _APP = "https://api.slack.com/apps > your app"
 _NETWORK = (
@@ -86,14 +85,11 @@ async def check_bot_token(client: AsyncWebClient) -> Sequence[Finding]:
         response = await _call(client.auth_test())
         identity.learn(response)
     except TriageBotError as error:
-        return [
-            _explain_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN),
-            skipped_finding("scopes", [f"the {BOT_TOKEN}"]),
-        ]
-    known = Finding(subject=BOT_TOKEN, verdict=Verdict.OK, detail=_describe_owner(response, identity))
-    clock = check_clock("Slack", _header(response, "date"), utc_now())
+        return [_explain_failure(BOT_TOKEN, error, _COPY_BOT_TOKEN), SCOPES_SKIPPED]
+    date = next((str(value) for key, value in response.headers.items() if key.lower() == "date"), "")
     scopes = [_check_scope(scope, identity.scopes) for scope in SCOPES]
-    return [known, *scopes, *([clock] if clock else [])]
+    owner = Finding.ok(BOT_TOKEN, _describe_owner(response, identity))
+    return [owner, *scopes, *check_clock("Slack", date, utc_now())]
 
 
 async def check_app_token(
@@ -108,9 +104,8 @@ async def check_app_token(
     url = str(response.get("url") or "")
     if not urlsplit(url).hostname:
         detail = "Slack's answer to apps.connections.open names no websocket"
-        return [Finding(subject=APP_TOKEN, verdict=Verdict.FAILED, detail=detail, remedy=_NETWORK)]
-    good = Finding(subject=APP_TOKEN, verdict=Verdict.OK, detail="good for Socket Mode")
-    return [good, await check_host(session, url)]
+        return [Finding.failed(APP_TOKEN, detail, _NETWORK)]
+    return [Finding.ok(APP_TOKEN, "good for Socket Mode"), await check_host(session, url)]
 
 
 async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
@@ -124,23 +119,21 @@ async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
         async with session.head(page, proxy=proxy_for(page), allow_redirects=False):
             pass
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-        return _failed_finding(
-            parts.netloc, f"TLS with {parts.netloc} failed: {_reason(error)}", _TRUST_CERTIFICATE
-        )
+        remedy = _TRUST_CERTIFICATE.format(host=parts.netloc)
+        return Finding.failed(HOST, f"TLS with {parts.netloc} failed: {_reason(error)}", remedy)
     except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, TimeoutError) as error:
-        return _failed_finding(
-            parts.netloc, f"{parts.netloc} cannot be reached ({_reason(error)})", _REACH_HOST
-        )
+        remedy = _REACH_HOST.format(host=parts.netloc)
+        return Finding.failed(HOST, f"{parts.netloc} cannot be reached ({_reason(error)})", remedy)
     except (aiohttp.ClientError, OSError):
         pass  # the host was reached, and that is all we want to know
     how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
-    return Finding(subject=HOST, verdict=Verdict.OK, detail=f"{parts.netloc} answers ({how}; not connected)")
+    return Finding.ok(HOST, f"{parts.netloc} answers ({how}; not connected)")
 
 
-def no_token_finding(subject: str, reason: str) -> Finding:
-    """Return the finding that a token could not be fetched. `reason` reads `detail: remedy`."""
+def unusable_finding(subject: str, reason: str) -> Finding:
+    """Return the finding that a token cannot be used. `reason` reads `detail: remedy`."""
     detail, _, remedy = reason.partition(": ")
-    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+    return Finding.failed(subject, detail, remedy)
 
 
 async def _call(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
@@ -148,10 +141,6 @@ async def _call(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
         return await call
     except Exception as error:
         raise classify_error(error) from error
-
-
-def _header(response: AsyncSlackResponse, name: str) -> str:
-    return next((str(value) for key, value in response.headers.items() if key.lower() == name), "")
 
 
 def _describe_owner(response: AsyncSlackResponse, identity: Identity) -> str:
@@ -162,24 +151,22 @@ def _describe_owner(response: AsyncSlackResponse, identity: Identity) -> str:
 def _check_scope(scope: str, granted: frozenset[str]) -> Finding:
     subject = f"scope {scope}"
     if scope in granted:
-        return Finding(subject=subject, verdict=Verdict.OK, detail="granted")
-    return Finding(
-        subject=subject,
-        verdict=Verdict.WARNING if scope in _OPTIONAL else Verdict.FAILED,
-        detail=f"missing: without it the bot cannot {_USES[scope]}",
-        remedy=f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes (in the manifest:"
-        f" oauth_config.scopes.bot), then reinstall the app there",
+        return Finding.ok(subject, "granted")
+    judge = Finding.warning if scope in _OPTIONAL else Finding.failed
+    return judge(
+        subject,
+        f"missing: without it the bot cannot {_USES[scope]}",
+        f"add {scope} at {_APP} > OAuth & Permissions > Bot Token Scopes (in the manifest:"
+        " oauth_config.scopes.bot), then reinstall the app there",
     )
 
 
 def _explain_failure(subject: str, error: TriageBotError, new_token: str) -> Finding:
-    code = _code(error)
     if isinstance(error, OrgWideInstallation):
-        detail, _, remedy = str(error).partition(": ")
-        return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
-    detail = f"Slack refuses it ({code})" if code else _TLS_OBJECT.sub("", str(error))
-    remedy = _REMEDIES.get(code, new_token) if code else _explain_silence(error)
-    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+        return unusable_finding(subject, str(error))
+    if code := _code(error):
+        return Finding.failed(subject, f"Slack refuses it ({code})", _REMEDIES.get(code, new_token))
+    return Finding.failed(subject, _TLS_OBJECT.sub("", str(error)), _explain_silence(error))
 
 
 def _code(error: TriageBotError) -> str:
@@ -196,10 +183,6 @@ def _explain_silence(error: TriageBotError) -> str:
     # An answer without a code and below 500 came from some other web server, such as a proxy.
     is_stranger = isinstance(error, AmbiguousError) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     return _LATER if isinstance(error.__cause__, SlackApiError) and not is_stranger else _NETWORK
-
-
-def _failed_finding(host: str, detail: str, remedy: str) -> Finding:
-    return Finding(subject=HOST, verdict=Verdict.FAILED, detail=detail, remedy=remedy.format(host=host))
 
 
 def _reason(error: Exception) -> str:

@@ -6,21 +6,17 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bot.cli.checks.findings import Finding, Verdict
+from bot.cli.checks.findings import Finding
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
 from bot.store.sqlite.opening import SCHEMA_VERSION, version_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 SUBJECT = "store"
-
 DISK = "store's disk"
 
 MEBIBYTE = 1024 * 1024
@@ -56,8 +52,8 @@ def held_by_worker_finding(url: str, trouble: str) -> Finding:
     path = store_path(url)
     if trouble:
         remedy = f"free space or repair the disk (df -h {path.parent}); the worker then recovers by itself"
-        return _failed_finding(f"{path}, open in the running worker: {trouble}", remedy)
-    return _ok_finding(f"{path}, open in the running worker, accepts writes")
+        return Finding.failed(SUBJECT, f"{path}, open in the running worker: {trouble}", remedy)
+    return Finding.ok(SUBJECT, f"{path}, open in the running worker, accepts writes")
 
 
 def check_disk(url: str) -> Sequence[Finding]:
@@ -74,18 +70,16 @@ def judge_disk(folder: Path, free: int) -> Finding:
     """Judge the free space in a folder, in bytes: below 512 MiB is a warning, below 32 MiB a failure."""
     detail = f"{free // MEBIBYTE} MiB free in {folder}"
     if free >= ROOMY_BYTES:
-        return Finding(subject=DISK, verdict=Verdict.OK, detail=detail)
-    verdict = Verdict.WARNING if free >= FULL_BYTES else Verdict.FAILED
-    remedy = f"free some space: du -xh {folder} | sort -h"
-    return Finding(subject=DISK, verdict=verdict, detail=detail, remedy=remedy)
+        return Finding.ok(DISK, detail)
+    judge = Finding.warning if free >= FULL_BYTES else Finding.failed
+    return judge(DISK, detail, f"free some space: du -xh {folder} | sort -h")
 
 
 def perhaps_held_finding(url: str, reason: str) -> Finding:
     """Return the finding that a worker may have the store open but cannot be asked; `reason` says why."""
     detail = f"cannot tell whether a worker has {store_path(url)} open: {reason}"
-    return _failed_finding(
-        detail, "run `check` as the worker's user; if you already do, read the worker's log"
-    )
+    remedy = "run `check` as the worker's user; if you already do, read the worker's log"
+    return Finding.failed(SUBJECT, detail, remedy)
 
 
 def _judge(path: Path) -> Finding:
@@ -95,9 +89,9 @@ def _judge(path: Path) -> Finding:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return _not_permitted_finding(f"the folder {folder}")
     if not path.exists():
-        return _ok_finding(f"{path} will be created at the first run")
+        return Finding.ok(SUBJECT, f"{path} will be created at the first run")
     if path.is_dir():
-        return _failed_finding(f"{path} is a folder", "set STORE_URL to a file in it")
+        return Finding.failed(SUBJECT, f"{path} is a folder", "set STORE_URL to a file in it")
     if not os.access(path, os.R_OK | os.W_OK):
         return _not_permitted_finding(f"the file {path}")
     return _judge_file(path)
@@ -106,13 +100,10 @@ def _judge(path: Path) -> Finding:
 def _no_folder_finding(folder: Path) -> Finding:
     if folder.parent != STATE_ROOT:
         remedy = "create it for the worker's user, or set STORE_URL"
-        return _failed_finding(f"the folder {folder} does not exist", remedy)
-    return Finding(
-        subject=SUBJECT,
-        verdict=Verdict.WARNING,
-        detail=f"the folder {folder} does not exist yet: the service creates it at its first start",
-        remedy="start the service; without systemd, create the folder for the worker's user",
-    )
+        return Finding.failed(SUBJECT, f"the folder {folder} does not exist", remedy)
+    detail = f"the folder {folder} does not exist yet: the service creates it at its first start"
+    remedy = "start the service; without systemd, create the folder for the worker's user"
+    return Finding.warning(SUBJECT, detail, remedy)
 
 
 def _judge_file(path: Path) -> Finding:
@@ -120,15 +111,17 @@ def _judge_file(path: Path) -> Finding:
         version, verdict = _inspect_file(path)
     except StoreUnusable as error:
         detail, _, remedy = str(error).rpartition("; ")
-        return _failed_finding(detail, remedy)
+        return Finding.failed(SUBJECT, detail, remedy)
     except sqlite3.Error as error:
         return _explain_unreadable(path, error)
     if not version:
-        return _ok_finding(f"{path} is empty; its tables will be created at the first run")
+        return Finding.ok(SUBJECT, f"{path} is empty; its tables will be created at the first run")
     if verdict != "ok":
-        return _failed_finding(f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
+        return Finding.failed(
+            SUBJECT, f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md"
+        )
     later = "" if version == SCHEMA_VERSION else f" (upgraded to {SCHEMA_VERSION} when the worker starts)"
-    return _ok_finding(f"{path}, schema {version}{later}, not in use, intact")
+    return Finding.ok(SUBJECT, f"{path}, schema {version}{later}, not in use, intact")
 
 
 def _inspect_file(path: Path) -> tuple[int, str]:
@@ -145,29 +138,15 @@ def _inspect_file(path: Path) -> tuple[int, str]:
 def _explain_unreadable(path: Path, error: sqlite3.Error) -> Finding:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return _failed_finding(
-            f"{path} is locked by another process, which is not a worker", f"find it: fuser -v {path}"
-        )
+        detail = f"{path} is locked by another process, which is not a worker"
+        return Finding.failed(SUBJECT, detail, f"find it: fuser -v {path}")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return _failed_finding(
-            f"{path} is corrupt or not a SQLite database ({error})", "restore a backup, or set STORE_URL"
-        )
-    return _failed_finding(
-        f"{path} cannot be read ({error})", "check the disk and the permissions of file and folder"
-    )
+        detail = f"{path} is corrupt or not a SQLite database ({error})"
+        return Finding.failed(SUBJECT, detail, "restore a backup, or set STORE_URL")
+    remedy = "check the disk and the permissions of file and folder"
+    return Finding.failed(SUBJECT, f"{path} cannot be read ({error})", remedy)
 
 
 def _not_permitted_finding(what: str) -> Finding:
-    return _failed_finding(
-        f"this user cannot write to {what}",
-        "run `check` as the worker's user; if you already do, make that user its owner (chown), or set"
-        " STORE_URL",
-    )
-
-
-def _ok_finding(detail: str) -> Finding:
-    return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
-
-
-def _failed_finding(detail: str, remedy: str) -> Finding:
-    return Finding(subject=SUBJECT, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+    remedy = "run `check` as the worker's user; if you already do, chown it to that user, or set STORE_URL"
+    return Finding.failed(SUBJECT, f"this user cannot write to {what}", remedy)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bot.cli.checks import sqlite as store
-from bot.cli.checks.findings import Finding, Verdict, skipped_finding
+from bot.cli.checks.findings import Finding
+from bot.settings.settings import Settings
 from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from bot.settings.settings import Settings
 
 SUBJECT = "worker"
 CHANNEL = "security channel"
@@ -37,30 +34,20 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
 
     Raises `ConfigError` if the store's URL is wrong.
     """
-    url = settings.store_url
+    url, channel = settings.store_url, settings.security_channel
     if settings.control_path is None:
-        reason = "workers that share a store cannot be asked"
-        return [
-            *await store.check_store(url, region=settings.aws_region),
-            _untried_channel_finding(settings, reason),
-        ]
+        found = await store.check_store(url, region=settings.aws_region)
+        return [*found, _not_tried(channel, "workers that share a store cannot be asked")]
     try:
         condition = await asyncio.to_thread(_ask, settings.control_path)
     except NoWorker:
-        return [
-            *await store.check_store(url),
-            _untried_channel_finding(settings, "no worker is running here"),
-        ]
+        return [*await store.check_store(url), _not_tried(channel, "no worker is running here")]
     except CallFailed as error:
-        unknown = skipped_finding(CHANNEL, ["the worker"])
-        return [store.perhaps_held_finding(url, str(error)), *store.check_disk(url), unknown]
+        skipped = Finding.skipped(CHANNEL, "the worker")
+        return [store.perhaps_held_finding(url, str(error)), *store.check_disk(url), skipped]
     held = store.held_by_worker_finding(url, str(condition.get("store") or ""))
-    return [
-        held,
-        *store.check_disk(url),
-        _check_worker(condition),
-        _check_channel(settings, condition.get("card")),
-    ]
+    card = _check_channel(channel, condition.get("card"))
+    return [held, *store.check_disk(url), _check_worker(condition), card]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
@@ -69,43 +56,31 @@ def _ask(control_path: Path) -> Mapping[str, Any]:
 
 def _check_worker(condition: Mapping[str, Any]) -> Finding:
     if condition.get("starting"):
-        return Finding(
-            subject=SUBJECT,
-            verdict=Verdict.FAILED,
-            detail=f"starting, and waiting for {condition['starting']}: nobody is asked yet",
-            remedy="check again in a moment; if it keeps waiting, see the log (journalctl -u triage-bot)",
-        )
-    links = int(condition.get("links") or 0)
-    if links:
-        detail = f"running, with {links} connection{'s' if links > 1 else ''} to Slack"
-        return Finding(subject=SUBJECT, verdict=Verdict.OK, detail=detail)
-    return Finding(
-        subject=SUBJECT,
-        verdict=Verdict.FAILED,
-        detail="running, but not connected to Slack: no click can reach it",
-        remedy="see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
+        detail = f"starting, and waiting for {condition['starting']}: nobody is asked yet"
+        remedy = "check again in a moment; if it keeps waiting, see the log (journalctl -u triage-bot)"
+        return Finding.failed(SUBJECT, detail, remedy)
+    if links := int(condition.get("links") or 0):
+        return Finding.ok(SUBJECT, f"running, with {links} connection{'s' if links > 1 else ''} to Slack")
+    return Finding.failed(
+        SUBJECT,
+        "running, but not connected to Slack: no click can reach it",
+        "see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
     )
 
 
-def _untried_channel_finding(settings: Settings, why: str) -> Finding:
-    if not settings.security_channel:
-        return Finding(
-            subject=CHANNEL, verdict=Verdict.OK, detail="not set, so there are no cards (SECURITY_CHANNEL)"
-        )
-    detail = f"{settings.security_channel}: not tried yet, {why}"
-    return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=detail)
+def _not_tried(channel: str, why: str) -> Finding:
+    detail = f"{channel}: not tried yet, {why}"
+    return Finding.ok(CHANNEL, detail if channel else "not set, so there are no cards (SECURITY_CHANNEL)")
 
 
-def _check_channel(settings: Settings, trouble: str | None) -> Finding:
+def _check_channel(channel: str, trouble: str | None) -> Finding:
     """Judge the channel by why the last card could not be posted: a code of Slack's, or a sentence.
 
     Empty: it was posted; None: no card has been due yet.
     """
-    channel = settings.security_channel
     if trouble is None or not channel:
-        return _untried_channel_finding(settings, "no card has been due since the worker started")
+        return _not_tried(channel, "no card has been due since the worker started")
     if not trouble:
-        return Finding(subject=CHANNEL, verdict=Verdict.OK, detail=f"{channel}: the last card arrived")
+        return Finding.ok(CHANNEL, f"{channel}: the last card arrived")
     remedy = _REMEDIES.get(trouble, "see the worker's log for card.refused and card.delayed")
-    detail = f"{channel}: the last card did not arrive ({trouble})"
-    return Finding(subject=CHANNEL, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+    return Finding.failed(CHANNEL, f"{channel}: the last card did not arrive ({trouble})", remedy)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from bot.cli.files import write_whole
 from bot.cli.output.statistics import readable_seconds, share_of
-from bot.cli.whole_file import write_whole
 from bot.errors import TriageBotError
 from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from bot.worker.views import View
+from bot.worker.views import View
 
 # In SVG user units.
 _WIDTH, _MARGIN, _TOP, _ROW, _BAR = 960, 24, 104, 44, 18

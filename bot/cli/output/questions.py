@@ -6,16 +6,12 @@ Alert text is untrusted: whatever a view contains, the output cannot control the
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from bot.cli.output.tables import align_table
 from bot.printable import make_printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.worker.views import View
+from bot.worker.views import View
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
 
@@ -96,10 +92,6 @@ def _age(age: timedelta) -> str:
     return f"{seconds}s"
 
 
-def _readable_time(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
-
-
 def _alert_section(view: View) -> Iterator[str]:
     yield f"Alert {make_printable(str(view['identifier']))}"
     yield from _facts(
@@ -107,7 +99,7 @@ def _alert_section(view: View) -> Iterator[str]:
             "alert": view["alert"],
             "user": view["user"],
             "confidence": view["identityConfidence"],
-            "accepted": f"{_readable_time(view['acceptedAt'])} UTC",
+            "accepted": _moment(view["acceptedAt"]),
             "happened": _moment(view["occurredAt"]),
             "left out": "; ".join(view["leftOut"]),
             "text": "cut: its end was not kept" if view["summaryCut"] else None,
@@ -202,7 +194,7 @@ def _describe_delivery(report: View) -> str:
 
 
 def _moment(text: str | None) -> str | None:
-    return f"{_readable_time(text)} UTC" if text else None
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC" if text else None
 
 
 def _facts(facts: Mapping[str, object]) -> Iterator[str]:

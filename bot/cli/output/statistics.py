@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from bot.cli.output.tables import align_table
 from bot.printable import make_printable
-from bot.triage.outcomes import ENDINGS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from bot.triage.outcomes import Ending
-    from bot.worker.views import View
+from bot.triage.outcomes import ENDINGS, Ending
+from bot.worker.views import View
 
 #: Headings of the numbers, which are aligned right; a share has up to four characters.
 _NUMBERS = ("ASKED", "OPEN", *(f"{ending.heading:>4}" for ending in ENDINGS), " MEDIAN", "   90 %")

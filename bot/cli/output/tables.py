@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 #: In terminal columns. A longer value shifts only its own row, and can still be copied whole.
 _WIDEST_CELL = 40
@@ -20,13 +17,8 @@ def align_table(rows: Sequence[Sequence[str]]) -> str:
 
 def _count_columns(text: str) -> int:
     """Return how many terminal columns a printable text takes."""
-    return sum(_count_character_columns(char) for char in text)
-
-
-def _count_character_columns(char: str) -> int:
-    if unicodedata.combining(char):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    shown = (char for char in text if not unicodedata.combining(char))
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in shown)
 
 
 def _align(row: Sequence[str], widths: Sequence[int]) -> str:

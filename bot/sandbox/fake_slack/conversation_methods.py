@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import sys
-from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from bot.sandbox.fake_slack.calls import SlackError, TooManyCallsError
+from bot.sandbox.fake_slack.calls import SlackError
 from bot.sandbox.fake_slack.objects import message_object
 from bot.sandbox.fake_slack.timestamps import microseconds
 
@@ -68,7 +67,7 @@ def open_conversation(call: Call) -> Json:
 def read_history(call: Call) -> Json:
     """Return a page of a conversation, newest first, without replies that are only in threads."""
     conversation = _find_readable(call)
-    _keep_pace(call)
+    call.keep_pace("conversations.history", call.installation.quirks.history_every)
     after, before = _window(call)
     before = min(before, _cursor(call, otherwise=before))
     visible = (
@@ -127,15 +126,6 @@ def _cursor(call: Call, *, otherwise: int) -> int:
         return int(base64.b64decode(cursor, validate=True).decode().removeprefix(_CURSOR))
     except ValueError as error:
         raise SlackError("invalid_cursor") from error
-
-
-def _keep_pace(call: Call) -> None:
-    """Refuse a call that comes too soon after the last one."""
-    now, last = call.installation.clock(), call.installation.history_read_at
-    wait = last + call.installation.quirks.history_every - now if last else timedelta(0)
-    if wait > timedelta(0):
-        raise TooManyCallsError(wait)
-    call.installation.history_read_at = now
 
 
 def _page(call: Call, messages: Iterable[Message], *, most: int = _LARGEST_PAGE) -> Json:

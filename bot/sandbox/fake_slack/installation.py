@@ -79,6 +79,12 @@ class Quirks:
     #: conversations.history shows so many messages a page, at the most, and is called so rarely.
     history_page: int = 1000
     history_every: timedelta = timedelta(0)
+    #: apps.connections.open is called so rarely.
+    connections_every: timedelta = timedelta(0)
+    #: A ping over a link is answered so late, in seconds of the machine's clock.
+    pong_delay: timedelta = timedelta(0)
+    #: A link that was cut is counted as one that is open for so long.
+    ghost_lifetime: timedelta = timedelta(0)
 
 
 @dataclass(kw_only=True)
@@ -90,7 +96,7 @@ class Installation:
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
     quirks: Quirks = field(default_factory=Quirks)
-    history_read_at: datetime | None = None
+    called_at: dict[str, datetime] = field(default_factory=dict)
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)

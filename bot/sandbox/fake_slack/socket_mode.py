@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from bot.sandbox.fake_slack.installation import Installation
     from bot.sandbox.fake_slack.workspace import Json
@@ -50,15 +50,25 @@ class SocketMode:
         self._installation = installation
         self._acknowledge_within = acknowledge_within
         self._links: list[Connection] = []
+        self._ghosts: list[datetime] = []  #: until when each dead link is counted
+        self._pongs: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, asyncio.Future[Acknowledgement]] = {}
         self._changed = asyncio.Condition()
         #: How many links have been opened in total.
         self.welcomed = 0
+        #: How many pings have been answered.
+        self.pongs = 0
 
     @property
     def links(self) -> int:
         """How many links are open."""
         return len(self._open_links())
+
+    @property
+    def counted(self) -> int:
+        """How many links Slack counts: those that are open, and some that are dead."""
+        now = self._installation.clock()
+        return self.links + sum(until > now for until in self._ghosts)
 
     async def until_linked(self, count: int = 1) -> None:
         """Wait until at least `count` links are open."""
@@ -73,7 +83,7 @@ class SocketMode:
         """Serve one link until either side closes it. `HTTPUnauthorized` for an invalid ticket."""
         if not self._installation.redeem_ticket(request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="unknown ticket")
-        websocket = web.WebSocketResponse(timeout=1.0, heartbeat=30.0)
+        websocket = web.WebSocketResponse(timeout=1.0, heartbeat=30.0, autoping=False)
         await websocket.prepare(request)
         link = Connection(host=f"applink-{secrets.token_hex(4)}", request=request, websocket=websocket)
         if self.links >= CONNECTIONS_MAX:
@@ -140,8 +150,10 @@ class SocketMode:
         await asyncio.gather(*(link.websocket.close() for link in self._open_links()))
 
     def drop_links(self) -> None:
-        """Cut every link without notice, as a broken network does."""
+        """Cut every link without notice, as a broken network does; each is counted as a ghost for a while."""
+        counted_until = self._installation.clock() + self._installation.quirks.ghost_lifetime
         for link in self._open_links():
+            self._ghosts.append(counted_until)
             if link.request.transport is not None:
                 link.request.transport.abort()
 
@@ -153,7 +165,7 @@ class SocketMode:
         self.welcomed += 1
         hello = {
             "type": "hello",
-            "num_connections": self.links,
+            "num_connections": self.counted,
             "connection_info": {"app_id": self._installation.app.id},
             "debug_info": {
                 "host": link.host,
@@ -173,6 +185,16 @@ class SocketMode:
         async for message in link.websocket:
             if message.type is WSMsgType.TEXT:
                 self._take(message.data)
+            elif message.type is WSMsgType.PING:
+                pong = asyncio.create_task(self._pong(link, message.data))
+                self._pongs.add(pong)
+                pong.add_done_callback(self._pongs.discard)
+
+    async def _pong(self, link: Connection, data: bytes) -> None:
+        await asyncio.sleep(self._installation.quirks.pong_delay.total_seconds())
+        with contextlib.suppress(ConnectionError):
+            await link.websocket.pong(data)
+            self.pongs += 1
 
     def _take(self, text: str) -> None:
         """Match an acknowledgement with its envelope; Slack ignores what it does not understand."""

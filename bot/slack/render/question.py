@@ -153,14 +153,10 @@ def address(question: Question) -> str:
 def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, cleaned, and cut to so many characters and to `LINES_MAX` lines."""
     marks, request = words["text"], question.request
-    return shorten(
-        request.summary,
-        limit,
-        lines=LINES_MAX,
-        mark=marks["cut"],
-        empty=marks["empty"],
-        is_cut=request.is_cut,
-    )
+    text = shorten(request.summary, limit, lines=LINES_MAX, mark=marks["cut"], empty=marks["empty"])
+    if request.is_cut and not text.endswith(marks["cut"]):  # what is kept is shown, but not all was kept
+        return text[: limit - len(marks["cut"])] + marks["cut"]
+    return text
 
 
 def _value_text(fact: Fact) -> str:

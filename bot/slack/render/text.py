@@ -9,16 +9,13 @@ from bot.triage.foreign_text import clean
 LINE_MAX = 255
 
 
-def shorten(
-    text: str, limit: int, *, mark: str, empty: str = "", lines: int | None = None, is_cut: bool = False
-) -> str:
+def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | None = None) -> str:
     """Return at most `limit` characters of any text, cleaned, and at most so many `lines`; None: any number.
 
-    With one line, all of the text is joined to it. What is cut, here or before (`is_cut`), ends in `mark`;
-    `empty` stands where nothing is left. Nothing is escaped.
+    With one line, all of the text is joined to it. What is cut ends in `mark`; `empty` stands where nothing
+    is left. Nothing is escaped.
     """
     shown, is_whole = clean(text, limit, one_line=lines == 1)
-    is_whole = is_whole and not is_cut
     if lines is not None and shown.count("\n") >= lines:
         shown, is_whole = "\n".join(shown.split("\n", lines)[:lines]), False
     shown = shown or empty

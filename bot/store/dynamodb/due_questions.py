@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
+from random import Random
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import PAGE, is_stale, query_until, read_key, read_moment
 from bot.store.dynamodb.items import QUESTION, key_of, questions_of, read_question
-from bot.store.dynamodb.leased_rows import LeasedRow, Schedule
-from bot.store.dynamodb.leases import Leases
+from bot.store.dynamodb.leases import (
+    PAGE,
+    Key,
+    LeasedRow,
+    Leases,
+    Place,
+    Schedule,
+    is_stale,
+    query_until,
+    read_key,
+    read_moment,
+)
+from bot.store.dynamodb.table import Item, Table
 from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import State, Work
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from random import Random
-
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.leases import Place
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import Question
+from bot.triage.model import Question, State, Work
 
 #: If several kinds of work are due for a row now, the index lists it under the first of these.
 _ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.answers import NotAnAnswer
-from bot.aws.errors import (
-    BAD_CREDENTIALS,
-    DENIED,
-    NO_CREDENTIALS,
-    action_of,
-    code_of,
-    is_of_kms,
-    kms_remedy,
-    status_of,
-)
-from bot.errors import StartRefused, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from bot.aws.errors import code_of, explain, needs_fixing, status_of
 
 CONDITION_FAILED = "ConditionalCheckFailed"
 
@@ -37,7 +25,7 @@ _TRANSIENT = frozenset(
 #: No connection, no reply, half of one, or one that is not AWS's.
 _UNREACHED = (aws.HTTPClientError, aws.ConnectionError, NotAnAnswer)
 
-#: What the worker needs to do with a key of one's own for the table (DynamoDB, Encryption at rest).
+#: The permissions that the worker needs on a customer-managed key (DynamoDB, Encryption at rest).
 RIGHTS_WITH_KEY = "kms:Decrypt, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey* and kms:DescribeKey"
 
 
@@ -50,9 +38,8 @@ def reasons_of(error: ClientError) -> Sequence[dict[str, Any]]:
 def codes_of(error: ClientError) -> set[str]:
     """Return the codes of all parts of a transaction, or the one code of any other error."""
     parts = {str(reason.get("Code")) for reason in reasons_of(error)} - {"None"}
-    return parts or {
-        code_of(error).removesuffix("Exception") if _is_failed_condition(error) else code_of(error)
-    }
+    code = code_of(error)
+    return parts or {code.removesuffix("Exception") if code.startswith(CONDITION_FAILED) else code}
 
 
 def is_transient(error: ClientError | BotoCoreError) -> bool:
@@ -64,50 +51,19 @@ def is_transient(error: ClientError | BotoCoreError) -> bool:
 
 def is_refusal(error: ClientError | BotoCoreError) -> bool:
     """Whether somebody must fix something first: the table, its name, a policy or the credentials."""
-    if isinstance(error, ClientError):
-        code = code_of(error)
-        return code in DENIED | BAD_CREDENTIALS | {MISSING_TABLE} or is_of_kms(code)
-    return isinstance(error, NO_CREDENTIALS)
+    return needs_fixing(error) or (isinstance(error, ClientError) and code_of(error) == MISSING_TABLE)
 
 
-def store_error(error: ClientError | BotoCoreError, table: str) -> StoreError:
-    """Return the `StoreError` for a failed call. Its text never repeats what was sent."""
-    return StoreError(_sentence(error, table))
-
-
-def start_refused(error: ClientError | BotoCoreError, table: str) -> StartRefused:
-    """Return the `StartRefused` for a failed start. Its text says what to do."""
-    return StartRefused(_sentence(error, table))
-
-
-def _sentence(error: ClientError | BotoCoreError, table: str) -> str:
-    if isinstance(error, ClientError):
-        return _refusal(error, table)
-    if isinstance(error, NO_CREDENTIALS):
-        return f"no usable AWS credentials for the table {table}: {error}"
-    if isinstance(error, NotAnAnswer):
-        return f"DynamoDB is not reached for the table {table} ({error})"
-    # Not the error's own text: that of a failed validation repeats what was sent.
-    return f"DynamoDB cannot be reached for the table {table} ({type(error).__name__})"
-
-
-def _refusal(error: ClientError, table: str) -> str:
-    code = code_of(error)
-    if code == MISSING_TABLE:
+def explain_failure(error: ClientError | BotoCoreError, table: str) -> str:
+    """Return what failed and, after a `: `, the remedy if there is one; `table` as in `Address.shown`."""
+    if isinstance(error, ClientError) and code_of(error) == MISSING_TABLE:
+        _, in_region, region = table.rpartition(" in ")
         return (
-            f"there is no table {table}, or it lacks an index: create it (config/cloudformation.yaml,"
-            " CreateTable=true), or correct STORE_URL and its region"
+            f"there is no table {table}, or it lacks an index: create it (config/cloudformation.yaml with"
+            " CreateTable=true), or correct STORE_URL; `aws dynamodb list-tables"
+            f"{f' --region {region}' if in_region else ''}` lists those that exist"
         )
-    if is_of_kms(code):
-        return f"KMS refuses the key of the table {table} ({code}): {kms_remedy(code, RIGHTS_WITH_KEY)}"
-    if code in DENIED:
-        action = action_of(error, "dynamodb")
-        return f"access to the table {table} is denied ({code}): grant this worker {action}"
-    if code in BAD_CREDENTIALS:
-        return f"AWS does not accept the credentials for the table {table} ({code}): renew them"
-    codes = ", ".join(sorted(codes_of(error)))
-    return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
-
-
-def _is_failed_condition(error: ClientError) -> bool:
-    return code_of(error).startswith(CONDITION_FAILED)
+    if isinstance(error, ClientError) and reasons_of(error):
+        codes = ", ".join(sorted(codes_of(error)))
+        return f"DynamoDB failed to perform {error.operation_name} on the table {table} ({codes})"
+    return explain(error, f"the table {table}", service="dynamodb", key_rights=RIGHTS_WITH_KEY)

@@ -9,33 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import Any
 
-from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import query_all, query_until, read_moment
-from bot.store.dynamodb.items import (
-    ENDED,
-    UNSENT,
-    VERSION,
-    addition_key,
-    has_addition,
-    key_of,
-    question_key,
-    questions_of,
-    report_key,
-    reports_of,
-)
-from bot.store.dynamodb.table import Condition
-from bot.store.dynamodb.values import to_wire
+from bot.store.dynamodb import items, schema
+from bot.store.dynamodb.leases import query_index, query_until, read_moment
+from bot.store.dynamodb.table import Condition, Item, Table, to_wire
 from bot.triage.asking_rules import row_key
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question
 
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)
@@ -62,10 +43,10 @@ _AT_REST = Condition(
 )
 
 
-def is_at_rest(question: Question) -> bool:
-    """Whether a question has ended and needs no more work."""
+def ended_at(question: Question) -> datetime | None:
+    """Return when a question ended; None while it still needs work."""
     has_work = question.work is not None or question.card_due_at is not None
-    return question.settled_at is not None and not has_work and question.deadline is None
+    return None if has_work or question.deadline is not None else question.settled_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,9 +57,8 @@ class Lifetime:
 
     def of_question(self, question: Question) -> Item:
         """Return a question's expiry attribute, in seconds since 1970; empty before it is at rest."""
-        if not is_at_rest(question) or question.settled_at is None:
-            return {}
-        return self.since(question.settled_at + WAITS_LONG)
+        end = ended_at(question)
+        return self.since(end + WAITS_LONG) if end else {}
 
     def of_addition(self, question: Question) -> Item:
         """Return the expiry attribute of what is added to a question, in seconds since 1970."""
@@ -86,9 +66,7 @@ class Lifetime:
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
-        if self.keep is None:
-            return {}
-        return {schema.EXPIRES: int((end + self.keep).timestamp())}
+        return {} if self.keep is None else {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
 class Expiry:
@@ -99,9 +77,9 @@ class Expiry:
         self._lifetime = lifetime
         self._lateness = lateness
 
-    async def hold(self, identifier: str) -> None:
-        """Keep a question from expiring, because one of its reports is not finished."""
-        await self._hold(row_key(identifier))
+    async def hold(self, key: str) -> None:
+        """Keep the question under this key from expiring, because one of its reports is not finished."""
+        await self._table.update(items.question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
 
     async def release(self, row: OutboxRow, sent_at: datetime) -> None:
         """Let a question expire again if it was held for a report that has now been sent."""
@@ -111,7 +89,7 @@ class Expiry:
         if expires:
             change = f"SET {schema.EXPIRES} = :expires"
             condition = Condition(expression=_AT_REST.expression, values={"expires": expires[schema.EXPIRES]})
-            await self._table.update(question_key(row_key(row.identifier)), change, condition)
+            await self._table.update(items.question_key(row_key(row.identifier)), change, condition)
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
         """Remove what ended before this moment and should have expired; return how many questions."""
@@ -125,36 +103,33 @@ class Expiry:
         return removed
 
     async def _hold_waiting(self, now: datetime) -> None:
-        for shard in schema.shards(UNSENT):
-            async for item in self._table.query(**query_all(schema.DUE, shard)):
+        for shard in schema.shards(items.UNSENT):
+            async for item in self._table.query(**query_index(schema.DUE, shard)):
                 if now - read_moment(item, schema.DUE_AT) > WAITS_LONG:
-                    await self._hold(str(item[schema.PARTITION]))
-
-    async def _hold(self, key: str) -> None:
-        await self._table.update(question_key(key), f"REMOVE {schema.EXPIRES}", _EXPIRES_SET)
+                    await self.hold(str(item[schema.PARTITION]))
 
     async def _find_ended(self, before: datetime) -> list[Question]:
-        queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(ENDED)]
+        queries = [query_until(schema.LIST, shard, before) for shard in schema.shards(items.ENDED)]
         pages = await asyncio.gather(*(self._table.first(_JUDGED_MAX, **query) for query in queries))
         keys = [str(item[schema.PARTITION]) for page in pages for item in page]
-        return [row for row in await questions_of(self._table, keys) if _has_ended(row, before)]
+        return [
+            row
+            for row in await items.questions_of(self._table, keys)
+            if (end := ended_at(row)) and end < before
+        ]
 
     async def _remove(self, question: Question, before: datetime) -> bool:
-        rows = await reports_of(self._table, key_of(question))
+        rows = await items.reports_of(self._table, items.key_of(question))
         if not all(row.sent_at is not None and row.sent_at < before for row in rows):
             return False
-        stands = Condition(expression=f"{VERSION} = :version", values={"version": question.version})
-        gone = [self._make_deletion(report_key(key_of(question), row.sequence)) for row in rows]
-        if has_addition(question):
-            gone.append(self._make_deletion(addition_key(key_of(question))))
+        stands = Condition(expression=f"{items.VERSION} = :version", values={"version": question.version})
+        gone = [self._make_deletion(items.report_key(items.key_of(question), row.sequence)) for row in rows]
+        if items.has_addition(question):
+            gone.append(self._make_deletion(items.addition_key(items.key_of(question))))
         return await self._table.try_transact(
-            [self._make_deletion(question_key(key_of(question)), stands), *gone]
+            [self._make_deletion(items.question_key(items.key_of(question)), stands), *gone]
         )
 
     def _make_deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:
         arguments = condition.arguments() if condition else {}
         return {"Delete": {"TableName": self._table.name, "Key": to_wire(key), **arguments}}
-
-
-def _has_ended(question: Question, before: datetime) -> bool:
-    return is_at_rest(question) and question.settled_at is not None and question.settled_at < before

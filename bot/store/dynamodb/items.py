@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.values import value_to_wire
+from bot.store.dynamodb.table import Item, Table, value_to_wire
 from bot.store.records.rows import (
     added_row,
     microseconds,
@@ -15,20 +16,13 @@ from bot.store.records.rows import (
     report_of,
 )
 from bot.triage.asking_rules import row_key
-from bot.triage.model import State
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, State
 
 #: The sort key of a question.
 QUESTION = "question"
 
 #: The sort key of what version 3 of the store has added to a question: an item of its own, because workers of
-#: version 2 write whole items. It carries the secret of its question, for it may outlive one that they remove.
+#: version 2 write whole items. It carries its question's secret, for it may outlive one that they remove.
 ADDITION = "addition"
 
 #: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
@@ -52,50 +46,28 @@ HAS_ADDITION = "ad"
 SENT_AT = "sn"
 PARKED_AT = "pa"
 
+
+def _pairs(text: str) -> dict[str, str]:
+    """Return a table written as `column:attribute`, separated by spaces."""
+    return dict(pair.split(":") for pair in text.split())
+
+
 #: A column of `records.rows` → its attribute. Empty columns are not stored.
 _QUESTION = {
     "secret": SECRET,
     "identifier": IDENTIFIER,
-    "alert": "a",
-    "summary": "t",
-    "user": "u",
-    "confidence": "c",
-    "state": "st",
     "version": VERSION,
     "accepted_at": schema.ACCEPTED_AT,
     "due_at": schema.DUE_AT,
     "deadline": schema.DEADLINE,
-    "paced": "pc",
-    "attempts": "n",
     "slack_id": schema.SLACK_ID,
-    "slack_name": "pn",
-    "time_zone": "tz",
-    "offered": "o",
-    "claimed_at": "cl",
-    "in_doubt_since": "dt",
-    "channel": "ch",
-    "ts": "ts",
-    "asked_at": "ak",
-    "reminders": "rm",
-    "standing": "sd",
-    "reason": "rs",
-    "said": "sa",
-    "answered_at": "aw",
-    "clicked_at": "ck",
-    "first_answered_at": "fa",
-    "answers": "ac",
-    "idle_changes": "ic",
-    "settled_at": "se",
-    "reports": "rp",
-    "shown": "sh",
-    "note": "no",
-    "notes": "nn",
-    "card_due_at": "cd",
-    "card_ts": "ct",
-    "card_shown": "cs",
-    "taken_by": "tb",
-    "taken_name": "tn",
-    "taken_at": "ta",
+    **_pairs(
+        "alert:a summary:t user:u confidence:c state:st paced:pc attempts:n slack_name:pn time_zone:tz "
+        "offered:o claimed_at:cl in_doubt_since:dt channel:ch ts:ts asked_at:ak reminders:rm "
+        "standing:sd reason:rs said:sa answered_at:aw clicked_at:ck first_answered_at:fa answers:ac "
+        "idle_changes:ic settled_at:se reports:rp shown:sh note:no notes:nn card_due_at:cd card_ts:ct "
+        "card_shown:cs taken_by:tb taken_name:tn taken_at:ta"
+    ),
 }
 _ADDITION = {
     "occurred_at": "oa",
@@ -160,8 +132,8 @@ def question_item(question: Question) -> Item:
         schema.SHARD: str(schema.shard_of(key)),
     }
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
-    if told := _person_sort_key(question):
-        item[schema.PERSON_SORT] = told
+    if sort_key := _person_sort_key(question):
+        item[schema.PERSON_SORT] = sort_key
     return item
 
 
@@ -241,9 +213,9 @@ def answered_sort_key(moment: int) -> str:
 
 def _person_sort_key(question: Question) -> str:
     if question.answered_at is not None:
-        return answered_sort_key(microseconds(question.answered_at) or 0)
-    if question.state is State.ASKED:
-        return open_sort_key(microseconds(question.asked_at) or 0)
+        return answered_sort_key(microseconds(question.answered_at))
+    if question.state is State.ASKED and question.asked_at is not None:
+        return open_sort_key(microseconds(question.asked_at))
     return ""
 
 

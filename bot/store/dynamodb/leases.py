@@ -1,33 +1,33 @@
 """Leases: how workers share out due rows without a coordinator.
 
 A row that is written and falls due soon is shown to other workers only `LEASE` later: until then its writer
-has it. A worker that takes a row from the index postpones it there by the same time, on condition that it
-has not moved since it was read. So normally one worker has it.
+has it, in memory, so that finding what is due needs no query. A worker that takes a row from the index `due`
+postpones it there by the same time, on condition that it has not moved since it was read. So normally one
+worker has it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any, Generic, TypeVar
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import DueIndex
-from bot.store.dynamodb.leased_rows import IndexEntry, LeasedRow, LeasedRows
-from bot.store.dynamodb.table import Condition
-from bot.store.records.rows import microseconds
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
+from bot.store.dynamodb.schema import Index
+from bot.store.dynamodb.table import Condition, Item, Table, Value, value_to_wire
+from bot.store.records.rows import EPOCH, microseconds
 
 Row = TypeVar("Row")
+
+#: A row's key in the table: partition key and sort key.
+Key = tuple[str, str]
+
+#: The most rows kept. Rows written beyond that go to the index without a lease.
+ROWS_MAX = 2000
 
 #: How long a worker may take over a row: as long as one call to Slack may take.
 LEASE = timedelta(seconds=15)
@@ -37,6 +37,184 @@ SOON = timedelta(seconds=120)
 
 _MOVE = f"SET {schema.MOMENT} = :until"
 _UNCHANGED = f"{schema.WORK} = :partition AND {schema.MOMENT} = :seen"
+
+#: How often a worker reads the index for what others left. Reading all of it when empty takes 8 read units.
+LOOK_INTERVAL = timedelta(seconds=5)
+
+#: How old the last read may be before a query for due rows repeats it. Usually it is fresh.
+STALE_AFTER = 2 * LOOK_INTERVAL
+
+#: The most rows of one partition in one read.
+PAGE = 100
+
+
+class Schedule:
+    """Keys of rows, ordered by a moment that each of them has."""
+
+    def __init__(self) -> None:
+        self._moments: dict[Key, datetime] = {}
+        self._order: list[tuple[datetime, Key]] = []
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def put(self, key: Key, moment: datetime | None) -> None:
+        """Set a row's moment; None removes the row."""
+        if key in self._moments:
+            del self._order[bisect_left(self._order, (self._moments.pop(key), key))]
+        if moment is not None:
+            self._moments[key] = moment
+            insort(self._order, (moment, key))
+
+    def until(self, moment: datetime) -> Iterator[Key]:
+        """Yield the rows due by `moment`, earliest first; changes during the iteration do not affect it."""
+        for _, key in self._order[: self._end(moment)]:
+            yield key
+
+    def after(self, moment: datetime) -> datetime | None:
+        """Return the earliest moment after this one; None if there is none."""
+        end = self._end(moment)
+        return self._order[end][0] if end < len(self._order) else None
+
+    def _end(self, moment: datetime) -> int:
+        return bisect_right(self._order, moment, key=lambda pair: pair[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexEntry:
+    """A row as an index shows it: its partition and its moment there. The row may have changed since."""
+
+    key: Key
+    partition: str
+    moment: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeasedRow(Generic[Row]):
+    """A leased row, and where the index will show it to other workers once the lease has expired."""
+
+    row: Row
+    hint: IndexEntry
+
+
+class LeasedRows(Generic[Row]):
+    """The rows under lease, by their keys."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, LeasedRow[Row]] = {}
+        self._leases = Schedule()
+
+    @property
+    def room(self) -> int:
+        """How many more rows may be held, up to `ROWS_MAX` in all."""
+        return max(0, ROWS_MAX - len(self._held))
+
+    def get(self, key: Key) -> LeasedRow[Row] | None:
+        """Return the leased row; None if it is not held."""
+        return self._held.get(key)
+
+    def put(self, held: LeasedRow[Row]) -> None:
+        """Hold a row, replacing an older version of it."""
+        self._held[held.hint.key] = held
+        self._leases.put(held.hint.key, held.hint.moment)
+
+    def drop(self, key: Key) -> None:
+        """Stop holding a row; does nothing if it is not held."""
+        self._held.pop(key, None)
+        self._leases.put(key, None)
+
+    def list_lapsed(self, now: datetime) -> list[IndexEntry]:
+        """Return the rows whose lease has expired: any worker may take them now."""
+        return [self._held[key].hint for key in self._leases.until(now)]
+
+
+class DueIndex:
+    """Reads one kind of work from the index; `word` is its name there. `StoreError` if DynamoDB fails."""
+
+    def __init__(self, table: Table, word: str, *, is_leased: Callable[[Key], bool], random: Random) -> None:
+        self._table = table
+        self._partitions = schema.shards(word)
+        self._is_leased = is_leased
+        self._random = random
+        self._entries: dict[Key, IndexEntry] = {}
+        self._looked_at: datetime | None = None
+        self._may_be_more = False
+
+    def add(self, hint: IndexEntry) -> None:
+        """Add a row that the index shows as due, now or soon."""
+        self._entries[hint.key] = hint
+
+    async def look(self, now: datetime) -> bool:
+        """Read what is due now or before the read goes stale; return whether anything is due now."""
+        pages = await asyncio.gather(*(self._look_at(partition, now) for partition in self._partitions))
+        hints = [_read_entry(item) for page in pages for item in page if _is_free(item, now)]
+        # The index lags: for rows that this worker has just written it may show an older state.
+        self._entries = {hint.key: hint for hint in hints if not self._is_leased(hint.key)}
+        self._may_be_more = any(len(page) == PAGE for page in pages)
+        self._looked_at = now
+        return any(hint.moment <= now for hint in self._entries.values())
+
+    async def take(self, now: datetime, count: int) -> Sequence[IndexEntry]:
+        """Return up to `count` rows to lease, from those that have been due the longest."""
+        if is_stale(self._looked_at, now) or (self._may_be_more and len(self._entries) < count):
+            await self.look(now)
+        # Choose at random: other workers choose now, too, and would all want the very oldest rows.
+        due = [hint for hint in self._entries.values() if hint.moment <= now]
+        oldest = sorted(due, key=lambda hint: hint.moment)[: 2 * count]
+        chosen = self._random.sample(oldest, min(count, len(oldest)))
+        for hint in chosen:
+            del self._entries[hint.key]
+        return chosen
+
+    async def _look_at(self, partition: str, now: datetime) -> list[Item]:
+        return await self._table.first(PAGE, **query_until(schema.DUE, partition, now + STALE_AFTER))
+
+
+def is_stale(looked_at: datetime | None, now: datetime) -> bool:
+    """Whether the last read is too old. The clock may have been set back since, hence `abs`."""
+    return looked_at is None or abs(now - looked_at) > STALE_AFTER
+
+
+def query_index(index: Index, partition: str, sort: str = "", **values: Value) -> dict[str, Any]:
+    """Return the arguments of a query for a partition of an index, in the order of its sort key.
+
+    `sort` is a condition that `#s`, the sort key, must meet, with `:name` for each of the `values`.
+    """
+    attributes = {"#p": index.partition, "#s": index.sort} if sort else {"#p": index.partition}
+    wired = {f":{name}": value_to_wire(value) for name, value in {"p": partition, **values}.items()}
+    return {
+        "IndexName": index.name,
+        "KeyConditionExpression": f"#p = :p AND {sort}" if sort else "#p = :p",
+        "ExpressionAttributeNames": attributes,
+        "ExpressionAttributeValues": wired,
+    }
+
+
+def query_until(index: Index, partition: str, last: datetime) -> dict[str, Any]:
+    """Return the arguments of a query for a partition of an index up to `last`, earliest first."""
+    return query_index(index, partition, "#s <= :last", last=microseconds(last))
+
+
+def read_key(item: Item) -> Key:
+    """Return the partition key and sort key of an item."""
+    return str(item[schema.PARTITION]), str(item[schema.SORT])
+
+
+def read_moment(item: Item, attribute: str) -> datetime:
+    """Return the moment that an attribute holds, in UTC. `KeyError` if the item lacks it."""
+    return EPOCH + timedelta(microseconds=int(item[attribute]))
+
+
+def _is_free(item: Item, now: datetime) -> bool:
+    """Whether a row is not leased. A leased row's moment in the index is later than its due time."""
+    moment = read_moment(item, schema.MOMENT)
+    return moment <= now or item.get(schema.DUE_AT) == item[schema.MOMENT]
+
+
+def _read_entry(item: Item) -> IndexEntry:
+    return IndexEntry(
+        key=read_key(item), partition=str(item[schema.WORK]), moment=read_moment(item, schema.MOMENT)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +226,7 @@ class Place:
 
     def attributes(self) -> Item:
         """Return the index's key attributes; the moment is in microseconds since 1970."""
-        return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment) or 0}
+        return {schema.WORK: self.hint.partition, schema.MOMENT: microseconds(self.hint.moment)}
 
 
 class Leases(Generic[Row]):
@@ -95,16 +273,13 @@ class Leases(Generic[Row]):
 
     async def _take(self, hint: IndexEntry, now: datetime) -> LeasedRow[Row] | None:
         until = now + LEASE
-        values = {
-            ":until": microseconds(until),
-            ":seen": microseconds(hint.moment),
-            ":partition": hint.partition,
+        values: dict[str, Value] = {
+            "until": microseconds(until),
+            "seen": microseconds(hint.moment),
+            "partition": hint.partition,
         }
-        stands = Condition(
-            expression=_UNCHANGED, values={name[1:]: value or 0 for name, value in values.items()}
-        )
         key: Item = {schema.PARTITION: hint.key[0], schema.SORT: hint.key[1]}
-        item = await self._table.update(key, _MOVE, stands)
+        item = await self._table.update(key, _MOVE, Condition(expression=_UNCHANGED, values=values))
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)

@@ -1,34 +1,30 @@
-"""Opens a table and describes it once, so that a worker with a missing or wrong table does not start."""
+"""Opens a table: a worker does not start on one that is missing, wrong, or an unfinished copy."""
 
 from __future__ import annotations
 
+import contextlib
 import random
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bot.aws.access import Access
 from bot.errors import StartRefused, StoreError
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.copy_marker import require_finished
-from bot.store.dynamodb.errors import is_refusal, start_refused
-from bot.store.dynamodb.schema import find_faults
+from bot.store.address import Address
+from bot.store.dynamodb.errors import is_refusal
+from bot.store.dynamodb.schema import PARTITION, SORT, find_faults
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Table
-from bot.triage.model import utc_now
+from bot.store.dynamodb.table import Connection, Item, Table, to_wire
 
-if TYPE_CHECKING:
-    from datetime import timedelta
-
-    from bot.aws.access import Access
-    from bot.store.address import Address
-    from bot.triage.ports import Clock
+#: The item that marks a table into which another store is being copied, and its attribute for the source.
+_KEY: Item = {PARTITION: "migration", SORT: "migration"}
+_SOURCE = "from"
 
 
 async def open_table(
     address: Address,
     *,
     keep: timedelta | None = None,
-    clock: Clock = utc_now,
     access: Access | None = None,
 ) -> DynamoStore:
     """Open the store in a table; `keep` is how long ended questions stay (None: as other workers say).
@@ -44,7 +40,7 @@ async def open_table(
     except BaseException:
         table.close()
         raise
-    return DynamoStore(table, upkeep=TableOptions(keep=keep), clock=clock)
+    return DynamoStore(table, upkeep=TableOptions(keep=keep))
 
 
 async def require_usable(table: Table) -> None:
@@ -54,11 +50,40 @@ async def require_usable(table: Table) -> None:
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, (ClientError, BotoCoreError)) and is_refusal(cause):
-            raise start_refused(cause, table.shown) from error
+            raise StartRefused(str(error)) from error
         return  # the first read or write reports it, and retries
     faults = find_faults(answer["Table"])
     if faults:
         raise StartRefused(
             f"the table {table.shown} does not have the schema that the bot needs: {'; '.join(faults)};"
             " run `triage-bot check` for details"
+        )
+
+
+async def mark_unfinished(table: Table, source: str) -> None:
+    """Record that a copy of `source` has begun. `StoreError` if DynamoDB fails."""
+    named = source.encode(errors="backslashreplace").decode()  # a path need not be valid text
+    await table.call("put_item", Item=to_wire({**_KEY, _SOURCE: named}))
+
+
+async def mark_finished(table: Table) -> None:
+    """Record that the copy is complete. `StoreError` if DynamoDB fails."""
+    await table.call("delete_item", Key=to_wire(_KEY))
+
+
+async def find_unfinished_copy(table: Table) -> str | None:
+    """Return the source of a copy that is incomplete; None if there is none. `StoreError`."""
+    item = await table.get(_KEY)
+    return str(item[_SOURCE]) if item else None
+
+
+async def require_finished(table: Table) -> None:
+    """Raise `StartRefused` if the table holds an incomplete copy. Passes if DynamoDB cannot be reached."""
+    source = None
+    with contextlib.suppress(StoreError):
+        source = await find_unfinished_copy(table)
+    if source is not None:
+        raise StartRefused(
+            f"the table {table.shown} is an unfinished copy of {source}: run `triage-bot migrate` again until"
+            " it says that everything matches, or name another table in STORE_URL"
         )

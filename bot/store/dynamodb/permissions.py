@@ -6,22 +6,16 @@ permissions first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from bot.aws.errors import DENIED, code_of
 from bot.errors import StoreError
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import query_all
-from bot.store.dynamodb.table import Condition
-from bot.store.dynamodb.values import to_wire, value_to_wire
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
+from bot.store.dynamodb.leases import query_index
+from bot.store.dynamodb.table import Condition, Item, Table, to_wire, value_to_wire
 
 _NOWHERE: Item = {schema.PARTITION: "check", schema.SORT: "check"}
 _NEVER = Condition(
@@ -31,37 +25,28 @@ _NEVER = Condition(
 
 async def denied_actions(table: Table) -> Sequence[str]:
     """Return the actions denied to the worker, by their IAM names. `StoreError` if a call fails otherwise."""
-    attempts = [*_reads(table), *_writes()]
-    return [
-        action for action, operation, arguments in attempts if await _is_denied(table, operation, arguments)
-    ]
-
-
-def _reads(table: Table) -> list[tuple[str, str, dict[str, Any]]]:
-    key = to_wire(_NOWHERE)
+    key, item = {"Key": to_wire(_NOWHERE)}, {"Item": to_wire(_NOWHERE)}
     none = {
         "KeyConditionExpression": f"{schema.PARTITION} = :none",
         "ExpressionAttributeValues": {":none": value_to_wire("check")},
     }
-    queries = [
-        (f"dynamodb:Query on the index {index.name}", "query", {**query_all(index, "check"), "Limit": 1})
-        for index in schema.INDEXES
+    attempts: list[tuple[str, str, dict[str, Any]]] = [
+        ("GetItem", "get_item", key),
+        ("BatchGetItem", "batch_get_item", {"RequestItems": {table.name: {"Keys": [key["Key"]]}}}),
+        ("Query", "query", none),
+        ("Scan", "scan", {"Limit": 1}),
+        *(
+            (f"Query on the index {index.name}", "query", {**query_index(index, "check"), "Limit": 1})
+            for index in schema.INDEXES
+        ),
+        ("PutItem", "put_item", {**item, **_NEVER.arguments()}),
+        ("UpdateItem", "update_item", {**key, **_NEVER.arguments()}),
+        ("DeleteItem", "delete_item", {**key, **_NEVER.arguments()}),
     ]
     return [
-        ("dynamodb:GetItem", "get_item", {"Key": key}),
-        ("dynamodb:BatchGetItem", "batch_get_item", {"RequestItems": {table.name: {"Keys": [key]}}}),
-        ("dynamodb:Query", "query", none),
-        ("dynamodb:Scan", "scan", {"Limit": 1}),
-        *queries,
-    ]
-
-
-def _writes() -> list[tuple[str, str, dict[str, Any]]]:
-    never = _NEVER.arguments()
-    return [
-        ("dynamodb:PutItem", "put_item", {"Item": to_wire(_NOWHERE), **never}),
-        ("dynamodb:UpdateItem", "update_item", {"Key": to_wire(_NOWHERE), **never}),
-        ("dynamodb:DeleteItem", "delete_item", {"Key": to_wire(_NOWHERE), **never}),
+        f"dynamodb:{action}"
+        for action, operation, arguments in attempts
+        if await _is_denied(table, operation, arguments)
     ]
 
 

@@ -10,11 +10,9 @@ missing: during a rolling upgrade, workers of the previous release write whole i
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 PARTITION = "pk"
 SORT = "sk"
@@ -52,21 +50,6 @@ LIST = Index(name="listed", partition=LISTED, sort=ACCEPTED_AT)
 INDEXES = (DUE, DEADLINES, PERSON, LIST)
 
 
-#: The operations the worker needs, by their IAM names. Transactions need those of their parts.
-OPERATIONS = (
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "DescribeContinuousBackups",
-    "GetItem",
-    "BatchGetItem",
-    "Query",
-    "Scan",
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-)
-
-
 def shard_of(key: str) -> int:
     """Return the shard, 0 to 3, of a row's key, which begins with hex digits of a hash."""
     return int(key[:2], 16) % SHARDS
@@ -93,31 +76,26 @@ def table_description(name: str) -> Mapping[str, Any]:
         "AttributeDefinitions": [
             {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in types.items()
         ],
-        "KeySchema": key_schema(PARTITION, SORT),
+        "KeySchema": _key_schema(PARTITION, SORT),
         "GlobalSecondaryIndexes": [
             {
                 "IndexName": index.name,
-                "KeySchema": key_schema(index.partition, index.sort),
-                "Projection": projection(index),
+                "KeySchema": _key_schema(index.partition, index.sort),
+                "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
+                if index.carried
+                else {"ProjectionType": "KEYS_ONLY"},
             }
             for index in INDEXES
         ],
     }
 
 
-def key_schema(partition: str, sort: str) -> list[dict[str, str]]:
+def _key_schema(partition: str, sort: str) -> list[dict[str, str]]:
     """Return a DynamoDB `KeySchema`."""
     return [
         {"AttributeName": partition, "KeyType": "HASH"},
         {"AttributeName": sort, "KeyType": "RANGE"},
     ]
-
-
-def projection(index: Index) -> dict[str, Any]:
-    """Return the DynamoDB `Projection` of an index."""
-    if index.carried:
-        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(index.carried)}
-    return {"ProjectionType": "KEYS_ONLY"}
 
 
 def find_faults(table: Mapping[str, Any]) -> Sequence[str]:

@@ -6,58 +6,25 @@ import asyncio
 import hmac
 import logging
 import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from bot.errors import StoreError
-from bot.store.dynamodb import schema
-from bot.store.dynamodb.due_index import LOOK_INTERVAL, query_all, read_moment
+from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
-from bot.store.dynamodb.items import (
-    ENDED,
-    OPEN,
-    PARKED,
-    PARKED_AT,
-    QUESTION,
-    REPLAYS,
-    SECRET,
-    SENT_AT,
-    UNSENT,
-    VERSION,
-    addition_item,
-    answered_sort_key,
-    has_addition,
-    key_of,
-    open_sort_key,
-    question_item,
-    question_key,
-    questions_of,
-    read_question,
-    read_questions,
-    report_item,
-    report_key,
-    reports_of,
-)
-from bot.store.dynamodb.table import NEW, Condition
+from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
+from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
-from bot.store.dynamodb.values import to_wire, value_to_wire
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, State, Work, utc_now
-from bot.triage.statistics import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-    from datetime import datetime, timedelta
-    from pathlib import Path
-
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item, Value
-    from bot.triage.model import OutboxRow, Question
-    from bot.triage.ports import Clock
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.model import Change, OutboxRow, Question, State, Work, utc_now
+from bot.triage.ports import Clock
+from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +37,12 @@ _PAGE = 100
 #: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
 
-_UNCHANGED = f"{SECRET} = :secret AND {VERSION} = :version"
-_SENT = f"SET {SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
-_PARKED = f"SET {PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
+_UNCHANGED = f"{items.SECRET} = :secret AND {items.VERSION} = :version"
+_SENT = f"SET {items.SENT_AT} = :at{{expires}} REMOVE {schema.WORK}, {schema.MOMENT}"
+_PARKED = f"SET {items.PARKED_AT} = :at, {schema.WORK} = :parked, {schema.MOMENT} = :at"
 
 #: A report replayed since then counts as another one: this one was not sent.
-_SAME_REPLAY = f"{REPLAYS} = :replays"
+_SAME_REPLAY = f"{items.REPLAYS} = :replays"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +57,8 @@ class TableOptions:
 class DynamoStore:
     """Questions and their reports in a table that other workers use at the same time.
 
-    Methods raise `StoreError` if DynamoDB fails. `on_found` is called when other workers have left work.
+    See the ports for the methods. They raise `StoreError` if DynamoDB fails. `on_found` is called when other
+    workers have left work.
     """
 
     def __init__(
@@ -120,18 +88,16 @@ class DynamoStore:
         self._table.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
-        """See `triage.ports.Store`."""
         # Of two changes with the same identifier, the first must be the one that counts as new.
         turns: dict[str, list[Change]] = {}
         for change in changes:
-            turns.setdefault(key_of(change.question), []).append(change)
+            turns.setdefault(items.key_of(change.question), []).append(change)
         verdicts = dict(
             zip(turns, await asyncio.gather(*map(self._add_in_turn, turns.values())), strict=True)
         )
-        return [verdicts[key_of(change.question)].pop(0) for change in changes]
+        return [verdicts[items.key_of(change.question)].pop(0) for change in changes]
 
     async def save(self, change: Change) -> bool:
-        """See `triage.ports.Store`."""
         question = change.question
         _, _, secret = question.ref.partition(".")
         before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
@@ -141,57 +107,50 @@ class DynamoStore:
         return is_written
 
     async def load(self, ref: str) -> Question | None:
-        """See `triage.ports.Store`."""
         key, _, _ = ref.partition(".")
         question = await self._question(key) if key else None
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
 
     async def find(self, identifier: str) -> Question | None:
-        """See `triage.ports.Store`."""
         return await self._question(row_key(identifier))
 
     async def due(
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         self._watch()
         return await self._due.due(work, now, limit=limit, exclude=exclude)
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         self._watch()
         return await self._due.overdue(now, limit=limit)
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """See `triage.ports.Store`; rows of other workers are announced by `on_found`."""
+        """See `Store`; rows of other workers are announced by `on_found`."""
         return self._due.next_due(after)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
-        rows = await self._find_questions_of(slack_id, open_sort_key(0), "open$", limit)
+        rows = await self._find_questions_of(slack_id, items.open_sort_key(0), "open$", limit)
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
-        return sorted(still_open, key=lambda row: microseconds(row.asked_at) or 0, reverse=True)
+        return sorted(still_open, key=lambda row: row.asked_at or row.accepted_at, reverse=True)
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         rows = await self._find_questions_of(
-            slack_id, answered_sort_key(microseconds(since) or 0), "answered$", limit
+            slack_id, items.answered_sort_key(microseconds(since)), "answered$", limit
         )
         answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
-        return sorted(answered, key=lambda row: microseconds(row.answered_at) or 0, reverse=True)
+        return sorted(answered, key=lambda row: row.answered_at or since, reverse=True)
 
     async def probe(self) -> None:
-        """See `triage.ports.Store`."""
-        now = microseconds(self._clock()) or 0
+        now = microseconds(self._clock())
         item: Item = {schema.PARTITION: _PROBE, schema.SORT: _PROBE, "t": now}
         await self._table.call("put_item", Item=to_wire(item))
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """See `triage.ports.Store`. Normally finds none: DynamoDB removes expired items."""
+        """See `Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._expiry.remove_ended(before, limit=limit)
 
     async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """See `store.OpenStore`. Reads the whole table."""
+        """See `OpenStore`. Reads the whole table."""
         async for row in self.all_questions():
             changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
@@ -200,54 +159,47 @@ class DynamoStore:
                 raise StoreError("another worker is using the restored table: stop it, then try again")
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
-        """See `triage.ports.Outbox`."""
         return await self._unsent.sendable(now, limit=limit)
 
     async def next_sendable(self, now: datetime) -> datetime | None:
-        """See `triage.ports.Outbox`; reports of other workers are announced by `on_found`."""
+        """See `Outbox`; reports of other workers are announced by `on_found`."""
         return self._unsent.next_sendable(now)
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await asyncio.gather(*(self._mark_sent(row, at) for row in rows))
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await asyncio.gather(*(self._mark_parked(row, at) for row in rows))
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """See `triage.ports.Archive`."""
-        return await reports_of(self._table, row_key(identifier))
+        return await items.reports_of(self._table, row_key(identifier))
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Archive`."""
         newest = {"ScanIndexForward": False}
-        found = await self._read_list(limit, schema.shards(OPEN) + schema.shards(ENDED), **newest)
+        found = await self._read_list(limit, schema.shards(items.OPEN) + schema.shards(items.ENDED), **newest)
         latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
         keys = list(dict.fromkeys(str(item[schema.PARTITION]) for item in latest))[:limit]
-        rows = await questions_of(self._table, keys)
+        rows = await items.questions_of(self._table, keys)
         return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        """See `triage.ports.Archive`. Reads the whole table, for a command that is rarely used."""
+        """See `Archive`. Reads the whole table, for a command that is rarely used."""
         sent = self._table.scan(
             FilterExpression="#sent >= :since",
-            ExpressionAttributeNames={"#sent": SENT_AT},
-            ExpressionAttributeValues={":since": value_to_wire(microseconds(since) or 0)},
+            ExpressionAttributeNames={"#sent": items.SENT_AT},
+            ExpressionAttributeValues={":since": value_to_wire(microseconds(since))},
             ConsistentRead=True,
         )
         return await self._identifiers([str(item[schema.PARTITION]) async for item in sent])
 
     async def identifiers_unsent(self) -> Sequence[str]:
-        """See `triage.ports.Archive`."""
-        shards = schema.shards(UNSENT) + schema.shards(PARKED)
-        queries = [self._table.query(**query_all(schema.DUE, shard)) for shard in shards]
+        shards = schema.shards(items.UNSENT) + schema.shards(items.PARKED)
+        queries = [self._table.query(**query_index(schema.DUE, shard)) for shard in shards]
         return await self._identifiers(
             [str(item[schema.PARTITION]) for query in queries async for item in query]
         )
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        """See `triage.ports.Archive`."""
         for identifier in identifiers:
             await self._replay(identifier, now)
 
@@ -259,7 +211,7 @@ class DynamoStore:
         )
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
-        """See `triage.ports.Archive`. Reads the whole table."""
+        """See `Archive`. Reads the whole table."""
         tally = Tally()
         async for row in self.all_questions():
             if row.asked_at is not None and row.asked_at >= since:
@@ -268,13 +220,11 @@ class DynamoStore:
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
-        found = await self._read_list(1, schema.shards(OPEN))
+        found = await self._read_list(1, schema.shards(items.OPEN))
         return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
-        queries = [query_all(schema.DUE, shard) for shard in schema.shards(UNSENT)]
+        queries = [query_index(schema.DUE, shard) for shard in schema.shards(items.UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
         return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
 
@@ -283,11 +233,11 @@ class DynamoStore:
         pages = self._table.scan_pages(
             _PAGE,
             FilterExpression=f"{schema.SORT} = :question",
-            ExpressionAttributeValues={":question": value_to_wire(QUESTION)},
+            ExpressionAttributeValues={":question": value_to_wire(items.QUESTION)},
             ConsistentRead=True,
         )
         async for page in pages:
-            for question in await read_questions(self._table, page):
+            for question in await items.read_questions(self._table, page):
                 yield question
 
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
@@ -302,13 +252,13 @@ class DynamoStore:
     async def _write(self, change: Change, condition: Condition) -> bool:
         question, report, now = change.question, change.report, self._clock()
         place = self._due.place(question, now)
-        item = question_item(question) | self._lifetime.of_question(question)
+        item = items.question_item(question) | self._lifetime.of_question(question)
         if place is not None:
             item |= place.attributes()
         others = self._changed_addition(change)
         if report is not None:
             waiting = self._unsent.place(report, now)
-            others.append(report_item(report) | waiting.attributes())
+            others.append(items.report_item(report) | waiting.attributes())
         is_written = await self._table.put_all(item, condition, others)
         if is_written:
             self._due.note_written(question, place, now)
@@ -319,14 +269,14 @@ class DynamoStore:
     def _changed_addition(self, change: Change) -> list[Item]:
         """Return what is added to a question, if it has to be written: it seldom changes."""
         question, before = change.question, change.before
-        added = addition_item(question)
-        if added == addition_item(before) if before else not has_addition(question):
+        added = items.addition_item(question)
+        if added == items.addition_item(before) if before else not items.has_addition(question):
             return []
         return [added | self._lifetime.of_addition(question)]
 
     async def _question(self, key: str) -> Question | None:
-        item = await self._table.get(question_key(key))
-        question = await read_question(self._table, item) if item else None
+        item = await self._table.get(items.question_key(key))
+        question = await items.read_question(self._table, item) if item else None
         if question is not None:
             self._due.note_read(question)
         return question
@@ -335,27 +285,28 @@ class DynamoStore:
         """Return a person's questions between two sort keys of the index, at most the last `limit`."""
         if not slack_id:
             return []
-        found = await self._table.first(limit, **_query_between(slack_id, first, last))
-        rows = await questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
+        query = query_index(schema.PERSON, slack_id, "#s BETWEEN :first AND :last", first=first, last=last)
+        found = await self._table.first(limit, **query, ScanIndexForward=False)
+        rows = await items.questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
         return [row for row in rows if row.slack_id == slack_id]
 
     async def _mark_sent(self, row: OutboxRow, at: datetime) -> None:
         expires = self._lifetime.since(at)
         values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
         setting = "".join(f", {name} = :{name}_expires" for name in expires)
-        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at) or 0, **values})
+        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at), **values})
         await self._expiry.release(row, at)
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
-        parked = schema.in_shard(PARKED, row_key(row.identifier))
-        await self._mark(row, _PARKED, {"at": microseconds(at) or 0, "parked": parked})
-        await self._expiry.hold(row.identifier)
+        parked = schema.in_shard(items.PARKED, row_key(row.identifier))
+        await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
+        await self._expiry.hold(row_key(row.identifier))
         self._unsent.note_gone(row, None)
 
     async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
         condition = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
-        await self._table.update(report_key(row_key(row.identifier), row.sequence), change, condition)
+        await self._table.update(items.report_key(row_key(row.identifier), row.sequence), change, condition)
 
     async def _replay(self, identifier: str, now: datetime) -> None:
         """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
@@ -372,9 +323,9 @@ class DynamoStore:
     async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
         places = [self._unsent.place(row, now) for row in again]
         pairs = zip(rows, again, places, strict=True)
-        puts = [self._make_put(report_item(new) | place.attributes(), old) for old, new, place in pairs]
+        puts = [self._make_put(items.report_item(new) | place.attributes(), old) for old, new, place in pairs]
         key = row_key(rows[0].identifier)
-        hold = {"Key": to_wire(question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
+        hold = {"Key": to_wire(items.question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
         there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
         held = {"Update": {"TableName": self._table.name, **hold, **there}}
         if not await self._table.try_transact([held, *puts]):
@@ -389,12 +340,12 @@ class DynamoStore:
 
     async def _read_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
         """Return the first `count` items of each of these partitions of the index `listed`."""
-        queries = [query_all(schema.LIST, shard) | arguments for shard in shards]
+        queries = [query_index(schema.LIST, shard) | arguments for shard in shards]
         pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
         return [item for page in pages for item in page]
 
     async def _identifiers(self, keys: Iterable[str]) -> Sequence[str]:
-        rows = await questions_of(self._table, keys)
+        rows = await items.questions_of(self._table, keys)
         return [row.request.identifier for row in sorted(rows, key=lambda row: row.accepted_at)]
 
     def _watch(self) -> None:
@@ -420,17 +371,6 @@ class DynamoStore:
         found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
         if any(found):
             self.on_found()
-
-
-def _query_between(slack_id: str, first: str, last: str) -> dict[str, Any]:
-    values = {":p": slack_id, ":first": first, ":last": last}
-    return {
-        "IndexName": schema.PERSON.name,
-        "KeyConditionExpression": "#p = :p AND #s BETWEEN :first AND :last",
-        "ExpressionAttributeNames": {"#p": schema.PERSON.partition, "#s": schema.PERSON.sort},
-        "ExpressionAttributeValues": {name: value_to_wire(value) for name, value in values.items()},
-        "ScanIndexForward": False,
-    }
 
 
 def _restore(question: Question, now: datetime, *, longest: timedelta | None) -> Question:

@@ -9,59 +9,140 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from random import Random
+from typing import Any, Protocol
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, is_transient, reasons_of, store_error
+from bot.aws.access import Access, Client
+from bot.backoff import wait_after
+from bot.errors import ConfigError, StoreError
+from bot.store.address import Address
+from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, explain_failure, is_transient, reasons_of
 from bot.store.dynamodb.schema import PARTITION
-from bot.store.dynamodb.values import from_wire, to_wire, value_to_wire
+from bot.threads import DaemonThreads
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from random import Random
+Value = str | int
+Item = dict[str, Value]  #: strings and integers, by attribute
 
-    from bot.store.dynamodb.values import Item, Value
+#: Concurrent calls. Each takes a few milliseconds.
+CONCURRENT_CALLS_MAX = 16
 
-#: The most attempts at a call, and the time in seconds after which no further attempt starts.
-ATTEMPTS = 6
-PATIENCE = 5.0
-
-#: The ceiling of the wait before the second attempt, in seconds; it doubles from there (full jitter).
-FIRST_WAIT = 0.05
+#: boto3 makes one attempt only: `Table` retries, because it knows what a lost reply means.
+#: Timeouts are in seconds. Slack shows a failure to the person who clicked after three.
+_CALLS = Config(
+    connect_timeout=2,
+    read_timeout=3,
+    max_pool_connections=CONCURRENT_CALLS_MAX,
+    retries={"mode": "standard", "total_max_attempts": 1},
+)
 
 #: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
 
 
+#: An item in DynamoDB's JSON: `{"v": {"N": "3"}}`.
+WireItem = dict[str, dict[str, str]]
+
+
+def to_wire(item: Mapping[str, Value]) -> WireItem:
+    """Convert an item to DynamoDB's JSON. `StoreError` for invalid text (half a surrogate pair)."""
+    return {name: value_to_wire(value) for name, value in item.items()}
+
+
+def value_to_wire(value: Value) -> dict[str, str]:
+    """Convert one value to DynamoDB's JSON. `StoreError` as in `to_wire`."""
+    if isinstance(value, int):
+        return {"N": str(value)}
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"the store cannot hold this request: {error.reason}") from error
+    return {"S": value}
+
+
+def from_wire(item: Mapping[str, Mapping[str, Any]]) -> Item:
+    """Convert an item from DynamoDB's JSON, leaving out attributes of other types, which are not ours."""
+    return {
+        name: int(value["N"]) if "N" in value else str(value["S"])
+        for name, value in item.items()
+        if "N" in value or "S" in value
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retries:
+    """How temporary failures are retried. The defaults suit a worker: somebody may wait for the click."""
+
+    attempts: int = 6
+    patience: float = 5.0  #: seconds after which no further attempt starts
+    shortest_wait: float = 0.025  #: seconds; see `backoff.wait_after`
+    on_retry: Callable[[int], None] = lambda _: None  #: receives the number of failed attempts
+
+
 class Caller(Protocol):
-    """Makes single attempts at calls: see `connection.Connection`."""
+    """Makes single attempts at calls: see `Connection`."""
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """See `connection.Connection`."""
+        """See `Connection`."""
 
     def close(self) -> None:
-        """See `connection.Connection`."""
+        """See `Connection`."""
+
+
+class Connection:
+    """Makes DynamoDB calls by name.
+
+    Credentials, unless `access` is given, and the endpoint, unless `endpoint_url` is given, come from boto3's
+    own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
+    invalid.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        access: Access | None = None,
+        endpoint_url: str | None = None,
+    ) -> None:
+        self._client = _client(address, access or Access(), endpoint_url)
+        self._threads = DaemonThreads("dynamodb", count=CONCURRENT_CALLS_MAX)
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Make one attempt at a call, e.g. `get_item`; return its answer."""
+        answer: dict[str, Any] = await self._threads.run(self._client.call, operation, **arguments)
+        return answer
+
+    def close(self) -> None:
+        """End the threads and close the connections, without waiting for calls in progress."""
+        self._threads.close()
+        self._client.close()
+
+
+def _client(address: Address, access: Access, endpoint_url: str | None) -> Client:
+    region = address.region or access.session.region_name
+    if not region:
+        raise ConfigError(
+            ["the store has no AWS region: set AWS_REGION, e.g. us-west-2, or name it in STORE_URL"]
+        )
+    return access.client("dynamodb", region=region, config=_CALLS, endpoint_url=endpoint_url)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """What must hold for a write: an expression with `#name` for attributes and `:name` for `values`."""
+    """What must hold for a write: an expression, with `:name` for each of the `values`."""
 
     expression: str
     values: Mapping[str, Value] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Return the condition as arguments of a DynamoDB call."""
-        named = {f"#{name}": name for name in self.names}
-        valued = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
-        return {
-            "ConditionExpression": self.expression,
-            **({"ExpressionAttributeNames": named} if named else {}),
-            **({"ExpressionAttributeValues": valued} if valued else {}),
-        }
+        named = {f":{name}": value_to_wire(value) for name, value in self.values.items()}
+        values = {"ExpressionAttributeValues": named} if named else {}
+        return {"ConditionExpression": self.expression, **values}
 
 
 NEW = Condition(expression=f"attribute_not_exists({PARTITION})")
@@ -77,13 +158,22 @@ class _ConditionFailed(Exception):
 
 
 class Table:
-    """One table. Every method raises `StoreError` if DynamoDB fails, after retries for up to about 5 s."""
+    """One table. Every method raises `StoreError` if DynamoDB still fails after the `retries`."""
 
-    def __init__(self, name: str, caller: Caller, *, random: Random, shown: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        caller: Caller,
+        *,
+        random: Random,
+        shown: str = "",
+        retries: Retries = Retries(),
+    ) -> None:
         self.name = name
         self.shown = shown or name
         self._caller = caller
         self._random = random
+        self._retries = retries
 
     async def put(self, item: Item, condition: Condition) -> bool:
         """Write an item if the condition holds for the stored one; return whether it was written."""
@@ -205,31 +295,34 @@ class Table:
 
     async def _get_batch(self, keys: list[Any]) -> list[Item]:
         found: list[Item] = []
-        for attempt in range(ATTEMPTS):
+        for failures in range(1, self._retries.attempts + 1):
             request = {self.name: {"Keys": keys, "ConsistentRead": True}}
             answer = await self._call("batch_get_item", {"RequestItems": request})
             found += [from_wire(item) for item in answer["Responses"].get(self.name, ())]
             keys = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if not keys:
                 return found
-            await self._wait(attempt)
-        raise store_error(_throttling_error("BatchGetItem"), self.shown)
+            await self._wait(failures)
+        raise StoreError(f"DynamoDB throttles BatchGetItem on the table {self.shown}")
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + PATIENCE
-        for attempt in range(ATTEMPTS):
+        give_up = loop.time() + self._retries.patience
+        failures = 0
+        while True:
             try:
                 return await self._caller.call(operation, arguments)
             except (ClientError, BotoCoreError) as error:
-                _raise_failed_condition(error, repeated=attempt > 0)
-                if attempt + 1 == ATTEMPTS or loop.time() > give_up or not is_transient(error):
-                    raise store_error(error, self.shown) from error
-            await self._wait(attempt)
-        raise AssertionError  # the last attempt returns or raises
+                _raise_failed_condition(error, repeated=failures > 0)
+                failures += 1
+                is_last = failures == self._retries.attempts or loop.time() > give_up
+                if is_last or not is_transient(error):
+                    raise StoreError(explain_failure(error, self.shown)) from error
+            await self._wait(failures)
 
-    async def _wait(self, attempt: int) -> None:
-        await asyncio.sleep(self._random.uniform(0, FIRST_WAIT * 2**attempt))
+    async def _wait(self, failures: int) -> None:
+        self._retries.on_retry(failures)
+        await asyncio.sleep(wait_after(failures, self._random, shortest=self._retries.shortest_wait))
 
 
 def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: bool) -> None:
@@ -237,7 +330,3 @@ def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: boo
         first = next(iter(reasons_of(error)), {})
         stands: Any = error.response.get("Item") or first.get("Item") or {}
         raise _ConditionFailed(from_wire(stands), repeated=repeated) from error
-
-
-def _throttling_error(operation: str) -> ClientError:
-    return ClientError({"Error": {"Code": "ThrottlingException"}}, operation)

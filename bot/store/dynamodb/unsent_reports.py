@@ -7,25 +7,17 @@ so the table is read for that; but most alerts have one report, which needs no r
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime
+from random import Random
 
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
-from bot.store.dynamodb.leased_rows import LeasedRow, Schedule
-from bot.store.dynamodb.leases import Leases
+from bot.store.dynamodb.leases import Key, LeasedRow, Leases, Place, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
+from bot.store.dynamodb.table import Item, Table
 from bot.triage.asking_rules import row_key
+from bot.triage.model import OutboxRow
 from bot.triage.reporting import REPORTS_APART
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from random import Random
-
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.leases import Place
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item
-    from bot.triage.model import OutboxRow
 
 #: Attempts to get more rows when other workers were faster, or when the rows found must wait.
 _ROUNDS = 3
@@ -101,17 +93,14 @@ class UnsentReports:
             self._forget(key)  # another worker has sent it
             return None
         may_go_at = max([held.row.due_at, *(row.sent_at + REPORTS_APART for row in rows if row.sent_at)])
-        if waiting.sequence == held.row.sequence and may_go_at <= now:
-            return held.row
-        self._moments.put(
-            key, may_go_at if waiting.sequence == held.row.sequence else self._next_judgement(held, waiting)
-        )
+        if waiting.sequence == held.row.sequence:
+            if may_go_at <= now:
+                return held.row
+            self._moments.put(key, may_go_at)
+        else:  # if this worker sends the one before, that triggers the next check
+            is_ours = self._leases.held.get(_key_of(waiting)) is not None
+            self._moments.put(key, None if is_ours else held.hint.moment)
         return None
-
-    def _next_judgement(self, held: LeasedRow[OutboxRow], waiting: OutboxRow) -> datetime | None:
-        """Return when to check a report that waits for another; None: sending that one triggers the check."""
-        is_ours = self._leases.held.get(_key_of(waiting)) is not None
-        return None if is_ours else held.hint.moment
 
     def _list_later(self, row: OutboxRow) -> list[LeasedRow[OutboxRow]]:
         """Return the later reports of the same identifier that this worker holds."""

@@ -7,50 +7,21 @@ in place makes it wrong: so rows that a worker has changed are recognised and le
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.errors import StoreError
-from bot.store.dynamodb import schema
-from bot.store.dynamodb.connection import CONCURRENT_CALLS_MAX
-from bot.store.dynamodb.due_index import read_key
+from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
-from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, is_at_rest
-from bot.store.dynamodb.items import (
-    PARKED,
-    PARKED_AT,
-    QUESTION,
-    REPLAYS,
-    REPORT,
-    SENT_AT,
-    UNSENT,
-    addition_item,
-    has_addition,
-    key_of,
-    question_item,
-    question_key,
-    read_questions,
-    report_from,
-    report_item,
-    report_key,
-)
-from bot.store.dynamodb.table import NEW, Condition
-from bot.store.migration.inventory import digest_of
+from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
+from bot.store.dynamodb.leases import Key, read_key
+from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
+from bot.store.migration.inventory import Alert, Row, digest_of
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Question
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.store.dynamodb.leased_rows import Key
-    from bot.store.dynamodb.table import Table
-    from bot.store.dynamodb.values import Item, Value
-    from bot.store.migration.inventory import Alert, Row
-    from bot.triage.model import OutboxRow
-    from bot.triage.ports import Clock
+from bot.triage.model import OutboxRow, Question
+from bot.triage.ports import Clock
 
 #: The attribute that holds the digest.
 COPIED = "cp"
@@ -90,20 +61,20 @@ class Copies:
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
         """Return the rows of these alerts that the table holds, as they are now."""
-        items = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
-        return {copy.key: copy for copy in await self._read(items)}
+        found = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
+        return {copy.key: copy for copy in await self._read(found)}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
-        """Copy alerts, some rows of which may be `there`; return the rows that a worker wrote first.
+        """Copy alerts, some rows of which may be `existing`; return the rows that a worker wrote first.
 
-        A row that is there already is not written again, and one that a worker has changed since it was
-        copied is not written over. `StoreError` if a write fails: no other is under way any more then.
+        A row that exists is not written again, and one that a worker has changed since it was copied is not
+        overwritten. Raises `StoreError` if a write fails, once no other write is in progress.
         """
         now = self._clock()
         pairs = [pair for alert in alerts for pair in self._items_of(alert, now)]
         left, overtaken, failures = iter(enumerate(pairs)), set[int](), list[StoreError]()
 
-        async def write_what_is_left() -> None:
+        async def write_remaining() -> None:
             for number, (row, item) in left:
                 try:
                     if not await self._write(row, item, existing.get(read_key(item))):
@@ -113,7 +84,7 @@ class Copies:
                 if failures:
                     return
 
-        await asyncio.gather(*(write_what_is_left() for _ in range(CONCURRENT_CALLS_MAX)))
+        await asyncio.gather(*(write_remaining() for _ in range(CONCURRENT_CALLS_MAX)))
         if failures:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
@@ -125,45 +96,46 @@ class Copies:
         if await self.table.put_all(item | {COPIED: digest_of(row)}, condition, self._additions_of(row)):
             return True
         found = await self.table.get(_item_key(row))
-        # The reply to a write may have been lost, or the write done after the death of whoever sent it.
+        # The reply to a write may have been lost, or a process that has died since may have sent it.
         return any(_is_copy(copy, row) for copy in await self._read([found] if found else []))
 
-    async def _read(self, items: Sequence[Item]) -> list[Copy]:
+    async def _read(self, found: Sequence[Item]) -> list[Copy]:
         """Return the rows that items hold; what is neither a question nor a report is left out."""
-        asked = [item for item in items if item[schema.SORT] == QUESTION]
-        rows: list[tuple[Item, Row]] = list(zip(asked, await read_questions(self.table, asked), strict=True))
-        rows += [(item, report_from(item)) for item in items if str(item[schema.SORT]).startswith(REPORT)]
+        asked = [item for item in found if item[schema.SORT] == items.QUESTION]
+        rows: list[tuple[Item, Row]] = []
+        rows += zip(asked, await items.read_questions(self.table, asked), strict=True)
+        reported = [item for item in found if str(item[schema.SORT]).startswith(items.REPORT)]
+        rows += [(item, items.report_from(item)) for item in reported]
         return [
             Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
             for item, row in rows
         ]
 
     def _additions_of(self, row: Row) -> Sequence[Item]:
-        if not isinstance(row, Question) or not has_addition(row):
+        if not isinstance(row, Question) or not items.has_addition(row):
             return ()
-        return [addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, self._clock())]
+        return [items.addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, self._clock())]
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
-        question = question_item(alert.question) | self._expiry_of(alert, now)
+        question = items.question_item(alert.question) | self._expiry_of(alert, now)
         if next_work := find_next_work(alert.question, now):
-            question |= _place(next_work[0], key_of(alert.question), next_work[1])
+            question |= _place(next_work[0], items.key_of(alert.question), next_work[1])
         return [(alert.question, question), *((row, self._report_item(row, now)) for row in alert.reports)]
 
     def _report_item(self, row: OutboxRow, now: datetime) -> Item:
-        item, key = report_item(row), row_key(row.identifier)
+        item, key = items.report_item(row), row_key(row.identifier)
         if row.sent_at is not None:
             return item | self._expiry(row.sent_at, now)
         if row.parked_at is not None:
-            return item | _place(PARKED, key, row.parked_at)
-        return item | _place(UNSENT, key, row.due_at)
+            return item | _place(items.PARKED, key, row.parked_at)
+        return item | _place(items.UNSENT, key, row.due_at)
 
     def _expiry_of(self, alert: Alert, now: datetime) -> Item:
         """Return a question's expiry: after its reports', and none while a report has been waiting long."""
-        settled_at = alert.question.settled_at
-        is_held = any(_holds(row, now) for row in alert.reports)
-        if settled_at is None or is_held or not is_at_rest(alert.question):
+        end = ended_at(alert.question)
+        if end is None or any(_holds(row, now) for row in alert.reports):
             return {}
-        ends = [settled_at, *(row.sent_at for row in alert.reports if row.sent_at)]
+        ends = [end, *(row.sent_at for row in alert.reports if row.sent_at)]
         return self._expiry(max(ends) + WAITS_LONG, now)
 
     def _expiry(self, end: datetime, now: datetime) -> Item:
@@ -179,8 +151,8 @@ def key_of_row(row: Row) -> Key:
 
 def _item_key(row: Row) -> Item:
     if isinstance(row, Question):
-        return question_key(key_of(row))
-    return report_key(row_key(row.identifier), row.sequence)
+        return items.question_key(items.key_of(row))
+    return items.report_key(row_key(row.identifier), row.sequence)
 
 
 def _is_copy(copy: Copy | None, row: Row) -> bool:
@@ -192,8 +164,8 @@ def _unchanged_condition(old: Copy) -> Condition:
     was: dict[str, Value] = {COPIED: digest_of(old.row)}
     gone: list[str] = []
     if not isinstance(old.row, Question):
-        was[REPLAYS] = old.row.replays
-        for name, at in ((SENT_AT, old.row.sent_at), (PARKED_AT, old.row.parked_at)):
+        was[items.REPLAYS] = old.row.replays
+        for name, at in ((items.SENT_AT, old.row.sent_at), (items.PARKED_AT, old.row.parked_at)):
             if (stored := microseconds(at)) is None:
                 gone.append(f"attribute_not_exists({name})")
             else:
@@ -203,7 +175,7 @@ def _unchanged_condition(old: Copy) -> Condition:
 
 def _place(word: str, key: str, moment: datetime) -> Item:
     """Return the key attributes, in the index `due`, of a row that is not leased."""
-    return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment) or 0}
+    return {schema.WORK: schema.in_shard(word, key), schema.MOMENT: microseconds(moment)}
 
 
 def _holds(row: OutboxRow, now: datetime) -> bool:

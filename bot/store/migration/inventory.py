@@ -5,19 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from bot.store.records.rows import ADDED, added_row, microseconds, question_row, report_facts
-from bot.triage.model import Question, State
+from bot.triage.model import OutboxRow, Question, State
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.triage.model import OutboxRow
-
-    Row = Question | OutboxRow
+Row = Question | OutboxRow
 
 #: What is counted, in this order. A report that is parked waits for a person.
 KINDS = (

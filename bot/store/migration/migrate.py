@@ -7,32 +7,30 @@ and at the end the whole table is read back.
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
-from bot.store.dynamodb.connection import Connection
-from bot.store.dynamodb.copy_marker import mark_finished, mark_unfinished
-from bot.store.dynamodb.opening import require_usable
-from bot.store.dynamodb.table import Table
-from bot.store.migration.copies import Copies, key_of_row
-from bot.store.migration.inventory import Inventory, compare, digest_of
-from bot.store.migration.retrying_caller import RetryingCaller
+from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
+from bot.store.dynamodb.table import Connection, Retries, Table
+from bot.store.migration.copies import Copies, Copy, key_of_row
+from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
 from bot.triage.model import Question, utc_now
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import timedelta
-
-    from bot.store.migration.copies import Copy
-    from bot.store.migration.inventory import Alert, Comparison, Row
-
-    Tell = Callable[[str], None]
+Tell = Callable[[str], None]
 
 #: How many progress messages a copy prints.
 _PARTS = 10
+
+
+#: A command may take its time: it retries a call for about 40 s; a worker gives up after 5 s.
+_ATTEMPTS, _PATIENCE, _SHORTEST_WAIT = 9, 120.0, 0.2
+
+#: How many failures in a row are not reported.
+_QUIET = 4
 
 
 class MigrationRefused(TriageBotError):
@@ -62,8 +60,13 @@ async def migrate_store(
     source = await SqliteSource.open(store_path(source_url))
     try:
         address = parse_address(target_url, region=region)
-        patient = RetryingCaller(Connection(address), tell=tell, random=random.Random())
-        table = Table(address.table, patient, random=random.Random(), shown=address.shown)
+        table = Table(
+            address.table,
+            Connection(address),
+            random=random.Random(),
+            shown=address.shown,
+            retries=patient_retries(tell),
+        )
         try:
             await require_usable(table)
             copies = Copies(table, keep=keep, clock=utc_now)
@@ -72,6 +75,17 @@ async def migrate_store(
             table.close()
     finally:
         source.close()
+
+
+def patient_retries(tell: Tell, *, shortest_wait: float = _SHORTEST_WAIT) -> Retries:
+    """Return retries of up to two minutes; `tell` gets one message, once they take long."""
+    messages = iter(["DynamoDB does not answer or is throttling: retrying for up to two minutes"])
+
+    def report(failures: int) -> None:
+        if failures > _QUIET and (message := next(messages, None)):
+            tell(message)
+
+    return Retries(attempts=_ATTEMPTS, patience=_PATIENCE, shortest_wait=shortest_wait, on_retry=report)
 
 
 class Migration:
@@ -102,11 +116,9 @@ class Migration:
     async def _require_untouched(self) -> None:
         """Refuse a table with rows of another store, or with rows that a worker has changed."""
         questions = 0
-        async for page in self._copies.pages():
-            alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
-            for copy in page:
-                self._judge(copy, alerts.get(copy.key[0]))
-            questions += sum(isinstance(copy.row, Question) for copy in page)
+        async for copy, alert in self._copies_with_source():
+            self._judge(copy, alert)
+            questions += isinstance(copy.row, Question)
             self._has_begun = True
         if self._has_begun:
             self._tell(f"the table has {questions:,} questions of an earlier run: resuming from there")
@@ -151,18 +163,22 @@ class Migration:
         async for page in self._source.pages():
             there = await self._copies.find(page)
             for row in (row for alert in page for row in alert.rows):
-                if _differs(row, there):
+                copy = there.get(key_of_row(row))
+                if copy is None or digest_of(copy.row) != digest_of(row):
                     return _identifier_of(row)
         return await self._find_first_stranger()
 
     async def _find_first_stranger(self) -> str:
+        async for copy, alert in self._copies_with_source():
+            if alert is None or copy.key not in map(key_of_row, alert.rows):
+                return _identifier_of(copy.row)
+        return ""
+
+    async def _copies_with_source(self) -> AsyncIterator[tuple[Copy, Alert | None]]:
         async for page in self._copies.pages():
             alerts = await self._source.alerts(list({copy.key[0] for copy in page}))
-            known = {key_of_row(row) for alert in alerts.values() for row in alert.rows}
             for copy in page:
-                if copy.key not in known:
-                    return _identifier_of(copy.row)
-        return ""
+                yield copy, alerts.get(copy.key[0])
 
     def _overtaken_error(self, name: str) -> MigrationRefused:
         return MigrationRefused(
@@ -176,11 +192,6 @@ def _is_newer(copy: Copy, alert: Alert) -> bool:
     if isinstance(copy.row, Question):
         return copy.row.version > alert.question.version
     return copy.row.sequence not in {row.sequence for row in alert.reports}
-
-
-def _differs(row: Row, there: Mapping[tuple[str, str], Copy]) -> bool:
-    copy = there.get(key_of_row(row))
-    return copy is None or digest_of(copy.row) != digest_of(row)
 
 
 def _identifier_of(row: Row) -> str:

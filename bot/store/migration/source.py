@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 from bot.errors import StoreError
 from bot.store.migration.inventory import Alert
 from bot.store.records.rows import ADDED, question_of, report_of
 from bot.store.sqlite.opening import connect_to_read
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
-    from pathlib import Path
-
-    from bot.triage.model import OutboxRow
+from bot.triage.model import OutboxRow
 
 #: Alerts in memory at a time.
 PAGE = 100

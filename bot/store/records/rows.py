@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
 from operator import is_not, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any, overload
 
 from bot.triage.asking_rules import row_key
 from bot.triage.model import (
@@ -23,9 +24,6 @@ from bot.triage.model import (
     make_question,
 )
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 #: Stored moments count from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,41 +46,14 @@ ADDED: Mapping[str, Any] = {
     "found_by": "",
 }
 
-_PLAIN = (
-    "version",
-    "attempts",
-    "slack_id",
-    "slack_name",
-    "time_zone",
-    "channel",
-    "ts",
-    "reason",
-    "note",
-    "card_ts",
-    "taken_by",
-    "taken_name",
-    "reminders",
-    "answers",
-    "idle_changes",
-    "reports",
-    "shown",
-    "notes",
-    "card_shown",
+_PLAIN = tuple(
+    "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
+    "taken_name reminders answers idle_changes reports shown notes card_shown".split()
 )
 _plain_of = itemgetter(*_PLAIN)
-_TIMES = (
-    "accepted_at",
-    "due_at",
-    "deadline",
-    "card_due_at",
-    "taken_at",
-    "settled_at",
-    "claimed_at",
-    "in_doubt_since",
-    "asked_at",
-    "answered_at",
-    "clicked_at",
-    "first_answered_at",
+_TIMES = tuple(
+    "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
+    "answered_at clicked_at first_answered_at".split()
 )
 
 #: Columns that a save writes.
@@ -96,6 +67,10 @@ _FIELDS = tuple(name for name in MUTABLE if name not in ("work", *_ASKED_FOR, *_
 _fields_of = itemgetter(*_FIELDS)
 
 
+@overload
+def microseconds(moment: datetime) -> int: ...
+@overload
+def microseconds(moment: datetime | None) -> int | None: ...
 def microseconds(moment: datetime | None) -> int | None:
     """Return an aware moment as stored: whole microseconds since 1970-01-01 UTC."""
     return None if moment is None else (moment - EPOCH) // _MICROSECOND
@@ -235,14 +210,7 @@ _FACTS: Mapping[str, Callable[[Any], Any]] = {
 }
 
 #: Values of absent facts that have no default in `Report`.
-_ABSENT: Mapping[str, Any] = {
-    "response": "",
-    "note": False,
-    "email": "",
-    "slack_id": "",
-    "slack_name": "",
-    "alert": "",
-}
+_ABSENT = {**dict.fromkeys(("response", "email", "slack_id", "slack_name", "alert"), ""), "note": False}
 
 _write_facts = json.JSONEncoder(separators=(",", ":")).encode
 

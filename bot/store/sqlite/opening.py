@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from importlib import resources
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from bot.errors import StartRefused, StoreUnusable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 #: The schema that this release reads and writes (PRAGMA user_version).
 SCHEMA_VERSION = 3
@@ -133,7 +130,7 @@ def _prepare_file(path: Path, *, create: bool) -> bool:
             raise StoreUnusable(f"there is no store at {path}; `triage-bot run` creates it (see STORE_URL)")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except PermissionError as error:
-        raise StoreUnusable(f"this user may not write the store {path}: {error.strerror}") from error
+        raise StoreUnusable(f"this user cannot write to the store {path}: {error.strerror}") from error
     except IsADirectoryError as error:
         raise StoreUnusable(f"the store {path} is a folder; set STORE_URL to a file in it") from error
     except OSError as error:
@@ -160,7 +157,9 @@ def _explain_refusal(error: sqlite3.Error, path: Path) -> StartRefused | StoreUn
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StartRefused(f"the store {path} is held by another process; stop it first")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreUnusable(f"the store {path} is corrupt or no SQLite database ({error}); restore a backup")
+        return StoreUnusable(
+            f"the store {path} is corrupt or not a SQLite database ({error}); restore a backup"
+        )
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        return StoreUnusable(f"this user may not write the store {path} or its folder ({error})")
+        return StoreUnusable(f"this user cannot write to the store {path} or its folder ({error})")
     return StartRefused(f"the store {path} cannot be used: {error}")

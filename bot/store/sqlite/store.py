@@ -6,9 +6,11 @@ import asyncio
 import hmac
 import json
 import sqlite3
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 from bot.errors import StoreError
 from bot.store.records.rows import (
@@ -25,18 +27,10 @@ from bot.store.records.rows import (
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.opening import connect
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Work
+from bot.triage.model import Change, OutboxRow, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
-from bot.triage.statistics import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-    from pathlib import Path
-
-    from bot.triage.model import Change, OutboxRow, Question
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.statistics import AlertStatistics, Tally
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
@@ -112,9 +106,9 @@ _ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
 
 
 class SqliteStore:
-    """Questions and their reports in one file, locked for this process.
+    """Questions and their reports in one file, locked for this process. See the ports for the methods.
 
-    Methods raise `StoreError` if SQLite cannot read or write; then nothing of the change is saved.
+    They raise `StoreError` if SQLite cannot read or write; then nothing of the change is saved.
     """
 
     def __init__(self, database: Database) -> None:
@@ -131,63 +125,49 @@ class SqliteStore:
         await self._database.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
-        """See `triage.ports.Store`."""
         try:
             return await self._database.write(lambda connection: [_add(connection, each) for each in changes])
         except (StoreError, ValueError):
             return await asyncio.gather(*(self._add_alone(change) for change in changes))
 
     async def save(self, change: Change) -> bool:
-        """See `triage.ports.Store`."""
         return await self._database.write(lambda connection: _save(connection, change))
 
     async def load(self, ref: str) -> Question | None:
-        """See `triage.ports.Store`."""
         key, _, _ = ref.partition(".")
         question = await self._read_question(key)
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
 
     async def find(self, identifier: str) -> Question | None:
-        """See `triage.ports.Store`."""
         return await self._read_question(row_key(identifier))
 
     async def due(
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         # SQLite itself leaves out `exclude`: every row it returns costs time, and makes the threads contend.
         condition = _CARDS_DUE if work is Work.CARD else _WORK_DUE[work]
         return await self._read_questions(condition, (microseconds(now), _keys_of(exclude), limit))
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         return await self._read_questions(_OVERDUE, (microseconds(now), limit))
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """See `triage.ports.Store`."""
-        values = {"after": microseconds(after)}
-        row = await self._database.read(lambda connection: connection.execute(_NEXT_DUE, values).fetchone())
-        return moment(row[0])
+        return await self._read_moment(_NEXT_DUE, {"after": microseconds(after)})
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         return await self._read_questions(_OPEN_FOR, (slack_id, limit))
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Store`."""
         return await self._read_questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))
 
     async def probe(self) -> None:
-        """See `triage.ports.Store`."""
         await self._database.write(lambda connection: connection.execute(_PROBE))
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """See `triage.ports.Store`."""
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
     async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """See `store.OpenStore`."""
         values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
         await self._database.write(
             lambda connection: [connection.execute(each, values) for each in _RESTORED]
@@ -198,58 +178,44 @@ class SqliteStore:
         await self._database.copy_to(path)
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        """See `triage.ports.Archive`."""
         return await self._read_questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
-        """See `triage.ports.Outbox`."""
         return await self._read_reports(_SENDABLE, {**_time_values(now), "limit": limit})
 
     async def next_sendable(self, now: datetime) -> datetime | None:
-        """See `triage.ports.Outbox`."""
-        row = await self._database.read(
-            lambda connection: connection.execute(_NEXT_SENDABLE, _time_values(now)).fetchone()
-        )
-        return moment(row[0])
+        return await self._read_moment(_NEXT_SENDABLE, _time_values(now))
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await self._mark("sent_at", rows, at)
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """See `triage.ports.Outbox`."""
         await self._mark("parked_at", rows, at)
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """See `triage.ports.Archive`."""
         return await self._read_reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        """See `triage.ports.Archive`."""
         return await self._read_identifiers("report.sent_at >= ?", microseconds(since))
 
     async def identifiers_unsent(self) -> Sequence[str]:
-        """See `triage.ports.Archive`."""
         return await self._read_identifiers("report.sent_at IS NULL")
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        """See `triage.ports.Archive`."""
         values = [{"key": row_key(identifier), "now": microseconds(now)} for identifier in identifiers]
         await self._database.write(lambda connection: connection.executemany(_REPLAY, values))
 
     async def oldest_open(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
         return await self._read_moment(_OLDEST_OPEN)
 
     async def oldest_unsent(self) -> datetime | None:
-        """See `triage.ports.Backlog`."""
         return await self._read_moment(_OLDEST_UNSENT)
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
-        """See `triage.ports.Archive`."""
         tally = Tally()
         for each in _SLICES:
-            for alert, standing, taken in await self._read_asked(each, since):
+            values = {"slice": each, "since": microseconds(since)}
+            for alert, standing, taken in await self._read(_ASKED, values):
                 tally.add(
                     alert,
                     standing=Outcome(standing) if standing else None,
@@ -270,34 +236,29 @@ class SqliteStore:
         return found[0] if found else None
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
-        rows = await self._database.read(
-            lambda connection: connection.execute(f"{_SELECT} {condition}", values).fetchall()
-        )
+        rows = await self._read(f"{_SELECT} {condition}", values)
         # As dicts: sqlite3.Row searches its column names for each value.
         return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
     async def _read_identifiers(self, condition: str, *values: Any) -> list[str]:
         query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
             WHERE {condition} ORDER BY question.accepted_at"""
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [str(row[0]) for row in rows]
+        return [str(row[0]) for row in await self._read(query, values)]
 
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
-        rows = await self._database.read(lambda connection: connection.execute(query, values).fetchall())
-        return [report_of(row) for row in rows]
+        return [report_of(row) for row in await self._read(query, values)]
 
     async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime) -> None:
         values = [(microseconds(at), row_key(row.identifier), row.sequence) for row in rows]
         statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
         await self._database.write(lambda connection: connection.executemany(statement, values))
 
-    async def _read_asked(self, key_slice: str, since: datetime) -> list[Any]:
-        values = {"slice": key_slice, "since": microseconds(since)}
-        return await self._database.read(lambda connection: connection.execute(_ASKED, values).fetchall())
+    async def _read_moment(self, query: str, values: Any = ()) -> datetime | None:
+        [[stored]] = await self._read(query, values)
+        return moment(stored)
 
-    async def _read_moment(self, query: str) -> datetime | None:
-        row = await self._database.read(lambda connection: connection.execute(query).fetchone())
-        return moment(row[0])
+    async def _read(self, query: str, values: Any) -> list[Any]:
+        return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
 
 
 def _open(path: Path, *, create: bool) -> sqlite3.Connection:

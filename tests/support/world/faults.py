@@ -44,6 +44,16 @@ async def turned_away(request: web.Request, _handler: Handler) -> web.StreamResp
     return websocket
 
 
+async def cut_after_hello(request: web.Request, _handler: Handler) -> web.StreamResponse:
+    """Take the websocket, say hello, and cut it."""
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    await websocket.send_json({"type": "hello", "num_connections": 1})
+    assert request.transport
+    request.transport.close()
+    return websocket
+
+
 async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a fifth of a second over the handshake."""
     await asyncio.sleep(0.2)

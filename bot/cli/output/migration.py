@@ -1,40 +1,19 @@
-"""`triage-bot migrate`: copies the store into a table, and shows counts and checksums of both."""
+"""What `triage-bot migrate` prints: counts and checksums of both stores."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+import argparse
+from collections.abc import Sequence
 
 from bot.cli.output.tables import align_table
-from bot.store.migration.migrate import migrate_store
-from bot.worker.views import render_json
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Sequence
-
-    from bot.settings.settings import Settings
-    from bot.store.migration.inventory import Comparison, Count
-    from bot.store.migration.migrate import MigrationResult
-    from bot.worker.views import View
+from bot.store.migration.inventory import Comparison, Count
+from bot.store.migration.migrate import MigrationResult
+from bot.worker.views import View, render_json
 
 _HEADINGS = ("KIND", "FILE", "TABLE", "CHECKSUM OF FILE", "CHECKSUM OF TABLE", "")
 
 #: How many hex digits of a checksum are shown.
 _SHOWN_DIGITS = 16
-
-
-def copy_store(
-    options: argparse.Namespace, settings: Settings, *, tell: Callable[[str], None]
-) -> MigrationResult:
-    """Copy `options.source` into `options.target`, and compare them; `tell` gets the progress.
-
-    Raises `MigrationRefused`, `StartRefused`, `StoreUnusable` or `StoreError`, as `migrate_store` does.
-    """
-    migration = migrate_store(
-        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
-    )
-    return asyncio.run(migration)
 
 
 def render_result(result: MigrationResult, options: argparse.Namespace) -> str:

@@ -1,0 +1,90 @@
+"""Where the URLs of websockets come from: the one caller of `apps.connections.open` in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bot.backoff import retry_delay
+from bot.errors import AmbiguousError, TransientError, TriageBotError
+from bot.slack.errors import classify_link_refusal, was_answered
+from bot.slack.received import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from bot.slack.client import SlackApi
+    from bot.triage.ports import Clock
+
+APPS_CONNECTIONS_OPEN = "apps.connections.open"
+
+#: How long a URL is kept. It opens one websocket, and expires after about 30 s.
+KEEP = timedelta(seconds=15)
+
+#: The longest wait after an answer that is a refusal, or none: Slack allows about one call a minute.
+REFUSED_MAX = timedelta(minutes=2)
+
+#: The longest wait after a call that met nobody. It cost Slack nothing, and clicks are waiting.
+UNREACHED_MAX = timedelta(seconds=8)
+
+
+class LinkUrls:
+    """Gets URLs for all links of a worker. After a failure nobody calls until the one pause is over.
+
+    `api` calls Slack with the app-level token.
+    """
+
+    def __init__(self, api: SlackApi, *, clock: Clock, jitter: Callable[[], float]) -> None:
+        self._api = api
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0
+        self._calling = asyncio.Lock()
+        self._kept: tuple[str, datetime] | None = None
+
+    @property
+    def pause(self) -> timedelta:
+        """How long nobody calls Slack for a URL."""
+        return self._api.pause_of(APPS_CONNECTIONS_OPEN)
+
+    async def fetch(self) -> str | None:
+        """Return a URL that opens one websocket now; None if the pause lasts.
+
+        Raises the error of `errors.classify_error` that it became, with a remedy that helps links.
+        """
+        async with self._calling:  # or two links would both have been refused before they know of a pause
+            kept, self._kept = self._kept, None
+            if kept and self._clock() - kept[1] <= KEEP:
+                return kept[0]
+            if self.pause:
+                return None
+            try:
+                url = await self._call()
+            except TriageBotError as error:
+                self._pause_after(error)
+                raise classify_link_refusal(error) from error.__cause__
+            self._failures = 0
+            return url
+
+    async def prepare(self) -> bool:
+        """Fetch a URL for the link that opens next; return whether there is one. Errors as for `fetch`."""
+        url = await self.fetch()
+        self._kept = (url, self._clock()) if url else None
+        return bool(url)
+
+    async def _call(self) -> str:
+        data = (await self._api.call(APPS_CONNECTIONS_OPEN)).data
+        url = read_text(data.get("url")) if isinstance(data, dict) else ""
+        if not url:
+            raise AmbiguousError(f"Slack's answer to {APPS_CONNECTIONS_OPEN} names no websocket")
+        return url
+
+    def _pause_after(self, error: TriageBotError) -> None:
+        """Begin a pause: what Slack asks for, and a growing wait that several workers do not share."""
+        longest = REFUSED_MAX if was_answered(error) else UNREACHED_MAX
+        wait = retry_delay(self._failures, self._jitter(), longest=longest)
+        self._failures += 1
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        self._api.pause(APPS_CONNECTIONS_OPEN, (asked or timedelta(0)) + wait)

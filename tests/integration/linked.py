@@ -1,0 +1,134 @@
+"""Two links before the stand-in Slack, and what was done to them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from running_slack import ADA, APP_TOKEN, SettableClock, link_urls, running
+from world import eventually
+from world.faults import Faults
+
+from bot.sandbox.fake_slack.installation import Quirks
+from bot.slack.connections import LinkTimes, SocketConnection, SocketConnections, bolt_app
+from bot.slack.identity import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from running_slack import RunningSlack
+    from slack_bolt.async_app import AsyncAck
+
+#: How long these links wait for a hello: on one machine a hello takes no time.
+TIMES = LinkTimes(patience=timedelta(seconds=1), look_interval=timedelta(milliseconds=20))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linked:
+    """Two links before a stand-in, and what was done to them."""
+
+    world: RunningSlack
+    links: SocketConnections
+    pair: Sequence[SocketConnection]
+    faults: Faults
+    clicks: list[str]
+    clock: SettableClock
+    progress: list[int]
+
+    @property
+    def welcomed(self) -> int:
+        """How many links Slack has ever let in."""
+        return self.world.slack.socket_mode.welcomed
+
+    @property
+    def opened(self) -> int:
+        """How many URLs Slack was asked for."""
+        return self.faults.count("apps.connections.open")
+
+    async def advance(self, **span: float) -> None:
+        """Let time pass, and both links see twice how late it is."""
+        self.clock.now += timedelta(**span)
+        self.progress[:] = [0, 0]
+        await eventually(lambda: min(self.progress) > 1)
+
+    @asynccontextmanager
+    async def stranger(self) -> AsyncIterator[None]:
+        """Another program's link with the same token."""
+        ours = self.world.slack.links
+        opened = await self.world.client.apps_connections_open(app_token=APP_TOKEN)
+        async with self.world.session.ws_connect(str(opened["url"])) as foreign:
+            await foreign.receive_json()
+            yield
+        await eventually(lambda: self.world.slack.links == ours)
+
+    async def until_up(self) -> None:
+        """Wait until both links work, on either side."""
+        await eventually(lambda: self.links.up == 2 and self.world.slack.links == 2)
+
+    async def refresh(self, welcomed: int) -> None:
+        """Let Slack ask for another link; wait until there were so many ever, and two are left."""
+        await self.world.slack.disconnect("refresh_requested")
+        await eventually(lambda: self.welcomed == welcomed)
+        await self.until_up()
+
+    async def press(self) -> bool:
+        channel, ts = await self.world.ask()
+        click = await self.world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+        return click.acknowledged
+
+
+@asynccontextmanager
+async def linked(
+    *,
+    jitter: Callable[[], float] = lambda: 0.1,
+    faults: Faults | None = None,
+    times: LinkTimes = TIMES,
+    quirks: Quirks | None = None,
+) -> AsyncIterator[Linked]:
+    faults, clock = faults or Faults(), SettableClock()
+    async with running(middlewares=[faults.middleware()], clock=clock) as world:
+        world.slack.installation.quirks = quirks or Quirks()
+        identity = Identity()
+        identity.learn(await world.client.auth_test())
+        app = bolt_app(world.client, identity)
+        clicks: list[str] = []
+
+        @app.action("answer-no")
+        async def take(ack: AsyncAck) -> None:
+            clicks.append("no")
+            await ack()
+
+        urls = link_urls(world, clock=clock, jitter=jitter)
+        pair = [SocketConnection(app, urls, world.client, jitter=jitter, times=times) for _ in range(2)]
+        progress = [0, 0]
+        for number, link in enumerate(pair):
+            link.on_progress = partial(_count, progress, number)
+        links = SocketConnections(pair, clock=clock, look_interval=times.look_interval)
+        stop = asyncio.Event()
+        task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
+        try:
+            yield Linked(
+                world=world,
+                links=links,
+                pair=pair,
+                faults=faults,
+                clicks=clicks,
+                clock=clock,
+                progress=progress,
+            )
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 10)
+        assert (world.slack.links, links.reachable) == (0, False)
+
+
+def _count(counts: list[int], number: int) -> None:
+    counts[number] += 1
+
+
+async def _nothing_to_drain() -> None:
+    pass
