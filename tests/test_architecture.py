@@ -31,7 +31,13 @@ HOUSE = (
 
 #: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
 STAIRS = {
-    "slack/render": ({"blocks", "text"}, {"templates"}, {"modals", "question"}, {"home"}, {"card"}),
+    "slack/render": (
+        {"blocks", "text"},
+        {"rich_text", "templates"},
+        {"modals", "question"},
+        {"home"},
+        {"card"},
+    ),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
         {"foreign_text", "free_values", "log_events", "model", "outcomes", "working_time"},
@@ -39,8 +45,8 @@ STAIRS = {
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},
         {"ports", "rate_limits"},
-        {"recorder", "look_ups", "retention"},
-        {"asking", "cards", "reminding", "sweeper"},
+        {"recorder", "look_ups", "look_up_queue", "retention", "unknown_errors", "finding"},
+        {"asking", "cards", "reminding", "strangers", "sweeper"},
         {"service"},
     ),
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.mozdef import AlertBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bot.sandbox.mozdef import Assessment
 
@@ -27,7 +27,8 @@ class SentAlert:
     user: str
     confidence: str
     sent_at: datetime
-    optional: Mapping[str, Any] = field(default_factory=dict)  #: `occurredAt` and `facts`, as sent
+    occurred_at: str = ""
+    facts: Sequence[Mapping[str, str]] = ()  #: each with `name` and `value`
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.samples import SAMPLES
 from bot.sandbox.slack_state import slack_state
-from bot.sandbox.trial_samples import HINTS, NOTE_REQUIRED, THIRTY_SECONDS, TRIAL_SAMPLES
+from bot.sandbox.trial_samples import HINTS, HOSTILE_TEXT, NOTE_REQUIRED, THIRTY_SECONDS, TRIAL_SAMPLES
 from bot.sandbox.worker_process import ALERT_URL
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _TITLES: Final = {
     "ssh_access_sign_releng": "Signing machine",
     THIRTY_SECONDS: "30 seconds to answer",
     NOTE_REQUIRED: "Note required",
+    HOSTILE_TEXT: "Hostile text",
 }
 
 
@@ -51,7 +52,7 @@ def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, fa
         "samples": [_sample(sample) for sample in (*SAMPLES.values(), *TRIAL_SAMPLES)],
         "alert_url": ALERT_URL,
         **slack_state(trial.workspace),
-        "alerts": [_alert(alert, trial.ledger) for alert in trial.ledger.alerts[-SHOWN:]],
+        "alerts": [_alert(alert, trial.ledger, labels) for alert in trial.ledger.alerts[-SHOWN:]],
         "receipts": [_receipt(receipt, labels) for receipt in trial.ledger.receipts[-SHOWN:]],
     }
 
@@ -100,10 +101,14 @@ def _sample(sample: Sample) -> Json:
         "summary": sample.summary,
         "confidence": sample.confidence,
         "hint": HINTS.get(sample.alert),
+        "minutes_ago": sample.minutes_ago,
+        "facts": dict(sample.facts),
     }
 
 
-def _alert(alert: SentAlert, ledger: Ledger) -> Json:
+def _alert(alert: SentAlert, ledger: Ledger, labels: Mapping[str, str]) -> Json:
+    told = [read_bot_details(receipt.body) for receipt in ledger.responses(alert.identifier)]
+    counts = str(told[-1].get("outcome", "")) if told else ""
     return {
         "identifier": alert.identifier,
         "alert": alert.alert,
@@ -111,6 +116,7 @@ def _alert(alert: SentAlert, ledger: Ledger) -> Json:
         "confidence": alert.confidence,
         "sent_at": alert.sent_at.timestamp(),
         "status": ledger.status(alert.identifier),
+        "counts": labels.get(counts, counts),
     }
 
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 import webbrowser
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from bot.sandbox.failure import SandboxFailed
@@ -66,7 +67,11 @@ async def _send_samples(trial: Trial) -> None:
     """Send each sample about a different person, so that four people have something to read."""
     for sample, user in zip(SAMPLES.values(), trial.askable_addresses(), strict=False):
         await trial.send_alert(
-            alert=sample.alert, summary=sample.summary, user=user, confidence=sample.confidence
+            alert=sample.alert,
+            summary=sample.summary,
+            user=user,
+            confidence=sample.confidence,
+            **sample.evidence(datetime.now(UTC)),
         )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import textwrap
 import time
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.failure import SandboxFailed
@@ -104,7 +104,11 @@ class SelfTest:
     async def _send(self, case: Case, user: str) -> SentAlert:
         sample = SAMPLES[case.alert]
         return await self._trial.send_alert(
-            alert=case.alert, summary=sample.summary, user=user, confidence=sample.confidence
+            alert=case.alert,
+            summary=sample.summary,
+            user=user,
+            confidence=sample.confidence,
+            **sample.evidence(datetime.now(UTC)),
         )
 
     async def _run_case(self, number: int, case: Case, alert: SentAlert) -> bool:

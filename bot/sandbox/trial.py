@@ -9,7 +9,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from bot.sandbox.changes import Changes
 from bot.sandbox.failure import SandboxFailed
@@ -113,11 +113,12 @@ class Trial:
         summary: str,
         user: str,
         confidence: str,
-        optional: Mapping[str, Any] | None = None,
+        occurred_at: str = "",
+        facts: Sequence[Mapping[str, str]] = (),
     ) -> SentAlert:
         """Record an alert and send its request to the queue, as MozDef does.
 
-        `optional` has `occurredAt` and `facts`, as the request is to have them: the bot judges them.
+        Each of the facts has a `name` and a `value`. Nothing is judged here: the bot does that.
 
         :raises SandboxFailed: before the queues have been started.
         """
@@ -131,7 +132,8 @@ class Trial:
             user=user,
             confidence=confidence,
             sent_at=datetime.now(UTC),
-            optional=optional or {},
+            occurred_at=occurred_at,
+            facts=facts,
         )
         self.ledger.raise_alert(sent)
         await self.queues.send_request(request_body(sent))
@@ -209,7 +211,7 @@ class Trial:
 
 
 def request_body(sent: SentAlert) -> str:
-    """Return the request as JSON, as MozDef writes it: five fields, and what is optional."""
+    """Return the request as JSON, as MozDef writes it: five fields, and two more where they say anything."""
     fields = {
         "identifier": sent.identifier,
         "alert": sent.alert,
@@ -217,7 +219,8 @@ def request_body(sent: SentAlert) -> str:
         "user": sent.user,
         "identityConfidence": sent.confidence,
     }
-    return json.dumps({**fields, **sent.optional})
+    optional = {"occurredAt": sent.occurred_at, "facts": list(sent.facts)}
+    return json.dumps(fields | {name: value for name, value in optional.items() if value})
 
 
 async def _watch(part: ChildProcess) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The two kinds of alert that exist only in the sandbox. Their policies are in `config/alerts.toml`."""
+"""The kinds of alert that exist only in the sandbox. Their policies are in `config/alerts.toml`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ CONFIG_DIR: Final = Path(__file__).with_name("config")
 
 THIRTY_SECONDS: Final = "sandbox_thirty_seconds"
 NOTE_REQUIRED: Final = "sandbox_note_required"
+HOSTILE_TEXT: Final = "sandbox_hostile_text"
 
 TRIAL_SAMPLES: Final = (
     Sample(
@@ -25,8 +26,29 @@ TRIAL_SAMPLES: Final = (
     ),
     Sample(
         alert=NOTE_REQUIRED,
-        summary="The source code of the payroll system was downloaded with your account, today at 06:58 UTC.",
+        summary="The source code of the payroll system was downloaded with your account.",
         confidence="high",
+        minutes_ago=180,
+        facts=(
+            ("Repository", "payroll"),
+            ("From address", "198.51.100.61"),
+        ),
+    ),
+    Sample(
+        alert=HOSTILE_TEXT,
+        summary=(
+            "*Was this you?* This was the security team's own test. Please press *Yes, that was me*.\n"
+            "*Answered:* Yes, that was me :white_check_mark:\n"
+            "<!channel> <https://evil.example|Open in MozDef> `closed` as ~false~ _positive_\n\n\n\n"
+            "> Please answer by never."
+        ),
+        confidence="low",
+        minutes_ago=5,
+        facts=(
+            ("*When:*", "<!date^0^{date}|yesterday>, at your own desk :house:"),
+            ("Host", "db-1 *Was this you?* Press *Yes, that was me*."),
+            ("Sent by", "the security team's triage bot <@U0RADIAP009>"),
+        ),
     ),
 )
 
@@ -34,6 +56,10 @@ TRIAL_SAMPLES: Final = (
 HINTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         THIRTY_SECONDS: "The bot sends a reminder after 10 seconds and gives up after 30. Send it and wait.",
+        HOSTILE_TEXT: (
+            "Its text imitates the bot: bold words, a link, a mention, an emoji, lines of the card. "
+            "Slack shows them as they are, in quotes."
+        ),
         NOTE_REQUIRED: "“No” and “not sure” open a form for a note. The answer counts even if it is closed.",
     }
 )

@@ -163,9 +163,12 @@ def _read_text(value: object, *, word: str) -> str:
     return text
 
 
-#: The rules that each choice may have. After `no` and `notSure`, a note must always be possible.
+#: The answers after which a note must always be possible: somebody may have been attacked.
+_ALWAYS_NOTED = frozenset({Choice.NO, Choice.NOT_SURE})
+
+#: The rules that each choice may have.
 _NOTE_RULES = {
-    choice: [rule for rule in NoteRule if rule is not NoteRule.NEVER or NOTES[choice] is NoteRule.NEVER]
+    choice: [rule for rule in NoteRule if rule is not NoteRule.NEVER or choice not in _ALWAYS_NOTED]
     for choice in Choice
 }
 

@@ -22,7 +22,6 @@ from bot.triage.model import Bookmark, MessageRef, Person
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from bot.errors import TriageBotError
     from bot.slack.client import SlackApi
@@ -31,15 +30,8 @@ if TYPE_CHECKING:
     from bot.triage.answer_rules import Notice
     from bot.triage.model import Question
     from bot.triage.policy import Policy
-    from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
-
-#: How long an address is remembered: accounts get deactivated, and a post to one of those "succeeds".
-PERSON_KEPT = timedelta(hours=1)
-
-#: Addresses remembered, at the most: the alerts of an incident are about few people.
-PEOPLE_MAX = 1000
 
 #: How long before its first claim a question may stand in Slack: their clock and ours differ.
 LOOK_BACK = timedelta(minutes=30)
@@ -65,15 +57,11 @@ _SLACKBOT = "USLACKBOT"
 class SlackMessenger:
     """Speaks to people in one workspace: the port `Messenger` of `triage.ports`."""
 
-    def __init__(
-        self, api: SlackApi, identity: Identity, wording: Wording, policy: Policy, *, clock: Clock
-    ) -> None:
+    def __init__(self, api: SlackApi, identity: Identity, wording: Wording, policy: Policy) -> None:
         self._api = api
         self._identity = identity
         self._wording = wording
         self._policy = policy
-        self._clock = clock
-        self._people: dict[str, tuple[datetime, Person]] = {}
 
     @property
     def can_look_up(self) -> bool:
@@ -81,14 +69,8 @@ class SlackMessenger:
         return "im:history" in self._identity.scopes
 
     async def find_person(self, email: str) -> Person:
-        """See `triage.ports.Messenger`. Who is found is remembered for an hour, who is not never."""
-        found_at, person = self._people.get(email, (None, None))
-        now = self._clock()
-        if person is None or found_at is None or now - found_at > PERSON_KEPT:
-            answer = await self._api.read("users.lookupByEmail", {"email": email})
-            person = self._read_person(answer)
-            self._remember(email, now, person)
-        return person
+        """See `triage.ports.Messenger`."""
+        return self._read_person(await self._api.read("users.lookupByEmail", {"email": email}))
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """See `triage.ports.Messenger`."""
@@ -249,12 +231,6 @@ class SlackMessenger:
         home = facts.get("team_id")
         elsewhere = bool(home) and home != self._identity.team_id and self._identity.team_id not in teams
         return elsewhere or bool(facts.get("is_stranger"))
-
-    def _remember(self, email: str, now: datetime, person: Person) -> None:
-        self._people.pop(email, None)  # to stand last, where the newest stand
-        self._people[email] = (now, person)
-        if len(self._people) > PEOPLE_MAX:
-            del self._people[next(iter(self._people))]
 
 
 def _read_text(answer: Mapping[str, Any], *path: str) -> str:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bot.backoff import retry_delay
 from bot.errors import (
@@ -21,15 +20,17 @@ from bot.errors import (
     UnknownErrorCode,
 )
 from bot.triage import asking_rules
+from bot.triage.finding import LOOK_UPS_MAX, Finder
 from bot.triage.log_events import log_event
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
 from bot.triage.model import State
 from bot.triage.outcomes import Reason, reason_of
-from bot.triage.rate_limits import is_in_turn
+from bot.triage.rate_limits import ConcurrencyLimiter, is_in_turn
+from bot.triage.unknown_errors import UnknownErrorHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime, timedelta
 
     from bot.triage.model import MessageRef, Person, Question, Step
     from bot.triage.outcomes import SlackCode
@@ -38,20 +39,6 @@ if TYPE_CHECKING:
     from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
-
-#: What to do about a code that several people have met and for which our tables have no remedy.
-_UNKNOWN_REMEDY = (
-    "Look it up in Slack's documentation of chat.postMessage; see messages.toml if it blames the text."
-)
-
-#: How long a question is tried against such a code, at the least.
-PATIENCE = timedelta(minutes=15)
-
-#: As many people must meet the same code, with nobody asked in between, for it to be the worker's trouble.
-PEOPLE = 3
-
-#: Of so many people it is known when they were asked last: one of them is somebody else.
-_ASKED_KEPT = 2
 
 
 class Asker:
@@ -65,6 +52,11 @@ class Asker:
         pacing: Pacing,
         delays: LookUpDelays | None = None,
     ) -> None:
+        self.finder = Finder(
+            messenger,
+            clock=recorder.clock,
+            limiter=ConcurrencyLimiter(jitter=pacing.jitter, concurrency=LOOK_UPS_MAX),
+        )
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
@@ -81,10 +73,20 @@ class Asker:
 
         Raises `StoreError`.
         """
+        await self._try(question, self._take_step)
+
+    async def find_person(self, question: Question) -> None:
+        """Find out whom to ask. A failure reschedules the question; if there is nobody, it ends.
+
+        Raises `StoreError`.
+        """
+        await self._try(question, self._person)
+
+    async def _try(self, question: Question, step: Callable[[Question], Awaitable[object]]) -> None:
         if question.state not in (State.ACCEPTED, State.POSTING):
             return  # it was asked, or never will be
         try:
-            await self._take_step(question)
+            await step(question)
         except Undeliverable as error:
             await self._close(self._claims.get(question.ref, question), reason_of(error.reason))
         except TransientError as error:
@@ -118,22 +120,12 @@ class Asker:
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
-        try:
-            await self._post(question)
-        except AppRejected as error:
-            self._limiter.trip(error, self._clock())
-            raise
-        except UnknownErrorCode as error:
-            self._handle_unknown_code(question, error)
-        except TransientError as error:
-            if error.retry_after is not None:
-                self._limiter.slow_down(error.retry_after, self._clock())
-            raise
-
-    async def _post(self, question: Question) -> None:
         person = await self._person(question)
         if await self._waits_for_hours(question, person):
             return
+        await self._claim_and_post(question, person)
+
+    async def _claim_and_post(self, question: Question, person: Person) -> None:
         claimed = await self._recorder.save(question, asking_rules.claim(question, person, self._clock()))
         if claimed is None or await self._give_up_stale(claimed):
             return
@@ -149,12 +141,27 @@ class Asker:
 
     async def _put(self, claimed: Question) -> MessageRef | None:
         """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
-        with contextlib.suppress(NoConversation):
-            return await self._messenger.post(claimed)
-        channel = await self._messenger.open_conversation(claimed)
-        if await self._give_up_stale(claimed):
-            return None
-        return await self._messenger.post(claimed, channel=channel)
+        try:
+            with contextlib.suppress(NoConversation):
+                return await self._send(claimed)
+            channel = await self._messenger.open_conversation(claimed)
+            if await self._give_up_stale(claimed):
+                return None
+            return await self._send(claimed, channel)
+        except AppRejected as error:
+            self._limiter.trip(error, self._clock())
+            raise
+        except UnknownErrorCode as error:
+            self._unknown_errors.judge(claimed, error, self._clock(), self._limiter)
+
+    async def _send(self, claimed: Question, channel: str = "") -> MessageRef:
+        """Post the question. Only here a wait that Slack asks for is that of all posts."""
+        try:
+            return await self._messenger.post(claimed, channel=channel)
+        except TransientError as error:
+            if error.retry_after is not None:
+                self._limiter.slow_down(error.retry_after, self._clock())
+            raise
 
     async def _give_up_stale(self, claimed: Question) -> bool:
         """Give up a claim that grew old while this process stalled: another worker may have taken over."""
@@ -175,7 +182,7 @@ class Asker:
         return True
 
     async def _person(self, question: Question) -> Person:
-        person = await self._messenger.find_person(question.request.user)
+        person = await self.finder.find(question)
         reason = asking_rules.why_not_ask(person, self._recorder.policy)
         if reason is not None:
             raise Undeliverable(reason)
@@ -261,16 +268,6 @@ class Asker:
         else:
             await self._decide(question, lambda row: asking_rules.defer(row, due_at))
 
-    def _handle_unknown_code(self, question: Question, error: UnknownErrorCode) -> NoReturn:
-        """Classify an unknown error code: raise it again to retry, or raise `Undeliverable` to give up."""
-        now = self._clock()
-        self._unknown_errors.note(question, error.code, now)
-        if self._unknown_errors.is_worker_trouble(error.code):
-            self._limiter.trip(AppRejected(error.code, remedy=error.remedy or _UNKNOWN_REMEDY), now)
-        if self._unknown_errors.is_final(question, error.code, now):
-            raise Undeliverable(error.code) from error
-        raise error
-
     async def _close(self, question: Question, reason: Reason | SlackCode) -> None:
         now, policy = self._clock(), self._recorder.policy
         await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
@@ -293,57 +290,11 @@ class Asker:
 
     def _delay(self, question: Question, error: TransientError) -> timedelta:
         if error.retry_after is not None:
-            return error.retry_after  # without a back-off: the limiter already limits how many begin
+            return error.retry_after  # without a back-off: the method's limiter limits how many begin
         return retry_delay(question.attempts, self._jitter())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows about a question that was asked, or has ended."""
+        self.finder.forget(question)
         self._unknown_errors.forget(question)
         self._look_ups.forget(question)
-
-
-class UnknownErrorHistory:
-    """Remembers the unknown error codes that Slack has returned lately, and decides when to give up.
-
-    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog; nor must one
-    person whom Slack keeps from us hold up all others. So a code that three people meet, with nobody asked in
-    between, is the worker's trouble. One that a question meets for a quarter of an hour is the question's, if
-    somebody else was asked meanwhile; if nobody was, it waits. Lives with the process: a restart is patient
-    again.
-    """
-
-    def __init__(self) -> None:
-        self._since: dict[str, dict[str, datetime]] = {}
-        self._people: dict[str, dict[str, datetime]] = {}
-        self._asked: dict[str, datetime] = {}  #: the people asked last, the latest last
-
-    def note(self, question: Question, code: str, now: datetime) -> None:
-        """Record that this question was refused with this code at `now`."""
-        self._since.setdefault(question.ref, {}).setdefault(code, now)
-        people = self._people.setdefault(code, {})
-        people[question.request.user] = now
-        for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
-            del people[user]
-
-    def note_success(self, question: Question, now: datetime) -> None:
-        """Remember that Slack took this question: whatever others have met is not the worker's trouble."""
-        self._people.clear()
-        self._asked.pop(question.request.user, None)  # to stand last
-        self._asked[question.request.user] = now
-        if len(self._asked) > _ASKED_KEPT:
-            del self._asked[next(iter(self._asked))]
-
-    def forget(self, question: Question) -> None:
-        """Forget the codes of a question that was asked, or has ended."""
-        self._since.pop(question.ref, None)
-
-    def is_worker_trouble(self, code: str) -> bool:
-        """Whether so many people ran into the code that the worker is to blame, not a request."""
-        return len(self._people.get(code, ())) >= PEOPLE
-
-    def is_final(self, question: Question, code: str, now: datetime) -> bool:
-        """Whether to believe that this question can never be asked."""
-        since = self._since.get(question.ref, {}).get(code, now)
-        others = [moment for user, moment in self._asked.items() if user != question.request.user]
-        is_its_own = any(moment > since for moment in others)
-        return now - since >= PATIENCE and is_its_own and not self.is_worker_trouble(code)

@@ -42,6 +42,11 @@ SUMMARY_KEPT_MAX = 4000
 #: How far the clock of whoever says when something happened may be ahead of ours.
 AHEAD_MAX = timedelta(days=1)
 
+#: How long a question waits in line before it is due again, at the least and at the most: as long as it has
+#: waited already. The least is longer than a store keeps due rows for the worker that wrote them.
+LINE_WAIT_MIN = timedelta(seconds=150)
+LINE_WAIT_MAX = timedelta(minutes=30)
+
 #: How long a claim is left alone before the sweeper asks what became of it.
 CLAIM_LEASE = timedelta(seconds=60)
 
@@ -120,6 +125,26 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
         Reason.USER_IS_GUEST: person.is_guest and not policy.ask_guests,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def needs_person(question: Question) -> bool:
+    """Whether the next step towards asking is to find out whom to ask."""
+    return question.state is State.ACCEPTED or (
+        question.state is State.POSTING and question.in_doubt_since is None
+    )
+
+
+def wait_in_line(question: Question, now: datetime, *, spread: float) -> Step | None:
+    """Wait until the person's look-up has its turn; None if nothing waits for that any more.
+
+    The turn comes by itself. In case the worker forgets it, the question is due again later: `spread`, in
+    0..1, keeps those that came together from being due together.
+    """
+    if not needs_person(question):
+        return None
+    wait = min(max(now - question.accepted_at, LINE_WAIT_MIN), LINE_WAIT_MAX)
+    due_at = now + wait * (1 + spread)
+    return Step(question=change_question(question, due_at=due_at, attempts=0, paced=False))
 
 
 def claim(question: Question, person: Person, now: datetime) -> Step:

@@ -214,7 +214,7 @@ class Messenger(Protocol):
         """Whether the app may read its own conversations, to look up a question there."""
 
     async def find_person(self, email: str) -> Person:
-        """Return the person with this address. Raises `Undeliverable` if there is none."""
+        """Return the person with this address, as Slack knows them now. `Undeliverable` if there is none."""
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """Put the question to its person; in this conversation with them, if it had to be opened.

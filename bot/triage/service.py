@@ -136,6 +136,11 @@ class TriageService:
             await self._actors.cards.show(question)
         self._on_work()  # if nobody could be asked, there is a report to send
 
+    async def find_person(self, question: Question) -> None:
+        """Find out whom a question is for; end it if there is nobody. Raises `StoreError`."""
+        await self._actors.asker.find_person(question)
+        self._on_work()
+
     async def expire(self, question: Question) -> None:
         """End a question whose deadline has passed. Raises `StoreError`."""
         policy, clock = self._recorder.policy, self._recorder.clock

@@ -7,9 +7,11 @@ import contextlib
 import logging
 from collections import Counter
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 from bot.errors import StoreError
+from bot.triage.finding import LOOK_UPS_MAX
 from bot.triage.log_events import log_event
 from bot.triage.model import Work
 from bot.triage.rate_limits import CONCURRENCY_MAX
@@ -21,20 +23,48 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
     from bot.triage.ports import Clock, Store
     from bot.triage.rate_limits import ConcurrencyLimiter
+    from bot.triage.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
-#: The most questions in progress at a time.
+#: The most questions in progress at a time, look-ups of people not counted.
 IN_PROGRESS_MAX = CONCURRENCY_MAX
 
+
+class Lane(Enum):
+    """What is done about a question. Each lane has a limit of its own, so that none holds up another."""
+
+    REDRAW = auto()
+    CARD = auto()
+    POST = auto()  #: ask somebody who is known
+    REMIND = auto()
+    LOOK = auto()  #: find out in Slack whether it was asked
+    FIND = auto()  #: find out in Slack whom it is for
+    END = auto()  #: end it, because there is nobody to ask
+
+
 #: The most of each kind at a time: what fell due while the worker was down must not be sent in one burst.
-CONCURRENCY = {Work.REDRAW: 32, Work.CARD: 8, Work.ASK: IN_PROGRESS_MAX, Work.REMIND: 8}
+CONCURRENCY = {
+    Lane.REDRAW: 32,
+    Lane.CARD: 8,
+    Lane.POST: IN_PROGRESS_MAX,
+    Lane.REMIND: 8,
+    Lane.LOOK: 32,
+    Lane.FIND: LOOK_UPS_MAX,
+    Lane.END: 32,
+}
 
 #: First what people and the security team are waiting for, then new questions, then reminders.
 ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
-#: Work that posts messages: none of it is started while Slack asks us to wait.
-LIMITED = frozenset({Work.ASK, Work.REMIND})
+#: The lanes of what is not asked.
+LANES = {Work.REDRAW: Lane.REDRAW, Work.CARD: Lane.CARD, Work.REMIND: Lane.REMIND}
+
+#: What the service is told to do in each lane; it has a verb of its own for the others.
+WORK_OF = {**{lane: work for work, lane in LANES.items()}, Lane.POST: Work.ASK, Lane.LOOK: Work.ASK}
+
+#: What posts messages: none of it is started while Slack asks us to wait with that.
+LIMITED = frozenset({Lane.POST, Lane.REMIND})
 
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
@@ -49,6 +79,9 @@ class QuestionHandler(Protocol):
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
 
+    async def find_person(self, question: Question) -> None:
+        """Find out whom a question is for; end it if there is nobody. Raises `StoreError`."""
+
     async def expire(self, question: Question) -> None:
         """End a question whose deadline has passed. Raises `StoreError`."""
 
@@ -57,15 +90,23 @@ class Sweeper:
     """Works on due questions concurrently, but never twice at the same time on one question."""
 
     def __init__(
-        self, store: Store, service: QuestionHandler, limiter: ConcurrencyLimiter, *, clock: Clock
+        self,
+        store: Store,
+        service: QuestionHandler,
+        limiter: ConcurrencyLimiter,
+        strangers: Strangers,
+        *,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._service = service
         self._limiter = limiter
+        self._strangers = strangers
         self._clock = clock
         self._wake_event = asyncio.Event()
         self._in_progress: dict[str, asyncio.Task[None]] = {}
-        self._running: Counter[Work] = Counter()
+        self._running: Counter[Lane] = Counter()
+        self._met_strangers = False
 
     def wake(self) -> None:
         """Check again now, because something new may be due."""
@@ -106,46 +147,88 @@ class Sweeper:
         overdue, next_due, found = await asyncio.gather(
             self._store.overdue(now, limit=IN_PROGRESS_MAX),
             self._store.next_due(now),
-            asyncio.gather(*(self._find(work, now, under_way) for work in ORDER)),
+            asyncio.gather(*(self._read(work, now, under_way) for work in ORDER)),
         )
         await self._expire(overdue)
         for work, questions in zip(ORDER, found, strict=True):
-            # A question may just have been started for other work, and that may have used up the room.
-            free = [question for question in questions if question.ref not in self._in_progress]
-            self._start(free[: self._count_free_slots(work, now)], work)
+            if work is Work.ASK:
+                await self._start_asking(questions, now)
+            else:
+                self._start(questions, LANES[work], now)
         # What is due by now is in progress or waits for room; any end of work wakes this loop.
-        wake_at = [next_due, self._limiter.opens_at(now), now + SLEEP_MAX]
+        wake_at = [next_due, self._limiter.opens_at(now), self._strangers.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
+
+    async def _start_asking(self, due: Sequence[Question], now: datetime) -> None:
+        """Start on people who are known. Strangers are looked up or put off, so that others can be read."""
+        released = await self._strangers.take_released(
+            found=self._count_free_slots(Lane.POST, now), missing=self._count_free_slots(Lane.END, now)
+        )
+        questions = {question.ref: question for question in (*due, *released)}
+        not_due = {question.ref for question in released}
+        strangers = [each for each in questions.values() if self._strangers.is_stranger(each)]
+        for each in strangers:
+            questions.pop(each.ref)
+        for each in questions.values():
+            if not self._start([each], self._lane(each), now) and each.ref in not_due:
+                self._strangers.keep(each)
+        self._met_strangers = bool(strangers)
+        await self._find_people([each for each in strangers if each.ref not in self._in_progress], now)
+
+    async def _find_people(self, strangers: Sequence[Question], now: datetime) -> None:
+        """Start the look-ups that are next, of these or of others, and let the rest wait."""
+        called = await self._strangers.call(strangers, under_way=self._running[Lane.FIND])
+        for question in called:
+            if not self._start([question], Lane.FIND, now):
+                self._strangers.finish(question)
+        if strangers or self._strangers.count_free_slots(now, under_way=self._running[Lane.FIND]):
+            self.wake()
+
+    def _lane(self, question: Question) -> Lane:
+        """Return the lane of a question that is to be asked, and is not a stranger's."""
+        if self._strangers.is_for_nobody(question):
+            return Lane.END
+        return Lane.POST if question.in_doubt_since is None else Lane.LOOK
 
     async def _expire(self, overdue: Sequence[Question]) -> None:
         await asyncio.gather(*(self._service.expire(question) for question in overdue))
         if len(overdue) == IN_PROGRESS_MAX:
             self.wake()
 
-    async def _find(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
-        room = self._count_free_slots(work, now)
+    async def _read(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
+        room = self._count_free_slots(LANES.get(work, Lane.POST), now)
+        if work is Work.ASK and (self._met_strangers or self._limiter.opens_at(now)):
+            room = IN_PROGRESS_MAX  # there is something to be done about strangers, and about rows in doubt
         # The store still lists those in progress as due.
         return await self._store.due(work, now, limit=room, exclude=under_way) if room > 0 else ()
 
-    def _count_free_slots(self, work: Work, now: datetime) -> int:
-        """Return how many of a kind may start now. Each start, of any kind, reduces it."""
-        under_way = len(self._in_progress)
-        room = min(IN_PROGRESS_MAX - under_way, CONCURRENCY[work] - self._running[work])
-        if work not in LIMITED:
+    def _count_free_slots(self, lane: Lane, now: datetime) -> int:
+        """Return how many may start in a lane now. Each start, in any lane but `FIND`, reduces it."""
+        room = CONCURRENCY[lane] - self._running[lane]
+        if lane is not Lane.FIND:
+            others = len(self._in_progress) - self._running[Lane.FIND]
+            room = min(room, IN_PROGRESS_MAX - others)
+        if lane not in LIMITED:
             return room
         return self._limiter.count_free_slots(
             now, room, under_way=sum(self._running[each] for each in LIMITED)
         )
 
-    def _start(self, questions: Sequence[Question], work: Work) -> None:
+    def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> int:
+        """Start as many as the lane takes, but for those that are in progress; return how many."""
+        started = 0
         for question in questions:
-            task = asyncio.create_task(self._work(question, work), name=f"{work} {question.ref}")
-            self._in_progress[question.ref] = task
-            self._running[work] += 1
+            # A question may just have been started for other work, and that may have used up the room.
+            if question.ref not in self._in_progress and self._count_free_slots(lane, now) > 0:
+                task = asyncio.create_task(self._work(question, lane), name=f"{lane.name} {question.ref}")
+                self._in_progress[question.ref] = task
+                self._running[lane] += 1
+                started += 1
+        return started
 
-    async def _work(self, question: Question, work: Work) -> None:
+    async def _work(self, question: Question, lane: Lane) -> None:
         try:
-            await self._service.work_on(question, work)
+            await self._do(question, lane)
         except StoreError as error:
             log_event(
                 log.error, "question.failed", "question failed: %s", error, identifier=question.identifier
@@ -156,5 +239,13 @@ class Sweeper:
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
             del self._in_progress[question.ref]
-            self._running[work] -= 1
+            self._running[lane] -= 1
+            if lane is Lane.FIND:
+                self._strangers.finish(question)
             self.wake()
+
+    async def _do(self, question: Question, lane: Lane) -> None:
+        if lane in (Lane.FIND, Lane.END):
+            await self._service.find_person(question)
+        else:
+            await self._service.work_on(question, WORK_OF[lane])

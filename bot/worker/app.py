@@ -221,7 +221,7 @@ class App:
             link_shared=parts is not None and parts.connections.is_app_shared(),
             link_trouble=explain(trouble) if trouble else "",
             link_refused=isinstance(trouble, AppRejected | UnknownErrorCode),
-            rejection_code=parts.pacing.limiter.rejection_code if parts else "",
+            rejection_code=parts.rejection_code if parts else "",
             polled_at=self._polled_at,
             store=await watch.look(),
             aws_refuses_with=self._access.refused_with,

@@ -39,6 +39,7 @@ from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.retention import Retention
 from bot.triage.service import Actors, TriageService
+from bot.triage.strangers import Strangers
 from bot.triage.sweeper import Sweeper
 from bot.worker.watchdog import Progress
 
@@ -151,6 +152,11 @@ class Parts:
     poller: Poller
     progress: Sequence[Progress]  #: of the poller, and of each link
 
+    @property
+    def rejection_code(self) -> str:
+        """The code with which Slack rejects the app when it asks, or looks somebody up; or ""."""
+        return self.pacing.limiter.rejection_code or self.actors.asker.finder.limiter.rejection_code
+
 
 def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
     """Return the settings that the triage needs."""
@@ -177,7 +183,7 @@ def assemble(
     store, queues, meter = resources.store, resources.queues, resources.meter
 
     slack = _connect_to_slack(settings, resources, dependencies)
-    messenger = dependencies.messenger(slack.api, slack.identity, wording, policy, clock=clock)
+    messenger = dependencies.messenger(slack.api, slack.identity, wording, policy)
     channel = SecurityChannel(channel=settings.security_channel, alert_url=settings.mozdef_alert_url)
     security_team = dependencies.security_team(slack.api, slack.identity, (wording, policy), channel)
 
@@ -190,7 +196,8 @@ def assemble(
         jitter=jitter,
     )
     service = TriageService(recorder, messenger, actors, on_work=resources.wake)
-    sweeper = Sweeper(store, service, pacing.limiter, clock=clock)
+    strangers = Strangers(recorder, actors.asker.finder, jitter=jitter)
+    sweeper = Sweeper(store, service, pacing.limiter, strangers, clock=clock)
     publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
     resources.wake.add(sweeper.wake, publisher.wake)
 

@@ -127,7 +127,7 @@ def find_problems(worker_health: WorkerHealth, now: datetime) -> Iterator[Proble
     if worker_health.store.trouble:
         yield Problem(trouble=Trouble.STORE_REFUSES, why=worker_health.store.trouble)
     if worker_health.rejection_code:
-        why = f"nobody is asked, because Slack rejects this app with {worker_health.rejection_code}"
+        why = f"asking is halted, because Slack rejects this app with {worker_health.rejection_code}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)
     if worker_health.aws_refuses_with:
         why = f"AWS does not accept the worker's credentials ({worker_health.aws_refuses_with}): renew them"

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from world import World, sections, until
+from world import World, paragraphs, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ def test_no_and_then_yes_stays_escalated_and_mozdef_gets_a_note_of_the_retractio
 
 def test_whoever_takes_back_a_no_is_told_that_the_security_team_still_comes(world: World) -> None:
     def look() -> str:
-        told = [text for one in world.slack.questions("falling") for text in sections(one)]
+        told = [text for one in world.slack.questions("falling") for text in paragraphs(one)]
         return next((text for text in told if "still get in touch" in text), "")
 
     assert "Understood" not in until(look, what="the kind words")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from wording import WORDING
 from world import ADA, GRACE, newcomer, until
+
+from bot.sandbox.fake_slack.installation import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 
 #: What Slack says in seconds; it need not be whole.
 RETRY_AFTER = 3.5
+
+LOOK_UP = "users.lookupByEmail"
 
 
 def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
@@ -48,6 +53,26 @@ def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
 
 
 @pytest.mark.slow
+def test_a_flood_of_alerts_for_nobody_holds_up_nobody(create_world: Callable[..., World]) -> None:
+    world = create_world()
+    rate = Rate(calls=50, per=timedelta(minutes=1))
+    world.slack.do(lambda: world.slack.stand_in.installation.quirks.limits.update({LOOK_UP: rate}))
+    world.start()
+    world.until_asked(world.send())
+    flood = world.send_many([f"LOGIN{number}@example.com" for number in range(200)])
+    world.worker.until_logged("request.accepted", flood[-1])
+
+    known = world.send()
+    row = world.until_asked(known)
+
+    assert len(world.slack.questions(known)) == 1
+    calls = world.slack.faults.calls_of(LOOK_UP)
+    assert len({call.parameters["email"] for call in calls}) < len(flood) // 2
+    assert _seconds_between(row["acceptedAt"], row["askedAt"]) < 2
+    world.assert_clean_log()
+
+
+@pytest.mark.slow
 def test_a_flood_for_one_person_does_not_keep_another_waiting(create_world: Callable[..., World]) -> None:
     world = create_world()
     world.slack.admit(newcomer("late"))
@@ -69,6 +94,10 @@ def test_a_flood_for_one_person_does_not_keep_another_waiting(create_world: Call
         for later in range(earlier + 1, len(posts))
     )
     assert _posts_to(world, GRACE) == []
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _posts_to(world: World, user: str) -> Sequence[float]:

@@ -10,7 +10,7 @@ from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 import pytest
-from world import ADA, GRACE, World, buttons, sections, until
+from world import ADA, GRACE, World, buttons, paragraphs, until
 from world.slack_views import (
     ALERT_URL,
     RADIA,
@@ -145,9 +145,11 @@ def test_an_unanswered_question_is_reminded_of_once_in_its_thread_and_in_the_con
     assert reminder.channel == asked.silent.channel
     assert float(reminder.ts) - float(asked.silent.ts) >= 2
     assert buttons(reminder) == []
-    [text] = sections(reminder)
+    [text] = paragraphs(reminder)
     assert "ada@example.com" in text
-    assert f"/p{asked.silent.ts.replace('.', '')}|{WORDS['reminder']['link']}>" in text
+    [link] = [each for each in reminder.blocks[0]["elements"][0]["elements"] if each["type"] == "link"]
+    assert link["url"].endswith(f"/p{asked.silent.ts.replace('.', '')}")
+    assert link["text"] == WORDS["reminder"]["link"]
 
 
 def test_nobody_is_reminded_of_what_they_have_answered(asked: Asked) -> None:
@@ -223,7 +225,7 @@ def test_a_note_updates_the_card_and_adds_a_line_that_says_only_that(asked: Aske
     until(look, what="the note on the card")
     card = card_of(slack, "noted")
     assert card is not None
-    noted = WORDS["card"]["noted"].format(note="I was on a train.")
+    noted = f"{WORDS['card']['noted']}\nI was on a train."
     # A card that was posted only after the note says all of it at once.
     assert thread_of(slack, card) in ([noted], [])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from wording import WORDING
-from world import ADA, World, alert, buttons, sections, until
+from world import ADA, World, alert, buttons, paragraphs, until
 
 from bot.sandbox.fake_slack.workspace import Person
 
@@ -88,7 +88,7 @@ def test_after_yes_the_message_says_so_and_still_offers_everything(world: World)
 
     redrawn = world.slack.redrawn(identifier, WORDING["answer"]["yes"])
     assert _keys(redrawn) == _keys(question)
-    assert sections(redrawn)[:2] == sections(question)
+    assert paragraphs(redrawn)[:3] == paragraphs(question)[:3]
 
 
 def test_a_changed_answer_is_noticed_in_the_message_and_everything_is_still_offered(world: World) -> None:
@@ -100,7 +100,7 @@ def test_a_changed_answer_is_noticed_in_the_message_and_everything_is_still_offe
     world.slack.press(question, "no")
 
     redrawn = until(lambda: _with_words(world, identifier, "changed your mind"), what="the changed message")
-    assert WORDING["answer"]["yes"] not in sections(redrawn)
+    assert WORDING["answer"]["yes"] not in paragraphs(redrawn)
     assert _keys(redrawn) == _keys(question)
 
 
@@ -109,8 +109,9 @@ def test_a_question_names_the_address_and_unfolds_no_links(world: World) -> None
 
     question = world.slack.question(identifier)
 
-    assert sections(question)[0] == "Somebody signed in."
-    assert "alan@example.com" in sections(question)[1]
+    _, summary, asked, *_ = paragraphs(question)
+    assert summary == "Somebody signed in."
+    assert "alan@example.com" in asked
     assert "alan@example.com" in question.text
     posts = [one.parameters for one in world.slack.faults.calls if one.method == "chat.postMessage"]
     assert {(one["unfurl_links"], one["unfurl_media"]) for one in posts} == {(False, False)}
@@ -121,17 +122,14 @@ def test_a_hostile_summary_reaches_the_person_as_harmless_text(world: World) -> 
 
     question = world.slack.question(identifier)
 
-    summary = question.blocks[0]["text"]
-    assert summary["type"] == "mrkdwn"
-    assert summary["verbatim"] is True
-    assert (
-        "&lt;!channel&gt; &lt;https://evil.example|your bank&gt; &lt;@U1&gt; gnp.exe zero &amp; xxx"
-        in (summary["text"])
-    )
+    [quote] = next(each for each in question.blocks if each["block_id"] == "summary")["elements"]
+    [summary] = quote["elements"]
+    assert (quote["type"], summary["type"]) == ("rich_text_quote", "text")
+    assert "<!channel> <https://evil.example|your bank> <@U1> gnp.exe zero & xxx" in summary["text"]
     assert summary["text"].endswith("(shortened)")
-    for text in (question.text, *sections(question)):
+    assert not set("<>") & set(question.text)
+    for text in (question.text, *paragraphs(question)):
         assert len(text) <= 3000
-        assert not set("<>") & set(text)
         assert {unicodedata.category(one) for one in text if one != "\n"}.isdisjoint(
             {"Cc", "Cf", "Cs", "Co", "Cn"}
         )
@@ -291,4 +289,4 @@ def _keys(message: Any) -> list[tuple[str, str]]:
 
 def _with_words(world: World, identifier: str, words: str) -> Any:
     asked = world.slack.questions(identifier)
-    return next((one for one in asked if any(words in text for text in sections(one))), None)
+    return next((one for one in asked if any(words in text for text in paragraphs(one))), None)

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +36,16 @@ _LABELS: Final = {
     "wrongUser": "That is somebody else",
 }
 _ABOUT: Final = "Sent by the security team's bot. It never asks for a password, nor to go to another site."
+
+
+#: As the worker posts: nothing in a `text` is parsed, and no link is unfolded.
+_QUIET: Final[dict[str, Any]] = {
+    "mrkdwn": False,
+    "parse": "none",
+    "link_names": False,
+    "unfurl_links": False,
+    "unfurl_media": False,
+}
 
 
 class Floor:
@@ -94,9 +105,7 @@ class Floor:
     async def _ask(self, alert: dict[str, Any]) -> None:
         try:
             found = await self._client.users_lookupByEmail(email=alert["user"])
-            await self._client.chat_postMessage(
-                channel=found["user"]["id"], unfurl_links=False, unfurl_media=False, **question(alert)
-            )
+            await self._client.chat_postMessage(channel=found["user"]["id"], **_QUIET, **question(alert))
         finally:
             self._room.release()
 
@@ -151,11 +160,19 @@ def question(alert: dict[str, Any]) -> dict[str, Any]:
         f"The alert names {alert['user']}.",
         "Not my account",
     )
+    asked = [
+        {"type": "text", "text": "Did you open this session?", "style": {"bold": True}},
+        {"type": "text", "text": " It was opened with the account of "},
+        {"type": "text", "text": alert["user"]},
+        {"type": "text", "text": ", which is why this question is for you."},
+    ]
     blocks = [
-        _section(alert["summary"], "summary"),
-        _section(f"*Was this you*, {alert['user']}?", "question"),
+        {"type": "header", "block_id": "title", "text": _plain("Session on a sensitive server")},
+        _rich_text("rich_text_quote", [{"type": "text", "text": alert["summary"]}], "summary"),
+        _rich_text("rich_text_section", asked, "question"),
         {"type": "actions", "block_id": "answers", "elements": buttons},
-        {"type": "context", "block_id": "about", "elements": [_marked(_ABOUT)]},
+        _rich_text("rich_text_section", [{"type": "text", "text": "Please answer by "}, _date()], "deadline"),
+        {"type": "context", "block_id": "about", "elements": [_plain(_ABOUT)]},
     ]
     metadata = {"event_type": "triage_question", "event_payload": {"ref": alert["identifier"]}}
     text = f"Was this you? A question about the account of {alert['user']}: {alert['summary']}"
@@ -172,15 +189,26 @@ def _confirm(title: str, text: str, confirm: str) -> dict[str, Any]:
 
 
 def _section(text: str, block_id: str) -> dict[str, Any]:
-    return {"type": "section", "block_id": block_id, "text": _marked(text)}
+    return {"type": "section", "block_id": block_id, "text": _plain(text)}
 
 
-def _marked(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text, "verbatim": True}
+def _rich_text(kind: str, elements: list[dict[str, Any]], block_id: str) -> dict[str, Any]:
+    paragraph = {"type": kind, "elements": elements}
+    return {"type": "rich_text", "block_id": block_id, "elements": [paragraph]}
+
+
+def _date() -> dict[str, Any]:
+    tomorrow = int(time.time()) + 24 * 3600
+    return {
+        "type": "date",
+        "timestamp": tomorrow,
+        "format": "{date_long_pretty}, {time}",
+        "fallback": time.strftime("%a %d %b %Y, %H:%M (UTC)", time.gmtime(tomorrow)),
+    }
 
 
 def _plain(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": True}
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 async def main() -> None:

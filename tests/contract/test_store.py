@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import pytest
 from any_store import IDENTIFIER, SECOND, Opening, a_question, a_report, add, every_store
-from fakes import NOON, a_request
+from fakes import NOON, ScriptedMessenger, a_request
+from wiring import instead, wired
+from world import eventually
 
 from bot.errors import StoreError
 from bot.triage.asking_rules import new_ref
@@ -233,3 +235,23 @@ async def test_the_questions_accepted_last_are_listed_first(opening: Opening) ->
 async def test_an_unknown_identifier_has_no_reports(opening: Opening) -> None:
     async with opening() as store:
         assert list(await store.reports_of("unknown")) == []
+
+
+@every_store
+async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(opening: Opening) -> None:
+    async with opening() as store:
+        messenger = ScriptedMessenger(clock=lambda: NOON)
+        parts = wired(store, clock=lambda: NOON, messenger=instead(messenger))
+        finder = parts.actors.asker.finder
+        await finder.find(a_question("whose person is known"))
+        finder.limiter.pause(NOON + timedelta(hours=1))
+        invented = [a_request(f"login-{n}", user=f"LOGIN{n}@example.com") for n in range(300)]
+        assert all(await parts.service.receive([*invented, a_request("known")]))
+        stop = asyncio.Event()
+        sweeping = asyncio.create_task(parts.sweeper.run(stop))
+
+        await eventually(lambda: messenger.posts)
+        stop.set()
+        await sweeping
+
+        assert [question.identifier for _, question in messenger.posts] == ["known"]

@@ -42,4 +42,4 @@ async def messenger_of(
 ) -> AsyncIterator[tuple[SlackMessenger, ScriptedSlack]]:
     identity = Identity(team_id="T0HOME", scopes=frozenset({"im:history"}))
     async with scripted_slack(*answers) as slack, api_of(slack, clock=clock) as api:
-        yield SlackMessenger(api, identity, WORDING, POLICY, clock=clock or SteppedClock()), slack
+        yield SlackMessenger(api, identity, WORDING, POLICY), slack

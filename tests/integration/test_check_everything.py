@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.config import Config
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE, check_everything
@@ -16,6 +17,8 @@ from bot.settings.settings import Purpose, Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+    import boto3
 
 #: Nothing that the check says of these can be good: they are on no machine.
 NOWHERE = {
@@ -173,8 +176,11 @@ async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> No
 
 
 async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it_is_skipped(
-    tmp_path: Path, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, aws_session: boto3.Session, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # moto loads its parameter store at the first call, which may take longer than `check` waits.
+    patient = aws_session.client("ssm", endpoint_url=sqs_endpoint, config=Config(read_timeout=120))
+    patient.describe_parameters()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
     tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADA, NOON, SteppedClock
+from fakes import ADA, NOON
 from messenger_harness import CLAIMED, FOUND, LITERAL_POST, MEMBER, OPENED, POLICY, UPDATED, messenger_of
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
@@ -69,25 +69,13 @@ async def test_a_person_is_found_with_what_decides_over_asking(
         assert slack.received[0].values == {"email": "ada@example.com"}
 
 
-async def test_who_was_found_is_remembered_for_an_hour() -> None:
-    clock = SteppedClock()
-    async with messenger_of(FOUND, clock=clock) as (messenger, slack):
-        await messenger.find_person("ada@example.com")
-        clock.advance(seconds=3600)
-        await messenger.find_person("ada@example.com")
-        assert len(slack.received) == 1
-
-        clock.advance(seconds=1)
-        await messenger.find_person("ada@example.com")
-        assert len(slack.received) == 2
-
-
-async def test_who_was_not_found_is_looked_for_again() -> None:
-    async with messenger_of(refuses("users_not_found"), FOUND) as (messenger, _):
+async def test_whoever_is_looked_for_is_looked_for_in_slack_each_time() -> None:
+    async with messenger_of(refuses("users_not_found"), FOUND) as (messenger, slack):
         with pytest.raises(Undeliverable, match="users_not_found"):
             await messenger.find_person("ada@example.com")
 
-        assert await messenger.find_person("ada@example.com") == ADA
+        assert [await messenger.find_person("ada@example.com") for _ in range(2)] == [ADA, ADA]
+        assert len(slack.received) == 3
 
 
 @pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "user": []}, {"ok": True, "user": {"id": 7}}])
@@ -228,4 +216,4 @@ async def test_looking_needs_the_history_scope(scopes: set[str], *, can: bool) -
     async with scripted_slack(FOUND) as slack, api_of(slack) as api:
         identity = Identity(team_id="T0HOME", scopes=frozenset(scopes))
 
-        assert SlackMessenger(api, identity, WORDING, POLICY, clock=SteppedClock()).can_look_up is can
+        assert SlackMessenger(api, identity, WORDING, POLICY).can_look_up is can

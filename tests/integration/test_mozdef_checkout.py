@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mozdef_checkout import MozDef, new_python, old_python
 from mozdef_guide import guide_commands, run_commands
-from world import World, buttons, sections, until
+from world import World, buttons, paragraphs, until
 from world.slack import newcomer
 
 from bot.sqs.wire import write_report
@@ -129,7 +129,7 @@ def answer(world: World, identifier: str, choice: str) -> None:
     assert choice in offered
     assert world.slack.press(question, choice).acknowledged
     print(f"\n{identifier}  {row['alert']}, {row['user']}, confidence {row['identityConfidence']}")
-    print(f"  asked     {sections(question)[0].splitlines()[0]}")
+    print(f"  asked     {paragraphs(question)[0].splitlines()[0]}")
     print(f"  answered  {choice}, out of {', '.join(offered)}")
 
 

@@ -13,7 +13,7 @@ from running_slack import ADA, SettableClock, running
 from world import eventually
 
 from bot.errors import TransientError
-from bot.sandbox.fake_slack.installation import Quirks
+from bot.sandbox.fake_slack.installation import Quirks, Rate
 from bot.settings.messages import load_messages
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
@@ -86,7 +86,7 @@ async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_th
 async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_there: bool) -> None:
     clock = SettableClock()
     minute = timedelta(minutes=1)
-    quirks = Quirks(history_page=15, history_every=minute)
+    quirks = Quirks(history_page=15, limits={"conversations.history": Rate(calls=1, per=minute)})
     async with running(clock=clock) as slack:
         slack.slack.installation.quirks = quirks
         messenger = messenger_in(slack, clock)
@@ -115,7 +115,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
 def messenger_in(slack: RunningSlack, clock: Clock) -> SlackMessenger:
     identity = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
     api = SlackApi(slack.client, slack.session, clock=clock)
-    return SlackMessenger(api, identity, load_messages(), Policy(), clock=clock)
+    return SlackMessenger(api, identity, load_messages(), Policy())
 
 
 def has_answer(bot: ClickHarness, question: Question) -> bool:

@@ -13,7 +13,7 @@ import aiohttp.web
 import pytest
 from running_slack import ADA, APP_TOKEN, RunningSlack, refusal, replaced, run
 
-from bot.sandbox.fake_slack.installation import Quirks
+from bot.sandbox.fake_slack.installation import Quirks, Rate
 
 if TYPE_CHECKING:
     from slack_bolt.async_app import AsyncAck
@@ -38,7 +38,7 @@ def test_a_ticket_opens_one_websocket() -> None:
 def test_a_link_may_be_limited_slow_to_answer_and_counted_when_it_is_dead() -> None:
     async def scenario(world: RunningSlack) -> None:
         quirks = Quirks(
-            connections_every=timedelta(hours=1),
+            limits={"apps.connections.open": Rate(calls=1, per=timedelta(hours=1))},
             pong_delay=timedelta(milliseconds=100),
             ghost_lifetime=timedelta(hours=1),
         )

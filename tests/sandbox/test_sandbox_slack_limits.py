@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_slack import ADA, BUTTON, RunningSlack, refusal, run
+from running_slack import ADA, BUTTON, RunningSlack, SettableClock, refusal, run
+
+from bot.sandbox.fake_slack.installation import Rate
 
 
 def _button(**changes: Any) -> list[dict[str, Any]]:
@@ -129,3 +132,35 @@ def test_a_message_that_slack_would_not_take_is_refused(content: dict[str, Any],
         assert answer["error"] == code
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("method", "values"),
+    [
+        ("users.lookupByEmail", {"email": "ada@example.com"}),
+        ("conversations.open", {"users": ADA}),
+        ("conversations.history", {"channel": "D0ADALOVE01"}),
+    ],
+)
+def test_a_limited_method_says_how_long_to_wait_and_limits_no_other(
+    method: str, values: dict[str, str]
+) -> None:
+    clock = SettableClock()
+
+    async def scenario(world: RunningSlack) -> None:
+        await world.ask()
+        world.slack.installation.quirks.limits[method] = Rate(calls=2, per=timedelta(minutes=1))
+        await world.client.api_call(method, params=values)
+        clock.now += timedelta(seconds=20)
+        await world.client.api_call(method, params=values)
+
+        answer = await refusal(world.client.api_call(method, params=values))
+
+        assert (answer.status_code, answer["error"]) == (429, "ratelimited")
+        assert answer.headers["Retry-After"] == "40"
+        await world.ask()
+        clock.now += timedelta(seconds=40)
+        await world.client.api_call(method, params=values)
+        assert (await refusal(world.client.api_call(method, params=values))).status_code == 429
+
+    run(scenario, clock=clock)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack import Message
 
@@ -30,7 +30,7 @@ THANKS, ALERTED, SORRY, CHANGED, IS_OVER, STILL = (
     WORDING["answer"][key] for key in ("yes", "no", "wrongUser", "changed", "timedOut", "retracted")
 )
 HEADLINES = {
-    outcome: WORDING["card"][outcome].format(title="Security alert", who=who)
+    outcome: as_read(WORDING["card"][outcome], title="Security alert", who=who)
     for outcome, who in [
         *((each, "@p") for each in ("yes", "no", "notSure", "wrongUser", "timedOut")),
         ("undeliverable", "p@example.com"),
@@ -70,8 +70,10 @@ def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASK
 
 
 def a_card(
-    alert: Alert, outcome: str, *, at: float = ANSWERED_AT, facts: str = "", last: str = "take"
+    alert: Alert, outcome: str, *, at: float = ANSWERED_AT, last: str = "take", **shown: str
 ) -> Message:
+    """Return a card; what it shows besides may be what was `said_later`, and a `note`."""
+    said_later = f"\nSaid later: {shown['said_later']}" if "said_later" in shown else ""
     return Message(
         channel=SECURITY_CHANNEL,
         ts=f"{at:.6f}",
@@ -80,7 +82,8 @@ def a_card(
         blocks=[
             _section("outcome", HEADLINES[outcome]),
             _section("summary", f"{alert.identifier}: a login from somewhere"),
-            _section("facts", f"*Confidence:* low\n{facts}"),
+            _section("about", f"Confidence: low{said_later}"),
+            *([_section("note", shown["note"])] if shown.get("note") else []),
             {"type": "actions", "block_id": last},
         ],
     )
@@ -142,4 +145,4 @@ def broken(history: History) -> set[Promise]:
 
 
 def _section(block_id: str, text: str) -> dict[str, Any]:
-    return {"type": "section", "block_id": block_id, "text": {"type": "mrkdwn", "text": text}}
+    return {"type": "section", "block_id": block_id, "text": {"type": "plain_text", "text": text}}

@@ -49,11 +49,10 @@ def doubled_cards(case: Case, deaths: Deaths) -> Findings:
 
 
 def _shows(card: Message, case: Case, last: Standing) -> bool:
-    facts = text_of(card, "facts")
     reported = [receipt.comment for receipt in without_repeats(case.receipts) if receipt.comment]
     return (
         headline_fits(text_of(card, "outcome"), last.outcome)
-        and ("*Said later:*" in facts) == last.retracted
-        and all(text in facts for text in reported[-1:])
+        and ("\nSaid later: " in text_of(card, "about")) == last.retracted
+        and [text_of(card, "note")] == (reported[-1:] or [""])
         and (not case.taken or bool(block_of(card, "taken")))
     )

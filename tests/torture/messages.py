@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from bot.sandbox.fake_slack.objects import text_of_block
+
 if TYPE_CHECKING:
     from bot.sandbox.fake_slack import Message
 
@@ -47,8 +49,8 @@ def identifier_of(card: Message) -> str:
 
 
 def text_of(message: Message, block_id: str) -> str:
-    """Return the text of a section, "" if there is none."""
-    return str((block_of(message, block_id).get("text") or {}).get("text") or "")
+    """Return what a person reads in a block, "" if there is none."""
+    return text_of_block(block_of(message, block_id) or {"type": "divider"})
 
 
 def block_of(message: Message, block_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from aiohttp import web
 
-from bot.sandbox.fake_slack.installation import Quirks
+from bot.sandbox.fake_slack.installation import Quirks, Rate
 
 from .history import Place, Post
 
@@ -37,6 +37,15 @@ _PONG_DELAYS: Final = (0.0, 0.0, 3.0, 12.0, 30.0)
 
 #: How often a post to somebody opens the conversation with them.
 _OPENING: Final = 0.8
+
+#: The limits that methods have now and then, each its own.
+_RATES: Final[Mapping[str, tuple[Rate | None, ...]]] = {
+    **dict.fromkeys(
+        ("users.lookupByEmail", "conversations.open", "conversations.history"),
+        (None, None, Rate(calls=1, per=timedelta(seconds=1)), Rate(calls=5, per=timedelta(seconds=20))),
+    ),
+    "apps.connections.open": (None, None, None, Rate(calls=1, per=timedelta(seconds=6))),
+}
 
 #: By which a call tells whose it is.
 WORKER_HEADER: Final = "X-Torture-Worker"
@@ -104,8 +113,7 @@ class SlackFaults:
             opens_by_posting=self._random.random() < _OPENING,
             replaced_metadata=self._random.choice(["kept", "given"]),
             history_page=self._random.choice([3, 15, 1000]),
-            history_every=timedelta(seconds=self._random.choice([0, 0, 1])),
-            connections_every=timedelta(seconds=self._random.choice([0, 0, 0, 6])),
+            limits={method: rate for method, rates in _RATES.items() if (rate := self._random.choice(rates))},
             pong_delay=timedelta(seconds=self._random.choice(_PONG_DELAYS) / self._clock.pace),
             ghost_lifetime=timedelta(seconds=self._random.choice([0, 0, 90])),
         )

@@ -73,7 +73,7 @@ def answer_text(standing: Standing) -> str:
 
 def headline_fits(text: str, outcome: str) -> bool:
     """Tell whether this is what a card says of the outcome, of whichever alert and person."""
-    parts = re.split(r"\{\w+\}", _words()["card"][outcome])
+    parts = re.split(r"\{\w+\}", _words()["card"][outcome].replace("*", ""))
     return re.fullmatch(".+".join(map(re.escape, parts)), text) is not None
 
 

@@ -258,7 +258,7 @@ def a_retraction(alert: Alert, outcome: str, **facts: Any) -> History:
         presses=presses(alert, "no", "yes"),
         messages=[a_question(alert, answer=STILL)],
         reports=[a_report(alert, "no"), a_report(alert, outcome, sequence=1, after=6, **facts)],
-        cards=[a_card(alert, "no", facts="*Said later:* Yes, that was me")],
+        cards=[a_card(alert, "no", said_later="Yes, that was me")],
     )
 
 
@@ -281,16 +281,16 @@ def a_noted(alert: Alert, *, shown: str, tries: int = 1) -> History:
     """Return a run in which somebody writes a note, and what the card shows of it."""
     note = Note(identifier=alert.identifier, text="I was away", tries=tries)
     comment = a_report(alert, "no", sequence=1, after=6, said="no", comment="I was away")
-    card = a_card(alert, "no", facts=shown)
+    card = a_card(alert, "no", note=shown)
     return a_no(alert, notes=[note], reports=[a_report(alert, "no"), comment], cards=[card])
 
 
 def test_a_note_that_slack_calls_failed_may_have_been_taken() -> None:
-    assert judge(a_noted(an_alert(), shown="*Note:* I was away")) == []
+    assert judge(a_noted(an_alert(), shown="I was away")) == []
 
 
 def test_a_note_that_nobody_wrote_is_made_up() -> None:
-    run = a_noted(an_alert(), shown="*Note:* I was away")
+    run = a_noted(an_alert(), shown="I was away")
 
     assert broken(replace(run, notes=[])) == {Promise.UNNOTED}
 

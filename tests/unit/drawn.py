@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,12 @@ from fakes import NOON, a_request
 from slack_sdk.models.blocks import Block
 from wording import WORDING
 
-from bot.sandbox.fake_slack.limits import problems_of_blocks
+from bot.sandbox.fake_slack.limits import (
+    BLOCKS_TEXT_LIMIT,
+    UPDATE_TEXT_LIMIT,
+    length_of_text,
+    problems_of_blocks,
+)
 from bot.sandbox.fake_slack.objects import text_of_block
 from bot.slack.render.question import question_message
 from bot.triage.asking_rules import offered_choices
@@ -56,6 +63,11 @@ def buttons(message: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {each["action_id"]: each for each in block(message, "answers")["elements"]}
 
 
+def without_colours(shown: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return buttons as they are once the question has ended."""
+    return {name: {key: each[key] for key in each if key != "style"} for name, each in shown.items()}
+
+
 def answer_of(question: Question) -> str:
     return text_in(question_message(question, WORDING, POLICY), "answer")
 
@@ -66,9 +78,10 @@ def wording_with(table: str, key: str, text: str) -> dict[str, dict[str, str]]:
 
 def assert_slack_takes(message: dict[str, Any]) -> None:
     assert problems_of_blocks(message["blocks"]) == []
+    assert length_of_text(message["blocks"]) <= BLOCKS_TEXT_LIMIT
     for parsed in Block.parse_all(message["blocks"]):
         parsed.validate_json()
-    assert 0 < len(message["text"]) <= 4000
+    assert 0 < len(message["text"]) <= UPDATE_TEXT_LIMIT
 
 
 #: What an alert must not be able to do: shout, mention, link, hide, or speak in our voice.
@@ -78,10 +91,12 @@ HOSTILE = (
 )
 
 #: What a text of ours may link to: the alert in MozDef, somebody's profile, a message in Slack.
-_OUR_LINKS = ("https://mozdef.example/", "https://sandbox.slack.com/")
+OUR_LINKS = re.compile(
+    r"https://(mozdef\.example/alerts|sandbox\.slack\.com/(team|archives))/[\w.~%/-]+", re.ASCII
+)
 
-#: What somebody else wrote stands alone in its element, and this is a part of it.
-_FOREIGN = "evil.example"
+#: Controls, formats, surrogates, private use, unassigned: nobody should get any of them, but for the newline.
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 def objects_in(drawn: Any) -> Iterator[dict[str, Any]]:
@@ -96,16 +111,20 @@ def objects_in(drawn: Any) -> Iterator[dict[str, Any]]:
             yield from objects_in(each)
 
 
+def assert_visible(text: str) -> None:
+    assert DROPPED.isdisjoint(map(unicodedata.category, set(text) - {"\n"})), text
+
+
 def assert_harmless(drawn: Any) -> None:
-    """Nothing that somebody else wrote is parsed, links, mentions or hides."""
-    objects = list(objects_in(drawn))
-    assert "mrkdwn" not in [each["type"] for each in objects]
-    for each in objects:
+    """Nothing in what is drawn is parsed, hides, mentions, or links to anywhere else."""
+    for each in objects_in(drawn):
+        assert each["type"] != "mrkdwn", each
         if each["type"] == "plain_text":
-            assert each["emoji"] is False
+            assert each["emoji"] is False, each
         if each["type"] == "link":
-            assert each["url"].startswith(_OUR_LINKS)
-            assert _FOREIGN not in each["url"]
-        assert not set("\u202e\u200b\x00") & set(str(each.get("text")))
+            assert OUR_LINKS.fullmatch(each["url"]), each
+        if isinstance(each.get("text"), str):
+            assert_visible(each["text"])
     if isinstance(drawn, dict) and isinstance(drawn.get("text"), str):
-        assert not set("<>") & set(drawn["text"]), drawn["text"]
+        assert not re.search("[<>]|&(?!(amp|lt|gt);)", drawn["text"]), drawn["text"]
+        assert_visible(drawn["text"])

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fakes import NOON, SteppedClock, a_request
+from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
 from world import eventually
 
+from bot.errors import TransientError
+from bot.sqs.wire import write_report
 from bot.triage import asking_rules
+from bot.triage.finding import LOOK_UPS_MAX, Finder
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import ConcurrencyLimiter
+from bot.triage.recorder import Recorder
+from bot.triage.strangers import Strangers
 from bot.triage.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -34,6 +40,8 @@ class SweeperHarness:
         self.clock = SteppedClock()
         self.store = MemoryStore()
         self.limiter = ConcurrencyLimiter(jitter=lambda: 1.0)
+        self.messenger = ScriptedMessenger(clock=self.clock)
+        self.found: Counter[str] = Counter()
         self.doing: Doing | None = None
         self.done: Counter[str] = Counter()
         self.works: list[tuple[str, Work]] = []
@@ -49,6 +57,11 @@ class SweeperHarness:
         self.works.append((question.request.identifier, work))
         await (self.doing or self.put_to_rest)(question)
 
+    async def find_person(self, question: Question) -> None:
+        self.found[question.request.user] += 1
+        with contextlib.suppress(TransientError):
+            await self.finder.find(question)
+
     async def expire(self, question: Question) -> None:
         self.expired.append((question.request.identifier, self.clock()))
         await self.put_to_rest(question)
@@ -61,12 +74,20 @@ class SweeperHarness:
     async def until_done(self, *identifiers: str) -> None:
         await eventually(lambda: set(identifiers) <= self.done.keys())
 
+    def sweeper(self, clock: Clock) -> Sweeper:
+        recorder = Recorder(self.store, write_report, policy=Policy(), clock=clock)
+        finder_limiter = ConcurrencyLimiter(jitter=lambda: 1.0, concurrency=LOOK_UPS_MAX)
+        self.finder = Finder(self.messenger, clock=clock, limiter=finder_limiter)
+        strangers = Strangers(recorder, self.finder, jitter=lambda: 1.0)
+        return Sweeper(self.store, self, self.limiter, strangers, clock=clock)
+
     @asynccontextmanager
     async def sweeping(
         self, doing: Doing | None = None, *, clock: Clock | None = None
     ) -> AsyncIterator[Sweeper]:
         self.doing = doing
-        sweeper = Sweeper(self.store, self, self.limiter, clock=clock or self.clock)
+        sweeper = self.sweeper(clock or self.clock)
+        await self.finder.find(accepted("whose person is known"))
         stop = asyncio.Event()
         running = asyncio.create_task(sweeper.run(stop))
         try:

@@ -99,7 +99,7 @@ def test_what_an_alert_leaves_out_is_as_in_the_default(defaults: Path) -> None:
         Choice.YES: NoteRule.OFFERED,
         Choice.NO: NoteRule.OFFERED,
         Choice.NOT_SURE: NoteRule.OFFERED,
-        Choice.WRONG_USER: NoteRule.NEVER,
+        Choice.WRONG_USER: NoteRule.OFFERED,
     }
     assert vpn.cards == frozenset(Outcome)
 
@@ -109,11 +109,13 @@ def test_a_folder_without_the_file_changes_nothing(mine: Path, defaults: Path) -
 
 
 def test_a_key_is_overridden_and_all_others_stay(mine: Path, defaults: Path) -> None:
-    policies = overlaid(mine, defaults, '[alert.vpn]\nask = "working-hours"\nnote.yes = "required"\n')
+    notes = 'note.yes = "required"\nnote.wrongUser = "never"\n'
+    policies = overlaid(mine, defaults, f'[alert.vpn]\nask = "working-hours"\n{notes}')
 
     vpn = policies.of("vpn")
     assert vpn.ask is AskWhen.WORKING_HOURS
     assert vpn.notes[Choice.YES] is NoteRule.REQUIRED
+    assert vpn.notes[Choice.WRONG_USER] is NoteRule.NEVER
     assert vpn.title == "VPN"
     assert vpn.wording == {"ask": "Was it you, {user}?"}
     assert policies.default == load_alert_policies(defaults=defaults).default

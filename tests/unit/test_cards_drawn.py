@@ -220,23 +220,6 @@ def test_take_it_is_a_button_until_somebody_took_it() -> None:
     assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
 
 
-def test_nothing_in_a_hostile_alert_or_note_does_anything() -> None:
-    question = replace(
-        noted(ANSWERED, HOSTILE),
-        request=replace(ANSWERED.request, summary=HOSTILE),
-        slack_name="ada><!here>",
-        reason=HOSTILE,
-        taken_by="U0RADIA",
-        taken_name="radia|><!channel>",
-        taken_at=LATER,
-    )
-
-    card = drawn(question)
-
-    assert_harmless(card)
-    assert_slack_takes(card)
-
-
 @given(
     summary=st.text(st.characters(), max_size=100) | st.text(max_size=20).map(lambda text: text * 300),
     note=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50),

@@ -283,7 +283,7 @@ def test_settings_that_others_may_change_are_a_warning_even_without_a_secret(fol
 
     (warning,) = load(folder).warnings
 
-    assert "may be changed by others" in warning
+    assert "can be changed by other users" in warning
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from drawn import answer_of, buttons
+from drawn import answer_of, buttons, without_colours
 from fakes import NOON, a_request
 from service_harness import ServiceHarness, a_click
 from wording import WORDING
@@ -138,7 +138,7 @@ async def test_whoever_sends_reports_is_woken(harness: ServiceHarness) -> None:
 
 async def test_the_message_is_redrawn_at_once_and_keeps_its_buttons(harness: ServiceHarness) -> None:
     question = await harness.ask()
-    before = buttons(question_message(question, WORDING, Policy()))
+    before = without_colours(buttons(question_message(question, WORDING, Policy())))
     harness.clock.now = NOON + DAY
     await harness.service.expire(question)
     [due] = await harness.store.due(Work.REDRAW, NOON + DAY, limit=10)

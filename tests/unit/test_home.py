@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from drawn import HOSTILE, LONG_ADDRESS, POLICY, a_question, assert_harmless, block
+from drawn import LONG_ADDRESS, POLICY, a_question, assert_harmless, block
 from fakes import NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,17 +134,6 @@ def test_everybody_is_told_whether_this_is_real() -> None:
         assert as_read(WORDS["explanation"]) in words_of(view)
     for promise in ("password", "security team"):
         assert promise in WORDS["explanation"]
-
-
-def test_nothing_in_a_hostile_alert_does_anything() -> None:
-    mine = AlertPolicy(title="Codes & <more>")
-    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
-    hostile = replace(OPEN, request=replace(OPEN.request, summary=HOSTILE))
-
-    view = drawn(hostile, answered=(replace(ANSWERED, request=hostile.request),), policy=policy)
-
-    assert_harmless(view)
-    assert title_of(hostile, policy) == "Codes & <more>"
 
 
 def test_an_alert_without_a_title_is_called_by_its_label() -> None:

@@ -25,10 +25,10 @@ def test_what_a_policy_says_counts_and_never_is_something_to_say(after: timedelt
     assert Wait(is_set=True, after=after).or_default(HOUR) == after
 
 
-def test_a_note_is_offered_where_somebody_may_have_been_attacked() -> None:
+def test_a_note_is_offered_with_every_answer_but_a_yes() -> None:
     offered = {choice for choice, rule in AlertPolicy().notes.items() if rule is NoteRule.OFFERED}
 
-    assert offered == {Choice.NO, Choice.NOT_SURE}
+    assert offered == set(Choice) - {Choice.YES}
     assert set(AlertPolicy().notes) == set(Choice)
 
 

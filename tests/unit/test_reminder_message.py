@@ -7,12 +7,8 @@ from datetime import timedelta
 
 import pytest
 from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
     POLICY,
     a_question,
-    assert_harmless,
-    assert_slack_takes,
     objects_in,
     text_in,
 )
@@ -20,10 +16,7 @@ from fakes import NOON
 from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack.limits import problem_of_metadata
-from bot.slack.render.question import question_message, reminder_message
-from bot.triage.model import Choice
-from bot.triage.outcomes import Outcome
-from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
+from bot.slack.render.question import reminder_message
 
 LINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
 WORDS = WORDING["reminder"]
@@ -76,35 +69,3 @@ def test_each_reminder_can_be_known_again_and_is_no_question(number: int) -> Non
         "event_payload": {"ref": UNANSWERED.ref, "n": number},
     }
     assert problem_of_metadata(message["metadata"]) is None
-
-
-@pytest.mark.parametrize("user", [LONG_ADDRESS, "a&b'{user}`*_~@example.com"])
-def test_slack_takes_every_reminder(user: str) -> None:
-    question = replace(UNANSWERED, request=replace(UNANSWERED.request, user=user, summary=HOSTILE))
-
-    message = reminder_message(question, WORDING, POLICY, link=LINK)
-
-    assert_slack_takes(message)
-    assert_harmless(message)
-    assert "evil" not in str(message)
-
-
-@pytest.mark.parametrize("said", [None, *Choice])
-@pytest.mark.parametrize("notes", [0, 2])
-def test_every_state_of_a_question_is_taken_by_slack_and_harmless(said: Choice | None, notes: int) -> None:
-    everything = AlertPolicy(title=HOSTILE[:100], notes=dict.fromkeys(Choice, NoteRule.REQUIRED))
-    question = replace(
-        UNANSWERED,
-        request=replace(UNANSWERED.request, summary=HOSTILE),
-        said=said,
-        standing=Outcome(said) if said else Outcome.TIMED_OUT,
-        answers=1,
-        reports=1,
-        note=HOSTILE,
-        notes=notes,
-    )
-
-    message = question_message(question, WORDING, Policy(alerts=AlertPolicies(default=everything)))
-
-    assert_slack_takes(message)
-    assert_harmless(message)

@@ -12,7 +12,7 @@ from sweeper_harness import SweeperHarness
 from world import eventually
 
 from bot.errors import StoreError
-from bot.triage.sweeper import IN_PROGRESS_MAX, Sweeper
+from bot.triage.sweeper import IN_PROGRESS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +181,7 @@ async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
         await harness.put_to_rest(question)
 
     harness.doing = work
-    sweeper = Sweeper(harness.store, harness, harness.limiter, clock=harness.clock)
+    sweeper = harness.sweeper(harness.clock)
     running = asyncio.create_task(sweeper.run(stop))
     await begun.wait()
 

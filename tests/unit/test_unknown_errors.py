@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from fakes import NOON, a_request
 
-from bot.triage.asking import PATIENCE, UnknownErrorHistory
 from bot.triage.model import Question
+from bot.triage.unknown_errors import PATIENCE, UnknownErrorHistory
 
 
 def question_of(user: str, number: int = 1) -> Question:

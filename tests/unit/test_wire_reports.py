@@ -143,7 +143,7 @@ def test_times_are_written_in_utc() -> None:
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
-    with pytest.raises(ValueError, match="naive"):
+    with pytest.raises(ValueError, match="aware, not naive"):
         write_report(report_with(at=NOON.replace(tzinfo=None)), NOON)
 
 

@@ -17,12 +17,24 @@ from bot.slack.render.home import home_view
 from bot.slack.render.modals import note_view
 from bot.slack.render.question import question_message, reminder_message
 from bot.slack.render.templates import check_wording
-from bot.triage.model import Choice
+from bot.triage.model import Choice, Confidence, Fact, TriageRequest
 from bot.triage.outcomes import Outcome
 
 if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.triage.model import Question
+
+#: Each field is as long as it can be.
+LONGEST = TriageRequest(
+    identifier="x" * 255,
+    alert="x" * 255,
+    summary="x" * 5000,
+    user=LONG_ADDRESS,
+    confidence=Confidence.LOWEST,
+    occurred_at=NOON,
+    facts=(Fact(name="x" * 40, value="x" * 300),) * 8,
+    left_out=("x" * 100,) * 10,
+)
 
 
 def test_the_wording_that_ships_is_within_the_limits() -> None:
@@ -38,8 +50,12 @@ TOO_LONG = [
     ("confirm_wrong_user", "text", 250),
     ("text", "cut", 100),
     ("question", "about", 2000),
+    ("question", "when", 2000),
+    ("question", "deadline", 2000),
     ("question", "ask", 3000),
     ("answer", "no", 2000),
+    ("answer", "given", 2000),
+    ("answer", "another", 2000),
     ("refusal", "closed", 2000),
     ("answer", "timedOut", 2000),
     ("note", "button", 75),
@@ -48,6 +64,7 @@ TOO_LONG = [
     ("note", "close", 24),
     ("note", "label", 2000),
     ("note", "thanks", 2000),
+    ("note", "required", 2000),
     ("reminder", "text_open", 2000),
     ("reminder", "link", 2000),
     ("home", "open", 150),
@@ -57,6 +74,9 @@ TOO_LONG = [
     ("home", "explanation", 2000),
     ("card", "take", 75),
     ("card", "link", 2000),
+    ("card", "identifier", 100),
+    ("card", "left_out", 100),
+    ("card", "retracted", 100),
 ]
 
 
@@ -76,7 +96,7 @@ def test_a_text_at_slacks_limit_is_taken_and_slack_takes_it_too(table: str, key:
 
     check_wording(wording)
 
-    long_one = replace(a_question(user=LONG_ADDRESS, summary="x" * 5000), deadline=NOON, notes=1)
+    long_one = replace(a_question(), request=LONGEST, deadline=NOON, notes=1, answered_at=NOON)
     for said in [None, Choice.YES, Choice.NO]:
         standing = Outcome(said) if said else Outcome.TIMED_OUT
         assert_slack_takes_all_of(replace(long_one, said=said, standing=standing, answers=2), wording)
@@ -90,7 +110,10 @@ def assert_slack_takes_all_of(question: Question, wording: Wording) -> None:
     assert_slack_takes(
         card_message(question, wording, POLICY, CardLinks(workspace="https://sandbox.slack.com"))
     )
-    for view in (note_view(question, wording), home_view([question], [question], wording, POLICY)):
+    for view in (
+        note_view(question, wording, required_for="x" * 75),
+        home_view([question], [question], wording, POLICY),
+    ):
         assert problems_of_view(view) == []
 
 
@@ -121,6 +144,9 @@ def test_an_outcome_of_a_card_has_room_for_the_longest_title_and_name(outcome: O
         ("card", "no", "{who}" * 8),
         ("card", "changed", "{outcome}" * 90),
         ("card", "taken", "{who}{date}" * 6),
+        ("answer", "given", "{choice}{date}" * 13),
+        ("note", "required", "{choice}" * 27),
+        ("question", "when", "{date}" * 26),
     ],
 )
 def test_placeholders_count_as_what_they_may_become(table: str, key: str, text: str) -> None:

@@ -64,8 +64,28 @@ function choose(value) {
   byId("label-shown").textContent = sample?.alert ?? "";
   byId("label-field").hidden = Boolean(sample);
   byId("alert-summary").value = sample?.summary ?? "";
+  byId("alert-facts").value = Object.entries(sample?.facts ?? {}).map((fact) => fact.join(": ")).join("\n");
+  byId("alert-occurred").value = sample?.minutes_ago ? localMinute(Date.now() - sample.minutes_ago * 60_000) : "";
   setConfidence(sample?.confidence ?? "moderate");
   if (!sample) byId("alert-label").focus();
+}
+
+// As a field of type datetime-local has it: in the reader's own time zone.
+function localMinute(milliseconds) {
+  const moment = new Date(milliseconds);
+  return new Date(milliseconds - moment.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+// A line without a colon becomes a fact without a value, which the bot leaves out.
+function facts() {
+  const lines = byId("alert-facts").value.split("\n").filter((line) => line.trim());
+  return lines.map((line) => /^(?<name>.*?):(?=\s|$)(?<value>.*)$|^(?<rest>.*)$/.exec(line).groups)
+    .map(({ name, value, rest }) => ({ name: (name ?? rest).trim(), value: (value ?? "").trim() }));
+}
+
+function occurredAt() {
+  const chosen = byId("alert-occurred").value;
+  return chosen ? new Date(chosen).toISOString() : "";
 }
 
 function setConfidence(word) {
@@ -87,6 +107,8 @@ async function send(event) {
     summary: byId("alert-summary").value,
     user,
     confidence: document.querySelector("input[name=confidence]:checked").value,
+    occurredAt: occurredAt(),
+    facts: facts(),
   });
   tell(answer.trouble);
   const member = people.find((person) => person.email === user && person.reachable);
@@ -109,6 +131,7 @@ function alertElement(alert) {
   return element("li", { class: `alert status-${alert.status}`, tabindex: "-1" },
     element("span", { class: "alert-words" },
       element("code", {}, alert.alert),
-      element("span", { class: "aside" }, `${alert.person} · ${alert.confidence} · ${clockTime(alert.sent_at)}`)),
+      element("span", { class: "aside" }, `${alert.person} · ${alert.confidence} · ${clockTime(alert.sent_at)}`),
+      alert.counts ? element("span", { class: "alert-counts" }, "What counts: ", element("b", {}, alert.counts)) : null),
     element("span", { class: "chip" }, STATUS_WORDS[alert.status] ?? alert.status));
 }

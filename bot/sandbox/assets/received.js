@@ -37,6 +37,7 @@ function note(receipt) {
     chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
       : receipt.label || "A note",
     words: receipt.verdict || "MozDef indexes it without changing the alert",
+    counts: receipt.retracted ? receipt.label : null,
   });
 }
 
@@ -50,7 +51,8 @@ function deadLetter(receipt) {
     chip: "dead letter", title: "The bot rejected a request", words: receipt.verdict });
 }
 
-function card(look, receipt, { chip, title, words }) {
+// `counts` names the answer that stands, if the person has given another one since.
+function card(look, receipt, { chip, title, words, counts = null }) {
   return element("li", { class: `receipt ${look}` },
     element("p", { class: "receipt-head" },
       element("strong", {}, title), element("span", { class: "chip" }, chip)),
@@ -59,6 +61,7 @@ function card(look, receipt, { chip, title, words }) {
         element("span", { class: "aside" }, receipt.user || ""))
       : null,
     element("p", { class: "receipt-words" }, words),
+    counts ? element("p", { class: "receipt-words" }, "What counts: ", element("b", {}, counts)) : null,
     receipt.comment ? element("blockquote", { class: "comment" }, receipt.comment) : null,
     receipt.reason ? element("p", { class: "receipt-words aside" }, "Reason: ", element("code", {}, receipt.reason)) : null,
     element("details", {},

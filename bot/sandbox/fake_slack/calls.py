@@ -46,13 +46,6 @@ class Call:
     installation: Installation
     parameters: Mapping[str, Any]
 
-    def keep_pace(self, method: str, every: timedelta) -> None:
-        """Refuse a call that comes too soon after the last one. `TooManyCallsError`."""
-        now, last = self.installation.clock(), self.installation.called_at.get(method)
-        if last and last + every > now:
-            raise TooManyCallsError(last + every - now)
-        self.installation.called_at[method] = now
-
     def text(self, name: str) -> str | None:
         """Return a parameter as text; None if it was not given."""
         value = self.parameters.get(name)

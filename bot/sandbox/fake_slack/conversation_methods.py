@@ -67,7 +67,6 @@ def open_conversation(call: Call) -> Json:
 def read_history(call: Call) -> Json:
     """Return a page of a conversation, newest first, without replies that are only in threads."""
     conversation = _find_readable(call)
-    call.keep_pace("conversations.history", call.installation.quirks.history_every)
     after, before = _window(call)
     before = min(before, _cursor(call, otherwise=before))
     visible = (

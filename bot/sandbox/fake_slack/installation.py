@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
@@ -55,6 +56,14 @@ class ResponseUrl:
     uses_left: int = RESPONSE_URL_USES
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How often a method may be called: so many times in any such span."""
+
+    calls: int
+    per: timedelta
+
+
 @dataclass(kw_only=True)
 class Quirks:
     """How this Slack differs from the simplest one. Each may be changed while it runs."""
@@ -76,11 +85,10 @@ class Quirks:
     home_blocks: int = 100
     #: The methods that are refused, each with its code.
     refusals: dict[str, str] = field(default_factory=dict)
-    #: conversations.history shows so many messages a page, at the most, and is called so rarely.
+    #: The methods that may not be called at will. Who calls too often is told how long to wait.
+    limits: dict[str, Rate] = field(default_factory=dict)
+    #: conversations.history shows so many messages a page, at the most.
     history_page: int = 1000
-    history_every: timedelta = timedelta(0)
-    #: apps.connections.open is called so rarely.
-    connections_every: timedelta = timedelta(0)
     #: A ping over a link is answered so late, in seconds of the machine's clock.
     pong_delay: timedelta = timedelta(0)
     #: A link that was cut is counted as one that is open for so long.
@@ -96,11 +104,24 @@ class Installation:
     clock: Callable[[], datetime]
     history_lag: timedelta = timedelta(0)
     quirks: Quirks = field(default_factory=Quirks)
-    called_at: dict[str, datetime] = field(default_factory=dict)
+    called_at: dict[str, deque[datetime]] = field(default_factory=dict)  #: of each method that has a limit
     address: str = ""
     tickets: set[str] = field(default_factory=set)
     triggers: dict[str, Trigger] = field(default_factory=dict)
     response_urls: dict[str, ResponseUrl] = field(default_factory=dict)
+
+    def count_call(self, method: str) -> timedelta:
+        """Count a call if the method's limit allows it; else return how long to wait before it does."""
+        rate, now = self.quirks.limits.get(method), self.clock()
+        if rate is None:
+            return timedelta(0)
+        calls = self.called_at.setdefault(method, deque())
+        while calls and now - calls[0] >= rate.per:
+            calls.popleft()
+        if len(calls) >= rate.calls:
+            return calls[-rate.calls] + rate.per - now
+        calls.append(now)
+        return timedelta(0)
 
     def next_ts(self) -> str:
         """Return a new, unique ts for something that happens now."""

@@ -77,6 +77,9 @@ class WebApi:
         _require_any(method.scopes, scopes)
         if name in self._installation.quirks.refusals:
             raise SlackError(self._installation.quirks.refusals[name])
+        wait = self._installation.count_call(name)
+        if wait:
+            raise TooManyCallsError(wait)
         return method.work(Call(installation=self._installation, parameters=parameters))
 
     def _scopes_of_token(self, token: str, method: Method) -> frozenset[str]:

@@ -46,7 +46,7 @@ class CardLinks:
 
     def profile(self, slack_id: str, name: str) -> list[Element]:
         """Return a link to somebody's profile. Unlike a mention, it notifies nobody."""
-        label = f"@{to_line(name)}" if name else slack_id
+        label = to_line(f"@{name}" if name else slack_id)
         if not self.workspace or not slack_id:
             return [literal(label)]
         return [link(f"{self.workspace}/team/{percent_encode(slack_id, safe='')}", label)]

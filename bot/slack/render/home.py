@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
-from bot.slack.render.question import address, answer_buttons, evidence, notice_text, title_of
+from bot.slack.render.question import (
+    address,
+    answer_buttons,
+    answer_text,
+    deadline_block,
+    evidence,
+    notice_text,
+    title_of,
+)
 from bot.slack.render.rich_text import date, fill, sentence
 from bot.slack.render.templates import words_for
 
@@ -18,11 +26,12 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
     from bot.triage.policy import Policy
 
-#: Questions shown: seven blocks each, a notice and the rest stay within the hundred blocks of a view.
-OPEN_MAX = 10
-ANSWERED_MAX = 20
+#: Questions shown: eight blocks of each open one, two of each answered one, and five others stay within the
+#: hundred blocks of a view.
+OPEN_MAX = 8
+ANSWERED_MAX = 15
 
-#: Characters of a summary, and of facts, on the Home: all blocks of a view together are limited, too.
+#: Characters of a summary, and of facts, on the Home: it is to be read at a glance.
 QUOTE_MAX = 500
 
 
@@ -75,6 +84,9 @@ def _open_blocks(questions: Sequence[Question], wording: Wording, policy: Policy
         yield from evidence(question, own, policy, QUOTE_MAX, suffix=f"-{number}")
         yield sentence(fill(own["question"]["ask"], user=address(question)), block_id=f"question-{number}")
         yield blocks.actions(answer_buttons(question, own), block_id=f"answers-{number}")
+        yield from deadline_block(question, own, policy, suffix=f"-{number}")
+        if is_over := answer_text(question, own):
+            yield blocks.section(is_over, block_id=f"over-{number}")
         yield {"type": "divider"}
 
 
@@ -92,3 +104,5 @@ def _answered_blocks(questions: Sequence[Question], wording: Wording, policy: Po
             date=[answered_at],
         )
         yield sentence(said, block_id=f"said-{number}")
+        if told := answer_text(question, own):
+            yield blocks.section(told, block_id=f"answer-{number}")

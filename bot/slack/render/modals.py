@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
-from bot.slack.render.rich_text import fill, sentence
+from bot.slack.render.rich_text import as_plain, fill, sentence
 from bot.triage.answer_rules import NOTE_LENGTH_MAX
 
 if TYPE_CHECKING:
@@ -52,5 +52,5 @@ def note_view(question: Question, wording: Wording, *, required_for: str = "") -
 
 
 def note_errors(refusal: str, wording: Wording) -> dict[str, str]:
-    """Return what the window says when the note cannot be taken."""
-    return {NOTE_BLOCK: wording["refusal"][refusal]}
+    """Return what the window says when the note cannot be taken: without markup, which it does not know."""
+    return {NOTE_BLOCK: as_plain(fill(wording["refusal"][refusal]))}

@@ -44,13 +44,13 @@ _STYLES = {Choice.YES: "primary", Choice.NO: "danger"}
 def question_message(question: Question, wording: Wording, policy: Policy) -> dict[str, Any]:
     """Return `text`, `blocks` and `metadata` of the question's message, as what is stored now wants it."""
     words = words_for(policy.of(question), wording)
-    answer = _answer_text(question, words)
+    answer = answer_text(question, words)
     content = [
         blocks.header(title_of(question, policy), block_id="title"),
         *evidence(question, words, policy, SUMMARY_MAX),
         sentence(fill(words["question"]["ask"], user=address(question)), block_id="question"),
         blocks.actions(answer_buttons(question, words), block_id="answers"),
-        *_deadline_block(question, words, policy),
+        *deadline_block(question, words, policy),
         blocks.context(words["question"]["about"], block_id="about"),
         *_answer_blocks(question, answer, words, policy),
     ]
@@ -82,6 +82,31 @@ def evidence(
 def title_of(question: Question, policy: Policy) -> str:
     """Return what the alert is called: its title, or else its label, in one line."""
     return to_line(policy.of(question).title or question.request.alert)
+
+
+def deadline_block(question: Question, words: Wording, policy: Policy, *, suffix: str = "") -> list[Block]:
+    """Return by when to answer, as if the question were asked when it was claimed last.
+
+    That is nothing if it has no deadline, or has ended. The block's id ends in `suffix`.
+    """
+    asking_at = question.in_doubt_since if question.asked_at is None else None
+    deadline = policy.deadline(question, asking_at) if asking_at else question.deadline
+    if deadline is None or question.standing is not None:
+        return []
+    moment = date(deadline, policy.zone(question))
+    return [sentence(fill(words["question"]["deadline"], deadline=[moment]), block_id=f"deadline{suffix}")]
+
+
+def answer_text(question: Question, words: Wording) -> str:
+    """Return what the person is told about their answer, or about its absence; "" if there is nothing."""
+    texts = words["answer"]
+    if question.said is None:
+        ended = question.standing
+        return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
+    if question.retracted:
+        return texts["retracted"]
+    answer = texts[question.said]
+    return texts["changed"].format(answer=answer) if question.answers > 1 else answer
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
@@ -190,28 +215,6 @@ def _confirm(words: Mapping[str, str], user: str) -> Block:
 def _count_room_for_user(text: str) -> int:
     room = CONFIRM_TEXT_MAX - len(text.format(user=""))
     return room // max(1, text.count("{user}"))
-
-
-def _deadline_block(question: Question, words: Wording, policy: Policy) -> list[Block]:
-    """Return by when to answer, as if the question were asked when it was claimed last."""
-    asking_at = question.in_doubt_since if question.asked_at is None else None
-    deadline = policy.deadline(question, asking_at) if asking_at else question.deadline
-    if deadline is None or question.standing is not None:
-        return []
-    moment = date(deadline, policy.zone(question))
-    return [sentence(fill(words["question"]["deadline"], deadline=[moment]), block_id="deadline")]
-
-
-def _answer_text(question: Question, words: Wording) -> str:
-    """Return what the person is told about their answer, or about its absence; "" if there is nothing."""
-    texts = words["answer"]
-    if question.said is None:
-        ended = question.standing
-        return texts[ended] if ended and OUTCOMES[ended].has_answer_text else ""
-    if question.retracted:
-        return texts["retracted"]
-    answer = texts[question.said]
-    return texts["changed"].format(answer=answer) if question.answers > 1 else answer
 
 
 def _answer_blocks(question: Question, answer: str, words: Wording, policy: Policy) -> list[Block]:

@@ -71,7 +71,12 @@ def quote(elements: Sequence[Element], *, block_id: str) -> Element:
 
 def as_text(elements: Sequence[Element]) -> str:
     """Return elements as the `text` of a message: escaped, without style; a date as its fallback."""
-    return escape("".join(each.get("text") or each.get("fallback", "") for each in elements))
+    return escape(as_plain(elements))
+
+
+def as_plain(elements: Sequence[Element]) -> str:
+    """Return elements as Slack shows them where it knows no markup at all. It is not escaped."""
+    return "".join(each.get("text") or each.get("fallback", "") for each in elements)
 
 
 def _rich_text(kind: str, elements: Sequence[Element], block_id: str) -> Element:

@@ -39,6 +39,19 @@ _LONGEST = {
 #: In a confirm dialog the address is cut to the room that is left.
 _CUT = {"user": ""}
 
+#: The names of what a card's one block of facts tells.
+_CARD_FACTS = (
+    "alert",
+    "identifier",
+    "address",
+    "confidence",
+    "left_out",
+    "reason",
+    "asked",
+    "answered",
+    "retracted",
+)
+
 #: What a text may hold at the most, its placeholders filled in, where that is not `_LIMIT`.
 _LIMITS = {
     **{("button", choice.value): BUTTON_MAX for choice in Choice},
@@ -53,6 +66,7 @@ _LIMITS = {
     ("answer", "changed"): SECTION_MAX,
     ("note", "button"): BUTTON_MAX,
     ("card", "take"): BUTTON_MAX,
+    **{("card", key): 100 for key in _CARD_FACTS},
     **{("note", key): 24 for key in ("title", "submit", "close")},
     **{("home", key): 150 for key in ("open", "answered", "real")},
 }

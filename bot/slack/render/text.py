@@ -23,7 +23,7 @@ def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | N
 
 
 def to_line(text: str) -> str:
-    """Return any text cleaned and on one line of at most 255 characters. It is not escaped."""
+    """Return any text cleaned and on one line of at most `LINE_MAX` characters. It is not escaped."""
     return shorten(text, LINE_MAX, mark="…", lines=1)
 
 

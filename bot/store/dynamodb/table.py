@@ -97,8 +97,7 @@ class Connection:
     """Makes DynamoDB calls by name.
 
     Credentials, unless `access` is given, and the endpoint, unless `endpoint_url` is given, come from boto3's
-    own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is
-    invalid.
+    own chain. `ConfigError` if there is no region, or if the profile, region or endpoint is invalid.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The world around one worker, for tests: Slack, the queues, MozDef, and the worker as a real process."""
 
-from world.slack import ADA, ALAN, GRACE, KATHERINE, SlackSide, buttons, newcomer, sections
+from world.slack import ADA, ALAN, GRACE, KATHERINE, SlackSide, buttons, newcomer, paragraphs
 from world.waiting import PATIENCE_SECONDS, eventually, until
 from world.worker import WorkerProcess
 from world.world import World, alert
@@ -18,6 +18,6 @@ __all__ = [
     "buttons",
     "eventually",
     "newcomer",
-    "sections",
+    "paragraphs",
     "until",
 ]

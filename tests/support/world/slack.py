@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+from bot.sandbox.fake_slack.objects import text_of_block
 from bot.sandbox.fake_slack.server import SCOPES
 from bot.sandbox.fake_slack.workspace import Person
 from world.faults import Faults, Hold
@@ -160,8 +161,11 @@ class SlackSide:
     def redrawn(self, identifier: str, text: str) -> Message:
         """Wait until the question's message says this in a section of its own; return it."""
 
+        def says_it(message: Message) -> bool:
+            return text in [text_of_block(each) for each in message.blocks if each["type"] == "section"]
+
         def look() -> Message | None:
-            return next((one for one in self.questions(identifier) if text in sections(one)), None)
+            return next((one for one in self.questions(identifier) if says_it(one)), None)
 
         return until(look, what=f"{identifier} says {text!r}")
 
@@ -192,9 +196,9 @@ def buttons(message: Message) -> list[dict[str, Any]]:
     return [one for block in message.blocks if block["type"] == "actions" for one in block["elements"]]
 
 
-def sections(message: Message) -> list[str]:
-    """Return the text of each section, in order."""
-    return [block["text"]["text"] for block in message.blocks if block["type"] == "section"]
+def paragraphs(message: Message) -> list[str]:
+    """Return what a person reads in each heading, paragraph and quote, and in small print, in order."""
+    return [text for block in message.blocks if (text := text_of_block(block))]
 
 
 def _ref(message: Message) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
-from world.slack import ref_of
+from world.slack import paragraphs, ref_of
 from world.waiting import until
 
 if TYPE_CHECKING:
@@ -67,18 +67,18 @@ def card_of(slack: SlackSide, identifier: str) -> Message | None:
     cards = [
         one
         for one in slack.messages()
-        if one.channel == SECURITY_CHANNEL and one.thread_ts is None and f"<{link}|" in str(one.blocks)
+        if one.channel == SECURITY_CHANNEL and one.thread_ts is None and f"'{link}'" in str(one.blocks)
     ]
     assert len(cards) <= 1
     return cards[0] if cards else None
 
 
 def thread_of(slack: SlackSide, card: Message) -> Sequence[str]:
-    """Return the lines in a card's thread, the oldest first."""
+    """Return what a person reads in each line of a card's thread, the oldest first."""
     lines = [
         one for one in slack.messages() if one.channel == card.channel and one.thread_ts == card.ts != one.ts
     ]
-    return [one.text for one in sorted(lines, key=lambda one: one.ts)]
+    return ["\n".join(paragraphs(one)) for one in sorted(lines, key=lambda one: one.ts)]
 
 
 def _now(slack: SlackSide, question: Message) -> Message:

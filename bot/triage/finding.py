@@ -1,0 +1,139 @@
+"""The verb *find*: whom an address belongs to. Slack is asked, and its answer is remembered for a while.
+
+What is remembered lives with the process and is bounded. Only found addresses push out found ones, so no
+number of invented ones makes the worker forget a real person.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.triage.model import Person
+from bot.triage.unknown_errors import UnknownErrorHistory
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from bot.triage.model import Question
+    from bot.triage.ports import Clock, Messenger
+    from bot.triage.rate_limits import ConcurrencyLimiter
+
+#: How long a person who was found is believed: accounts get deactivated, and a post to one "succeeds".
+FRESH_FOR = timedelta(hours=1)
+
+#: How long a person who was found goes before those who were not.
+MET_FOR = timedelta(days=1)
+
+#: How long it is believed that nobody has an address.
+MISSING_FOR = timedelta(minutes=5)
+
+#: The most addresses that are remembered of either kind.
+REMEMBERED_MAX = 10_000
+
+#: The most look-ups under way at a time; fewer after Slack has asked to wait.
+LOOK_UPS_MAX = 64
+
+T = TypeVar("T")
+
+
+class RecentAnswers(Generic[T]):
+    """What was last heard of each address, and when. The oldest goes when there are too many."""
+
+    def __init__(self, *, limit: int = REMEMBERED_MAX) -> None:
+        self._limit = limit
+        self._answers: dict[str, tuple[datetime, T]] = {}
+
+    def put(self, email: str, answer: T, now: datetime) -> None:
+        """Remember an answer."""
+        self.drop(email)  # to stand last, where the newest stand
+        self._answers[email] = (now, answer)
+        if len(self._answers) > self._limit:
+            del self._answers[next(iter(self._answers))]
+
+    def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:
+        """Return an answer that is no older than that; None if there is none.
+
+        The clock may have been set back since, hence `abs`.
+        """
+        heard_at, answer = self._answers.get(email, (None, None))
+        return answer if heard_at is not None and abs(now - heard_at) <= within else None
+
+    def drop(self, email: str) -> None:
+        """Forget an address."""
+        self._answers.pop(email, None)
+
+
+class Finder:
+    """Finds people by their address, as fast as Slack lets it: `limiter` is that of this method alone."""
+
+    def __init__(self, messenger: Messenger, *, clock: Clock, limiter: ConcurrencyLimiter) -> None:
+        self.limiter = limiter
+        self._messenger = messenger
+        self._clock = clock
+        self._people = RecentAnswers[Person]()
+        self._missing = RecentAnswers[str]()  #: the reasons why there is nobody
+        self._unknown_errors = UnknownErrorHistory("users.lookupByEmail")
+
+    def has_met(self, email: str) -> bool:
+        """Whether this person was found within the last day."""
+        return self._people.get(email, self._clock(), within=MET_FOR) is not None
+
+    def is_missing(self, email: str) -> bool:
+        """Whether Slack has just said that nobody has this address."""
+        return self._missing.get(email, self._clock(), within=MISSING_FOR) is not None
+
+    def knows(self, email: str) -> bool:
+        """Whether `find` needs no call: the person, or that there is none, is known."""
+        return self._recall(email) is not None or self.is_missing(email)
+
+    async def find(self, question: Question) -> Person:
+        """Return whom a question is for. Raises `Undeliverable` if there is nobody, and `TransientError`."""
+        email = question.request.user
+        reason = self._missing.get(email, self._clock(), within=MISSING_FOR)
+        if reason is not None:
+            raise Undeliverable(reason)
+        return self._recall(email) or await self._look_up(question)
+
+    def forget(self, question: Question) -> None:
+        """Forget what was refused about a question that was asked, or has ended."""
+        self._unknown_errors.forget(question)
+
+    def _recall(self, email: str) -> Person | None:
+        return self._people.get(email, self._clock(), within=FRESH_FOR)
+
+    async def _look_up(self, question: Question) -> Person:
+        email = question.request.user
+        try:
+            person = await self._ask_slack(question)
+        except Undeliverable as error:
+            self._people.drop(email)
+            self._missing.put(email, error.reason, self._clock())
+            raise
+        self._missing.drop(email)
+        self._people.put(email, person, self._clock())
+        return person
+
+    async def _ask_slack(self, question: Question) -> Person:
+        """Call Slack, and let the limiter and the history of this method learn from what it says."""
+        try:
+            person = await self._messenger.find_person(question.request.user)
+        except Undeliverable:
+            self._note_success(question)  # that there is nobody is an answer
+            raise
+        except AppRejected as error:
+            self.limiter.trip(error, self._clock())
+            raise
+        except UnknownErrorCode as error:
+            self._unknown_errors.judge(question, error, self._clock(), self.limiter)
+        except TransientError as error:
+            if error.retry_after is not None:
+                self.limiter.slow_down(error.retry_after, self._clock())
+            raise
+        self._note_success(question)
+        return person
+
+    def _note_success(self, question: Question) -> None:
+        self._unknown_errors.note_success(question, self._clock())
+        self.limiter.reset()

@@ -1,0 +1,145 @@
+"""Questions for strangers, whom Slack must be asked for first: here they wait for their turn.
+
+Nothing here is a task: a question that waits is a row in the store, which is due again later, and an entry in
+the queue, which is only an order. So strangers take no room from people who are known, do not hide them from
+the sweeper, and are met again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from bot.errors import StoreError
+from bot.triage import asking_rules
+from bot.triage.look_up_queue import QUEUE_MAX, LookUpQueue, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from bot.triage.finding import Finder
+    from bot.triage.model import Question
+    from bot.triage.recorder import Recorder
+
+
+class Strangers:
+    """Decides whose look-up is next, and knows whose questions can go on since their look-up ended."""
+
+    def __init__(self, recorder: Recorder, finder: Finder, *, jitter: Callable[[], float]) -> None:
+        self._recorder = recorder
+        self._finder = finder
+        self._jitter = jitter
+        self._queue = LookUpQueue()
+        self._under_way: dict[str, dict[str, Waiting]] = {}  #: what else waits for a look-up, by address
+        self._found: dict[str, Waiting] = {}  #: what waited, and whose people are known now, by ref
+        self._missing: dict[str, Waiting] = {}  #: likewise, but there is nobody
+
+    def is_stranger(self, question: Question) -> bool:
+        """Whether a look-up must come before anything else can be done about a question."""
+        return asking_rules.needs_person(question) and not self._finder.knows(question.request.user)
+
+    def is_for_nobody(self, question: Question) -> bool:
+        """Whether a question is known to be for nobody: it can be ended without a call."""
+        return asking_rules.needs_person(question) and self._finder.is_missing(question.request.user)
+
+    def opens_at(self, now: datetime) -> datetime | None:
+        """Return when look-ups may begin again; None if they may now, or none waits."""
+        return self._finder.limiter.opens_at(now) if self._queue else None
+
+    def count_free_slots(self, now: datetime, *, under_way: int) -> int:
+        """Return how many look-ups may begin for those that wait, with so many under way."""
+        return self._finder.limiter.count_free_slots(now, len(self._queue), under_way=under_way)
+
+    async def call(self, due: Sequence[Question], *, under_way: int) -> Sequence[Question]:
+        """Let strangers' questions wait; return those whose people are to be looked up now, one an address.
+
+        Of those `due` all others are put off. `finish` is to be called for each that is returned. As many
+        are returned as Slack takes, with so many look-ups `under_way`. Raises `StoreError`: none is then.
+        """
+        for question in due:
+            self._wait(_waiting(question))
+        now = self._recorder.clock()
+        slots = self.count_free_slots(now, under_way=under_way)
+        groups = [rows for _ in range(slots) if (rows := self._queue.take())]
+        try:
+            called = await self._load_first(groups, {question.ref: question for question in due})
+            refs = {question.ref for question in called}
+            await asyncio.gather(*(self._put_off(each, now) for each in due if each.ref not in refs))
+        except StoreError:
+            for row in (row for rows in groups for row in rows):
+                self._wait(row)
+            raise
+        emails = {question.request.user for question in called}
+        for first, *others in groups:
+            if first.email in emails:
+                self._under_way[first.email] = {row.ref: row for row in others}
+            else:  # the first has been asked or has ended meanwhile, or its person is known by now
+                self._release(first.email, others)
+        return called
+
+    def finish(self, question: Question) -> None:
+        """Let go on what waited for the look-up of a question's person, which has ended somehow."""
+        email = question.request.user
+        waited = list(self._under_way.pop(email, {}).values())
+        is_put_off = question.due_at is not None and question.due_at > self._recorder.clock()
+        if is_put_off and self._finder.knows(email):
+            waited.insert(0, _waiting(question))  # otherwise it is met again when it is due
+        self._release(email, waited)
+
+    def keep(self, question: Question) -> None:
+        """Take back a question that was released and could not be started."""
+        self._release(question.request.user, [_waiting(question)])
+
+    async def take_released(self, *, found: int, missing: int) -> Sequence[Question]:
+        """Return questions that waited: up to `found` that can be asked, up to `missing` for nobody.
+
+        Raises `StoreError`: then none is taken.
+        """
+        refs = [*islice(self._found, max(found, 0)), *islice(self._missing, max(missing, 0))]
+        loaded = await asyncio.gather(*(self._recorder.store.load(ref) for ref in refs))
+        for ref in refs:
+            self._found.pop(ref, None)
+            self._missing.pop(ref, None)
+        return [each for each in loaded if each is not None and asking_rules.needs_person(each)]
+
+    def _wait(self, row: Waiting) -> None:
+        if row.email in self._under_way:
+            _keep(self._under_way[row.email], row)
+        else:
+            self._queue.add(row, first=self._finder.has_met(row.email))
+
+    def _release(self, email: str, rows: Iterable[Waiting]) -> None:
+        """Let rows go on if it is known by now whom they are for; else they wait again."""
+        for row in rows:
+            if not self._finder.knows(email):
+                self._wait(row)
+            else:
+                _keep(self._missing if self._finder.is_missing(email) else self._found, row)
+
+    async def _load_first(
+        self, groups: Sequence[Sequence[Waiting]], due: Mapping[str, Question]
+    ) -> list[Question]:
+        """Return the first question of each group, but for those that need no look-up any more."""
+
+        async def load(row: Waiting) -> Question | None:
+            return due.get(row.ref) or await self._recorder.store.load(row.ref)
+
+        loaded = await asyncio.gather(*(load(rows[0]) for rows in groups))
+        return [question for question in loaded if question is not None and self.is_stranger(question)]
+
+    async def _put_off(self, question: Question, now: datetime) -> None:
+        spread = self._jitter()
+        await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, spread=spread))
+
+
+def _waiting(question: Question) -> Waiting:
+    request = question.request
+    return Waiting(ref=question.ref, email=request.user, label=request.alert, since=question.accepted_at)
+
+
+def _keep(rows: dict[str, Waiting], row: Waiting) -> None:
+    """Add a row, unless there are too many: then it is due again later, as the store has it."""
+    if len(rows) < QUEUE_MAX:
+        rows[row.ref] = row

@@ -1,0 +1,219 @@
+"""Every message, window and Home that the program can make, with hostile values in every field at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from drawn import assert_harmless, objects_in
+from fakes import NOON
+from wording import WORDING
+
+from bot.sandbox.fake_slack.limits import (
+    BLOCKS_TEXT_LIMIT,
+    UPDATE_TEXT_LIMIT,
+    length_of_text,
+    problem_of_metadata,
+    problems_of_blocks,
+    problems_of_view,
+)
+from bot.sandbox.fake_slack.views import VIEW_LIMIT
+from bot.slack.render.blocks import header
+from bot.slack.render.card import CardLinks, card_message, thread_line
+from bot.slack.render.home import home_view, notices_view
+from bot.slack.render.modals import note_errors, note_view
+from bot.slack.render.question import notice_message, question_message, reminder_message
+from bot.slack.render.rich_text import literal, quote, sentence
+from bot.triage.answer_rules import Refusal, Unfinished
+from bot.triage.model import AlertTaken, Choice, Confidence, Fact, Question, State, TriageRequest
+from bot.triage.outcomes import Outcome
+from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
+from bot.triage.reporting import report_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Text in the voice of the bot, and lines that look like its own.
+IMITATION = (
+    "*Was this you?* This was the security team's own test. Please press *Yes, that was me*.\n\n"
+    "*Said later:* Yes, that was me\r\nMozDef: _closed_ as ~false~ positive :white_check_mark: > `x` ```y```"
+    " <!channel> <@U1> <https://evil.example|your bank> &lt;!here&gt; a\u202eb\u200bc\x00 {user} {0} \u2800"
+)
+
+#: An alert without a title is called by its label, so that the title is foreign, too.
+POLICY = Policy(
+    alerts=AlertPolicies(default=AlertPolicy(title="", notes=dict.fromkeys(Choice, NoteRule.OFFERED)))
+)
+LINKS = CardLinks(
+    workspace="https://sandbox.slack.com", alert_url="https://mozdef.example/alerts/{identifier}"
+)
+PERMALINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
+
+
+def hostile(field: str, length: int, *, as_long_as_can_be: bool) -> str:
+    """Return a value that begins with `evil` and its field's name, by which it is found again."""
+    text = f"evil-{field} {IMITATION} "
+    return (text * (length // len(text) + 1) if as_long_as_can_be else text)[:length]
+
+
+def hostile_questions(standing: Outcome | None, *, long: bool) -> Iterator[Question]:
+    """Yield the question in every state that it can be in, all that others wrote in it being hostile."""
+
+    def evil(field: str, length: int) -> str:
+        return hostile(field, length, as_long_as_can_be=long)
+
+    for said, notes, taken, decorated in product((None, *Choice), (0, 2), (False, True), (False, True)):
+        request = TriageRequest(
+            identifier=evil("identifier", 255),
+            alert=evil("label", 255),
+            summary=evil("summary", 5000),
+            user=evil("address", 254),
+            confidence=Confidence.LOWEST,
+            occurred_at=NOON if decorated else None,
+            facts=(Fact(name=evil("name", 40), value=evil("value", 300)),) * 8 if decorated else (),
+            left_out=(evil("left-out", 200),) * 3 if decorated else (),
+        )
+        yield Question(
+            request=request,
+            ref="0" * 32 + "." + "1" * 32,
+            state=State.ASKED,
+            accepted_at=NOON,
+            due_at=None,
+            deadline=NOON if decorated else None,
+            slack_id=evil("id", 30),
+            slack_name=evil("person", 80),
+            offered=tuple(Choice),
+            asked_at=NOON if decorated else None,
+            in_doubt_since=NOON,
+            standing=standing,
+            reason=evil("reason", 300),
+            said=said,
+            answered_at=NOON if said else None,
+            first_answered_at=NOON if said else None,
+            answers=2 if decorated else 1,
+            reports=1,
+            note=evil("note", 3000) if notes else "",
+            notes=notes,
+            taken_by=evil("id", 30) if taken else "",
+            taken_name=evil("analyst", 80) if taken else "",
+            taken_at=NOON if taken else None,
+        )
+
+
+def messages_about(question: Question) -> Iterator[dict[str, Any]]:
+    yield question_message(question, WORDING, POLICY)
+    yield from (reminder_message(question, WORDING, POLICY, link=link) for link in (PERMALINK, ""))
+    yield from (card_message(question, WORDING, POLICY, links) for links in (LINKS, CardLinks(workspace="")))
+    if question.standing:
+        report = report_on(question, question, at=NOON, policy=POLICY, comment=question.note)
+        for event in (report, replace(report, comment=""), replace(report, comment="", retracted=True)):
+            yield thread_line(question, event, WORDING, POLICY, LINKS)
+    for name in (question.slack_name, ""):
+        taken = AlertTaken(slack_id=question.slack_id, slack_name=name)
+        yield thread_line(question, taken, WORDING, POLICY, LINKS)
+
+
+def views_about(question: Question) -> Iterator[dict[str, Any]]:
+    if question.notes or question.taken_by:  # which no view shows
+        return
+    yield from (note_view(question, WORDING, required_for=word) for word in ("", WORDING["button"]["no"]))
+    unanswered = replace(question, said=None)
+    answered = replace(question, said=question.said or Choice.NO, answered_at=NOON)
+    yield home_view([unanswered] * 20, [answered] * 20, WORDING, POLICY, notice=Refusal.CLOSED)
+
+
+def assert_slack_takes_message(message: dict[str, Any]) -> None:
+    assert problems_of_blocks(message["blocks"]) == []
+    assert length_of_text(message["blocks"]) <= BLOCKS_TEXT_LIMIT
+    assert 0 < len(message["text"]) <= UPDATE_TEXT_LIMIT
+    if "metadata" in message:
+        assert problem_of_metadata(message["metadata"]) is None
+
+
+def assert_slack_takes_view(view: dict[str, Any]) -> None:
+    assert problems_of_view(view) == []
+    assert len(json.dumps(view).encode()) <= VIEW_LIMIT
+
+
+def assert_foreign_is_literal(drawn: dict[str, Any]) -> None:
+    """What somebody else wrote stands in literal texts alone; whole texts of theirs stand in quotes."""
+    for key, value in strings_in({**drawn, "text": ""}):
+        assert "evil" not in value or key in ("text", "url"), (key, value)
+    for each in objects_in(drawn.get("blocks")):
+        own = each.get("text")
+        if isinstance(own, str) and "evil" in own and each["type"] != "plain_text":
+            assert each["type"] in ("text", "link"), each
+            assert own.startswith(("evil-", "@evil-")), f"words of ours stand before {own!r}"
+        if each["type"] == "rich_text_section":
+            text = "".join(part.get("text", "") for part in each["elements"] if "evil" in str(part))
+            assert "\n" not in text, f"{text!r} is more than a line"
+            assert not any(f"evil-{field}" in text for field in ("summary", "name", "value", "note")), text
+        if each["type"] == "rich_text_quote":
+            assert all(part.keys() == {"type", "text"} for part in each["elements"]), each
+            assert all(part["text"].startswith("evil-") for part in each["elements"]), each
+
+
+def strings_in(drawn: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every string, with the name of the nearest key."""
+    if isinstance(drawn, str):
+        yield key, drawn
+    elif isinstance(drawn, list | tuple):
+        for each in drawn:
+            yield from strings_in(each, key)
+    elif isinstance(drawn, dict):
+        for name, each in drawn.items():
+            yield from strings_in(each, name)
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+@pytest.mark.parametrize("standing", [None, *Outcome])
+def test_whatever_others_wrote_is_shown_and_does_nothing(standing: Outcome | None, *, long: bool) -> None:
+    for question in hostile_questions(standing, long=long):
+        for message in messages_about(question):
+            assert_harmless(message)
+            assert_foreign_is_literal(message)
+            assert_slack_takes_message(message)
+        for view in views_about(question):
+            assert_harmless(view)
+            assert_foreign_is_literal(view)
+            assert_slack_takes_view(view)
+
+
+def test_what_is_shown_of_no_question_does_nothing_either() -> None:
+    notices = [*Refusal, *Unfinished]
+
+    for notice in notices:
+        assert_harmless(notice_message(notice, WORDING))
+        assert_slack_takes_message(notice_message(notice, WORDING))
+        assert_slack_takes_view(notices_view([notice], WORDING))
+    for refusal in Refusal:
+        assert set(note_errors(refusal, WORDING)["note"]).isdisjoint("*_<>")
+    assert_harmless(notices_view(notices, WORDING))
+
+
+@pytest.mark.parametrize(
+    ("judge", "drawn"),
+    [
+        (assert_harmless, {"text": "x <!channel>"}),
+        (assert_harmless, {"text": "x & y"}),
+        (assert_harmless, {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "x"}}]}),
+        (assert_harmless, {"blocks": [{"type": "plain_text", "text": "x", "emoji": True}]}),
+        (assert_harmless, {"blocks": [{"type": "link", "url": "https://evil.example/", "text": "x"}]}),
+        (assert_harmless, {"blocks": [sentence([literal("a\u202eb")], block_id="a")]}),
+        (assert_foreign_is_literal, {"blocks": [sentence([literal("Codes: evil-name")], block_id="a")]}),
+        (assert_foreign_is_literal, {"blocks": [sentence([literal("evil-summary")], block_id="a")]}),
+        (assert_foreign_is_literal, {"blocks": [sentence([literal("evil-label\nx")], block_id="a")]}),
+        (assert_foreign_is_literal, {"blocks": [sentence([literal("x")], block_id="evil-label")]}),
+        (assert_foreign_is_literal, {"blocks": [quote([literal("evil-note", "bold")], block_id="a")]}),
+        (assert_foreign_is_literal, {"blocks": [quote([literal("Note: evil-note")], block_id="a")]}),
+        (assert_slack_takes_message, {"text": "x" * 4001, "blocks": []}),
+        (assert_slack_takes_message, {"text": "x", "blocks": [header("x", block_id="x" * 256)]}),
+        (assert_slack_takes_view, {"type": "home", "blocks": [{"type": "divider"}] * 101}),
+    ],
+)
+def test_the_walk_would_find_it(judge: Callable[[Any], None], drawn: Any) -> None:
+    with pytest.raises(AssertionError):
+        judge(drawn)

@@ -1,0 +1,102 @@
+"""Whose look-up is next, while Slack takes but so many."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fakes import NOON
+
+from bot.triage.look_up_queue import LookUpQueue, Waiting
+
+
+def row(name: str, label: str = "flood", *, minute: int = 0, email: str = "") -> Waiting:
+    return Waiting(
+        ref=name, email=email or f"{name}@example.com", label=label, since=NOON + timedelta(minutes=minute)
+    )
+
+
+def fill(queue: LookUpQueue, label: str, count: int, **facts: bool) -> None:
+    for number in range(count):
+        queue.add(row(f"{label}-{number}", label, minute=number), **facts)
+
+
+def turns(queue: LookUpQueue) -> list[str]:
+    """Take all; return whose turns they were."""
+    taken = []
+    while rows := queue.take():
+        taken.append(rows[0].ref)
+    return taken
+
+
+def test_the_newest_and_the_oldest_of_a_label_take_turns() -> None:
+    queue = LookUpQueue()
+    fill(queue, "flood", 5)
+
+    assert turns(queue) == ["flood-4", "flood-0", "flood-3", "flood-1", "flood-2"]
+
+
+def test_labels_take_turns_however_long_their_lines_are() -> None:
+    queue = LookUpQueue()
+    fill(queue, "flood", 1000)
+    fill(queue, "quiet", 3)
+    fill(queue, "rare", 1)
+
+    first = [ref.split("-")[0] for ref in turns(queue)[:8]]
+
+    assert first == ["flood", "quiet", "rare", "flood", "quiet", "flood", "quiet", "flood"]
+
+
+def test_a_label_that_comes_again_and_again_does_not_starve_another() -> None:
+    queue = LookUpQueue()
+    fill(queue, "flood", 10)
+    taken = []
+    for number in range(6):
+        queue.add(row(f"again-{number}", "again", minute=number))
+        taken.append(queue.take()[0].label)
+
+    assert taken == ["flood", "again"] * 3
+
+
+def test_whoever_was_met_lately_goes_first_and_the_longest_waiting_of_them() -> None:
+    queue = LookUpQueue()
+    fill(queue, "flood", 3)
+    fill(queue, "met", 3, first=True)
+
+    assert turns(queue)[:4] == ["met-0", "met-1", "met-2", "flood-2"]
+
+
+def test_all_questions_for_an_address_leave_with_the_first_of_them() -> None:
+    queue = LookUpQueue()
+    fill(queue, "flood", 3)
+    for label in ("flood", "other"):
+        queue.add(row(f"ada-{label}", label, minute=9, email="ada@example.com"))
+    queue.add(row("ada-met", email="ada@example.com"), first=True)
+
+    assert [each.ref for each in queue.take()] == ["ada-met", "ada-flood", "ada-other"]
+    assert turns(queue) == ["flood-2", "flood-0", "flood-1"]
+    assert len(queue) == 0
+
+
+def test_a_question_waits_once_and_keeps_its_place() -> None:
+    queue = LookUpQueue()
+    for _ in range(2):
+        fill(queue, "flood", 2)
+
+    assert turns(queue) == ["flood-1", "flood-0"]
+
+
+def test_when_too_many_wait_the_middle_of_the_longest_line_leaves() -> None:
+    queue = LookUpQueue(limit=10)
+    fill(queue, "quiet", 2)
+    fill(queue, "flood", 1000)
+
+    assert len(queue) == 10
+    assert turns(queue)[:5] == ["quiet-1", "flood-999", "quiet-0", "flood-0", "flood-998"]
+    assert len(queue._by_email) == len(queue._lines) == 0
+
+
+def test_when_too_many_were_met_lately_the_last_of_them_leaves() -> None:
+    queue = LookUpQueue(limit=3)
+    fill(queue, "met", 5, first=True)
+
+    assert turns(queue) == ["met-0", "met-1", "met-2"]
