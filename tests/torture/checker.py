@@ -12,6 +12,7 @@ from . import card_rules, clock_rules, people_rules
 from .alerts import Kind
 from .case import open_cases, read_receipt, without_repeats
 from .deaths import Deaths
+from .messages import text_of
 from .orders import APART_SECONDS, HOLD_SECONDS
 from .promises import Promise, Violation
 
@@ -105,6 +106,9 @@ def _asked(case: Case) -> Findings:
         yield Promise.TWICE, ", ".join(places)
     if any(question.channel != f"D{case.alert.person[1:]}" for question in case.questions):
         yield Promise.MISDIRECTED, ", ".join(places)
+    told = {text_of(question, "facts") for question in case.questions}
+    if told - {case.alert.facts}:
+        yield Promise.MISTOLD, str(told)
 
 
 def _reports(receipts: Sequence[Receipt]) -> Findings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from .alerts import SUMMARY_WORDS
+from .alerts import HOST, SUMMARY_WORDS
 from .note_writing import NOTE_WORDS
 from .orders import ACCESS_KEY, APP_TOKEN, BOT_TOKEN, SECRET_KEY
 
@@ -19,7 +19,7 @@ _SECRETS: Final = (
 )
 
 #: At INFO, moreover: addresses, and what alerts and people say.
-_PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", re.escape(SUMMARY_WORDS), re.escape(NOTE_WORDS))
+_PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", *map(re.escape, (SUMMARY_WORDS, HOST, NOTE_WORDS)))
 
 
 #: How an error begins that no part of the worker was written for.

@@ -49,6 +49,14 @@ def test_a_question_in_another_conversation_is_misdirected() -> None:
     assert broken(run) == {Promise.MISDIRECTED}
 
 
+def test_a_question_tells_the_facts_of_its_request() -> None:
+    alert = an_alert()
+
+    run = a_run(alert, messages=[a_question(replace(alert, facts="Host: another"))])
+
+    assert broken(run) == {Promise.MISTOLD}
+
+
 def test_nobody_who_can_be_asked_is_given_up() -> None:
     alert = an_alert()
 
