@@ -241,9 +241,9 @@ def _read_alert_facts(value: object) -> tuple[tuple[Fact, ...], tuple[str, ...]]
     read = [_read_fact(member) for member in value[:FACTS_MAX]]
     wrong = ", ".join(str(number) for number, fact in enumerate(read, start=1) if fact is None)
     faults = {
-        f"of facts, number {wrong}: each must have a name of 1 to {FACT_NAME_MAX} characters"
+        f"facts {wrong}: each must have a name of 1 to {FACT_NAME_MAX} characters"
         f" and a value of 1 to {FACT_VALUE_MAX}": wrong,
-        f"of facts, all after the first {FACTS_MAX}": len(value) > FACTS_MAX,
+        f"facts after the first {FACTS_MAX}": len(value) > FACTS_MAX,
     }
     return tuple(filter(None, read)), tuple(words for words, holds in faults.items() if holds)
 
@@ -251,10 +251,8 @@ def _read_alert_facts(value: object) -> tuple[tuple[Fact, ...], tuple[str, ...]]
 def _read_fact(member: object) -> Fact | None:
     if not isinstance(member, dict):
         return None
-    name, value = (
-        _read_line(member.get("name"), FACT_NAME_MAX),
-        _read_line(member.get("value"), FACT_VALUE_MAX),
-    )
+    name = _read_line(member.get("name"), FACT_NAME_MAX)
+    value = _read_line(member.get("value"), FACT_VALUE_MAX)
     return Fact(name=name, value=value) if name and value else None
 
 

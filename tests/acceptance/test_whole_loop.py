@@ -152,7 +152,7 @@ def test_people_are_asked_with_their_facts_with_broken_ones_and_without_any(worl
     told = world.known_row(broken)["leftOut"]
     assert [clause.partition(":")[0] for clause in told] == [
         "occurredAt must be an RFC 3339 time with its offset, from 1970 on",
-        "of facts, number 1, 3",
+        "facts 1, 3",
     ]
 
 

@@ -160,7 +160,7 @@ def test_a_wrong_member_of_facts_is_left_out_and_counted(member: object) -> None
     assert evidence_of(facts=[a_fact(), member, a_fact("Device", "phone")]) == (
         None,
         [("Host", "db1"), ("Device", "phone")],
-        ["of facts, number 2: each"],
+        ["facts 2: each"],
     )
 
 
@@ -175,7 +175,7 @@ def test_of_more_than_eight_facts_the_first_eight_are_read() -> None:
     _, read, left_out = evidence_of(facts=facts)
 
     assert [name for name, _ in read] == [f"n{number}" for number in range(8)]
-    assert left_out == ["of facts, all after the first 8"]
+    assert left_out == ["facts after the first 8"]
 
 
 def test_what_is_left_out_is_told_in_one_line_of_a_card_without_what_it_held() -> None:
