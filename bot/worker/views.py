@@ -22,15 +22,14 @@ View = dict[str, Any]
 
 
 def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
-    """Return a question's facts, with its `reports` if given. Times are ISO 8601 in UTC.
+    """Return a question's facts; with its `reports` if given, and then with what is optional in its request.
 
-    `dueAt` is when its `work` (redraw, ask or remind) is due.
+    `dueAt` is when its `work` (redraw, ask or remind) is due. Times are ISO 8601 in UTC.
     """
     view = {
         "identifier": question.request.identifier,
         "alert": question.request.alert,
         "summary": question.request.summary,
-        **_evidence_view(question.request),
         "user": question.request.user,
         "identityConfidence": question.request.confidence.value,
         "acceptedAt": _format_time(question.accepted_at),
@@ -44,7 +43,10 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         **_ended_view(question),
         **_team_view(question),
     }
-    return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
+    if reports is None:
+        return view
+    told = [report_view(report) for report in reports]
+    return {**view, **_evidence_view(question.request), "reports": told}
 
 
 def report_view(row: OutboxRow) -> View:
