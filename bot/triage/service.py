@@ -315,51 +315,26 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
 
     `result`: True, it is new; False, it is known; a step, it took the place of an invalid one.
     """
-    alert = step.question.request.alert
+    question = step.question
+    fields = {"identifier": question.identifier, "alert": question.request.alert}
     match result:
         case Conflict():
             return result  # logged once somebody has been told of it
         case StoreError():
-            log_event(
-                log.error,
-                "request.left",
-                "not stored: %s",
-                result,
-                identifier=step.question.identifier,
-                alert=alert,
-            )
+            log_event(log.error, "request.left", "not stored: %s", result, **fields)
             return False
         case Step():
-            log_event(
-                log.info,
-                "request.reopened",
-                "request reopened",
-                identifier=step.question.identifier,
-                alert=alert,
-            )
+            log_event(log.info, "request.reopened", "request reopened", **fields)
             _log_left_out(result.question)
         case True if step.report:
-            reason = step.question.reason
-            log_event(
-                log.info,
-                "question.closed",
-                "question closed",
-                identifier=step.question.identifier,
-                reason=reason,
-            )
+            reason = question.reason
+            identifier = question.identifier
+            log_event(log.info, "question.closed", "question closed", identifier=identifier, reason=reason)
         case True:
-            log_event(
-                log.info,
-                "request.accepted",
-                "request accepted",
-                identifier=step.question.identifier,
-                alert=alert,
-            )
-            _log_left_out(step.question)
+            log_event(log.info, "request.accepted", "request accepted", **fields)
+            _log_left_out(question)
         case _:
-            log_event(
-                log.info, "request.known", "request known", identifier=step.question.identifier, alert=alert
-            )
+            log_event(log.info, "request.known", "request known", **fields)
     return True
 
 
