@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.mozdef import AlertBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from bot.sandbox.mozdef import Assessment
 
@@ -27,8 +27,7 @@ class SentAlert:
     user: str
     confidence: str
     sent_at: datetime
-    occurred_at: str = ""
-    facts: Sequence[Mapping[str, str]] = ()  #: each with `name` and `value`
+    optional: Mapping[str, Any] = field(default_factory=dict)  #: `occurredAt` and `facts`, as sent
 
 
 @dataclass(frozen=True, kw_only=True)

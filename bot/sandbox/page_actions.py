@@ -34,10 +34,11 @@ class PageActions:
 
     async def _send_alert(self, request: web.Request) -> web.Response:
         asked = await _fields(request, "alert", "summary", "user", "confidence")
-        evidence = _read_evidence(await request.json())
+        body = await request.json()
+        optional = {name: body[name] for name in ("occurredAt", "facts") if body.get(name)}
         if not self._trial.ready:
             return _report_trouble("The worker is not ready yet", status=503)
-        sent = await self._trial.send_alert(**asked, **evidence)
+        sent = await self._trial.send_alert(**asked, optional=optional)
         return web.json_response({"identifier": sent.identifier})
 
     async def _click(self, request: web.Request) -> web.Response:
@@ -94,19 +95,6 @@ class PageActions:
         except LookupError as error:
             return _report_trouble(f"This form is not open any more ({error})", status=404)
         return web.json_response({})
-
-
-def _read_evidence(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the optional fields of an alert: `occurredAt`, a string, and `facts`, objects of strings.
-
-    :raises HTTPBadRequest: when one is something else.
-    """
-    occurred_at, facts = body.get("occurredAt", ""), body.get("facts", [])
-    if not (isinstance(occurred_at, str) and isinstance(facts, list)):
-        raise web.HTTPBadRequest(text="occurredAt must be a string, facts an array.")
-    if not _is_nested_text(dict(enumerate(facts))):
-        raise web.HTTPBadRequest(text="Each of the facts must be an object of strings.")
-    return {"occurred_at": occurred_at, "facts": facts}
 
 
 def _is_nested_text(values: object) -> bool:

@@ -71,7 +71,7 @@ async def _send_samples(trial: Trial) -> None:
             summary=sample.summary,
             user=user,
             confidence=sample.confidence,
-            **sample.evidence(datetime.now(UTC)),
+            optional=sample.optional(datetime.now(UTC)),
         )
 
 

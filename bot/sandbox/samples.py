@@ -22,13 +22,14 @@ class Sample:
     minutes_ago: int | None = None  #: when it happened, before it is sent; None: it does not say
     facts: tuple[tuple[str, str], ...] = ()  #: a name and its value each
 
-    def evidence(self, now: datetime) -> dict[str, Any]:
-        """Return the optional fields of its request, by the names that `Trial.send_alert` has for them."""
-        occurred_at = (
-            "" if self.minutes_ago is None else (now - timedelta(minutes=self.minutes_ago)).isoformat()
-        )
-        facts = [{"name": name, "value": value} for name, value in self.facts]
-        return {"occurred_at": occurred_at, "facts": facts}
+    def optional(self, now: datetime) -> dict[str, Any]:
+        """Return the optional fields of its request, as far as it has them."""
+        fields: dict[str, Any] = {}
+        if self.minutes_ago is not None:
+            fields["occurredAt"] = (now - timedelta(minutes=self.minutes_ago)).isoformat()
+        if self.facts:
+            fields["facts"] = [{"name": name, "value": value} for name, value in self.facts]
+        return fields
 
 
 _SAMPLES = (

@@ -108,7 +108,7 @@ class SelfTest:
             summary=sample.summary,
             user=user,
             confidence=sample.confidence,
-            **sample.evidence(datetime.now(UTC)),
+            optional=sample.optional(datetime.now(UTC)),
         )
 
     async def _run_case(self, number: int, case: Case, alert: SentAlert) -> bool:

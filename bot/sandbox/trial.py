@@ -9,7 +9,7 @@ import tempfile
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bot.sandbox.changes import Changes
 from bot.sandbox.failure import SandboxFailed
@@ -113,12 +113,11 @@ class Trial:
         summary: str,
         user: str,
         confidence: str,
-        occurred_at: str = "",
-        facts: Sequence[Mapping[str, str]] = (),
+        optional: Mapping[str, Any] | None = None,
     ) -> SentAlert:
         """Record an alert and send its request to the queue, as MozDef does.
 
-        Each of the facts has a `name` and a `value`. Nothing is judged here: the bot does that.
+        `optional` has `occurredAt` and `facts`, as the request is to have them: the bot judges them.
 
         :raises SandboxFailed: before the queues have been started.
         """
@@ -132,8 +131,7 @@ class Trial:
             user=user,
             confidence=confidence,
             sent_at=datetime.now(UTC),
-            occurred_at=occurred_at,
-            facts=facts,
+            optional=optional or {},
         )
         self.ledger.raise_alert(sent)
         await self.queues.send_request(request_body(sent))
@@ -211,7 +209,7 @@ class Trial:
 
 
 def request_body(sent: SentAlert) -> str:
-    """Return the request as JSON, as MozDef writes it: five fields, and two more where they say anything."""
+    """Return the request as JSON, as MozDef writes it: five fields, and what is optional."""
     fields = {
         "identifier": sent.identifier,
         "alert": sent.alert,
@@ -219,8 +217,7 @@ def request_body(sent: SentAlert) -> str:
         "user": sent.user,
         "identityConfidence": sent.confidence,
     }
-    optional = {"occurredAt": sent.occurred_at, "facts": list(sent.facts)}
-    return json.dumps(fields | {name: value for name, value in optional.items() if value})
+    return json.dumps({**fields, **sent.optional})
 
 
 async def _watch(part: ChildProcess) -> NoReturn:

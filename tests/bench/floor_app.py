@@ -160,7 +160,7 @@ def question(alert: dict[str, Any]) -> dict[str, Any]:
         f"The alert names {alert['user']}.",
         "Not my account",
     )
-    asked = [
+    asked: list[dict[str, Any]] = [
         {"type": "text", "text": "Did you open this session?", "style": {"bold": True}},
         {"type": "text", "text": " It was opened with the account of "},
         {"type": "text", "text": alert["user"]},

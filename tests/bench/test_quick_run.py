@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from bench.measures import MEASURES
+from bot.slack.render.home import OPEN_MAX
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,7 @@ async def test_hostile_texts_are_measured() -> None:
     code, output = await _run("texts", "--quick")
 
     assert code == 0, output
-    assert "Home of 15" in output
+    assert f"Home of {OPEN_MAX}" in output
 
 
 async def test_workers_that_share_a_table_are_measured_beside_one() -> None:

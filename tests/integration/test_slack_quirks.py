@@ -10,11 +10,11 @@ import pytest
 from click_harness import triage
 from fakes import a_request
 from running_slack import ADA, SettableClock, running
+from wording import WORDING, as_read
 from world import eventually
 
 from bot.errors import TransientError
 from bot.sandbox.fake_slack.installation import Quirks, Rate
-from bot.settings.messages import load_messages
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
@@ -76,7 +76,7 @@ async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_th
         click = await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
 
         [reminder] = bot.slack.slack.workspace.direct_message(ADA).seen_by(ADA)
-        assert reminder.text.endswith(load_messages()["reminder"]["home"])
+        assert reminder.text.endswith(as_read(WORDING["reminder"]["home"]))
         assert "archives" not in str(reminder.blocks)
         assert click.acknowledged
         assert (await bot.row()).standing is Outcome.NO
@@ -115,7 +115,7 @@ async def test_a_look_ends_where_slack_shows_fifteen_messages_a_minute(*, is_the
 def messenger_in(slack: RunningSlack, clock: Clock) -> SlackMessenger:
     identity = Identity(team_id="T0SANDBOX01", scopes=frozenset({"im:history"}))
     api = SlackApi(slack.client, slack.session, clock=clock)
-    return SlackMessenger(api, identity, load_messages(), Policy())
+    return SlackMessenger(api, identity, WORDING, Policy())
 
 
 def has_answer(bot: ClickHarness, question: Question) -> bool:

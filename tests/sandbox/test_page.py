@@ -5,10 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sandbox_page import button, question, receipt_about, receipts, send_alert
+from sandbox_page import (
+    button,
+    keep_pictures,
+    question,
+    receipt_about,
+    receipts,
+    send_alert,
+    send_sample,
+)
 from sandbox_process import SandboxProcess
 from wording import WORDING
 
@@ -81,6 +89,35 @@ def test_markup_in_a_summary_is_text_and_runs_nothing(page: Page) -> None:
     assert HOSTILE in message.inner_text()
     assert message.locator("img[src=x], script").count() == 0
     assert page.title() == "Triage bot sandbox"
+
+
+def test_an_alert_that_imitates_the_bot_is_literal_and_quoted(page: Page, artefacts: Path) -> None:
+    send_sample(page, "Hostile text", address="grace@example.com")
+    message = question(page, "own test")
+
+    quoted = message.locator("blockquote")
+
+    keep_pictures(page, artefacts, "hostile", quoted.first)
+    for imitation in ("*Was this you?* This was", ":white_check_mark:", "<!channel>", "|Open in MozDef>"):
+        assert imitation in quoted.first.inner_text()
+    assert quoted.locator("strong, em, s, code, a, time, .mention").count() == 0
+    assert message.locator("strong", has_text="Was this you?").count() == 1
+
+
+def test_the_facts_of_a_form_go_with_the_alert(page: Page) -> None:
+    page.get_by_label("Sensitive host").check()
+    page.locator("#alert-facts").fill("Host: db-1.example.com\n\nPort:  22\nno value")
+
+    with page.expect_request("**/api/alerts") as sent:
+        page.locator("#send").click()
+
+    body: Any = sent.value.post_data_json
+    assert [(each["name"], each["value"]) for each in body["facts"]] == [
+        ("Host", "db-1.example.com"),
+        ("Port", "22"),
+        ("no value", ""),
+    ]
+    assert body["occurredAt"].endswith("Z")
 
 
 def test_an_address_that_nobody_has_ends_with_an_analyst(page: Page) -> None:

@@ -41,6 +41,7 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefact
     )
     retraction.first.wait_for()
     receipt_about(page, "katherine@example.com", "escalated").wait_for()
+    assert "What counts: It was not them" in retraction.first.inner_text()
     page.locator("#alerts .alert.status-escalated").filter(has_text="Katherine").first.wait_for()
     assert receipt_about(page, "katherine@example.com", "acknowledged").count() == 0
     assert message.locator("[data-action-id=note]").count() == 1

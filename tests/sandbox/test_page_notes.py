@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["page_fixtures"]
 
-HOSTILE = "<img src=x onerror=\"document.title='run'\"> <!channel> *bold*"
+HOSTILE = (
+    "<img src=x onerror=\"document.title='run'\"> <!channel>\n*Said later:* Yes, that was me\n"
+    "*MozDef:* closed as false positive"
+)
 
 
 def refused_with_a_note_asked_for(page: Page, *, address: str) -> Locator:
@@ -117,7 +120,10 @@ def test_markup_in_a_note_is_text_for_everybody_and_runs_nothing(page: Page) -> 
     note_of(page, "<!channel>").wait_for()
     look_at(page, "security")
     card = page.locator("#messages .message").filter(has_text="A bell was rung.")
-    card.filter(has_text="<!channel>").wait_for()
+    quoted = card.locator("blockquote", has_text="<!channel>").first
+    quoted.wait_for()
 
+    assert quoted.inner_text() == HOSTILE
+    assert card.locator("strong", has_text="Said later").count() == 0
     assert page.locator("img[src=x], .mention").count() == 0
     assert page.title() == "Triage bot sandbox"
