@@ -70,6 +70,17 @@ async def test_whichever_way_a_question_is_read_it_comes_with_what_was_added(ope
         assert read == [known[each.identifier] for each in read]
 
 
+@every_store
+async def test_a_save_changes_what_was_added_and_takes_it_away(opening: Opening) -> None:
+    async with opening() as store:
+        bare = a_question()
+        await add(store, bare)
+
+        for after, before in [(told(version=1), bare), (a_question(version=2), told(version=1))]:
+            assert await store.save(Change(question=after, before=before))
+            assert await store.find(IDENTIFIER) == after
+
+
 async def test_a_question_that_another_worker_takes_over_comes_with_what_was_added() -> None:
     clock = SteppedClock()
     async with two_workers(clock) as (ours, theirs):
