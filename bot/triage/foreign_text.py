@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 #: Characters of a text that are looked at. What comes later might as well not be there.
 READ_MAX = 50_000
@@ -28,6 +27,10 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
     "\U000e0100-\U000e01ef]"
 )
+
+#: Stands for any mark: a character for private use, of which no visible text has one.
+_MARK = "\ue000"
+_LONG_RUN = re.compile(f"{_MARK}{{{MARKS_MAX + 1},}}")
 
 _LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n ]")  # tabs, and spaces of any width
@@ -88,15 +91,22 @@ def _take(text: str, count: int) -> str:
     """Return the first `count` characters, not counting the marks that are too many on one character."""
     beginning = text[:count]
     marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
-    return "".join(islice(_cap_marks(text), count)) if marks > MARKS_MAX else beginning
+    if marks <= MARKS_MAX or not _LONG_RUN.search(_show_marks(beginning)):
+        return beginning
+    return _cap_marks(text)[:count]
 
 
-def _cap_marks(text: str) -> Iterator[str]:
-    run = 0
-    for character in text:
-        run = run + 1 if _is_mark(character) else 0
-        if run <= MARKS_MAX:
-            yield character
+def _cap_marks(text: str) -> str:
+    kept, end = [], 0
+    for run in _LONG_RUN.finditer(_show_marks(text)):
+        kept.append(text[end : run.start() + MARKS_MAX])
+        end = run.end()
+    return "".join(kept) + text[end:]
+
+
+def _show_marks(text: str) -> str:
+    """Return the text with `_MARK` in place of each mark."""
+    return text.translate(dict.fromkeys(map(ord, filter(_is_mark, set(text))), _MARK))
 
 
 @lru_cache(maxsize=4096)

@@ -37,7 +37,7 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
 
     reminder = page.locator("#messages .message").filter(has=page.locator(".replied"))
     reminder.wait_for()
-    keep_pictures(page, artefacts, "reminder", reminder.locator(".block-section").first)
+    keep_pictures(page, artefacts, "reminder", reminder.locator(".block-rich").first)
     reminder.get_by_text(WORDING["reminder"]["link"]).click()
     assert page.evaluate("document.activeElement.dataset.ts") == asked.get_attribute("data-ts")
     assert reminder.locator("button[data-action-id]").count() == 0
