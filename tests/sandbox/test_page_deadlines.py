@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -15,11 +16,6 @@ from sandbox_page import (
     send_sample,
 )
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Page
 
 pytest_plugins = ["page_fixtures"]
 
