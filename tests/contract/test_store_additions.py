@@ -21,6 +21,8 @@ from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Fact, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
 
+pytest_plugins = ["store_fixtures"]
+
 FACTS: dict[str, Any] = {
     "occurred_at": NOON - HOUR,
     "facts": (Fact(name="Host", value="db1 🐙"), Fact(name="From address", value="192.0.2.7")),
