@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: Characters of a text that are looked at. What comes later might as well not be there.
 READ_MAX = 50_000
 
+#: How much of a text is read at first, in what may be shown of it.
+_AHEAD = 4
+
 #: Combining marks on one character. Written languages need fewer than ten; more of them reach over other
 #: lines, and sorting a long run of them is what makes normalising slow.
 MARKS_MAX = 30
@@ -60,15 +63,24 @@ def clean(
     Runs of empty lines become one, so that nothing can be pushed out of sight; with `one_line`, all white
     space becomes single spaces. `normalize` gets at most `limit` characters, and no long run of marks.
     """
-    read = text[:READ_MAX]
-    # Most texts are of what may stay: that is found out at once.
-    is_plain = read.isascii() and read.replace("\n", "").isprintable()
-    visible = _collapse_space(read if is_plain else _drop_invisible(read), one_line=one_line)
-    taken = visible[: limit + 1] if is_plain else _take(visible, limit + 1)
+    # What is shown is mostly found at the beginning of what may be read.
+    taken, is_plain = _read(text[: _AHEAD * limit], limit + 1, one_line=one_line)
+    if len(taken) <= limit and len(text) > _AHEAD * limit:
+        taken, is_plain = _read(text[:READ_MAX], limit + 1, one_line=one_line)
+    normal = taken[:limit] if is_plain else normalize(taken[:limit])
+    if normal == taken[:limit]:
+        return Cleaned(normal, len(text) <= READ_MAX and len(taken) <= limit)
     # The normal form may be longer, by whole characters and by marks.
-    normal = taken if is_plain else _take(normalize(taken[:limit]), limit + 1)
-    is_whole = len(text) <= READ_MAX and len(taken) <= limit and len(normal) <= limit
-    return Cleaned(normal[:limit], is_whole)
+    normal = _take(normal, limit + 1)
+    return Cleaned(normal[:limit], len(text) <= READ_MAX and max(len(taken), len(normal)) <= limit)
+
+
+def _read(text: str, count: int, *, one_line: bool) -> tuple[str, bool]:
+    """Return the first `count` characters that can be shown of a text, and whether all of it is plain."""
+    # Most texts are of what may stay: that is found out at once.
+    is_plain = text.isascii() and text.replace("\n", "").isprintable()
+    visible = _collapse_space(text if is_plain else _drop_invisible(text), one_line=one_line)
+    return (visible[:count] if is_plain else _take(visible, count)), is_plain
 
 
 def _drop_invisible(text: str) -> str:
