@@ -60,6 +60,14 @@ def svg_path(text: str) -> Path:
     return path
 
 
+def fact(text: str) -> dict[str, str]:
+    """Parse `NAME=VALUE` as a fact of a request."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no fact; expected NAME=VALUE, such as Host=db1")
+    return {"name": name, "value": value}
+
+
 def port(text: str) -> int:
     """Parse a port, 0 to 65535."""
     number = int(text)

@@ -139,6 +139,17 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
         "--confidence", metavar="WORD", help="highest, high, moderate, low or lowest (default: the sample's)"
     )
     parser.add_argument("--identifier", metavar="ID", help="the alert's identifier (default: a new one)")
+    parser.add_argument(
+        "--occurred-at", metavar="TIME", help="when it happened, such as 2026-11-24T03:00:00+00:00"
+    )
+    parser.add_argument(
+        "--fact",
+        metavar="NAME=VALUE",
+        dest="facts",
+        action="append",
+        type=arguments.fact,
+        help="what helps the person to recognise it, such as Host=db1; up to 8 times",
+    )
 
 
 @_command("send", "enqueue an alert, as MozDef would", _add_send)

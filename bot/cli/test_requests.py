@@ -37,7 +37,8 @@ def sample_body(options: Namespace) -> str:
         "user": options.user,
         "identityConfidence": options.confidence or (sample.confidence if sample else "lowest"),
     }
-    return json.dumps(request)
+    optional = {"occurredAt": options.occurred_at, "facts": options.facts}
+    return json.dumps(request | {name: value for name, value in optional.items() if value})
 
 
 def read_body(path: str) -> str:

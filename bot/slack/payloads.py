@@ -88,6 +88,7 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
             slack_id=_require_text(body["user"]["id"]),
             same_workspace=identity.is_home_of(body),
             at=now,
+            view_id=read_text(view.get("id")),
         )
     except _UNREADABLE:
         return None

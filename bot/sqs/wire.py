@@ -6,13 +6,25 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
-from bot.triage.foreign_text import READ_MAX
+from bot.triage.foreign_text import READ_MAX, clean
 from bot.triage.free_values import pad, pad_alert, pad_reason, unpad
-from bot.triage.model import Choice, Confidence, InvalidBody, OutboxRow, Report, TriageRequest
+from bot.triage.model import (
+    FACT_NAME_MAX,
+    FACT_VALUE_MAX,
+    FACTS_MAX,
+    Choice,
+    Confidence,
+    Fact,
+    InvalidBody,
+    OutboxRow,
+    Report,
+    TriageRequest,
+)
 from bot.triage.outcomes import Outcome
 
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
@@ -28,6 +40,13 @@ _LABEL_LENGTH = 255
 _ADDRESS_LENGTH = 254
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%'*+/=?^_{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _CONFIDENCES = frozenset(Confidence)
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_TIME_LENGTH = 64
+_NOT_A_TIME = "occurredAt must be an RFC 3339 time with its offset, from 1970 on"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 
@@ -35,7 +54,8 @@ _UNSTORABLE = re.compile(r"[\0\ud800-\udfff]")
 def decode_request(body: str) -> TriageRequest | InvalidBody:
     """Decode a body of the request queue: JSON, or JSON in base64. Never raises.
 
-    The reason of an invalid body names each wrong field and its rule, and shows nothing of the body.
+    The reason of an invalid body names each wrong field and its rule, and shows nothing of the body. So does
+    `left_out` of a valid request: an optional field that breaks its rule is left out of it.
     """
     try:
         fields = _parse(body)
@@ -140,8 +160,10 @@ def _read_label(value: object) -> str | None:
 
 
 def _read_summary(value: object) -> str | None:
-    # Only people read this text, so what cannot be encoded is replaced, not rejected.
-    return _LONE_SURROGATE.sub("\ufffd", value[:READ_MAX]) if isinstance(value, str) and value else None
+    # Only people read this text, so what cannot be encoded is replaced, not rejected. One character more than
+    # is ever read is kept, so that whoever cleans it knows that there were more.
+    read = value[: READ_MAX + 1] if isinstance(value, str) else ""
+    return _LONE_SURROGATE.sub("\ufffd", read) or None
 
 
 def _read_address(value: object) -> str | None:
@@ -169,7 +191,7 @@ def _read(fields: dict[str, Any]) -> TriageRequest | InvalidBody:
     broken = [name for name, value in values.items() if value is None]
     request = _request(values) if values["identifier"] else None
     if request and not broken:
-        return request
+        return _decorate(request, fields)
     return InvalidBody(
         reason="; ".join(_complaint(name, fields) for name in broken),
         salvaged=request,
@@ -189,6 +211,57 @@ def _request(values: Mapping[str, str | None]) -> TriageRequest:
         user=values["user"] or "",
         confidence=Confidence(values["identityConfidence"] or Confidence.LOWEST),
     )
+
+
+def _decorate(request: TriageRequest, fields: Mapping[str, Any]) -> TriageRequest:
+    """Return a request with what the optional fields say, as far as they keep their rules."""
+    occurred_at = _read_moment(fields.get("occurredAt"))
+    no_time = (_NOT_A_TIME,) if occurred_at is None and "occurredAt" in fields else ()
+    facts, faults = _read_alert_facts(fields["facts"]) if "facts" in fields else ((), ())
+    if occurred_at is None and not (facts or no_time or faults):
+        return request
+    return replace(request, occurred_at=occurred_at, facts=facts, left_out=(*no_time, *faults))
+
+
+def _read_moment(value: object) -> datetime | None:
+    """Return when it happened, in UTC; None for what is no such time. That it lies ahead is judged later."""
+    if not (isinstance(value, str) and len(value) <= _TIME_LENGTH and _TIME.fullmatch(value)):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):  # no day of the calendar, or none that UTC has
+        return None
+    return moment if moment >= _EPOCH else None
+
+
+def _read_alert_facts(value: object) -> tuple[tuple[Fact, ...], tuple[str, ...]]:
+    """Return the facts that keep their rule, cleaned, and what is wrong with the others."""
+    if not isinstance(value, list):
+        return (), ("facts must be an array",)
+    read = [_read_fact(member) for member in value[:FACTS_MAX]]
+    wrong = ", ".join(str(number) for number, fact in enumerate(read, start=1) if fact is None)
+    faults = {
+        f"facts {wrong}: each must have a name of 1 to {FACT_NAME_MAX} characters"
+        f" and a value of 1 to {FACT_VALUE_MAX}": wrong,
+        f"facts after the first {FACTS_MAX}": len(value) > FACTS_MAX,
+    }
+    return tuple(filter(None, read)), tuple(words for words, holds in faults.items() if holds)
+
+
+def _read_fact(member: object) -> Fact | None:
+    if not isinstance(member, dict):
+        return None
+    name = _read_line(member.get("name"), FACT_NAME_MAX)
+    value = _read_line(member.get("value"), FACT_VALUE_MAX)
+    return Fact(name=name, value=value) if name and value else None
+
+
+def _read_line(value: object, limit: int) -> str:
+    """Return a text cleaned, on one line; "" if it is none, too long, or nothing of it can be seen."""
+    if not (isinstance(value, str) and len(value) <= limit):
+        return ""
+    cleaned = clean(value, limit, one_line=True)
+    return cleaned.text if cleaned.is_whole else ""
 
 
 def _details(report: Report, event_id: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -81,14 +82,25 @@ def answer_question(question: Question, answer: Answer, policy: Policy) -> Step 
     )
 
 
-def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
-    """Accept a note about an answer, cut to 3,000 characters, for MozDef and the security team to read."""
+def note_key(note: Note) -> str:
+    """Return by what a note is known if Slack delivers it again: a digest of its window and its text."""
+    return hashlib.sha256(f"{note.view_id}\n{note.text}".encode()).hexdigest()[:16] if note.view_id else ""
+
+
+def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal | None:
+    """Accept a note about an answer, cut to 3,000 characters, for MozDef and the security team to read.
+
+    None if it is known: Slack has delivered it twice.
+    """
     if not note.same_workspace:
         return Refusal.OTHER_WORKSPACE
     if not question.slack_id or note.slack_id != question.slack_id:
         return Refusal.OTHER_PERSON
     if question.said is None:
         return Refusal.NOT_ANSWERED
+    key = note_key(note)
+    if key in question.note_keys:
+        return None
     if question.notes >= NOTES_MAX:
         return Refusal.TOO_MANY_NOTES
     at = _order_after_take(question, note.at)
@@ -96,6 +108,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal:
         question,
         note=note.text[:NOTE_LENGTH_MAX],
         notes=question.notes + 1,
+        note_keys=(*question.note_keys, key) if key else question.note_keys,
         reports=question.reports + 1,
         settled_at=at,
         due_at=at + REDRAW_GRACE,

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.triage.foreign_text import READ_MAX
+from bot.triage.foreign_text import clean
 from bot.triage.model import (
     Choice,
     Confidence,
@@ -32,12 +32,11 @@ from bot.triage.reporting import report_on, with_card
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 
-#: Characters of a summary that are stored: all that are ever looked at, far more than a message shows, and
-#: far less than the 400 KB that a DynamoDB item can hold.
-SUMMARY_STORED_MAX = READ_MAX
+#: Characters of a cleaned summary that are kept: more than a message can show.
+SUMMARY_KEPT_MAX = 4000
 
-#: How many characters of two summaries are compared: as many as a message can show.
-SUMMARY_COMPARED = 3000
+#: How far the clock of whoever says when something happened may be ahead of ours.
+AHEAD_MAX = timedelta(days=1)
 
 #: How long a question waits in line before it is due again, at the least and at the most: as long as it has
 #: waited already. The least is longer than a store keeps due rows for the worker that wrote them.
@@ -59,11 +58,19 @@ def new_ref(identifier: str, secret: str) -> str:
 
 
 def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
-    """Accept a request: it is due at once. A summary is cut to 50,000 characters."""
-    if len(request.summary) > SUMMARY_STORED_MAX:
-        request = replace(request, summary=request.summary[:SUMMARY_STORED_MAX])
-    question = make_question(request=request, ref=ref, accepted_at=now, due_at=now)
+    """Accept a request: it is due at once. Of its cleaned summary, 4,000 characters are kept."""
+    question = make_question(request=_keep(request, now), ref=ref, accepted_at=now, due_at=now)
     return Step(question=change_question(question, deadline=policy.deadline(question, now)))
+
+
+def _keep(request: TriageRequest, now: datetime) -> TriageRequest:
+    """Return a request as it is kept: what it says that cannot be shown is left out, and said to be."""
+    summary, is_whole = clean(request.summary, SUMMARY_KEPT_MAX)
+    kept = replace(request, summary=summary, is_cut=not is_whole)
+    if request.occurred_at is not None and request.occurred_at > now + AHEAD_MAX:
+        too_late = "occurredAt must not be more than a day from now"
+        kept = replace(kept, occurred_at=None, left_out=(too_late, *request.left_out))
+    return kept
 
 
 def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
@@ -86,10 +93,16 @@ def receive_again(
         "alert": request.alert != first.alert,
         "user": request.user != first.user,
         "identityConfidence": request.confidence is not first.confidence,
-        "summary": request.summary[:SUMMARY_COMPARED] != first.summary[:SUMMARY_COMPARED],
+        "summary": not _are_same_text(request.summary, first.summary),
     }
     fields = tuple(name for name, is_other in differs.items() if is_other)
     return Conflict(fields=fields) if fields else None
+
+
+def _are_same_text(text: str, stored: str) -> bool:
+    """Whether a summary is the stored one, which the release before kept as it came."""
+    kept = clean(text, SUMMARY_KEPT_MAX).text
+    return kept in (stored, clean(stored, SUMMARY_KEPT_MAX).text)
 
 
 def offered_choices(confidence: Confidence) -> tuple[Choice, ...]:

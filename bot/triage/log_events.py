@@ -68,6 +68,7 @@ Event = Literal[
     "request.conflict",
     "request.known",
     "request.left",
+    "request.reduced",
     "request.rejected",
     "request.reopened",
     "response_url.refused",

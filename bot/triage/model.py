@@ -50,12 +50,18 @@ class Work(StrEnum):
     CARD = "card"  #: scheduled separately, in parallel with the others
 
 
+#: Facts of one request, and characters of a fact's name and of its value.
+FACTS_MAX = 8
+FACT_NAME_MAX = 40
+FACT_VALUE_MAX = 300
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
     """Something that helps the person to recognise what happened, such as the host. It may be hostile."""
 
-    name: str  #: 1 to 40 characters, one line
-    value: str  #: 1 to 300 characters, one line
+    name: str  #: 1 to `FACT_NAME_MAX` characters, cleaned, one line
+    value: str  #: 1 to `FACT_VALUE_MAX` characters, cleaned, one line
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +75,8 @@ class TriageRequest:
     confidence: Confidence
     occurred_at: datetime | None = None  #: when it happened
     facts: tuple[Fact, ...] = ()
-    left_out: tuple[str, ...] = ()  #: what of the optional fields was wrong and is not shown, a sentence each
+    left_out: tuple[str, ...] = ()  #: which of the optional fields broke their rule, a clause each, one line
+    is_cut: bool = False  #: whether the end of the summary was not kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +154,7 @@ class Note:
     slack_id: str
     same_workspace: bool
     at: datetime
+    view_id: str = ""  #: of the window in which it was written
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,6 +213,8 @@ class Question:
     shown: int = 0  #: how many of the reports the message shows
     note: str = ""  #: the last one that the person wrote
     notes: int = 0  #: how many they wrote
+    note_keys: tuple[str, ...] = ()  #: of the notes with a known window: see `answer_rules.note_key`
+    found_by: str = ""  #: the rule by which the person was found; "": by the request's address as it came
     card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
     card_ts: str = ""  #: the card's `ts` in the security channel
     card_shown: int = 0  #: how many events are in the card and its thread

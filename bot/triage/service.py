@@ -285,22 +285,31 @@ def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> boo
 
     `result` is True if it is new, False if it is known, a step if it replaced an invalid one.
     """
-    alert = step.question.request.alert
+    question, alert = step.question, step.question.request.alert
     match result:
         case Conflict():
             return result  # logged once it has been reported
         case StoreError():
-            log_question(log.error, "request.left", step.question, "not stored: %s", result, alert=alert)
+            log_question(log.error, "request.left", question, "not stored: %s", result, alert=alert)
             return False
         case Step():
-            log_question(log.info, "request.reopened", step.question, alert=alert)
+            log_question(log.info, "request.reopened", question, alert=alert)
+            _log_left_out(result.question)
         case True if step.report:
-            log_question(log.info, "question.closed", step.question, reason=step.question.reason)
+            log_question(log.info, "question.closed", question, reason=question.reason)
         case True:
-            log_question(log.info, "request.accepted", step.question, alert=alert)
+            log_question(log.info, "request.accepted", question, alert=alert)
+            _log_left_out(question)
         case _:
-            log_question(log.info, "request.known", step.question, alert=alert)
+            log_question(log.info, "request.known", question, alert=alert)
     return True
+
+
+def _log_left_out(question: Question) -> None:
+    """Log which of the optional fields is left out of a question, and why."""
+    if question.request.left_out:
+        reasons = "; ".join(question.request.left_out)
+        log_question(log.warning, "request.reduced", question, "left out: %s", reasons)
 
 
 def _log_answer(question: Question) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, TriageRequest
 from bot.triage.statistics import AlertStatistics
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
@@ -19,9 +19,9 @@ View = dict[str, Any]
 
 
 def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
-    """Return a question's facts, with its `reports` if given. Times are ISO 8601 in UTC.
+    """Return a question's facts; with its `reports` if given, and then with what is optional in its request.
 
-    `dueAt` is when its `work` (redraw, ask or remind) is due.
+    `dueAt` is when its `work` (redraw, ask or remind) is due. Times are ISO 8601 in UTC.
     """
     view = {
         "identifier": question.request.identifier,
@@ -60,7 +60,10 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "takenName": question.taken_name or None,
         "takenAt": format_time(question.taken_at),
     }
-    return view if reports is None else {**view, "reports": [report_view(report) for report in reports]}
+    if reports is None:
+        return view
+    told = [report_view(report) for report in reports]
+    return {**view, **_evidence_view(question.request), "reports": told}
 
 
 def report_view(row: OutboxRow) -> View:
@@ -99,6 +102,15 @@ def statistics_view(statistics: AlertStatistics) -> View:
 def render_json(view: View | Sequence[View]) -> str:
     """Return JSON for programs, in pure ASCII, so that no control character can reach a terminal."""
     return json.dumps(view, indent=2).replace("\x7f", "\\u007f")
+
+
+def _evidence_view(request: TriageRequest) -> View:
+    return {
+        "summaryCut": request.is_cut,
+        "occurredAt": format_time(request.occurred_at),
+        "facts": [{"name": fact.name, "value": fact.value} for fact in request.facts],
+        "leftOut": list(request.left_out),
+    }
 
 
 def format_time(moment: datetime | None) -> str | None:

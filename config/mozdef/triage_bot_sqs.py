@@ -11,7 +11,7 @@ import os
 from datetime import datetime, timedelta
 
 from . import triage_bot
-from .triage_request import RequestQueue, request_body
+from .triage_request import RequestQueue, alert_evidence, request_body
 
 SETTINGS_FILE = os.path.join(os.path.dirname(__file__), "triage_bot_sqs.json")
 
@@ -37,6 +37,11 @@ class message(triage_bot.message):
             endpoint_url=settings.get("endpoint_url"),
         )
         self._boto_session = LambdaOverSqs(queue)
+
+    def onMessage(self, alert):  # noqa: N802 - MozDef calls it
+        """Ask about an alert; what its first event tells is sent beside MozDef's five fields."""
+        self._boto_session.evidence = alert_evidence(alert)
+        return super().onMessage(alert)
 
     def _discover_lambda_fn(self):
         """Give the queue's name for the function's. Nothing is looked up: MozDef starts while SQS is away."""
@@ -67,6 +72,7 @@ class LambdaOverSqs:
 
     def __init__(self, queue):
         self._queue = queue
+        self.evidence = {}  #: the optional fields of the next request
 
     def client(self, service_name):
         """Return the client for `lambda`, the only service that MozDef's action asks for."""
@@ -81,7 +87,7 @@ class LambdaOverSqs:
         about this kind of alert and person for hours, so the log keeps what it takes to send it by hand.
         """
         fields = json.loads(Payload.decode("utf-8"))
-        body = request_body(fields)
+        body = request_body({**self.evidence, **fields})
         try:
             self._queue.send_body(body)
         except Exception as error:

@@ -7,16 +7,35 @@
 import json
 import queue
 import threading
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 import boto3
 from botocore.config import Config
 
-#: What the bot reads; everything else that an alert carries stays with MozDef.
-FIELDS = ("identifier", "alert", "identityConfidence", "summary", "user")
+#: What the bot reads; everything else that an alert carries stays with MozDef. It needs the first five.
+FIELDS = ("identifier", "alert", "identityConfidence", "summary", "user", "occurredAt", "facts")
 
 #: Characters, of up to 12 bytes each in a message of at most 1 MiB. The bot shows fewer to the person.
 LONGEST_SUMMARY = 20_000
+
+#: Characters of `facts` in JSON. With more, SQS might refuse the message: the bot asks without them instead.
+LONGEST_FACTS = 40_000
+
+#: Characters of the value of a fact: the bot leaves longer ones out.
+LONGEST_VALUE = 300
+
+#: What a fact is called → where it stands in the details of an event, the best place first. What MozDef calls
+#: the event's source address is that of the machine that reported it, not of the person.
+FACT_KEYS = (
+    ("Host", ("hostname",)),
+    ("From address", ("sourceipaddress", "ip")),
+    ("Location", ("location",)),
+    ("User agent", ("user_agent", "useragent", "user-agent", "http_user_agent")),
+    ("Reported by", ("eventsourceipaddress",)),
+)
+
+#: Where a location is an object, what is said of it.
+LOCATION_KEYS = ("city", "state", "country")
 
 #: Seconds that `send` takes at most, retries and the look-up of the queue's name included. MozDef handles one
 #: alert after another, so a slow action holds up all of them.
@@ -86,7 +105,41 @@ def request_body(fields: Mapping[str, Any]) -> str:
     gets its status. `TypeError` for a value that JSON has no form for: pass strings, not objects.
     """
     request = {name: fields[name] for name in FIELDS if name in fields}
+    if len(json.dumps(request.get("facts"))) > LONGEST_FACTS:
+        del request["facts"]
     summary = request.get("summary")
     if isinstance(summary, str) and len(summary) > LONGEST_SUMMARY:
         request["summary"] = summary[:LONGEST_SUMMARY]
     return json.dumps(request, sort_keys=True)
+
+
+def alert_evidence(alert: Any) -> Dict[str, Any]:
+    """Return the optional fields of a request, as far as the first event of a MozDef alert tells them.
+
+    `occurredAt` is when it happened, `facts` what helps the person to recognise it. Raises nothing: what is
+    missing, or not what it should be, is left out.
+    """
+    events = _member(_member(alert, "_source"), "events")
+    event = _member(events[0] if isinstance(events, list) and events else None, "documentsource")
+    # The host may stand beside the details.
+    details = [_member(event, "details"), {"hostname": _member(event, "hostname")}]
+    places = [
+        (name, [_text(_member(each, key)) for each in details for key in keys]) for name, keys in FACT_KEYS
+    ]
+    facts = [{"name": name, "value": next(filter(None, texts))} for name, texts in places if any(texts)]
+    occurred_at = _text(_member(event, "utctimestamp"))
+    evidence = {"occurredAt": occurred_at, "facts": facts}  # type: Dict[str, Any]
+    return {name: value for name, value in evidence.items() if value}
+
+
+def _member(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _text(value: Any) -> str:
+    """Return a text as the value of a fact, at most `LONGEST_VALUE` characters; "" if it is none."""
+    if isinstance(value, dict):
+        parts = [value.get(key) for key in LOCATION_KEYS]
+        value = ", ".join(part for part in parts if part and isinstance(part, str))
+    text = value.strip() if isinstance(value, str) else ""
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

@@ -14,7 +14,8 @@ from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import ADA, World, alert, buttons, paragraphs, until
 
-from bot.sandbox.fake_slack.workspace import Person
+from bot.sandbox.fake_slack.objects import text_of_block
+from bot.sandbox.fake_slack.workspace import Message, Person
 
 #: An alert whose text wants to ring everybody, look like a link, and hide what it is.
 HOSTILE = (
@@ -130,6 +131,24 @@ def test_a_hostile_summary_reaches_the_person_as_harmless_text(world: World) -> 
         assert {unicodedata.category(one) for one in text if one != "\n"}.isdisjoint(
             {"Cc", "Cf", "Cs", "Co", "Cn"}
         )
+
+
+def test_people_are_asked_with_their_facts_with_broken_ones_and_without_any(world: World) -> None:
+    fact = {"name": "Host", "value": "db1 <!channel>"}
+    with_facts = world.send(occurredAt="2026-11-24T03:00:00Z", facts=[fact])
+    broken = world.send(occurredAt="yesterday", facts=[5, fact, {"name": "Host"}])
+    without = world.send()
+
+    shown = {name: _texts(world.slack.question(name)) for name in (with_facts, broken, without)}
+
+    assert [texts.get("facts") for texts in shown.values()] == ["Host: db1 <!channel>"] * 2 + [None]
+    assert ["when" in texts for texts in shown.values()] == [True, False, False]
+    world.worker.until_logged("request.reduced", broken)
+    told = world.known_row(broken)["leftOut"]
+    assert [clause.partition(":")[0] for clause in told] == [
+        "occurredAt must be an RFC 3339 time with its offset, from 1970 on",
+        "facts 1, 3",
+    ]
 
 
 def test_a_repeated_identifier_is_asked_once(world: World) -> None:
@@ -276,6 +295,10 @@ def test_no_address_and_no_alert_text_is_logged(world: World) -> None:
     assert identifier in world.worker.log
     assert "nobody logs" not in world.worker.log
     assert "@example.com" not in world.worker.log
+
+
+def _texts(message: Message) -> dict[str, str]:
+    return {block["block_id"]: text_of_block(block) for block in message.blocks}
 
 
 def _keys(message: Any) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import shutil
 import sqlite3
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 from fakes import NOON
-from former_release import CHECKOUT, WorkerOfRelease, unpack_former_release
+from former_release import CHECKOUT, RELEASES, WorkerOfRelease, unpack_release
 from journey_promises import Promises
 from local_dynamodb import KEEP, connection, create_table
 from released_worker import POLICY, message_from
@@ -44,7 +45,7 @@ POST_ENDS = ["answered"] * 6 + [
 
 @pytest.fixture(scope="module")
 def former(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack_former_release(tmp_path_factory.mktemp("former"))
+    return unpack_release(max(RELEASES), tmp_path_factory.mktemp("former"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +68,7 @@ class SharedTable:
         self.now = NOON
         self.messages: list[Message] = []
         self.accepted: list[str] = []
+        self.facts: dict[str, str] = {}  #: of each request that this release has accepted with one
         self.sent: set[str] = set()
         self._promises = Promises()
         self._name = create_table()
@@ -106,6 +108,8 @@ class SharedTable:
         self.rows = self._runner.run(self._look())
         assert {each.request.identifier for each in self.rows.questions} == set(self.accepted)
         self._runner.run(self._promises.check(self.rows.questions, self.rows, POLICY, now=self.now))
+        told = {each.identifier: fact.value for each in self.rows.questions for fact in each.request.facts}
+        assert told == self.facts
         asked = Counter(message.ref for message in self.messages)
         assert not asked or max(asked.values()) == 1
         for row in self.rows.reports:
@@ -136,20 +140,27 @@ def assert_body_and_facts_agree(row: OutboxRow) -> None:
     assert kept == from_body
 
 
+def receive(table: SharedTable, release: str, identifier: str, *facts: str) -> None:
+    """Let a worker take a request in; the release before does so without its facts."""
+    table.accepted.append(identifier)
+    if release == "present":
+        table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
+    assert table.do(release, "receive", identifier, *facts) is True
+
+
 def let_something_happen(table: SharedTable) -> None:
     """Do what may come between two looks at what is due, at a worker of either release."""
     dice, release = table.dice, table.dice.choice(list(table.workers))
     what = dice.choice(["receive", "receive", "click", "click", "click", "note", "replay", "restart"])
     if what == "receive":
-        table.accepted.append(f"alert-{len(table.accepted)}")
-        assert table.do(release, "receive", table.accepted[-1]) is True
+        receive(table, release, f"alert-{len(table.accepted)}", *dice.choice([(), ("db1",)]))
     elif what == "restart":
         table.restart(release)
     elif what == "replay" and table.accepted:
         table.do(release, "replay", dice.choice(table.accepted))
     elif what in ("click", "note") and table.messages:
-        told = "I was on a train." if what == "note" else dice.choice(list(Choice))
-        table.do(release, what, dice.choice(table.messages).ref, told)
+        told = ["I was on a train.", "V1"] if what == "note" else [dice.choice(list(Choice))]
+        table.do(release, what, dice.choice(table.messages).ref, *told)
 
 
 def until_all_is_done(table: SharedTable) -> None:
@@ -179,34 +190,30 @@ def test_workers_of_both_releases_share_a_table_for_an_hour(former: Path, tmp_pa
         assert was_asked == {message.ref for message in table.messages}
         assert all(each.state in (State.ASKED, State.CLOSED) for each in table.rows.questions)
         assert {row.event_id for row in table.rows.reports} == table.sent
-        assert {row.report is None for row in table.rows.reports} == {True, False}  # both wrote some
+        assert 0 < len(table.facts) < len(table.accepted)
     finally:
         table.close()
 
 
-def test_what_the_former_release_drops_of_a_report_is_read_from_its_body(
+def test_what_this_release_adds_to_a_question_stays_while_the_one_before_asks_and_takes_an_answer(
     former: Path, tmp_path: Path
 ) -> None:
     table = SharedTable(former, tmp_path, seed=0)
     try:
-        table.accepted = ["alert"]
-        table.do("present", "receive", "alert")
-        table.do("present", "work")
-        table.do("present", "click", table.messages[0].ref, "no")
-        table.do("present", "note", table.messages[0].ref, "I was on a train.")
-        written = list(table.rows.reports)
+        receive(table, "present", "alert", "db1")
+        table.restart("present")
+        table.now += MINUTE
+        table.do("former", "work")
+        [message] = table.messages
+        table.do("former", "click", message.ref, "no")
+        for view_id in ("V1", "V1", "V2"):
+            assert table.do("present", "note", message.ref, "I was on a train.", view_id) is True
+            table.do("former", "click", message.ref, "yes" if view_id == "V2" else "notSure")
+        assert table.do("present", "note", message.ref, "I was on a train.", "V1") is True
 
-        table.do("former", "replay", "alert")
-
-        assert [row.report is None for row in written] == [False, False]
-        assert [row.report for row in table.rows.reports] == [None, None]
-        assert [row.body for row in table.rows.reports] == [row.body for row in written]
-        assert [(read.outcome, read.comment) for read in map(read_report, table.rows.reports)] == [
-            ("no", ""),
-            ("no", "I was on a train."),
-        ]
+        [question] = table.rows.questions
+        assert question.notes == 2
         until_all_is_done(table)
-        assert {row.event_id for row in written} == table.sent
     finally:
         table.close()
 
@@ -234,17 +241,28 @@ def play_on_a_file(worker: WorkerOfRelease) -> None:
 NAMES = ("answered", "silent", "waiting")
 
 
-@pytest.fixture(scope="module")
-def played_file(former: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A former release, and a file on which its worker has played."""
+
+    version: int  #: of its store
+    folder: Path
+    played: Path
+
+
+@pytest.fixture(scope="module", params=list(RELEASES))
+def release(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    folder = unpack_release(request.param, tmp_path_factory.mktemp("release"))
     home = tmp_path_factory.mktemp("played")
-    with WorkerOfRelease(former, f"sqlite:///{home / 'store.db'}", home) as worker:
+    with WorkerOfRelease(folder, f"sqlite:///{home / 'store.db'}", home) as worker:
         play_on_a_file(worker)
-    return home / "store.db"
+    return Release(version=request.param, folder=folder, played=home / "store.db")
 
 
 @pytest.fixture
-def file_of_the_former_release(played_file: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(played_file, tmp_path))
+def path(release: Release, tmp_path: Path) -> Path:
+    """A file of a former release."""
+    return Path(shutil.copy(release.played, tmp_path))
 
 
 def schema_of(path: Path) -> tuple[int, list[Any]]:
@@ -255,11 +273,10 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
-async def test_a_file_of_the_former_release_is_migrated_when_it_is_opened(
-    file_of_the_former_release: Path, tmp_path: Path
+async def test_a_file_of_a_former_release_is_migrated_when_it_is_opened(
+    release: Release, path: Path, tmp_path: Path
 ) -> None:
-    path = file_of_the_former_release
-    assert schema_of(path)[0] == 1
+    assert schema_of(path)[0] == release.version
 
     store = await open_store(f"sqlite:///{path}")
     reports = [row for name in NAMES for row in await store.reports_of(name)]
@@ -268,7 +285,7 @@ async def test_a_file_of_the_former_release_is_migrated_when_it_is_opened(
     new = await open_store(f"sqlite:///{tmp_path / 'new.db'}", create=True)
     await new.close()
     assert schema_of(path) == schema_of(tmp_path / "new.db")
-    assert [row.report for row in reports] == [None] * 4
+    assert [row.report is None for row in reports] == [release.version == 1] * 4
     assert [(read.outcome, read.note, read.comment) for read in map(read_report, reports)] == [
         ("yes", False, ""),
         ("no", False, ""),
@@ -277,10 +294,9 @@ async def test_a_file_of_the_former_release_is_migrated_when_it_is_opened(
     ]
 
 
-def test_the_present_release_goes_on_with_a_file_of_the_former_one(
-    file_of_the_former_release: Path, tmp_path: Path
+def test_the_present_release_goes_on_with_a_file_of_a_former_one(
+    release: Release, path: Path, tmp_path: Path
 ) -> None:
-    path = file_of_the_former_release
     later = NOON + 60 * MINUTE
 
     with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
@@ -292,39 +308,38 @@ def test_the_present_release_goes_on_with_a_file_of_the_former_one(
 
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
-            "SELECT identifier, sequence, facts != '', sent_at IS NOT NULL FROM report"
+            "SELECT identifier, sequence, report.facts != '', sent_at IS NOT NULL FROM report"
             " JOIN question USING (key) ORDER BY identifier, sequence"
         ).fetchall()
+    kept = int(release.version > 1)
     assert rows == [
-        ("answered", 0, 0, 1),
-        ("answered", 1, 0, 1),
-        ("answered", 2, 0, 1),
-        ("silent", 0, 0, 1),
+        ("answered", 0, kept, 1),
+        ("answered", 1, kept, 1),
+        ("answered", 2, kept, 1),
+        ("silent", 0, kept, 1),
         ("waiting", 0, 1, 1),
     ]
     assert "waiting" in sent
 
 
-def test_the_former_release_leaves_a_file_of_this_one_alone(
-    former: Path, file_of_the_former_release: Path, tmp_path: Path
+def test_a_former_release_leaves_a_file_of_this_one_alone(
+    release: Release, path: Path, tmp_path: Path
 ) -> None:
-    path = file_of_the_former_release
     with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
         worker.do("work", now=NOON + 60 * MINUTE)
     before = path.read_bytes()
 
-    worker = WorkerOfRelease(former, f"sqlite:///{path}", tmp_path)
+    worker = WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path)
     worker.stop()
 
-    assert "has schema 2, this release reads 1" in worker.complaints
+    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.complaints)
     assert path.read_bytes() == before
 
 
-async def test_a_file_of_the_former_release_is_copied_as_that_one_copies_it(
-    former: Path, file_of_the_former_release: Path, tmp_path: Path
+async def test_a_file_of_a_former_release_is_copied_as_that_one_copies_it(
+    release: Release, path: Path, tmp_path: Path
 ) -> None:
-    path = file_of_the_former_release
-    with WorkerOfRelease(former, f"sqlite:///{path}", tmp_path) as worker:
+    with WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path) as worker:
         known = {name: worker.do("digests", name, now=NOON)["result"] for name in NAMES}
 
     source = await SqliteSource.open(path)
@@ -334,4 +349,4 @@ async def test_a_file_of_the_former_release_is_copied_as_that_one_copies_it(
     assert {
         alert.question.request.identifier: [digest_of(row) for row in alert.rows] for alert in alerts
     } == known
-    assert schema_of(path)[0] == 1  # whoever copies a file only reads it
+    assert schema_of(path)[0] == release.version  # whoever copies a file only reads it

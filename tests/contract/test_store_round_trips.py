@@ -16,7 +16,7 @@ from memory_store import AnyStore
 
 from bot.store.records.rows import report_facts, report_of
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, Choice, Confidence, Question, Report, State, TriageRequest
+from bot.triage.model import Change, Choice, Confidence, Fact, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
 
 moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
@@ -33,6 +33,10 @@ questions = st.builds(
         summary=words,
         user=words,
         confidence=st.sampled_from(Confidence),
+        occurred_at=maybe,
+        facts=st.lists(st.builds(Fact, name=words, value=words), max_size=8).map(tuple),
+        left_out=st.lists(tokens.filter(bool), max_size=3).map(tuple),
+        is_cut=st.booleans(),
     ),
     ref=st.just("not yet known"),
     state=st.sampled_from(State),
@@ -64,6 +68,8 @@ questions = st.builds(
     shown=counts,
     note=words,
     notes=counts,
+    note_keys=st.lists(tokens.filter(bool), max_size=20).map(tuple),
+    found_by=words,
     card_due_at=maybe,
     card_ts=tokens,
     card_shown=counts,

@@ -111,7 +111,8 @@ def duo_alert(identifier: str, *, kind: str = "generated", user: str = "ada@exam
 
 def session_alert(identifier: str, *, login: str = "ada", host: str = "db1.example.com") -> dict[str, Any]:
     """Return an alert of a session on a sensitive host, which names a login."""
-    event = {"hostname": host, "details": {"username": login, "program": "sshd"}}
+    details = {"username": login, "program": "sshd", "sourceipaddress": "192.0.2.7"}
+    event = {"utctimestamp": "2026-11-24T03:00:00+00:00", "hostname": host, "details": details}
     return {
         "_id": identifier,
         "_source": {

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,7 +28,7 @@ from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
 from world.worker import WorkerProcess, bare_environment
 
 from bot.sqs.wire import decode_request
-from bot.triage.model import Confidence, TriageRequest
+from bot.triage.model import Confidence, Fact, TriageRequest
 
 FILES = [CHECKOUT / "config" / "mozdef" / name for name in ("triage_bot_sqs.py", "triage_request.py")]
 
@@ -36,6 +37,15 @@ MOZDEFS_BOTO3 = ("boto3==1.7.67", "docutils<0.19", "jmespath<1")
 
 OLD = "MozDef's Python 3.6 and boto3"
 NEW = "this Python and today's boto3"
+
+#: What the event of a session tells.
+SESSION: dict[str, Any] = {
+    "occurred_at": datetime(2026, 11, 24, 3, tzinfo=UTC),
+    "facts": (
+        Fact(name="Host", value="db1.example.com"),
+        Fact(name="From address", value="192.0.2.7"),
+    ),
+}
 
 
 @pytest.fixture(scope="session", params=[pytest.param(OLD, marks=pytest.mark.slow), NEW])
@@ -177,7 +187,7 @@ def test_a_place_that_is_not_in_a_step_cannot_be_replaced(tmp_path: Path) -> Non
 # Asking
 
 
-def test_the_five_fields_of_all_four_alerts_arrive(
+def test_all_four_alerts_arrive_with_what_their_first_events_tell(
     load: Callable[..., DropIn], sqs: SQSClient, queue: str
 ) -> None:
     drop_in = load()
@@ -199,6 +209,7 @@ def test_the_five_fields_of_all_four_alerts_arrive(
             summary="A session was opened on db1.example.com by you.",
             user="ada@example.com",
             confidence=Confidence.HIGHEST,
+            **SESSION,
         ),
         "2": a_duo_request("2", kind="used"),
         "3": a_duo_request("3", kind="generated"),
@@ -208,6 +219,7 @@ def test_the_five_fields_of_all_four_alerts_arrive(
             summary="A session was opened on releng.example.com by you.",
             user="ada@example.com",
             confidence=Confidence.HIGH,
+            facts=(Fact(name="Host", value="releng.example.com"),),
         ),
         "5": TriageRequest(
             identifier="5",
@@ -215,6 +227,7 @@ def test_the_five_fields_of_all_four_alerts_arrive(
             summary="A session was opened on db1.example.com by you.",
             user="nobody@mozilla.com",
             confidence=Confidence.LOW,
+            **SESSION,
         ),
     }
 

@@ -293,7 +293,18 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
 
     sample = world.worker.command("send", "--user", "ada@example.com")
     named = world.worker.command(
-        *("send", "--user", "ada@example.com", "--identifier", "A1", "--confidence", "high", "--summary", "s")
+        *(
+            "send",
+            "--user",
+            "ada@example.com",
+            "--identifier",
+            "A1",
+            "--confidence",
+            "high",
+            "--summary",
+            "s",
+        ),
+        *("--occurred-at", "2026-11-24T03:00:00Z", "--fact", "Host=db=1", "--fact", "Device=phone"),
     )
     given = alert()
     from_file = world.worker.command("send", "--file", "-", given=json.dumps(given))
@@ -306,12 +317,24 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
     assert {message["MessageId"] for message in messages} == printed
     bodies = [json.loads(message["Body"]) for message in messages]
     assert given in bodies
-    assert ("A1", "high", "s") in [
-        (one["identifier"], one["identityConfidence"], one["summary"]) for one in bodies
-    ]
+    named_body = {
+        "identifier": "A1",
+        "alert": "sensitive_host_session",
+        "identityConfidence": "high",
+        "summary": "s",
+        "user": "ada@example.com",
+        "occurredAt": "2026-11-24T03:00:00Z",
+        "facts": [{"name": "Host", "value": "db=1"}, {"name": "Device", "value": "phone"}],
+    }
+    assert named_body in bodies
 
 
-@pytest.mark.parametrize("arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0")])
+NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0"), NO_FACT]
+)
 def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)

@@ -1,4 +1,4 @@
-"""The release before this one, out of this repository's history, and workers of both as processes."""
+"""Releases before this one, out of this repository's history, and workers of each as processes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from released_worker import message_told
 from truthful_slack import Message
 from world.worker import bare_environment
 
-#: The last commit whose store has version 1.
-FORMER = "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e"
+#: A version of the store → the last commit that has it. The last of these is the release before this one.
+RELEASES = {
+    1: "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e",
+    2: "949947e94fec935a5b73629acd8bee97361ff9af",
+}
 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def unpack_former_release(folder: Path) -> Path:
-    """Put the former release into a folder, and return that; skip the test where there is no history."""
+def unpack_release(version: int, folder: Path) -> Path:
+    """Put a former release into a folder, and return that; skip the test where there is no history."""
     if not (CHECKOUT / ".git").exists():
         pytest.skip("this is no checkout: the release before is found in its history")
     archive = subprocess.run(  # noqa: S603 - nothing in it comes from outside
-        ["git", "archive", FORMER, "bot", "config", "tests"],  # noqa: S607 - the one that made the checkout
+        ["git", "archive", RELEASES[version], "bot", "config", "tests"],  # noqa: S607 - the one that made the checkout
         cwd=CHECKOUT,
         check=True,
         capture_output=True,

@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from fakes import ScriptedSecurityTeam, SteppedClock, a_request
+from fakes import ScriptedSecurityTeam, SteppedClock
 from local_dynamodb import store_in
 from mortal_store import KilledError
 from truthful_slack import Message, TruthfulSlack
 
-from bot.sqs.wire import read_report, write_report
+from bot.sqs.wire import decode_request, read_report, write_report
 from bot.store import open_store
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
@@ -93,9 +93,16 @@ class ReleasedWorker:
         self.slack.post_ends = []
         return {"messages": [message_told(each) for each in self.slack.messages[known:]], "result": result}
 
-    async def receive(self, identifier: str) -> bool:
-        """Take a request in; tell whether it may be deleted from the queue."""
-        [fate] = await self.service.receive([a_request(identifier, user=f"{identifier}@example.com")])
+    async def receive(self, identifier: str, *facts: str) -> bool:
+        """Take a request in, with facts of these values; tell whether it may be deleted from the queue."""
+        fields = {
+            "identifier": identifier,
+            "alert": "duo_bypass_codes_generated",
+            "summary": "Codes were made.",
+            "user": f"{identifier}@example.com",
+            "facts": [{"name": "Host", "value": value} for value in facts],
+        }
+        [fate] = await self.service.receive([decode_request(json.dumps(fields))])
         return fate is True
 
     async def work(self) -> list[dict[str, Any]]:
@@ -123,11 +130,11 @@ class ReleasedWorker:
         answered = await self.service.answer(message.click(Choice(choice), self.clock()))
         return str(getattr(answered, "said", answered))
 
-    async def note(self, ref: str, text: str) -> bool:
-        """Take a note of the person who was asked; tell whether it was taken."""
+    async def note(self, ref: str, text: str, view_id: str = "") -> bool:
+        """Take a note of the person who was asked, from a window; tell whether it was taken."""
         message = next(each for each in self.slack.messages if each.ref == ref)
         Note = part("bot.triage.clicks", "bot.triage.model").Note  # noqa: N806 - it is a class
-        note = in_order(Note, ref, text, message.person, True, self.clock())  # noqa: FBT003 - by its place
+        note = in_order(Note, ref, text, message.person, True, self.clock(), view_id)  # noqa: FBT003 - by its place
         return not isinstance(await self.service.add_note(note), str)
 
     async def replay(self, identifier: str) -> None:

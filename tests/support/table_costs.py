@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from table_crew import crew_of
 
 from bot.store.dynamodb.leases import LOOK_INTERVAL
-from bot.triage.model import Choice
+from bot.triage.model import Choice, Fact
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -45,11 +45,15 @@ class Units:
     kept: int = 0
 
 
-async def answered(crew: Crew) -> None:
-    await crew.ask()
+async def answered(crew: Crew, *facts: Fact) -> None:
+    await crew.ask(*facts)
     crew.clock.advance(seconds=10 * MINUTE)
     await crew.answer(Choice.YES)
     await crew.pass_time(seconds=0)
+
+
+async def answered_with_facts(crew: Crew) -> None:
+    await answered(crew, Fact(name="Host", value="db1.example.com"))
 
 
 async def reminded(crew: Crew) -> None:
@@ -92,6 +96,7 @@ async def taken_over(crew: Crew) -> None:
 #: A way → what happens on it, and how many reports come of it.
 WAYS: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
     "answered": (answered, 1),
+    "with facts, answered": (answered_with_facts, 1),
     "reminded once, then answered": (reminded, 1),
     "answered, with a note": (noted, 2),
     "answered, then another answer": (changed, 2),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from fakes import ScriptedMessenger, SteppedClock, a_request
@@ -13,7 +14,7 @@ from request_units import Meter, stored_bytes
 from wiring import instead, wired
 
 from bot.store.dynamodb.store import DynamoStore
-from bot.triage.model import Answer, Choice, Note, Question, Work
+from bot.triage.model import Answer, Choice, Fact, Note, Question, Work
 from bot.worker.health import StoreWatch
 
 #: What an alert says, as MozDef writes it without anything long.
@@ -73,9 +74,9 @@ class Crew:
         for member in self.members:
             await member.work()
 
-    async def ask(self) -> None:
+    async def ask(self, *facts: Fact) -> None:
         """Take a request in, and ask."""
-        await self.members[0].service.receive([a_request(summary=SUMMARY)])
+        await self.members[0].service.receive([replace(a_request(summary=SUMMARY), facts=facts)])
         await self.pass_time(seconds=0)
         assert len(self._slack.posts) == 1
 
@@ -117,6 +118,7 @@ class Crew:
             slack_id=asked.slack_id,
             same_workspace=True,
             at=self.clock(),
+            view_id="V0123456789",
         )
         service = self.members[-1].service
         noted = await service.add_note(note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -22,8 +22,21 @@ _SURE: Final = frozenset({"highest", "high"})
 #: What every summary says.
 SUMMARY_WORDS: Final = "a login from"
 
+#: What some of the facts say.
+HOST: Final = "db1 & <db2>"
+
 #: How many of the members belong to the security team.
 _TEAM: Final = 5
+
+
+#: What some requests carry besides the five fields: a quarter of them facts, a quarter such as are left out.
+_OPTIONAL: Final[Sequence[Mapping[str, object]]] = (
+    {"occurredAt": "2026-11-24T03:00:00+00:00", "facts": [{"name": "Host", "value": HOST}]},
+    {"occurredAt": "yesterday", "facts": [5, {"name": "Device", "value": "phone"}, {"name": "Host"}]},
+    {},
+    {},
+)
+_TOLD: Final = (f"Host: {HOST}", "Device: phone", "", "")
 
 
 class Kind(StrEnum):
@@ -55,6 +68,7 @@ class Alert:
     kind: Kind
     person: str
     choices: tuple[str, ...]  #: the buttons that the question must have
+    facts: str = ""  #: what must stand beside the summary
 
     @property
     def key(self) -> str:
@@ -91,13 +105,15 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
         Kind.DEACTIVATED: "gone@example.com",
         Kind.INVALID: "N/A",
     }
-    fields = {
+    fields: dict[str, object] = {
         "identifier": identifier,
         "alert": label,
         "identityConfidence": confidence,
         "summary": f"{identifier}: {SUMMARY_WORDS} <somewhere> & elsewhere",
         "user": addresses.get(kind, person.email),
     }
+    turn = int(identifier.rpartition("-")[2]) % len(_OPTIONAL)
+    fields |= _OPTIONAL[turn]
     body = f"{{no JSON: {identifier}" if kind is Kind.UNREADABLE else json.dumps(fields)
     return Alert(
         identifier=identifier,
@@ -105,5 +121,6 @@ def _alert(identifier: str, kind: Kind, members: Sequence[Person], random: Rando
         body=body,
         kind=kind,
         person=person.id if kind is Kind.ASKABLE else "",
+        facts=_TOLD[turn],
         choices=("yes", "no", "notSure", *(() if confidence in _SURE else ("wrongUser",))),
     )

@@ -42,12 +42,13 @@ def an_alert(kind: Kind = Kind.ASKABLE, *, carded: bool = True) -> Alert:
 
 
 def a_question(alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS) -> Message:
+    shown = {"facts": alert.facts, "question": "Was it you?", "answer": answer}
     return Message(
         channel=channel or f"D{alert.person[1:]}",
         ts=f"{ts:.6f}",
         user="U0TRIAGEBOT",
         text="Was it you?",
-        blocks=[_section("question", "Was it you?"), *([_section("answer", answer)] if answer else [])],
+        blocks=[_section(block_id, text) for block_id, text in shown.items() if text],
         metadata={"event_type": "triage_question", "event_payload": {"ref": f"{alert.key}.secret"}},
     )
 

@@ -13,6 +13,7 @@ from .alerts import Kind
 from .case import Case, Receipt, open_cases, read_receipt, without_repeats
 from .deaths import Deaths
 from .history import History
+from .messages import text_of
 from .orders import APART_SECONDS, HOLD_SECONDS
 from .promises import Findings, Promise, Violation
 
@@ -99,6 +100,9 @@ def _asked(case: Case) -> Findings:
         yield Promise.TWICE, ", ".join(places)
     if any(question.channel != f"D{case.alert.person[1:]}" for question in case.questions):
         yield Promise.MISDIRECTED, ", ".join(places)
+    told = {text_of(question, "facts") for question in case.questions}
+    if told - {case.alert.facts}:
+        yield Promise.MISTOLD, str(told)
 
 
 def _reports(receipts: Sequence[Receipt]) -> Findings:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from .alerts import SUMMARY_WORDS
+from .alerts import HOST, SUMMARY_WORDS
 from .note_writing import NOTE_WORDS
 from .orders import ACCESS_KEY, APP_TOKEN, BOT_TOKEN, SECRET_KEY
 
@@ -17,7 +17,7 @@ _SECRETS: Final = (
 )
 
 #: At INFO, moreover: addresses, and what alerts and people say.
-_PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", re.escape(SUMMARY_WORDS), re.escape(NOTE_WORDS))
+_PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", *map(re.escape, (SUMMARY_WORDS, HOST, NOTE_WORDS)))
 
 
 #: How an error begins that no part of the worker was written for.

@@ -14,6 +14,7 @@ class Promise(StrEnum):
     LOST = "accepted requests lost"
     TWICE = "questions asked twice"
     MISDIRECTED = "questions put to the wrong person"
+    MISTOLD = "questions without the facts of their request"
     GIVEN_UP = "people given up who can be asked"
     UNREPORTED = "acknowledged answers without a report"
     FORGED = "reported answers that nobody gave"

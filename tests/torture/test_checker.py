@@ -43,6 +43,10 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: a_run(alert, messages=[a_question(alert, channel="D0SOMEBODY")]),
         {Promise.MISDIRECTED},
     ),
+    "a question tells the facts of its request": (
+        lambda alert: a_run(alert, messages=[a_question(replace(alert, facts="Host: another"))]),
+        {Promise.MISTOLD},
+    ),
     "nobody who can be asked is given up": (
         lambda alert: a_run(
             alert,

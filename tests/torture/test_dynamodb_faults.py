@@ -58,7 +58,7 @@ async def test_a_write_comes_through_once_whatever_goes_wrong_on_its_way(fault: 
     item: Item = {PARTITION: "an alert", SORT: "question", "v": 1}
 
     async with spoiled(fault) as (table, proxy):
-        is_written = await table.put_both(item, NEW, {PARTITION: "an alert", SORT: "report#000000"})
+        is_written = await table.put_all(item, NEW, [{PARTITION: "an alert", SORT: "report#000000"}])
 
         assert is_written
         assert proxy.counts == {f"table {fault}": 1}

@@ -51,6 +51,8 @@ STRANGE = (
 #: The share of texts that are far too long: they take the most time.
 LONG_SHARE = 0.01
 
+TIMES = ("2026-11-24T03:00:00Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "\ud800", None, 1)
+
 FIELDS = ("identifier", "alert", "summary", "user", "identityConfidence")
 
 
@@ -87,6 +89,8 @@ class HostileBodies:
             "user": self._address(),
             "identityConfidence": self._dice.choice(list(Confidence)),
         }
+        if self._dice.random() < 0.2:
+            fields |= {"occurredAt": self._dice.choice(TIMES), "facts": self._facts()}
         if self._dice.random() < 0.3:
             fields[self._dice.choice(FIELDS)] = self._dice.choice(VALUES)
         if self._dice.random() < 0.1:
@@ -94,6 +98,12 @@ class HostileBodies:
         if self._dice.random() < 0.1:
             fields[self.text()[:50]] = self._dice.choice(VALUES)
         return fields
+
+    def _facts(self) -> list[Any]:
+        facts: list[Any] = [
+            {"name": self.text()[:40], "value": self.text()} for _ in range(self._dice.choice((0, 1, 8, 9)))
+        ]
+        return [*facts, self._dice.choice(VALUES)]
 
     def _address(self) -> str:
         name = "".join(

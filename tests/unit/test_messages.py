@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from drawn import (
@@ -17,6 +19,7 @@ from drawn import (
     text_in,
     without_colours,
 )
+from fakes import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 from wording import WORDING
@@ -24,8 +27,10 @@ from wording import WORDING
 from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
 from bot.slack.render.question import notice_message, question_message
+from bot.sqs.wire import decode_request
 from bot.triage.answer_rules import Notice, Refusal, Unfinished
-from bot.triage.model import Choice, Confidence, Question
+from bot.triage.asking_rules import accept
+from bot.triage.model import Choice, Confidence, Question, TriageRequest
 from bot.triage.outcomes import Outcome
 
 
@@ -165,6 +170,37 @@ def test_no_more_than_fifteen_lines_of_a_summary_are_shown() -> None:
     message = question_message(a_question(summary="\n".join(lines)), WORDING, POLICY)
 
     assert text_in(message, "summary") == "\n".join(lines[:15]) + WORDING["text"]["cut"]
+
+
+def test_5000_lines_and_8_facts_of_300_characters_make_a_message_that_slack_takes() -> None:
+    fields: dict[str, Any] = {
+        "identifier": "1",
+        "alert": "duo",
+        "summary": "\n".join(f"line {number} <&>" for number in range(5000)),
+        "user": "ada@example.com",
+        "occurredAt": "2026-11-24T03:00:00Z",
+        "facts": [{"name": f"{number}" * 40, "value": "<" * 300} for number in range(8)],
+    }
+    request = decode_request(json.dumps(fields))
+    assert isinstance(request, TriageRequest)
+    accepted = accept(request, "key.secret", NOON, POLICY).question
+
+    message = question_message(replace(accepted, offered=tuple(Choice)), WORDING, POLICY)
+
+    assert_slack_takes(message)
+    assert text_in(message, "summary").endswith(f"line 14 <&>{WORDING['text']['cut']}")
+    lines = [f"{fact['name']}: {fact['value']}" for fact in fields["facts"]]
+    assert text_in(message, "facts") == "\n".join(lines)
+
+
+def test_a_summary_whose_end_was_not_kept_says_so_however_little_is_left() -> None:
+    question = a_question(summary="short")
+
+    message = question_message(
+        replace(question, request=replace(question.request, is_cut=True)), WORDING, POLICY
+    )
+
+    assert text_in(message, "summary") == f"short{WORDING['text']['cut']}"
 
 
 @given(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from triage_request import LONGEST_SUMMARY, request_body
+from triage_request import FACT_KEYS, LONGEST_SUMMARY, alert_evidence, request_body
 
 from bot.sqs.queues import BATCH_BYTES
 from bot.sqs.wire import decode_request
@@ -78,6 +78,91 @@ def test_a_field_that_is_missing_stays_missing() -> None:
 
     assert isinstance(answer, InvalidBody)
     assert answer.reason == "user is missing"
+
+
+EVENT = {
+    "utctimestamp": "2019-11-04T23:03:17.740981+00:00",
+    "hostname": "db1.example.com",
+    "details": {
+        "sourceipaddress": "192.0.2.7",
+        "eventsourceipaddress": "198.51.100.1",
+        "user_agent": "curl/7.64",
+        "location": {"city": "Oslo", "state": None, "country": "Norway"},
+        "username": "ada",
+    },
+}
+
+
+def an_alert(event: object) -> dict[str, object]:
+    return {"_id": "1", "_source": {"events": [{"documentsource": event}, {"documentsource": EVENT}]}}
+
+
+def evidence_read(event: object) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """Return the time, the facts and the complaints with which the bot reads what an alert's event tells."""
+    request = decode_request(request_body({**ALERT, **alert_evidence(an_alert(event))}))
+    assert isinstance(request, TriageRequest)
+    time = request.occurred_at.isoformat() if request.occurred_at else ""
+    return time, {fact.name: fact.value for fact in request.facts}, request.left_out
+
+
+def test_what_the_first_event_tells_is_read_by_the_bot() -> None:
+    assert evidence_read(EVENT) == (
+        "2019-11-04T23:03:17.740981+00:00",
+        {
+            "Host": "db1.example.com",
+            "From address": "192.0.2.7",
+            "Location": "Oslo, Norway",
+            "User agent": "curl/7.64",
+            "Reported by": "198.51.100.1",
+        },
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("details", "facts"),
+    [
+        ({"hostname": "releng1"}, {"Host": "releng1"}),
+        ({"ip": "192.0.2.8", "location": "Oslo"}, {"From address": "192.0.2.8", "Location": "Oslo"}),
+        ({"sourceipaddress": None, "ip": "192.0.2.8"}, {"From address": "192.0.2.8"}),
+        ({"sourceipaddress": ["192.0.2.7"], "hostname": 7, "location": {"city": {"city": "Oslo"}}}, {}),
+        ({"useragent": "x" * 5_000_000}, {"User agent": "x" * 299 + "…"}),
+        ({"user_agent": "  "}, {}),
+        (None, {}),
+        (["sourceipaddress"], {}),
+    ],
+)
+def test_only_the_facts_that_are_there_are_told(details: object, facts: dict[str, str]) -> None:
+    assert evidence_read({"details": details}) == ("", facts, ())
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["_source", "events", "documentsource", "details", "utctimestamp", "hostname"]
+                )
+                | st.sampled_from([key for _, keys in FACT_KEYS for key in keys]),
+                inner,
+            )
+        ),
+    )
+)
+def test_no_alert_keeps_the_bot_from_asking(odd: object) -> None:
+    for alert in (odd, {"_source": odd}, {"_source": {"events": odd}}, an_alert(odd)):
+        body = request_body({**ALERT, **alert_evidence(alert)})
+
+        assert isinstance(decode_request(body), TriageRequest)
+        assert len(body) < BATCH_BYTES
+
+
+def test_facts_that_no_queue_would_take_are_not_sent() -> None:
+    body = request_body({**ALERT, "facts": [{"name": "Host", "value": "x" * 2_000_000}]})
+
+    assert body == request_body(ALERT)
 
 
 def test_an_object_in_place_of_a_word_is_refused_at_once() -> None:

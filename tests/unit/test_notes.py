@@ -84,6 +84,30 @@ async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(harness
     assert len({row.event_id for row in await harness.reports()}) == 3
 
 
+async def test_a_note_that_slack_delivers_again_is_one_and_another_text_is_a_further_one(
+    harness: ServiceHarness,
+) -> None:
+    question = await harness.answer(Choice.NO)
+
+    for view_id, text in [("V1", "a"), ("V1", "a"), ("V1", "b"), ("V2", "a"), ("V1", "a"), ("V2", "a")]:
+        result = await harness.service.add_note(replace(a_note(question, text), view_id=view_id))
+        assert isinstance(result, Question)
+
+    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(harness)]
+    assert comments == [None, "a ", "b ", "a "]
+
+
+async def test_the_last_note_of_all_may_be_delivered_again(harness: ServiceHarness) -> None:
+    question = await harness.answer(Choice.NO)
+    notes = [replace(a_note(question, f"{number}"), view_id="V1") for number in range(NOTES_MAX + 1)]
+
+    results = [await harness.service.add_note(note) for note in [*notes, notes[-2]]]
+
+    assert results[-2] is Refusal.TOO_MANY_NOTES
+    assert isinstance(results[-1], Question)
+    assert results[-1].notes == NOTES_MAX
+
+
 async def test_an_answer_after_a_note_carries_no_comment(harness: ServiceHarness) -> None:
     question = await noted(harness, "I was on a train.", choice=Choice.YES)
 

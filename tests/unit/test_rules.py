@@ -70,10 +70,48 @@ def test_a_request_that_never_expires_has_no_deadline() -> None:
     assert step.question.deadline is None
 
 
-def test_an_endless_summary_is_kept_only_as_far_as_anybody_could_see() -> None:
-    step = asking_rules.accept(a_request(summary="x" * 1_000_000), "key.secret", NOON, POLICY)
+@pytest.mark.parametrize(
+    ("summary", "kept", "is_cut"),
+    [
+        ("x" * 4000, "x" * 4000, False),
+        ("x" * 1_000_000, "x" * 4000, True),
+        ("\u202ea\x00\r\n\n\n\u0065\u0301 ", "a\n\né", False),
+        ("a" + "\u200b" * 50_000, "a", True),
+        ("\u200b", "", False),
+    ],
+)
+def test_of_a_cleaned_summary_4000_characters_are_kept(summary: str, kept: str, *, is_cut: bool) -> None:
+    request = asking_rules.accept(a_request(summary=summary), "key.secret", NOON, POLICY).question.request
 
-    assert step.question.request.summary == "x" * 50_000
+    assert (request.summary, request.is_cut) == (kept, is_cut)
+
+
+@given(
+    st.text(st.characters() | st.sampled_from(" \n\u0301\u0958\u200b"), max_size=30).map(
+        lambda text: text * 200
+    )
+)
+def test_a_request_that_comes_again_is_the_same_as_it_is_kept_and_as_the_release_before_kept_it(
+    summary: str,
+) -> None:
+    request = a_request(summary=summary)
+    kept = asking_rules.accept(request, "key.secret", NOON, POLICY).question
+
+    for stored in (kept, replace(kept, request=request)):
+        assert asking_rules.receive_again(stored, request, NOON, POLICY) is None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "is_kept"), [(timedelta(days=1), True), (timedelta(days=1, seconds=1), False)]
+)
+def test_a_time_more_than_a_day_from_now_is_left_out(ahead: timedelta, *, is_kept: bool) -> None:
+    request = replace(a_request(), occurred_at=NOON + ahead, left_out=("facts must be an array",))
+
+    accepted = asking_rules.accept(request, "key.secret", NOON, POLICY).question.request
+
+    assert accepted.occurred_at == (request.occurred_at if is_kept else None)
+    late = [] if is_kept else ["occurredAt must not be more than a day from now"]
+    assert list(accepted.left_out) == [*late, "facts must be an array"]
 
 
 def test_an_invalid_request_ends_before_it_began() -> None:

@@ -100,6 +100,20 @@ async def test_what_became_of_a_request_whose_identifier_is_known_is_logged(
     assert events == ["question.closed", "request.reopened", "request.known"]
 
 
+async def test_what_was_left_out_of_a_request_is_logged_when_it_is_stored_and_not_again(
+    harness: ServiceHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    reduced = replace(a_request(), left_out=("facts must be an array",))
+    other = replace(reduced, identifier="other")
+    await harness.service.receive([InvalidBody(reason="no user", salvaged=a_request("other"))])
+
+    await harness.service.receive([reduced, reduced, other])
+
+    logged = [record.getMessage() for record in caplog.records if vars(record)["event"] == "request.reduced"]
+    assert logged == ["left out: facts must be an array"] * 2
+
+
 async def test_a_request_twice_in_a_batch_is_one_question(harness: ServiceHarness) -> None:
     fates = await harness.service.receive([a_request(), a_request()])
 
@@ -146,7 +160,7 @@ async def test_what_cannot_be_stored_is_left_in_the_queue_alone(harness: Service
     batch: list[TriageRequest | InvalidBody] = [
         a_request("one"),
         InvalidBody(reason="not JSON", salvaged=None),
-        a_request("poisoned", summary="\ud800"),
+        replace(a_request("poisoned"), alert="\ud800"),
         a_request("known"),
         a_request("two"),
     ]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bot.cli.output.questions import render_list, render_question
 from bot.printable import make_printable
-from bot.triage.model import Choice, Confidence, OutboxRow, Question, Report, State, TriageRequest
+from bot.triage.model import Choice, Confidence, Fact, OutboxRow, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
 from bot.worker.views import View, question_view, render_json
 
@@ -242,6 +242,31 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         "  2  no, reported as no, rejected by the queue 2026-11-24 03:01:39 UTC",
         "  │ body 2, which nobody reads, however long it is, but who consumes the",
         "  │ response queue",
+    ]
+
+
+def test_show_tells_the_facts_and_what_was_left_out_or_cut() -> None:
+    request = replace(
+        REQUEST,
+        occurred_at=ACCEPTED - timedelta(hours=1),
+        facts=(Fact(name="Host\x1b[2J", value="db1"), Fact(name="Device", value="Alert 1")),
+        left_out=("facts must be an array", "occurredAt must not be more than a day from now"),
+        is_cut=True,
+    )
+    view = question_view(replace(ANSWERED, request=request), [])
+
+    assert view["facts"][1] == {"name": "Device", "value": "Alert 1"}
+    assert view["leftOut"] == list(request.left_out)
+    assert (view["occurredAt"], view["summaryCut"]) == ("2026-11-24T02:00:00+00:00", True)
+    assert section_of(render_question(over_the_socket(view)), f"Alert {REQUEST.identifier}")[4:] == [
+        "  happened     2026-11-24 02:00:00 UTC",
+        "  left out     facts must be an array; occurredAt must not be more than a day from now",
+        "  text         cut: its end was not kept",
+        "  │ Somebody made bypass codes.",
+        "  │ Was it you?",
+        "  facts",
+        "  │ Host\\x1b[2J: db1",
+        "  │ Device: Alert 1",
     ]
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.slack.render.text import to_line
 from bot.sqs.wire import decode_request
 from bot.triage.model import Confidence, InvalidBody, TriageRequest
 
@@ -71,6 +73,125 @@ def test_lone_surrogates_of_a_summary_are_replaced() -> None:
 
     assert isinstance(decoded, TriageRequest)
     assert decoded.summary == "a\ufffdb \U0001f600"
+
+
+def evidence_of(**fields: object) -> tuple[datetime | None, list[tuple[str, str]], list[str]]:
+    """Return when it happened, the facts, and by which first word what was left out is told."""
+    decoded = decode_request(body_with(**fields))
+    assert isinstance(decoded, TriageRequest)
+    facts = [(fact.name, fact.value) for fact in decoded.facts]
+    return decoded.occurred_at, facts, [clause.partition(" must")[0] for clause in decoded.left_out]
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-24T03:00:00+00:00", datetime(2026, 11, 24, 3, tzinfo=UTC)),
+        ("2026-11-24t03:00:00.123456789z", datetime(2026, 11, 24, 3, microsecond=123456, tzinfo=UTC)),
+        ("2026-11-24 03:00:00-05:30", datetime(2026, 11, 24, 8, 30, tzinfo=UTC)),
+        ("1970-01-01T00:00:00Z", datetime(1970, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_when_it_happened_is_read_in_utc(text: str, moment: datetime) -> None:
+    assert evidence_of(occurredAt=text) == (moment, [], [])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        1764000000,
+        "",
+        "yesterday",
+        "2026-11-24",
+        "2026-11-24T03:00:00",
+        "2026-11-24T03:00:60Z",
+        "2026-13-24T03:00:00Z",
+        "20261124T030000Z",
+        "2026-11-24T03:00:00+24:00",
+        "2026-11-24T03:00:00Z\n",
+        "\uff12026-11-24T03:00:00Z",
+        "1969-12-31T23:59:59Z",
+        "1970-01-01T00:00:00+00:01",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "2026-11-24T03:00:00." + "0" * 1_000_000 + "Z",
+        ["2026-11-24T03:00:00Z"],
+    ],
+)
+def test_a_wrong_time_is_left_out_and_the_question_asked(value: object) -> None:
+    assert evidence_of(occurredAt=value, facts=[]) == (None, [], ["occurredAt"])
+
+
+def a_fact(name: object = "Host", value: object = "db1") -> dict[str, object]:
+    return {"name": name, "value": value}
+
+
+def test_facts_are_read_cleaned_on_one_line_and_in_order() -> None:
+    facts = [a_fact("From\u202e address", " 192.0.2.7\n\n*Said:* yes "), a_fact("n" * 40, "v" * 300)]
+
+    _, read, left_out = evidence_of(facts=[{**each, "severity": 3} for each in facts])
+
+    assert read == [("From address", "192.0.2.7 *Said:* yes"), ("n" * 40, "v" * 300)]
+    assert left_out == []
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        None,
+        "Host: db1",
+        [["name", "Host"], ["value", "db1"]],
+        {},
+        {"name": "Host"},
+        a_fact(name=""),
+        a_fact(name=7),
+        a_fact(name="n" * 41),
+        a_fact(name="\u3164\u200b"),
+        a_fact(value=None),
+        a_fact(value=" \n"),
+        a_fact(value=["db1"]),
+        a_fact(value="v" * 301),
+        a_fact(value="\u0958" * 300),  # twice as long in NFC
+        a_fact(value="\ud800"),
+    ],
+)
+def test_a_wrong_member_of_facts_is_left_out_and_counted(member: object) -> None:
+    assert evidence_of(facts=[a_fact(), member, a_fact("Device", "phone")]) == (
+        None,
+        [("Host", "db1"), ("Device", "phone")],
+        ["facts 2: each"],
+    )
+
+
+@pytest.mark.parametrize("value", [None, "Host", {"name": "Host", "value": "db1"}, 8])
+def test_facts_that_are_no_array_are_left_out(value: object) -> None:
+    assert evidence_of(facts=value) == (None, [], ["facts"])
+
+
+def test_of_more_than_eight_facts_the_first_eight_are_read() -> None:
+    facts = [a_fact(f"n{number}") for number in range(100_000)]
+
+    _, read, left_out = evidence_of(facts=facts)
+
+    assert [name for name, _ in read] == [f"n{number}" for number in range(8)]
+    assert left_out == ["facts after the first 8"]
+
+
+def test_what_is_left_out_is_told_in_one_line_of_a_card_without_what_it_held() -> None:
+    decoded = decode_request(body_with(occurredAt="<!channel>", facts=[a_fact(name="<!here>" * 9)] * 9))
+
+    assert isinstance(decoded, TriageRequest)
+    told = "; ".join(decoded.left_out)
+    assert told == to_line(told)
+    assert "<" not in told
+
+
+def test_an_invalid_request_keeps_no_facts() -> None:
+    decoded = refused(body_with(user="N/A", facts=[a_fact()], occurredAt=5))
+
+    assert decoded.salvaged is not None
+    assert (decoded.salvaged.facts, decoded.salvaged.left_out) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -175,7 +296,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(list(FIELDS)), JSON))
+@given(st.dictionaries(st.sampled_from([*FIELDS, "occurredAt", "facts"]), JSON))
 def test_no_object_raises_and_no_reason_quotes_it(changes: dict[str, Any]) -> None:
     decoded = decode_request(json.dumps(FIELDS | changes))
 
@@ -183,6 +304,8 @@ def test_no_object_raises_and_no_reason_quotes_it(changes: dict[str, Any]) -> No
         assert decoded.reason.isascii()
         assert len(decoded.reason) < 400
         assert (decoded.salvaged is None) == ("identifier must be" in decoded.reason)
+    else:
+        assert all(clause.isascii() and len(clause) < 120 for clause in decoded.left_out)
 
 
 LABELS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=255)

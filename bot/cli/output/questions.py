@@ -100,9 +100,16 @@ def _alert_section(view: View) -> Iterator[str]:
             "user": view["user"],
             "confidence": view["identityConfidence"],
             "accepted": _moment(view["acceptedAt"]),
+            "happened": _moment(view["occurredAt"]),
+            "left out": "; ".join(view["leftOut"]),
+            "text": "cut: its end was not kept" if view["summaryCut"] else None,
         }
     )
     yield from _quote(str(view["summary"]))
+    if view["facts"]:
+        yield "  facts"
+    for fact in view["facts"]:
+        yield from _quote(f"{fact['name']}: {fact['value']}")
 
 
 def _question_section(view: View) -> Iterator[str]:

@@ -12,7 +12,7 @@ from bot.slack.render.rich_text import link as link_to
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
 from bot.slack.render.text import escape, shorten, to_line
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Choice
+from bot.triage.model import FACT_VALUE_MAX, Choice
 from bot.triage.outcomes import OUTCOMES
 from bot.triage.policy import NoteRule
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bot.slack.render.templates import Wording
     from bot.triage.answer_rules import Notice
-    from bot.triage.model import Question
+    from bot.triage.model import Fact, Question
     from bot.triage.policy import Policy
 
 #: What each answer button's action_id starts with; no other action_id of ours does.
@@ -73,7 +73,7 @@ def evidence(
         shown.append(sentence(fill(words["question"]["when"], date=[when]), block_id=f"when{suffix}"))
     shown.append(quote([literal(summary_text(question, words, limit))], block_id=f"summary{suffix}"))
     if request.facts:
-        lines = "\n".join(f"{to_line(fact.name)}: {to_line(fact.value)}" for fact in request.facts)
+        lines = "\n".join(f"{to_line(fact.name)}: {_value_text(fact)}" for fact in request.facts)
         facts = shorten(lines, limit, mark=words["text"]["cut"])
         shown.append(quote([literal(facts)], block_id=f"facts{suffix}"))
     return shown
@@ -177,8 +177,15 @@ def address(question: Question) -> str:
 
 def summary_text(question: Question, words: Wording, limit: int) -> str:
     """Return the alert's summary, cleaned, and cut to so many characters and to `LINES_MAX` lines."""
-    marks = words["text"]
-    return shorten(question.request.summary, limit, lines=LINES_MAX, mark=marks["cut"], empty=marks["empty"])
+    marks, request = words["text"], question.request
+    text = shorten(request.summary, limit, lines=LINES_MAX, mark=marks["cut"], empty=marks["empty"])
+    if request.is_cut and not text.endswith(marks["cut"]):  # what is kept is shown, but not all was kept
+        return text[: limit - len(marks["cut"])] + marks["cut"]
+    return text
+
+
+def _value_text(fact: Fact) -> str:
+    return shorten(fact.value, FACT_VALUE_MAX, mark="…", lines=1)
 
 
 def _dicts(value: object) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from itertools import islice
 from random import Random
 
 from bot.store.dynamodb import schema
-from bot.store.dynamodb.items import QUESTION, key_of, question_from, questions_of
+from bot.store.dynamodb.items import QUESTION, key_of, questions_of, read_question
 from bot.store.dynamodb.leases import (
     PAGE,
     Key,
@@ -47,7 +47,7 @@ class DueQuestions:
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
-        self._leases: Leases[Question] = Leases(table, list(Work), _read_question, random=random)
+        self._leases: Leases[Question] = Leases(table, list(Work), self._read, random=random)
         self._moments = {work: Schedule() for work in Work}
         self._deadlines = Deadlines(table)
 
@@ -116,6 +116,11 @@ class DueQuestions:
         found = (self._leases.held.get(key) for key in self._moments[work].until(now))
         rows = (held.row for held in found if held is not None and held.row.ref not in exclude)
         return list(islice(rows, max(limit, 0)))
+
+    async def _read(self, item: Item) -> Question:
+        """Return the leased row. A claim that another worker made and did not follow up is due now."""
+        question = await read_question(self._table, item)
+        return replace(question, due_at=question.in_doubt_since) if _is_claim(question) else question
 
     def _keep(self, held: LeasedRow[Question]) -> None:
         self._leases.held.put(held)
@@ -189,12 +194,6 @@ def find_next_work(question: Question, now: datetime) -> tuple[Work, datetime] |
     # Others need not wait for a claim to age: it is old enough by the time the lease expires.
     due_at = question.in_doubt_since if _is_claim(question) else None
     return work, due_at or moments[work]
-
-
-def _read_question(item: Item) -> Question:
-    """Return the leased row. A claim that another worker made and did not follow up is due now."""
-    question = question_from(item)
-    return replace(question, due_at=question.in_doubt_since) if _is_claim(question) else question
 
 
 def _list_moments(question: Question) -> dict[Work, datetime]:

@@ -21,6 +21,10 @@ from bot.triage.model import OutboxRow, Question
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)
 
+#: What is added to a question expires this long, and as long as ended questions are kept, after the question
+#: was accepted.
+ADDITION_KEPT = timedelta(days=15)
+
 #: How long DynamoDB may take to remove an expired item before the worker does.
 LATENESS = timedelta(days=7)
 
@@ -55,6 +59,10 @@ class Lifetime:
         """Return a question's expiry attribute, in seconds since 1970; empty before it is at rest."""
         end = ended_at(question)
         return self.since(end + WAITS_LONG) if end else {}
+
+    def of_addition(self, question: Question) -> Item:
+        """Return the expiry attribute of what is added to a question, in seconds since 1970."""
+        return self.since(question.accepted_at + ADDITION_KEPT)
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
@@ -116,6 +124,8 @@ class Expiry:
             return False
         stands = Condition(expression=f"{items.VERSION} = :version", values={"version": question.version})
         gone = [self._make_deletion(items.report_key(items.key_of(question), row.sequence)) for row in rows]
+        if items.has_addition(question):
+            gone.append(self._make_deletion(items.addition_key(items.key_of(question))))
         return await self._table.try_transact(
             [self._make_deletion(items.question_key(items.key_of(question)), stands), *gone]
         )

@@ -7,12 +7,23 @@ from typing import Any
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
-from bot.store.records.rows import microseconds, question_of, question_row, report_facts, report_of
+from bot.store.records.rows import (
+    added_row,
+    microseconds,
+    question_of,
+    question_row,
+    report_facts,
+    report_of,
+)
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow, Question, State
 
 #: The sort key of a question.
 QUESTION = "question"
+
+#: The sort key of what version 3 of the store has added to a question: an item of its own, because workers of
+#: version 2 write whole items. It carries its question's secret, for it may outlive one that they remove.
+ADDITION = "addition"
 
 #: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
 REPORT = "report#"
@@ -29,6 +40,9 @@ SECRET = "s"  # noqa: S105 - the name of an attribute
 VERSION = "v"
 IDENTIFIER = "i"
 REPLAYS = "n"
+
+#: Of a question: 1, it has an addition; 0, it has none; missing: a worker of version 2 wrote the question.
+HAS_ADDITION = "ad"
 SENT_AT = "sn"
 PARKED_AT = "pa"
 
@@ -55,6 +69,14 @@ _QUESTION = {
         "card_shown:cs taken_by:tb taken_name:tn taken_at:ta"
     ),
 }
+_ADDITION = {
+    "occurred_at": "oa",
+    "facts": "f",
+    "left_out": "lo",
+    "is_cut": "cu",
+    "note_keys": "nk",
+    "found_by": "fb",
+}
 _REPORT = {
     "identifier": IDENTIFIER,
     "sequence": "q",
@@ -67,9 +89,12 @@ _REPORT = {
     "facts": "f",  # since version 2 of the store; a worker of version 1 drops it when it replays a report
 }
 
-_MOMENTS = {name for name in (*_QUESTION, *_REPORT) if name.endswith("_at")} | {"deadline", "in_doubt_since"}
+_MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith("_at")} | {
+    "deadline",
+    "in_doubt_since",
+}
 _COUNTS = frozenset(
-    "version paced attempts reminders answers idle_changes reports shown notes card_shown sequence"
+    "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut sequence"
     " replays".split()
 )
 
@@ -77,6 +102,11 @@ _COUNTS = frozenset(
 def question_key(key: str) -> Item:
     """Return the key of a question's item."""
     return {schema.PARTITION: key, schema.SORT: QUESTION}
+
+
+def addition_key(key: str) -> Item:
+    """Return the key of what is added to a question."""
+    return {schema.PARTITION: key, schema.SORT: ADDITION}
 
 
 def report_key(key: str, sequence: int) -> Item:
@@ -90,19 +120,55 @@ def key_of(question: Question) -> str:
 
 
 def question_item(question: Question) -> Item:
-    """Return a question as its item, including the sort keys of the indexes `person` and `listed`."""
+    """Return a question as its item, including the sort keys of the indexes `person` and `listed`.
+
+    It comes without the addition, but says whether there is one.
+    """
     key = key_of(question)
     item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
-    item |= {VERSION: question.version, schema.SHARD: str(schema.shard_of(key))}
+    item |= {
+        VERSION: question.version,
+        HAS_ADDITION: int(has_addition(question)),
+        schema.SHARD: str(schema.shard_of(key)),
+    }
     item[schema.LISTED] = schema.in_shard(ENDED if question.standing else OPEN, key)
     if sort_key := _person_sort_key(question):
         item[schema.PERSON_SORT] = sort_key
     return item
 
 
-def question_from(item: Mapping[str, Any]) -> Question:
-    """Return the question an item holds. `ValueError` for a state or outcome that this release lacks."""
-    return question_of({"key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
+def has_addition(question: Question) -> bool:
+    """Whether anything of a question stands in its addition."""
+    return bool(added_row(question))
+
+
+def addition_item(question: Question) -> Item:
+    """Return what is added to a question as its item."""
+    key, _, secret = question.ref.partition(".")
+    added = {_ADDITION[name]: value for name, value in added_row(question).items()}
+    return addition_key(key) | {SECRET: secret} | added
+
+
+async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
+    """Return the questions that items hold, with their additions, which are read if there may be any.
+
+    `StoreError` if DynamoDB fails; `ValueError` for a state or outcome that this release lacks.
+    """
+    keys = [addition_key(item[schema.PARTITION]) for item in items if item.get(HAS_ADDITION) != 0]
+    additions = {item[schema.PARTITION]: item for item in await table.get_many(keys)}
+    return [_question_from(item, additions.get(item[schema.PARTITION], {})) for item in items]
+
+
+async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
+    """Return the question that an item holds: see `read_questions`."""
+    [question] = await read_questions(table, [item])
+    return question
+
+
+def _question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Question:
+    is_its_own = addition.get(SECRET) == item[SECRET]
+    added = _to_columns(addition if is_its_own else {}, _ADDITION)
+    return question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
 
 
 def report_item(row: OutboxRow) -> Item:
@@ -122,7 +188,7 @@ def report_from(item: Mapping[str, Any]) -> OutboxRow:
 async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
     """Return the questions that exist under these keys, each once, in no order. `StoreError`."""
     items = await table.get_many([question_key(key) for key in dict.fromkeys(keys)])
-    return [question_from(item) for item in items]
+    return await read_questions(table, items)
 
 
 async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:

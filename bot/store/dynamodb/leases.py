@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -236,7 +236,7 @@ class Leases(Generic[Row]):
     """
 
     def __init__(
-        self, table: Table, words: Sequence[str], read: Callable[[Item], Row], *, random: Random
+        self, table: Table, words: Sequence[str], read: Callable[[Item], Awaitable[Row]], *, random: Random
     ) -> None:
         self.held = LeasedRows[Row]()
         self._table = table
@@ -283,7 +283,7 @@ class Leases(Generic[Row]):
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)
-        held = LeasedRow(row=self._read(item), hint=lease)
+        held = LeasedRow(row=await self._read(item), hint=lease)
         self.held.put(held)
         return held
 

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: The item that is written to test whether the table takes writes; nobody reads it.
 _PROBE = "probe"
 
+#: Questions of a scan whose additions are read at a time.
+_PAGE = 100
+
 #: Reports of one shard that are searched for the one that has waited the longest.
 _OLDEST_AMONG = 100
 
@@ -227,13 +230,15 @@ class DynamoStore:
 
     async def all_questions(self) -> AsyncIterator[Question]:
         """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
-        questions = self._table.scan(
+        pages = self._table.scan_pages(
+            _PAGE,
             FilterExpression=f"{schema.SORT} = :question",
             ExpressionAttributeValues={":question": value_to_wire(items.QUESTION)},
             ConsistentRead=True,
         )
-        async for item in questions:
-            yield items.question_from(item)
+        async for page in pages:
+            for question in await items.read_questions(self._table, page):
+                yield question
 
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
         return [await self._add(change) for change in changes]
@@ -250,21 +255,28 @@ class DynamoStore:
         item = items.question_item(question) | self._lifetime.of_question(question)
         if place is not None:
             item |= place.attributes()
-        if report is None:
-            is_written = await self._table.put(item, condition)
-        else:
+        others = self._changed_addition(change)
+        if report is not None:
             waiting = self._unsent.place(report, now)
-            both = items.report_item(report) | waiting.attributes()
-            is_written = await self._table.put_both(item, condition, both)
+            others.append(items.report_item(report) | waiting.attributes())
+        is_written = await self._table.put_all(item, condition, others)
         if is_written:
             self._due.note_written(question, place, now)
             if report is not None:
                 self._unsent.note_written(report, waiting)
         return is_written
 
+    def _changed_addition(self, change: Change) -> list[Item]:
+        """Return what is added to a question, if it has to be written: it seldom changes."""
+        question, before = change.question, change.before
+        added = items.addition_item(question)
+        if added == items.addition_item(before) if before else not items.has_addition(question):
+            return []
+        return [added | self._lifetime.of_addition(question)]
+
     async def _question(self, key: str) -> Question | None:
         item = await self._table.get(items.question_key(key))
-        question = items.question_from(item) if item else None
+        question = await items.read_question(self._table, item) if item else None
         if question is not None:
             self._due.note_read(question)
         return question

@@ -184,17 +184,19 @@ class Table:
             return failed.repeated and failed.stands == item
         return True
 
-    async def put_both(self, item: Item, condition: Condition, other: Item) -> bool:
-        """Write two items in one transaction if the condition holds for the first; return whether it did."""
+    async def put_all(self, item: Item, condition: Condition, others: Sequence[Item]) -> bool:
+        """Write items in one transaction if the condition holds for the first; return whether it did."""
+        if not others:
+            return await self.put(item, condition)
         first = {
             "TableName": self.name,
             "Item": to_wire(item),
             **condition.arguments(),
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
-        second = {"TableName": self.name, "Item": to_wire(other)}
+        rest = [{"Put": {"TableName": self.name, "Item": to_wire(other)}} for other in others]
         try:
-            await self.transact([{"Put": first}, {"Put": second}])
+            await self.transact([{"Put": first}, *rest])
         except _ConditionFailed as failed:
             return failed.repeated and failed.stands == item
         return True
@@ -256,6 +258,17 @@ class Table:
         """Yield the items a scan of the whole table finds, page by page."""
         async for item in self._pages("scan", arguments):
             yield item
+
+    async def scan_pages(self, size: int, **arguments: Any) -> AsyncIterator[Sequence[Item]]:
+        """Yield the items a scan of the whole table finds, so many at a time."""
+        page: list[Item] = []
+        async for item in self.scan(**arguments):
+            page.append(item)
+            if len(page) == size:
+                yield page
+                page = []
+        if page:
+            yield page
 
     async def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """Make a call on this table, retrying temporary failures; return its response."""

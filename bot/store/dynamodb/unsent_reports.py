@@ -14,7 +14,7 @@ from random import Random
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
 from bot.store.dynamodb.leases import Key, LeasedRow, Leases, Place, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Item, Table
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow
 from bot.triage.reporting import REPORTS_APART
@@ -31,7 +31,7 @@ class UnsentReports:
 
     def __init__(self, table: Table, *, random: Random) -> None:
         self._table = table
-        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], report_from, random=random)
+        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], _read_report, random=random)
         self._moments = Schedule()  #: when each may be sent, as far as is known
 
     def place(self, row: OutboxRow, now: datetime) -> Place:
@@ -115,6 +115,10 @@ class UnsentReports:
     def _forget(self, key: Key) -> None:
         self._leases.held.drop(key)
         self._moments.put(key, None)
+
+
+async def _read_report(item: Item) -> OutboxRow:
+    return report_from(item)
 
 
 def _key_of(row: OutboxRow) -> Key:

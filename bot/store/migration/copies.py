@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from bot.errors import StoreError
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
-from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime, ended_at
+from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.leases import Key, read_key
 from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
 from bot.store.migration.inventory import Alert, Row, digest_of
@@ -55,21 +55,14 @@ class Copies:
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
         """Yield all questions and reports of the table as they are now, up to 100 at a time."""
-        page: list[Copy] = []
-        async for item in self.table.scan(ConsistentRead=True):
-            copy = _copy_from(item)
-            page += [copy] if copy else []
-            if len(page) == _PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
+        async for page in self.table.scan_pages(_PAGE, ConsistentRead=True):
+            if copies := await self._read(page):
+                yield copies
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
         """Return the rows of these alerts that the table holds, as they are now."""
         found = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
-        copies = [copy for item in found if (copy := _copy_from(item))]
-        return {copy.key: copy for copy in copies}
+        return {copy.key: copy for copy in await self._read(found)}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
         """Copy alerts, some rows of which may be `existing`; return the rows that a worker wrote first.
@@ -99,11 +92,29 @@ class Copies:
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
-        if await self.table.put(item | {COPIED: digest_of(row)}, _unchanged_condition(old) if old else NEW):
+        condition = _unchanged_condition(old) if old else NEW
+        if await self.table.put_all(item | {COPIED: digest_of(row)}, condition, self._additions_of(row)):
             return True
         found = await self.table.get(_item_key(row))
         # The reply to a write may have been lost, or a process that has died since may have sent it.
-        return _is_copy(_copy_from(found) if found else None, row)
+        return any(_is_copy(copy, row) for copy in await self._read([found] if found else []))
+
+    async def _read(self, found: Sequence[Item]) -> list[Copy]:
+        """Return the rows that items hold; what is neither a question nor a report is left out."""
+        asked = [item for item in found if item[schema.SORT] == items.QUESTION]
+        rows: list[tuple[Item, Row]] = []
+        rows += zip(asked, await items.read_questions(self.table, asked), strict=True)
+        reported = [item for item in found if str(item[schema.SORT]).startswith(items.REPORT)]
+        rows += [(item, items.report_from(item)) for item in reported]
+        return [
+            Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
+            for item, row in rows
+        ]
+
+    def _additions_of(self, row: Row) -> Sequence[Item]:
+        if not isinstance(row, Question) or not items.has_addition(row):
+            return ()
+        return [items.addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, self._clock())]
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
         question = items.question_item(alert.question) | self._expiry_of(alert, now)
@@ -142,15 +153,6 @@ def _item_key(row: Row) -> Item:
     if isinstance(row, Question):
         return items.question_key(items.key_of(row))
     return items.report_key(row_key(row.identifier), row.sequence)
-
-
-def _copy_from(item: Item) -> Copy | None:
-    """Return the row that an item holds; None if it is neither a question nor a report."""
-    key = read_key(item)
-    if key[1] != items.QUESTION and not key[1].startswith(items.REPORT):
-        return None
-    row: Row = items.question_from(item) if key[1] == items.QUESTION else items.report_from(item)
-    return Copy(key=key, row=row, is_untouched=item.get(COPIED) == digest_of(row))
 
 
 def _is_copy(copy: Copy | None, row: Row) -> bool:

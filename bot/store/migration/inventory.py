@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from bot.store.records.rows import microseconds, question_row, report_facts
+from bot.store.records.rows import ADDED, added_row, microseconds, question_row, report_facts
 from bot.triage.model import OutboxRow, Question, State
 
 Row = Question | OutboxRow
@@ -93,9 +93,15 @@ def kind_of(row: Row) -> str:
 
 def digest_of(row: Row) -> str:
     """Return the SHA-256 of a row's contents, in hex."""
-    columns = question_row(row) if isinstance(row, Question) else _report_columns(row)
+    columns = _question_columns(row) if isinstance(row, Question) else _report_columns(row)
     text = json.dumps(columns, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _question_columns(row: Question) -> dict[str, object]:
+    # Without what is empty, the digest equals that of the previous release, which may have begun the copy.
+    others = {name: value for name, value in question_row(row).items() if name not in ADDED}
+    return others | added_row(row)
 
 
 def _report_columns(row: OutboxRow) -> dict[str, object]:

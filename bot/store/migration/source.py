@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from bot.errors import StoreError
 from bot.store.migration.inventory import Alert
-from bot.store.records.rows import question_of, report_of
+from bot.store.records.rows import ADDED, question_of, report_of
 from bot.store.sqlite.opening import connect_to_read
 from bot.triage.model import OutboxRow
 
@@ -62,9 +62,11 @@ class SqliteSource:
         keys = [row["key"] for row in rows]
         reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
         for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):
-            # A file of the previous release is only read, not upgraded: it has no such column.
+            # A file of an earlier release is only read, not upgraded: it lacks columns.
             reports[row["key"]].append(report_of({"facts": "", **dict(row)}))
-        return [Alert(question=question_of(dict(row)), reports=reports[row["key"]]) for row in rows]
+        return [
+            Alert(question=question_of({**ADDED, **dict(row)}), reports=reports[row["key"]]) for row in rows
+        ]
 
     async def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:

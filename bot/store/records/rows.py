@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
@@ -15,6 +15,7 @@ from bot.triage.model import (
     Change,
     Choice,
     Confidence,
+    Fact,
     OutboxRow,
     Question,
     Report,
@@ -31,8 +32,19 @@ _MICROSECOND = timedelta(microseconds=1)
 #: Columns that never change after the insert.
 FIXED = ("key", "secret", "identifier")
 
-#: Columns that change only when a valid request replaces an invalid one.
+#: Columns that change only when a valid request replaces an invalid one. The second half is of version 3.
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
+_EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
+
+#: Columns of version 3. A table has them in an item of its own, which workers of version 2 do not write.
+ADDED: Mapping[str, Any] = {
+    "occurred_at": None,
+    "facts": "",
+    "left_out": "",
+    "is_cut": 0,
+    "note_keys": "",
+    "found_by": "",
+}
 
 _PLAIN = tuple(
     "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
@@ -45,13 +57,13 @@ _TIMES = tuple(
 )
 
 #: Columns that a save writes.
-MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES)
+MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
 
 #: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
 
 #: Those that a save writes and a question has as they are called; its work follows from them.
-_FIELDS = tuple(name for name in MUTABLE if name != "work" and name not in _ASKED_FOR)
+_FIELDS = tuple(name for name in MUTABLE if name not in ("work", *_ASKED_FOR, *_EVIDENCE))
 _fields_of = itemgetter(*_FIELDS)
 
 
@@ -76,6 +88,7 @@ _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     "state": lambda state: state.value,
     "paced": int,
     "offered": " ".join,
+    "note_keys": " ".join,
 }
 
 
@@ -97,6 +110,16 @@ def mutable_row(question: Question) -> dict[str, Any]:
     return _request_columns(question.request) | fields
 
 
+def added_row(question: Question) -> dict[str, Any]:
+    """Return the columns of version 3 that say anything, with their stored values."""
+    request = question.request
+    if not (question.note_keys or question.found_by or any(getattr(request, name) for name in _EVIDENCE)):
+        return {}
+    row = _request_columns(request)
+    row |= {name: _to_column(name, getattr(question, name)) for name in ("note_keys", "found_by")}
+    return {name: row[name] for name, empty in ADDED.items() if row[name] != empty}
+
+
 def find_changes(before: Question, after: Question) -> dict[str, Any]:
     """Return the columns of `mutable_row` that differ from those of `before`."""
     held, new = vars(before), vars(after)
@@ -110,7 +133,17 @@ def find_changes(before: Question, after: Question) -> dict[str, Any]:
 
 
 def _request_columns(request: TriageRequest) -> dict[str, Any]:
-    return {name: str(getattr(request, name)) for name in _ASKED_FOR}
+    return {
+        **{name: str(getattr(request, name)) for name in _ASKED_FOR},
+        "occurred_at": microseconds(request.occurred_at),
+        "facts": _write_pairs(request.facts) if request.facts else "",
+        "left_out": "\n".join(request.left_out),
+        "is_cut": int(request.is_cut),
+    }
+
+
+def _write_pairs(facts: Iterable[Fact]) -> str:
+    return json.dumps([(fact.name, fact.value) for fact in facts], ensure_ascii=False, separators=(",", ":"))
 
 
 def _to_column(column: str, value: Any) -> Any:
@@ -126,6 +159,10 @@ def question_of(row: Mapping[str, Any]) -> Question:
         summary=row["summary"],
         user=row["user"],
         confidence=Confidence(row["confidence"]),
+        occurred_at=moment(row["occurred_at"]),
+        facts=_read_pairs(row["facts"]) if row["facts"] else (),
+        left_out=tuple(filter(None, row["left_out"].split("\n"))),
+        is_cut=bool(row["is_cut"]),
     )
     times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES if row[name] is not None}
     return make_question(
@@ -136,9 +173,15 @@ def question_of(row: Mapping[str, Any]) -> Question:
         offered=_read_choices(row["offered"]),
         standing=Outcome(row["standing"]) if row["standing"] else None,
         said=Choice(row["said"]) if row["said"] else None,
+        note_keys=tuple(row["note_keys"].split()),
+        found_by=row["found_by"],
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )
+
+
+def _read_pairs(facts: str) -> tuple[Fact, ...]:
+    return tuple(Fact(name=name, value=value) for name, value in json.loads(facts))
 
 
 @lru_cache(maxsize=64)

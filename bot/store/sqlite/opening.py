@@ -12,11 +12,24 @@ from pathlib import Path
 from bot.errors import StartRefused, StoreUnusable
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
-#: The statement that upgrades each earlier schema to the next. Columns are added, none is changed, so that a
-#: row keeps the meaning that it had for the release that wrote it.
-_MIGRATIONS = {1: "ALTER TABLE report ADD COLUMN facts TEXT NOT NULL DEFAULT ''"}
+#: The columns that upgrade each earlier schema to the next. Columns are added, none is changed, so that a row
+#: keeps the meaning that it had for the release that wrote it.
+_MIGRATIONS = {
+    1: ("report", ["facts TEXT NOT NULL DEFAULT ''"]),
+    2: (
+        "question",
+        [
+            "occurred_at INTEGER",
+            "facts TEXT NOT NULL DEFAULT ''",
+            "left_out TEXT NOT NULL DEFAULT ''",
+            "is_cut INTEGER NOT NULL DEFAULT 0",
+            "note_keys TEXT NOT NULL DEFAULT ''",
+            "found_by TEXT NOT NULL DEFAULT ''",
+        ],
+    ),
+}
 
 #: How long to wait for another process to release the store, in milliseconds.
 LOCK_WAIT_MS = 5000
@@ -93,8 +106,9 @@ def _create_tables(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables of an earlier release, each step in one transaction."""
     for earlier in range(version, SCHEMA_VERSION):
-        step = f"{_MIGRATIONS[earlier]}; PRAGMA user_version = {earlier + 1};"
-        connection.executescript(f"BEGIN; {step} COMMIT;")
+        table, columns = _MIGRATIONS[earlier]
+        steps = " ".join(f"ALTER TABLE {table} ADD COLUMN {column};" for column in columns)
+        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {earlier + 1}; COMMIT;")
 
 
 def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:

@@ -1,4 +1,4 @@
--- Version 2 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- Version 3 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
 -- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
 -- upgrades a file of an earlier one, which then has the same columns in the same order.
 
@@ -7,7 +7,7 @@ CREATE TABLE question (
     secret         TEXT    NOT NULL,     -- the second part of the ref: 128 random bits in hex
     identifier     TEXT    NOT NULL,     -- MozDef's id of the alert, opaque
     alert          TEXT    NOT NULL,     -- MozDef's label of the alert
-    summary        TEXT    NOT NULL,     -- the text for the person, as received: untrusted until rendered
+    summary        TEXT    NOT NULL,     -- the text for the person, cleaned and cut; up to version 2 as received: untrusted
     user           TEXT    NOT NULL,     -- the address that MozDef named
     confidence     TEXT    NOT NULL,     -- how confident MozDef is in that address
     state          TEXT    NOT NULL,     -- accepted, posting, asked or closed: how far the question got
@@ -46,7 +46,13 @@ CREATE TABLE question (
     card_shown     INTEGER NOT NULL,     -- how many of its events the card shows
     taken_by       TEXT    NOT NULL,     -- the Slack id of the person who took over the alert
     taken_name     TEXT    NOT NULL,     -- the name of that user in Slack
-    taken_at       INTEGER               -- and when
+    taken_at       INTEGER,              -- and when
+    occurred_at    INTEGER,              -- when the alert's event happened, as MozDef says
+    facts          TEXT    NOT NULL DEFAULT '',  -- names and values as a JSON array of pairs: untrusted
+    left_out       TEXT    NOT NULL DEFAULT '',  -- which optional fields broke their rule, a clause a line
+    is_cut         INTEGER NOT NULL DEFAULT 0,   -- 1: the end of the summary was not kept
+    note_keys      TEXT    NOT NULL DEFAULT '',  -- digests by which known notes are told, separated by spaces
+    found_by       TEXT    NOT NULL DEFAULT ''   -- the rule by which the person was found
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;

@@ -1,0 +1,179 @@
+"""What version 3 of the store has added to a question: facts, known notes and the like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from any_store import IDENTIFIER, a_question, add
+from fakes import NOON, SteppedClock, a_request
+from local_dynamodb import KEEP, connection, create_table, dynamodb, store_in, two_workers
+from memory_store import AnyStore
+from migrated_alerts import DAY, HOUR, migrate, the_file
+from request_units import Meter
+
+from bot.store.dynamodb.leases import LEASE
+from bot.store.migration.migrate import MigrationRefused
+from bot.triage.asking_rules import row_key
+from bot.triage.model import Change, Fact, Question, State, TriageRequest, Work
+from bot.triage.outcomes import Outcome
+
+pytest_plugins = ["store_fixtures"]
+
+FACTS: dict[str, Any] = {
+    "occurred_at": NOON - HOUR,
+    "facts": (Fact(name="Host", value="db1 🐙"), Fact(name="From address", value="192.0.2.7")),
+    "left_out": ("facts must be an array",),
+    "is_cut": True,
+}
+ADDED: dict[str, Any] = {"note_keys": ("0123456789abcdef", "f" * 16), "found_by": "domains"}
+ENDED: dict[str, Any] = {
+    "state": State.CLOSED,
+    "standing": Outcome.UNDELIVERABLE,
+    "due_at": None,
+    "settled_at": NOON,
+}
+
+
+def told(identifier: str = IDENTIFIER, **changes: Any) -> Question:
+    """Return a question to which everything is added."""
+    return replace(a_question(identifier, **ADDED, **changes), request=told_request(identifier))
+
+
+def told_request(identifier: str = IDENTIFIER) -> TriageRequest:
+    return replace(a_request(identifier), **FACTS)
+
+
+async def test_whichever_way_a_question_is_read_it_comes_with_what_was_added(store: AnyStore) -> None:
+    asked = {"state": State.ASKED, "slack_id": "U0ADA", "channel": "D0ADA", "ts": "1.1", "asked_at": NOON}
+    accepted, late = told("accepted"), told("late", **asked, due_at=None, deadline=NOON)
+    answered = told("answered", **asked, due_at=None, answered_at=NOON, standing=Outcome.YES)
+    plain = a_question("plain", due_at=None, accepted_at=NOON - HOUR)
+    await add(store, accepted, late, answered, plain)
+
+    read = [
+        *await store.list_questions(limit=10),
+        *await store.due(Work.ASK, NOON, limit=10),
+        *await store.overdue(NOON, limit=10),
+        *await store.open_for("U0ADA", limit=10),
+        *await store.answered_by("U0ADA", NOON, limit=10),
+    ]
+
+    assert [each.identifier for each in read[3:]] == ["plain", "accepted", "late", "late", "answered"]
+    known = {each.identifier: each for each in (accepted, late, answered, plain)}
+    assert read == [known[each.identifier] for each in read]
+
+
+async def test_a_save_changes_what_was_added_and_takes_it_away(store: AnyStore) -> None:
+    bare = a_question()
+    await add(store, bare)
+
+    for after, before in [(told(version=1), bare), (a_question(version=2), told(version=1))]:
+        assert await store.save(Change(question=after, before=before))
+        assert await store.find(IDENTIFIER) == after
+
+
+async def test_a_question_that_another_worker_takes_over_comes_with_what_was_added() -> None:
+    clock = SteppedClock()
+    async with two_workers(clock) as (ours, theirs):
+        await add(ours, told())
+        clock.now = NOON + LEASE
+
+        assert list(await theirs.due(Work.ASK, clock(), limit=1)) == [told()]
+
+
+def items(table: str) -> dict[str, dict[str, Any]]:
+    return {item["sk"]["S"]: item for item in dynamodb().scan(TableName=table)["Items"]}
+
+
+async def test_a_table_takes_nothing_more_for_a_question_to_which_nothing_is_added() -> None:
+    table = create_table()
+    meter = Meter(connection(table))
+    store = store_in(table, caller=meter)
+    await add(store, a_question())
+    await store.find(IDENTIFIER)
+
+    assert items(table).keys() == {"question"}
+    assert meter.read == 1
+    await store.close()
+
+
+async def test_what_was_added_is_written_once_and_not_with_every_save() -> None:
+    table = create_table()
+    meter = Meter(connection(table))
+    store = store_in(table, caller=meter)
+    await add(store, told())
+    first, written = told(), meter.written
+
+    second = replace(first, version=1, attempts=1)
+    assert await store.save(Change(question=second, before=first))
+    assert meter.written - written <= 2  # a save, and the index of what is due
+    third = replace(second, version=2, note_keys=("0" * 16,))
+    assert await store.save(Change(question=third, before=second))
+
+    assert await store.find(IDENTIFIER) == third
+    await store.close()
+
+
+async def test_what_was_added_expires_on_its_own_and_goes_with_its_question() -> None:
+    table = create_table()
+    store = store_in(table)
+    await add(store, told(**ENDED))
+
+    expires = int(items(table)["addition"]["x"]["N"])
+    assert timedelta(seconds=expires - NOON.timestamp()) == KEEP + 15 * DAY
+    assert await store.remove_ended(NOON + DAY, limit=1) == 1
+    assert items(table) == {}
+    await store.close()
+
+
+async def test_a_worker_of_the_release_before_erases_nothing_and_brings_nothing_back() -> None:
+    table = create_table()
+    store = store_in(table)
+    key = {"pk": {"S": row_key(IDENTIFIER)}, "sk": {"S": "question"}}
+
+    def write_as_the_release_before(**changes: dict[str, str]) -> None:
+        item = {name: value for name, value in items(table)["question"].items() if name != "ad"}
+        dynamodb().put_item(TableName=table, Item=item | changes)
+
+    await add(store, told())
+    write_as_the_release_before()
+    assert await store.find(IDENTIFIER) == told()
+
+    bare = a_question(version=1)
+    assert await store.save(Change(question=bare, before=told()))
+    write_as_the_release_before()
+    assert await store.find(IDENTIFIER) == bare
+
+    assert await store.save(Change(question=told(version=2), before=bare))
+    dynamodb().delete_item(TableName=table, Key=key)  # it removes a question and leaves what was added
+    await add(store, replace(a_question(), ref=f"{row_key(IDENTIFIER)}.another"))
+    write_as_the_release_before()
+    again = await store.find(IDENTIFIER)
+    assert again is not None
+    assert again.request == a_request()
+    await store.close()
+
+
+async def test_what_was_added_is_moved_to_a_table_and_compared(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    long_ended = told("long-ended", **ENDED, accepted_at=NOON - 100 * DAY)
+    async with the_file(path) as store:
+        await add(store, told(), a_question("plain"), long_ended)
+
+    verdict, _ = await migrate(path, table)
+    again, _ = await migrate(path, table)
+
+    assert verdict.differs is again.differs is None
+    target = store_in(table)
+    assert await target.find(IDENTIFIER) == told()
+    assert await target.find("long-ended") == long_ended
+    await target.close()
+
+    item = next(each for each in dynamodb().scan(TableName=table)["Items"] if "oa" in each)
+    dynamodb().put_item(TableName=table, Item=item | {"oa": {"N": "5"}})
+    with pytest.raises(MigrationRefused, match="has used the table"):
+        await migrate(path, table)
