@@ -68,9 +68,11 @@ class SlackMessenger:
         """See `triage.ports.Messenger`."""
         return "im:history" in self._identity.scopes
 
-    async def find_person(self, email: str) -> Person:
+    async def find_person(self, wanted: str) -> Person:
         """See `triage.ports.Messenger`."""
-        return self._read_person(await self._api.read("users.lookupByEmail", {"email": email}))
+        if "@" in wanted:
+            return self._read_person(await self._api.read("users.lookupByEmail", {"email": wanted}))
+        return self._read_person(await self._api.read("users.info", {"user": wanted}))
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """See `triage.ports.Messenger`."""
@@ -213,6 +215,8 @@ class SlackMessenger:
         user = answer.get("user")
         slack_id = _read_text(answer, "user", "id")
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
+        enterprise = facts.get("enterprise_user")
+        other_id = read_name(enterprise.get("id")) if isinstance(enterprise, dict) else ""
         return Person(
             slack_id=slack_id,
             slack_name=read_name(facts.get("name")),
@@ -222,6 +226,7 @@ class SlackMessenger:
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
             time_zone=read_name(facts.get("tz")),
+            other_slack_id="" if other_id == slack_id else other_id,
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:

@@ -1,4 +1,6 @@
-"""The verb *find*: whom an address belongs to. Slack is asked, and its answer is remembered for a while.
+"""The verb *find*: whom an address means. Slack is asked, and its answer is remembered for a while.
+
+What is remembered is by what was asked for: `people.toml` may send several addresses to one person.
 
 What is remembered lives with the process and is bounded. Only found addresses push out found ones, so no
 number of invented ones makes the worker forget a real person.
@@ -6,17 +8,20 @@ number of invented ones makes the worker forget a real person.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.model import Person
+from bot.triage.outcomes import Reason
 from bot.triage.unknown_errors import UnknownErrorHistory
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from bot.triage.model import Question
+    from bot.triage.people import PeopleRules
     from bot.triage.ports import Clock, Messenger
     from bot.triage.rate_limits import ConcurrencyLimiter
 
@@ -39,86 +44,98 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """What was last heard of each address, and when. The oldest goes when there are too many."""
+    """What was last heard of each address or Slack id, and when. The oldest goes when there are too many."""
 
     def __init__(self, *, limit: int = REMEMBERED_MAX) -> None:
         self._limit = limit
         self._answers: dict[str, tuple[datetime, T]] = {}
 
-    def put(self, email: str, answer: T, now: datetime) -> None:
+    def put(self, wanted: str, answer: T, now: datetime) -> None:
         """Remember an answer."""
-        self.drop(email)  # to stand last, where the newest stand
-        self._answers[email] = (now, answer)
+        self.drop(wanted)  # to stand last, where the newest stand
+        self._answers[wanted] = (now, answer)
         if len(self._answers) > self._limit:
             del self._answers[next(iter(self._answers))]
 
-    def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:
+    def get(self, wanted: str, now: datetime, *, within: timedelta) -> T | None:
         """Return an answer that is no older than that; None if there is none.
 
         The clock may have been set back since, hence `abs`.
         """
-        heard_at, answer = self._answers.get(email, (None, None))
+        heard_at, answer = self._answers.get(wanted, (None, None))
         return answer if heard_at is not None and abs(now - heard_at) <= within else None
 
-    def drop(self, email: str) -> None:
-        """Forget an address."""
-        self._answers.pop(email, None)
+    def drop(self, wanted: str) -> None:
+        """Forget what was heard."""
+        self._answers.pop(wanted, None)
 
 
 class Finder:
-    """Finds people by their address, as fast as Slack lets it: `limiter` is that of this method alone."""
+    """Finds people by what `people.toml` makes of their address, as fast as Slack lets it.
 
-    def __init__(self, messenger: Messenger, *, clock: Clock, limiter: ConcurrencyLimiter) -> None:
+    `limiter` is that of these look-ups alone.
+    """
+
+    def __init__(
+        self, messenger: Messenger, rules: PeopleRules, *, clock: Clock, limiter: ConcurrencyLimiter
+    ) -> None:
         self.limiter = limiter
         self._messenger = messenger
+        self._rules = rules
         self._clock = clock
         self._people = RecentAnswers[Person]()
         self._missing = RecentAnswers[str]()  #: the reasons why there is nobody
-        self._unknown_errors = UnknownErrorHistory("users.lookupByEmail")
+        self._unknown_errors = UnknownErrorHistory("users.lookupByEmail and users.info")
 
-    def has_met(self, email: str) -> bool:
+    def wanted(self, question: Question) -> str:
+        """Return the address or the Slack id to look up for a question; "" if nobody may be asked."""
+        return self._rules.target(question.request.user).wanted
+
+    def has_met(self, wanted: str) -> bool:
         """Whether this person was found within the last day."""
-        return self._people.get(email, self._clock(), within=MET_FOR) is not None
+        return self._people.get(wanted, self._clock(), within=MET_FOR) is not None
 
-    def is_missing(self, email: str) -> bool:
-        """Whether Slack has just said that nobody has this address."""
-        return self._missing.get(email, self._clock(), within=MISSING_FOR) is not None
+    def is_missing(self, wanted: str) -> bool:
+        """Whether there is nobody, as Slack has just said or as there is nobody to look up."""
+        return not wanted or self._missing.get(wanted, self._clock(), within=MISSING_FOR) is not None
 
-    def knows(self, email: str) -> bool:
+    def knows(self, wanted: str) -> bool:
         """Whether `find` needs no call: the person, or that there is none, is known."""
-        return self._recall(email) is not None or self.is_missing(email)
+        return self._recall(wanted) is not None or self.is_missing(wanted)
 
     async def find(self, question: Question) -> Person:
         """Return whom a question is for. Raises `Undeliverable` if there is nobody, and `TransientError`."""
-        email = question.request.user
-        reason = self._missing.get(email, self._clock(), within=MISSING_FOR)
+        target = self._rules.target(question.request.user)
+        if not target.wanted:
+            raise Undeliverable(Reason.NOT_MAPPED)
+        reason = self._missing.get(target.wanted, self._clock(), within=MISSING_FOR)
         if reason is not None:
             raise Undeliverable(reason)
-        return self._recall(email) or await self._look_up(question)
+        person = self._recall(target.wanted) or await self._look_up(question, target.wanted)
+        return replace(person, found_by=target.rule) if target.rule else person
 
     def forget(self, question: Question) -> None:
         """Forget what was refused about a question that was asked, or has ended."""
         self._unknown_errors.forget(question)
 
-    def _recall(self, email: str) -> Person | None:
-        return self._people.get(email, self._clock(), within=FRESH_FOR)
+    def _recall(self, wanted: str) -> Person | None:
+        return self._people.get(wanted, self._clock(), within=FRESH_FOR)
 
-    async def _look_up(self, question: Question) -> Person:
-        email = question.request.user
+    async def _look_up(self, question: Question, wanted: str) -> Person:
         try:
-            person = await self._ask_slack(question)
+            person = await self._ask_slack(question, wanted)
         except Undeliverable as error:
-            self._people.drop(email)
-            self._missing.put(email, error.reason, self._clock())
+            self._people.drop(wanted)
+            self._missing.put(wanted, error.reason, self._clock())
             raise
-        self._missing.drop(email)
-        self._people.put(email, person, self._clock())
+        self._missing.drop(wanted)
+        self._people.put(wanted, person, self._clock())
         return person
 
-    async def _ask_slack(self, question: Question) -> Person:
-        """Call Slack, and let the limiter and the history of this method learn from what it says."""
+    async def _ask_slack(self, question: Question, wanted: str) -> Person:
+        """Call Slack, and let the limiter and the history of these look-ups learn from what it says."""
         try:
-            person = await self._messenger.find_person(question.request.user)
+            person = await self._messenger.find_person(wanted)
         except Undeliverable:
             self._note_success(question)  # that there is nobody is an answer
             raise

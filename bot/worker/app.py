@@ -17,7 +17,7 @@ from bot.slack.errors import explain
 from bot.slack.render.templates import check_wording
 from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER
-from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble, make_policy
+from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble
 from bot.worker.control import ControlServer
 from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policy import AlertPolicies
+    from bot.triage.policy import Policy
     from bot.triage.ports import Meter
     from bot.worker.assembly import Parts, Queues
 
@@ -51,7 +51,7 @@ class App:
         self,
         settings: Settings,
         wording: Wording,
-        alerts: AlertPolicies,
+        policy: Policy,
         *,
         restored: bool = False,
         dependencies: Dependencies | None = None,
@@ -59,7 +59,7 @@ class App:
         self.wake = WakeUp()
         self._settings = settings
         self._wording = wording
-        self._policy = make_policy(settings, alerts)
+        self._policy = policy
         self._restored = restored
         self._dependencies = dependencies or Dependencies()
         self._access = self._dependencies.access()

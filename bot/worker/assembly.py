@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
+    from bot.triage.people import PeopleRules
     from bot.triage.policy import AlertPolicies
     from bot.triage.ports import Clock, Messenger, Meter, SecurityTeam
 
@@ -158,7 +159,7 @@ class Parts:
         return self.pacing.limiter.rejection_code or self.actors.asker.finder.limiter.rejection_code
 
 
-def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
+def make_policy(settings: Settings, alerts: AlertPolicies, people: PeopleRules) -> Policy:
     """Return the settings that the triage needs."""
     return Policy(
         profile=settings.response_profile,
@@ -172,6 +173,8 @@ def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
         has_channel=bool(settings.security_channel),
         allow_deescalation=settings.allow_deescalation,
         ask_guests=settings.ask_guests,
+        ask_unconfirmed=settings.ask_unconfirmed,
+        people=people,
     )
 
 

@@ -16,7 +16,7 @@ from bot.cli.checks import slack, sqs
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_credentials, check_name_servers
-from bot.cli.checks.settings import WORDING, check_settings, check_wording
+from bot.cli.checks.settings import PEOPLE, WORDING, check_people, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
@@ -55,8 +55,9 @@ class _Checkup:
 
     def check_wording(self) -> Sequence[Finding]:
         if "CONFIG_DIR" in self._faulty:
-            return [Finding.skipped(WORDING, "CONFIG_DIR")]
-        return check_wording(self._settings.config_dir)
+            return [Finding.skipped(subject, "CONFIG_DIR") for subject in (WORDING, PEOPLE)]
+        folder = self._settings.config_dir
+        return [*check_wording(folder), *check_people(folder)]
 
     async def check_slack(self) -> Sequence[Finding]:
         tls = ssl.create_default_context()
