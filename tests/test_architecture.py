@@ -37,6 +37,7 @@ STAIRS = {
         {"modals", "question"},
         {"home"},
         {"card"},
+        {"samples"},
     ),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (

@@ -12,7 +12,7 @@ from itertools import chain
 from aiohttp import ClientSession
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli.checks import slack, sqs
+from bot.cli.checks import slack, sqs, texts
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_credentials, check_name_servers
@@ -26,7 +26,8 @@ from bot.slack.client import open_session, web_client
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
-#: The time limit of each check. They run concurrently, so the command takes about this long at most.
+#: The time limit of each check. They run concurrently, but for the texts, which need the bot token: so the
+#: command takes about twice as long at most.
 PATIENCE = timedelta(seconds=10)
 
 
@@ -66,10 +67,11 @@ class _Checkup:
             bot = partial(self._check_bot_token, client)
             app = partial(self._check_app_token, client, session)
             needs = ("SLACK_API_URL", *self._proxies)
-            return await _run_together(
+            findings = await _run_together(
                 self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
                 self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
+            return [*findings, *await self._check_texts(client, is_known=findings[0].verdict is Verdict.OK)]
 
     async def check_queues(self) -> Sequence[Finding]:
         settings = self._settings
@@ -91,6 +93,11 @@ class _Checkup:
             return [slack.unusable_finding(slack.BOT_TOKEN, str(error)), slack.SCOPES_SKIPPED]
         client.token = token.reveal()
         return await slack.check_bot_token(client)
+
+    async def _check_texts(self, client: AsyncWebClient, *, is_known: bool) -> Sequence[Finding]:
+        if not is_known or "CONFIG_DIR" in self._faulty:
+            return [Finding.skipped(texts.TEXTS, "CONFIG_DIR" if is_known else f"the {slack.BOT_TOKEN}")]
+        return await texts.check_texts(client, self._settings.config_dir, patience=self._patience)
 
     async def _check_app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
         try:
