@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from moto.server import ThreadedMotoServer
+from mypy_boto3_sqs import SQSClient
 from world import World
 
 from bot.aws.access import Access
 from bot.sqs.clients import Connector
 from bot.store.dynamodb.schema import table_description
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 REGION = "us-west-2"
 
@@ -78,6 +75,13 @@ def aws_environment(sqs_endpoint: str) -> Mapping[str, str]:
         "AWS_ENDPOINT_URL_SQS": sqs_endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+@pytest.fixture
+def in_aws_environment(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have boto3 look for credentials and endpoint there."""
+    for name, value in aws_environment.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

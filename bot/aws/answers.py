@@ -44,7 +44,7 @@ def accept_only_answers(client: BaseClient) -> None:
 
     Only for clients of SQS, DynamoDB and the parameter store: STS responds in XML.
     """
-    client.meta.events.register("before-parse", _judge)
+    client.meta.events.register("before-parse", _judge, unique_id=__name__)  # once, however often it is asked
 
 
 def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 #: Characters of a text that are looked at. What comes later might as well not be there.
 READ_MAX = 50_000
+
+#: How much of a text is read at first, in what may be shown of it.
+_AHEAD = 4
 
 #: Combining marks on one character. Written languages need fewer than ten; more of them reach over other
 #: lines, and sorting a long run of them is what makes normalising slow.
@@ -28,6 +30,10 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4\U0001d159"
     "\U000e0100-\U000e01ef]"
 )
+
+#: Stands for any mark: a character for private use, of which no visible text has one.
+_MARK = "\ue000"
+_LONG_RUN = re.compile(f"{_MARK}{{{MARKS_MAX + 1},}}")
 
 _LINE_ENDS = re.compile("\r\n|[\r\u2028\u2029]")
 _SPACES = re.compile(r"[^\S\n ]")  # tabs, and spaces of any width
@@ -57,15 +63,24 @@ def clean(
     Runs of empty lines become one, so that nothing can be pushed out of sight; with `one_line`, all white
     space becomes single spaces. `normalize` gets at most `limit` characters, and no long run of marks.
     """
-    read = text[:READ_MAX]
-    # Most texts are of what may stay: that is found out at once.
-    is_plain = read.isascii() and read.replace("\n", "").isprintable()
-    visible = _collapse_space(read if is_plain else _drop_invisible(read), one_line=one_line)
-    taken = visible[: limit + 1] if is_plain else _take(visible, limit + 1)
+    # What is shown is mostly found at the beginning of what may be read.
+    taken, is_plain = _read(text[: _AHEAD * limit], limit + 1, one_line=one_line)
+    if len(taken) <= limit and len(text) > _AHEAD * limit:
+        taken, is_plain = _read(text[:READ_MAX], limit + 1, one_line=one_line)
+    normal = taken[:limit] if is_plain else normalize(taken[:limit])
+    if normal == taken[:limit]:
+        return Cleaned(normal, len(text) <= READ_MAX and len(taken) <= limit)
     # The normal form may be longer, by whole characters and by marks.
-    normal = taken if is_plain else _take(normalize(taken[:limit]), limit + 1)
-    is_whole = len(text) <= READ_MAX and len(taken) <= limit and len(normal) <= limit
-    return Cleaned(normal[:limit], is_whole)
+    normal = _take(normal, limit + 1)
+    return Cleaned(normal[:limit], len(text) <= READ_MAX and max(len(taken), len(normal)) <= limit)
+
+
+def _read(text: str, count: int, *, one_line: bool) -> tuple[str, bool]:
+    """Return the first `count` characters that can be shown of a text, and whether all of it is plain."""
+    # Most texts are of what may stay: that is found out at once.
+    is_plain = text.isascii() and text.replace("\n", "").isprintable()
+    visible = _collapse_space(text if is_plain else _drop_invisible(text), one_line=one_line)
+    return (visible[:count] if is_plain else _take(visible, count)), is_plain
 
 
 def _drop_invisible(text: str) -> str:
@@ -88,15 +103,22 @@ def _take(text: str, count: int) -> str:
     """Return the first `count` characters, not counting the marks that are too many on one character."""
     beginning = text[:count]
     marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
-    return "".join(islice(_cap_marks(text), count)) if marks > MARKS_MAX else beginning
+    if marks <= MARKS_MAX or not _LONG_RUN.search(_show_marks(beginning)):
+        return beginning
+    return _cap_marks(text)[:count]
 
 
-def _cap_marks(text: str) -> Iterator[str]:
-    run = 0
-    for character in text:
-        run = run + 1 if _is_mark(character) else 0
-        if run <= MARKS_MAX:
-            yield character
+def _cap_marks(text: str) -> str:
+    kept, end = [], 0
+    for run in _LONG_RUN.finditer(_show_marks(text)):
+        kept.append(text[end : run.start() + MARKS_MAX])
+        end = run.end()
+    return "".join(kept) + text[end:]
+
+
+def _show_marks(text: str) -> str:
+    """Return the text with `_MARK` in place of each mark."""
+    return text.translate(dict.fromkeys(map(ord, filter(_is_mark, set(text))), _MARK))
 
 
 @lru_cache(maxsize=4096)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from world import World
+from world import World
 
 PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
 

@@ -6,21 +6,18 @@ import shutil
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, newcomer, until
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sandbox.fake_slack.server import Click
-    from bot.sandbox.fake_slack.workspace import Message
+from bot.sandbox.fake_slack.server import Click
+from bot.sandbox.fake_slack.workspace import Message
 
 #: How old the backup is made to look.
 AGE = timedelta(days=2)

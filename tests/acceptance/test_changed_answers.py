@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, paragraphs, until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mypy_boto3_sqs import SQSClient
 
 #: How far apart two reports of one alert must be: standard queues do not keep order.
 APART_SECONDS = 5

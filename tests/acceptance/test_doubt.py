@@ -6,19 +6,15 @@ minute.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import world as world_package
+from mypy_boto3_sqs import SQSClient
 from world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mypy_boto3_sqs import SQSClient
 
 CLOCKED_WORKER = str(Path(world_package.__file__).with_name("clocked_worker.py"))
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from world import World
 from world.table_proxy import TableProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from world import World
 
 
 def is_claim(call: dict[str, Any]) -> bool:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from wording import WORDING
-from world import ADA, GRACE, newcomer, until
+from world import ADA, GRACE, World, newcomer, until
 
 from bot.sandbox.fake_slack.installation import Rate
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from world import World
 
 #: What Slack says in seconds; it need not be whole.
 RETRY_AFTER = 3.5

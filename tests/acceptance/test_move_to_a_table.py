@@ -6,8 +6,10 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -18,11 +20,6 @@ from bot.store import open_store
 from bot.triage import asking_rules
 from bot.triage.model import Change, Confidence, TriageRequest, utc_now
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
 
 #: How long a report waits for MozDef here: one that was written just before the move goes after it.
 HOLD_SECONDS = 20

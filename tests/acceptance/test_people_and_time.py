@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import dropwhile
-from typing import TYPE_CHECKING
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import ADA, GRACE, World, buttons, paragraphs, until
 from world.slack_views import (
     ALERT_URL,
@@ -23,14 +24,8 @@ from world.slack_views import (
 )
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.workspace import Message
 from bot.settings.messages import load_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sandbox.fake_slack.workspace import Message
 
 WORDS = load_messages()
 EXPIRE_SECONDS = 5

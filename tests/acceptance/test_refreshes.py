@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, newcomer, until
 from world.faults import slow
 
+from bot.sandbox.fake_slack import SlackStandIn
+from bot.sandbox.fake_slack.workspace import Message
 from bot.worker.control import call
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sandbox.fake_slack import SlackStandIn
-    from bot.sandbox.fake_slack.workspace import Message
 
 #: A question takes four choices that each raise what stands; a person takes three questions at once.
 PEOPLE, QUESTIONS_EACH, CHOICES = 84, 3, ("yes", "notSure", "wrongUser", "no")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from local_dynamodb import create_table, endpoint
-from world import until
+from world import World, until
+from world.queues import Letter
 from world.world import alert
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from world import World
-    from world.queues import Letter
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
+from world import World
 from world.sqs_proxy import SqsProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from world import World
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10

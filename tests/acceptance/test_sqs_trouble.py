@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
-from world import until
+from world import World, until
 from world.sqs_proxy import EntryFault, SqsProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from world import World
 
 
 @pytest.fixture

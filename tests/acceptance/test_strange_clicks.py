@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import ADA, GRACE, World, until
 
 from bot.sandbox.fake_slack.workspace import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
-from world import until
+from world import World, until
 from world.table_proxy import TableProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from world import World
 
 
 @pytest.fixture

@@ -7,19 +7,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-    from world.worker import WorkerProcess
+from world.worker import WorkerProcess
 
 #: From the death of a worker to the end of what it was doing.
 FINISHED_WITHIN_SECONDS = 60

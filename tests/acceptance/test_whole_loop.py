@@ -5,22 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import ADA, World, alert, buttons, paragraphs, until
 
 from bot.sandbox.fake_slack.objects import text_of_block
-from bot.sandbox.fake_slack.workspace import Person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sandbox.fake_slack import Message
+from bot.sandbox.fake_slack.workspace import Message, Person
 
 #: An alert whose text wants to ring everybody, look like a link, and hide what it is.
 HOSTILE = (

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .arena import BenchFailed
 from .certificates import make_certificates
 from .contestants import CONTESTANTS, cores
+from .figures import Figures
 from .growth import measure_growth
 from .machine import Others, binding, machine
-from .measures import PARTS, judge
+from .measures import PARTS, PromiseResult, judge
 from .options import read_options
 from .plot import write_plot
 from .profiling import profile_worker
@@ -23,13 +26,6 @@ from .runs import CONCURRENCY, Effort
 from .table import describe, render
 from .texts import measure_texts
 from .workers import measure_workers
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Mapping, Sequence
-
-    from .figures import Figures
-    from .measures import PromiseResult
 
 
 def main() -> int:

@@ -9,13 +9,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from .contestants import HOME, ContestantProcess, cores
-
-if TYPE_CHECKING:
-    from .certificates import Certificates
-    from .contestants import Contestant
+from .certificates import Certificates
+from .contestants import HOME, Contestant, ContestantProcess, cores
 
 
 class BenchFailed(Exception):

@@ -6,15 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .slack import APP_TOKEN, BOT_TOKEN
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 HOME: Final = Path(__file__).resolve().parents[2]
 

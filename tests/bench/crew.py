@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from .arena import BenchFailed, StandInsProcess
-from .contestants import ContestantProcess
-
-if TYPE_CHECKING:
-    from .contestants import Contestant
+from .contestants import Contestant, ContestantProcess
 
 
 class Crew:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT, table_description
 
-from .lean_http import LeanServer, Reply
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from .lean_http import Request
-    from .ledger import Ledger
+from .lean_http import LeanServer, Reply, Request
+from .ledger import Ledger
 
 Json = dict[str, Any]
 

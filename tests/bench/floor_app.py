@@ -11,9 +11,10 @@ import json
 import os
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 import boto3
@@ -22,9 +23,6 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 #: Questions under way at a time: as many as the worker has.
 _CONCURRENCY: Final = 128

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from bot.store import open_store
+from bot.store import OpenStore, open_store
 from bot.triage.model import Work, utc_now
 
 from .arena import Arena
-from .certificates import make_certificates
+from .certificates import Certificates, make_certificates
 from .contestants import OURS, cores
 from .figures import Figures
 from .kept_alerts import STORE, make_pattern, multiply
@@ -23,14 +25,6 @@ from .machine import Others, binding, machine
 from .measures import PromiseResult
 from .runs import cycle_ms
 from .table import describe, filled, render_results
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from bot.store import OpenStore
-
-    from .certificates import Certificates
 
 #: Measure → what it is called, and how much more it may be than with an empty store (None: not promised).
 _MEASURES: Final[Mapping[str, tuple[str, float | None]]] = {

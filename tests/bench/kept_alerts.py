@@ -7,14 +7,12 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 from .arena import Arena
 from .contestants import OURS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 STORE: Final = "triage-bot.db"
 

@@ -6,14 +6,12 @@ import asyncio
 import itertools
 import json
 import random
+import ssl
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import WSMsgType, web
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
 
 #: Slack shows the person a warning after this many seconds.
 ACKNOWLEDGE_WITHIN: Final = 3.0

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Final
 
 #: Others that take more of the machine than this are told of.
 _DISTURBED: Final = 0.05

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .contestants import CONTESTANTS
 from .measures import PARTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Of `--quick`: everything is done, nothing is measured well.
 _QUICK: Final = {

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-from .measures import MEASURES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from .figures import Figures
-    from .measures import Measure
+from .figures import Figures
+from .measures import MEASURES, Measure
 
 #: Apart from each other for the colour-blind too (after Okabe and Ito).
 _COLOURS: Final = {"ours": "#0072b2", "plain": "#e69f00", "floor": "#bbbbbb"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -10,18 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from .arena import Arena, BenchFailed
 from .certificates import make_certificates
 from .contestants import OURS, cores
 from .runs import CONCURRENCY, WARM_UP
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping
-    from typing import Any
 
 #: Samples a second.
 _RATE: Final = 250

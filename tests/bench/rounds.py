@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from . import runs
+from .certificates import Certificates
+from .contestants import Contestant
 from .figures import Figures
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
-    from .certificates import Certificates
-    from .contestants import Contestant
-    from .runs import Effort
+from .runs import Effort
 
 
 @dataclass(frozen=True, kw_only=True)

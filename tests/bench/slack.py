@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from .alerts import TEAM, channel_id, number_in, number_of, slack_id, user_object
-from .lean_http import LeanServer, Reply
+from .lean_http import LeanServer, Reply, Request
+from .ledger import Cycle, Ledger
+from .limit import MessageLimit
 from .links import Links
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .lean_http import Request
-    from .ledger import Cycle, Ledger
-    from .limit import MessageLimit
 
 Json = dict[str, Any]
 

@@ -12,7 +12,8 @@ import json
 import ssl
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from bot.slack.connections import CONNECTIONS
 
@@ -22,9 +23,6 @@ from .limit import MessageLimit
 from .slack import LeanSlack
 from .sqs import LeanSqs
 from .workloads import PATIENCE, Workloads
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 Json = dict[str, Any]
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from .measures import MEASURES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from .figures import Figures
-    from .measures import Measure, PromiseResult
+from .figures import Figures
+from .measures import MEASURES, Measure, PromiseResult
 
 WIDTH: Final = 100
 

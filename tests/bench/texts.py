@@ -56,12 +56,12 @@ _ALPHABETS: Final[Mapping[str, Sequence[str]]] = {
 
 #: Measure → most milliseconds of the 99th percentile, and of the worst text.
 _BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
-    "question": (5, 50),
-    "card": (5, 50),
-    f"Home of {OPEN_MAX}": (75, 500),
-    "decoding": (5, 50),
-    "a line of the log": (5, 50),
-    "list": (5, 50),
+    "question": (2, 20),
+    "card": (2, 20),
+    f"Home of {OPEN_MAX}": (2 * OPEN_MAX, 20 * OPEN_MAX),
+    "decoding": (2, 20),
+    "a line of the log": (2, 20),
+    "list": (2, 20),
     "show": (50, 500),
 }
 

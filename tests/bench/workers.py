@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .contestants import OURS, Contestant, cores
 from .crew import Crew
@@ -15,10 +17,6 @@ from .figures import Figures
 from .machine import Others, binding, machine
 from .measures import PromiseResult
 from .table import describe, filled, render_results
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator, Mapping, Sequence
 
 #: Seconds that each call to Slack takes.
 _LATENCY: Final = 0.1

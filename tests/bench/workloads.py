@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .ledger import Cycle, Ledger
-    from .slack import LeanSlack
-    from .sqs import LeanSqs
+from .ledger import Cycle, Ledger
+from .slack import LeanSlack
+from .sqs import LeanSqs
 
 #: Seconds without any progress after which a contestant is given up.
 PATIENCE: Final = 20.0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from fakes import NOON, a_request
@@ -20,10 +20,6 @@ from bot.store import open_store
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Confidence, OutboxRow, Question, Report
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
-
 
 Opening = Callable[[], AbstractAsyncContextManager[AnyStore]]
 

@@ -8,11 +8,12 @@ import re
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from fakes import NOON
@@ -20,6 +21,7 @@ from former_release import CHECKOUT, RELEASES, WorkerOfRelease, unpack_release
 from journey_promises import Promises
 from local_dynamodb import KEEP, connection, create_table
 from released_worker import POLICY, message_from
+from truthful_slack import Message
 
 from bot.sqs.wire import read_report
 from bot.store import open_store
@@ -28,12 +30,6 @@ from bot.store.migration.copies import Copies
 from bot.store.migration.inventory import digest_of
 from bot.store.migration.source import SqliteSource
 from bot.triage.model import Choice, OutboxRow, Question, State
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from truthful_slack import Message
 
 MINUTE = timedelta(minutes=1)
 MINUTES_SHARED = 60

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 
-from effort import effort
+import pytest
 from hypothesis import Phase, settings
 from journeys import Journeys
 from local_dynamodb import create_table, dynamodb, store_in
+from memory_store import AnyStore
+from mortal_store import Home
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+from bot.store.dynamodb.store import DynamoStore
 
-    from memory_store import AnyStore
-    from mortal_store import Home
-
-    from bot.store.dynamodb.store import DynamoStore
+pytestmark = pytest.mark.slow
 
 #: Nobody looks beside the journey, whose clock says when somebody does.
 NEVER = timedelta(days=999)
@@ -69,7 +67,5 @@ class JourneysInTable(Journeys):
 TestJourneysInTable = JourneysInTable.TestCase
 # Few, since each step makes dozens of calls; and without shrinking, which would take an hour.
 TestJourneysInTable.settings = settings(
-    max_examples=effort(2, 10),
-    stateful_step_count=effort(15, 25),
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    max_examples=8, stateful_step_count=25, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )

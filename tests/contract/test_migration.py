@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from any_store import a_question, a_report, add, kept_report, sendable
@@ -17,6 +19,7 @@ from local_dynamodb import KEEP, create_table, dynamodb, store_in
 from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
 
 from bot.errors import StoreUnusable
+from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
 from bot.store.records.rows import FIXED, MUTABLE
@@ -24,11 +27,7 @@ from bot.store.sqlite.opening import connect_to_read
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Question, Work
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    from bot.store import OpenStore
+pytest_plugins = ["migration_fixtures"]
 
 IDENTIFIERS = [question.request.identifier for question in questions()]
 
@@ -89,11 +88,7 @@ async def test_all_questions_and_reports_are_moved_with_every_column_and_body(tm
     assert all(each.is_equal for each in verdict.comparisons)
 
 
-async def test_what_was_due_is_due_and_what_waited_waits(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
-    async with the_file(path) as store:
-        await fill(store)
-
+async def test_what_was_due_is_due_and_what_waited_waits(path: Path, table: str) -> None:
     await migrate(path, table)
 
     target = store_in(table)
@@ -126,10 +121,7 @@ async def test_every_column_of_the_schema_is_compared() -> None:
     assert len(digests - {digest_of(a_report())}) == len(changed)
 
 
-async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    async with the_file(path) as store:
-        await fill(store)
+async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(path: Path) -> None:
     before = hashlib.sha256(path.read_bytes()).hexdigest()
 
     await migrate(path, create_table())
@@ -241,10 +233,7 @@ async def test_what_would_have_expired_by_now_stays_for_a_day_to_be_compared(tmp
     assert expiry("long-ended", "question") == expiry("long-ended", "report#000000") == DAY
 
 
-async def test_a_report_that_is_sent_afterwards_lets_its_question_go(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
-    async with the_file(path) as store:
-        await fill(store)
+async def test_a_report_that_is_sent_afterwards_lets_its_question_go(path: Path, table: str) -> None:
     await migrate(path, table)
     target = store_in(table)
 

@@ -12,7 +12,7 @@ from any_store import a_question, a_report, add
 from dynamodb_replies import LOST, Unreliable, refusal
 from fakes import NOON
 from local_dynamodb import REGION, connection, create_table, dynamodb, store_in
-from migrated_alerts import ANSWERED, fill, migrate, questions, the_file
+from migrated_alerts import ANSWERED, migrate, questions, the_file
 
 from bot.cli.checks.dynamodb import COPY, check_table
 from bot.cli.checks.findings import Verdict
@@ -23,6 +23,8 @@ from bot.store.dynamodb.table import Table
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change
+
+pytest_plugins = ["migration_fixtures"]
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,13 +40,6 @@ KEYS = {row_key(question.request.identifier) for question in questions()}
 
 ENDED = "AccessDeniedException"  #: what no patience helps against
 THROTTLED = "ProvisionedThroughputExceededException"
-
-
-async def a_filled_file(folder: Path) -> Path:
-    path = folder / "store.db"
-    async with the_file(path) as store:
-        await fill(store)
-    return path
 
 
 def unreliable(table: str, **plan: list[str]) -> Unreliable:
@@ -76,8 +71,7 @@ async def change(table: str, question: Question, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("writes", [1, 2, 9, ROWS])
-async def test_one_that_broke_off_goes_on_where_it_was(tmp_path: Path, writes: int) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_one_that_broke_off_goes_on_where_it_was(path: Path, table: str, writes: int) -> None:
     broken = unreliable(table, put_item=[*[""] * writes, *[ENDED] * 99])
     with pytest.raises(StoreError, match="denied"):
         await migrate(path, table, caller=broken)
@@ -115,8 +109,7 @@ class OneLateWrite:
         self._caller.close()
 
 
-async def test_one_breaks_off_when_no_write_is_under_way_any_more(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_one_breaks_off_when_no_write_is_under_way_any_more(path: Path, table: str) -> None:
     caller = OneLateWrite(connection(table))
     migrating = asyncio.create_task(migrate(path, table, caller=caller))
     await caller.refused.wait()
@@ -130,8 +123,7 @@ async def test_one_breaks_off_when_no_write_is_under_way_any_more(tmp_path: Path
     assert len(contents(table)) == 1 + 1
 
 
-async def test_one_that_was_whole_writes_no_row_again(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_one_that_was_whole_writes_no_row_again(path: Path, table: str) -> None:
     await migrate(path, table)
     before = contents(table)
 
@@ -143,8 +135,7 @@ async def test_one_that_was_whole_writes_no_row_again(tmp_path: Path) -> None:
     assert contents(table) == before
 
 
-async def test_lost_replies_and_throttling_are_lived_with(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_lost_replies_and_throttling_are_lived_with(path: Path, table: str) -> None:
     trouble = [LOST, THROTTLED, "", "InternalServerError"] * 5
     caller = unreliable(
         table, put_item=["", *trouble], scan=[THROTTLED] * 7, delete_item=[LOST], get_item=[THROTTLED]
@@ -157,8 +148,7 @@ async def test_lost_replies_and_throttling_are_lived_with(tmp_path: Path) -> Non
     assert len(contents(table)) == ROWS
 
 
-async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(path: Path, table: str) -> None:
     other = store_in(table)
     await add(other, a_question("another"))
     await other.close()
@@ -170,8 +160,7 @@ async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(tm
     assert contents(table) == before
 
 
-async def test_the_same_alert_of_another_store_is_another_question(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_the_same_alert_of_another_store_is_another_question(path: Path, table: str) -> None:
     other = store_in(table)
     await add(other, replace(a_question("asked"), ref=f"{row_key('asked')}.{'f' * 32}"))
     await other.close()
@@ -180,8 +169,7 @@ async def test_the_same_alert_of_another_store_is_another_question(tmp_path: Pat
         await migrate(path, table)
 
 
-async def test_what_a_worker_has_moved_on_since_is_not_written_over(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_what_a_worker_has_moved_on_since_is_not_written_over(path: Path, table: str) -> None:
     await migrate(path, table)
     [asked] = [each for each in questions() if each.request.identifier == "asked"]
     await change(table, asked, **ANSWERED)
@@ -193,8 +181,7 @@ async def test_what_a_worker_has_moved_on_since_is_not_written_over(tmp_path: Pa
     assert contents(table) == before
 
 
-async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(path: Path, table: str) -> None:
     await migrate(path, table)
     worker = store_in(table)
     [ready, *_] = await worker.sendable(NOON, limit=1)
@@ -205,8 +192,9 @@ async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(tmp_path:
         await migrate(path, table)
 
 
-async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(
+    path: Path, table: str
+) -> None:
     await migrate(path, table)
     async with the_file(path) as store:
         await change_in_file(store)
@@ -241,8 +229,9 @@ async def change_in_file(store: Any) -> None:
     await add(store, a_question("new"))
 
 
-async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_date(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_date(
+    path: Path, table: str
+) -> None:
     broken = unreliable(table, delete_item=[ENDED])
     with pytest.raises(StoreError):
         await migrate(path, table, caller=broken)
@@ -259,8 +248,7 @@ async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_da
     await worker.close()
 
 
-async def test_a_file_that_is_older_than_its_copy_is_refused(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_a_file_that_is_older_than_its_copy_is_refused(path: Path, table: str) -> None:
     backup = path.read_bytes()
     async with the_file(path) as store:
         await change_in_file(store)
@@ -292,9 +280,8 @@ class Forging:
 
 @pytest.mark.parametrize(("identifier", "without"), [("answered", "no"), ("parked", ""), ("in-doubt", "dt")])
 async def test_a_copy_that_is_not_equal_is_found_out_by_its_identifier(
-    tmp_path: Path, identifier: str, without: str
+    path: Path, table: str, identifier: str, without: str
 ) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
 
     verdict, _ = await migrate(path, table, caller=Forging(connection(table), identifier, without=without))
 
@@ -303,8 +290,7 @@ async def test_a_copy_that_is_not_equal_is_found_out_by_its_identifier(
     assert await is_refused_to_workers(table)
 
 
-async def test_an_alert_that_somebody_else_put_there_meanwhile_is_found_out(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_an_alert_that_somebody_else_put_there_meanwhile_is_found_out(path: Path, table: str) -> None:
 
     class Busy(Unreliable):
         """A worker that nobody stopped accepts a request at the last moment."""
@@ -322,8 +308,7 @@ async def test_an_alert_that_somebody_else_put_there_meanwhile_is_found_out(tmp_
     assert verdict.differs == "accepted-meanwhile"
 
 
-async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(tmp_path: Path) -> None:
-    path, table = await a_filled_file(tmp_path), create_table()
+async def test_a_worker_is_told_of_half_a_copy_and_so_is_check(path: Path, table: str) -> None:
     with pytest.raises(StoreError):
         await migrate(path, table, caller=unreliable(table, delete_item=[ENDED]))
     target = Table(table, connection(table), random=Random(0), shown=table)

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add, report_times, sendable
 from fakes import NOON, SteppedClock
 from local_dynamodb import two_workers
 
 from bot.store.dynamodb.leases import LEASE
+from bot.store.dynamodb.store import DynamoStore
 from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import Change, State, Work
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pytest
-
-    from bot.store.dynamodb.store import DynamoStore
-    from bot.triage.model import Question
+from bot.triage.model import Change, Question, State, Work
 
 HOUR = timedelta(hours=1)
 

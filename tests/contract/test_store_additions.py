@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from any_store import IDENTIFIER, Opening, a_question, add, every_store
+from any_store import IDENTIFIER, a_question, add
 from fakes import NOON, SteppedClock, a_request
 from local_dynamodb import KEEP, connection, create_table, dynamodb, store_in, two_workers
+from memory_store import AnyStore
 from migrated_alerts import DAY, HOUR, migrate, the_file
 from request_units import Meter
 
 from bot.store.dynamodb.leases import LEASE
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, Fact, State, TriageRequest, Work
+from bot.triage.model import Change, Fact, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.triage.model import Question
+pytest_plugins = ["store_fixtures"]
 
 FACTS: dict[str, Any] = {
     "occurred_at": NOON - HOUR,
@@ -52,37 +51,33 @@ def told_request(identifier: str = IDENTIFIER) -> TriageRequest:
     return replace(a_request(identifier), **FACTS)
 
 
-@every_store
-async def test_whichever_way_a_question_is_read_it_comes_with_what_was_added(opening: Opening) -> None:
-    async with opening() as store:
-        asked = {"state": State.ASKED, "slack_id": "U0ADA", "channel": "D0ADA", "ts": "1.1", "asked_at": NOON}
-        accepted, late = told("accepted"), told("late", **asked, due_at=None, deadline=NOON)
-        answered = told("answered", **asked, due_at=None, answered_at=NOON, standing=Outcome.YES)
-        plain = a_question("plain", due_at=None, accepted_at=NOON - HOUR)
-        await add(store, accepted, late, answered, plain)
+async def test_whichever_way_a_question_is_read_it_comes_with_what_was_added(store: AnyStore) -> None:
+    asked = {"state": State.ASKED, "slack_id": "U0ADA", "channel": "D0ADA", "ts": "1.1", "asked_at": NOON}
+    accepted, late = told("accepted"), told("late", **asked, due_at=None, deadline=NOON)
+    answered = told("answered", **asked, due_at=None, answered_at=NOON, standing=Outcome.YES)
+    plain = a_question("plain", due_at=None, accepted_at=NOON - HOUR)
+    await add(store, accepted, late, answered, plain)
 
-        read = [
-            *await store.list_questions(limit=10),
-            *await store.due(Work.ASK, NOON, limit=10),
-            *await store.overdue(NOON, limit=10),
-            *await store.open_for("U0ADA", limit=10),
-            *await store.answered_by("U0ADA", NOON, limit=10),
-        ]
+    read = [
+        *await store.list_questions(limit=10),
+        *await store.due(Work.ASK, NOON, limit=10),
+        *await store.overdue(NOON, limit=10),
+        *await store.open_for("U0ADA", limit=10),
+        *await store.answered_by("U0ADA", NOON, limit=10),
+    ]
 
-        assert [each.identifier for each in read[3:]] == ["plain", "accepted", "late", "late", "answered"]
-        known = {each.identifier: each for each in (accepted, late, answered, plain)}
-        assert read == [known[each.identifier] for each in read]
+    assert [each.identifier for each in read[3:]] == ["plain", "accepted", "late", "late", "answered"]
+    known = {each.identifier: each for each in (accepted, late, answered, plain)}
+    assert read == [known[each.identifier] for each in read]
 
 
-@every_store
-async def test_a_save_changes_what_was_added_and_takes_it_away(opening: Opening) -> None:
-    async with opening() as store:
-        bare = a_question()
-        await add(store, bare)
+async def test_a_save_changes_what_was_added_and_takes_it_away(store: AnyStore) -> None:
+    bare = a_question()
+    await add(store, bare)
 
-        for after, before in [(told(version=1), bare), (a_question(version=2), told(version=1))]:
-            assert await store.save(Change(question=after, before=before))
-            assert await store.find(IDENTIFIER) == after
+    for after, before in [(told(version=1), bare), (a_question(version=2), told(version=1))]:
+        assert await store.save(Change(question=after, before=before))
+        assert await store.find(IDENTIFIER) == after
 
 
 async def test_a_question_that_another_worker_takes_over_comes_with_what_was_added() -> None:

@@ -6,25 +6,20 @@ import asyncio
 import sqlite3
 import stat
 import threading
+from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from any_store import a_question, a_report, add, memory_store
 from fakes import a_request
 
 from bot.errors import StoreError
-from bot.store import open_store
+from bot.store import OpenStore, open_store
 from bot.store.sqlite.connection import Database
-from bot.triage.model import Change
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from bot.store import OpenStore
-    from bot.triage.model import Question
+from bot.triage.model import Change, Question
 
 #: Some 6 MB: a copy takes dozens of steps.
 COUNT = 600

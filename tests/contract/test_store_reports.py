@@ -12,100 +12,88 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import APART, AnyStore
 
+pytest_plugins = ["store_fixtures"]
+
 # Reports
 
 
-@every_store
-async def test_reports_go_in_the_order_in_which_they_fall_due(opening: Opening) -> None:
-    async with opening() as store:
-        await report_times(store, "b", NOON + 2 * SECOND)
-        await report_times(store, "a", NOON + 3 * SECOND)
-        await report_times(store, "c", NOON + 1 * SECOND)
+async def test_reports_go_in_the_order_in_which_they_fall_due(store: AnyStore) -> None:
+    await report_times(store, "b", NOON + 2 * SECOND)
+    await report_times(store, "a", NOON + 3 * SECOND)
+    await report_times(store, "c", NOON + 1 * SECOND)
 
-        assert await sendable(store, NOON) == []
-        assert await sendable(store, NOON + 2 * SECOND) == ["event-c-0", "event-b-0"]
-        everything = await store.sendable(NOON + 9 * SECOND, limit=2)
-        assert [row.identifier for row in everything] == ["c", "b"]
+    assert await sendable(store, NOON) == []
+    assert await sendable(store, NOON + 2 * SECOND) == ["event-c-0", "event-b-0"]
+    everything = await store.sendable(NOON + 9 * SECOND, limit=2)
+    assert [row.identifier for row in everything] == ["c", "b"]
 
 
-@every_store
 async def test_the_next_report_waits_until_the_one_before_was_sent_and_five_seconds_passed(
-    opening: Opening,
+    store: AnyStore,
 ) -> None:
-    async with opening() as store:
-        first, second, _ = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
-        assert await sendable(store, NOON + 3600 * SECOND) == [first.event_id]
+    first, second, _ = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
+    assert await sendable(store, NOON + 3600 * SECOND) == [first.event_id]
 
-        await store.mark_sent([first], NOON + 10 * SECOND)
+    await store.mark_sent([first], NOON + 10 * SECOND)
 
-        assert await sendable(store, NOON + 15 * SECOND - timedelta(microseconds=1)) == []
-        assert await store.next_sendable(NOON + 10 * SECOND) == NOON + 15 * SECOND
-        assert await sendable(store, NOON + 15 * SECOND) == [second.event_id]
-        assert await store.next_sendable(NOON + 15 * SECOND) is None
-
-
-@every_store
-async def test_a_report_that_falls_due_earlier_does_not_overtake(opening: Opening) -> None:
-    async with opening() as store:
-        first, second = await report_times(store, IDENTIFIER, NOON + 90 * SECOND, NOON)
-
-        assert await sendable(store, NOON + 89 * SECOND) == []
-        assert await store.next_sendable(NOON) == NOON + 90 * SECOND
-        assert await sendable(store, NOON + 90 * SECOND) == [first.event_id]
-        await store.mark_sent([first], NOON + 90 * SECOND)
-        assert await sendable(store, NOON + 95 * SECOND) == [second.event_id]
+    assert await sendable(store, NOON + 15 * SECOND - timedelta(microseconds=1)) == []
+    assert await store.next_sendable(NOON + 10 * SECOND) == NOON + 15 * SECOND
+    assert await sendable(store, NOON + 15 * SECOND) == [second.event_id]
+    assert await store.next_sendable(NOON + 15 * SECOND) is None
 
 
-@every_store
-async def test_a_parked_report_lets_the_next_one_go_at_once(opening: Opening) -> None:
-    async with opening() as store:
-        first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+async def test_a_report_that_falls_due_earlier_does_not_overtake(store: AnyStore) -> None:
+    first, second = await report_times(store, IDENTIFIER, NOON + 90 * SECOND, NOON)
 
-        await store.mark_parked([first], NOON)
-
-        assert await sendable(store, NOON) == [second.event_id]
-
-
-@every_store
-async def test_a_parked_report_does_not_shorten_the_wait_after_the_one_before_it(opening: Opening) -> None:
-    async with opening() as store:
-        first, second, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
-        await store.mark_sent([first], NOON)
-
-        await store.mark_parked([second], NOON + SECOND)
-
-        assert await sendable(store, NOON + 2 * SECOND) == []
-        assert await store.next_sendable(NOON + 2 * SECOND) == NOON + APART
-        assert await sendable(store, NOON + APART) == [third.event_id]
+    assert await sendable(store, NOON + 89 * SECOND) == []
+    assert await store.next_sendable(NOON) == NOON + 90 * SECOND
+    assert await sendable(store, NOON + 90 * SECOND) == [first.event_id]
+    await store.mark_sent([first], NOON + 90 * SECOND)
+    assert await sendable(store, NOON + 95 * SECOND) == [second.event_id]
 
 
-@every_store
-async def test_sent_and_parked_reports_are_kept_with_their_moments(opening: Opening) -> None:
-    async with opening() as store:
-        first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+async def test_a_parked_report_lets_the_next_one_go_at_once(store: AnyStore) -> None:
+    first, second = await report_times(store, IDENTIFIER, NOON, NOON)
 
-        await store.mark_sent([first], NOON + SECOND)
-        await store.mark_parked([second], NOON + 2 * SECOND)
+    await store.mark_parked([first], NOON)
 
-        kept = await store.reports_of(IDENTIFIER)
-        assert list(kept) == [
-            replace(first, sent_at=NOON + SECOND),
-            replace(second, parked_at=NOON + 2 * SECOND),
-        ]
-        assert await sendable(store, NOON + 3600 * SECOND) == []
-        assert await store.next_sendable(NOON) is None
+    assert await sendable(store, NOON) == [second.event_id]
 
 
-@every_store
-async def test_a_batch_is_marked_together(opening: Opening) -> None:
-    async with opening() as store:
-        names = [f"alert-{number}" for number in range(10)]
-        rows = [(await report_times(store, name, NOON))[0] for name in names]
+async def test_a_parked_report_does_not_shorten_the_wait_after_the_one_before_it(store: AnyStore) -> None:
+    first, second, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
+    await store.mark_sent([first], NOON)
 
-        await store.mark_sent(rows, NOON)
-        await store.mark_sent([], NOON)
+    await store.mark_parked([second], NOON + SECOND)
 
-        assert await sendable(store, NOON + 60 * SECOND) == []
+    assert await sendable(store, NOON + 2 * SECOND) == []
+    assert await store.next_sendable(NOON + 2 * SECOND) == NOON + APART
+    assert await sendable(store, NOON + APART) == [third.event_id]
+
+
+async def test_sent_and_parked_reports_are_kept_with_their_moments(store: AnyStore) -> None:
+    first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+
+    await store.mark_sent([first], NOON + SECOND)
+    await store.mark_parked([second], NOON + 2 * SECOND)
+
+    kept = await store.reports_of(IDENTIFIER)
+    assert list(kept) == [
+        replace(first, sent_at=NOON + SECOND),
+        replace(second, parked_at=NOON + 2 * SECOND),
+    ]
+    assert await sendable(store, NOON + 3600 * SECOND) == []
+    assert await store.next_sendable(NOON) is None
+
+
+async def test_a_batch_is_marked_together(store: AnyStore) -> None:
+    names = [f"alert-{number}" for number in range(10)]
+    rows = [(await report_times(store, name, NOON))[0] for name in names]
+
+    await store.mark_sent(rows, NOON)
+    await store.mark_sent([], NOON)
+
+    assert await sendable(store, NOON + 60 * SECOND) == []
 
 
 steps = st.lists(
@@ -117,7 +105,7 @@ dues = st.lists(
 
 
 @every_store
-@settings(max_examples=effort(10, 40))
+@settings(max_examples=effort(6, 40))
 @given(dues=dues, steps=steps)
 def test_reports_are_never_sent_out_of_order_nor_too_late(
     opening: Opening, dues: list[list[int]], steps: list[tuple[str, int]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
@@ -13,14 +12,12 @@ from effort import effort
 from fakes import NOON
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_store import AnyStore
 
 from bot.store.records.rows import report_facts, report_of
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Confidence, Fact, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from memory_store import AnyStore
 
 moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 maybe = st.none() | moments
@@ -107,7 +104,7 @@ reports = st.builds(
 
 
 @every_store
-@settings(max_examples=effort(15, 50))
+@settings(max_examples=effort(8, 50))
 @given(question=questions, later=questions)
 def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, later: Question) -> None:
     async def scenario(store: AnyStore) -> None:
@@ -124,7 +121,7 @@ def test_every_field_comes_back_as_it_was(opening: Opening, question: Question, 
 
 
 @every_store
-@settings(max_examples=effort(10, 25))
+@settings(max_examples=effort(6, 25))
 @given(body=words, event_id=words, due_at=moments, kept=st.none() | reports)
 def test_every_report_comes_back_as_it_was_with_all_that_was_kept_of_it(
     opening: Opening, body: str, event_id: str, due_at: datetime, kept: Report | None

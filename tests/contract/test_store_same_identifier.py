@@ -9,11 +9,12 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from any_store import IDENTIFIER, Opening, every_store
+from any_store import IDENTIFIER
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from memory_store import AnyStore
 from wiring import instead, wired
 
 from bot.triage.model import (
@@ -23,6 +24,7 @@ from bot.triage.model import (
     Conflict,
     InvalidBody,
     MessageRef,
+    Question,
     State,
     TriageRequest,
     Work,
@@ -30,10 +32,7 @@ from bot.triage.model import (
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
-if TYPE_CHECKING:
-    from memory_store import AnyStore
-
-    from bot.triage.model import Question
+pytest_plugins = ["store_fixtures"]
 
 HOUR = timedelta(hours=1)
 POLICY = Policy(remind_after=None, expire_after=HOUR, hold=timedelta(0))
@@ -84,122 +83,107 @@ FIRST = {"sequence": 0, "outcome": "undeliverable", "category": "triagebot", "re
 # A valid request after an invalid one
 
 
-@every_store
-async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        assert await harness.receive(INVALID) == [True]
-        closed = await harness.question()
-        harness.clock.advance(seconds=60)
+async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(store: AnyStore) -> None:
+    harness = Harness(store)
+    assert await harness.receive(INVALID) == [True]
+    closed = await harness.question()
+    harness.clock.advance(seconds=60)
 
-        assert await harness.receive(VALID) == [True]
+    assert await harness.receive(VALID) == [True]
 
-        question = await harness.question()
-        assert (question.state, question.standing, question.reason) == (State.ACCEPTED, None, "")
-        assert (question.request, question.ref) == (VALID, closed.ref)
-        assert question.accepted_at == question.due_at == NOON + timedelta(seconds=60)
-        assert question.deadline == question.accepted_at + HOUR
-        assert await harness.told() == [FIRST]
-        assert await store.oldest_open() == question.accepted_at
+    question = await harness.question()
+    assert (question.state, question.standing, question.reason) == (State.ACCEPTED, None, "")
+    assert (question.request, question.ref) == (VALID, closed.ref)
+    assert question.accepted_at == question.due_at == NOON + timedelta(seconds=60)
+    assert question.deadline == question.accepted_at + HOUR
+    assert await harness.told() == [FIRST]
+    assert await store.oldest_open() == question.accepted_at
 
 
-@every_store
-async def test_what_follows_is_a_change_of_what_mozdef_has_been_told(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        await harness.receive(INVALID)
-        await harness.receive(VALID)
-        question = await harness.ask()
-        assert (question.state, question.offered) == (State.ASKED, (Choice.YES, Choice.NO, Choice.NOT_SURE))
+async def test_what_follows_is_a_change_of_what_mozdef_has_been_told(store: AnyStore) -> None:
+    harness = Harness(store)
+    await harness.receive(INVALID)
+    await harness.receive(VALID)
+    question = await harness.ask()
+    assert (question.state, question.offered) == (State.ASKED, (Choice.YES, Choice.NO, Choice.NOT_SURE))
 
-        click = Answer(
-            ref=question.ref,
-            choice=Choice.YES,
-            slack_id="U0ADA",
-            same_workspace=True,
-            message_ref=question.message_ref or MessageRef(channel="D0ADA", ts="1.1"),
-            at=harness.clock(),
-        )
-        await harness.service.answer(click)
+    click = Answer(
+        ref=question.ref,
+        choice=Choice.YES,
+        slack_id="U0ADA",
+        same_workspace=True,
+        message_ref=question.message_ref or MessageRef(channel="D0ADA", ts="1.1"),
+        at=harness.clock(),
+    )
+    await harness.service.answer(click)
 
-        assert (await harness.question()).standing is Outcome.YES
-        yes = {"sequence": 1, "outcome": "yes", "category": "triagebot", "response": "yes"}
-        assert await harness.told() == [FIRST, yes]
+    assert (await harness.question()).standing is Outcome.YES
+    yes = {"sequence": 1, "outcome": "yes", "category": "triagebot", "response": "yes"}
+    assert await harness.told() == [FIRST, yes]
 
 
-@every_store
-async def test_a_deadline_that_says_what_mozdef_has_already_is_a_note(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        await harness.receive(INVALID)
-        await harness.receive(VALID)
-        await harness.ask()
-        harness.clock.advance(seconds=3600)
+async def test_a_deadline_that_says_what_mozdef_has_already_is_a_note(store: AnyStore) -> None:
+    harness = Harness(store)
+    await harness.receive(INVALID)
+    await harness.receive(VALID)
+    await harness.ask()
+    harness.clock.advance(seconds=3600)
 
-        for question in await store.overdue(harness.clock(), limit=10):
-            await harness.service.expire(question)
+    for question in await store.overdue(harness.clock(), limit=10):
+        await harness.service.expire(question)
 
-        note = {"sequence": 1, "outcome": "timedOut", "category": "triagebotnote", "response": None}
-        assert await harness.told() == [FIRST, note]
+    note = {"sequence": 1, "outcome": "timedOut", "category": "triagebotnote", "response": None}
+    assert await harness.told() == [FIRST, note]
 
 
-@every_store
-async def test_both_may_come_in_one_batch(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
+async def test_both_may_come_in_one_batch(store: AnyStore) -> None:
+    harness = Harness(store)
 
-        assert await harness.receive(INVALID, VALID) == [True, True]
+    assert await harness.receive(INVALID, VALID) == [True, True]
 
-        assert (await harness.question()).request == VALID
-        assert await harness.told() == [FIRST]
+    assert (await harness.question()).request == VALID
+    assert await harness.told() == [FIRST]
 
 
-@every_store
-async def test_a_row_is_reopened_once_however_many_workers_do_it(opening: Opening) -> None:
-    async with opening() as store:
-        harnesses = [Harness(store) for _ in range(4)]
-        await harnesses[0].receive(INVALID)
+async def test_a_row_is_reopened_once_however_many_workers_do_it(store: AnyStore) -> None:
+    harnesses = [Harness(store) for _ in range(4)]
+    await harnesses[0].receive(INVALID)
 
-        fates = await asyncio.gather(*(harness.receive(VALID) for harness in harnesses))
+    fates = await asyncio.gather(*(harness.receive(VALID) for harness in harnesses))
 
-        assert fates == [[True]] * 4
-        question = await harnesses[0].question()
-        assert (question.state, question.version) == (State.ACCEPTED, 1)
+    assert fates == [[True]] * 4
+    question = await harnesses[0].question()
+    assert (question.state, question.version) == (State.ACCEPTED, 1)
 
 
-@every_store
-async def test_an_invalid_request_after_a_valid_one_changes_nothing(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        await harness.receive(INVALID)
-        await harness.receive(VALID)
-        reopened = await harness.question()
+async def test_an_invalid_request_after_a_valid_one_changes_nothing(store: AnyStore) -> None:
+    harness = Harness(store)
+    await harness.receive(INVALID)
+    await harness.receive(VALID)
+    reopened = await harness.question()
 
-        assert await harness.receive(INVALID) == [True]
+    assert await harness.receive(INVALID) == [True]
 
-        assert await harness.question() == reopened
-        assert await harness.told() == [FIRST]
+    assert await harness.question() == reopened
+    assert await harness.told() == [FIRST]
 
 
-@every_store
-async def test_nothing_else_that_is_closed_is_reopened(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        harness.messenger.people[VALID.user] = replace(harness.messenger.people[VALID.user], deactivated=True)  # type: ignore[type-var] # a person
-        await harness.receive(VALID)
-        closed = await harness.ask()
-        assert (closed.state, closed.reason) == (State.CLOSED, "user_deactivated")
+async def test_nothing_else_that_is_closed_is_reopened(store: AnyStore) -> None:
+    harness = Harness(store)
+    harness.messenger.people[VALID.user] = replace(harness.messenger.people[VALID.user], deactivated=True)  # type: ignore[type-var] # a person
+    await harness.receive(VALID)
+    closed = await harness.ask()
+    assert (closed.state, closed.reason) == (State.CLOSED, "user_deactivated")
 
-        assert await harness.receive(VALID) == [True]
-        assert await harness.receive(replace(VALID, user="grace@example.com")) == [Conflict(fields=("user",))]
+    assert await harness.receive(VALID) == [True]
+    assert await harness.receive(replace(VALID, user="grace@example.com")) == [Conflict(fields=("user",))]
 
-        assert await harness.question() == closed
+    assert await harness.question() == closed
 
 
 # Another request with the same identifier
 
 
-@every_store
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
@@ -211,39 +195,32 @@ async def test_nothing_else_that_is_closed_is_reopened(opening: Opening) -> None
     ],
 )
 async def test_another_person_or_text_is_a_conflict_and_the_first_one_counts(
-    opening: Opening, changes: dict[str, Any], fields: tuple[str, ...]
+    store: AnyStore, changes: dict[str, Any], fields: tuple[str, ...]
 ) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        await harness.receive(a_request(IDENTIFIER))
-        first = await harness.question()
+    harness = Harness(store)
+    await harness.receive(a_request(IDENTIFIER))
+    first = await harness.question()
 
-        assert await harness.receive(replace(a_request(IDENTIFIER), **changes)) == [Conflict(fields=fields)]
+    assert await harness.receive(replace(a_request(IDENTIFIER), **changes)) == [Conflict(fields=fields)]
 
-        assert await harness.question() == first
-        assert await harness.told() == []
-
-
-@every_store
-async def test_of_a_summary_only_what_can_be_shown_is_compared(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        long = replace(a_request(IDENTIFIER), summary="x" * 60_000)
-        await harness.receive(long)
-
-        assert await harness.receive(long) == [True]
-        assert await harness.receive(replace(long, summary="\u200bx" * 4000 + "and another end")) == [True]
-        assert await harness.receive(replace(long, summary="x" * 3999 + "y")) == [
-            Conflict(fields=("summary",))
-        ]
+    assert await harness.question() == first
+    assert await harness.told() == []
 
 
-@every_store
-async def test_each_request_of_a_batch_has_its_own_fate(opening: Opening) -> None:
-    async with opening() as store:
-        harness = Harness(store)
-        other = replace(a_request(IDENTIFIER), user="grace@example.com")
+async def test_of_a_summary_only_what_can_be_shown_is_compared(store: AnyStore) -> None:
+    harness = Harness(store)
+    long = replace(a_request(IDENTIFIER), summary="x" * 60_000)
+    await harness.receive(long)
 
-        fates = await harness.receive(a_request("new"), a_request(IDENTIFIER), other, a_request(IDENTIFIER))
+    assert await harness.receive(long) == [True]
+    assert await harness.receive(replace(long, summary="\u200bx" * 4000 + "and another end")) == [True]
+    assert await harness.receive(replace(long, summary="x" * 3999 + "y")) == [Conflict(fields=("summary",))]
 
-        assert fates == [True, True, Conflict(fields=("user",)), True]
+
+async def test_each_request_of_a_batch_has_its_own_fate(store: AnyStore) -> None:
+    harness = Harness(store)
+    other = replace(a_request(IDENTIFIER), user="grace@example.com")
+
+    fates = await harness.receive(a_request("new"), a_request(IDENTIFIER), other, a_request(IDENTIFIER))
+
+    assert fates == [True, True, Conflict(fields=("user",)), True]

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from any_store import IDENTIFIER, a_question, a_report, add
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 
+from bot.store.dynamodb.store import DynamoStore
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, State
+from bot.triage.model import Change, Question, State
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.store.dynamodb.store import DynamoStore
-    from bot.triage.model import Question
 
 DAY = timedelta(days=1)
 

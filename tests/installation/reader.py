@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from installation.chapters import commands_of, settings_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from installation.debian_root import DebianRoot
-    from installation.service import Service
+from installation.debian_root import DebianRoot
+from installation.service import Service
 
 
 class Reader:

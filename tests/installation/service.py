@@ -13,17 +13,13 @@ import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from world.service_manager import ServiceManager
 from world.waiting import until
 
 from installation.debian_root import PATH, DebianRoot
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 UNIT = "triage-bot"
 

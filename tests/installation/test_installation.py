@@ -10,8 +10,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from world import until
@@ -21,9 +21,6 @@ from installation.chapters import INSTALL, OPERATE
 from installation.debian_root import DebianRoot
 from installation.reader import Reader
 from installation.service import Service
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 CHECKOUT = Path(__file__).parents[2]
 

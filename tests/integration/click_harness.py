@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from fakes import CountingMeter
-from running_slack import ADA, APP_TOKEN, BOT_TOKEN, running
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, RunningSlack, running
 from wiring import SETTINGS, Steady, wired
 
 from bot.errors import StoreError
 from bot.redaction import Secret
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
+from bot.sandbox.fake_slack.server import Click
+from bot.sandbox.fake_slack.workspace import Message
 from bot.slack.client import web_client
 from bot.slack.connections import CONNECTIONS, SocketConnections
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store.sqlite.store import SqliteStore
-from bot.triage.model import Confidence, TriageRequest, Work
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from running_slack import RunningSlack
-
-    from bot.sandbox.fake_slack.server import Click
-    from bot.sandbox.fake_slack.workspace import Message
-    from bot.triage.model import Change, Choice, Question
-    from bot.triage.policy import Policy
-    from bot.triage.service import TriageService
-    from bot.worker.assembly import Parts
+from bot.triage.model import Change, Choice, Confidence, Question, TriageRequest, Work
+from bot.triage.policy import Policy
+from bot.triage.service import TriageService
+from bot.worker.assembly import Parts
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 
 from mozdef_guide import copy_drop_in
 from mozdef_program import PROGRAMS, Program
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 #: What the environment of MozDef's process holds for boto3's own search for credentials.
 CHAIN_KEY = "FROMTHECHAIN"

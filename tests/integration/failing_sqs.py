@@ -6,12 +6,10 @@ import contextlib
 import json
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from http_stand_in import HttpStandIn, Reply, Request
 
 _REFUSAL_IN_XML = (
     b"<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code>"
@@ -23,32 +21,23 @@ _REFUSAL_IN_JSON = json.dumps(
 _DRIPPING = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 1000000\r\n\r\n"
 
 
-@contextmanager
-def refusing(credentials: list[str] | None = None) -> Iterator[str]:
+class Refusing(HttpStandIn):
     """One that refuses each call as SQS does, old protocol and new; keeps what the calls were signed with."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if credentials is not None:
-                credentials.append(self.headers.get("Authorization", ""))
-            body = _REFUSAL_IN_JSON if "X-Amz-Target" in self.headers else _REFUSAL_IN_XML
-            self.send_response(403)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def __init__(self) -> None:
+        super().__init__()
+        self.credentials: list[str] = []
 
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
+    def reply_to(self, request: Request) -> Reply:
+        self.credentials.append(request.headers.get("Authorization", ""))
+        body = _REFUSAL_IN_JSON if "X-Amz-Target" in request.headers else _REFUSAL_IN_XML
+        return Reply(status=403, body=body, content_type="")
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+
+@contextmanager
+def refusing() -> Iterator[str]:
+    with Refusing() as sqs:
+        yield sqs.url
 
 
 @contextmanager

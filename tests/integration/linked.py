@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
-from running_slack import ADA, APP_TOKEN, SettableClock, link_urls, running
+from running_slack import ADA, APP_TOKEN, RunningSlack, SettableClock, link_urls, running
+from slack_bolt.async_app import AsyncAck
 from world import eventually
 from world.faults import Faults
 
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.slack.connections import LinkTimes, SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-    from running_slack import RunningSlack
-    from slack_bolt.async_app import AsyncAck
 
 #: How long these links wait for a hello: on one machine a hello takes no time.
 TIMES = LinkTimes(patience=timedelta(seconds=1), look_interval=timedelta(milliseconds=20))

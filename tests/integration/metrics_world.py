@@ -6,15 +6,11 @@ import json
 import re
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
-from world import until
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from world import WorkerProcess
+from world import WorkerProcess, until
 
 #: Any free port: the log says which.
 LISTEN: Mapping[str, str] = {"METRICS_LISTEN": "127.0.0.1:0"}

@@ -9,9 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from elasticsearch_stand_in import ElasticsearchStandIn
 from interpreters import find_python, make_environment
@@ -19,9 +20,6 @@ from mozdef_guide import PYTHON, copy_drop_in, guide_block, guide_commands, name
 from mozdef_program import Program
 from person_api import PersonApi
 from world.waiting import PATIENCE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 REGION: Final = "us-west-2"
 

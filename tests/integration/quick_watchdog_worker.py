@@ -8,29 +8,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
+from bot.aws.access import Access
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.people import load_people_rules
-from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.sqs.queues import FailedEntry, Queue, Received
+from bot.triage.ports import Meter
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 from bot.worker.watchdog import PATIENCE, Progress
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AsyncExitStack
-    from datetime import timedelta
-
-    from bot.aws.access import Access
-    from bot.settings.settings import Settings
-    from bot.sqs.queues import FailedEntry, Queue, Received
-    from bot.triage.ports import Meter
 
 #: Of 45 s this makes 4.5.
 SPEED_UP = 10

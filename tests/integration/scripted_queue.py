@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING
+
+import pytest
 
 from bot.sqs.queues import FailedEntry, Outgoing, Received
-
-if TYPE_CHECKING:
-    import logging
-    from collections.abc import Mapping, Sequence
-
-    import pytest
 
 
 class Impatient(Random):

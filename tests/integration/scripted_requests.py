@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scripted_queue import Impatient, ScriptedQueue
 
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received
 from bot.triage.model import Conflict, InvalidBody, TriageRequest
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
 
 Decoded = TriageRequest | InvalidBody
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 from aiohttp import web
 from fakes import SteppedClock
+from served import served
 
 from bot.slack.client import SlackApi, web_client
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 #: Answers a request, or breaks the connection under it.
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,16 +52,9 @@ class ScriptedSlack:
 @asynccontextmanager
 async def scripted_slack(*answers: Answer) -> AsyncIterator[ScriptedSlack]:
     slack = ScriptedSlack(answers=list(answers))
-    application = web.Application()
-    application.router.add_route("*", "/{method}", slack.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        slack.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    async with served(slack.handle) as url:
+        slack.url = f"{url}/"
         yield slack
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager

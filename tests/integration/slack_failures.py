@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
 
+import aiohttp
 import pytest
 from scripted_slack import Answer, api_of, scripted_slack
 
 from bot.errors import TriageBotError
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    import aiohttp
-
-    from bot.slack.client import SlackApi
+from bot.slack.client import SlackApi
 
 
 async def failure(call: Awaitable[object]) -> TriageBotError:

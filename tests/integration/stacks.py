@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
+import boto3
 from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    import boto3
 
 TEMPLATE = Path(__file__).parents[2] / "config" / "cloudformation.yaml"
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fakes import NOON, a_request
 
-from bot.store import open_store
+from bot.store import OpenStore, open_store
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.opening import connect
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Question
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.store import OpenStore
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WRITER = Path(__file__).with_name("store_writer.py")

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from running_slack import ADA, GRACE
 from world import eventually
 
 from bot.sandbox.fake_slack.objects import text_of_block
 from bot.settings.messages import load_messages
-from bot.triage.model import Choice
+from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click_harness import ClickHarness
-
-    from bot.triage.model import Question
 
 WORDS = load_messages()
 REQUIRED = Policy(alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED})))

@@ -6,8 +6,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_stand_in import Call, Reply, aws_stand_in
+from aws_stand_in import AwsStandIn, Call
 from botocore.config import Config
+from http_stand_in import Reply
 
 from bot.aws.access import Access
 from bot.aws.answers import NotAnAnswer
@@ -76,7 +77,7 @@ def test_no_call_takes_somebody_elses_answer(
     aws_session: boto3.Session, operation: str, stranger: str
 ) -> None:
     with (
-        aws_stand_in(lambda _: STRANGERS[stranger]) as stand_in,
+        AwsStandIn(lambda _: STRANGERS[stranger]) as stand_in,
         pytest.raises(NotAnAnswer, match=r"^something answered with.*check the proxies"),
     ):
         call(stand_in.url, aws_session, operation)
@@ -88,7 +89,7 @@ def test_no_call_takes_somebody_elses_answer(
 def test_an_empty_answer_of_aws_is_one_only_where_it_may_be_empty(
     aws_session: boto3.Session, operation: str
 ) -> None:
-    with aws_stand_in(lambda _: Reply()) as stand_in:
+    with AwsStandIn(lambda _: Reply()) as stand_in:
         if operation in MAY_BE_EMPTY:
             assert call(stand_in.url, aws_session, operation).keys() == {"ResponseMetadata"}
             return
@@ -99,7 +100,7 @@ def test_an_empty_answer_of_aws_is_one_only_where_it_may_be_empty(
 def test_a_page_with_an_error_of_http_is_an_error_of_aws(aws_session: boto3.Session) -> None:
     """botocore makes one of it already, with the status for its code."""
     with (
-        aws_stand_in(lambda _: Reply(body=PAGE, content_type="text/html", status=403)) as stand_in,
+        AwsStandIn(lambda _: Reply(body=PAGE, content_type="text/html", status=403)) as stand_in,
         pytest.raises(Exception, match="403"),
     ):
         call(stand_in.url, aws_session, "receive_message")
@@ -109,7 +110,7 @@ def test_a_page_with_an_error_of_http_is_an_error_of_aws(aws_session: boto3.Sess
 
 
 async def test_a_queue_says_what_is_in_the_way(aws_session: boto3.Session) -> None:
-    with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
+    with AwsStandIn(lambda _: STRANGERS["a page"]) as stand_in:
         connector = Connector(endpoint_url=stand_in.url, access=Access(lambda: aws_session))
         queue = connector.open(f"{stand_in.url}/123456789012/requests")
         for attempt in (queue.receive(), queue.describe(), queue.delete_batch([]), queue.send_batch([])):
@@ -119,7 +120,7 @@ async def test_a_queue_says_what_is_in_the_way(aws_session: boto3.Session) -> No
 
 
 async def test_a_table_says_what_is_in_the_way_and_stores_nothing(aws_session: boto3.Session) -> None:
-    with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
+    with AwsStandIn(lambda _: STRANGERS["a page"]) as stand_in:
         address = Address(table="table", region="us-west-2")
         table = Table(
             "table",
@@ -144,7 +145,7 @@ async def test_the_parameter_store_says_what_is_in_the_way(
         "RESPONSE_QUEUE_URL": "https://sqs.us-west-2.amazonaws.com/123456789012/responses",
     }
     settings = load_settings(Purpose.RUN, environ=environ, directory=tmp_path)
-    with aws_stand_in(lambda _: STRANGERS["a page"]) as stand_in:
+    with AwsStandIn(lambda _: STRANGERS["a page"]) as stand_in:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", stand_in.url)
         with pytest.raises(TransientError, match=r"cannot be reached for the parameter .*/token .*text/html"):
             await fetch_tokens(settings, Access(lambda: aws_session))
@@ -154,7 +155,7 @@ def test_a_page_at_the_start_is_no_traceback_and_the_worker_waits(create_world: 
     def page(_: Call) -> Reply:
         return STRANGERS["a page"]
 
-    with aws_stand_in(page) as stand_in:
+    with AwsStandIn(page) as stand_in:
         world = create_world(AWS_ENDPOINT_URL_SQS=stand_in.url)
         world.worker.start()
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
+from world import World
 from world.forward_proxy import ForwardProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from world import World
 
 
 @pytest.fixture

@@ -7,19 +7,14 @@ import json
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from running_slack import APP_TOKEN, BOT_TOKEN, running
+from mypy_boto3_sqs import SQSClient
+from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 from world import PATIENCE_SECONDS
 
 from bot.sandbox.child_process import bare_environment
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-    from running_slack import RunningSlack
 
 CheckedPlace = Callable[["RunningSlack"], "Place"]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import boto3
 import pytest
 from botocore.config import Config
 
@@ -14,11 +16,8 @@ from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE, check_everything
 from bot.settings.settings import Purpose, Settings, load_settings
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
+pytestmark = pytest.mark.usefixtures("in_aws_environment")
 
-    import boto3
 
 #: Nothing that the check says of these can be good: they are on no machine.
 NOWHERE = {
@@ -28,12 +27,6 @@ NOWHERE = {
     "RESPONSE_QUEUE_URL": "http://127.0.0.1:9/123456789012/responses",
     "AWS_REGION": "us-west-2",
 }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_of_this_machine(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in aws_environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def settings(folder: Path, **environ: str) -> Settings:
@@ -199,8 +192,9 @@ async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it
     tmp_path: Path, aws_session: boto3.Session, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # moto loads its parameter store at the first call, which may take longer than `check` waits.
-    patient = aws_session.client("ssm", endpoint_url=sqs_endpoint, config=Config(read_timeout=120))
-    patient.describe_parameters()
+    patient = Config(read_timeout=120)
+    with closing(aws_session.client("ssm", endpoint_url=sqs_endpoint, config=patient)) as ssm:
+        ssm.describe_parameters()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
     tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}
 

@@ -6,18 +6,15 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.slack import check_host
 from bot.slack.client import open_session
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing")
 

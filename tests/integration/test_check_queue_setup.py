@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from mypy_boto3_sqs import SQSClient
+from served import served
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
-
 CreateQueue = Callable[..., str]
+
+pytestmark = pytest.mark.usefixtures("in_aws_environment")
 
 URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/triage-requests"
 ARN = "arn:aws:sqs:eu-central-1:123456789012:triage-requests"
@@ -28,12 +26,6 @@ ATTRIBUTES = {
     "ApproximateNumberOfMessagesNotVisible": "0",
     "ApproximateNumberOfMessagesDelayed": "0",
 }
-
-
-@pytest.fixture(autouse=True)
-def _surroundings(aws_environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in aws_environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def answered(body: object, status: int, headers: Mapping[str, str]) -> web.Response:
@@ -63,13 +55,8 @@ async def policed(
         refusal = {"__type": "com.amazonaws.sqs#InvalidParameterValue"}
         return answered(refusal, 400, headers)
 
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(answer) as url:
+        yield url
 
 
 async def look(role: QueueRole, url: str = URL) -> dict[str, Finding]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, until
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import StoreError
 from bot.settings.settings import Purpose, Settings, load_settings
-from bot.worker.control import ControlServer
+from bot.worker.control import ControlServer, Handler
 from bot.worker.handlers import CONDITION, condition_handler
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.worker.control import Handler
 
 CHANNEL = "C0SECURITY1"
 

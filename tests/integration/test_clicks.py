@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from click_harness import triage
+from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World, buttons, until
 
 from bot.triage.model import Choice, State
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 
 @pytest.fixture(scope="module")

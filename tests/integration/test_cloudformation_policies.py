@@ -6,16 +6,14 @@ The local AWS makes neither queue policies nor alarms, and asks nobody for permi
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from stacks import TEMPLATE, Template
 
 from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
 from bot.store.dynamodb.schema import EXPIRES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 OPERATOR = "arn:aws:iam::123456789012:role/operator"
 

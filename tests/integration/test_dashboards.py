@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from metrics_world import LISTEN, Meters, address_of
-from prometheus import debian_program, scraping
+from mypy_boto3_sqs import SQSClient
+from prometheus import Prometheus, debian_program, scraping
 from world import World, until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
-    from prometheus import Prometheus
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "config" / "prometheus-alerts.yml"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from fakes import SteppedClock
 from messenger_harness import CLAIMED, MEMBER, OPENED, messenger_of
 from running_slack import ADA
@@ -23,11 +24,6 @@ from bot.slack.identity import Identity
 from bot.triage.model import Choice, State, Work
 from bot.triage.policy import Policy
 from bot.triage.working_time import parse_working_hours
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click_harness import ClickHarness
 
 HALF = "a\ud800"
 MENDED = "a\ufffd"

@@ -9,11 +9,14 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import Self
 
 import pytest
 from metrics_world import LISTEN, address_of, fetch, health
+from mypy_boto3_sqs import SQSClient
 from world import World, until
 
 from bot.worker.descriptors import (
@@ -24,12 +27,6 @@ from bot.worker.descriptors import (
     watch_descriptors,
 )
 from bot.worker.listener import Listener, bind
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 #: Of the worker. Idle, it has about 40.
 DESCRIPTORS = 96

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import SteppedClock
@@ -19,9 +19,6 @@ from bot.slack.client import SlackApi
 from bot.slack.errors import explain
 from bot.slack.identity import Authentication, Identity
 from bot.slack.link_urls import KEEP, LinkUrls
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 OPEN = "apps.connections.open"
 GIVEN = says({"ok": True, "url": "ws://127.0.0.1:1/link/"})

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from linked import linked
+from linked import Linked, linked
 from running_slack import SettableClock
 from world import eventually
 
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.slack.connections import EXAMINE_EVERY, SETTLED_AFTER, SocketConnections
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-    from linked import Linked
 
 
 async def reach(bot: Linked, span: timedelta, welcomed: int) -> None:

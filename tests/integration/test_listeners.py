@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from running_slack import ADA, GRACE
 from world import eventually
 
@@ -15,12 +16,6 @@ from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    from click_harness import ClickHarness
 
 WORDS = load_messages()
 RADIA = "U0RADIAP009"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World
 
 from bot.settings.messages import load_messages
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 WORDS = load_messages()
 

@@ -6,12 +6,13 @@ import asyncio
 import copy
 import json
 import logging
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from effort import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,11 +29,6 @@ from bot.sandbox.fake_slack.payloads import (
 )
 from bot.triage.model import Choice
 from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from click_harness import ClickHarness
 
 REQUIRED = Policy(
     alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED})), has_channel=True

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 from metrics_world import LISTEN, Meters, address_of, fetch, health, problems
+from mypy_boto3_sqs import SQSClient
 from world import World, until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 
 @pytest.fixture

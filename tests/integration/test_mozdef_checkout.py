@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from mozdef_checkout import MozDef, new_python, old_python
 from mozdef_guide import guide_commands, run_commands
+from mozdef_program import Program
 from world import World, buttons, paragraphs, until
 from world.slack import newcomer
 
 from bot.sqs.wire import write_report
 from bot.triage.model import Choice, Confidence, Report
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mozdef_program import Program
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,29 +9,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
 import pytest
 from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
-from failing_sqs import RUDE, dripping, refusing
+from failing_sqs import RUDE, Refusing, dripping
 from interpreters import find_python, make_environment
 from mozdef_guide import guide_block, guide_commands, run_commands
+from mypy_boto3_sqs import SQSClient
 from person_api import PersonApi
 from triage_request import DEADLINE_SECONDS, LONGEST_SUMMARY
 from world.worker import WorkerProcess, bare_environment
 
 from bot.sqs.wire import decode_request
 from bot.triage.model import Confidence, Fact, TriageRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 FILES = [CHECKOUT / "config" / "mozdef" / name for name in ("triage_bot_sqs.py", "triage_request.py")]
 
@@ -249,13 +246,12 @@ def test_it_registers_for_the_alerts_that_the_stock_action_registers_for(drop_in
     ]
 
 
-@pytest.mark.parametrize("letter", ["x", "\U0001f511"])
 def test_a_summary_of_megabytes_is_shortened_and_arrives(
-    load: Callable[..., DropIn], sqs: SQSClient, queue: str, letter: str
+    load: Callable[..., DropIn], sqs: SQSClient, queue: str
 ) -> None:
-    drop_in = load()
+    letter = "\U0001f511"
 
-    logged = drop_in.alert(session_alert("long", host=letter * 3_000_000))
+    logged = load().alert(session_alert("long", host=letter * 3_000_000))
 
     (request,) = received(sqs, queue)
     assert logged == []
@@ -286,18 +282,19 @@ def test_a_lone_surrogate_and_a_control_character_arrive(
 def test_the_call_is_signed_with_mozdef_s_key_or_else_with_what_boto3_finds(
     load: Callable[..., DropIn], in_the_file: dict[str, str], signed_by: str
 ) -> None:
-    credentials: list[str] = []
-    with refusing(credentials) as endpoint:
-        load(stock=in_the_file, endpoint_url=endpoint).alert(duo_alert("1"))
+    with Refusing() as sqs:
+        load(stock=in_the_file, endpoint_url=sqs.url).alert(duo_alert("1"))
 
-    assert credentials
-    assert all(f"Credential={signed_by}/" in one and "/us-west-2/sqs/" in one for one in credentials)
+    assert sqs.credentials
+    assert all(f"Credential={signed_by}/" in one and "/us-west-2/sqs/" in one for one in sqs.credentials)
 
 
 # What does not reach the queue
 
 
-@pytest.fixture(params=["there is no such queue", *RUDE])
+@pytest.fixture(
+    params=["there is no such queue", *(pytest.param(how, marks=pytest.mark.slow) for how in RUDE)]
+)
 def trouble(request: pytest.FixtureRequest, sqs_endpoint: str) -> Iterator[Mapping[str, str]]:
     """Settings that lead to an SQS that is no use."""
     if request.param in RUDE:

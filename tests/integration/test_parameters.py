@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from uuid import uuid4
 
+import boto3
 import pytest
 from metrics_world import LISTEN, Meters, address_of, health, problems
+from mypy_boto3_sqs import SQSClient
 from world import PATIENCE_SECONDS, World, until
 from world.aws_proxy import AwsProxy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    import boto3
-    from mypy_boto3_sqs import SQSClient
-
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10

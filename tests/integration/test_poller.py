@@ -4,8 +4,9 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+import pytest
+from mypy_boto3_sqs import SQSClient
 from scripted_queue import ScriptedQueue, events
 from scripted_requests import (
     Decoded,
@@ -20,16 +21,10 @@ from scripted_requests import (
 from world import eventually
 
 from bot.errors import TransientError
-from bot.triage.model import InvalidBody
+from bot.sqs.clients import Connector
+from bot.sqs.queues import FailedEntry, Outgoing
+from bot.triage.model import Conflict, InvalidBody
 from bot.triage.ports import NoMeter
-
-if TYPE_CHECKING:
-    import pytest
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sqs.clients import Connector
-    from bot.sqs.queues import FailedEntry, Outgoing
-    from bot.triage.model import Conflict
 
 CreateQueue = Callable[..., str]
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import SteppedClock
@@ -12,11 +12,7 @@ from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.poller import Poller
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.sqs.queues import Received
+from bot.sqs.queues import Received
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
+from mypy_boto3_sqs import SQSClient
 from scripted_queue import ScriptedQueue
 from scripted_reports import MemoryOutbox, publisher_of, publishing, row_of
 from world import eventually
 
 from bot.errors import TransientError
+from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES
 from bot.sqs.queues import BATCH_BYTES
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sqs.clients import Connector
 
 CreateQueue = Callable[..., str]
 

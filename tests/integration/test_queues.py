@@ -2,21 +2,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import boto3
 import botocore.session
 import pytest
 from botocore.configprovider import ConstantProvider
+from mypy_boto3_sqs import SQSClient
 
 from bot.aws.access import Access
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import BATCH_BYTES, Outgoing, cut_into_batches
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 CreateQueue = Callable[..., str]
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import boto3
 import pytest
-from aws_stand_in import Call, Reply, aws_stand_in
+from aws_stand_in import AwsStandIn, Call
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from fakes import NOON
-from world import until
+from http_stand_in import Reply
+from world import World, until
 from world.aws_proxy import AwsProxy
 
 from bot.aws.access import RENEWED_EVERY, Access
@@ -23,12 +26,6 @@ from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.table import NEW, Connection, Table
 from bot.worker.health import StoreHealth, Trouble, WorkerHealth, find_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from world import World
 
 OLD, NEW_KEY = "AKIAOLDKEYOFTHISTEST", "AKIANEWKEYOFTHISTEST"
 CODES = [
@@ -105,7 +102,7 @@ def test_a_call_that_is_refused_is_made_again_with_what_the_file_holds_now(
     file: Path, service: str, code: str
 ) -> None:
     harness, accepted = Harness(), [OLD]
-    with aws_stand_in(accepting(service, lambda: accepted[0], code)) as stand_in:
+    with AwsStandIn(accepting(service, lambda: accepted[0], code)) as stand_in:
         call = harness.call(service, stand_in.url)
         call()
         write(file, NEW_KEY)
@@ -122,7 +119,7 @@ def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_the
     file: Path, service: str
 ) -> None:
     harness = Harness()
-    with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
+    with AwsStandIn(accepting(service, lambda: NEW_KEY)) as stand_in:
         call = harness.call(service, stand_in.url)
         for _ in range(10):
             with pytest.raises(ClientError):
@@ -143,7 +140,7 @@ def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_the
 
 def test_one_renewal_is_enough_for_all_services(file: Path) -> None:
     harness, accepted = Harness(), [OLD]
-    with aws_stand_in(lambda call: accepting(_service_of(call), lambda: accepted[0])(call)) as stand_in:
+    with AwsStandIn(lambda call: accepting(_service_of(call), lambda: accepted[0])(call)) as stand_in:
         calls = {service: harness.call(service, stand_in.url) for service in CALLS}
         write(file, NEW_KEY)
         accepted[0] = NEW_KEY
@@ -161,7 +158,7 @@ def test_a_service_that_is_still_refused_counts_though_another_is_not(file: Path
         service = _service_of(call)
         return accepting(service, lambda: NEW_KEY if service == "sqs" else OLD)(call)
 
-    with aws_stand_in(answer) as stand_in:
+    with AwsStandIn(answer) as stand_in:
         calls = {service: harness.call(service, stand_in.url) for service in CALLS}
         with pytest.raises(ClientError):
             calls["sqs"]()
@@ -186,7 +183,7 @@ def _camel(operation: str) -> str:
 def test_credentials_that_come_later_are_found(file: Path, service: str) -> None:
     file.unlink()
     harness = Harness()
-    with aws_stand_in(accepting(service, lambda: NEW_KEY)) as stand_in:
+    with AwsStandIn(accepting(service, lambda: NEW_KEY)) as stand_in:
         call = harness.call(service, stand_in.url)
         with pytest.raises(NoCredentialsError):
             call()
@@ -202,7 +199,7 @@ def test_credentials_that_come_later_are_found(file: Path, service: str) -> None
 @pytest.mark.parametrize("code", ["AccessDenied", "ThrottlingException", "InternalError"])
 def test_any_other_refusal_leaves_the_session_alone(file: Path, code: str) -> None:
     harness = Harness()
-    with aws_stand_in(accepting("sqs", lambda: NEW_KEY, code)) as stand_in, pytest.raises(ClientError):
+    with AwsStandIn(accepting("sqs", lambda: NEW_KEY, code)) as stand_in, pytest.raises(ClientError):
         harness.call("sqs", stand_in.url)()
 
     assert file.exists()
@@ -212,7 +209,7 @@ def test_any_other_refusal_leaves_the_session_alone(file: Path, code: str) -> No
 
 def test_a_file_that_is_half_written_is_read_again_later(file: Path) -> None:
     harness = Harness()
-    with aws_stand_in(accepting("sqs", lambda: NEW_KEY)) as stand_in:
+    with AwsStandIn(accepting("sqs", lambda: NEW_KEY)) as stand_in:
         call = harness.call("sqs", stand_in.url)
         harness.fails = [ConfigError(["AWS_PROFILE: half a file"])]
         with pytest.raises(ClientError):
@@ -225,7 +222,7 @@ def test_a_file_that_is_half_written_is_read_again_later(file: Path) -> None:
 
 async def test_a_write_to_the_table_goes_through_as_if_nothing_had_happened(file: Path) -> None:
     accepted = [OLD]
-    with aws_stand_in(accepting("dynamodb", lambda: accepted[0])) as stand_in:
+    with AwsStandIn(accepting("dynamodb", lambda: accepted[0])) as stand_in:
         address = Address(table="t", region="us-west-2")
         table = Table("t", Connection(address, endpoint_url=stand_in.url), random=Random(0))
         assert await table.put({"pk": "a", "sk": "b"}, NEW)

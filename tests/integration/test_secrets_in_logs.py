@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, until
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 #: Words of a summary, tokens that stand in one, and an address that is nobody's.
 SUMMARY = "Ten-bypass-codes were made with xoxb-1-in-a-summary and AKIAINASUMMARY000001"

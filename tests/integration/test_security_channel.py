@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON
@@ -20,9 +20,6 @@ from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import report_on
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
 LINKS = CardLinks(workspace="https://sandbox.slack.com", alert_url=ALERT_URL)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, until
 from world.service_manager import ServiceManager
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 QUICK_WATCHDOG_WORKER = (str(Path(__file__).with_name("quick_watchdog_worker.py")),)
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
+import pytest
 from running_slack import RunningSlack, SettableClock, link_urls, running
 
 from bot.slack.connections import CONNECTIONS, CONNECTIONS_MAX, SocketConnection, SocketConnections, bolt_app
 from bot.slack.identity import Identity
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import pytest
 
 
 async def told(counts: list[int], *, shared: bool) -> SocketConnections:

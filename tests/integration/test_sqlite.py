@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from store_files import a_database, a_question, execute, fill, modes_in, opened
@@ -14,10 +15,6 @@ from bot.store import open_store
 from bot.store.address import store_path
 from bot.store.sqlite.opening import SCHEMA_VERSION
 from bot.triage.model import Change
-
-if TYPE_CHECKING:
-    import sqlite3
-
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 

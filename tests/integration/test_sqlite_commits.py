@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import NOON
@@ -16,14 +18,8 @@ from store_files import REPOSITORY, WRITER, a_database, a_question, opened
 
 from bot.errors import StoreError
 from bot.store import open_store
+from bot.store.sqlite.connection import Database
 from bot.triage.model import Change, OutboxRow
-
-if TYPE_CHECKING:
-    import sqlite3
-    from pathlib import Path
-
-    from bot.store.sqlite.connection import Database
-
 
 # Closing
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import NOON, a_request
@@ -19,11 +21,7 @@ from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from pathlib import Path
-
-FEW, MANY = 100, 100_000
+FEW = 100
 HOUR = timedelta(hours=1)
 
 #: What the sweeper asks of the store each time it wakes. At noon there is one question due of each kind.
@@ -133,18 +131,14 @@ def plan(path: Path, query: str) -> list[str]:
     return [str(row[3]) for row in rows if "question" in str(row[3])]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("due")
-
-
-async def test_finding_what_is_due_costs_the_same_with_100_and_with_100_000_open_questions(
-    folder: Path,
+@pytest.mark.parametrize("count", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+async def test_finding_what_is_due_costs_the_same_with_100_and_with_many_open_questions(
+    tmp_path: Path, count: int
 ) -> None:
-    await fill(folder / "few.db", FEW)
-    await fill(folder / "many.db", MANY)
+    await fill(tmp_path / "few.db", FEW)
+    await fill(tmp_path / "many.db", count)
 
-    few, many = await costs(folder / "few.db"), await costs(folder / "many.db")
+    few, many = await costs(tmp_path / "few.db"), await costs(tmp_path / "many.db")
 
     assert many == few
     assert all(steps > 0 for steps, _ in many.values())
@@ -202,5 +196,7 @@ async def test_no_look_for_reports_to_send_goes_through_those_that_are_sent(tmp_
     assert any("report_unsent" in step for step in steps)
 
 
-def test_a_look_without_an_index_would_be_seen(folder: Path) -> None:
-    assert plan(folder / "few.db", "SELECT * FROM question WHERE attempts > 1") == ["SCAN question"]
+async def test_a_look_without_an_index_would_be_seen(tmp_path: Path) -> None:
+    await fill(tmp_path / "few.db", FEW)
+
+    assert plan(tmp_path / "few.db", "SELECT * FROM question WHERE attempts > 1") == ["SCAN question"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import NOON, a_request
@@ -13,13 +15,8 @@ from memory_store import MemoryStore
 from bot.triage.asking_rules import accept
 from bot.triage.model import Change, utc_now
 from bot.triage.policy import Policy
+from bot.worker.control import Handler
 from bot.worker.handlers import LIST_SUMMARY, BackupRunning, store_handlers
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from bot.worker.control import Handler
 
 
 class PausingStore(MemoryStore):

@@ -8,18 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from confinement import USER, settings_of
+from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 HERE = Path(__file__).parent
 UNITS = HERE.parents[1] / "systemd"

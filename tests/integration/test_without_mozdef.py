@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from documents import code_blocks, document, section
-from world import until
+from world import World, until
 from world.worker import bare_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from world import World
 
 GUIDE = document("docs/without-mozdef.md")
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import base64
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.cli.files import BackupFailed, write_backup
 from bot.cli.output.plot import PlotNotWritten, write_plot
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.errors import TriageBotError
-    from bot.worker.views import View
+from bot.errors import TriageBotError
+from bot.worker.views import View
 
 #: Writes a file at a path, and calls the second argument in the middle of it.
 Write = Callable[["Path", Callable[[], None]], None]

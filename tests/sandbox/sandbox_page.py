@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page
 
 #: As WCAG 2.2 asks for text of ordinary size (1.4.3).
 LEAST_CONTRAST: Final = 4.5

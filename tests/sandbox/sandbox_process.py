@@ -8,15 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from world import PATIENCE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 
 class SandboxProcess:

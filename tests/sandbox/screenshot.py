@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from playwright.sync_api import Page
 
 #: Who presses what, in this order; the last one is left to be seen in Slack.
 ANSWERS = (

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -19,11 +21,6 @@ from sandbox_page import (
 )
 from sandbox_process import SandboxProcess
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
 
 pytest_plugins = ["page_fixtures"]
 

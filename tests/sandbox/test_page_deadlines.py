@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -15,11 +16,6 @@ from sandbox_page import (
     send_sample,
 )
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Page
 
 pytest_plugins = ["page_fixtures"]
 
@@ -37,7 +33,7 @@ def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alon
 
     reminder = page.locator("#messages .message").filter(has=page.locator(".replied"))
     reminder.wait_for()
-    keep_pictures(page, artefacts, "reminder", reminder.locator(".block-section").first)
+    keep_pictures(page, artefacts, "reminder", reminder.locator(".block-rich").first)
     reminder.get_by_text(WORDING["reminder"]["link"]).click()
     assert page.evaluate("document.activeElement.dataset.ts") == asked.get_attribute("data-ts")
     assert reminder.locator("button[data-action-id]").count() == 0

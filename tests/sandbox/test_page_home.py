@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from playwright.sync_api import Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -14,11 +15,6 @@ from sandbox_page import (
     send_alert,
 )
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Page
 
 pytest_plugins = ["page_fixtures"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from playwright.sync_api import Locator, Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -16,11 +17,6 @@ from sandbox_page import (
     send_sample,
 )
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
 
 pytest_plugins = ["page_fixtures"]
 

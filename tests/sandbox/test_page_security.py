@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from playwright.sync_api import Locator, Page
 from sandbox_page import (
     button,
     keep_pictures,
@@ -13,11 +14,6 @@ from sandbox_page import (
     send_alert,
 )
 from wording import WORDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from playwright.sync_api import Locator, Page
 
 pytest_plugins = ["page_fixtures"]
 
@@ -48,7 +44,7 @@ def test_a_no_is_a_card_that_an_analyst_takes(page: Page, artefacts: Path) -> No
     reply.wait_for()
     assert "@dorothy" in reply.inner_text()
     assert found.locator("[data-action-id=take-it]").count() == 0
-    keep_pictures(page, artefacts, "security", found.locator(".block-section").first, reply)
+    keep_pictures(page, artefacts, "security", found.locator(".block-rich").first, reply)
 
 
 def test_each_event_is_a_line_in_the_cards_thread_in_the_order_of_the_events(

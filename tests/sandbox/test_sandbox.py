@@ -7,10 +7,10 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from sandbox_process import SandboxProcess, environment
@@ -19,9 +19,6 @@ from world import PATIENCE_SECONDS, until
 
 from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.trial import Trial
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def programs_in(folder: Path) -> list[str]:
@@ -75,6 +72,7 @@ def test_the_self_test_tells_who_was_asked_what_they_pressed_and_what_mozdef_mad
     assert "undeliverable users_not_found" in ended.stdout
 
 
+@pytest.mark.slow
 def test_the_self_test_heeds_nothing_of_what_surrounds_it(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SLACK_BOT_TOKEN=nonsense\nMOZDEF_SYNC_SECONDS=600\n")
     (tmp_path / "bot.py").write_text("raise SystemExit('imported from the current directory')\n")
@@ -126,7 +124,7 @@ def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("part", ["Worker", "SQS"])
+@pytest.mark.parametrize("part", ["Worker", pytest.param("SQS", marks=pytest.mark.slow)])
 def test_a_sandbox_whose_part_dies_ends_and_says_which(tmp_path: Path, part: str) -> None:
     with SandboxProcess(tmp_path) as sandbox:
         parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]

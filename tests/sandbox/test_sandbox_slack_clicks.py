@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from running_slack import ADA, BLOCKS, GRACE, RunningSlack, SettableClock, refusal, run
+from running_slack import ADA, BLOCKS, GRACE, RunningSlack, SettableClock, refusal, running
+from slack_bolt.async_app import AsyncAck
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-if TYPE_CHECKING:
-    from slack_bolt.async_app import AsyncAck
-
+pytest_plugins = ["slack_fixtures"]
 
 MODAL = {
     "type": "modal",
@@ -33,42 +32,39 @@ async def _clicked(world: RunningSlack) -> tuple[AsyncWebhookClient, str, str]:
     return AsyncWebhookClient(click.payload["response_url"], session=world.session), channel, ts
 
 
-def test_a_click_reaches_the_app_as_slack_would_send_it() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        channel, ts = await world.ask()
-        bodies: list[dict[str, Any]] = []
-        async with world.app() as app:
+async def test_a_click_reaches_the_app_as_slack_would_send_it(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+    bodies: list[dict[str, Any]] = []
+    async with world.app() as app:
 
-            @app.action("answer-no")
-            async def take(ack: AsyncAck, body: dict[str, Any]) -> None:
-                bodies.append(body)
-                await ack()
+        @app.action("answer-no")
+        async def take(ack: AsyncAck, body: dict[str, Any]) -> None:
+            bodies.append(body)
+            await ack()
 
-            click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+        click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
 
-        assert (click.acknowledged, click.warning) == (True, None)
-        body = bodies[0]
-        assert body["type"] == "block_actions"
-        assert body["user"] == {"id": ADA, "username": "ada", "name": "ada", "team_id": "T0SANDBOX01"}
-        assert body["team"] == {"id": "T0SANDBOX01", "domain": "sandbox"}
-        assert body["channel"] == {"id": channel, "name": "directmessage"}
-        assert body["container"] == {
-            "type": "message",
-            "message_ts": ts,
-            "channel_id": channel,
-            "is_ephemeral": False,
-        }
-        assert (body["message"]["text"], body["message"]["ts"]) == ("Was it you?", ts)
-        assert body["response_url"].startswith("http://127.0.0.1:")
-        action = body["actions"][0]
-        assert (action["value"], action["style"], action["block_id"]) == ("ref-1", "danger", "answers")
-        assert action["text"] == {"type": "plain_text", "text": "No", "emoji": True}
-
-    run(scenario)
+    assert (click.acknowledged, click.warning) == (True, None)
+    body = bodies[0]
+    assert body["type"] == "block_actions"
+    assert body["user"] == {"id": ADA, "username": "ada", "name": "ada", "team_id": "T0SANDBOX01"}
+    assert body["team"] == {"id": "T0SANDBOX01", "domain": "sandbox"}
+    assert body["channel"] == {"id": channel, "name": "directmessage"}
+    assert body["container"] == {
+        "type": "message",
+        "message_ts": ts,
+        "channel_id": channel,
+        "is_ephemeral": False,
+    }
+    assert (body["message"]["text"], body["message"]["ts"]) == ("Was it you?", ts)
+    assert body["response_url"].startswith("http://127.0.0.1:")
+    action = body["actions"][0]
+    assert (action["value"], action["style"], action["block_id"]) == ("ref-1", "danger", "answers")
+    assert action["text"] == {"type": "plain_text", "text": "No", "emoji": True}
 
 
-def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
-    async def scenario(world: RunningSlack) -> None:
+async def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
+    async with running(acknowledge_within=timedelta(milliseconds=300)) as world:
         channel, ts = await world.ask()
         async with world.app() as app:
 
@@ -83,80 +79,67 @@ def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
         assert not unlinked.acknowledged
         assert silent.warning == unlinked.warning == "Something went wrong, please try again."
 
-    run(scenario, acknowledge_within=timedelta(milliseconds=300))
+
+async def test_a_forged_click_carries_what_the_forger_says(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+
+    click = await world.slack.click(
+        user=GRACE, channel=channel, ts=ts, action_id="answer-yes", value="ref-2", team="T0FOREIGN"
+    )
+
+    assert click.payload["user"]["id"] == GRACE
+    assert click.payload["team"]["id"] == "T0FOREIGN"
+    assert click.payload["actions"][0]["value"] == "ref-2"
 
 
-def test_a_forged_click_carries_what_the_forger_says() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        channel, ts = await world.ask()
+async def test_clicks_are_taken_over_any_of_two_links(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+    async with world.app(links=2) as app:
 
-        click = await world.slack.click(
-            user=GRACE, channel=channel, ts=ts, action_id="answer-yes", value="ref-2", team="T0FOREIGN"
-        )
+        @app.action("answer-no")
+        async def take(ack: AsyncAck) -> None:
+            await ack()
 
-        assert click.payload["user"]["id"] == GRACE
-        assert click.payload["team"]["id"] == "T0FOREIGN"
-        assert click.payload["actions"][0]["value"] == "ref-2"
+        clicks = [
+            await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+            for _ in range(20)
+        ]
 
-    run(scenario)
-
-
-def test_clicks_are_taken_over_any_of_two_links() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        channel, ts = await world.ask()
-        async with world.app(links=2) as app:
-
-            @app.action("answer-no")
-            async def take(ack: AsyncAck) -> None:
-                await ack()
-
-            clicks = [
-                await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
-                for _ in range(20)
-            ]
-
-        assert all(click.acknowledged for click in clicks)
-
-    run(scenario)
+    assert all(click.acknowledged for click in clicks)
 
 
-def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        webhook, channel, ts = await _clicked(world)
+async def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone(
+    world: RunningSlack,
+) -> None:
+    webhook, channel, ts = await _clicked(world)
 
-        replaced = await webhook.send(text="Understood", replace_original=True)
-        spoken = await webhook.send(text="Only you see this", response_type="ephemeral")
+    replaced = await webhook.send(text="Understood", replace_original=True)
+    spoken = await webhook.send(text="Only you see this", response_type="ephemeral")
 
-        assert (replaced.status_code, spoken.status_code) == (200, 200)
-        message = world.slack.workspace.message(channel, ts)
-        assert message is not None
-        assert (message.text, list(message.blocks)) == ("Understood", [])
-        conversation = world.slack.workspace.conversation(channel)
-        assert conversation is not None
-        assert [each.text for each in conversation.seen_by(ADA)] == ["Understood", "Only you see this"]
-        assert [each.text for each in conversation.seen_by(GRACE)] == ["Understood"]
-        history = await world.client.conversations_history(channel=channel)
-        assert [each["text"] for each in history["messages"]] == ["Understood"]
-
-    run(scenario)
-
-
-def test_a_response_url_serves_five_times() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        webhook, _, _ = await _clicked(world)
-
-        answers = [await webhook.send(text=f"number {number}") for number in range(6)]
-
-        assert [answer.status_code for answer in answers] == [200] * 5 + [404]
-        assert "used_url" in answers[-1].body
-
-    run(scenario)
+    assert (replaced.status_code, spoken.status_code) == (200, 200)
+    message = world.slack.workspace.message(channel, ts)
+    assert message is not None
+    assert (message.text, list(message.blocks)) == ("Understood", [])
+    conversation = world.slack.workspace.conversation(channel)
+    assert conversation is not None
+    assert [each.text for each in conversation.seen_by(ADA)] == ["Understood", "Only you see this"]
+    assert [each.text for each in conversation.seen_by(GRACE)] == ["Understood"]
+    history = await world.client.conversations_history(channel=channel)
+    assert [each["text"] for each in history["messages"]] == ["Understood"]
 
 
-def test_a_response_url_serves_thirty_minutes() -> None:
+async def test_a_response_url_serves_five_times(world: RunningSlack) -> None:
+    webhook, _, _ = await _clicked(world)
+
+    answers = [await webhook.send(text=f"number {number}") for number in range(6)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [404]
+    assert "used_url" in answers[-1].body
+
+
+async def test_a_response_url_serves_thirty_minutes() -> None:
     clock = SettableClock()
-
-    async def scenario(world: RunningSlack) -> None:
+    async with running(clock=clock) as world:
         webhook, _, _ = await _clicked(world)
 
         clock.now += timedelta(minutes=30)
@@ -167,43 +150,34 @@ def test_a_response_url_serves_thirty_minutes() -> None:
         assert (in_time.status_code, too_late.status_code) == (200, 404)
         assert "expired_url" in too_late.body
 
-    run(scenario, clock=clock)
+
+async def test_a_click_in_the_app_home_comes_from_the_view(world: RunningSlack) -> None:
+    await world.client.views_publish(user_id=ADA, view={"type": "home", "blocks": BLOCKS})
+
+    click = await world.slack.click(user=ADA, action_id="answer-no", via="home")
+
+    assert click.payload["container"]["type"] == "view"
+    assert click.payload["view"]["blocks"][1]["block_id"] == "answers"
+    assert not {"channel", "message", "response_url"} & click.payload.keys()
 
 
-def test_a_click_in_the_app_home_comes_from_the_view() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        await world.client.views_publish(user_id=ADA, view={"type": "home", "blocks": BLOCKS})
+async def test_a_trigger_opens_one_modal_whose_values_come_back(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+    click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+    trigger = click.payload["trigger_id"]
 
-        click = await world.slack.click(user=ADA, action_id="answer-no", via="home")
+    opened = await world.client.views_open(trigger_id=trigger, view=MODAL)
+    again = await refusal(world.client.views_open(trigger_id=trigger, view=MODAL))
+    values = {"comment": {"text": {"type": "plain_text_input", "value": "I was asleep"}}}
+    submitted = await world.slack.submit_view(user=ADA, view_id=opened["view"]["id"], values=values)
 
-        assert click.payload["container"]["type"] == "view"
-        assert click.payload["view"]["blocks"][1]["block_id"] == "answers"
-        assert not {"channel", "message", "response_url"} & click.payload.keys()
-
-    run(scenario)
-
-
-def test_a_trigger_opens_one_modal_whose_values_come_back() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        channel, ts = await world.ask()
-        click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
-        trigger = click.payload["trigger_id"]
-
-        opened = await world.client.views_open(trigger_id=trigger, view=MODAL)
-        again = await refusal(world.client.views_open(trigger_id=trigger, view=MODAL))
-        values = {"comment": {"text": {"type": "plain_text_input", "value": "I was asleep"}}}
-        submitted = await world.slack.submit_view(user=ADA, view_id=opened["view"]["id"], values=values)
-
-        assert again["error"] == "exchanged_trigger_id"
-        assert submitted.payload["view"]["state"]["values"] == values
-
-    run(scenario)
+    assert again["error"] == "exchanged_trigger_id"
+    assert submitted.payload["view"]["state"]["values"] == values
 
 
-def test_a_trigger_expires_after_three_seconds() -> None:
+async def test_a_trigger_expires_after_three_seconds() -> None:
     clock = SettableClock()
-
-    async def scenario(world: RunningSlack) -> None:
+    async with running(clock=clock) as world:
         channel, ts = await world.ask()
         click = await world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
         clock.now += timedelta(seconds=4)
@@ -212,16 +186,11 @@ def test_a_trigger_expires_after_three_seconds() -> None:
 
         assert answer["error"] == "expired_trigger_id"
 
-    run(scenario, clock=clock)
 
+async def test_a_view_with_a_long_title_is_refused(world: RunningSlack) -> None:
+    view = {**MODAL, "title": {"type": "plain_text", "text": "x" * 25}}
 
-def test_a_view_with_a_long_title_is_refused() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        view = {**MODAL, "title": {"type": "plain_text", "text": "x" * 25}}
+    answer = await refusal(world.client.views_open(trigger_id="1.2.3", view=view))
 
-        answer = await refusal(world.client.views_open(trigger_id="1.2.3", view=view))
-
-        assert answer["error"] == "invalid_arguments"
-        assert "/view/title/text" in answer["response_metadata"]["messages"][0]
-
-    run(scenario)
+    assert answer["error"] == "invalid_arguments"
+    assert "/view/title/text" in answer["response_metadata"]["messages"][0]

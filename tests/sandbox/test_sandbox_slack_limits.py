@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_slack import ADA, BUTTON, RunningSlack, SettableClock, refusal, run
+from running_slack import ADA, BUTTON, RunningSlack, SettableClock, refusal, running
 
 from bot.sandbox.fake_slack.installation import Rate
+
+pytest_plugins = ["slack_fixtures"]
 
 
 def _button(**changes: Any) -> list[dict[str, Any]]:
@@ -28,30 +30,24 @@ CONFIRM = {
 }
 
 
-def test_text_is_kept_as_it_was_sent() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        text = "a < b & <!channel> \u202eevil &amp; ok"
+async def test_text_is_kept_as_it_was_sent(world: RunningSlack) -> None:
+    text = "a < b & <!channel> \u202eevil &amp; ok"
 
-        posted = await world.client.chat_postMessage(channel=ADA, text=text)
+    posted = await world.client.chat_postMessage(channel=ADA, text=text)
 
-        message = world.slack.workspace.message(str(posted["channel"]), str(posted["ts"]))
-        assert message is not None
-        assert message.text == text
-
-    run(scenario)
+    message = world.slack.workspace.message(str(posted["channel"]), str(posted["ts"]))
+    assert message is not None
+    assert message.text == text
 
 
 @pytest.mark.parametrize(
     ("channel", "code"),
     [("U0DEPLOY006", "cannot_dm_bot"), ("U0NOBODY", "channel_not_found"), ("D0NOBODY", "channel_not_found")],
 )
-def test_a_post_to_nobody_is_refused(channel: str, code: str) -> None:
-    async def scenario(world: RunningSlack) -> None:
-        answer = await refusal(world.client.chat_postMessage(channel=channel, text="hello"))
+async def test_a_post_to_nobody_is_refused(world: RunningSlack, channel: str, code: str) -> None:
+    answer = await refusal(world.client.chat_postMessage(channel=channel, text="hello"))
 
-        assert answer["error"] == code
-
-    run(scenario)
+    assert answer["error"] == code
 
 
 @pytest.mark.parametrize(
@@ -77,36 +73,30 @@ def test_a_post_to_nobody_is_refused(channel: str, code: str) -> None:
         ),
     ],
 )
-def test_blocks_beyond_the_limits_are_refused_with_the_place(
-    blocks: list[dict[str, Any]], pointer: str
+async def test_blocks_beyond_the_limits_are_refused_with_the_place(
+    world: RunningSlack, blocks: list[dict[str, Any]], pointer: str
 ) -> None:
-    async def scenario(world: RunningSlack) -> None:
-        answer = await refusal(world.client.chat_postMessage(channel=ADA, text="hello", blocks=blocks))
+    answer = await refusal(world.client.chat_postMessage(channel=ADA, text="hello", blocks=blocks))
 
-        assert answer["error"] == "invalid_blocks"
-        assert f"[json-pointer:{pointer}]" in answer["response_metadata"]["messages"][0]
-        conversation = world.slack.workspace.conversation("D0ADALOVE01")
-        assert conversation is not None
-        assert conversation.seen_by(ADA) == []
-
-    run(scenario)
+    assert answer["error"] == "invalid_blocks"
+    assert f"[json-pointer:{pointer}]" in answer["response_metadata"]["messages"][0]
+    conversation = world.slack.workspace.conversation("D0ADALOVE01")
+    assert conversation is not None
+    assert conversation.seen_by(ADA) == []
 
 
-def test_blocks_at_the_limits_are_taken() -> None:
-    async def scenario(world: RunningSlack) -> None:
-        text = {"type": "mrkdwn", "text": "x" * 300}
-        button = _button(value="x" * 2000, action_id="a" * 255, confirm={**CONFIRM, "text": text})
+async def test_blocks_at_the_limits_are_taken(world: RunningSlack) -> None:
+    text = {"type": "mrkdwn", "text": "x" * 300}
+    button = _button(value="x" * 2000, action_id="a" * 255, confirm={**CONFIRM, "text": text})
 
-        answer = await world.client.chat_postMessage(
-            channel=ADA,
-            text="t" * 40_000,
-            blocks=[_section("x" * 3000), *button, *[{"type": "divider"}] * 48],
-        )
+    answer = await world.client.chat_postMessage(
+        channel=ADA,
+        text="t" * 40_000,
+        blocks=[_section("x" * 3000), *button, *[{"type": "divider"}] * 48],
+    )
 
-        assert len(answer["message"]["blocks"]) == 50
-        assert all(block["block_id"] for block in answer["message"]["blocks"])
-
-    run(scenario)
+    assert len(answer["message"]["blocks"]) == 50
+    assert all(block["block_id"] for block in answer["message"]["blocks"])
 
 
 @pytest.mark.parametrize(
@@ -126,13 +116,12 @@ def test_blocks_at_the_limits_are_taken() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:The top-level `text` argument:UserWarning")
-def test_a_message_that_slack_would_not_take_is_refused(content: dict[str, Any], code: str) -> None:
-    async def scenario(world: RunningSlack) -> None:
-        answer = await refusal(world.client.chat_postMessage(channel=ADA, **content))
+async def test_a_message_that_slack_would_not_take_is_refused(
+    world: RunningSlack, content: dict[str, Any], code: str
+) -> None:
+    answer = await refusal(world.client.chat_postMessage(channel=ADA, **content))
 
-        assert answer["error"] == code
-
-    run(scenario)
+    assert answer["error"] == code
 
 
 @pytest.mark.parametrize(
@@ -182,12 +171,11 @@ def test_a_message_can_be_judged_without_being_posted(
         ("conversations.history", {"channel": "D0ADALOVE01"}),
     ],
 )
-def test_a_limited_method_says_how_long_to_wait_and_limits_no_other(
+async def test_a_limited_method_says_how_long_to_wait_and_limits_no_other(
     method: str, values: dict[str, str]
 ) -> None:
     clock = SettableClock()
-
-    async def scenario(world: RunningSlack) -> None:
+    async with running(clock=clock) as world:
         await world.ask()
         world.slack.installation.quirks.limits[method] = Rate(calls=2, per=timedelta(minutes=1))
         await world.client.api_call(method, params=values)
@@ -202,5 +190,3 @@ def test_a_limited_method_says_how_long_to_wait_and_limits_no_other(
         clock.now += timedelta(seconds=40)
         await world.client.api_call(method, params=values)
         assert (await refusal(world.client.api_call(method, params=values))).status_code == 429
-
-    run(scenario, clock=clock)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-if TYPE_CHECKING:
-    from bot.store.dynamodb.table import Caller
+from bot.store.dynamodb.table import Caller
 
 LOST = "lost"  #: the work is done, and nobody hears of it
 UNREACHED = "unreached"  #: nothing is done

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from bot.triage.model import Confidence, MessageRef, Person, TriageRequest
+from bot.triage.answer_rules import Notice
+from bot.triage.model import (
+    AlertTaken,
+    Bookmark,
+    Confidence,
+    MessageRef,
+    Person,
+    Question,
+    Report,
+    TriageRequest,
+)
 from bot.triage.ports import NoMeter
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import AlertTaken, Bookmark, Question, Report
 
 T = TypeVar("T")
 Call = Literal["find", "post", "open", "redraw", "remind"]

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from tarfile import TarFile
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pytest
 from local_dynamodb import OTHER, endpoint
 from released_worker import message_told
+from truthful_slack import Message
 from world.worker import bare_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from truthful_slack import Message
 
 #: A version of the store → the last commit that has it. The last of these is the release before this one.
 RELEASES = {
     1: "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e",
-    2: "10e1d89208482a5f90b8b7235434ac7a5cc3d6c7",
+    2: "949947e94fec935a5b73629acd8bee97361ff9af",
 }
 
 CHECKOUT = Path(__file__).parents[2]

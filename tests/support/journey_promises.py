@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
 
 from bot.triage.answer_rules import IDLE_CHANGES_MAX, Refusal
-from bot.triage.model import InvalidBody, Question, State
+from bot.triage.model import Choice, InvalidBody, OutboxRow, Question, State, TriageRequest
 from bot.triage.outcomes import OUTCOMES, Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from bot.triage.model import Choice, OutboxRow, TriageRequest
-    from bot.triage.policy import Policy
+from bot.triage.policy import Policy
 
 WAYS_ON = {
     State.ACCEPTED: {State.ACCEPTED, State.POSTING, State.ASKED, State.CLOSED},

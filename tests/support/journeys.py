@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakes import SteppedClock, a_request
 from hypothesis import strategies as st
@@ -17,14 +18,9 @@ from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
 from wiring import instead, wired
 
 from bot.errors import StoreError
-from bot.triage.model import Choice, InvalidBody, Question, State, Work
+from bot.triage.answer_rules import Refusal
+from bot.triage.model import Choice, InvalidBody, OutboxRow, Question, State, TriageRequest, Work
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-
-    from bot.triage.answer_rules import Refusal
-    from bot.triage.model import OutboxRow, TriageRequest
 
 NAMES = tuple("abcdefghijkl")
 #: So few that some of them get more questions than may be put to somebody at once.

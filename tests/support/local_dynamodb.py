@@ -16,35 +16,29 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
 from botocore.config import Config
 from fakes import NOON
-from world.waiting import PATIENCE_SECONDS, until
+from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
 from bot.aws.access import Access
 from bot.store.address import Address
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
-from bot.store.dynamodb.table import Connection, Table
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from datetime import datetime
-
-    from bot.store.dynamodb.table import Caller
+from bot.store.dynamodb.table import Caller, Connection, Table
 
 REGION = "us-west-2"
 KEEP = timedelta(days=30)
@@ -62,16 +56,18 @@ def endpoint() -> str:
 
 def _own_server() -> str:
     folder = tempfile.TemporaryDirectory()
-    port = _free_port()
     server = subprocess.Popen(  # noqa: S603 - a program of our own environment
-        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py")), str(port)],
+        [sys.executable, "-P", str(Path(__file__).with_name("moto_in_turn.py"))],
         cwd=folder.name,
         env=bare_environment(Path(folder.name)),
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
     )
     atexit.register(_end, server, folder)
-    until(lambda: _answers(port), what="the local DynamoDB answers")
+    assert server.stdout
+    port = server.stdout.readline().strip()
+    assert port, "the local DynamoDB has not started"
     return f"http://127.0.0.1:{port}"
 
 
@@ -102,19 +98,27 @@ def create_table(*, without: str = "", **changes: Any) -> str:
 
 
 class _PatientSession:
-    """Makes clients that wait longer than a worker may: a busy machine must not fail a test."""
+    """Has one client for all stores, which waits longer than a worker may: the machine may be busy."""
 
     region_name = REGION
 
+    def __init__(self) -> None:
+        self._made: Any = None
+
     def client(self, service: str, *, config: Config, **more: Any) -> Any:
-        make: Any = session().client
-        return make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
+        if self._made is None:
+            make: Any = session().client
+            self._made = make(service, config=config.merge(Config(read_timeout=PATIENCE_SECONDS)), **more)
+        return self._made
+
+
+_SESSION: Any = _PatientSession()
+_PATIENT = Access(lambda: _SESSION)
 
 
 def connection(name: str) -> Connection:
-    patient: Any = _PatientSession()
     address = Address(table=name, region=REGION)
-    return Connection(address, access=Access(lambda: patient), endpoint_url=endpoint())
+    return Connection(address, access=_PATIENT, endpoint_url=endpoint())
 
 
 def store_in(
@@ -152,22 +156,7 @@ async def dynamodb_store() -> AsyncIterator[DynamoStore]:
         await store.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _end(server: subprocess.Popen[bytes], folder: tempfile.TemporaryDirectory[str]) -> None:
+def _end(server: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
     server.kill()
-    server.wait()
+    server.communicate()
     folder.cleanup()

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from bot.errors import StoreError
 from bot.triage.asking_rules import row_key
-from bot.triage.model import State, Work
+from bot.triage.model import Change, OutboxRow, Question, State, Work
 from bot.triage.ports import Archive, Backlog, Outbox, Store
-from bot.triage.statistics import Tally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from bot.triage.model import Change, OutboxRow, Question
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.statistics import AlertStatistics, Tally
 
 APART = timedelta(seconds=5)
 

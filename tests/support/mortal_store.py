@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from memory_store import AnyStore, MemoryStore
 
 from bot.errors import StoreError
-from bot.store import open_store
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
-
-    from bot.store import OpenStore
-    from bot.triage.model import Change, OutboxRow
+from bot.store import OpenStore, open_store
+from bot.triage.model import Change, OutboxRow
 
 T = TypeVar("T")
 

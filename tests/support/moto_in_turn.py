@@ -1,26 +1,23 @@
-"""`python moto_in_turn.py PORT`: moto's server, which does one request after another.
+"""`python moto_in_turn.py`: moto's DynamoDB on a port that it prints, which does one request after another.
 
 DynamoDB decides over concurrent writes of one item one by one; moto's threads can let two of them through.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, run_simple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from moto.moto_server.werkzeug_app import create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 class InTurn:
     """The application behind a lock."""
 
     def __init__(self) -> None:
-        self._application = DomainDispatcherApplication(create_backend_app)
+        self._application = create_backend_app("dynamodb")
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -40,4 +37,6 @@ class KeptAlive(WSGIRequestHandler):
 
 
 if __name__ == "__main__":
-    run_simple("127.0.0.1", int(sys.argv[1]), InTurn(), threaded=True, request_handler=KeptAlive)
+    server = make_server("127.0.0.1", 0, InTurn(), threaded=True, request_handler=KeptAlive)
+    print(server.port, flush=True)
+    server.serve_forever()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from world.waiting import PATIENCE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PROGRAMS = Path(__file__).parent / "mozdef"
 

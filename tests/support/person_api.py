@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from http_stand_in import HttpStandIn, Reply, Request
 
 
-class PersonApi:
+class PersonApi(HttpStandIn):
     """Gives out one token after another, and knows these addresses by login."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.addresses: dict[str, str] = {}
         self.refuses_logins = False
         #: How often somebody tried to log in.
         self.logins = 0
         #: The login that was looked up and the token that was shown, one after another.
         self.look_ups: list[tuple[str, str]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def oauth_url(self) -> str:
@@ -61,26 +46,10 @@ class PersonApi:
             **{name: {"value": login} for name in ("first_name", "last_name", "alternative_name")},
         }
 
-
-def _handler(api: PersonApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer(*api.log_in())
-
-        def do_GET(self) -> None:
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            self._answer(*api.look_up(self.path.rpartition("/")[2], token))
-
-        def _answer(self, status: int, body: dict[str, Any]) -> None:
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Keep quiet."""
-
-    return Handler
+    def reply_to(self, request: Request) -> Reply:
+        if request.verb == "POST":
+            status, body = self.log_in()
+        else:
+            token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            status, body = self.look_up(request.path.rpartition("/")[2], token)
+        return Reply(status=status, body=json.dumps(body).encode(), content_type="application/json")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
@@ -20,11 +21,7 @@ from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
 from bot.triage.model import utc_now
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 BOT_TOKEN = "xoxb-sandbox"
 APP_TOKEN = "xapp-sandbox"
@@ -113,16 +110,6 @@ async def running(token: str = BOT_TOKEN, **options: Any) -> AsyncIterator[Runni
         session = await stack.enter_async_context(aiohttp.ClientSession())
         client = AsyncWebClient(token=token, base_url=slack.api_url, session=session, retry_handlers=[])
         yield RunningSlack(slack=slack, client=client, session=session)
-
-
-def run(scenario: Callable[[RunningSlack], Awaitable[None]], **options: Any) -> None:
-    """Play a scenario against a fresh stand-in."""
-
-    async def play() -> None:
-        async with asyncio.timeout(30), running(**options) as world:
-            await scenario(world)
-
-    asyncio.run(play())
 
 
 async def refusal(call: Awaitable[Any]) -> Any:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from fakes import NOON
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from datetime import datetime
 
 T = TypeVar("T")
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from fakes import ScriptedMessenger, SteppedClock, a_request
 from local_dynamodb import connection, create_table, dynamodb, store_in
 from request_units import Meter, stored_bytes
 from wiring import instead, wired
 
+from bot.store.dynamodb.store import DynamoStore
 from bot.triage.model import Answer, Choice, Fact, Note, Question, Work
 from bot.worker.health import StoreWatch
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.store.dynamodb.store import DynamoStore
 
 #: What an alert says, as MozDef writes it without anything long.
 SUMMARY = "A Duo bypass code was generated for your account from 203.0.113.7 at 11:58 UTC. " * 2

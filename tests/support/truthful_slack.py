@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Answer, Bookmark, MessageRef, Person, Question
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import Choice
+from bot.triage.answer_rules import Notice
+from bot.triage.model import Answer, Bookmark, Choice, MessageRef, Person, Question
 
 #: How a post may end: whether the message is there, and what we hear of it.
 POST_ENDS: dict[str, tuple[bool, Exception | None]] = {

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakes import ScriptedSecurityTeam
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.settings.messages import load_messages
 from bot.settings.parameter_store import Tokens
-from bot.settings.settings import Purpose, load_settings
+from bot.settings.settings import Purpose, Settings, load_settings
 from bot.triage.policy import Policy
-from bot.worker.assembly import Dependencies, Queues, Resources, WakeUp, assemble
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bot.settings.settings import Settings
-    from bot.worker.assembly import Parts
+from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble
 
 SETTINGS = load_settings(
     Purpose.RUN,

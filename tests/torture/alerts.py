@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from random import Random
+from typing import Final
 
 from bot.sandbox.fake_slack import Person, Workspace
 
 from .orders import SECURITY_CHANNEL
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from random import Random
 
 _BOT: Final = Person(id="U0TRIAGEBOT", name="triagebot", real_name="Triage bot", is_bot=True)
 _LABELS: Final = ("sensitive_host_session", "duo_bypass_codes_used", "ssh_access_sign_releng", "brand_new")

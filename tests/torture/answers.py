@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .history import Press
+from .history import Press
 
 #: How many reported choices are explained so far, and the choice that stands last.
 _State = tuple[int, str]

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wording import WORDING, as_read
 
@@ -16,10 +16,8 @@ from .alerts import Alert, Kind, make_alerts, make_workspace
 from .checker import judge
 from .history import History, Press
 from .orders import CARDED_LABEL, HOLD_SECONDS, SECURITY_CHANNEL
+from .promises import Promise
 from .sqs_queue import Sent
-
-if TYPE_CHECKING:
-    from .promises import Promise
 
 RECEIVED_AT = 1000.0
 ASKED_AT = 1001.0

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
-from .case import without_repeats
+from bot.sandbox.fake_slack import Message
+
+from .case import Case, without_repeats
+from .deaths import Deaths
 from .messages import block_of, text_of
 from .orders import CARDED_LABEL
-from .promises import Promise
-from .standing import headline_fits, standings
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
-
-    from .case import Case
-    from .deaths import Deaths
-    from .promises import Findings
-    from .standing import Standing
+from .promises import Findings, Promise
+from .standing import Standing, headline_fits, standings
 
 
 def cards(case: Case) -> Findings:

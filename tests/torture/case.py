@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bot.sandbox.fake_slack import Message
 from bot.triage.free_values import unpad
 
+from .alerts import Alert
+from .history import History, Note, Press
 from .messages import identifier_of, key_of, reminded_key
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.sandbox.fake_slack import Message
-
-    from .alerts import Alert
-    from .history import History, Note, Press
-    from .sqs_queue import Sent
+from .sqs_queue import Sent
 
 #: What the bot decides itself.
 BY_BOT: Final = frozenset({"undeliverable", "timedOut"})

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from bot.sandbox.mozdef import AlertBook
 
 from . import card_rules, clock_rules, people_rules
 from .alerts import Kind
-from .case import open_cases, read_receipt, without_repeats
+from .case import Case, Receipt, open_cases, read_receipt, without_repeats
 from .deaths import Deaths
+from .history import History
 from .messages import text_of
 from .orders import APART_SECONDS, HOLD_SECONDS
-from .promises import Promise, Violation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from .case import Case, Receipt
-    from .history import History
-    from .promises import Findings
+from .promises import Findings, Promise, Violation
 
 
 def judge(history: History) -> list[Violation]:

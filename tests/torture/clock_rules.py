@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import Final
+
+from bot.sandbox.fake_slack import Message
 
 from .alerts import Kind
-from .case import without_repeats
+from .case import Case, Receipt, without_repeats
+from .deaths import Deaths
 from .history import SETTLED_AFTER
 from .messages import number_of
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS, REMIND_TIMES
-from .promises import Promise
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
-
-    from .case import Case, Receipt
-    from .deaths import Deaths
-    from .promises import Findings
+from .promises import Findings, Promise
 
 #: How long a reminder may be under way: it is counted durably first, and a second of ours later it has
 #: reached Slack or never will (a call waits for nobody, and may take half a second to connect).

@@ -9,22 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import Coroutine, Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from bot.sandbox.fake_slack import Message, SlackStandIn
+
+from .alerts import Alert
 from .click_retries import TRIES, wait_after
-from .history import Press
+from .history import History, Press
 from .messages import block_of, identifier_of, is_card, key_of, ref_of, reminded_key, text_of
 from .note_writing import NoteWriter
 from .orders import EXPIRE_AFTER_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-
-    from bot.sandbox.fake_slack import Message, SlackStandIn
-
-    from .alerts import Alert
-    from .history import History
 
 #: What people are like: habit → how many of a hundred have it.
 _HABITS: Final = {

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from .history import SETTLED_AFTER
+from bot.sandbox.fake_slack import Message
 
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
-
-    from .history import History
+from .history import SETTLED_AFTER, History
 
 #: An answer that takes longer, in seconds of the torture's time, may come after its caller gave up.
 _SLOW: Final = 10.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from uuid import uuid4
 
 import boto3
@@ -16,9 +16,6 @@ from bot.sandbox.child_process import bare_environment
 from bot.store.dynamodb.schema import table_description
 
 from .orders import ACCESS_KEY, REGION, SECRET_KEY
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 #: moto's server, behind a lock: it is the one that a check of the project needs nothing more for.
 _MOTO: Final = Path(__file__).resolve().parents[1] / "support" / "moto_in_turn.py"
@@ -30,19 +27,19 @@ _STARTED_WITHIN: Final = 60.0
 @contextlib.asynccontextmanager
 async def moto_server(folder: Path) -> AsyncIterator[str]:
     """Run moto's server while the block runs, its log in `folder`; yield its address."""
-    port = _free_port()
     with (folder / "dynamodb.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-P", str(_MOTO), str(port)),
+            *("-P", str(_MOTO)),
             cwd=folder,
             env=bare_environment(folder),
-            stdout=log,
+            stdout=asyncio.subprocess.PIPE,
             stderr=log,
         )
     try:
+        assert process.stdout is not None
         async with asyncio.timeout(_STARTED_WITHIN):
-            await _until_answered(port)
+            port = (await process.stdout.readline()).decode().strip()
         yield f"http://127.0.0.1:{port}"
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -66,19 +63,3 @@ async def create_table(endpoint: str) -> str:
     finally:
         client.close()
     return name
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _until_answered(port: int) -> None:
-    while True:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.close()
-            return
-        await asyncio.sleep(0.1)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from random import Random
 
 #: How often a call of any kind is spoiled, and how.
 _SHARE: Final = 0.06

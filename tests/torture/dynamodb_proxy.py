@@ -10,18 +10,16 @@ import asyncio
 import contextlib
 import json
 import sys
+from asyncio.subprocess import Process
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bot.sandbox.child_process import bare_environment
 
 from .dynamodb_faults import DynamoProxy
-
-if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator
 
 #: The checkout, from which the proxy is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from random import Random
-
-    from .alerts import Alert
-    from .sqs_queue import StandInQueue
+from .alerts import Alert
+from .sqs_queue import StandInQueue
 
 #: Requests that MozDef sends twice.
 _REPEATED_SHARE: Final = 0.03

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from bot.sandbox.fake_slack import Message
 
-    from bot.sandbox.fake_slack import Message
-
-    from .alerts import Alert
-    from .sqs_queue import Sent
+from .alerts import Alert
+from .sqs_queue import Sent
 
 #: Where a message stands: its channel and its ts.
 Place = tuple[str, str]

@@ -8,16 +8,12 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from bot.triage.model import State
+from bot.triage.model import Question, State, Step
 from bot.triage.outcomes import Outcome
 from bot.triage.recorder import Recorder
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.triage.model import Question, Step
 
 #: Every verb at whose beginning and end the worker is killed.
 _VERBS: Final = (

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
+from .fast_clock import FastClock
+from .history import End
 from .kill_points import BOUNDARIES
 from .killable_worker import Cue
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .fast_clock import FastClock
-    from .history import End
-    from .lives import Lives
-    from .options import Options
+from .lives import Lives
+from .options import Options
 
 #: Of several workers one is killed every so many seconds of ours.
 EVERY: Final = 1.0

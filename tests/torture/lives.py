@@ -8,19 +8,16 @@ import os
 import signal
 import sys
 import time
+from asyncio.subprocess import Process
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from bot.sandbox.child_process import bare_environment
 
 from .history import End
-
-if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import Mapping
-
-    from .killable_worker import Cue
+from .killable_worker import Cue
 
 #: The checkout, from which the worker is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]

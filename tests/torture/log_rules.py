@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from .alerts import HOST, SUMMARY_WORDS
 from .note_writing import NOTE_WORDS
 from .orders import ACCESS_KEY, APP_TOKEN, BOT_TOKEN, SECRET_KEY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: At any level: tokens, keys, and the one-time tickets of links.
 _SECRETS: Final = (

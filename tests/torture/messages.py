@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from bot.sandbox.fake_slack import Message
 from bot.sandbox.fake_slack.objects import text_of_block
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
 
 #: How the summary of every alert begins.
 _IDENTIFIER: Final = re.compile(r"alert-\d+")

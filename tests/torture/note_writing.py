@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from bot.sandbox.fake_slack import Message, SlackStandIn
+
+from .alerts import Alert
 from .click_retries import TRIES, wait_after
-from .history import Note
+from .history import History, Note
 from .messages import block_of
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message, SlackStandIn
-
-    from .alerts import Alert
-    from .history import History
 
 #: What every note says.
 NOTE_WORDS: Final = "I was in a meeting"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from bot.sandbox.fake_slack import SlackStandIn
+from bot.sandbox.fake_slack import SlackStandIn
 
 #: How old a request must be before MozDef takes a report about it.
 HOLD_SECONDS: Final = 20

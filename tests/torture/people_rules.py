@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from .answers import why_unexplained
-from .case import BY_BOT, without_repeats
+from .case import BY_BOT, Case, without_repeats
 from .messages import text_of
-from .promises import Promise
+from .promises import Findings, Promise
 from .standing import RESPONSES, Standing, answer_text, standings
-
-if TYPE_CHECKING:
-    from .case import Case
-    from .promises import Findings
 
 
 def answers(case: Case) -> Findings:

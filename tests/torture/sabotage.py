@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from bot.triage.model import Change
-
-if TYPE_CHECKING:
-    from bot.store import OpenStore
-    from bot.triage.model import OutboxRow, Question
+from bot.store import OpenStore
+from bot.triage.model import Change, OutboxRow, Question
 
 #: How long the careless store puts off a report, in seconds of ours: time enough for the acknowledgement.
 _PUT_OFF: Final = 0.4

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from bot.sandbox.fake_slack import Workspace
 
+from .history import History
 from .messages import is_card, key_of, reminded_key
 from .orders import SECURITY_CHANNEL
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Workspace
-
-    from .history import History
 
 
 def record_messages(workspace: Workspace, history: History) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from random import Random
+from random import Random
+from typing import Final
 
 #: How long a FIFO queue remembers a deduplication id, in seconds.
 _DEDUPLICATION_SECONDS: Final = 300.0

@@ -5,14 +5,12 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from .case import Receipt
+from .case import Receipt
 
 #: What each outcome makes of an alert in MozDef, the mildest first.
 _RANKS: Final = {"yes": 0, "wrongUser": 1, "notSure": 1, "timedOut": 1, "undeliverable": 1, "no": 2}

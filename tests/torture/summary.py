@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from .alerts import Kind
-from .case import BY_BOT, open_cases, without_repeats
+from .case import BY_BOT, Case, open_cases, without_repeats
 from .kill_points import BOUNDARIES
 from .promises import Promise
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .case import Case
-    from .trial import Result
+from .trial import Result
 
 #: Examples that are shown of each broken promise.
 _EXAMPLES = 5

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from .alerts import Kind
+import pytest
+
+from .alerts import Alert, Kind
 from .answers import why_unexplained
 from .any_run import ALERTED, CHANGED, SORRY, a_card, a_question, a_report, a_run, an_alert, broken, presses
 from .checker import judge
-from .history import End
+from .history import End, History
 from .log_rules import leaks, unexpected
 from .promises import Promise
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_run_in_which_all_went_well_breaks_no_promise() -> None:
@@ -33,54 +33,62 @@ def test_a_request_for_nobody_is_lost_if_it_is_not_reported() -> None:
     assert broken(run) == {Promise.LOST}
 
 
-def test_two_questions_of_one_alert_are_one_too_many() -> None:
-    alert = an_alert()
+#: How a run looks that goes like this, and which promises it breaks.
+CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
+    "two questions of one alert are one too many": (
+        lambda alert: a_run(alert, messages=[a_question(alert), a_question(alert, ts=1002.0)]),
+        {Promise.TWICE},
+    ),
+    "a question in another conversation is misdirected": (
+        lambda alert: a_run(alert, messages=[a_question(alert, channel="D0SOMEBODY")]),
+        {Promise.MISDIRECTED},
+    ),
+    "a question tells the facts of its request": (
+        lambda alert: a_run(alert, messages=[a_question(replace(alert, facts="Host: another"))]),
+        {Promise.MISTOLD},
+    ),
+    "nobody who can be asked is given up": (
+        lambda alert: a_run(
+            alert,
+            presses=[],
+            messages=[a_question(alert, answer="")],
+            reports=[a_report(alert, "undeliverable", reason="users_not_found")],
+            cards=[a_card(alert, "undeliverable")],
+        ),
+        {Promise.GIVEN_UP},
+    ),
+    "an acknowledged change of mind needs a report": (
+        lambda alert: a_run(alert, presses=presses(alert, "yes", "no")),
+        {Promise.UNREPORTED},
+    ),
+    "a report that comes before mozdef knows the alert is unheard": (
+        lambda alert: a_run(alert, reports=[a_report(alert, "yes", after=-1)]),
+        {Promise.UNHEARD},
+    ),
+    "a message shows the answer": (
+        lambda alert: a_run(alert, messages=[a_question(alert, answer="")]),
+        {Promise.UNSHOWN},
+    ),
+    "a message shows the last answer and no other": (
+        lambda alert: a_run(alert, messages=[a_question(alert, answer=ALERTED)]),
+        {Promise.UNSHOWN},
+    ),
+    "a report that the queue refuses for good is not missed": (
+        lambda alert: a_run(alert, reports=[], refused=frozenset({alert.identifier})),
+        set(),
+    ),
+}
 
-    run = a_run(alert, messages=[a_question(alert), a_question(alert, ts=1002.0)])
 
-    assert broken(run) == {Promise.TWICE}
-
-
-def test_a_question_in_another_conversation_is_misdirected() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, messages=[a_question(alert, channel="D0SOMEBODY")])
-
-    assert broken(run) == {Promise.MISDIRECTED}
-
-
-def test_a_question_tells_the_facts_of_its_request() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, messages=[a_question(replace(alert, facts="Host: another"))])
-
-    assert broken(run) == {Promise.MISTOLD}
-
-
-def test_nobody_who_can_be_asked_is_given_up() -> None:
-    alert = an_alert()
-
-    run = a_run(
-        alert,
-        presses=[],
-        messages=[a_question(alert, answer="")],
-        reports=[a_report(alert, "undeliverable", reason="users_not_found")],
-        cards=[a_card(alert, "undeliverable")],
-    )
-
-    assert broken(run) == {Promise.GIVEN_UP}
+@pytest.mark.parametrize(("make", "promises"), CASES.values(), ids=CASES)
+def test_a_run_breaks_these_promises_and_no_other(
+    make: Callable[[Alert], History], promises: set[Promise]
+) -> None:
+    assert broken(make(an_alert())) == promises
 
 
 def test_an_acknowledged_answer_needs_a_report() -> None:
     assert Promise.UNREPORTED in broken(a_run(an_alert(), reports=[]))
-
-
-def test_an_acknowledged_change_of_mind_needs_a_report() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, presses=presses(alert, "yes", "no"))
-
-    assert broken(run) == {Promise.UNREPORTED}
 
 
 def test_an_answer_that_only_a_forger_gave_is_forged() -> None:
@@ -162,14 +170,6 @@ def test_a_report_that_repeats_what_mozdef_knows_is_unheard() -> None:
     assert broken(run) == {Promise.UNHEARD}
 
 
-def test_a_report_that_comes_before_mozdef_knows_the_alert_is_unheard() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, reports=[a_report(alert, "yes", after=-1)])
-
-    assert broken(run) == {Promise.UNHEARD}
-
-
 def test_a_valid_request_has_no_place_in_the_dead_letter_queue() -> None:
     alert = an_alert()
     copy = replace(a_report(alert, "yes"), body=alert.body)
@@ -185,22 +185,6 @@ def test_an_invalid_request_is_copied() -> None:
 
 def test_a_request_that_stays_in_the_queue_is_left() -> None:
     assert broken(a_run(an_alert(), deleted={})) == {Promise.LEFT}
-
-
-def test_a_message_shows_the_answer() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, messages=[a_question(alert, answer="")])
-
-    assert broken(run) == {Promise.UNSHOWN}
-
-
-def test_a_message_shows_the_last_answer_and_no_other() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, messages=[a_question(alert, answer=ALERTED)])
-
-    assert broken(run) == {Promise.UNSHOWN}
 
 
 def test_a_worker_that_ends_by_itself_has_fallen() -> None:
@@ -235,12 +219,6 @@ def test_an_error_that_nobody_expected_is_found_in_the_log(tmp_path: Path) -> No
 
     assert unexpected(log) == ["ERROR work failed", "Traceback (most recent call last):"]
     assert broken(a_run(an_alert(), surprises=unexpected(log))) == {Promise.UNEXPECTED}
-
-
-def test_a_report_that_the_queue_refuses_for_good_is_not_missed() -> None:
-    alert = an_alert()
-
-    assert judge(a_run(alert, reports=[], refused=frozenset({alert.identifier}))) == []
 
 
 def test_a_press_that_slack_calls_failed_may_have_been_taken_or_not() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
@@ -11,13 +10,10 @@ from memory_store import MemoryStore
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.asking import Asker
-from bot.triage.model import Bookmark, MessageRef
+from bot.triage.model import Bookmark, MessageRef, Question
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
-
-if TYPE_CHECKING:
-    from bot.triage.model import Question
 
 #: Seconds after the claim at which Slack does the post, later than a restart and two looks may take.
 _DONE_AFTER = 18

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
-from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -13,17 +13,12 @@ import pytest
 from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.queues import Outgoing
+from bot.sqs.queues import Outgoing, Queue
 
 from .fast_clock import FastClock
 from .sqs import FaultySqs
 from .sqs_knobs import Knobs
 from .sqs_queue import Oddities
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.sqs.queues import Queue
 
 
 @asynccontextmanager

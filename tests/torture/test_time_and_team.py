@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .alerts import Kind
+import pytest
+
+from bot.sandbox.fake_slack import Message
+
+from .alerts import Alert, Kind
 from .any_run import (
     ALERTED,
     ANSWERED_AT,
@@ -24,15 +29,9 @@ from .any_run import (
     presses,
 )
 from .checker import judge
-from .history import End, Note, Post
+from .history import End, History, Note, Post
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
-
-if TYPE_CHECKING:
-    from bot.sandbox.fake_slack import Message
-
-    from .alerts import Alert
-    from .history import History
 
 DEADLINE = ASKED_AT + EXPIRE_AFTER_SECONDS
 REMINDED_AT = ASKED_AT + REMIND_AFTER_SECONDS + 1
@@ -84,36 +83,66 @@ def test_a_third_reminder_is_one_too_many() -> None:
     assert broken(replace(run, reminders=[*run.reminders, third])) == {Promise.NAGGED}
 
 
-def test_no_reminder_comes_twice() -> None:
-    alert = an_alert()
+#: How a run looks that goes like this, and which promises it breaks.
+CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
+    "no reminder comes twice": (
+        lambda alert: a_silent_run(
+            alert, reminders=[a_reminder(alert, at=REMINDED_AT + after) for after in (0, 9)]
+        ),
+        {Promise.NAGGED},
+    ),
+    "a reminder waits for its time": (
+        lambda alert: a_silent_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT - 2)]),
+        {Promise.NAGGED},
+    ),
+    "a reminder stands in the thread of its question": (
+        lambda alert: a_silent_run(
+            alert, reminders=[a_reminder(alert, at=REMINDED_AT, thread="1000.500000")]
+        ),
+        {Promise.NAGGED},
+    ),
+    "nobody is reminded who has answered": (
+        lambda alert: a_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT)]),
+        {Promise.REMINDED_LATE},
+    ),
+    "nobody is reminded whose time is over": (
+        lambda alert: a_silent_run(alert, reminders=[a_reminder(alert, at=DEADLINE + 15)]),
+        {Promise.REMINDED_LATE},
+    ),
+    "a deadline does not come early": (
+        lambda alert: a_silent_run(alert, reports=[a_report(alert, "timedOut", at=DEADLINE - 1, after=LATE)]),
+        {Promise.EARLY},
+    ),
+    "nobody runs out of time who was not asked": (
+        lambda alert: a_silent_run(alert, messages=[], reminders=[]),
+        {Promise.LOST, Promise.EARLY},
+    ),
+    "who was asked is not reported as unasked": (
+        lambda alert: replace(a_late_question(alert), messages=[a_question(alert, answer="")]),
+        {Promise.GIVEN_UP},
+    ),
+    "a deadline does not overrule an answer": (
+        lambda alert: a_silent_run(alert, presses=presses(alert, "yes", at=DEADLINE - 30)),
+        {Promise.OVERRULED, Promise.UNREPORTED},
+    ),
+    "a card of another outcome is stale": (
+        lambda alert: a_no(alert, cards=[a_card(alert, "timedOut")]),
+        {Promise.STALE},
+    ),
+    "a card shows that an answer was taken back": (
+        lambda alert: replace(
+            a_retraction(alert, "no", said="yes", retracted=True), cards=[a_card(alert, "no")]
+        ),
+        {Promise.STALE},
+    ),
+}
 
-    run = a_silent_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT + after) for after in (0, 9)])
 
-    assert broken(run) == {Promise.NAGGED}
-
-
-def test_a_reminder_waits_for_its_time() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT - 2)])
-
-    assert broken(run) == {Promise.NAGGED}
-
-
-def test_a_reminder_stands_in_the_thread_of_its_question() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT, thread="1000.500000")])
-
-    assert broken(run) == {Promise.NAGGED}
-
-
-def test_nobody_is_reminded_who_has_answered() -> None:
-    alert = an_alert()
-
-    run = a_run(alert, reminders=[a_reminder(alert, at=REMINDED_AT)])
-
-    assert broken(run) == {Promise.REMINDED_LATE}
+@pytest.mark.parametrize(("make", "promises"), CASES.values(), ids=CASES)
+def test_a_run_breaks_these_promises_and_no_other(
+    make: Callable[[Alert], History], promises: set[Promise]
+) -> None:
+    assert broken(make(an_alert())) == promises
 
 
 def test_a_reminder_that_was_under_way_may_come_after_the_answer() -> None:
@@ -129,30 +158,6 @@ def test_a_reminder_that_was_under_way_may_come_after_the_answer() -> None:
     )
 
     assert judge(run) == []
-
-
-def test_nobody_is_reminded_whose_time_is_over() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, reminders=[a_reminder(alert, at=DEADLINE + 15)])
-
-    assert broken(run) == {Promise.REMINDED_LATE}
-
-
-def test_a_deadline_does_not_come_early() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, reports=[a_report(alert, "timedOut", at=DEADLINE - 1, after=LATE)])
-
-    assert broken(run) == {Promise.EARLY}
-
-
-def test_nobody_runs_out_of_time_who_was_not_asked() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, messages=[], reminders=[])
-
-    assert broken(run) == {Promise.LOST, Promise.EARLY}
 
 
 def a_late_question(alert: Alert) -> History:
@@ -183,14 +188,6 @@ def test_who_is_given_up_for_now_is_asked_in_the_end() -> None:
     assert broken(replace(a_late_question(an_alert()), messages=[])) == {Promise.LOST}
 
 
-def test_who_was_asked_is_not_reported_as_unasked() -> None:
-    alert = an_alert()
-
-    run = replace(a_late_question(alert), messages=[a_question(alert, answer="")])
-
-    assert broken(run) == {Promise.GIVEN_UP}
-
-
 def test_a_worker_that_died_of_its_question_may_not_know_that_it_asked() -> None:
     alert = an_alert()
     death = End(wanted="kill", status="SIGKILL", seconds=0.1, at=ASKED_AT + 1)
@@ -198,14 +195,6 @@ def test_a_worker_that_died_of_its_question_may_not_know_that_it_asked() -> None
     run = replace(a_late_question(alert), messages=[a_question(alert, answer="")], ends=[death])
 
     assert judge(run) == []
-
-
-def test_a_deadline_does_not_overrule_an_answer() -> None:
-    alert = an_alert()
-
-    run = a_silent_run(alert, presses=presses(alert, "yes", at=DEADLINE - 30))
-
-    assert broken(run) == {Promise.OVERRULED, Promise.UNREPORTED}
 
 
 def test_a_deadline_does_not_come_after_the_report_of_an_answer() -> None:
@@ -317,19 +306,6 @@ def test_an_alert_whose_policy_wants_no_card_has_none() -> None:
 
     assert judge(a_no(alert, cards=[])) == []
     assert broken(a_no(alert)) == {Promise.DOUBLED}
-
-
-def test_a_card_of_another_outcome_is_stale() -> None:
-    alert = an_alert()
-
-    assert broken(a_no(alert, cards=[a_card(alert, "timedOut")])) == {Promise.STALE}
-
-
-def test_a_card_shows_that_an_answer_was_taken_back() -> None:
-    alert = an_alert()
-    run = a_retraction(alert, "no", said="yes", retracted=True)
-
-    assert broken(replace(run, cards=[a_card(alert, "no")])) == {Promise.STALE}
 
 
 def test_a_card_shows_who_took_the_alert() -> None:

@@ -7,10 +7,12 @@ import contextlib
 import re
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks
@@ -19,27 +21,20 @@ from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge
 from .crowd import Crowd
 from .dynamodb import create_table, moto_server
-from .dynamodb_proxy import remote_proxy
+from .dynamodb_proxy import RemoteProxy, remote_proxy
 from .fast_clock import FastClock
 from .feeder import Feeder
 from .history import History
 from .killing import Killing
 from .lives import Lives, log_name
 from .log_rules import leaks, unexpected
+from .options import Options
 from .orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
 from .promises import CURABLE, Violation
 from .slack_faults import SlackFaults
 from .slack_record import record_messages
 from .sqs import FaultySqs
 from .sqs_knobs import CALM, STORMY
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-    from pathlib import Path
-    from typing import Any
-
-    from .dynamodb_proxy import RemoteProxy
-    from .options import Options
 
 _PEOPLE: Final = 120
 #: Seconds of the torture's time in which Slack wants a click acknowledged.

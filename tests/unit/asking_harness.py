@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
 from wiring import instead, wired
 
 from bot.errors import AmbiguousError
-from bot.triage.model import Answer, Choice, MessageRef, Person, Question, State, Work
+from bot.triage.model import Answer, Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
-
-    from bot.triage.model import Change, TriageRequest
-    from bot.triage.policy import Policy
+from bot.triage.policy import Policy
 
 PLACE = MessageRef(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakes import NOON, a_request
 from slack_sdk.models.blocks import Block
@@ -23,9 +24,6 @@ from bot.triage.asking_rules import offered_choices
 from bot.triage.model import Choice, Confidence, Question, State
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 POLICY = Policy()
 LONG_ADDRESS = "a" * 61 + "@" + ".".join(["b" * 63] * 3)[:189] + ".io"

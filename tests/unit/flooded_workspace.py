@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakes import a_request
 from memory_store import MemoryStore
@@ -20,11 +22,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from wiring import instead, wired
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-    from datetime import datetime
-
-    from bot.worker.assembly import Parts
+from bot.worker.assembly import Parts
 
 #: Between these, in seconds, is the time that a call to Slack takes.
 LATENCY = (0.05, 0.35)

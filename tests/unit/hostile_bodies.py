@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any
 
 from bot.triage.model import Confidence
-
-if TYPE_CHECKING:
-    from random import Random
 
 #: What a text may do to whoever shows it.
 PIECES = (

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from fakes import NOON, CountingMeter, ScriptedMessenger, ScriptedSecurityTeam, SteppedClock, a_request
 from memory_store import MemoryStore
 from wiring import instead, wired
 
-from bot.triage.model import Answer, Choice, MessageRef, Note, Question, Take, Work
+from bot.triage.model import Answer, Choice, MessageRef, Note, OutboxRow, Question, Take, Work
+from bot.triage.policy import Policy
 from bot.worker.assembly import WakeUp
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from bot.triage.model import OutboxRow
-    from bot.triage.policy import Policy
 
 PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 IDENTIFIER = a_request().identifier

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +15,6 @@ from bot.slack.render.templates import check_wording, words_for
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Wait
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEFAULTS = """
 [default]

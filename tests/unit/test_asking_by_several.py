@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from asking_harness import LOST, AskingHarness
 from fakes import NOON
 
 from bot.errors import TransientError
+from bot.triage.asking import Asker
 from bot.triage.model import Question, State
-
-if TYPE_CHECKING:
-    from bot.triage.asking import Asker
 
 SECOND = timedelta(seconds=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import pytest
 from asking_harness import LOST, PLACE, AskingHarness, seconds_of
@@ -11,9 +11,6 @@ from fakes import ADA, ScriptedMessenger
 from bot.errors import TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
 from bot.triage.model import Bookmark, MessageRef, Question, State
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADDRESS, NOON, a_request
@@ -21,15 +21,10 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Work
+from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Take, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bot.triage.model import Take
 
 DAY = timedelta(hours=24)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,9 +30,6 @@ from bot.triage.model import AlertTaken, Choice, Question, Report
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.reporting import report_on
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
 WORDS: Mapping[str, str] = WORDING["card"]

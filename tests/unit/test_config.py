@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,9 +15,6 @@ from bot.redaction import Secret
 from bot.settings.settings import Purpose, Settings, all_variables, load_settings
 from bot.triage.outcomes import Profile
 from bot.triage.working_time import parse_working_hours
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 EXAMPLE = Path(__file__).parents[2] / "config" / ".env.example"
 README = Path(__file__).parents[2] / "README.md"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from bot.errors import ConfigError
 from bot.settings.messages import defaults_folder, load_messages
 from bot.triage.outcomes import TEXTS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
 DEFAULTS = """
 [question]

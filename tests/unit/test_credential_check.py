@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_credentials
 from bot.settings.credentials import read_credentials
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture

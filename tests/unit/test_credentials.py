@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bot.errors import ConfigError
 from bot.settings.settings import Purpose, Settings, load_settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
 NO_BOT_TOKEN = {

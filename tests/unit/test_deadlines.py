@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from drawn import answer_of, buttons, without_colours
@@ -18,9 +19,6 @@ from bot.slack.render.question import question_message
 from bot.triage.model import Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)

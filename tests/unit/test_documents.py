@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from documents import CHECKOUT, anchors, document, documents, links
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 README_LINES_MAX = 180
 

@@ -65,7 +65,7 @@ def hostile_questions(standing: Outcome | None, *, long: bool) -> Iterator[Quest
     def evil(field: str, length: int) -> str:
         return hostile(field, length, as_long_as_can_be=long)
 
-    for said, notes, taken, decorated in product((None, *Choice), (0, 2), (False, True), (False, True)):
+    for said, (notes, taken), decorated in product((None, *Choice), ((0, False), (2, True)), (False, True)):
         request = TriageRequest(
             identifier=evil("identifier", 255),
             alert=evil("label", 255),

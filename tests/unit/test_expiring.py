@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADA, ADDRESS, NOON, a_request
@@ -16,9 +16,6 @@ from bot.triage import asking_rules
 from bot.triage.model import Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DAY = timedelta(hours=24)
 POLICY = Policy()

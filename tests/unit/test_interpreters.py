@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from interpreters import find_python, make_environment
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 

@@ -6,16 +6,13 @@ import io
 import logging
 import os
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from bot.printable import make_printable
 from bot.worker.log import LIBRARIES, MESSAGE_MAX, OURS, TRACE_MAX, VALUE_MAX, configure_logging
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 log = logging.getLogger("bot.test")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 from bot.triage.log_events import EVENTS
@@ -15,12 +16,15 @@ SOURCES = [path for path in (ROOT / "bot").rglob("*.py") if "sandbox" not in pat
 HEADING = "| event | when | fields |"
 
 
-def nodes_in(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+@cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    """Return every node of the program, with the name of its file."""
+    trees = [(path.name, ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES]
+    return [(name, node) for name, tree in trees for node in ast.walk(tree)]
 
 
-def calls_in(path: Path) -> list[ast.Call]:
-    return [node for node in nodes_in(path) if isinstance(node, ast.Call)]
+def calls() -> list[tuple[str, ast.Call]]:
+    return [(name, node) for name, node in nodes() if isinstance(node, ast.Call)]
 
 
 def takes_an_event(node: ast.FunctionDef) -> bool:
@@ -56,16 +60,10 @@ def test_every_event_is_named_by_a_noun_and_what_happened_to_it() -> None:
 
 
 def test_every_event_is_logged_somewhere() -> None:
-    loggers = {
-        node.name
-        for path in SOURCES
-        for node in nodes_in(path)
-        if isinstance(node, ast.FunctionDef) and takes_an_event(node)
-    }
+    loggers = {node.name for _, node in nodes() if isinstance(node, ast.FunctionDef) and takes_an_event(node)}
     logged = {
         word.value
-        for path in SOURCES
-        for call in calls_in(path)
+        for _, call in calls()
         if ast.unparse(call.func) in loggers
         for word in ast.walk(call.args[1])
         if isinstance(word, ast.Constant)
@@ -76,10 +74,9 @@ def test_every_event_is_logged_somewhere() -> None:
 
 def test_nothing_is_logged_in_another_way() -> None:
     others = [
-        f"{path.name}: {ast.unparse(call)}"
-        for path in SOURCES
-        for call in calls_in(path)
-        if path.name != "log_events.py" and any(keyword.arg == "extra" for keyword in call.keywords)
+        f"{name}: {ast.unparse(call)}"
+        for name, call in calls()
+        if name != "log_events.py" and any(keyword.arg == "extra" for keyword in call.keywords)
     ]
 
     assert others == []

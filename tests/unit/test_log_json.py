@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot.worker.log import LIBRARIES, configure_logging
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 log = logging.getLogger("bot.test")
 

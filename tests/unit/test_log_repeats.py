@@ -7,16 +7,13 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
 from threading import Event
-from typing import TYPE_CHECKING
 
 import pytest
 
 from bot.worker.log import LineFormatter
 from bot.worker.log_repeats import BURST, INTERVAL, KINDS_MAX, CountingHandler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FLOOD = 5000
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
@@ -18,11 +17,8 @@ from bot.errors import (
 )
 from bot.triage import asking_rules
 from bot.triage.look_ups import SCOPE_WAIT, LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Bookmark, MessageRef
+from bot.triage.model import Bookmark, MessageRef, Question
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from bot.triage.model import Question
 
 PLACE = MessageRef(channel="D0ADA", ts="1764000099.000100")
 CLAIMED = asking_rules.claim(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from drawn import block
@@ -22,14 +23,9 @@ from bot.slack.render.modals import note_errors, note_view
 from bot.slack.render.question import question_message
 from bot.triage.answer_rules import NOTE_LENGTH_MAX, NOTES_MAX, Refusal
 from bot.triage.free_values import unpad
-from bot.triage.model import Choice, Question
+from bot.triage.model import Choice, Note, Question
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bot.triage.model import Note
 
 ALWAYS = AlertPolicies(
     by_label={a_request().alert: AlertPolicy(notes=dict.fromkeys(Choice, NoteRule.OFFERED))}

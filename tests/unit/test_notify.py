@@ -2,16 +2,13 @@ from __future__ import annotations
 
 import socket
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 from uuid import uuid4
 
 from world.service_manager import ServiceManager
 
 from bot.settings.settings import Purpose, load_settings
 from bot.worker.watchdog import Notifier, Progress
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOTHING = {"STORE_URL": "sqlite:///bot.db"}
 

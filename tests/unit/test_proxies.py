@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bot.errors import ConfigError
 from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
 from bot.slack.client import proxy_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COMPLETE = {
     "SLACK_BOT_TOKEN": "xoxb-1-secret",

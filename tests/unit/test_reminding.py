@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADA, NOON, a_request
@@ -15,9 +14,6 @@ from bot.errors import AmbiguousError, AppRejected, StoreError, TransientError, 
 from bot.triage.model import Change, Choice, MessageRef, Question, State, Work
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 from bot.triage.rate_limits import BURST
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

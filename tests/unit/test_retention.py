@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
+import pytest
 from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
 
@@ -18,12 +19,6 @@ from bot.triage.model import Step
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.retention import STEP, Retention
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from datetime import datetime
-
-    import pytest
 
 KEEP = timedelta(days=30)
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import NOON, a_request
@@ -13,13 +13,8 @@ from service_harness import URL, ServiceHarness, a_click
 from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Answer, Change, Choice, InvalidBody, MessageRef, Question, State
+from bot.triage.model import Answer, Change, Choice, InvalidBody, MessageRef, Question, State, TriageRequest
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bot.triage.model import TriageRequest
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from fakes import ADDRESS, NOON, a_request
@@ -14,12 +14,8 @@ from simulated_time import run_simulated
 
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
 from bot.triage.model import Change, Choice, Question, Work
+from bot.triage.ports import Clock
 from bot.triage.service import REDRAW_TAKES
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from bot.triage.ports import Clock
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from flooded_workspace import Limit, flood
 #: How many people are asked, and what Slack takes.
 LIMITS = [
     pytest.param(200, Limit(messages=5, seconds=1), id="300 a minute, no bursts", marks=pytest.mark.slow),
-    pytest.param(150, Limit(messages=30, seconds=10), id="180 a minute, in bursts"),
+    pytest.param(80, Limit(messages=30, seconds=10), id="180 a minute, in bursts"),
     pytest.param(120, Limit(messages=20, seconds=20), id="60 a minute, in bursts", marks=pytest.mark.slow),
-    pytest.param(150, Limit(messages=30, seconds=1), id="more than one worker asks"),
+    pytest.param(80, Limit(messages=30, seconds=1), id="more than one worker asks"),
 ]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes import NOON, a_request
@@ -19,10 +20,6 @@ from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.policy import Policy
 from bot.triage.statistics import AlertStatistics, Tally, percentile
 from bot.worker.views import statistics_view
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from pathlib import Path
 
 SECOND = timedelta(seconds=1)
 DURATIONS = st.lists(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=30)), min_size=1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from fakes import NOON
 from memory_store import MemoryStore
@@ -17,10 +17,6 @@ from bot.errors import AppRejected
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.sweeper import IN_PROGRESS_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
 
 
 def remindable(identifier: str) -> Question:

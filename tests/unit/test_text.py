@@ -185,6 +185,17 @@ def test_nothing_else_normalises() -> None:
     assert [name for name, source in sources.items() if ".normalize(" in source] == ["foreign_text.py"]
 
 
+@given(
+    text=st.text("ab \n\r\t\u200b\u3164", max_size=200),
+    limit=st.integers(min_value=1, max_value=9),
+    one_line=st.booleans(),
+)
+def test_how_far_a_text_is_read_depends_on_what_can_be_seen(text: str, limit: int, *, one_line: bool) -> None:
+    whole = clean(text, one_line=one_line).text
+
+    assert clean(text, limit, one_line=one_line) == (whole[:limit], len(whole) <= limit)
+
+
 def test_what_lies_beyond_the_first_50_000_characters_is_not_looked_at() -> None:
     hidden = "\u200b" * READ_MAX + "out of sight"
 

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,10 +16,7 @@ from bot.cli.output.questions import render_list, render_question
 from bot.printable import make_printable
 from bot.triage.model import Choice, Confidence, Fact, OutboxRow, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
-from bot.worker.views import question_view, render_json
-
-if TYPE_CHECKING:
-    from bot.worker.views import View
+from bot.worker.views import View, question_view, render_json
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 REQUEST = TriageRequest(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from drawn import LONG_ADDRESS, POLICY, a_question, assert_slack_takes, wording_with
@@ -16,13 +15,9 @@ from bot.slack.render.card import CardLinks, card_message
 from bot.slack.render.home import home_view
 from bot.slack.render.modals import note_view
 from bot.slack.render.question import question_message, reminder_message
-from bot.slack.render.templates import check_wording
-from bot.triage.model import Choice, Confidence, Fact, TriageRequest
+from bot.slack.render.templates import Wording, check_wording
+from bot.triage.model import Choice, Confidence, Fact, Question, TriageRequest
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from bot.slack.render.templates import Wording
-    from bot.triage.model import Question
 
 #: Each field is as long as it can be.
 LONGEST = TriageRequest(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import cache
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -19,9 +18,6 @@ from bot.triage.working_time import (
     parse_working_hours,
     time_zone,
 )
-
-if TYPE_CHECKING:
-    from datetime import tzinfo
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

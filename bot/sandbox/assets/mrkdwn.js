@@ -69,7 +69,7 @@ function reference(inside, people) {
   const date = target.startsWith("!") ? dateWords(unescape(target.slice(1))) : null;
   if (date) return element("time", {}, date);
   if (target.startsWith("!")) return mention(words ?? `@${target.slice(1).split("^")[0]}`);
-  if (!/^(https?:|mailto:|slack:\/\/user\?)/.test(unescape(target))) return plain(`<${inside}>`);
+  if (!/^(https?:|mailto:)/.test(unescape(target))) return plain(`<${inside}>`);
   const shown = words ?? target.replace(/^mailto:/, "");
   return element("a", { href: unescape(target), target: "_blank", rel: "noopener noreferrer" }, plain(shown));
 }

@@ -3,12 +3,12 @@
 
 // `follow(channel, ts)` is called for a link to a message, `visit(person)` for one to a profile.
 export function followLinks({ domain, follow, visit }) {
-  const archives = `https://${domain}.slack.com/archives/`;
+  const [archives, profiles] = ["archives", "team"].map((part) => `https://${domain}.slack.com/${part}/`);
   onLink((href) => {
     const message = href.startsWith(archives) && /^([A-Z0-9]+)\/p(\d{10,})(\d{6})(?:\?.*)?$/.exec(href.slice(archives.length));
-    const person = /^slack:\/\/user\?.*\bid=([A-Z0-9]+)$/.exec(href);
+    const person = href.startsWith(profiles) && href.slice(profiles.length);
     if (message) follow(message[1], `${message[2]}.${message[3]}`);
-    else if (person) visit(person[1]);
+    else if (person) visit(person);
     return Boolean(message || person);
   });
 }

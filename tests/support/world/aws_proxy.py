@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Mapping
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from http_stand_in import HttpStandIn, Reply, Request
 
 _KEPT: Final = ("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date")
 
 
-class AwsProxy:
-    """Hands everything on to `upstream`, but for what a subclass makes of it."""
+class AwsProxy(HttpStandIn):
+    """Hands everything on to `upstream`, but for what a subclass makes of it.
+
+    Its `url` is what AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL_DYNAMODB wants.
+    """
 
     def __init__(self, upstream: str) -> None:
+        super().__init__()
         self.upstream = upstream
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
-    @property
-    def url(self) -> str:
-        """The address, as AWS_ENDPOINT_URL_SQS or AWS_ENDPOINT_URL_DYNAMODB wants it."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def reply_to(self, request: Request) -> Reply:
+        headers = {name: request.headers[name] for name in _KEPT if name in request.headers}
+        action = request.headers["X-Amz-Target"].rpartition(".")[2]
+        status, body = self.answer(action, request.body, headers)
+        return Reply(status=status, body=body)
 
     def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Return status and body of what the service answers to an action such as `SendMessageBatch`."""
@@ -50,24 +41,3 @@ class AwsProxy:
         except urllib.error.HTTPError as refusal:
             with refusal:
                 return refusal.code, refusal.read()
-
-
-def _handler(proxy: AwsProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name: self.headers[name] for name in _KEPT if name in self.headers}
-            action = self.headers["X-Amz-Target"].rpartition(".")[2]
-            status, answer = proxy.answer(action, body, headers)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.0")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    return Handler

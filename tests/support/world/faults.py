@@ -7,15 +7,13 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from bot.sandbox.fake_slack.calls import read_parameters
 from world.waiting import PATIENCE_SECONDS
-
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler, Middleware
 
 #: What a websocket meets before it is one.
 Handshake = Callable[[web.Request, "Handler"], Awaitable[web.StreamResponse]]

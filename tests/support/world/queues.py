@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mypy_boto3_sqs import SQSClient
+from mypy_boto3_sqs import SQSClient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from world.waiting import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class ServiceManager:

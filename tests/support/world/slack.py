@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.sandbox.fake_slack.objects import text_of_block
-from bot.sandbox.fake_slack.server import SCOPES
-from bot.sandbox.fake_slack.workspace import Person
+from bot.sandbox.fake_slack.server import SCOPES, Click
+from bot.sandbox.fake_slack.workspace import Message, Person
 from world.faults import Faults, Hold
 from world.waiting import PATIENCE_SECONDS, until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
-    from datetime import timedelta
-
-    from bot.sandbox.fake_slack.server import Click
-    from bot.sandbox.fake_slack.workspace import Message
 
 T = TypeVar("T")
 

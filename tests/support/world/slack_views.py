@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
-from world.slack import paragraphs, ref_of
+from bot.sandbox.fake_slack.server import Click
+from bot.sandbox.fake_slack.workspace import Message
+from world.slack import SlackSide, paragraphs, ref_of
 from world.waiting import until
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.sandbox.fake_slack.server import Click
-    from bot.sandbox.fake_slack.workspace import Message
-    from world.slack import SlackSide
 
 #: What the variable MOZDEF_ALERT_URL is in these tests: a card is known by its link.
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from world.aws_proxy import AwsProxy
 from world.waiting import PATIENCE_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 _AWAY: Final = (500, b'{"__type": "InternalServerError"}')
 

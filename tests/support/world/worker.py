@@ -7,14 +7,11 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bot
 from world.waiting import PATIENCE_SECONDS, until
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from uuid import uuid4
 
-from bot.sandbox.mozdef import AlertBook
+from mypy_boto3_sqs import SQSClient
+
+from bot.sandbox.mozdef import AlertBook, Assessment
 from bot.worker.control import call
 from world.queues import Letter, Mailbox
 from world.slack import SlackSide
 from world.waiting import until
 from world.worker import WorkerProcess, bare_environment
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
-
-    from bot.sandbox.mozdef import Assessment
 
 
 def alert(**fields: Any) -> dict[str, Any]:
