@@ -147,20 +147,17 @@ async def test_a_message_that_slack_would_not_take_is_refused(
         ({}, "invalid_arguments", None),
     ],
 )
-def test_a_message_can_be_judged_without_being_posted(
-    values: dict[str, Any], error: str, pointer: str | None
+async def test_a_message_can_be_judged_without_being_posted(
+    world: RunningSlack, values: dict[str, Any], error: str, pointer: str | None
 ) -> None:
-    async def scenario(world: RunningSlack) -> None:
-        assert (await world.client.api_call("blocks.validate", json={"blocks": "[]"}))["ok"]
+    assert (await world.client.api_call("blocks.validate", json={"blocks": "[]"}))["ok"]
 
-        answer = await refusal(world.client.api_call("blocks.validate", json=values))
+    answer = await refusal(world.client.api_call("blocks.validate", json=values))
 
-        assert answer["error"] == error
-        if pointer is not None:
-            [fault] = answer["errors"]
-            assert (fault["pointer"], fault["code"]) == (pointer, "failed_constraint")
-
-    run(scenario)
+    assert answer["error"] == error
+    if pointer is not None:
+        [fault] = answer["errors"]
+        assert (fault["pointer"], fault["code"]) == (pointer, "failed_constraint")
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_kind_of_alert_without_words_of_its_own_has_no_sample_of_its_own() -> 
         ("the window for a note", "/blocks/1/label", "[note] label"),
         ("the empty Home", "/blocks/1", "[home] none"),
         ("the question", "/blocks/99", "[question] ask"),
-        ("the question", "", "[question] notification"),
+        ("the question", "", "[question] ask"),
         ("the question", "/metadata", "None"),
     ],
 )

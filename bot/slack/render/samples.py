@@ -87,9 +87,8 @@ class Sample:
             if following is None:
                 break
             inner = following
-        found = [
-            self.places[each] for each in set(json.dumps(inner, ensure_ascii=False)) & self.places.keys()
-        ]
+        shown = set(json.dumps(inner, ensure_ascii=False))
+        found = [place for mark, place in self.places.items() if mark in shown]
         return max(found, key=lambda place: place.length, default=None)
 
 
