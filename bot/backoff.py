@@ -5,28 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-#: Bounds of the wait, in seconds. Jitter keeps workers that lost SQS together from returning together.
-SHORTEST = 0.5
-LONGEST = 30.0
-
 #: The ceiling of the first retry's wait. It doubles with every further failure …
 RETRY_FIRST = timedelta(seconds=1)
 #: … up to this.
 RETRY_MAX = timedelta(seconds=30)
+#: The shortest wait of a loop that has nothing else to do meanwhile.
+RETRY_SHORTEST = timedelta(seconds=0.5)
 
 #: A long wait is made of steps of at most this, so that a watchdog sees progress meanwhile.
 WAIT_STEP = timedelta(seconds=2)
 
 
 class Backoff:
-    """Counts consecutive failures. Each wait is drawn below a ceiling that doubles from 1 s to 30 s."""
+    """Counts consecutive failures. Each wait is at least 0.5 s; its ceiling doubles from 1 s to 30 s."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -34,25 +31,31 @@ class Backoff:
 
     def after_failure(self) -> float:
         """Count a failure; return the wait before the next attempt, in seconds."""
+        delay = retry_delay(self._failures, self._random.random(), shortest=RETRY_SHORTEST)
         self._failures += 1
-        return wait_after(self._failures, self._random)
+        return delay.total_seconds()
 
     def after_success(self) -> None:
         """Reset the count, so that the next wait is short again."""
         self._failures = 0
 
 
-def retry_delay(attempts: int, jitter: float, *, longest: timedelta = RETRY_MAX) -> timedelta:
-    """Return the wait after `attempts` failures, at most `longest`; `jitter` is a random factor in 0..1."""
-    ceiling: timedelta = min(RETRY_FIRST * 2 ** min(attempts, 10), longest)
-    return ceiling * jitter
+def retry_delay(
+    attempts: int,
+    jitter: float,
+    *,
+    first: timedelta = RETRY_FIRST,
+    shortest: timedelta = timedelta(0),
+    longest: timedelta = RETRY_MAX,
+) -> timedelta:
+    """Return the wait before a retry, if `attempts` retries in a row have failed already.
 
-
-def wait_after(failures: int, random: Random, *, shortest: float = SHORTEST) -> float:
-    """Return the wait after `failures` consecutive failures: from `shortest` to at most 30 s, in seconds."""
-    # Bound the exponent: a failure every half minute for a month would overflow a float.
-    ceiling = min(LONGEST, shortest * 2.0 ** min(failures, 16))
-    return random.uniform(shortest, ceiling)
+    `jitter`, a random number in 0..1, draws it between `shortest` and a ceiling, so that workers which failed
+    together do not retry together. The ceiling doubles with every attempt, from `first` to `longest`.
+    """
+    # Bound the exponent: a failure every half minute for a month would overflow.
+    ceiling: timedelta = min(first * 2 ** min(attempts, 10), longest)
+    return shortest + (ceiling - shortest) * jitter
 
 
 def add_jitter(seconds: float, random: Random) -> float:
@@ -60,10 +63,14 @@ def add_jitter(seconds: float, random: Random) -> float:
     return seconds * random.uniform(0.9, 1.1)
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for `seconds`, or until `stop` is set."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+async def pause(*events: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait for `seconds` (None: without a limit), or until one of the events is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 def countdown(span: timedelta) -> Callable[[], timedelta]:
@@ -85,7 +92,7 @@ async def wait_out(
     """
     while not stop.is_set() and (left := remaining()) > timedelta(0):
         on_progress()
-        await pause(stop, min(left, step).total_seconds())
+        await pause(stop, seconds=min(left, step).total_seconds())
 
 
 async def until_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:

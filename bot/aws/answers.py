@@ -19,7 +19,10 @@ from botocore.exceptions import BotoCoreError
 #: The content type of all services used here starts with this: they speak AWS JSON 1.0 or 1.1.
 _CONTENT_TYPE = "application/x-amz-json-"
 
-#: What the response of an operation always contains, and its caller relies on.
+#: Where an error has its code.
+_CODES = ("__type", "code", "Code")
+
+#: What the response of an operation always contains, and its caller relies on. Null is as good as nothing.
 _ALWAYS: Mapping[str, str] = {
     "GetQueueAttributes": "Attributes",
     "SendMessage": "MessageId",
@@ -48,21 +51,53 @@ def accept_only_answers(client: BaseClient) -> None:
 
 
 def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
-    is_success = response_dict["status_code"] < HTTPStatus.MULTIPLE_CHOICES
+    status, body = response_dict["status_code"], response_dict["body"]
+    if status >= HTTPStatus.BAD_REQUEST:
+        _judge_refusal(status, body)
+        return
     content_type = str(response_dict["headers"].get("content-type", ""))
-    if is_success and not content_type.startswith(_CONTENT_TYPE):
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise NotAnAnswer(what=f"something answered with a redirect (HTTP {status})")
+    if not content_type.lower().startswith(_CONTENT_TYPE):
         raise NotAnAnswer(what=f"something answered with {_shorten(content_type)}")
     try:
-        answer = json.loads(response_dict["body"] or b"{}")
+        answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        if is_success:
-            raise NotAnAnswer(what="something answered with a body that is not JSON") from error
-        return  # botocore raises an error with the status as its code
+        raise NotAnAnswer(what="something answered with a body that is not JSON") from error
     if not isinstance(answer, dict):
         raise NotAnAnswer(what="something answered with JSON that is not an object")
+    _judge_members(operation_model, answer)
+
+
+def _judge_members(operation_model: Any, answer: Mapping[str, Any]) -> None:
     missing = _ALWAYS.get(operation_model.name)
-    if is_success and missing and missing not in answer:
+    if missing and answer.get(missing) is None:
         raise NotAnAnswer(what=f"something answered without {missing}")
+    shape = operation_model.output_shape
+    for name, member in (shape.members if shape else {}).items():
+        if answer.get(name) is not None and not _fits(answer[name], member):
+            raise NotAnAnswer(what=f"something answered with another kind of {name}")
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Whether a value has the structure that botocore expects there, which it does not check."""
+    if shape.type_name == "list":
+        return isinstance(value, list) and all(_fits(each, shape.member) for each in value)
+    if shape.type_name in {"structure", "map"}:
+        return isinstance(value, dict)
+    return isinstance(value, str) or shape.type_name != "string"
+
+
+def _judge_refusal(status: int, body: bytes) -> None:
+    """Judge an error. Those of a gateway may be in any form; botocore takes the status for their code."""
+    try:
+        refusal = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        refusal = {}
+    codes = [refusal[name] for name in _CODES if name in refusal] if isinstance(refusal, dict) else [None]
+    is_named = bool(codes) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if not is_named or not all(isinstance(code, str) for code in codes):
+        raise NotAnAnswer(what=f"something answered with HTTP {status} and no code of AWS's")
 
 
 def _shorten(content_type: str) -> str:

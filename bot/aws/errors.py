@@ -15,7 +15,13 @@ BAD_CREDENTIALS = frozenset(
     "AuthFailure ExpiredToken ExpiredTokenException IncompleteSignature IncompleteSignatureException"
     " InvalidAccessKeyId InvalidClientTokenId InvalidSecurity InvalidSignatureException InvalidToken"
     " MissingAuthenticationToken MissingAuthenticationTokenException NotAuthorized OptInRequired"
-    " RequestExpired SignatureDoesNotMatch TokenRefreshRequired UnrecognizedClientException".split()
+    " RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch TokenRefreshRequired"
+    " UnrecognizedClientException".split()
+)
+
+#: Codes that AWS also gives where the caller's clock is wrong: the time is part of the signature.
+_PERHAPS_CLOCK = frozenset(
+    "InvalidSignatureException RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch".split()
 )
 
 #: boto3 finds no credentials.
@@ -107,7 +113,8 @@ def explain(error: ClientError | BotoCoreError, what: str, *, service: str, key_
     if code in DENIED:
         return f"access to {what} is denied ({code}): grant this worker {action_of(error, service)}"
     if code in BAD_CREDENTIALS:
-        return f"AWS does not accept the credentials for {what} ({code}): renew them ({_SOURCES})"
+        remedy = "check this machine's clock, and " if code in _PERHAPS_CLOCK else ""
+        return f"AWS does not accept the credentials for {what} ({code}): {remedy}renew them ({_SOURCES})"
     return f"{_NAMES[service]} failed to perform {error.operation_name} on {what} ({code})"
 
 

@@ -47,10 +47,12 @@ def require_elsewhere(path: Path, store: Path) -> None:
 
     A running worker would lose its writes if one of them were replaced.
     """
-    suffixes = ("", "-wal", "-shm", ".sock")
-    taken = [store.with_name(f"{store.name}{suffix}") for suffix in suffixes]
-    taken.append(store.with_name(f".{store.name}.backup-in-progress"))
-    if path.resolve() in [each.resolve() for each in taken]:
+    suffixes = ("", "-wal", "-shm", "-journal", ".sock")
+    stores = {store, Path(os.path.realpath(store))}  # SQLite keeps its files beside the one that a link names
+    taken = {str(each.with_name(f"{each.name}{suffix}")) for each in stores for suffix in suffixes}
+    taken |= {str(each.with_name(f".{each.name}.backup-in-progress")) for each in stores}
+    # Not `Path.resolve`, which fails where links lead in a circle.
+    if os.path.realpath(path) in {os.path.realpath(each) for each in taken}:
         raise BackupFailed(f"{path} belongs to the store itself; name another file")
 
 
@@ -60,9 +62,9 @@ def write_backup(path: Path, pieces: Iterable[Mapping[str, Any]]) -> int:
     `pieces` have base64 in `data`, if anything. The file appears, or is replaced, only when all of it is on
     disk. Raises `BackupFailed` if it cannot be written.
     """
-    if not path.name or path.is_dir():
-        raise BackupFailed(f"{path} is a folder; name a file in it")
     try:
+        if not path.name or path.is_dir():
+            raise BackupFailed(f"{path} is a folder; name a file in it")
         with write_whole(path) as file:
             file.writelines(base64.b64decode(piece.get("data", "")) for piece in pieces)
             return file.tell()

@@ -87,7 +87,7 @@ def _get_parameter(name: str, region: str | None, access: Access | None) -> str:
         raise ConfigError([f"the parameter {name} has no AWS region: set AWS_REGION, e.g. us-west-2"])
     ssm = access.client("ssm", region=region, config=_CALLS)
     try:
-        return str(ssm.call("get_parameter", Name=name, WithDecryption=True)["Parameter"]["Value"])
+        return str(ssm.call("get_parameter", Name=name, WithDecryption=True)["Parameter"].get("Value", ""))
     finally:
         ssm.close()
 

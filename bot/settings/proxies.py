@@ -54,7 +54,10 @@ def _proxy_url(text: str) -> str:
     url = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(url)
-        usable = parts.hostname and parts.port != 0
+        # What follows the host begins inside a password that is not percent-encoded, or a scheme is misspelt.
+        usable = (
+            parts.hostname and parts.port != 0 and parts.path.strip("/") + parts.query + parts.fragment == ""
+        )
     except ValueError as error:  # a port that is no number
         raise _wrong(text) from error
     if parts.scheme not in {"http", "https"} or not usable or not re.fullmatch("[!-~]+", url):

@@ -274,9 +274,12 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
 def _warn_of_exposed_file(from_file: Mapping[str, str], path: Path) -> list[str]:
     """Return a warning if others may read the tokens in the file, or change its settings."""
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        found = path.stat().st_mode
     except OSError:
         return []  # there is none, or it is a problem already
+    if stat.S_ISDIR(found):
+        return []  # a virtual environment, for instance
+    mode = stat.S_IMODE(found)
     has_secrets = any(_is_secret(*each) for each in from_file.items())
     may = {"read": has_secrets and mode & _READABLE_BY_OTHERS, "changed": mode & _WRITABLE_BY_OTHERS}
     done = " and ".join(word for word, is_so in may.items() if is_so)

@@ -1,4 +1,4 @@
-"""The Slack side: what is said, to whom, and what is clicked. Stands behind the ports of `triage.ports`.
+"""The adapter for Slack: implements `Messenger` and `SecurityTeam` of `triage.ports`, and receives clicks.
 
-`render` is pure; `check` uses `client`, `errors` and `identity`; all else is for whoever assembles a worker.
+`render` is pure. `check` may use `client`, `errors` and `identity`; only the worker's assembly uses the rest.
 """

@@ -1,41 +1,35 @@
-"""Calls to Slack's Web API: one session, no retries of the SDK's own, every failure judged."""
+"""Calls to Slack's Web API: one shared session, no retries by the SDK, every failure classified."""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import ssl
 import urllib.request
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
-from yarl import URL  # as aiohttp reads a URL: what is judged is what is called
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+from yarl import URL  # aiohttp's own parser: the URL that is checked is the URL that is called
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import classify_error, retry_after
 from bot.slack.received import make_storable
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.errors import TriageBotError
-    from bot.triage.ports import Clock, Meter
+from bot.triage.ports import NO_METER, Clock, Meter
 
 log = logging.getLogger(__name__)
 
-#: Seconds for a whole call, and for the connection alone. With a shared session the SDK's own is ignored.
+#: For a whole call, and for connecting, in seconds. With a shared session the SDK ignores its own timeout.
 TIMEOUT = aiohttp.ClientTimeout(total=15, connect=5)
 
-#: Where the response_url of a click leads, unless it leads where SLACK_API_URL does: https://slack.com and
+#: The hosts of a click's response_url besides that of SLACK_API_URL: of https://slack.com and of
 #: https://slack-gov.com (2026-11).
 RESPONSE_HOSTS = frozenset({"hooks.slack.com", "hooks.slack-gov.com"})
 
@@ -44,7 +38,7 @@ _sdk_log = logging.getLogger("slack_sdk.calls")
 
 
 def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Return the one session that every call shares: connections are kept, TLS is set up once."""
+    """Return the session that all calls share: it keeps connections open and sets up TLS once."""
     return aiohttp.ClientSession(
         timeout=TIMEOUT, connector=aiohttp.TCPConnector(ssl=tls, limit=256, keepalive_timeout=60)
     )
@@ -53,7 +47,7 @@ def open_session(tls: ssl.SSLContext) -> aiohttp.ClientSession:
 def web_client(
     base_url: str, session: aiohttp.ClientSession, tls: ssl.SSLContext, *, token: str | None = None
 ) -> AsyncWebClient:
-    """Return a client that never repeats a call by itself: who was cut off must look first."""
+    """Return a client that never retries: after an ambiguous failure the caller has to look first."""
     _sdk_log.setLevel(max(logging.getLogger("slack_sdk").getEffectiveLevel(), logging.INFO))
     client = AsyncWebClient(
         token=token, base_url=base_url, session=session, ssl=tls, retry_handlers=[], logger=_sdk_log
@@ -68,7 +62,7 @@ _QUIET: Final = {"unfurl_links": False, "unfurl_media": False}
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the environment's proxy for a URL; the SDK would not look at NO_PROXY."""
+    """Return the environment's proxy for a URL, or None; unlike the SDK, respect NO_PROXY."""
     parts = urlsplit(url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None
@@ -76,9 +70,9 @@ def proxy_for(url: str) -> str | None:
 
 
 def response_address(response_url: str, api_url: str) -> URL | None:
-    """Return a click's response_url as an address that is Slack's; None if it is not.
+    """Return a click's response_url, parsed; None if it is not Slack's.
 
-    It comes with a payload, so it is not followed wherever it leads: what is posted there tells of an alert.
+    It comes with a payload, and what is posted to it reveals an alert: no other host may receive that.
     """
     try:
         url = URL(response_url)
@@ -92,7 +86,9 @@ def response_address(response_url: str, api_url: str) -> URL | None:
 
 
 class SlackApi:
-    """Calls methods with the bot's token. A method that Slack asks to wait with waits for everybody."""
+    """Calls methods with one token. When Slack asks to wait with a method, no caller may call it until
+    then.
+    """
 
     def __init__(
         self,
@@ -107,13 +103,13 @@ class SlackApi:
         self._clock = clock
         self._meter = meter
         self._paused_until: dict[str, datetime] = {}
-        self._proxies: dict[str, str | None] = {}
+        self._proxy_for = functools.cache(proxy_for)  # which reads the whole environment
 
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call a method that changes something, once.
 
-        `AmbiguousError`: it may have happened. Every other error of `errors.classify_error` says that it did
-        not.
+        Raises the errors of `errors.classify_error`: after an `AmbiguousError` it may have happened, after
+        any other it did not.
         """
         return await self._call(method, http_verb="POST", json=dict(body))
 
@@ -128,26 +124,24 @@ class SlackApi:
     async def read(
         self, method: str, params: Mapping[str, Any], *, http_verb: str = "GET"
     ) -> Mapping[str, Any]:
-        """Call a method that may be repeated: never ambiguous."""
+        """Call a method that may be repeated. Raises as `write`, but `TransientError` for
+        `AmbiguousError`.
+        """
         try:
             return await self._call(method, http_verb=http_verb, params=dict(params))
         except AmbiguousError as error:
             raise TransientError(str(error)) from error
 
     async def respond(self, response_url: str, body: Mapping[str, Any]) -> bool:
-        """Post to a click's response_url. False: Slack does not take it there (any more), or is not there.
+        """Post to a click's response_url. Return False if Slack refuses that, or if the URL is not Slack's.
 
-        `TransientError`, `AmbiguousError` as for a call.
+        Raises `TransientError` and `AmbiguousError` as `write` does.
         """
         url = response_address(response_url, self._client.base_url)
         if url is None:
-            log_event(
-                log.warning,
-                "response_url.refused",
-                "a click's response_url leads elsewhere, so it is not used",
-            )
+            log_event(log.warning, "response_url.refused", "a click's response_url is not Slack's: not used")
             return False
-        # Not the SDK's client: it would be built anew for every click. Nor may the answer lead us elsewhere.
+        # Not with the SDK, whose client would have to be built for every click. Redirects are not followed.
         try:
             async with self._session.post(
                 url, json=dict(body), proxy=self._proxy_for(str(url.origin())), allow_redirects=False
@@ -163,46 +157,38 @@ class SlackApi:
         return response.status < HTTPStatus.MULTIPLE_CHOICES and not _is_refusal(text)
 
     async def call(self, method: str, **arguments: Any) -> AsyncSlackResponse:
-        """Call a method, once, and return the whole answer with its headers. Errors as for `write`."""
+        """Call a method, once, and return the whole answer with its headers. Raises as `write` does."""
         if remaining := self.pause_of(method):
-            raise TransientError(f"{method} waits, as Slack asked", retry_after=remaining)
+            raise TransientError(f"{method} is paused, as Slack asked", retry_after=remaining)
         try:
             return await self._client.api_call(method, **arguments)
         except Exception as error:
-            raise self._record_failure(method, classify_error(error)) from error
+            failure = classify_error(error)
+            if isinstance(failure, TransientError | AmbiguousError):
+                self._meter.count_retried(method)
+            if isinstance(failure, TransientError) and failure.retry_after is not None:
+                self.pause(method, failure.retry_after)
+            raise failure from error
 
     def pause_of(self, method: str) -> timedelta:
-        """Return how long nobody may call a method."""
+        """Return how much longer a method is paused; zero if it is not."""
         until = self._paused_until.get(method)
         return max(timedelta(0), until - self._clock()) if until else timedelta(0)
 
     def pause(self, method: str, span: timedelta) -> None:
-        """Let nobody call a method for so long, or longer if a pause that lasts longer was begun before."""
+        """Pause a method for this long, unless it is already paused for longer."""
         until = self._clock() + span
         self._paused_until[method] = max(until, self._paused_until.get(method, until))
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         data = make_storable((await self.call(method, **arguments)).data)
         if not isinstance(data, dict):
-            raise AmbiguousError(f"Slack's answer to {method} is no JSON object")
+            raise AmbiguousError(f"Slack's answer to {method} is not a JSON object")
         return data
-
-    def _proxy_for(self, origin: str) -> str | None:
-        """Return `proxy_for` a URL; it is found out once a host, for it reads the whole environment."""
-        if origin not in self._proxies:
-            self._proxies[origin] = proxy_for(origin)
-        return self._proxies[origin]
-
-    def _record_failure(self, method: str, error: TriageBotError) -> TriageBotError:
-        if isinstance(error, TransientError | AmbiguousError):
-            self._meter.count_retried(method)
-        if isinstance(error, TransientError) and error.retry_after is not None:
-            self.pause(method, error.retry_after)
-        return error
 
 
 def _is_refusal(body: str) -> bool:
-    """Whether an answer with a good status is a refusal all the same, as Slack gives them."""
+    """Whether an answer is a refusal in spite of its good status: JSON in which `ok` is false."""
     if body == "ok":  # as a response_url usually answers
         return False
     try:

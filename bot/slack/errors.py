@@ -1,15 +1,16 @@
-"""What each failure of a call to Slack means: whether it was done, may be repeated, and whose trouble it is.
+"""What a failed call to Slack means: whether it was done, whether to retry it, and who has to act.
 
-Codes are of Slack's method pages (2026-11); the classes hold for the methods that put a question. Who calls
-another method decides for itself what a failure means there.
+The codes are those of Slack's method pages (2026-11). The classes are right for the methods that ask a
+question; callers of other methods decide for themselves what a failure means.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import (
     ClientConnectionError,
@@ -18,29 +19,32 @@ from aiohttp import (
     ClientResponseError,
     ConnectionTimeoutError,
     InvalidURL,
+    RedirectClientError,
 )
 from slack_sdk.errors import SlackApiError
 
-from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.slack.received import read_name
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.errors import TriageBotError
+from bot.errors import (
+    AmbiguousError,
+    AppRejected,
+    TransientError,
+    TriageBotError,
+    Undeliverable,
+    UnknownErrorCode,
+)
+from bot.slack.received import read_header, read_name
 
 _RENEW = "Put a valid bot token (the app's page OAuth & Permissions) into SLACK_BOT_TOKEN and restart."
 _WIDEN = "Add the missing scope to the app's bot scopes (OAuth & Permissions) and reinstall the app."
 _ALLOW = "Ask an administrator of the workspace to allow this app to send direct messages."
 _SHOW_MESSAGES = "Switch the Messages tab on, on the app's page App Home."
-_UPGRADE = "Slack does not offer this method (any more): install a newer release of this bot."
+_UPGRADE = "Slack no longer offers this method: install a newer release of this bot."
 _RENEW_APP = (
     "Put a valid app-level token with the scope connections:write (the app's page Basic Information) into"
     " SLACK_APP_TOKEN and restart."
 )
 _SWITCH_ON = "Switch Socket Mode on, on the app's page Socket Mode."
 
-#: The worker cannot go on, whomever it asks: its token, its scopes, the app. What to do about each.
+#: Code → remedy. Slack rejects the worker itself: its token, its scopes or the app.
 _WORKER = {
     **dict.fromkeys(
         """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type
@@ -54,14 +58,14 @@ _WORKER = {
     ),
 }
 
-#: The same for Socket Mode links, where another remedy helps: they have a token and a switch of their own.
+#: Code → remedy, likewise for Socket Mode links, which have a token and a switch of their own.
 _LINK = {
     **{code: _RENEW_APP for code, remedy in _WORKER.items() if remedy in {_RENEW, _WIDEN}},
     "not_enabled": _SWITCH_ON,
 }
 
-#: Perhaps the worker's place in the workspace; but these have been seen for single people too, so that nobody
-#: else waits because of one. What to do about each, if it turns out to be the worker's.
+#: Code → remedy, in case the worker is to blame. Slack has also returned these for single people, so one of
+#: them holds up nobody else.
 _PERHAPS_WORKER = {
     **dict.fromkeys(
         """no_permission access_denied accesslimited ekm_access_denied team_access_not_granted
@@ -85,21 +89,21 @@ _NOT_DONE = frozenset(
     message_limit_exceeded""".split()
 )
 
-#: How long to wait where Slack asks for it and does not say how long.
+#: The wait if Slack asks for one and does not say how long.
 DEFAULT_WAIT = timedelta(seconds=1)
 
-#: Slack failed in the middle; the call may have been done.
+#: Slack failed during the call, which may have been done.
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 
-#: No wait that Slack asks for is longer: a wrong number must not silence a question for ever.
+#: The longest wait that is respected: a wrong number must not silence a question for ever.
 WAIT_MAX = timedelta(hours=1)
 
-#: Failures of aiohttp before anything was sent. By class they are also what means "perhaps done", so they
-#: are tested first.
+#: Errors of aiohttp from before anything was sent. They are subclasses of some that mean "perhaps done", so
+#: they are tested first.
 _NOT_SENT = (ClientConnectorError, ConnectionTimeoutError, ClientHttpProxyError)
 
-#: Failures whose words repeat the URL of the call: whom we look for stands in it.
-_WITH_URL_IN_MESSAGE = (ClientResponseError, ConnectionTimeoutError, InvalidURL)
+#: Errors whose text repeats the URL of the call, which may contain an e-mail address.
+_WITH_URL_IN_MESSAGE = (ClientResponseError, ConnectionTimeoutError, InvalidURL, RedirectClientError)
 
 
 def classify_error(error: Exception) -> TriageBotError:
@@ -108,20 +112,22 @@ def classify_error(error: Exception) -> TriageBotError:
         return TransientError(f"Slack cannot be reached ({_describe(error)})")
     if isinstance(error, SlackApiError):
         return _classify_response(error.response)
+    if isinstance(error, ClientResponseError) and error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return _asks_to_wait(error.headers or {}, error.status)
     if isinstance(error, ClientResponseError):
         return AmbiguousError(f"Slack's answer says nothing (HTTP {error.status})", status=error.status)
     return AmbiguousError(f"Slack's answer was lost ({type(error).__name__} {_describe(error)})")
 
 
 def classify_link_refusal(error: TriageBotError) -> TriageBotError:
-    """Return what a failure of `apps.connections.open` means: the app-level token's remedies are others."""
+    """Return what a failed `apps.connections.open` means: the app-level token has remedies of its own."""
     if isinstance(error, AppRejected):
         return AppRejected(error.code, remedy=_LINK.get(error.code, error.remedy))
     return UnknownErrorCode(error.reason) if isinstance(error, Undeliverable) else error
 
 
 def was_answered(error: TriageBotError) -> bool:
-    """Whether somebody answered the call that failed with this error: it was not the network's failure."""
+    """Whether the failed call was answered: if so, the network is not to blame."""
     return not isinstance(error.__cause__, (*_NOT_SENT, ClientConnectionError, OSError))
 
 
@@ -131,27 +137,29 @@ def explain(error: TriageBotError) -> str:
 
 
 def _describe(error: Exception) -> str:
-    """Return what an error says; not of one that shows the URL, for an address may stand in it."""
+    """Return an error's text; only its class if the text repeats the URL."""
     return type(error).__name__ if isinstance(error, _WITH_URL_IN_MESSAGE) else str(error)
 
 
 def retry_after(headers: Mapping[str, Any]) -> timedelta | None:
-    """Return how long Slack asks to wait, if it says so in seconds, whole or not."""
-    value = next((each for name, each in headers.items() if name.lower() == "retry-after"), "")
+    """Return the wait in a Retry-After header, at most an hour; None if it has no number of seconds."""
     try:
-        seconds = float(value[0] if isinstance(value, list) else value)
+        seconds = float(read_header(headers, "retry-after"))
         return min(timedelta(seconds=seconds), WAIT_MAX) if seconds >= 0 else None
-    except (IndexError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
+def _asks_to_wait(headers: Mapping[str, Any], why: object) -> TransientError:
+    return TransientError(f"Slack asks to wait ({why})", retry_after=retry_after(headers) or DEFAULT_WAIT)
+
+
 def _classify_response(response: Any) -> TriageBotError:
-    """Judge an answer. It may be a bare aiohttp response, where the SDK could not read it."""
+    """Classify an answer. It is a bare aiohttp response if the SDK could not read it."""
     status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0))
     code = _read_code(response)
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in _NOT_DONE:
-        wait = retry_after(response.headers) or DEFAULT_WAIT
-        return TransientError(f"Slack asks to wait ({code or status})", retry_after=wait)
+        return _asks_to_wait(response.headers, code or status)
     if not code or status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PERHAPS_DONE:
         return AmbiguousError(
             f"Slack's answer says nothing (HTTP {status}{code and f' {code}'})", status=status

@@ -1,22 +1,16 @@
-"""Windows and Homes. A failure of either stays with that one action: nothing else waits for it."""
+"""Windows (modals) and Homes. A failure affects that one action and holds up nothing else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from bot.slack.client import SlackApi
 from bot.slack.render.home import home_view, notices_view
 from bot.slack.render.modals import note_errors, note_view
-from bot.slack.render.templates import words_for
-from bot.triage.policy import NoteRule
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bot.slack.client import SlackApi
-    from bot.slack.render.templates import Wording
-    from bot.triage.answer_rules import Notice, Refusal
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording, words_for
+from bot.triage.answer_rules import Notice, Refusal
+from bot.triage.model import Question
+from bot.triage.policy import NoteRule, Policy
 
 
 class SlackViews:
@@ -28,12 +22,12 @@ class SlackViews:
         self._policy = policy
 
     def requires_note(self, question: Question) -> bool:
-        """Whether the policy of the alert wants a note with the answer that was given last."""
+        """Whether the alert's policy requires a note with the last answer."""
         said = question.said
         return said is not None and self._policy.note_rule(question, said) is NoteRule.REQUIRED
 
     def note_errors(self, refusal: Refusal) -> dict[str, str]:
-        """Return what the window says when a note cannot be taken."""
+        """Return the errors that the window shows for a refused note, by block."""
         return note_errors(refusal.value, self._wording)
 
     async def open_note(self, trigger_id: str, question: Question) -> None:
@@ -51,11 +45,11 @@ class SlackViews:
         *,
         notice: Notice | None = None,
     ) -> None:
-        """Show a person their Home, with a notice on top of it if there is one."""
+        """Show a person their Home, with the notice at the top if there is one."""
         view = home_view(unanswered, answered, self._wording, self._policy, notice=notice)
         await self._api.write("views.publish", {"user_id": slack_id, "view": view})
 
     async def publish_notices(self, slack_id: str, notices: Sequence[Notice]) -> None:
-        """Show a person a Home that says these things, and has no question."""
+        """Show a person a Home with these notices and no questions."""
         view = notices_view(notices, self._wording)
         await self._api.write("views.publish", {"user_id": slack_id, "view": view})

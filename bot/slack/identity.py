@@ -1,13 +1,16 @@
-"""Who this app is in Slack: asked once, with `auth.test`, however long Slack takes to answer."""
+"""Who the app is in Slack: asked with `auth.test` at the start, until Slack answers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import Any
 
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.backoff import countdown, retry_delay, until_stopped, wait_out
 from bot.errors import (
@@ -16,31 +19,24 @@ from bot.errors import (
     StartRefused,
     TransientError,
     TriageBotError,
+    Undeliverable,
     UnknownErrorCode,
 )
-from bot.slack.received import make_storable
+from bot.slack.client import SlackApi
+from bot.slack.link_urls import LinkUrls
+from bot.slack.received import make_storable, read_header, read_text
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import timedelta
-    from typing import Any
-
-    from slack_sdk.web.async_slack_response import AsyncSlackResponse
-
-    from bot.slack.client import SlackApi
-    from bot.slack.link_urls import LinkUrls
 
 log = logging.getLogger(__name__)
 
 AUTH_TEST = "auth.test"
 
-#: Scopes that the bot cannot do without, and the one without which a post in doubt cannot be looked up.
+#: The scopes that the bot needs. Without the last one, a post in doubt cannot be looked up.
 SCOPES = ("users:read", "users:read.email", "im:write", "chat:write", "im:history")
 
 
 class OrgWideInstallation(StartRefused):
-    """The app is installed for an organisation: nobody could tell its workspace's people from others."""
+    """The app is installed for a whole organisation: it could not tell a workspace's people from others."""
 
     remedy = (
         "install the app in the one workspace whose people it asks, and put that installation's bot token"
@@ -53,7 +49,7 @@ class OrgWideInstallation(StartRefused):
 
 @dataclass(slots=True)
 class Identity:
-    """The app's place in Slack. Empty until Slack was reached for the first time."""
+    """The app's identity in Slack. Empty until Slack has answered `auth.test`."""
 
     team_id: str = ""
     workspace_url: str = ""  #: https, without a trailing slash; empty if Slack did not tell
@@ -63,26 +59,28 @@ class Identity:
     scopes: frozenset[str] = field(default_factory=frozenset)
 
     def learn(self, response: AsyncSlackResponse) -> None:
-        """Take over what `auth.test` answered.
+        """Read the answer to `auth.test`.
 
-        `TransientError` if that is no answer of Slack's, `OrgWideInstallation` if it names no workspace.
+        `TransientError` if it is not Slack's; `OrgWideInstallation` if the token is an organisation's.
         """
         data: Mapping[str, Any] = make_storable(response.data) if isinstance(response.data, dict) else {}
-        if "team_id" not in data:
-            raise TransientError("Slack's answer to auth.test says nothing of a workspace")
-        if _is_org_wide(data):
+        team_id = data.get("team_id", False)
+        if not isinstance(team_id, str | None):
+            raise TransientError("Slack's answer to auth.test names no workspace")
+        # Slack says so, or it names the organisation, or no workspace.
+        if data.get("is_enterprise_install") is True or not team_id or team_id.startswith("E"):
             raise OrgWideInstallation
-        self.team_id = str(data["team_id"])
-        url = str(data.get("url") or "")
+        self.team_id = team_id
+        url = read_text(data.get("url"))
         self.workspace_url = url.rstrip("/") if url.startswith("https://") else ""
-        self.enterprise_id = str(data.get("enterprise_id") or "")
-        self.bot_id = str(data.get("bot_id") or "")
-        self.bot_user_id = str(data.get("user_id") or "")
+        self.enterprise_id = read_text(data.get("enterprise_id"))
+        self.bot_id = read_text(data.get("bot_id"))
+        self.bot_user_id = read_text(data.get("user_id"))
         self.scopes = _read_scopes(response.headers)
 
     @property
     def missing_scopes(self) -> tuple[str, ...]:
-        """Scopes that the app should have and has not."""
+        """The scopes that the app should have but lacks."""
         return tuple(scope for scope in SCOPES if scope not in self.scopes)
 
     def is_home_of(self, payload: Mapping[str, Any]) -> bool:
@@ -93,7 +91,9 @@ class Identity:
         )
 
     def authorization(self) -> AuthorizeResult:
-        """Return what Bolt wants to know of an installation. No token: our calls have their own client."""
+        """Return what Bolt needs to know of the installation, without a token: our calls use another
+        client.
+        """
         return AuthorizeResult(
             enterprise_id=self.enterprise_id or None,
             team_id=self.team_id,
@@ -104,10 +104,10 @@ class Identity:
 
 
 class Authentication:
-    """Finds out who we are in Slack, however long Slack takes to answer.
+    """Authenticates both tokens with Slack, and retries until Slack answers.
 
-    `api` calls Slack with the bot's token. What Slack has accepted is not asked again, and a URL that it gave
-    is kept for the first link.
+    `api` calls Slack with the bot token. A token that was accepted is not tried again, and the URL that Slack
+    gave for the app-level token is kept for the first link.
     """
 
     def __init__(
@@ -124,18 +124,18 @@ class Authentication:
         self._identity = identity
         self._jitter = jitter
         self._on_progress = on_progress
-        self.trouble: TriageBotError | None = None  #: what keeps Slack from knowing us; None: nothing does
+        self.trouble: TriageBotError | None = None  #: why the last attempt failed; None if it did not
         self._is_known = False
         self._done = asyncio.Event()
 
     async def wait(self) -> None:
-        """Wait until Slack knows us."""
+        """Wait until Slack has accepted both tokens."""
         await self._done.wait()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Introduce this worker, and try again while Slack cannot be reached, or asks to wait.
+        """Authenticate; retry while Slack cannot be reached or asks to wait.
 
-        `StartRefused` if Slack refuses one of the tokens.
+        `StartRefused` if Slack rejects one of the tokens.
         """
         attempts = 0
         while not stop.is_set() and not self._done.is_set():
@@ -145,7 +145,7 @@ class Authentication:
             attempts += 1
 
     async def attempt(self) -> None:
-        """Introduce this worker, if Slack can be reached. `StartRefused` as for `run`."""
+        """Try once to authenticate; log it if Slack cannot be reached. `StartRefused` as for `run`."""
         self._on_progress()
         try:
             await self._authenticate()
@@ -180,7 +180,7 @@ class Authentication:
 
     def _log_scopes(self) -> None:
         team = self._identity.team_id
-        log_event(log.info, "slack.authenticated", "known to Slack", team=team)
+        log_event(log.info, "slack.authenticated", team=team)
         for scope in self._identity.missing_scopes:
             log_event(
                 log.error,
@@ -194,20 +194,17 @@ def _id_in(value: object) -> object:
     return value.get("id") if isinstance(value, dict) else None
 
 
-def _is_org_wide(data: Mapping[str, Any]) -> bool:
-    """Whether a token is an organisation's: Slack says so, or names the organisation, or no workspace."""
-    team_id = str(data["team_id"] or "")
-    return bool(data.get("is_enterprise_install")) or not team_id or team_id.startswith("E")
-
-
 def _read_scopes(headers: Mapping[str, Any]) -> frozenset[str]:
-    value = next((each for name, each in headers.items() if name.lower() == "x-oauth-scopes"), "")
-    text = ",".join(value) if isinstance(value, list) else str(value)
-    return frozenset(scope.strip() for scope in text.split(",") if scope.strip())
+    scopes = read_header(headers, "x-oauth-scopes").split(",")
+    return frozenset(scope.strip() for scope in scopes if scope.strip())
 
 
 def _classify_refusal(variable: str, error: TriageBotError) -> TriageBotError:
-    # Nobody is asked yet, so what Slack may hold against single people it holds against the app.
-    if isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
-        return StartRefused(f"Slack refuses {variable} ({error.code}); `triage-bot check` says what to do")
-    return error
+    # Nobody has been asked yet, so even a code that may concern one person concerns the app.
+    if isinstance(error, Undeliverable):
+        code = error.reason
+    elif isinstance(error, AppRejected) or (isinstance(error, UnknownErrorCode) and error.remedy):
+        code = error.code
+    else:
+        return error
+    return StartRefused(f"Slack refuses {variable} ({code}); `triage-bot check` says what to do")

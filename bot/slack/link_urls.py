@@ -1,37 +1,32 @@
-"""Where the URLs of websockets come from: the one caller of `apps.connections.open` in a worker."""
+"""Fetches the URLs of websockets: the only caller of `apps.connections.open` in a worker."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, TransientError, TriageBotError
+from bot.slack.client import SlackApi
 from bot.slack.errors import classify_link_refusal, was_answered
 from bot.slack.received import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from bot.slack.client import SlackApi
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 APPS_CONNECTIONS_OPEN = "apps.connections.open"
 
 #: How long a URL is kept. It opens one websocket, and expires after about 30 s.
 KEEP = timedelta(seconds=15)
 
-#: The longest wait after an answer that is a refusal, or none: Slack allows about one call a minute.
+#: The longest wait after a call that Slack refused: it allows about one a minute.
 REFUSED_MAX = timedelta(minutes=2)
 
-#: The longest wait after a call that met nobody. It cost Slack nothing, and clicks are waiting.
+#: The longest wait after a call that did not reach Slack: it counts towards no limit, and clicks are waiting.
 UNREACHED_MAX = timedelta(seconds=8)
 
 
 class LinkUrls:
-    """Gets URLs for all links of a worker. After a failure nobody calls until the one pause is over.
+    """Gets URLs for all links of a worker. After a failure, no link gets one until the pause is over.
 
     `api` calls Slack with the app-level token.
     """
@@ -46,15 +41,19 @@ class LinkUrls:
 
     @property
     def pause(self) -> timedelta:
-        """How long nobody calls Slack for a URL."""
+        """How much longer no URL may be fetched; zero if there is no pause."""
         return self._api.pause_of(APPS_CONNECTIONS_OPEN)
 
-    async def fetch(self) -> str | None:
-        """Return a URL that opens one websocket now; None if the pause lasts.
+    def put_off(self, span: timedelta) -> None:
+        """Let nobody call Slack for a URL for so long: Slack turned away a websocket, and asks to wait."""
+        self._api.pause(APPS_CONNECTIONS_OPEN, span)
 
-        Raises the error of `errors.classify_error` that it became, with a remedy that helps links.
+    async def fetch(self) -> str | None:
+        """Return a URL, which opens one websocket and has to be used at once; None during a pause.
+
+        Raises the errors of `errors.classify_link_refusal`.
         """
-        async with self._calling:  # or two links would both have been refused before they know of a pause
+        async with self._calling:  # otherwise two links could be refused before either knows of the pause
             kept, self._kept = self._kept, None
             if kept and self._clock() - kept[1] <= KEEP:
                 return kept[0]
@@ -69,7 +68,7 @@ class LinkUrls:
             return url
 
     async def prepare(self) -> bool:
-        """Fetch a URL for the link that opens next; return whether there is one. Errors as for `fetch`."""
+        """Fetch a URL for the link that opens next; return whether there is one. Raises as `fetch` does."""
         url = await self.fetch()
         self._kept = (url, self._clock()) if url else None
         return bool(url)
@@ -78,11 +77,13 @@ class LinkUrls:
         data = (await self._api.call(APPS_CONNECTIONS_OPEN)).data
         url = read_text(data.get("url")) if isinstance(data, dict) else ""
         if not url:
-            raise AmbiguousError(f"Slack's answer to {APPS_CONNECTIONS_OPEN} names no websocket")
+            raise AmbiguousError(f"Slack's answer to {APPS_CONNECTIONS_OPEN} has no URL")
         return url
 
     def _pause_after(self, error: TriageBotError) -> None:
-        """Begin a pause: what Slack asks for, and a growing wait that several workers do not share."""
+        """Begin a pause: what Slack asks for, and a growing, jittered wait, so that workers do not retry in
+        step.
+        """
         longest = REFUSED_MAX if was_answered(error) else UNREACHED_MAX
         wait = retry_delay(self._failures, self._jitter(), longest=longest)
         self._failures += 1

@@ -1,4 +1,4 @@
-"""What happens to each payload that Slack sends over a link. One dispatcher serves all answer buttons.
+"""Handles each payload that Slack sends over a link. One listener serves all answer buttons.
 
 Order: store durably, then acknowledge, then redraw. Bolt acknowledges when a listener has ended without an
 error (process_before_response), so a click that could not be stored is not acknowledged: Slack tells the
@@ -11,14 +11,19 @@ import asyncio
 import logging
 import re
 import traceback
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import TriageBotError
 from bot.slack.follow_ups import FollowUps
+from bot.slack.home_and_modals import SlackViews
+from bot.slack.identity import Identity
 from bot.slack.payloads import (
     Clicker,
     describe_payload,
@@ -34,19 +39,11 @@ from bot.slack.render.modals import NOTE_VIEW
 from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
 from bot.triage.answer_rules import Refusal
 from bot.triage.log_events import log_event
+from bot.triage.ports import Clock
+from bot.triage.service import TriageService
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+Body = dict[str, Any]
 
-    from slack_bolt.app.async_app import AsyncApp
-    from slack_bolt.context.ack.async_ack import AsyncAck
-
-    from bot.slack.home_and_modals import SlackViews
-    from bot.slack.identity import Identity
-    from bot.triage.ports import Clock
-    from bot.triage.service import TriageService
-
-    Body = dict[str, Any]
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +53,7 @@ class NotOurQuestionError(Exception):
 
 
 class Listeners:
-    """Takes clicks and notes, and acknowledges whatever else comes."""
+    """Handles clicks and notes, and acknowledges everything else."""
 
     def __init__(
         self,
@@ -76,7 +73,7 @@ class Listeners:
         self._clicks = 0
 
     def register(self, app: AsyncApp) -> None:
-        """Put the listeners into the app."""
+        """Register the listeners with the app."""
         app.action(re.compile(f"^{ACTION_PREFIX}"))(self.on_answer)
         app.action(NOTE_ACTION)(self.on_note_wanted)
         app.action(TAKE_ACTION)(self.on_take)
@@ -85,12 +82,12 @@ class Listeners:
         app.error(self.on_error)
 
     async def on_answer(self, ack: AsyncAck, body: Body) -> None:
-        """Take the click on an answer button."""
+        """Store the click on an answer button."""
         await self._track_click(self._answer(body))
         await ack()
 
     async def on_note_wanted(self, ack: AsyncAck, body: Body) -> None:
-        """Open the window for a note. Whose note it is, is judged when it is sent."""
+        """Open the window for a note. Who may write it is checked when it is submitted."""
         clicker = read_clicker(body)
         question = await self._track_click(self._service.find(clicker.ref))
         if question is None:
@@ -100,7 +97,7 @@ class Listeners:
         await ack()
 
     async def on_note(self, ack: AsyncAck, body: Body) -> None:
-        """Take a note. What cannot be taken is said in the window, where nothing written is lost."""
+        """Store a note. A refusal is shown in the window, so that the text written there is not lost."""
         note = read_note(body, self._identity, self._clock())
         if note is None:
             log_event(log.warning, "payload.ignored", "payload not understood", **describe_payload(body))
@@ -112,7 +109,7 @@ class Listeners:
         await ack()
 
     async def on_take(self, ack: AsyncAck, body: Body) -> None:
-        """Record who of the security team takes an alert; its card shows it."""
+        """Record who on the security team takes an alert over."""
         take = read_take(body, self._identity, self._clock())
         result = await self._track_click(self._service.take(take)) if take else Refusal.CLOSED
         if isinstance(result, Refusal):
@@ -128,33 +125,21 @@ class Listeners:
             self._follow_ups.show_home(Clicker(slack_id=slack_id, in_home=True))
 
     async def on_error(self, error: Exception, body: Body) -> BoltResponse | None:
-        """Acknowledge what nobody listens to; leave everything else that failed unacknowledged."""
+        """Acknowledge a payload without a listener; leave all others that failed unacknowledged."""
         if isinstance(error, BoltUnhandledRequestError):
             log_event(log.info, "payload.ignored", "payload not expected", **describe_payload(body))
             return BoltResponse(status=200, body="")
         if not _is_from_our_code(error):
-            log_event(
-                log.warning,
-                "payload.unread",
-                "payload not understood",
-                **describe_payload(body),
-                error=type(error).__name__,
-            )
+            kind, described = type(error).__name__, describe_payload(body)
+            log_event(log.warning, "payload.unread", "payload not understood", **described, error=kind)
             return None
         trace = None if isinstance(error, TriageBotError | NotOurQuestionError) else error
-        alert = await self._service.identifier_field(read_ref(body))
-        log_event(
-            partial(log.error, exc_info=trace),
-            "click.failed",
-            "click not taken: %s",
-            error,
-            **describe_payload(body),
-            **alert,
-        )
+        fields = {**describe_payload(body), **await self._service.identifier_field(read_ref(body))}
+        log_event(partial(log.error, exc_info=trace), "click.failed", "click not stored: %s", error, **fields)
         return None
 
     async def drain(self) -> None:
-        """Wait for the clicks in progress, and for what follows from them."""
+        """Wait for the clicks in progress and their follow-ups."""
         while self._clicks or self._follow_ups.under_way:
             await asyncio.sleep(0.01)
 
@@ -181,6 +166,6 @@ class Listeners:
 
 
 def _is_from_our_code(error: Exception) -> bool:
-    """Whether an error came about in this program: else Bolt could make nothing of the payload."""
+    """Whether an error came from one of these listeners; otherwise Bolt could not handle the payload."""
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     return any(frame.f_globals.get("__name__") == __name__ for frame in frames)

@@ -1,61 +1,61 @@
-"""The Messenger: finds people, puts questions, looks for them, redraws them."""
+"""The messenger: finds people, and posts, looks up and redraws questions."""
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import (
     AmbiguousError,
     NoConversation,
     PermanentError,
     TransientError,
+    TriageBotError,
     Undeliverable,
     UnknownErrorCode,
 )
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
 from bot.slack.received import read_name, read_text
 from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
-from bot.triage.log_events import log_event
-from bot.triage.model import Bookmark, MessageRef, Person
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.errors import TriageBotError
-    from bot.slack.client import SlackApi
-    from bot.slack.identity import Identity
-    from bot.slack.render.templates import Wording
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.answer_rules import Notice
+from bot.triage.log_events import log_question
+from bot.triage.model import Bookmark, MessageRef, Person, Question
+from bot.triage.policy import Policy
 
 log = logging.getLogger(__name__)
 
-#: How long before its first claim a question may stand in Slack: their clock and ours differ.
+#: How long before its first claim a question may be dated by Slack, whose clock differs from ours.
 LOOK_BACK = timedelta(minutes=30)
 
-#: Messages a page of a look-up, at the most: to some apps Slack shows 15, once a minute.
+#: The most messages per page of a look-up. Slack shows some apps only 15, once a minute.
 PAGE = 200
 
-#: Refusals of a redraw that no repetition mends.
+#: Refusals of a redraw that a retry cannot fix.
 _GONE = frozenset(
     """message_not_found cant_update_message edit_window_closed channel_not_found is_archived""".split()
 )
 
-#: How Slack refuses a reply to a message that was deleted.
+#: Refusals that blame the message. It looks the same the next time.
+_UNFIT = re.compile("invalid_(blocks|attachments|metadata|arg)|metadata_|msg_|no_text")
+
+#: Slack's codes for a reply to a deleted message.
 _NO_THREAD = frozenset({"thread_not_found", "message_not_found", "cannot_reply_to_message"})
 
-#: How Slack refuses to post to a person with whom there is no conversation, or where it cannot be seen.
+#: Slack's code if there is no conversation with a person, or if the app cannot see it.
 _NO_CHANNEL = "channel_not_found"
 
-#: Slack's own bot, which its API does not call one.
+#: Slack's own bot, which its API does not report as one.
 _SLACKBOT = "USLACKBOT"
 
 
 class SlackMessenger:
-    """Speaks to people in one workspace: the port `Messenger` of `triage.ports`."""
+    """Implements the port `Messenger` of `triage.ports`, which states the contracts, for one workspace."""
 
     def __init__(self, api: SlackApi, identity: Identity, wording: Wording, policy: Policy) -> None:
         self._api = api
@@ -65,17 +65,14 @@ class SlackMessenger:
 
     @property
     def can_look_up(self) -> bool:
-        """See `triage.ports.Messenger`."""
         return "im:history" in self._identity.scopes
 
     async def find_person(self, wanted: str) -> Person:
-        """See `triage.ports.Messenger`."""
         if "@" in wanted:
             return self._read_person(await self._api.read("users.lookupByEmail", {"email": wanted}))
         return self._read_person(await self._api.read("users.info", {"user": wanted}))
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
-        """See `triage.ports.Messenger`."""
         message = {
             **question_message(question, self._wording, self._policy),
             "channel": channel or question.slack_id,
@@ -92,7 +89,7 @@ class SlackMessenger:
         return message_ref
 
     async def open_conversation(self, question: Question) -> str:
-        """See `triage.ports.Messenger`. That it is not found here says nothing of the person."""
+        """See the port. That Slack finds no channel here says nothing about the person."""
         users = {"users": question.slack_id}
         try:
             opened = await self._api.read("conversations.open", users, http_verb="POST")
@@ -105,7 +102,6 @@ class SlackMessenger:
     async def look_up(
         self, question: Question, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
-        """See `triage.ports.Messenger`."""
         channel = after.channel if after else await self.open_conversation(question)
         since = (question.claimed_at or question.accepted_at) - LOOK_BACK
         page = {
@@ -120,13 +116,10 @@ class SlackMessenger:
         for message in _read_messages(answer):
             if is_question(message, question.ref):
                 return MessageRef(channel=channel, ts=_read_text(message, "ts"))
-        following = _next_page(answer, channel)
-        if following is not None and following == after:
-            raise TransientError("Slack's answer leads to the same page again")
-        return following
+        return _next_page(answer, channel)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
-        """See `triage.ports.Messenger`. A message that is gone or closed to changes is left unchanged."""
+        """See the port. A message that was deleted or can no longer be edited is left alone."""
         message = question_message(question, self._wording, self._policy)
         if response_url and await self._api.respond(response_url, {**message, "replace_original": True}):
             return
@@ -136,20 +129,14 @@ class SlackMessenger:
         except (PermanentError, UnknownErrorCode, AmbiguousError) as error:
             if not _is_final(error):
                 if isinstance(error, AmbiguousError):
-                    raise  # perhaps it is still done, after the next one
+                    raise  # it may still take effect, even after the next one
                 raise TransientError(str(error)) from error
-            log_event(
-                log.warning,
-                "redraw.refused",
-                "message left as it is: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.warning, "redraw.refused", question, "message left unchanged: %s", error)
 
     async def remind(self, question: Question, *, link: str) -> None:
-        """See `triage.ports.Messenger`: a reply in the question's thread that the conversation shows, too.
+        """See the port. The reminder is a reply in the question's thread, also shown in the conversation.
 
-        If the question's message was deleted, it stands alone and points to the Home.
+        If the question's message was deleted, it stands alone and points to the person's Home.
         """
         thread = {"thread_ts": question.ts, "reply_broadcast": True}
         try:
@@ -157,38 +144,24 @@ class SlackMessenger:
         except UnknownErrorCode as error:
             if error.code not in _NO_THREAD:
                 raise
-            log_event(
-                log.info,
-                "question.deleted",
-                "the question was deleted: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.info, "question.deleted", question, "the question was deleted: %s", error)
             await self._post_reminder(question, "")
             return
         if link and _stands_alone(sent):
             await self._point_to_home(question, sent)
 
     async def tell(self, response_url: str, notice: Notice) -> None:
-        """See `triage.ports.Messenger`."""
         if not response_url or not await self._api.respond(
             response_url, notice_message(notice, self._wording)
         ):
             raise TransientError("there is no way to reach the clicker")
 
     async def link_to(self, question: Question) -> str:
-        """See `triage.ports.Messenger`."""
         place = {"channel": question.channel, "message_ts": question.ts}
         try:
             return read_text((await self._api.read("chat.getPermalink", place)).get("permalink"))
         except (PermanentError, TransientError) as error:
-            log_event(
-                log.info,
-                "permalink.missing",
-                "no link to the question: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.info, "permalink.missing", question, "no link to the question: %s", error)
             return ""
 
     async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
@@ -196,19 +169,15 @@ class SlackMessenger:
         return await self._api.post({**reminder, "channel": question.channel, **thread})
 
     async def _point_to_home(self, question: Question, sent: Mapping[str, Any]) -> None:
-        """Change a reminder that was sent with a link to nothing."""
-        log_event(log.info, "question.deleted", "the question was deleted", identifier=question.identifier)
+        """Edit a reminder whose link is dead: let it point to the person's Home."""
+        log_question(log.info, "question.deleted", question, "the question was deleted")
         reminder = reminder_message(question, self._wording, self._policy, link="")
         place = {"channel": question.channel, "ts": read_text(sent.get("ts"))}
         try:
             await self._api.update({**reminder, **place})
         except (PermanentError, TransientError, AmbiguousError) as error:
-            log_event(
-                log.warning,
-                "question.deleted",
-                "its reminder leads nowhere: %s",
-                error,
-                identifier=question.identifier,
+            log_question(
+                log.warning, "question.deleted", question, "the link in its reminder is dead: %s", error
             )
 
     def _read_person(self, answer: Mapping[str, Any]) -> Person:
@@ -256,7 +225,9 @@ def _read_messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:
-    """Return where the page after this one begins; None if this is the last. `TransientError` if unsaid."""
+    """Return where the page after this one begins; None if this is the last. `TransientError` if Slack does
+    not say.
+    """
     metadata = answer.get("response_metadata")
     cursor = read_text(metadata.get("next_cursor")) if isinstance(metadata, dict) else ""
     if cursor:
@@ -273,10 +244,10 @@ def _stands_alone(answer: Mapping[str, Any]) -> bool:
 
 
 def _is_final(error: TriageBotError) -> bool:
-    """Whether no repetition of a redraw would end otherwise."""
+    """Whether a retry of the redraw would fail again."""
     if isinstance(error, AmbiguousError):
         return HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
     if isinstance(error, PermanentError):
         return True
     code = str(getattr(error, "code", ""))
-    return code in _GONE or code.startswith("invalid_blocks")
+    return code in _GONE or _UNFIT.match(code) is not None

@@ -1,33 +1,30 @@
-"""What Slack's payloads say, read with suspicion: whatever is not understood is None. Pure.
+"""Parses Slack's payloads, of which nothing is trusted: what cannot be read is returned as None. Pure.
 
-Their texts have come in through `received.make_storable`.
+Their texts have passed `received.make_storable`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bot.slack.identity import Identity
 from bot.slack.received import read_name, read_text
 from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
 from bot.slack.render.question import ACTION_PREFIX
 from bot.triage.model import Answer, Choice, MessageRef, Note, Take
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.slack.identity import Identity
-
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
-#: Characters of a payload's own words that are logged.
+#: The most characters of a payload's type or action id that are logged.
 _WORD_MAX = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clicker:
-    """Whoever clicked, and how to reach them with something that nobody else is to see. "": not said."""
+    """Whoever clicked, and how to tell them something privately. What the payload lacks is ""."""
 
     slack_id: str
     response_url: str = ""
@@ -49,7 +46,7 @@ def read_clicker(body: Mapping[str, Any]) -> Clicker:
 
 
 def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> Answer | None:
-    """Return the click of an answer button, in a message or in the person's own Home."""
+    """Return the click on an answer button, in a message or in the person's own Home."""
     try:
         action = body["actions"][0]
         return Answer(
@@ -66,7 +63,7 @@ def read_answer(body: Mapping[str, Any], identity: Identity, now: datetime) -> A
 
 
 def read_take(body: Mapping[str, Any], identity: Identity, now: datetime) -> Take | None:
-    """Return the click with which somebody takes an alert."""
+    """Return the click with which somebody takes an alert over."""
     try:
         user = body["user"]
         return Take(
@@ -98,7 +95,7 @@ def read_note(body: Mapping[str, Any], identity: Identity, now: datetime) -> Not
 
 
 def read_ref(body: Mapping[str, Any]) -> str:
-    """Return the ref in a clicked button's value, or that of the window that was sent; or ""."""
+    """Return the ref of the clicked button or of the submitted window; "" if there is none."""
     try:
         if body.get("type") == "view_submission":
             return _require_text(body["view"]["private_metadata"])
@@ -108,13 +105,13 @@ def read_ref(body: Mapping[str, Any]) -> str:
 
 
 def is_in_home(body: Mapping[str, Any]) -> bool:
-    """Whether a click was made in somebody's Home: there is no message then, and nobody else can be there."""
+    """Whether a click was made in somebody's Home: there is no message then, and nobody else can see it."""
     container = body.get("container")
     return isinstance(container, dict) and container.get("type") == "view"
 
 
 def describe_payload(body: Mapping[str, Any]) -> dict[str, str]:
-    """Return what may be logged of a payload: what it is, never what is in it."""
+    """Return what may be logged of a payload: its type and action id, never its content."""
     actions = body.get("actions")
     first = actions[0] if isinstance(actions, list) and actions else {}
     action_id = first.get("action_id") if isinstance(first, dict) else None
@@ -122,12 +119,12 @@ def describe_payload(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _word(value: object) -> str:
-    """Return a word of a payload's, cut; of what is none, its kind alone."""
+    """Return a string, cut; of anything else only the name of its type."""
     return value[:_WORD_MAX] if isinstance(value, str) else type(value).__name__
 
 
 def _require_text(value: object) -> str:
-    """Return a text that must be there. `ValueError` if it is not."""
+    """Return a text. `ValueError` if it is missing or empty."""
     text = read_text(value)
     if not text:
         raise ValueError("the payload has no text here")
@@ -135,7 +132,7 @@ def _require_text(value: object) -> str:
 
 
 def _read_clicked_at(action: Mapping[str, Any]) -> datetime | None:
-    """Return when Slack says that a button was clicked; None where it does not say so in seconds."""
+    """Return when a button was clicked, by Slack's clock; None if the payload has no valid time."""
     try:
         return datetime.fromtimestamp(float(action["action_ts"]), UTC)
     except (*_UNREADABLE, OverflowError, OSError):

@@ -1,7 +1,8 @@
-"""The door for whatever Slack sends: answers, payloads, error codes. Nothing comes in past it. Pure."""
+"""Cleans every text that Slack sends (answers, payloads, error codes) before anything else sees it. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 #: Characters of a name, a time zone or an error code. Slack's own are far shorter.
@@ -9,7 +10,7 @@ NAME_MAX = 255
 
 
 def make_storable(value: Any) -> Any:
-    """Return a JSON value with each lone surrogate in its texts replaced, which no store or queue takes."""
+    """Return a JSON value with the lone surrogates in its texts replaced: no store or queue accepts them."""
     if isinstance(value, str):
         return _replace_surrogates(value)
     if isinstance(value, dict):
@@ -20,13 +21,19 @@ def make_storable(value: Any) -> Any:
 
 
 def read_text(value: object) -> str:
-    """Return a text of Slack's; "" if it is none."""
+    """Return a text from Slack without lone surrogates; "" if it is not a string."""
     return _replace_surrogates(value) if isinstance(value, str) else ""
 
 
 def read_name(value: object) -> str:
-    """Return a text of Slack's that is stored and shown as a name, at most 255 characters of it."""
+    """Return a text as `read_text` does, cut to 255 characters."""
     return read_text(value)[:NAME_MAX]
+
+
+def read_header(headers: Mapping[str, Any], name: str) -> str:
+    """Return a response header, whatever the case of its name; "" if it is missing."""
+    value = next((each for key, each in headers.items() if key.lower() == name), "")
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _replace_surrogates(text: str) -> str:

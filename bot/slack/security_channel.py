@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.errors import AmbiguousError, UnknownErrorCode
+from bot.slack.client import SlackApi
+from bot.slack.identity import Identity
 from bot.slack.received import read_text
 from bot.slack.render.card import CardLinks, card_message, thread_line
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.slack.client import SlackApi
-    from bot.slack.identity import Identity
-    from bot.slack.render.templates import Wording
-    from bot.triage.model import AlertTaken, Question, Report
-    from bot.triage.policy import Policy
+from bot.slack.render.templates import Wording
+from bot.triage.model import AlertTaken, Question, Report
+from bot.triage.policy import Policy
 
 #: Refusals after which only a new card can show what there is to see.
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
@@ -24,7 +21,7 @@ _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_clos
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecurityChannel:
-    """Where the cards go, and where they lead."""
+    """Where cards are posted, and what they link to."""
 
     channel: str  #: a channel's id
     alert_url: str  #: a template with {identifier}; "": no link
@@ -43,14 +40,12 @@ class SlackSecurityTeam:
         self._alert_url = channel.alert_url
 
     async def show(self, question: Question) -> str:
-        """See `triage.ports.SecurityTeam`."""
         card = card_message(question, self._wording, self._policy, self._links)
         if not question.card_ts or not await self._update(question, card):
             return await self._post(card)
         return question.card_ts
 
     async def tell(self, question: Question, event: Report | AlertTaken) -> None:
-        """See `triage.ports.SecurityTeam`."""
         line = thread_line(question, event, self._wording, self._policy, self._links)
         await self._api.post({**line, "channel": self._channel, "thread_ts": question.card_ts})
 
@@ -66,7 +61,7 @@ class SlackSecurityTeam:
         return ts
 
     async def _update(self, question: Question, card: Mapping[str, Any]) -> bool:
-        """Bring the card up to date; False if it cannot be any more: deleted, or left in another channel."""
+        """Update the card; return False if it was deleted, or is in another channel."""
         place = {"channel": self._channel, "ts": question.card_ts}
         try:
             await self._api.update({**card, **place})

@@ -1,8 +1,8 @@
-"""One websocket to Slack: opened once, never healed here. `connections` opens the next one.
+"""One websocket to Slack, opened once and never reconnected: `connections` opens the next one.
 
-The SDK's client would replace its connection by itself: it closes the old one first, comes back without any
-pause when Slack turns it away, and retries a failed handshake on the same one-time URL for ever. aiohttp's
-heartbeat would end a connection whose pong takes longer than half the time between two pings.
+The SDK's client would reconnect by itself. It closes the old connection first, retries without a pause when
+Slack rejects it, and retries a failed handshake for ever on the same one-time URL. aiohttp's heartbeat would
+close a connection whose pong takes longer than half the ping interval.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import time
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from aiohttp import ClientWSTimeout, WSCloseCode, WSMsgType
+from aiohttp import ClientWSTimeout, WSCloseCode, WSMessage, WSMsgType
 from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app, send_async_response
+from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
+from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.backoff import pause
 from bot.errors import TransientError
+from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.payloads import describe_payload
 from bot.slack.received import make_storable, read_text
 from bot.triage.log_events import log_event
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from aiohttp import WSMessage
-    from slack_bolt.app.async_app import AsyncApp
-    from slack_sdk.socket_mode.async_client import AsyncBaseSocketModeClient
-    from slack_sdk.socket_mode.request import SocketModeRequest
-    from slack_sdk.web.async_client import AsyncWebClient
-
 #: How often Slack is pinged.
 PING_INTERVAL = timedelta(seconds=5)
 
-#: So many pings in a row go unanswered by any frame of Slack's before a connection is believed dead: 20 s.
-#: Pings are counted, and not seconds: a process that was frozen must not take its own silence for Slack's.
+#: A connection is dead after this many pings without any frame from Slack: after 20 s. Pings are counted
+#: instead of seconds, so that a process that was frozen does not blame its own silence on Slack.
 UNANSWERED_MAX = 4
 
-#: How long Slack may take to close its end; the SDK can take ten seconds where that end is dead.
+#: How long Slack may take to close its end; if that is dead, the SDK can take ten seconds.
 CLOSE_TIMEOUT = timedelta(seconds=1)
 
-#: What Slack wraps a payload in. What lacks one of these can be neither taken nor acknowledged.
+#: The keys of the envelope around a payload. Without one of them it can be neither handled nor acknowledged.
 _ENVELOPE = frozenset({"type", "envelope_id", "payload"})
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ _sdk_log = logging.getLogger("slack_sdk.link")
 
 
 class Websocket:
-    """A connection and what comes over it. `open` once, `close` once."""
+    """A connection and what arrives over it. Call `open` once and `close` once."""
 
     def __init__(
         self,
@@ -70,12 +69,11 @@ class Websocket:
         self._on_hello = on_hello
         self._hello_received = asyncio.Event()
         self._turned_away = ""
-        #: Set when it is to be replaced: Slack says so, or it is broken.
+        #: Set when it has to be replaced: Slack asks for that, or it is broken.
         self.ended = asyncio.Event()
         self._client = _Client(
             app_token="", logger=_sdk_log, web_client=client, ping_interval=ping_interval.total_seconds()
         )
-        self._client.proxy = client.proxy  # the SDK has looked for one by itself, without NO_PROXY
         self._client.on_end = self.ended.set
         self._client.on_message_listeners.append(self._on_message)
         self._client.message_listeners.append(self._judge)
@@ -83,7 +81,7 @@ class Websocket:
 
     @property
     def is_working(self) -> bool:
-        """Whether a click can come over it now."""
+        """Whether a click can arrive over it now."""
         session = self._client.current_session
         return (
             self._hello_received.is_set()
@@ -95,22 +93,16 @@ class Websocket:
     async def open(self, url: str) -> None:
         """Connect, and wait until Slack says hello.
 
-        Raises what `classify_error` makes of whatever kept it from that; `TransientError` if Slack turns the
-        connection away.
+        Raises the errors of `classify_error`; `TransientError` if Slack rejects the connection.
         """
         try:
             await self._client.connect_to(url)
         except Exception as error:
             raise classify_error(error) from error
-        waits = [asyncio.ensure_future(event.wait()) for event in (self._hello_received, self.ended)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await pause(self._hello_received, self.ended)
         if not self.is_working:
             reason = self._turned_away or "it was closed"
-            raise TransientError(f"Slack turned the link away ({reason})")
+            raise TransientError(f"Slack rejected the link ({reason})")
 
     async def close(self, *, successor: Websocket | None = None) -> None:
         """Close gracefully: payloads that still arrive are handled, and acknowledged over the successor."""
@@ -123,66 +115,55 @@ class Websocket:
     async def _on_message(self, message: WSMessage) -> None:
         if self._hello_received.is_set() or not message.data.startswith("{"):
             return
-        with contextlib.suppress(ValueError, TypeError):
+        with contextlib.suppress(ValueError, RecursionError):
             first = json.loads(message.data)
             if first.get("type") == "hello":
                 self._hello_received.set()
-                self._on_hello(int(first.get("num_connections") or 0))
+                if count := _read_count(first.get("num_connections")):
+                    self._on_hello(count)
             elif first.get("type") == "disconnect":
                 self._turned_away = read_text(first.get("reason"))
 
     async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
-        started = time.time()  # as the SDK counts, for its own debug lines
+        started = time.time()  # on the SDK's clock, for its debug lines
         try:
             request.payload = make_storable(request.payload)
             response = await run_async_bolt_app(self._app, request)
-        except Exception as error:  # noqa: BLE001 - one payload, of which Bolt can make nothing
-            # The error's own words may be the payload's.
-            kind = type(error).__name__
-            log_event(
-                log.warning,
-                "payload.unread",
-                "payload not understood",
-                **describe_payload(request.payload),
-                error=kind,
-            )
+        except Exception as error:  # noqa: BLE001 - one payload that Bolt cannot handle
+            # Only its class is logged: its text may quote the payload.
+            _log_unread("payload not understood", request.payload, type(error).__name__)
             return
         await send_async_response(client, request, response, started)
 
     async def _judge(self, _: AsyncBaseSocketModeClient, message: dict[str, Any], __: str | None) -> None:
-        """Say so where a message is no envelope: nobody would ever take it."""
+        """Log a message that is not an envelope, because nothing else will notice it."""
         if message.get("type") != "hello" and not message.keys() >= _ENVELOPE:
-            log_event(
-                log.warning,
-                "payload.unread",
-                "message is no envelope",
-                **describe_payload(message),
-                error="no envelope",
-            )
+            _log_unread("message is not an envelope", message, "no envelope")
 
 
 class _Client(SocketModeClient):
-    """The SDK's client, but for its healing."""
+    """The SDK's client without its reconnecting."""
 
     on_end: Callable[[], None]
     successor: _Client | None = None
     unanswered_pings = 0
 
     async def connect_to(self, url: str) -> None:
-        """Connect once. Raises what kept it from that."""
+        """Connect once. Raises aiohttp's errors."""
         tls = self.web_client.ssl
+        page = re.sub("^ws", "http", url)
         self.current_session = await self.aiohttp_client_session.ws_connect(
             url,
             autoping=False,
             timeout=ClientWSTimeout(ws_close=CLOSE_TIMEOUT.total_seconds()),
-            proxy=self.proxy,
+            proxy=proxy_for(page),  # that of this host: the SDK would not look at NO_PROXY
             ssl=True if tls is None else tls,
         )
         self.current_session_monitor = asyncio.ensure_future(self.monitor_current_session())
         self.message_receiver = asyncio.ensure_future(self.receive_messages())
 
     async def connect_to_new_endpoint(self, force: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the SDK's own
-        """Say that another connection is wanted: Slack asks for it, or this one is broken."""
+        """Report that this connection has to be replaced: Slack asks for that, or it is broken."""
         self.on_end()
 
     async def monitor_current_session(self) -> None:
@@ -192,14 +173,14 @@ class _Client(SocketModeClient):
             self.unanswered_pings += 1
             next_at = loop.time() + self.ping_interval
             with contextlib.suppress(ConnectionError, TimeoutError):
-                async with asyncio.timeout_at(next_at):  # where nobody reads, sending waits
+                async with asyncio.timeout_at(next_at):  # sending blocks while the other end does not read
                     await session.ping()
             await asyncio.sleep(next_at - loop.time())
         self.stale = True
         self.on_end()
 
     async def receive_messages(self) -> None:
-        """Take what comes, and whatever it is, as a sign of life; return when nothing can come any more."""
+        """Receive until the connection is closed. Every frame counts as a sign of life."""
         session = self.current_session
         try:
             while session is not None and not session.closed:
@@ -216,21 +197,21 @@ class _Client(SocketModeClient):
             self.on_end()
 
     async def send_message(self, message: str) -> None:
-        """Send over the successor, if there is one: this connection says nothing any more."""
+        """Send over the successor, if there is one: this connection is closing."""
         await super(_Client, self.successor or self).send_message(message)
 
     async def close_gracefully(self) -> None:
-        """Say goodbye, and read until Slack has said it too."""
+        """Send a close frame, and read until Slack has sent its own."""
         session = self.current_session
         if session is None or session.closed:
             return
-        # Not `close`: that one throws away what Slack has sent meanwhile.
+        # Not `close`, which discards what Slack has sent meanwhile.
         await session.send_frame(WSCloseCode.OK.to_bytes(2, "big"), WSMsgType.CLOSE)
         while not session.closed:
             await asyncio.sleep(0.01)
 
     async def abandon(self) -> None:
-        """Let go of everything, however far it got."""
+        """Handle what has been received, and release everything."""
         process: Callable[[], Awaitable[None]] = super().process_message
         close: Callable[[], Awaitable[None]] = super().close
         while not self.message_queue.empty():
@@ -238,7 +219,21 @@ class _Client(SocketModeClient):
         await close()
 
 
+def _read_count(value: object) -> int:
+    """Return how many links a hello counts, its own included; 0 if it does not say, which is no count."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return 0
+    try:
+        return max(0, int(value))
+    except ValueError:
+        return 0
+
+
+def _log_unread(text: str, payload: dict[str, Any], error: str) -> None:
+    log_event(log.warning, "payload.unread", text, **describe_payload(payload), error=error)
+
+
 def _drop_traceback(record: logging.LogRecord) -> bool:
-    """Keep the sentence alone: it names the error, and comes again and again while Slack is down."""
+    """Drop the traceback: the message names the error, and repeats while Slack is down."""
     record.exc_info = record.exc_text = None
     return True

@@ -7,7 +7,7 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import DENIED, code_of, explain, is_of_kms, kms_remedy, needs_fixing
+from bot.aws.errors import BAD_CREDENTIALS, DENIED, code_of, explain, is_of_kms, kms_remedy, needs_fixing
 from bot.aws.region import region_in
 from bot.errors import StartRefused, TransientError, TriageBotError
 from bot.triage.log_events import Event, log_event
@@ -29,8 +29,8 @@ def is_unfit(code: str) -> bool:
 
 
 def is_fixable(code: str) -> bool:
-    """Whether the code blames a policy, a key or the rate: the same message may be accepted later."""
-    return code in DENIED or is_of_kms(code) or "Throttl" in code
+    """Whether the code blames a policy, credentials, a key or the rate: the message may be accepted later."""
+    return code in DENIED | BAD_CREDENTIALS or is_of_kms(code) or "Throttl" in code
 
 
 def rights_with_key(*, to_send: bool) -> str:

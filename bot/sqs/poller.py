@@ -110,12 +110,12 @@ class Poller:
                 if batch:
                     await self._process_batch(batch)
                 elif (self.clock() - began).total_seconds() < SHORTEST_POLL:
-                    await pause(stop, add_jitter(SHORTEST_POLL, self._random))
+                    await pause(stop, seconds=add_jitter(SHORTEST_POLL, self._random))
                 self._backoff.after_success()
             except StoreError as error:
                 await self._wait_for_store(stop, error)
             except Exception as error:  # noqa: BLE001 - the poller must never end
-                await pause(stop, self._back_off(error))
+                await pause(stop, seconds=self._back_off(error))
 
     async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
         poll = asyncio.ensure_future(self._queue.receive())
@@ -208,10 +208,10 @@ class Poller:
     async def _wait_for_store(self, stop: asyncio.Event, error: StoreError) -> None:
         wait = self._back_off(error)
         if self._probe is None:
-            await pause(stop, wait)
+            await pause(stop, seconds=wait)
         while self._probe and not stop.is_set():
             self.on_progress(POLL_PATIENCE)
-            await pause(stop, add_jitter(PROBE_INTERVAL_SECONDS, self._random))
+            await pause(stop, seconds=add_jitter(PROBE_INTERVAL_SECONDS, self._random))
             if await _succeeds(self._probe):
                 return
 

@@ -11,7 +11,7 @@ from itertools import islice
 from random import Random
 from typing import NamedTuple
 
-from bot.backoff import Backoff, pause, wait_after
+from bot.backoff import RETRY_SHORTEST, Backoff, pause, retry_delay
 from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
@@ -77,7 +77,7 @@ class Publisher:
                     await self._sleep(stop, await self._seconds_to_sleep())
                 self._backoff.after_success()
             except Exception as error:  # noqa: BLE001 - the publisher must never end
-                await pause(stop, self._back_off(error))
+                await pause(stop, seconds=self._back_off(error))
 
     async def flush(self) -> None:
         """Send what is due, up to 20 batches; return at the first failure. To be called after `run`."""
@@ -144,7 +144,7 @@ class Publisher:
         for row, refusal in refused:
             before = self._retries.get(row.event_id)
             failures = before.failures + 1 if before else 1
-            wait = wait_after(failures, self._random)
+            wait = retry_delay(failures - 1, self._random.random(), shortest=RETRY_SHORTEST).total_seconds()
             self._retries[row.event_id] = _Retry(failures, self._clock() + timedelta(seconds=wait))
             fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
             log_event(

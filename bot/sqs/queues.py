@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Client
 from bot.aws.errors import code_of
-from bot.errors import TriageBotError
+from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import is_fixable, is_unfit, remedy_of, translate
 from bot.threads import DaemonThreads
 from bot.triage.ports import NO_METER, Meter
@@ -172,7 +172,10 @@ class Queue:
         """Return the attributes of the queue."""
         answer = await self._ask("get_queue_attributes", AttributeNames=["All"])
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        return read_facts(answer["Attributes"], date=headers.get("date", ""))
+        try:
+            return read_facts(answer["Attributes"], date=headers.get("date", ""))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise TransientError(f"SQS describes {self.url} in another form ({error!r})") from error
 
     async def call(self, operation: str, **arguments: Any) -> Any:
         """Call an operation on this queue; return its response. Raises boto3's own errors unchanged."""

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from bot.triage.model import State, Step, change_question
+from bot.triage.model import Answer, MessageRef, Note, Question, State, Step, Take, change_question
 from bot.triage.outcomes import OUTCOMES, Outcome
+from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Answer, MessageRef, Note, Question, Take
-    from bot.triage.policy import Policy
 
 #: Changed answers per identifier that do not raise the standing; further ones are refused with a message.
 IDLE_CHANGES_MAX = 20
@@ -67,7 +61,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
 
 
 def answer_question(question: Question, answer: Answer, policy: Policy) -> Step | Refusal | None:
-    """Accept a click as an answer; None if it repeats the last choice, or a later click has overtaken it.
+    """Accept a click as an answer; None if it repeats the last choice, or if a later click was stored first.
 
     Answers work like a ratchet: the last choice is kept in `said`, and replaces `standing` unless it ranks
     below a standing that a person chose (and de-escalation is not allowed).
@@ -152,7 +146,7 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
 def _order_after_take(question: Question, at: datetime) -> datetime:
     """Return `at`, but not before the alert was taken: two clicks may be stored in the opposite order.
 
-    Only these times tell in which order things happened (see `cards.order_events`).
+    The order of events is derived from these times alone (see `cards.order_events`).
     """
     return max(at, question.taken_at + timedelta(microseconds=1)) if question.taken_at else at
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from bot.backoff import retry_delay
 from bot.errors import (
@@ -21,22 +22,14 @@ from bot.errors import (
 )
 from bot.triage import asking_rules
 from bot.triage.finding import LOOK_UPS_MAX, Finder
-from bot.triage.log_events import log_event
+from bot.triage.log_events import log_question
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import State
-from bot.triage.outcomes import Reason, reason_of
-from bot.triage.rate_limits import ConcurrencyLimiter, is_in_turn
+from bot.triage.model import MessageRef, Person, Question, State, Step
+from bot.triage.outcomes import Reason, SlackCode, reason_of
+from bot.triage.ports import Messenger
+from bot.triage.rate_limits import ConcurrencyLimiter, Pacing
+from bot.triage.recorder import Recorder
 from bot.triage.unknown_errors import UnknownErrorHistory
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime, timedelta
-
-    from bot.triage.model import MessageRef, Person, Question, Step
-    from bot.triage.outcomes import SlackCode
-    from bot.triage.ports import Messenger
-    from bot.triage.rate_limits import Pacing
-    from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +54,8 @@ class Asker:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
+        self._pacing = pacing
         self._limiter = pacing.limiter
-        self._rate_limiter = pacing.rate_limiter
-        self._jitter = pacing.jitter
         self._unknown_errors = UnknownErrorHistory()
         self._delays = delays or LookUpDelays()
         self._look_ups = LookUps(messenger, clock=recorder.clock, delays=self._delays)
@@ -77,8 +69,7 @@ class Asker:
         await self._try(question, self._take_step)
 
     async def find_person(self, question: Question) -> None:
-        """Find out whom to ask. A failure reschedules the question; if there is nobody, it ends.
-
+        """Find out whom to ask. A failure reschedules the question; if there is nobody to ask, it ends.
         Raises `StoreError`.
         """
         await self._try(question, self._person)
@@ -98,12 +89,14 @@ class Asker:
             self._claims.pop(question.ref, None)
 
     async def identify(self, question: Question) -> Question | None:
-        """Find out whom a row of a restored backup is for, so that a click on it can be judged.
+        """Find out whom a row of a restored backup is for, so that a click on it can be checked.
 
         Return the row as it is then; None if it is gone. Raises `TransientError` if that is not known yet.
         """
         if question.state is State.ACCEPTED and question.in_doubt_since is not None:
-            with contextlib.suppress(Undeliverable):  # nobody: the sweeper will find the same, and end it
+            with contextlib.suppress(
+                Undeliverable
+            ):  # if there is nobody, the sweeper will find that out, too, and end the question
                 return await self._claim_restored(question)
         return question
 
@@ -117,7 +110,7 @@ class Asker:
 
     async def _ask_in_turn(self, question: Question) -> None:
         now = self._clock()
-        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
+        turn = self._pacing.turn_of(question, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
@@ -131,17 +124,17 @@ class Asker:
         if claimed is None or await self._give_up_stale(claimed):
             return
         self._claims[question.ref] = claimed
-        # Whoever stands still from here on, with the call under way, may still be late: Slack's API has no
-        # "post unless it is there". So the claim is judged last, and the call is cut off after a while.
-        message_ref = await self._put(claimed)
+        # A process that freezes from here on, during the call, may still post too late: Slack's API has no
+        # "post unless it exists". So the age of the claim is checked last, and the call has a timeout.
+        message_ref = await self._post(claimed)
         if message_ref is None:
             return
         self._unknown_errors.note_success(claimed, self._clock())
         await self._record(claimed, message_ref)
         self._limiter.reset()
 
-    async def _put(self, claimed: Question) -> MessageRef | None:
-        """Post the question, in a conversation that is opened for it if need be; None if it was given up."""
+    async def _post(self, claimed: Question) -> MessageRef | None:
+        """Post the question, and open the conversation first if necessary; None if the claim was given up."""
         try:
             with contextlib.suppress(NoConversation):
                 return await self._send(claimed)
@@ -156,7 +149,7 @@ class Asker:
             self._unknown_errors.judge(claimed, error, self._clock(), self._limiter)
 
     async def _send(self, claimed: Question, channel: str = "") -> MessageRef:
-        """Post the question. Only here a wait that Slack asks for is that of all posts."""
+        """Post the question. Only a wait that Slack asks for here pauses all posts."""
         try:
             return await self._messenger.post(claimed, channel=channel)
         except TransientError as error:
@@ -172,13 +165,8 @@ class Asker:
         step = asking_rules.record_not_posted(claimed, now)
         if step is None:
             return False
-        log_event(
-            log.warning,
-            "question.delayed",
-            "question delayed: the claim is too old",
-            identifier=claimed.identifier,
-        )
-        # Only of this version: a worker that took over has written before posting.
+        log_question(log.warning, "question.delayed", claimed, "question delayed: the claim is too old")
+        # Saves this version only: a worker that took over has stored a newer one before posting.
         await self._recorder.save(claimed, step)
         return True
 
@@ -213,13 +201,7 @@ class Asker:
             question, lambda row: asking_rules.record_asked(row, message_ref, self._clock(), policy)
         )
         self.forget(question)
-        log_event(
-            log.info,
-            "question.asked",
-            "question asked",
-            identifier=question.identifier,
-            channel=message_ref.channel,
-        )
+        log_question(log.info, "question.asked", question, channel=message_ref.channel)
 
     async def _look(self, question: Question) -> None:
         found = await self._look_ups.look(question)
@@ -234,12 +216,7 @@ class Asker:
 
     async def _ask_again(self, question: Question) -> None:
         self._look_ups.forget(question)
-        log_event(
-            log.info,
-            "question.not_found",
-            "not found in Slack, so it was not asked",
-            identifier=question.identifier,
-        )
+        log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
         await self._decide(question, lambda row: asking_rules.record_not_posted(row, self._clock()))
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
@@ -249,20 +226,14 @@ class Asker:
 
     async def _leave_in_doubt(self, question: Question, error: AmbiguousError) -> None:
         """Leave the row in doubt: the post may have happened."""
-        log_event(
-            log.warning,
-            "question.unconfirmed",
-            "it may have been posted: %s",
-            error,
-            identifier=question.identifier,
-        )
+        log_question(log.warning, "question.unconfirmed", question, "it may have been posted: %s", error)
         await self._look_later(question, self._look_ups.doubt(question))
 
     async def _retry(self, question: Question, error: TransientError) -> None:
-        log_event(
-            log.warning, "question.delayed", "question delayed: %s", error, identifier=question.identifier
-        )
-        due_at = self._clock() + self._delay(question, error)
+        log_question(log.warning, "question.delayed", question, "question delayed: %s", error)
+        # A wait that Slack asks for needs no back-off: the method's limiter limits how many calls start then.
+        asked, backoff = error.retry_after, retry_delay(question.attempts, self._pacing.jitter())
+        due_at = self._clock() + (backoff if asked is None else asked)
         claimed = self._claims.get(question.ref)
         if claimed is not None:
             await self._decide(claimed, lambda row: asking_rules.record_not_posted(row, due_at))
@@ -273,9 +244,7 @@ class Asker:
         now, policy = self._clock(), self._recorder.policy
         await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
         self.forget(question)
-        log_event(
-            log.info, "question.closed", "question closed", identifier=question.identifier, reason=reason
-        )
+        log_question(log.info, "question.closed", question, reason=reason)
 
     async def _decide(
         self, question: Question, decision: Callable[[Question], Step | None]
@@ -288,11 +257,6 @@ class Asker:
 
         current, _ = await self._recorder.decide(question, decide)
         return current
-
-    def _delay(self, question: Question, error: TransientError) -> timedelta:
-        if error.retry_after is not None:
-            return error.retry_after  # without a back-off: the method's limiter limits how many begin
-        return retry_delay(question.attempts, self._jitter())
 
     def forget(self, question: Question) -> None:
         """Forget what this process knows about a question that was asked, or has ended."""

@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.triage.foreign_text import clean
 from bot.triage.model import (
     Choice,
     Confidence,
     Conflict,
+    MessageRef,
+    Person,
     Question,
     State,
     Step,
+    TriageRequest,
     Work,
     change_question,
     make_question,
 )
-from bot.triage.outcomes import Outcome, Reason
+from bot.triage.outcomes import Outcome, Reason, SlackCode
+from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import MessageRef, Person, TriageRequest
-    from bot.triage.outcomes import SlackCode
-    from bot.triage.policy import Policy
 
 #: Confidence levels at which the address may be somebody else's.
 UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-from bot.triage.model import Step, change_question
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
+from bot.triage.model import Question, Step, change_question
 
 
 def claim(question: Question, now: datetime, until: datetime) -> Step | None:

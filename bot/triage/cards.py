@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.backoff import RETRY_MAX
 from bot.errors import AmbiguousError, PermanentError, TransientError, UnknownErrorCode
 from bot.triage import card_rules
-from bot.triage.log_events import log_event
-from bot.triage.model import AlertTaken
-from bot.triage.rate_limits import MISSED_AFTER
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from bot.triage.model import Question, Report
-    from bot.triage.ports import ReadReport, SecurityTeam
-    from bot.triage.rate_limits import Pacing
-    from bot.triage.recorder import Recorder
+from bot.triage.log_events import log_question
+from bot.triage.model import AlertTaken, Question, Report
+from bot.triage.ports import ReadReport, SecurityTeam
+from bot.triage.rate_limits import MISSED_AFTER, Pacing
+from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +25,7 @@ REFUSED_WAIT = timedelta(minutes=5)
 #: late by this time.
 CARD_TAKES = timedelta(seconds=30)
 
-#: The key of the channel among the rate limits, which are by address: no address looks like it.
+#: The channel's key among the rate limits, which are per address; no address looks like this.
 _CHANNEL = "security channel"
 
 
@@ -54,7 +47,8 @@ class Cards:
         self._rate_limiter = pacing.rate_limiter
         self._jitter = pacing.jitter
         self._turns: dict[str, datetime] = {}  #: when to show the cards that wait, by ref
-        #: Why the last card could not be shown: Slack's code or a sentence. Empty: it was; None: none yet.
+        #: Why the last card could not be shown: Slack's code or a sentence; "" if it was shown; None: no card
+        #: yet.
         self.last_trouble: str | None = None
 
     async def show(self, question: Question) -> None:
@@ -78,21 +72,21 @@ class Cards:
             ts = await self._team.show(question)
         except (PermanentError, UnknownErrorCode) as error:
             self.last_trouble = _code_of(error)
-            log_event(
+            log_question(
                 log.error,
                 "card.refused",
+                question,
                 "card refused: %s; invite the bot, or correct SECURITY_CHANNEL",
                 error,
-                identifier=question.identifier,
             )
             await self._postpone(question, self._recorder.clock() + REFUSED_WAIT)
         except (TransientError, AmbiguousError) as error:
             self.last_trouble = _code_of(error)
-            log_event(log.warning, "card.delayed", "card delayed: %s", error, identifier=question.identifier)
+            log_question(log.warning, "card.delayed", question, "card delayed: %s", error)
             await self._postpone(question, self._recorder.clock() + self._wait(error))
         else:
             self.last_trouble = ""
-            # A card that was only just posted shows everything itself.
+            # A newly posted card shows everything itself.
             untold = await self._tell(question, news) if ts == question.card_ts else None
             await self._record(question, ts, untold)
 
@@ -110,17 +104,9 @@ class Cards:
             try:
                 await self._team.tell(question, event)
             except (PermanentError, UnknownErrorCode) as error:  # the card itself shows everything
-                log_event(
-                    log.warning,
-                    "thread_line.refused",
-                    "thread line lost: %s",
-                    error,
-                    identifier=question.identifier,
-                )
+                log_question(log.warning, "thread_line.refused", question, "thread line lost: %s", error)
             except (TransientError, AmbiguousError) as error:
-                log_event(
-                    log.warning, "card.delayed", "card delayed: %s", error, identifier=question.identifier
-                )
+                log_question(log.warning, "card.delayed", question, "card delayed: %s", error)
                 retry_at = self._recorder.clock() + self._wait(error)
                 return _Untold(events=len(news) - told, retry_at=retry_at)
         return None
@@ -132,7 +118,7 @@ class Cards:
             question, lambda row: card_rules.record_shown(row, ts, told_events=told, again_at=again_at)
         )
         if untold is None:
-            log_event(log.info, "card.shown", "card shown", identifier=question.identifier)
+            log_question(log.info, "card.shown", question)
 
     def _turn(self, question: Question, now: datetime) -> datetime:
         """Return when this card may be shown. A backlog that is posted all at once would delay questions."""

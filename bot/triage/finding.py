@@ -1,40 +1,35 @@
-"""The verb *find*: whom an address means. Slack is asked, and its answer is remembered for a while.
+"""The verb *find*: looks up in Slack whom an address means, and remembers the answer for a while.
 
-What is remembered is by what was asked for: `people.toml` may send several addresses to one person.
+The memory is by what was looked up: `people.toml` may send several addresses to one person.
 
-What is remembered lives with the process and is bounded. Only found addresses push out found ones, so no
-number of invented ones makes the worker forget a real person.
+The memory lives with the process and is bounded. People who were found and addresses of nobody are kept
+apart, so that no number of invented addresses makes the worker forget a person.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Person
+from bot.triage.model import Person, Question
 from bot.triage.outcomes import Reason
+from bot.triage.people import PeopleRules
+from bot.triage.ports import Clock, Messenger
+from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import UnknownErrorHistory
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.people import PeopleRules
-    from bot.triage.ports import Clock, Messenger
-    from bot.triage.rate_limits import ConcurrencyLimiter
-
-#: How long a person who was found is believed: accounts get deactivated, and a post to one "succeeds".
+#: How long a person who was found is trusted to be active: a post to a deactivated account "succeeds".
 FRESH_FOR = timedelta(hours=1)
 
-#: How long a person who was found goes before those who were not.
+#: How long a person who was found takes precedence over those who were not.
 MET_FOR = timedelta(days=1)
 
-#: How long it is believed that nobody has an address.
+#: How long an address counts as nobody's.
 MISSING_FOR = timedelta(minutes=5)
 
-#: The most addresses that are remembered of either kind.
+#: The most addresses of either kind that are remembered.
 REMEMBERED_MAX = 10_000
 
 #: The most look-ups under way at a time; fewer after Slack has asked to wait.
@@ -44,17 +39,16 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """What was last heard of each address or Slack id, and when. The oldest goes when there are too many."""
+    """The last answer about each address or Slack id, and its time. The oldest is dropped if need be."""
 
-    def __init__(self, *, limit: int = REMEMBERED_MAX) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._answers: dict[str, tuple[datetime, T]] = {}
 
     def put(self, wanted: str, answer: T, now: datetime) -> None:
         """Remember an answer."""
         self.drop(wanted)  # to stand last, where the newest stand
         self._answers[wanted] = (now, answer)
-        if len(self._answers) > self._limit:
+        if len(self._answers) > REMEMBERED_MAX:
             del self._answers[next(iter(self._answers))]
 
     def get(self, wanted: str, now: datetime, *, within: timedelta) -> T | None:
@@ -71,9 +65,10 @@ class RecentAnswers(Generic[T]):
 
 
 class Finder:
-    """Finds people by what `people.toml` makes of their address, as fast as Slack lets it.
+    """Finds people by what `people.toml` makes of their address, as fast as Slack allows.
 
-    `limiter` is that of these look-ups alone.
+
+    `limiter` is for these calls alone.
     """
 
     def __init__(
@@ -100,7 +95,7 @@ class Finder:
         return not wanted or self._missing.get(wanted, self._clock(), within=MISSING_FOR) is not None
 
     def knows(self, wanted: str) -> bool:
-        """Whether `find` needs no call: the person, or that there is none, is known."""
+        """Whether `find` needs no call, because it is known who that is, or that there is nobody."""
         return self._recall(wanted) is not None or self.is_missing(wanted)
 
     async def find(self, question: Question) -> Person:
@@ -115,7 +110,7 @@ class Finder:
         return replace(person, found_by=target.rule) if target.rule else person
 
     def forget(self, question: Question) -> None:
-        """Forget what was refused about a question that was asked, or has ended."""
+        """Forget the refusals of a question that was asked, or has ended."""
         self._unknown_errors.forget(question)
 
     def _recall(self, wanted: str) -> Person | None:
@@ -133,7 +128,7 @@ class Finder:
         return person
 
     async def _ask_slack(self, question: Question, wanted: str) -> Person:
-        """Call Slack, and let the limiter and the history of these look-ups learn from what it says."""
+        """Call Slack, and update the limiter and the history of these look-ups."""
         try:
             person = await self._messenger.find_person(wanted)
         except Undeliverable:

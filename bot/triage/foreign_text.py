@@ -1,20 +1,18 @@
-"""Text that an attacker may have written, made fit to be shown: visible, in normal form, and short enough.
+"""Cleans text that an attacker may have written before it is shown: visible, normalised, and short enough.
 
-It is read in a few steps, all of them linear, and cut before it is normalised: the time that the normal form
-of a crafted text takes grows with the square of its length. Pure.
+All steps take linear time. The text is cut before it is normalised, because normalising a crafted text takes
+time that grows with the square of its length. Pure.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-#: Characters of a text that are looked at. What comes later might as well not be there.
+#: The most characters of a text that are read; the rest is ignored.
 READ_MAX = 50_000
 
 #: How much of a text is read at first, in what may be shown of it.
@@ -100,7 +98,7 @@ def _collapse_space(text: str, *, one_line: bool) -> str:
 
 
 def _take(text: str, count: int) -> str:
-    """Return the first `count` characters, not counting the marks that are too many on one character."""
+    """Return the first `count` characters, without the marks beyond `MARKS_MAX` on one character."""
     beginning = text[:count]
     marks = sum(map(beginning.count, filter(_is_mark, set(beginning))))
     if marks <= MARKS_MAX or not _LONG_RUN.search(_show_marks(beginning)):

@@ -1,14 +1,15 @@
-"""Log records: the closed list of events, and the one function that writes them.
+"""Log records: the closed list of events, and the functions that write them.
 
 `bot.worker.log` makes lines of the records; docs/reference.md says when each event happens.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+import re
+from collections.abc import Callable
+from typing import Final, Literal, get_args
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from bot.triage.model import Question
 
 #: Every event: what it happens to, a dot, and what happened. mypy accepts no other at a call of `log_event`.
 Event = Literal[
@@ -90,11 +91,24 @@ EVENTS: Final[tuple[str, ...]] = get_args(Event)
 
 
 def log_event(
-    write: Callable[..., None], event: Event, message: str, /, *values: object, **fields: object
+    write: Callable[..., None], event: Event, message: str = "", /, *values: object, **fields: object
 ) -> None:
     """Write one record by a method of a logger: `log.info`, or `log.exception` for one with a traceback.
 
-    `message` is a constant that `values` fill in; whatever a program looks for is a field. Above DEBUG no
-    field holds an e-mail address or the text of an alert.
+    `message` is a constant that `values` fill in; without one, it is the event in words. Whatever a program
+    looks for is a field. Above DEBUG no field holds an e-mail address or the text of an alert.
     """
-    write(message, *values, extra={"event": event, "fields": fields})
+    write(message or re.sub("[._]", " ", event), *values, extra={"event": event, "fields": fields})
+
+
+def log_question(
+    write: Callable[..., None],
+    event: Event,
+    question: Question,
+    message: str = "",
+    /,
+    *values: object,
+    **fields: object,
+) -> None:
+    """Write one record about a question: as `log_event`, with the alert's `identifier` as the first field."""
+    log_event(write, event, message, *values, identifier=question.identifier, **fields)

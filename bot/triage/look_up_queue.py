@@ -1,19 +1,16 @@
-"""The order in which people whom nobody knows yet are looked up. It holds no tasks, and decides nothing else.
+"""The order in which strangers are looked up. It holds no tasks, and decides nothing else.
 
-Whoever was met lately goes first. Among all others the labels take turns, so that a flood of one kind of
-alert holds up no other kind; within a label the newest and the oldest take turns, so that a flood ahead or
-behind holds up nobody for ever. People are looked up, not questions: all that wait for somebody leave with
-the first of them.
+People who were found lately go first. Among all others the labels take turns, so that a flood of one kind of
+alert does not hold up other kinds. Within a label the newest and the oldest take turns, so that no flood
+holds anybody up for ever. People are looked up, not questions: all questions that wait for somebody leave
+with the first of them.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
 
 #: The most questions in the queue.
 QUEUE_MAX = 10_000
@@ -43,7 +40,7 @@ class _Line:
         del self.refs[bisect_left(self.refs, (row.since, row.ref))]
 
     def next_ref(self) -> str:
-        """Return whose turn it is; the turn passes to the other end."""
+        """Return the ref whose turn it is; the next turn is at the other end."""
         self.newest_next = not self.newest_next
         return self.refs[0 if self.newest_next else -1][1]
 
@@ -62,7 +59,7 @@ class LookUpQueue:
         return len(self._rows)
 
     def add(self, row: Waiting, *, first: bool = False) -> None:
-        """Let a question wait, unless it does already; `first` if its person was met lately.
+        """Add a question unless it is waiting already; `first` if its person was found lately.
 
         If too many wait, the one in the middle of the longest line leaves: its turn would have come last.
         """
@@ -97,7 +94,7 @@ class LookUpQueue:
         if not self._lines:
             return None
         label = next(iter(self._lines))
-        line = self._lines[label] = self._lines.pop(label)  # to the end: the next turn is another label's
+        line = self._lines[label] = self._lines.pop(label)  # to the end: another label is next
         return line.next_ref()
 
     def _drop_one(self) -> None:

@@ -1,27 +1,21 @@
 """Looks up a question that may already be in Slack. A row in doubt is never posted again before that.
 
-*Not found* counts only when it was seen twice, some time apart, on looks whose every page was read: Slack's
-history lags. Slack may show a few messages a minute, so a look that is told to wait resumes where it stopped.
-What a process knows of its looks dies with it; the next one looks twice anew.
+*Not found* counts only after two complete looks some time apart, because Slack's history lags. Slack may show
+only a few messages a minute, so a look that has to wait resumes where it stopped. A process forgets its looks
+when it ends; the next one looks twice again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
-from bot.triage.model import Bookmark
+from bot.triage.model import Bookmark, MessageRef, Question
+from bot.triage.ports import Clock, Messenger
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import MessageRef, Question
-    from bot.triage.ports import Clock, Messenger
-
-#: How long a row in doubt waits if Slack rejects the app when it looks.
+#: How long a row in doubt waits if Slack rejects the app during a look.
 SCOPE_WAIT = timedelta(seconds=60)
 
 
@@ -54,6 +48,12 @@ class _Doubt:
     look_at: datetime
     missed: bool = False
     bookmark: Bookmark | None = None  #: of the look that is under way
+    passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
+
+    def begin_anew(self) -> None:
+        """Let the next look begin with the first page."""
+        self.bookmark = None
+        self.passed.clear()
 
 
 class LookUps:
@@ -75,7 +75,11 @@ class LookUps:
         """Return when to look next, in UTC."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
-            return self._begin(question)
+            # A dead process left it behind: its post may still be under way.
+            now = self._clock()
+            posted_by = (question.in_doubt_since or now) + self._delays.post_takes
+            look_at = max(now, posted_by) + self._delays.first_look
+            known = self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
         return known.look_at
 
     def forget(self, question: Question) -> None:
@@ -83,7 +87,7 @@ class LookUps:
         self._doubts.pop(question.ref, None)
 
     async def look(self, question: Question) -> MessageRef | LookUpResult:
-        """Look, if it is time to. `TransientError` if this look says nothing yet: it goes on later."""
+        """Look, if it is time to. `TransientError` if the look could not be completed: it resumes later."""
         if not self._messenger.can_look_up:
             return LookUpResult.IMPOSSIBLE
         if self._clock() < self.look_at(question):
@@ -97,23 +101,19 @@ class LookUps:
         doubt.look_at, doubt.missed = self._clock() + self._delays.looks_apart, True
         return LookUpResult.NOT_FOUND_YET
 
-    def _begin(self, question: Question) -> datetime:
-        """Take over a row that a dead process left behind; return when to look for the first time."""
-        now = self._clock()
-        under_way_until = (question.in_doubt_since or now) + self._delays.post_takes
-        look_at = max(now, under_way_until) + self._delays.first_look
-        self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
-        return look_at
-
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:
-        """Read page after page; None if the last one was read."""
+        """Read page after page; return where the question is, or None if it is on none of them."""
         while isinstance(found := await self._read(question, doubt), Bookmark):
+            if found in doubt.passed:
+                doubt.begin_anew()
+                raise TransientError("the look-up failed: Slack's pages lead in a circle")
+            doubt.passed.add(found)
             doubt.bookmark = found
-        doubt.bookmark = None
+        doubt.begin_anew()
         return found
 
     async def _read(self, question: Question, doubt: _Doubt) -> MessageRef | Bookmark | None:
-        """Read the next page. One that Slack refuses is lost with its bookmark: the look begins anew."""
+        """Read the next page. If Slack refuses it, the bookmark is dropped, and the look starts again."""
         try:
             return await self._messenger.look_up(question, after=doubt.bookmark)
         except AmbiguousError as error:
@@ -121,5 +121,5 @@ class LookUps:
         except AppRejected as error:
             raise TransientError(f"the look-up was refused: {error.code}", retry_after=SCOPE_WAIT) from error
         except (Undeliverable, UnknownErrorCode) as error:
-            doubt.bookmark = None
+            doubt.begin_anew()
             raise TransientError(f"the look-up was refused: {error}") from error

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome
 
 
 class Confidence(StrEnum):
@@ -129,7 +128,7 @@ class MessageRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bookmark:
-    """Where a look in a person's conversation goes on: what stands before its next page was read."""
+    """Where to continue a look-up in a conversation: everything before `cursor` has been read."""
 
     channel: str
     cursor: str

@@ -9,13 +9,11 @@ a row is missing.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NewType, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+from typing import Final, NewType, TypeVar
 
 Word = TypeVar("Word", bound=StrEnum)
 Row = TypeVar("Row")

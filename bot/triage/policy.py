@@ -7,21 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from bot.triage.model import Choice
+from bot.triage.model import Choice, Person, Question
 from bot.triage.outcomes import CARDS, Outcome, Profile
 from bot.triage.people import PeopleRules
-from bot.triage.working_time import WorkingHours, after_working_time, next_working_moment, time_zone
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Person, Question
+from bot.triage.working_time import WorkingHours, after_working_time, find_time_zone, next_working_moment
 
 #: Table → key → text, as `messages.toml` has it.
 Wording = Mapping[str, Mapping[str, str]]
@@ -140,7 +135,7 @@ class Policy:
         """Return when the question may be asked: now, or at the start of the person's next working hours."""
         if self.of(question).ask is AskWhen.AT_ONCE:
             return now
-        return next_working_moment(now, self.hours, time_zone(person.time_zone, self.default_zone))
+        return next_working_moment(now, self.hours, find_time_zone(person.time_zone) or self.default_zone)
 
     def deadline(self, question: Question, since: datetime) -> datetime | None:
         """Return when the question ends without an answer, counted from `since`; None: never."""
@@ -167,4 +162,4 @@ class Policy:
 
     def zone(self, question: Question) -> ZoneInfo:
         """Return the time zone of the person, or the default one if it is unknown."""
-        return time_zone(question.time_zone, self.default_zone)
+        return find_time_zone(question.time_zone) or self.default_zone

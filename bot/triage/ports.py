@@ -8,38 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.errors import StoreError
-    from bot.triage.answer_rules import Notice
-    from bot.triage.model import (
-        AlertTaken,
-        Bookmark,
-        Change,
-        InvalidBody,
-        MessageRef,
-        OutboxRow,
-        Person,
-        Question,
-        Report,
-        Work,
-    )
-    from bot.triage.statistics import AlertStatistics
+from bot.errors import StoreError
+from bot.triage.answer_rules import Notice
+from bot.triage.model import (
+    AlertTaken,
+    Bookmark,
+    Change,
+    InvalidBody,
+    MessageRef,
+    OutboxRow,
+    Person,
+    Question,
+    Report,
+    Work,
+)
+from bot.triage.statistics import AlertStatistics
 
 #: Returns the current time: aware, in UTC.
 Clock = Callable[[], datetime]
 
 #: Renders a report as a row of the outbox, due at the given time. Its body is never rendered again.
-WriteReport = Callable[["Report", datetime], "OutboxRow"]
+WriteReport = Callable[[Report, datetime], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
-ReadReport = Callable[["OutboxRow"], "Report"]
+ReadReport = Callable[[OutboxRow], Report]
 
 
-class Store(Protocol):
+class Probeable(Protocol):
+    """A store as far as its health is concerned."""
+
+    async def probe(self) -> None:
+        """Write something that nobody reads. Raises `StoreError` if the store accepts no writes."""
+
+
+class Register(Protocol):
+    """The questions and reports of an identifier."""
+
+    async def find(self, identifier: str) -> Question | None:
+        """Return the question of this identifier."""
+
+    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
+        """Return all reports of this identifier, in order."""
+
+
+class Store(Register, Probeable, Protocol):
     """Where questions are stored. A write is durable when it returns, and may be repeated."""
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
@@ -57,12 +72,6 @@ class Store(Protocol):
     async def load(self, ref: str) -> Question | None:
         """Return the question with this ref; None if it is unknown, or if its secret part differs."""
 
-    async def find(self, identifier: str) -> Question | None:
-        """Return the question of this identifier."""
-
-    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """Return all reports of this identifier, in order."""
-
     async def due(
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
@@ -75,9 +84,6 @@ class Store(Protocol):
 
     async def next_due(self, after: datetime) -> datetime | None:
         """Return the earliest time after this one at which work is due or a deadline passes; None if none."""
-
-    async def probe(self) -> None:
-        """Write something that nobody reads. Raises `StoreError` if the store accepts no writes."""
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         """Return the questions that this person was asked and has not answered, the newest first."""
@@ -114,17 +120,11 @@ class Outbox(Protocol):
         """Record that the queue has permanently rejected these reports."""
 
 
-class Archive(Protocol):
+class Archive(Register, Protocol):
     """What the commands read and replay."""
 
     async def list_questions(self, *, limit: int) -> Sequence[Question]:
         """Return the questions accepted last, the newest first."""
-
-    async def find(self, identifier: str) -> Question | None:
-        """Return the question of this identifier."""
-
-    async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        """Return all reports of this identifier, in order."""
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         """Return the identifiers with a report sent since then, the oldest first."""
@@ -142,7 +142,7 @@ class Archive(Protocol):
         """Write a consistent copy to a new file, without blocking other calls. Raises `StoreError`."""
 
 
-class Backlog(Protocol):
+class Backlog(Probeable, Protocol):
     """What the health of the worker is judged by, for each kind of store."""
 
     async def oldest_open(self) -> datetime | None:
@@ -151,12 +151,9 @@ class Backlog(Protocol):
     async def oldest_unsent(self) -> datetime | None:
         """Return when the oldest unsent report was, or will be, due; None if there is none."""
 
-    async def probe(self) -> None:
-        """See `Store`."""
 
-
-class Meter(Protocol):
-    """Counts events. Never blocks, never raises."""
+class Meter:
+    """Counts events; this one counts nothing. Never blocks, never raises."""
 
     def count_stored(self, before: Question | None, after: Question) -> None:
         """Count a step that was stored; `before` is None for a new question."""
@@ -165,7 +162,7 @@ class Meter(Protocol):
         """Count an invalid request that is finished."""
 
     def count_conflicted(self) -> None:
-        """Take note of a request that differs from the one with its identifier, and is done with."""
+        """Count a request that differs from an earlier one with its identifier, and is finished."""
 
     def count_sent(self, reports: int) -> None:
         """Count reports that the queue has accepted."""
@@ -176,37 +173,12 @@ class Meter(Protocol):
     def count_retried(self, method: str) -> None:
         """Count a failed call that will be retried; `method` is its name."""
 
-    def untold(self) -> None:
-        """Take note of a clicker who could not be told what came of their click."""
-
-
-class NoMeter:
-    """A `Meter` that counts nothing."""
-
-    def count_stored(self, before: Question | None, after: Question) -> None:
-        """See `Meter`."""
-
-    def count_rejected(self, body: InvalidBody) -> None:
-        """See `Meter`."""
-
-    def count_conflicted(self) -> None:
-        """See `Meter`."""
-
-    def count_sent(self, reports: int) -> None:
-        """See `Meter`."""
-
-    def count_parked(self, reports: int) -> None:
-        """See `Meter`."""
-
-    def count_retried(self, method: str) -> None:
-        """See `Meter`."""
-
-    def untold(self) -> None:
-        """See `Meter`."""
+    def count_untold(self) -> None:
+        """Count a clicker who could not be told what came of their click."""
 
 
 #: It has no state, so one is enough.
-NO_METER: Meter = NoMeter()
+NO_METER = Meter()
 
 
 class Messenger(Protocol):
@@ -223,33 +195,35 @@ class Messenger(Protocol):
         """
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
-        """Put the question to its person; in this conversation with them, if it had to be opened.
+        """Post the question to its person, or into `channel` if their conversation had to be opened.
 
-        `NoConversation`: it has to be. `AmbiguousError`: perhaps the question is there.
+        Raises `NoConversation` if it has to be opened first, and `AmbiguousError` if the question may have
+        been posted.
         """
 
     async def open_conversation(self, question: Question) -> str:
-        """Open the conversation with the question's person, and return it. Never ambiguous."""
+        """Open the conversation with the question's person; return its channel. Never ambiguous."""
 
     async def look_up(
         self, question: Question, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
         """Look for the question on a page of its conversation: the first, or the one that `after` marks.
 
-        Return where it is, or else where to go on; None if this page was the last and it is not there.
+        Return where it is, or a bookmark of the next page; None if it is not there and this page was the
+        last.
         """
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Update the message to the state of the question. May be repeated."""
 
     async def link_to(self, question: Question) -> str:
-        """Return a link to the question's message; "" if there is none. Raises none of our errors."""
+        """Return a link to the question's message; "" if there is none. Raises nothing."""
 
     async def remind(self, question: Question, *, link: str) -> None:
         """Remind the person of the question. Raises `AmbiguousError` if the reminder may have been posted."""
 
     async def tell(self, response_url: str, notice: Notice) -> None:
-        """Tell whoever clicked something, and nobody else. `AmbiguousError`: perhaps they were told."""
+        """Tell the clicker alone. Raises `AmbiguousError` if they may have been told."""
 
 
 class SecurityTeam(Protocol):

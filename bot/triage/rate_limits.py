@@ -7,19 +7,14 @@ too fast, and that worker then posts fewer messages at a time.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING
 
+from bot.errors import AppRejected
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
-
-    from bot.errors import AppRejected
-    from bot.triage.model import Question
+from bot.triage.model import Question
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +23,7 @@ INTERVAL = timedelta(seconds=1)
 #: … and short bursts of more: https://docs.slack.dev/apis/web-api/rate-limits (2026-11).
 BURST = 3
 
-#: A reserved time expires after this: what a pause held up must not be sent all at once.
+#: When a reserved time expires: messages that a pause delayed must not all be sent at once.
 MISSED_AFTER = BURST * INTERVAL
 
 #: The most messages under way at a time.
@@ -66,11 +61,6 @@ class RateLimiter:
                 self._next[user] = moment
 
 
-def is_in_turn(question: Question, now: datetime) -> bool:
-    """Whether the time reserved for this question has come and not expired; otherwise reserve another."""
-    return question.paced and question.due_at is not None and now - question.due_at <= MISSED_AFTER
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pacing:
     """The rate limits that everything that posts messages shares."""
@@ -78,6 +68,12 @@ class Pacing:
     limiter: ConcurrencyLimiter
     rate_limiter: RateLimiter
     jitter: Callable[[], float]  #: a random number in 0..1, for jitter
+
+    def turn_of(self, question: Question, now: datetime) -> datetime:
+        """Return when to ask or remind the person: now, if a reserved time has come, or a new reservation."""
+        if question.paced and question.due_at is not None and now - question.due_at <= MISSED_AFTER:
+            return now
+        return self.rate_limiter.reserve(question.request.user, now)
 
 
 class ConcurrencyLimiter:
@@ -92,14 +88,14 @@ class ConcurrencyLimiter:
         self._concurrency_max = concurrency
         self._concurrency = float(concurrency)
         self._closed_until: datetime | None = None
-        self._rejection_code = ""
+        self.rejection_code = ""  #: with which Slack rejects the app; empty if it does not
         self._logged_at: dict[str, datetime] = {}
 
     def count_free_slots(self, now: datetime, wanted: int, *, under_way: int) -> int:
         """Return how many of the `wanted` messages may start now, while `under_way` others are unfinished."""
         if self._closed_until is not None and now < self._closed_until:
             return 0
-        concurrency = 1 if self._rejection_code else int(self._concurrency)
+        concurrency = 1 if self.rejection_code else int(self._concurrency)
         return max(0, min(wanted, concurrency - under_way))
 
     def opens_at(self, now: datetime) -> datetime | None:
@@ -118,30 +114,24 @@ class ConcurrencyLimiter:
 
     def trip(self, error: AppRejected, now: datetime) -> None:
         """Stop because Slack rejects the app itself; after 15 to 30 s, one message tries again."""
-        self._rejection_code = error.code
+        self.rejection_code = error.code
         self.pause(now + PROBE_INTERVAL * (0.5 + self._jitter() / 2))
         told = self._logged_at.get(error.code)
         if told is None or now - told >= REMIND_INTERVAL:
             self._logged_at[error.code] = now
-            fields = {"code": error.code}
             log_event(
                 log.critical,
                 "asking.halted",
                 "asking is halted: Slack rejects this app with %s. Requests are still accepted. %s",
                 error.code,
                 error.remedy,
-                **fields,
+                code=error.code,
             )
 
     def reset(self) -> None:
         """Resume, and raise the limit: Slack accepted a message."""
-        if self._rejection_code:
-            log_event(log.warning, "asking.resumed", "asking resumed")
-        self._rejection_code = ""
+        if self.rejection_code:
+            log_event(log.warning, "asking.resumed")
+        self.rejection_code = ""
         self._logged_at.clear()
         self._concurrency = min(self._concurrency_max, self._concurrency + GROWTH)
-
-    @property
-    def rejection_code(self) -> str:
-        """The code with which Slack rejects the app, or ""."""
-        return self._rejection_code

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from bot.triage.model import Change, Step, change_question
-from bot.triage.ports import NO_METER
+from bot.errors import StoreError
+from bot.triage.model import Change, OutboxRow, Question, Step, change_question
+from bot.triage.policy import Policy
+from bot.triage.ports import NO_METER, Clock, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from bot.errors import StoreError
-    from bot.triage.model import OutboxRow, Question
-    from bot.triage.policy import Policy
-    from bot.triage.ports import Clock, Meter, Store, WriteReport
 
 NoStep = TypeVar("NoStep")
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, AppRejected, PermanentError, TransientError
 from bot.triage import asking_rules
-from bot.triage.log_events import log_event
-from bot.triage.rate_limits import is_in_turn
-
-if TYPE_CHECKING:
-    from bot.triage.model import Question
-    from bot.triage.ports import Messenger
-    from bot.triage.rate_limits import Pacing
-    from bot.triage.recorder import Recorder
+from bot.triage.log_events import log_question
+from bot.triage.model import Question
+from bot.triage.ports import Messenger
+from bot.triage.rate_limits import Pacing
+from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -23,24 +19,17 @@ log = logging.getLogger(__name__)
 class Reminder:
     """Reminds people of questions that they have not answered."""
 
-    def __init__(
-        self,
-        messenger: Messenger,
-        recorder: Recorder,
-        *,
-        pacing: Pacing,
-    ) -> None:
+    def __init__(self, messenger: Messenger, recorder: Recorder, *, pacing: Pacing) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
+        self._pacing = pacing
         self._limiter = pacing.limiter
-        self._rate_limiter = pacing.rate_limiter
-        self._jitter = pacing.jitter
 
     async def remind(self, question: Question) -> None:
         """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
-        turn = now if is_in_turn(question, now) else self._rate_limiter.reserve(question.request.user, now)
+        turn = self._pacing.turn_of(question, now)
         if turn > now:
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
@@ -58,32 +47,18 @@ class Reminder:
         except TransientError as error:
             await self._take_back(question, error)
         except (AmbiguousError, PermanentError) as error:
-            log_event(
-                log.warning,
-                "reminder.unconfirmed",
-                "it may have been sent: %s",
-                error,
-                identifier=question.identifier,
-            )
+            log_question(log.warning, "reminder.unconfirmed", question, "it may have been sent: %s", error)
         else:
             self._limiter.reset()
-            log_event(
-                log.info,
-                "question.reminded",
-                "question reminded",
-                identifier=question.identifier,
-                n=question.reminders,
-            )
+            log_question(log.info, "question.reminded", question, n=question.reminders)
 
     async def _take_back(self, question: Question, error: TransientError) -> None:
-        log_event(
-            log.warning, "reminder.delayed", "reminder delayed: %s", error, identifier=question.identifier
-        )
+        log_question(log.warning, "reminder.delayed", question, "reminder delayed: %s", error)
         now = self._clock()
         if isinstance(error, AppRejected):
             self._limiter.trip(error, now)
         elif error.retry_after is not None:
             self._limiter.slow_down(error.retry_after, now)
-        jittered = retry_delay(question.attempts, self._jitter())
+        jittered = retry_delay(question.attempts, self._pacing.jitter())
         due_at = now + (error.retry_after or jittered) + jittered
         await self._recorder.decide(question, lambda row: asking_rules.take_back_reminder(row, due_at))

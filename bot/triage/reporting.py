@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
-from bot.triage.model import Report, change_question
+from bot.triage.model import Question, Report, change_question
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Outcome
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.policy import Policy
+from bot.triage.policy import Policy
 
 #: Two reports of one identifier are at least this far apart: standard queues do not keep order.
 REPORTS_APART = timedelta(seconds=5)
@@ -37,7 +31,7 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
 def report_on(
     before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
 ) -> Report:
-    """Return the report about a change of a question; a note if MozDef would drop it as a repeat.
+    """Return the report about a change of a question. It is a note if MozDef would drop it as a repeat.
 
     Raises `ValueError` if the question has no outcome.
     """

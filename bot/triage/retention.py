@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from bot.backoff import pause
 from bot.errors import StoreError
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from bot.triage.ports import Clock, Store
+from bot.triage.ports import Clock, Store
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +33,7 @@ class Retention:
         """Remove old questions every hour, until `stop` is set. Failures are logged; raises nothing."""
         while not stop.is_set():
             removed = await self._remove_some()
-            pause = STEP_PAUSE if removed == STEP else INTERVAL
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause.total_seconds())
+            await pause(stop, seconds=(STEP_PAUSE if removed == STEP else INTERVAL).total_seconds())
 
     async def _remove_some(self) -> int:
         try:
@@ -47,5 +42,5 @@ class Retention:
             log_event(log.warning, "retention.failed", "retention failed: %s", error)
             return 0
         if removed:
-            log_event(log.info, "questions.removed", "questions removed", count=removed)
+            log_event(log.info, "questions.removed", count=removed)
         return removed

@@ -6,28 +6,21 @@ import asyncio
 import logging
 import random
 import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
-from bot.triage.answer_rules import Refusal, add_note, answer_question, take_alert
-from bot.triage.log_events import log_event
-from bot.triage.model import Conflict, InvalidBody, Step, Work
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.triage.answer_rules import Notice
-    from bot.triage.asking import Asker
-    from bot.triage.cards import Cards
-    from bot.triage.model import Answer, Note, Question, Take, TriageRequest
-    from bot.triage.ports import Messenger
-    from bot.triage.recorder import Recorder
-    from bot.triage.reminding import Reminder
+from bot.triage.answer_rules import Notice, Refusal, add_note, answer_question, take_alert
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.log_events import log_event, log_question
+from bot.triage.model import Answer, Conflict, InvalidBody, Note, Question, Step, Take, TriageRequest, Work
+from bot.triage.ports import Messenger
+from bot.triage.recorder import Recorder
+from bot.triage.reminding import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +56,11 @@ class TriageService:
         self._redrawing: set[str] = set()
 
     async def receive(self, batch: Sequence[TriageRequest | InvalidBody]) -> Sequence[bool | Conflict]:
-        """Store what is new; tell for each whether it may be deleted from the queue.
+        """Store what is new; return for each whether it may be deleted from the queue.
 
-        True: it is stored, was known already, or there is nothing in it that could be. A conflict may be
-        deleted, too, once somebody has been told of it. Raises `StoreError` if nothing at all could be
-        stored: then the store is at fault, not a request.
+        True: it is stored, was known already, or has nothing that could be stored. A conflict may be deleted
+        once it has been reported. Raises `StoreError` if nothing could be stored: then the store is at fault,
+        not a request.
         """
         steps = [self._take_in(each) for each in batch]
         verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
@@ -133,7 +126,10 @@ class TriageService:
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
         if work is Work.REDRAW:
-            await self._redraw_as_stored(question.ref)
+            # Another worker may have stored an answer since this row was read: do not draw an older one.
+            stored = await self.find(question.ref)
+            if stored is not None:
+                await self.redraw(stored)
         elif work is Work.ASK:
             await self._actors.asker.ask(question)
         elif work is Work.REMIND:
@@ -154,20 +150,14 @@ class TriageService:
             question, lambda row: asking_rules.expire(row, clock(), policy)
         )
         if current is not None and step is not None:
-            log_event(
-                log.info,
-                "question.expired",
-                "question expired",
-                identifier=current.identifier,
-                reason=current.reason or None,
-                standing=current.standing,
-            )
+            reason = current.reason or None
+            log_question(log.info, "question.expired", current, reason=reason, standing=current.standing)
             self._on_work()
 
     async def redraw(self, question: Question, *, response_url: str = "") -> bool:
-        """Make the message show what is stored; False if that has to be made up for later.
+        """Make the message show what is stored; return False if that has to be done later.
 
-        One redraw a message is under way at a time.
+        Each message is redrawn by one call at a time.
         """
         if question.ref in self._redrawing:
             # The redraw under way will notice that the row has changed. The sweeper must not spin until then.
@@ -183,30 +173,23 @@ class TriageService:
             self._redrawing.discard(question.ref)
         return is_shown
 
-    async def _redraw_as_stored(self, ref: str) -> None:
-        # Another worker may have stored an answer since this row was read: do not draw an older one.
-        stored = await self._recorder.store.load(ref)
-        if stored is not None:
-            await self.redraw(stored)
-
     async def tell(self, response_url: str, notice: Notice, *, ref: str = "") -> None:
-        """Tell the clicker why nothing changed, or what failed, as far as Slack lets us; `ref`: of what."""
+        """Tell the clicker why nothing changed, or what failed; `ref` is the question's. Failures are
+        logged.
+        """
         try:
             await self._messenger.tell(response_url, notice)
         except (TransientError, AmbiguousError) as error:
             await self.note_untold(notice, error, ref=ref)
 
     async def note_untold(self, notice: Notice, error: Exception, *, ref: str = "") -> None:
-        """Take note of a clicker who could not be told something."""
+        """Log and count a clicker who could not be told something."""
         fields = await self.identifier_field(ref)
-        log_event(
-            log.warning,
-            "reply.failed" if isinstance(notice, Refusal) else "notice.lost",
-            "clicker not told: %s",
-            error,
-            **fields,
-        )
-        self._recorder.meter.untold()
+        if isinstance(notice, Refusal):
+            log_event(log.warning, "reply.failed", "clicker not told: %s", error, **fields)
+        else:
+            log_event(log.warning, "notice.lost", "clicker not told: %s", error, **fields)
+        self._recorder.meter.count_untold()
 
     async def _record_click(
         self,
@@ -222,13 +205,7 @@ class TriageService:
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
-            log_event(
-                log.info,
-                "click.refused",
-                "click refused",
-                identifier=question.identifier,
-                reason=verdict.value,
-            )
+            log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:
             if current.in_doubt_since is None:  # an answer proves the post; taking a card does not
@@ -243,28 +220,21 @@ class TriageService:
         step: Step,
         verdict: bool | StoreError,  # noqa: FBT001 - it is a verdict
     ) -> bool | Step | Conflict | StoreError:
-        """Return what became of a request: see `_log_receipt`."""
+        """Return what became of a request: see `_log_receipt`. A repeat is compared with what is stored."""
         if verdict is not False or isinstance(received, InvalidBody):
             return verdict
+        recorder, now, change = self._recorder, step.question.accepted_at, None
         try:
-            return await self._receive_again(received, now=step.question.accepted_at)
+            current = await recorder.store.find(received.identifier)
+            if current is not None:
+                current, change = await recorder.decide(
+                    current, lambda row: asking_rules.receive_again(row, received, now, recorder.policy)
+                )
         except StoreError as error:
             return error
-
-    async def _receive_again(
-        self, request: TriageRequest, *, now: datetime
-    ) -> bool | Step | Conflict | StoreError:
-        """Compare a request with the one that is stored under its identifier."""
-        recorder = self._recorder
-        stored = await recorder.store.find(request.identifier)
-        current, verdict = stored, None
-        if stored is not None:
-            current, verdict = await recorder.decide(
-                stored, lambda row: asking_rules.receive_again(row, request, now, recorder.policy)
-            )
         if current is None:
             return StoreError("the question with this identifier was removed a moment ago")
-        return verdict or False
+        return change or False
 
     def _take_in(self, received: TriageRequest | InvalidBody) -> Step | None:
         request = received.salvaged if isinstance(received, InvalidBody) else received
@@ -276,15 +246,15 @@ class TriageService:
         return asking_rules.accept(request, ref, now, self._recorder.policy)
 
     async def _redraw_once(self, question: Question, response_url: str) -> tuple[bool, Question | None]:
-        """Redraw and record it. Return whether it was drawn, and the row as it is then.
+        """Redraw and record it. Return whether it was drawn, and the row as it is now.
 
-        None in its place leaves it to the sweeper.
+        None in its place: the sweeper does the rest.
         """
         try:
             await self._messenger.redraw(question, response_url=response_url)
         except (TransientError, AmbiguousError) as error:
             # A redraw may be repeated, so it does not matter whether this one took effect.
-            log_event(log.warning, "redraw.delayed", "not redrawn: %s", error, identifier=question.identifier)
+            log_question(log.warning, "redraw.delayed", question, "not redrawn: %s", error)
             jittered = retry_delay(question.attempts + 1, self._actors.jitter())
             due_at = self._recorder.clock() + (getattr(error, "retry_after", None) or timedelta(0)) + jittered
             await self._recorder.decide(question, lambda row: asking_rules.defer(row, due_at))
@@ -309,7 +279,7 @@ def _hidden_until(question: Question, now: datetime) -> datetime | None:
 
 
 def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | None]) -> None:
-    """Raise the first `StoreError` if whatever had to be stored met one."""
+    """Raise the first `StoreError` if everything that had to be stored failed with one."""
     tried = [result for result in results if result is not None]
     failures = [result for result in tried if isinstance(result, StoreError)]
     if failures and len(failures) == len(tried):
@@ -319,58 +289,44 @@ def _require_a_success(results: Sequence[bool | Step | Conflict | StoreError | N
 def _log_receipt(step: Step, result: bool | Step | Conflict | StoreError) -> bool | Conflict:  # noqa: FBT001 - it is a verdict
     """Log what became of a request; return whether it may be deleted from the queue.
 
-    `result`: True, it is new; False, it is known; a step, it took the place of an invalid one.
+    `result` is True if it is new, False if it is known, a step if it replaced an invalid one.
     """
     question = step.question
-    fields = {"identifier": question.identifier, "alert": question.request.alert}
+    alert = question.request.alert
     match result:
         case Conflict():
-            return result  # logged once somebody has been told of it
+            return result  # logged once it has been reported
         case StoreError():
-            log_event(log.error, "request.left", "not stored: %s", result, **fields)
+            log_question(log.error, "request.left", question, "not stored: %s", result, alert=alert)
             return False
         case Step():
-            log_event(log.info, "request.reopened", "request reopened", **fields)
+            log_question(log.info, "request.reopened", question, alert=alert)
             _log_left_out(result.question)
         case True if step.report:
-            reason = question.reason
-            identifier = question.identifier
-            log_event(log.info, "question.closed", "question closed", identifier=identifier, reason=reason)
+            log_question(log.info, "question.closed", question, reason=question.reason)
         case True:
-            log_event(log.info, "request.accepted", "request accepted", **fields)
+            log_question(log.info, "request.accepted", question, alert=alert)
             _log_left_out(question)
         case _:
-            log_event(log.info, "request.known", "request known", **fields)
+            log_question(log.info, "request.known", question, alert=alert)
     return True
 
 
 def _log_left_out(question: Question) -> None:
     """Log which of the optional fields is left out of a question, and why."""
     if question.request.left_out:
-        log_event(
-            log.warning,
-            "request.reduced",
-            "left out: %s",
-            "; ".join(question.request.left_out),
-            identifier=question.identifier,
-        )
+        told = "; ".join(question.request.left_out)
+        log_question(log.warning, "request.reduced", question, "left out: %s", told)
 
 
 def _log_answer(question: Question) -> None:
-    """Log an answer that is stored."""
     fields = {"said": question.said, "standing": question.standing, "sequence": question.reports - 1}
-    log_event(log.info, "question.answered", "question answered", identifier=question.identifier, **fields)
+    log_question(log.info, "question.answered", question, **fields)
 
 
 def _log_note(question: Question) -> None:
-    """Log a note that is stored."""
-    log_event(
-        log.info, "note.added", "note added", identifier=question.identifier, sequence=question.reports - 1
-    )
+    log_question(log.info, "note.added", question, sequence=question.reports - 1)
 
 
 def _log_take(question: Question) -> None:
-    """Log who on the security team took an alert over."""
-    log_event(
-        log.info, "alert.taken", "alert taken", identifier=question.identifier, slack_id=question.taken_by
-    )
+    log_question(log.info, "alert.taken", question, slack_id=question.taken_by)

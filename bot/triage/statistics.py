@@ -6,16 +6,11 @@ Only questions that were asked count, each once, by the outcome that stands.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import timedelta
 
-from bot.triage.outcomes import ENDINGS, OUTCOMES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import timedelta
-
-    from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import ENDINGS, OUTCOMES, Outcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +33,7 @@ class Tally:
         self._answer_times: defaultdict[str, list[timedelta]] = defaultdict(list)
 
     def add(self, alert: str, *, standing: Outcome | None, answer_time: timedelta | None) -> None:
-        """Add a question that was asked; `taken` is the time to the first answer, None without one."""
+        """Add a question that was asked; `answer_time` is the time to the first answer, None without one."""
         self._endings[alert][standing] += 1
         if answer_time is not None:
             self._answer_times[alert].append(answer_time)
@@ -49,22 +44,18 @@ class Tally:
         return sorted(summed, key=lambda each: (-each.asked, each.alert))
 
     def _sum_up(self, alert: str, endings: Counter[Outcome | None]) -> AlertStatistics:
-        answer_time = sorted(self._answer_times[alert])
+        counts = {ending.key: 0 for ending in ENDINGS}
+        for outcome, facts in OUTCOMES.items():
+            counts[facts.ending.key] += endings[outcome]
+        answer_times = sorted(self._answer_times[alert])
         return AlertStatistics(
             alert=alert,
             asked=endings.total(),
-            endings=_count_endings(endings),
+            endings=counts,
             open=endings[None],
-            median=percentile(answer_time, 50),
-            p90=percentile(answer_time, 90),
+            median=percentile(answer_times, 50),
+            p90=percentile(answer_times, 90),
         )
-
-
-def _count_endings(outcomes: Counter[Outcome | None]) -> Mapping[str, int]:
-    counts = {ending.key: 0 for ending in ENDINGS}
-    for outcome, facts in OUTCOMES.items():
-        counts[facts.ending.key] += outcomes[outcome]
-    return counts
 
 
 def percentile(ordered: Sequence[timedelta], percent: int) -> timedelta | None:

@@ -1,31 +1,27 @@
-"""Questions for strangers, whom Slack must be asked for first: here they wait for their turn.
+"""Questions for strangers, who must be looked up in Slack first, wait here for their turn.
 
-Nothing here is a task: a question that waits is a row in the store, which is due again later, and an entry in
-the queue, which is only an order. So strangers take no room from people who are known, do not hide them from
-the sweeper, and are met again after a restart.
+No task waits here: a waiting question is a row in the store, which is due again later, and an entry in the
+queue, which is only an order. So strangers take no slots from known people, do not hide them from the
+sweeper, and are found again after a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
 from bot.triage import asking_rules
+from bot.triage.finding import Finder
 from bot.triage.look_up_queue import QUEUE_MAX, LookUpQueue, Waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
-
-    from bot.triage.finding import Finder
-    from bot.triage.model import Question
-    from bot.triage.recorder import Recorder
+from bot.triage.model import Question
+from bot.triage.recorder import Recorder
 
 
 class Strangers:
-    """Decides whose look-up is next, and knows whose questions can go on since their look-up ended."""
+    """Decides who is looked up next, and keeps the questions that can continue after a look-up."""
 
     def __init__(self, recorder: Recorder, finder: Finder, *, jitter: Callable[[], float]) -> None:
         self._recorder = recorder
@@ -39,26 +35,26 @@ class Strangers:
         self._missing: dict[str, Waiting] = {}  #: likewise, but there is nobody
 
     def is_stranger(self, question: Question) -> bool:
-        """Whether a look-up must come before anything else can be done about a question."""
+        """Whether a question's person must be looked up before anything else can be done."""
         return asking_rules.needs_person(question) and not self._finder.knows(self._finder.wanted(question))
 
     def is_for_nobody(self, question: Question) -> bool:
-        """Whether a question is known to be for nobody: it can be ended without a call."""
+        """Whether it is known that there is nobody to ask, so that a question can be ended without a call."""
         return asking_rules.needs_person(question) and self._finder.is_missing(self._finder.wanted(question))
 
     def opens_at(self, now: datetime) -> datetime | None:
-        """Return when look-ups may begin again; None if they may now, or none waits."""
+        """Return when look-ups may start again; None if they may now, or if none is waiting."""
         return self._finder.limiter.opens_at(now) if self._queue else None
 
     def count_free_slots(self, now: datetime, *, under_way: int) -> int:
-        """Return how many look-ups may begin for those that wait, with so many under way."""
+        """Return how many of the waiting look-ups may start, with this many under way."""
         return self._finder.limiter.count_free_slots(now, len(self._queue), under_way=under_way)
 
     async def call(self, due: Sequence[Question], *, under_way: int) -> Sequence[Question]:
-        """Let strangers' questions wait; return those whose people are to be looked up now, one a person.
+        """Queue strangers' questions; return those whose people are to be looked up now, one per person.
 
-        Of those `due` all others are put off. `finish` is to be called for each that is returned. As many
-        are returned as Slack takes, with so many look-ups `under_way`. Raises `StoreError`: none is then.
+        All others of `due` are postponed. At most as many are returned as Slack allows with this many
+        look-ups `under_way`; call `finish` for each. Raises `StoreError`; then nothing is returned.
         """
         for question in due:
             self._wait(self._waiting(question))
@@ -82,7 +78,7 @@ class Strangers:
         return called
 
     def finish(self, question: Question) -> None:
-        """Let go on what waited for the look-up of a question's person, which has ended somehow."""
+        """Release what waited for the look-up of a question's person, however it ended."""
         wanted = self._finder.wanted(question)
         waited = list(self._under_way.pop(wanted, {}).values())
         is_put_off = question.due_at is not None and question.due_at > self._recorder.clock()
@@ -91,7 +87,7 @@ class Strangers:
         self._release(wanted, waited)
 
     def keep(self, question: Question) -> None:
-        """Take back a question that was released and could not be started."""
+        """Take back a released question that could not be started."""
         self._release(self._finder.wanted(question), [self._waiting(question)])
 
     async def take_released(self, *, found: int, missing: int) -> Sequence[Question]:
@@ -117,7 +113,7 @@ class Strangers:
             self._queue.add(row, first=self._finder.has_met(row.wanted))
 
     def _release(self, wanted: str, rows: Iterable[Waiting]) -> None:
-        """Let rows go on if it is known by now whom they are for; else they wait again."""
+        """Release rows whose person is known by now, or known not to exist; let the others wait again."""
         for row in rows:
             if not self._finder.knows(wanted):
                 self._wait(row)
@@ -127,7 +123,7 @@ class Strangers:
     async def _load_first(
         self, groups: Sequence[Sequence[Waiting]], due: Mapping[str, Question]
     ) -> list[Question]:
-        """Return the first question of each group, but for those that need no look-up any more."""
+        """Return the first question of each group that still needs a look-up."""
 
         async def load(row: Waiting) -> Question | None:
             return due.get(row.ref) or await self._recorder.store.load(row.ref)

@@ -6,24 +6,19 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from bot.backoff import pause
 from bot.errors import StoreError
 from bot.triage.finding import LOOK_UPS_MAX
-from bot.triage.log_events import log_event
-from bot.triage.model import Work
-from bot.triage.rate_limits import CONCURRENCY_MAX
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
-
-    from bot.triage.model import Question
-    from bot.triage.ports import Clock, Store
-    from bot.triage.rate_limits import ConcurrencyLimiter
-    from bot.triage.strangers import Strangers
+from bot.triage.log_events import log_event, log_question
+from bot.triage.model import Question, Work
+from bot.triage.ports import Clock, Store
+from bot.triage.rate_limits import CONCURRENCY_MAX, ConcurrencyLimiter
+from bot.triage.strangers import Strangers
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +27,7 @@ IN_PROGRESS_MAX = CONCURRENCY_MAX
 
 
 class Lane(Enum):
-    """What is done about a question. Each lane has a limit of its own, so that none holds up another."""
+    """A kind of work on a question. Each lane has a limit of its own, so that none holds up another."""
 
     REDRAW = auto()
     CARD = auto()
@@ -43,7 +38,7 @@ class Lane(Enum):
     END = auto()  #: end it, because there is nobody to ask
 
 
-#: The most of each kind at a time: what fell due while the worker was down must not be sent in one burst.
+#: The most questions in each lane: what fell due while the worker was down must not be sent in one burst.
 CONCURRENCY = {
     Lane.REDRAW: 32,
     Lane.CARD: 8,
@@ -54,16 +49,16 @@ CONCURRENCY = {
     Lane.END: 32,
 }
 
-#: First what people and the security team are waiting for, then new questions, then reminders.
+#: What people and the security team are waiting for comes first, then new questions, then reminders.
 ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
 
-#: The lanes of what is not asked.
+#: The lanes of all work except asking, which has several.
 LANES = {Work.REDRAW: Lane.REDRAW, Work.CARD: Lane.CARD, Work.REMIND: Lane.REMIND}
 
-#: What the service is told to do in each lane; it has a verb of its own for the others.
+#: The service's work in each lane; FIND and END have a method of their own.
 WORK_OF = {**{lane: work for work, lane in LANES.items()}, Lane.POST: Work.ASK, Lane.LOOK: Work.ASK}
 
-#: What posts messages: none of it is started while Slack asks us to wait with that.
+#: The lanes that post messages: nothing starts in them while Slack asks to wait.
 LIMITED = frozenset({Lane.POST, Lane.REMIND})
 
 #: How long to wait after the store failed.
@@ -74,7 +69,7 @@ SLEEP_MAX = timedelta(seconds=60)
 
 
 class QuestionHandler(Protocol):
-    """What does the work: `triage.service.TriageService`."""
+    """The methods of `triage.service.TriageService` that the sweeper calls."""
 
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
@@ -123,7 +118,7 @@ class Sweeper:
         await asyncio.gather(*self._in_progress.values())
 
     async def keep_deadlines(self) -> None:
-        """Only end questions whose deadline has passed, until cancelled: for while Slack is unreachable."""
+        """Only end questions whose deadline has passed, until cancelled: used while Slack is unreachable."""
         while True:
             with contextlib.suppress(StoreError):
                 await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
@@ -137,8 +132,7 @@ class Sweeper:
                 sleep = await self._start_due()
             except StoreError as error:
                 log_event(log.error, "sweep.failed", "sweep failed: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake_event.wait(), sleep.total_seconds())
+            await pause(self._wake_event, seconds=sleep.total_seconds())
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep."""
@@ -155,12 +149,14 @@ class Sweeper:
                 await self._start_asking(questions, now)
             else:
                 self._start(questions, LANES[work], now)
-        # What is due by now is in progress or waits for room; any end of work wakes this loop.
+        # Everything due is in progress or waits for a free slot; whenever work ends, this loop wakes up.
         wake_at = [next_due, self._limiter.opens_at(now), self._strangers.opens_at(now), now + SLEEP_MAX]
         return min(moment for moment in wake_at if moment is not None) - now
 
     async def _start_asking(self, due: Sequence[Question], now: datetime) -> None:
-        """Start on people who are known. Strangers are looked up or put off, so that others can be read."""
+        """Start questions for known people. Look strangers up or postpone them, so that others can be
+        read.
+        """
         released = await self._strangers.take_released(
             found=self._count_free_slots(Lane.POST, now), missing=self._count_free_slots(Lane.END, now)
         )
@@ -176,7 +172,7 @@ class Sweeper:
         await self._find_people([each for each in strangers if each.ref not in self._in_progress], now)
 
     async def _find_people(self, strangers: Sequence[Question], now: datetime) -> None:
-        """Start the look-ups that are next, of these or of others, and let the rest wait."""
+        """Start the next look-ups, of these strangers or of others, and let the rest wait."""
         called = await self._strangers.call(strangers, under_way=self._running[Lane.FIND])
         for question in called:
             if not self._start([question], Lane.FIND, now):
@@ -185,7 +181,7 @@ class Sweeper:
             self.wake()
 
     def _lane(self, question: Question) -> Lane:
-        """Return the lane of a question that is to be asked, and is not a stranger's."""
+        """Return the lane of a question that is to be asked and whose person is known."""
         if self._strangers.is_for_nobody(question):
             return Lane.END
         return Lane.POST if question.in_doubt_since is None else Lane.LOOK
@@ -198,7 +194,7 @@ class Sweeper:
     async def _read(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
         room = self._count_free_slots(LANES.get(work, Lane.POST), now)
         if work is Work.ASK and (self._met_strangers or self._limiter.opens_at(now)):
-            room = IN_PROGRESS_MAX  # there is something to be done about strangers, and about rows in doubt
+            room = IN_PROGRESS_MAX  # strangers and rows in doubt can still be worked on
         # The store still lists those in progress as due.
         return await self._store.due(work, now, limit=room, exclude=under_way) if room > 0 else ()
 
@@ -215,7 +211,7 @@ class Sweeper:
         )
 
     def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> int:
-        """Start as many as the lane takes, but for those that are in progress; return how many."""
+        """Start as many as the lane takes, except those in progress; return how many."""
         started = 0
         for question in questions:
             # A question may just have been started for other work, and that may have used up the room.
@@ -228,14 +224,15 @@ class Sweeper:
 
     async def _work(self, question: Question, lane: Lane) -> None:
         try:
-            await self._do(question, lane)
+            if lane in (Lane.FIND, Lane.END):
+                await self._service.find_person(question)
+            else:
+                await self._service.work_on(question, WORK_OF[lane])
         except StoreError as error:
-            log_event(
-                log.error, "question.failed", "question failed: %s", error, identifier=question.identifier
-            )
+            log_question(log.error, "question.failed", question, "question failed: %s", error)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         except Exception:  # noqa: BLE001 - it is logged, with its traceback
-            log_event(log.exception, "question.failed", "question failed", identifier=question.identifier)
+            log_question(log.exception, "question.failed", question)
             await asyncio.sleep(STORE_PAUSE.total_seconds())
         finally:
             del self._in_progress[question.ref]
@@ -243,9 +240,3 @@ class Sweeper:
             if lane is Lane.FIND:
                 self._strangers.finish(question)
             self.wake()
-
-    async def _do(self, question: Question, lane: Lane) -> None:
-        if lane in (Lane.FIND, Lane.END):
-            await self._service.find_person(question)
-        else:
-            await self._service.work_on(question, WORK_OF[lane])

@@ -1,40 +1,34 @@
-"""Unknown error codes: how long to be patient with one, and whose trouble it is."""
+"""Unknown error codes: how long to retry, and whether the worker or the question is to blame."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from datetime import datetime, timedelta
+from typing import NoReturn
 
-from bot.errors import AppRejected, Undeliverable
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from bot.errors import UnknownErrorCode
-    from bot.triage.model import Question
-    from bot.triage.rate_limits import ConcurrencyLimiter
+from bot.errors import AppRejected, Undeliverable, UnknownErrorCode
+from bot.triage.model import Question
+from bot.triage.rate_limits import ConcurrencyLimiter
 
 #: What to do about a code for which our tables have no remedy.
 _UNKNOWN_REMEDY = "Look it up in Slack's documentation of {method}; see messages.toml if it blames the text."
 
-#: How long a question is tried against such a code, at the least.
+#: The least time for which a question with such a code is retried.
 PATIENCE = timedelta(minutes=15)
 
-#: As many people must meet the same code, with nobody asked in between, for it to be the worker's trouble.
+#: The worker is to blame if this many people get the same code with nobody asked in between.
 PEOPLE = 3
 
-#: Of so many people it is known when they were asked last: one of them is somebody else.
+#: How many of the people asked last are remembered: of two, at least one is somebody else.
 _ASKED_KEPT = 2
 
 
 class UnknownErrorHistory:
     """Remembers the unknown error codes that a method has returned lately, and decides when to give up.
 
-    One new code of Slack's, or one typing error in `messages.toml`, must not settle a backlog; nor must one
-    person whom Slack keeps from us hold up all others. So a code that three people meet, with nobody asked in
-    between, is the worker's trouble. One that a question meets for a quarter of an hour is the question's, if
-    somebody else was asked meanwhile; if nobody was, it waits. Lives with the process: a restart is patient
-    again.
+    One new code of Slack's, or one typo in `messages.toml`, must not end a whole backlog, and one person whom
+    the app cannot reach must not hold up all others. So the worker is to blame for a code that three people
+    get with nobody asked in between. The question is to blame if it gets a code for 15 minutes while somebody
+    else is asked; if nobody is, it waits. The history ends with the process.
     """
 
     def __init__(self, method: str = "chat.postMessage") -> None:
@@ -64,7 +58,7 @@ class UnknownErrorHistory:
             del people[user]
 
     def note_success(self, question: Question, now: datetime) -> None:
-        """Remember that Slack took this question: whatever others have met is not the worker's trouble."""
+        """Record that Slack accepted this question, so the worker is not to blame for what others got."""
         self._people.clear()
         self._asked.pop(question.request.user, None)  # to stand last
         self._asked[question.request.user] = now
@@ -76,11 +70,11 @@ class UnknownErrorHistory:
         self._since.pop(question.ref, None)
 
     def is_worker_trouble(self, code: str) -> bool:
-        """Whether so many people ran into the code that the worker is to blame, not a request."""
+        """Whether so many people got the code that the worker is to blame, not a request."""
         return len(self._people.get(code, ())) >= PEOPLE
 
     def is_final(self, question: Question, code: str, now: datetime) -> bool:
-        """Whether to believe that this question can never be asked."""
+        """Whether to give up, because this question can never be asked."""
         since = self._since.get(question.ref, {}).get(code, now)
         others = [moment for user, moment in self._asked.items() if user != question.request.user]
         is_its_own = any(moment > since for moment in others)

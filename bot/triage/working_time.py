@@ -7,14 +7,10 @@ is elapsed time: an hour that is skipped in spring does not count, and one repea
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import date, tzinfo
 
 _WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -94,11 +90,6 @@ def find_time_zone(name: str) -> ZoneInfo | None:
     except (KeyError, ValueError, OSError, ImportError):
         # It does not exist; it leads out of the database, or is not a time zone; it is a folder, or too long.
         return None
-
-
-def time_zone(name: str, default: ZoneInfo) -> ZoneInfo:
-    """Return the time zone with this name, or `default` if there is none. Raises nothing."""
-    return find_time_zone(name) or default
 
 
 def _sessions(start: datetime, hours: WorkingHours, zone: tzinfo) -> Iterator[tuple[datetime, datetime]]:

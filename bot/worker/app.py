@@ -5,37 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot import __version__
 from bot.backoff import retry_delay
 from bot.errors import AppRejected, TransientError, UnknownErrorCode
-from bot.settings.parameter_store import fetch_tokens
+from bot.settings.parameter_store import Tokens, fetch_tokens
+from bot.settings.settings import Settings
 from bot.slack.errors import explain
-from bot.slack.render.templates import check_wording
+from bot.slack.render.templates import Wording, check_wording
+from bot.sqs.queues import Queue
+from bot.store import OpenStore
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER
-from bot.worker.assembly import Dependencies, Resources, WakeUp, assemble
+from bot.triage.policy import Policy
+from bot.triage.ports import NO_METER, Meter
+from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble
 from bot.worker.control import ControlServer
 from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
 from bot.worker.health import StoreWatch, WorkerHealth
 from bot.worker.lifecycle import Loop, first_of
 from bot.worker.watchdog import MORE_TIME_MICROSECONDS, Notifier, Watchdog
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.settings.parameter_store import Tokens
-    from bot.settings.settings import Settings
-    from bot.slack.render.templates import Wording
-    from bot.sqs.queues import Queue
-    from bot.store import OpenStore
-    from bot.triage.policy import Policy
-    from bot.triage.ports import Meter
-    from bot.worker.assembly import Parts, Queues
 
 log = logging.getLogger(__name__)
 
@@ -195,10 +188,10 @@ class App:
         )
 
     def _list_missing(self, parts: Parts) -> Sequence[str]:
-        """Name what the worker still waits for. The store is not among it: it was opened at the start."""
+        """Name what the worker still waits for; never the store, which was opened at the start."""
         there = {
             "the queues": self._queues_reached or parts.poller.has_polled,
-            "Slack": parts.connections.reachable,
+            "Slack": parts.connections.up > 0,
         }
         return [name for name, is_there in there.items() if not is_there]
 

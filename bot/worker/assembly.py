@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+
+import aiohttp
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.aws.access import Access
+from bot.settings.parameter_store import Tokens
+from bot.settings.settings import Settings
 from bot.slack.client import SlackApi, open_session, web_client
 from bot.slack.connections import (
     CONNECTIONS,
@@ -22,18 +30,21 @@ from bot.slack.identity import Authentication, Identity
 from bot.slack.link_urls import APPS_CONNECTIONS_OPEN, LinkUrls
 from bot.slack.listeners import Listeners
 from bot.slack.messenger import SlackMessenger
+from bot.slack.render.templates import Wording
 from bot.slack.security_channel import SecurityChannel, SlackSecurityTeam
 from bot.sqs.clients import Connector
 from bot.sqs.poller import Poller
 from bot.sqs.publisher import Publisher
+from bot.sqs.queues import Queue
 from bot.sqs.wire import read_report, write_report
-from bot.store import open_store
+from bot.store import OpenStore, open_store
 from bot.store.address import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.model import utc_now
-from bot.triage.policy import Policy
-from bot.triage.ports import NO_METER
+from bot.triage.people import PeopleRules
+from bot.triage.policy import AlertPolicies, Policy
+from bot.triage.ports import NO_METER, Clock, Messenger, Meter, SecurityTeam
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
@@ -42,24 +53,6 @@ from bot.triage.service import Actors, TriageService
 from bot.triage.strangers import Strangers
 from bot.triage.sweeper import Sweeper
 from bot.worker.watchdog import Progress
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable, Sequence
-    from contextlib import AsyncExitStack
-
-    import aiohttp
-    from slack_bolt.app.async_app import AsyncApp
-    from slack_sdk.web.async_client import AsyncWebClient
-
-    from bot.settings.parameter_store import Tokens
-    from bot.settings.settings import Settings
-    from bot.slack.render.templates import Wording
-    from bot.sqs.queues import Queue
-    from bot.store import OpenStore
-    from bot.triage.people import PeopleRules
-    from bot.triage.policy import AlertPolicies
-    from bot.triage.ports import Clock, Messenger, Meter, SecurityTeam
 
 
 class WakeUp:
@@ -269,6 +262,6 @@ def _connect_to_slack(settings: Settings, resources: Resources, dependencies: De
 
 
 def _mark_all(progress: Sequence[Progress]) -> None:
-    """Mark progress for all links, while what they wait for makes progress."""
+    """Mark progress for all links while authentication, which they wait for, makes progress."""
     for each in progress:
         each.mark()

@@ -19,14 +19,12 @@ import socket
 import stat
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bot.errors import StoreUnusable, TriageBotError
 from bot.triage.log_events import log_event
 from bot.worker.listener import BACKLOG, Listener
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 log = logging.getLogger(__name__)
 

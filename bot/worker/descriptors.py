@@ -1,7 +1,7 @@
 """File descriptors: how many the listeners may take, and what happens when the process has none left.
 
 Links, queues, the store and calls to Slack come first: callers of the metrics port and of the control socket
-share what is left. A worker that can open nothing more cannot heal a link either: it exits to be restarted.
+share what is left. A worker without descriptors cannot reopen a link either, so it exits to be restarted.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import logging
 import resource
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from bot.backoff import pause
 from bot.errors import TriageBotError
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +29,18 @@ RESERVED = 384
 CONNECTIONS_MAX = 64
 CONNECTIONS_MIN = 4
 
-#: What one link needs at a time: its socket, and those of the look-up of its address.
+#: Descriptors that opening one link needs: its socket, and those of the DNS look-up.
 NEEDED = 4
 
 #: How long the worker waits for descriptors before it exits.
 PATIENCE = timedelta(seconds=20)
 
-#: How often it is tried whether there are any.
+#: How often the worker checks for free descriptors.
 LOOK_INTERVAL = timedelta(seconds=5)
 
 
 class OutOfDescriptors(TriageBotError):
-    """The process, or the machine, has no file descriptor left."""
+    """No file descriptor is left in the process or on the machine."""
 
 
 def count_allowed_connections(limit: int) -> int:
@@ -75,22 +73,17 @@ async def watch_descriptors(
     has_spare: Callable[[], bool] = has_spare_descriptors,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Watch until `stop` is set. `OutOfDescriptors` if there were none to spare for 20 s by `clock`."""
+    """Watch until `stop` is set. Raises `OutOfDescriptors` if none was free for 20 s by `clock`."""
     spare_at = clock()
     while not stop.is_set():
         if has_spare():
             spare_at = clock()
         elif clock() - spare_at >= PATIENCE.total_seconds():
-            raise _give_up()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), interval.total_seconds())
-
-
-def _give_up() -> OutOfDescriptors:
-    limit = descriptor_limit()
-    problem = (
-        f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened: the"
-        f" worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
-    )
-    log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
-    return OutOfDescriptors(problem)
+            limit = descriptor_limit()
+            problem = (
+                f"no file descriptor was free for {PATIENCE.total_seconds():g} s, so no link can be opened:"
+                f" the worker exits to be restarted; if this happens again, raise LimitNOFILE (now {limit})"
+            )
+            log_event(log.critical, "descriptors.exhausted", "%s", problem, limit=limit)
+            raise OutOfDescriptors(problem)
+        await pause(stop, seconds=interval.total_seconds())

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from bot.errors import StoreError, TriageBotError
+from bot.triage.ports import Archive, Clock, Probeable
+from bot.worker.control import Handler
 from bot.worker.views import question_view, report_view, statistics_view
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+Arguments = Mapping[str, Any]
+Answers = AsyncGenerator[Mapping[str, Any], None]
 
-    from bot.triage.ports import Archive, Clock
-    from bot.worker.control import Handler
-
-    Arguments = Mapping[str, Any]
-    Answers = AsyncGenerator[Mapping[str, Any], None]
 
 #: How many questions `list` shows by default.
 LIST_LIMIT = 50
 
-#: Characters of a summary that `list` hands over; `show` hands over all.
+#: The most characters of a summary that `list` returns; `show` returns all.
 LIST_SUMMARY = 500
 
 #: Bytes of a backup in one line of the answer.
@@ -33,7 +31,7 @@ CHUNK_BYTES = 256 * 1024
 #: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
 HEARTBEAT_SECONDS = 2.0
 
-#: The name, on the socket, of what `check` asks the worker.
+#: The command that `check` sends over the socket.
 CONDITION = "condition"
 
 
@@ -59,17 +57,11 @@ def store_handlers(
     }
 
 
-class Probeable(Protocol):
-    """The part of a store that `condition_handler` needs."""
-
-    async def probe(self) -> None:
-        """See `triage.ports.Store`."""
-
-
 def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    Its key `store` says why the store takes no writes; empty if it does. `look` returns the other keys:
+    Its key `store` says why the store accepts no writes; it is empty if it does. `look` returns the other
+    keys:
     during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and
     `links` (how many are up).
     """

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from bot.errors import StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from datetime import datetime
-
-    from bot.triage.ports import Backlog, Clock
+from bot.triage.ports import Backlog, Clock
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
 POLL_SILENCE = timedelta(seconds=120)
@@ -43,7 +38,7 @@ class Trouble(StrEnum):
 class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
-    trouble: str = ""  #: why it takes no writes; empty: it takes them
+    trouble: str = ""  #: why it accepts no writes; empty if it does
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
 
@@ -58,9 +53,9 @@ class WorkerHealth:
     rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreHealth
-    link_trouble: str = ""  #: what keeps a link from opening, in a sentence; empty: nothing does
-    link_refused: bool = False  #: that is a refusal, which lasts until somebody lifts it
-    aws_refuses_with: str = ""  #: the code with which AWS refuses our credentials; empty: it does not
+    link_trouble: str = ""  #: a sentence about why a link cannot be opened; empty if it can
+    link_refused: bool = False  #: whether that is a refusal, which lasts until somebody fixes its cause
+    aws_refuses_with: str = ""  #: the code with which AWS rejects our credentials; empty if it does not
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,31 +99,30 @@ class StoreWatch:
             return StoreHealth(trouble=f"the store has not answered for {self._patience:g} s")
 
 
-def find_problems(worker_health: WorkerHealth, now: datetime) -> Iterator[Problem]:
+def find_problems(health: WorkerHealth, now: datetime) -> Iterator[Problem]:
     """Yield every problem that keeps the worker from doing its job."""
-    if worker_health.starting:
-        why = f"the worker is starting and waits for {worker_health.starting}"
-        yield Problem(trouble=Trouble.STARTING, why=why)
-    if not worker_health.links_up:
-        reason = worker_health.link_trouble and f" ({worker_health.link_trouble})"
+    if health.starting:
+        yield Problem(trouble=Trouble.STARTING, why=f"the worker is starting and waits for {health.starting}")
+    if not health.links_up:
+        reason = health.link_trouble and f" ({health.link_trouble})"
         yield Problem(trouble=Trouble.NO_LINK, why=f"no Socket Mode link is up: no click can arrive{reason}")
-    if worker_health.link_refused:
-        yield Problem(trouble=Trouble.LINK_REFUSED, why=worker_health.link_trouble)
-    if worker_health.link_shared:
+    if health.link_refused:
+        yield Problem(trouble=Trouble.LINK_REFUSED, why=health.link_trouble)
+    if health.link_shared:
         why = (
             "another program is connected with this app's token and takes some of the clicks, or Slack still"
             " counts a link that is dead; one link is replaced every five minutes to find out"
         )
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)
-    silence = now - worker_health.polled_at
+    silence = now - health.polled_at
     if silence > POLL_SILENCE:
         why = f"SQS has answered no poll of the request queue for {silence.total_seconds():.0f} s"
         yield Problem(trouble=Trouble.NOT_POLLING, why=why)
-    if worker_health.store.trouble:
-        yield Problem(trouble=Trouble.STORE_REFUSES, why=worker_health.store.trouble)
-    if worker_health.rejection_code:
-        why = f"asking is halted, because Slack rejects this app with {worker_health.rejection_code}"
+    if health.store.trouble:
+        yield Problem(trouble=Trouble.STORE_REFUSES, why=health.store.trouble)
+    if health.rejection_code:
+        why = f"asking is halted, because Slack rejects this app with {health.rejection_code}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)
-    if worker_health.aws_refuses_with:
-        why = f"AWS does not accept the worker's credentials ({worker_health.aws_refuses_with}): renew them"
+    if health.aws_refuses_with:
+        why = f"AWS does not accept the worker's credentials ({health.aws_refuses_with}): renew them"
         yield Problem(trouble=Trouble.CREDENTIALS, why=why)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bot.errors import StartRefused
 from bot.triage.log_events import log_event
-from bot.worker.health import find_problems
+from bot.triage.ports import Clock
+from bot.worker.health import WorkerHealth, find_problems
 from bot.worker.listener import Listener, bind
-from bot.worker.metrics import CONTENT_TYPE
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
-    from datetime import datetime
-
-    from aiohttp.typedefs import Handler
-
-    from bot.triage.ports import Clock
-    from bot.worker.health import WorkerHealth
-    from bot.worker.metrics import Metrics
+from bot.worker.metrics import CONTENT_TYPE, Metrics
+from bot.worker.views import format_time
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +63,8 @@ class MetricsServer:
             problem = error.strerror or str(error)
             raise StartRefused(f"METRICS_LISTEN: {host} port {port} cannot be used: {problem}") from error
         self._listener.start(sockets)
-        log_event(log.info, "metrics.served", "metrics served", **_address(sockets[0].getsockname()))
+        actual_host, actual_port, *_ = sockets[0].getsockname()
+        log_event(log.info, "metrics.served", host=actual_host, port=actual_port)
 
     async def stop(self) -> None:
         """Stop listening, after at most 1 s for requests in progress."""
@@ -109,14 +104,6 @@ def health_view(worker_health: WorkerHealth, now: datetime) -> dict[str, Any]:
         "problems": [{"problem": each.trouble.value, "why": each.why} for each in problems],
         "links_up": worker_health.links_up,
         "last_successful_poll": worker_health.polled_at.isoformat(),
-        "oldest_open_question": _format_time(worker_health.store.oldest_open),
-        "oldest_unsent_report": _format_time(worker_health.store.oldest_unsent),
+        "oldest_open_question": format_time(worker_health.store.oldest_open),
+        "oldest_unsent_report": format_time(worker_health.store.oldest_unsent),
     }
-
-
-def _address(taken: tuple[Any, ...]) -> dict[str, object]:
-    return {"host": taken[0], "port": taken[1]}
-
-
-def _format_time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

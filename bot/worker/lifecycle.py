@@ -47,7 +47,7 @@ class Stop:
         if self.requested.is_set():
             # Everything that was acknowledged is in the store already.
             os._exit(1)
-        log_event(log.info, "worker.stopping", "stopping", signal=_name_signal(number))
+        log_event(log.info, "worker.stopping", "stopping", signal=signal.Signals(number).name)
         self.requested.set()
 
 
@@ -137,11 +137,7 @@ async def _stop_in_order(
                 await asyncio.wait(tasks)
     except TimeoutError:
         late = [task.get_name() for _, tasks in running for task in tasks if not task.done()]
-        log_event(log.warning, "shutdown.timed_out", "shutdown timed out", late=",".join(late))
+        log_event(log.warning, "shutdown.timed_out", late=",".join(late))
         logging.shutdown()
         # A normal exit would wait for threads that are in a DNS look-up.
         os._exit(0)
-
-
-def _name_signal(number: int) -> str:
-    return signal.Signals(number).name

@@ -1,4 +1,4 @@
-"""Accepts connections, and never more than it may: who holds connections open keeps nobody else out.
+"""Accepts connections up to a limit: whoever holds connections open cannot keep others out.
 
 asyncio's own servers accept without a limit. When descriptors run out, they log a traceback for each place in
 the backlog and set as many timers, each of which does the same again (CPython 3.11, `_accept_connection`).
@@ -8,30 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from bot.triage.log_events import log_event
 from bot.worker.descriptors import count_allowed_connections, descriptor_limit
-
-if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
 #: Connections that the kernel holds until they are accepted.
 BACKLOG = 128
 
-#: The pause after a failure to accept: most likely there are no descriptors.
+#: The pause after a failure to accept, most likely for want of descriptors.
 ACCEPT_PAUSE = timedelta(seconds=1)
 
 
 class Listener:
     """Accepts connections on sockets that listen, and speaks a protocol over each.
 
-    One more than `limit` closes the oldest that has not sent a request, or else the oldest: a caller that
-    asks at once is answered, whatever others hold open. A connection is closed after `lifetime`; None: never.
+    Beyond `limit`, the oldest connection that has not sent a request is closed, or else the oldest: a caller
+    that sends its request at once is answered, whatever others hold open. A connection is closed after
+    `lifetime`; None: never.
     """
 
     def __init__(
@@ -79,7 +77,7 @@ class Listener:
                 await asyncio.sleep(ACCEPT_PAUSE.total_seconds())
                 continue
             self._make_room()
-            # One at a time, each of which takes turns of the loop: nobody can hold that up by calling.
+            # One at a time, so that callers cannot hold up the event loop.
             await self._serve(connection)
 
     async def _serve(self, connection: socket.socket) -> None:

@@ -11,28 +11,25 @@ import logging
 import math
 import os
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from bot.printable import make_printable
 from bot.redaction import REDACTED, redact
 from bot.worker.log_repeats import CountingHandler
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-#: Whose debug lines are ours: the loggers of this program, all of which begin with it.
+#: The root of this program's loggers; only their debug lines are shown.
 OURS = "bot"
 
-#: Libraries that tell more than an engineer wants to know.
+#: Libraries that log more than an engineer wants to read.
 LIBRARIES = ("aiohttp", "asyncio", "boto3", "botocore", "slack_bolt", "slack_sdk", "urllib3")
 
 #: Words that add nothing to an event.
 _FILLERS = frozenset({"a", "an", "are", "is", "the", "was", "were"})
 
-#: Characters of a message, of a field's value and of a traceback that are written: some hold what others
-#: sent.
+#: The most characters of a message, of a field's value and of a traceback: others may have sent them.
 MESSAGE_MAX = 4000
 VALUE_MAX = 1000
 TRACE_MAX = 20_000
@@ -51,8 +48,8 @@ def configure_logging(
 ) -> None:
     """Send every record of `level` and above to `stream`; libraries' from WARNING on, or INFO at DEBUG.
 
-    No logger but ours ever goes below INFO: botocore's debug lines hold the secrets of an assumed role, and
-    others' all that they send.
+    Only our loggers ever go below INFO: botocore's debug lines hold the secrets of an assumed role, and those
+    of other libraries whatever they send.
 
     `journal_stream` is the value of systemd's JOURNAL_STREAM: if `stream` is that journal, text lines carry
     no time. `secrets` are values to redact, in addition to everything that looks like a token. May be called
@@ -165,7 +162,7 @@ class JsonFormatter(RedactingFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
         entry: dict[str, object] = {
-            "time": _time_of(record).isoformat(timespec="milliseconds"),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "event": _event_of(record),
             "message": self.hide_secrets(self.message_of(record)),
@@ -184,7 +181,7 @@ class JsonFormatter(RedactingFormatter):
 
 
 def _may_be_shown(record: logging.LogRecord) -> bool:
-    """Keep out others' debug lines, even of a logger that was given a level of its own."""
+    """Drop debug lines of libraries, even of loggers with a level of their own."""
     return record.levelno >= logging.INFO or record.name.partition(".")[0] == OURS
 
 
@@ -199,10 +196,6 @@ def _format_second(since_epoch: int) -> str:
     return f"{datetime.fromtimestamp(since_epoch, UTC):%Y-%m-%dT%H:%M:%SZ} "
 
 
-def _time_of(record: logging.LogRecord) -> datetime:
-    return datetime.fromtimestamp(record.created, UTC)
-
-
 def _event_of(record: logging.LogRecord) -> str:
     return str(getattr(record, "event", record.name))
 
@@ -214,8 +207,7 @@ def _beyond(event: str, message: str) -> str:
 
 
 def _fields_of(record: logging.LogRecord) -> Mapping[str, object]:
-    fields: Mapping[str, object] = getattr(record, "fields", {})
-    return fields
+    return getattr(record, "fields", {})
 
 
 def _is_journal(stream: TextIO, journal_stream: str) -> bool:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from typing import TextIO
 
 #: Lines of one kind that are written in one interval; the rest are counted.
 BURST = 20
@@ -17,14 +15,14 @@ BURST = 20
 #: In seconds.
 INTERVAL = 60.0
 
-#: Kinds that are remembered. The one that began first makes room, and is summed up if need be.
+#: The most kinds that are remembered. The one that began first makes room, and is summed up if need be.
 KINDS_MAX = 1000
 
-#: Fields that tell one record from another of the same event: no line about another alert is a repetition.
+#: Fields that tell records of one event apart: a line about another alert is not a repetition.
 _IDENTIFYING = ("identifier", "sequence", "message_id", "slack_id", "scope", "reason", "code")
 
-#: Characters of a message that are compared, before its values are filled in. Libraries write some with their
-#: values in place, so it is only the beginning.
+#: Characters of a message that are compared, before its values are filled in: only the beginning, because
+#: some libraries fill in values themselves.
 _TEMPLATE_LENGTH = 40
 
 #: Characters of a field that are compared: an identifier has at most 255.
@@ -50,7 +48,7 @@ class Repeats:
         self._counts: dict[_Kind, _Count] = {}  #: the one that began first stands first
 
     def admit(self, record: logging.LogRecord) -> bool:
-        """Whether to write a record. Critical ones always are. Call it after `sum_up`."""
+        """Return whether to write a record; critical ones always are. Call it after `sum_up`."""
         if record.levelno >= logging.CRITICAL:
             return True
         count = self._counts.setdefault(_kind_of(record), _Count(self._clock()))
@@ -141,7 +139,9 @@ def _kind_of(record: logging.LogRecord) -> _Kind:
 
 
 def _without_trace(record: logging.LogRecord) -> logging.LogRecord:
-    """Return a copy with its message filled in: nothing of a traceback's frames is kept alive."""
+    """Return a copy with its message filled in and without its traceback, whose frames would be kept
+    alive.
+    """
     copy = logging.makeLogRecord(record.__dict__)
     copy.msg, copy.args = record.getMessage(), None
     copy.exc_info = copy.exc_text = copy.stack_info = None

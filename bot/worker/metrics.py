@@ -9,7 +9,8 @@ closed or bounded sets: no identifiers, no addresses.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,16 +23,10 @@ from prometheus_client import (
     generate_latest,
 )
 
-from bot.triage.model import Choice
+from bot.triage.model import Choice, InvalidBody, Question
 from bot.triage.outcomes import OUTCOMES
-from bot.worker.health import Trouble, find_problems
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-    from datetime import datetime
-
-    from bot.triage.model import InvalidBody, Question
-    from bot.worker.health import WorkerHealth
+from bot.triage.ports import Meter
+from bot.worker.health import Trouble, WorkerHealth, find_problems
 
 #: The type of what `Metrics.exposition` returns (Prometheus text format).
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,26 +44,22 @@ _ASK_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 2
 _ANSWER_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800)
 
 
-class Metrics:
+class Metrics(Meter):
     """The metrics of one worker. `alerts` are the alert labels that are not replaced by `other`."""
 
     def __init__(self, *, alerts: Collection[str], version: str) -> None:
         disable_created_metrics()
         self._alerts = frozenset(alerts)
-        self._reasons = _BoundedLabels(LABELS_MAX)
-        self._methods = _BoundedLabels(LABELS_MAX)
+        self._reasons = _BoundedLabels()
+        self._methods = _BoundedLabels()
         self._registry = CollectorRegistry()
         ProcessCollector(namespace="triage", registry=self._registry)
         Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
-        self._count_requests()
-        self._count_questions()
-        self._count_reports()
-        self._count_clicks()
-        self._measure_people()
-        self._gauge_health()
+        self._register_counters()
+
+        self._register_gauges_and_histograms()
 
     def count_stored(self, before: Question | None, after: Question) -> None:
-        """See `Meter`."""
         if after.standing is None and (before is None or before.standing is not None):
             self._accepted.inc()
         if after.asked_at and not (before and before.asked_at):
@@ -80,28 +71,22 @@ class Metrics:
         if after.standing is not (before.standing if before else None):
             self._count_ending(after)
 
-    def untold(self) -> None:
-        """See `triage.ports.Meter`."""
+    def count_untold(self) -> None:
         self._untold.inc()
 
     def count_rejected(self, body: InvalidBody) -> None:
-        """See `Meter`."""
         self._rejected.labels(body.fault).inc()
 
     def count_conflicted(self) -> None:
-        """See `Meter`."""
         self._conflicting.inc()
 
     def count_sent(self, reports: int) -> None:
-        """See `Meter`."""
         self._sent.inc(reports)
 
     def count_parked(self, reports: int) -> None:
-        """See `Meter`."""
         self._parked.inc(reports)
 
     def count_retried(self, method: str) -> None:
-        """See `Meter`."""
         self._retries.labels(self._methods.label_for(method)).inc()
 
     def exposition(self, worker_health: WorkerHealth, now: datetime) -> bytes:
@@ -135,17 +120,15 @@ class Metrics:
         alert = question.request.alert
         return alert if alert in self._alerts else OTHER
 
-    def _count_requests(self) -> None:
+    def _register_counters(self) -> None:
         self._accepted = self._counter("requests_accepted", "New requests that were stored.")
         self._rejected = self._counter(
             "requests_rejected", "Requests that broke the contract, by reason.", "reason"
         )
-
         self._conflicting = self._counter(
             "requests_conflicting", "Requests that differ from an earlier one with the same identifier."
         )
 
-    def _count_questions(self) -> None:
         self._asked = self._counter("questions_asked", "Questions known to be in Slack.")
         self._answered = self._counter(
             "questions_answered", "Choices that were stored, including changed ones.", "choice"
@@ -158,25 +141,21 @@ class Metrics:
             for each in counters
         }
 
-    def _count_reports(self) -> None:
         self._sent = self._counter(
             "reports_sent", "Reports that the response queue accepted, including replays."
         )
         self._parked = self._counter("reports_parked", "Reports that the response queue refused for good.")
         self._retries = self._counter("retries", "Failed calls that will be retried, by method.", "method")
-
-    def _count_clicks(self) -> None:
         self._untold = self._counter(
             "clickers_untold", "Clickers who could not be told what came of their click."
         )
 
-    def _measure_people(self) -> None:
+    def _register_gauges_and_histograms(self) -> None:
         ask = ("ask_seconds", "Time from accepting a request to posting its question in Slack.")
         answer = ("answer_seconds", "Time from posting a question in Slack to its first answer.")
         self._ask_seconds = self._histogram(*ask, buckets=_ASK_BUCKETS)
         self._answer_seconds = self._histogram(*answer, buckets=_ANSWER_BUCKETS)
 
-    def _gauge_health(self) -> None:
         self._links = self._gauge("links_up", "Socket Mode links that are up.")
         self._polled_at = self._gauge(
             "last_successful_poll_timestamp_seconds",
@@ -204,15 +183,14 @@ class Metrics:
 
 
 class _BoundedLabels:
-    """Lets up to `limit` different words become labels, and replaces all others."""
+    """Lets up to `LABELS_MAX` different words become labels, and replaces all others."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._known: set[str] = set()
 
     def label_for(self, word: str) -> str:
         if word not in self._known:
-            if len(self._known) >= self._limit or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
+            if len(self._known) >= LABELS_MAX or not re.fullmatch(r"[A-Za-z][A-Za-z_.]{0,63}", word):
                 return OTHER
             self._known.add(word)
         return word

@@ -6,16 +6,13 @@ They travel over the control socket, `--json` prints them, and `bot.cli.output` 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime, timedelta
-
-    from bot.triage.model import OutboxRow, Question, TriageRequest
-    from bot.triage.statistics import AlertStatistics
+from bot.triage.model import OutboxRow, Question, TriageRequest
+from bot.triage.statistics import AlertStatistics
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
@@ -32,16 +29,36 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
         "summary": question.request.summary,
         "user": question.request.user,
         "identityConfidence": question.request.confidence.value,
-        "acceptedAt": _format_time(question.accepted_at),
+        "acceptedAt": format_time(question.accepted_at),
         "state": question.state.value,
         "work": question.work.value if question.work else None,
-        "dueAt": _format_time(question.due_at),
+        "dueAt": format_time(question.due_at),
         "attempts": question.attempts,
-        "deadline": _format_time(question.deadline),
+        "deadline": format_time(question.deadline),
         "reminders": question.reminders,
-        **_asked_view(question),
-        **_ended_view(question),
-        **_team_view(question),
+        "askedSlack": question.slack_id or None,
+        "askedSlackName": question.slack_name or None,
+        "timeZone": question.time_zone or None,
+        "offered": [choice.value for choice in question.offered],
+        "claimedAt": format_time(question.claimed_at),
+        "inDoubtSince": format_time(question.in_doubt_since),
+        "askedAt": format_time(question.asked_at),
+        "channel": question.channel or None,
+        "ts": question.ts or None,
+        "outcome": question.standing.value if question.standing else None,
+        "reason": question.reason or None,
+        "said": question.said.value if question.said else None,
+        "retracted": question.retracted,
+        "firstAnsweredAt": format_time(question.first_answered_at),
+        "answeredAt": format_time(question.answered_at),
+        "answers": question.answers,
+        "note": question.note or None,
+        "notes": question.notes,
+        "cardTs": question.card_ts or None,
+        "cardDueAt": format_time(question.card_due_at),
+        "takenBy": question.taken_by or None,
+        "takenName": question.taken_name or None,
+        "takenAt": format_time(question.taken_at),
     }
     if reports is None:
         return view
@@ -60,10 +77,10 @@ def report_view(row: OutboxRow) -> View:
         "response": None if report.note else report.response,
         "outcome": report.outcome.value,
         "comment": report.comment or None,
-        "timestamp": _format_time(report.at),
-        "dueAt": _format_time(row.due_at),
-        "sentAt": _format_time(row.sent_at),
-        "parkedAt": _format_time(row.parked_at),
+        "timestamp": format_time(report.at),
+        "dueAt": format_time(row.due_at),
+        "sentAt": format_time(row.sent_at),
+        "parkedAt": format_time(row.parked_at),
         "body": row.body,
     }
 
@@ -91,51 +108,14 @@ def render_json(view: View | Sequence[View]) -> str:
 def _evidence_view(request: TriageRequest) -> View:
     return {
         "summaryCut": request.is_cut,
-        "occurredAt": _format_time(request.occurred_at),
+        "occurredAt": format_time(request.occurred_at),
         "facts": [{"name": fact.name, "value": fact.value} for fact in request.facts],
         "leftOut": list(request.left_out),
     }
 
 
-def _asked_view(question: Question) -> View:
-    return {
-        "askedSlack": question.slack_id or None,
-        "askedSlackName": question.slack_name or None,
-        "timeZone": question.time_zone or None,
-        "offered": [choice.value for choice in question.offered],
-        "claimedAt": _format_time(question.claimed_at),
-        "inDoubtSince": _format_time(question.in_doubt_since),
-        "askedAt": _format_time(question.asked_at),
-        "channel": question.channel or None,
-        "ts": question.ts or None,
-    }
-
-
-def _ended_view(question: Question) -> View:
-    return {
-        "outcome": question.standing.value if question.standing else None,
-        "reason": question.reason or None,
-        "said": question.said.value if question.said else None,
-        "retracted": question.retracted,
-        "firstAnsweredAt": _format_time(question.first_answered_at),
-        "answeredAt": _format_time(question.answered_at),
-        "answers": question.answers,
-        "note": question.note or None,
-        "notes": question.notes,
-    }
-
-
-def _team_view(question: Question) -> View:
-    return {
-        "cardTs": question.card_ts or None,
-        "cardDueAt": _format_time(question.card_due_at),
-        "takenBy": question.taken_by or None,
-        "takenName": question.taken_name or None,
-        "takenAt": _format_time(question.taken_at),
-    }
-
-
-def _format_time(moment: datetime | None) -> str | None:
+def format_time(moment: datetime | None) -> str | None:
+    """Return a time as ISO 8601 in UTC, or None."""
     return moment.isoformat() if moment else None
 
 

@@ -11,13 +11,11 @@ import contextlib
 import logging
 import socket
 import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
+from bot.backoff import pause
 from bot.triage.log_events import log_event
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -92,11 +90,10 @@ class Watchdog:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check until `stop` is set, then report that the worker is stopping."""
-        pause = min(LOOK_INTERVAL, self._interval).total_seconds()
+        interval = min(LOOK_INTERVAL, self._interval).total_seconds()
         while not stop.is_set():
             self._look()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await pause(stop, seconds=interval)
         self._notifier.tell(STOPPING=1, STATUS="stopping")
 
     def _look(self) -> None:
@@ -117,7 +114,9 @@ class Watchdog:
         self._notifier.tell(**news, WATCHDOG=1, STATUS=status)
 
     def _give_up(self, stalled: Sequence[str]) -> None:
-        """Ask once for a restart. Final, even if the loop recovers: it has been blocking other work."""
+        """Ask for a restart, once. This is final even if the loop recovers, because it has blocked other
+        work.
+        """
         if self._given_up:
             return
         self._given_up = True

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_stand_in import AwsStandIn, Call
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from http_stand_in import Reply
 
 from bot.aws.access import Access
@@ -37,6 +38,14 @@ STRANGERS = {
     "half an answer": Reply(body=b'{"Messages": ['),
     "a list": Reply(body=b"[]"),
     "null": Reply(body=b"null"),
+    "an empty body": Reply(body=b""),
+    "an empty body with status 204": Reply(body=b"", status=204),
+    "a redirect to a page": Reply(body=PAGE, content_type="text/html", status=302),
+    "a choice of pages": Reply(body=PAGE, content_type="text/html", status=300),
+    "a page that forbids": Reply(body=PAGE, content_type="text/html", status=403),
+    "a gateway's error": Reply(body=b'{"code": 407, "message": "no"}', status=407),
+    "an error with two codes": Reply(body=b'{"__type": ["a", "b"]}', status=400),
+    "an error without a code": Reply(body=b'{"message": "Forbidden"}', status=403),
     "an error that is a list": Reply(body=b"[]", status=502),
     "nesting without end": Reply(body=b"[" * 100_000),
     "bytes that are no text": Reply(body=b"\xff\xfe"),
@@ -57,6 +66,18 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 
 #: Calls whose answer may be empty: SQS has no message, the item is not there, or there is nothing to say.
 MAY_BE_EMPTY = {"receive_message", "delete_message", "put_item", "get_item"}
+
+
+#: What each of these answers with, as far as it is a list or an object.
+MEMBERS = {
+    "receive_message": "Messages",
+    "get_queue_attributes": "Attributes",
+    "put_item": "Attributes",
+    "get_item": "Item",
+    "query": "Items",
+    "describe_table": "Table",
+    "get_parameter": "Parameter",
+}
 
 
 def call(endpoint_url: str, session: boto3.Session, operation: str) -> Any:
@@ -97,11 +118,25 @@ def test_an_empty_answer_of_aws_is_one_only_where_it_may_be_empty(
             call(stand_in.url, aws_session, operation)
 
 
-def test_a_page_with_an_error_of_http_is_an_error_of_aws(aws_session: boto3.Session) -> None:
-    """botocore makes one of it already, with the status for its code."""
+@pytest.mark.parametrize("value", ["null", "7", '"text"', "[null]"])
+@pytest.mark.parametrize("operation", MEMBERS)
+def test_an_answer_of_another_form_is_none(aws_session: boto3.Session, operation: str, value: str) -> None:
+    """Each was a Python error, there or where the answer is read."""
+    body = f'{{"{MEMBERS[operation]}": {value}}}'.encode()
+
+    with AwsStandIn(lambda _: Reply(body=body)) as stand_in:
+        if value == "null" and operation in MAY_BE_EMPTY:
+            assert call(stand_in.url, aws_session, operation).keys() == {"ResponseMetadata"}
+            return
+        with pytest.raises(NotAnAnswer, match="something answered with"):
+            call(stand_in.url, aws_session, operation)
+
+
+def test_a_page_with_an_error_of_the_server_is_one_of_aws(aws_session: boto3.Session) -> None:
+    """botocore makes one of it already, with the status for its code, and may try again."""
     with (
-        AwsStandIn(lambda _: Reply(body=PAGE, content_type="text/html", status=403)) as stand_in,
-        pytest.raises(Exception, match="403"),
+        AwsStandIn(lambda _: Reply(body=PAGE, content_type="text/html", status=503)) as stand_in,
+        pytest.raises(ClientError, match="503"),
     ):
         call(stand_in.url, aws_session, "receive_message")
 

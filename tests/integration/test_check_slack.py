@@ -149,11 +149,12 @@ async def test_an_answer_that_says_nothing_of_the_token_does_not_blame_it(answer
         assert remedy in findings[subject].remedy, findings[subject]
 
 
-async def test_an_answer_that_names_no_websocket_is_not_slacks() -> None:
-    async with running(middlewares=[answering(200, ok=True)]) as world:
+@pytest.mark.parametrize("url", [None, 7, "", "wss://", "http://[", "wss://h:99999/", "wss://\ud800/"])
+async def test_an_answer_that_names_no_websocket_is_not_slacks(url: object) -> None:
+    async with running(middlewares=[answering(200, ok=True, url=url)]) as world:
         finding = (await look(world))["app-level token"]
 
-    assert finding.detail == "Slack's answer to apps.connections.open names no websocket"
+    assert finding.detail == "Slack's answer to apps.connections.open has no URL"
 
 
 async def test_a_slack_that_cannot_be_reached_is_named_with_the_way_there() -> None:

@@ -12,7 +12,7 @@ from linked import linked
 from running_slack import RunningSlack, SettableClock, link_urls, running
 from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
 from world import eventually
-from world.faults import Faults
+from world.faults import Faults, busy
 
 from bot.errors import TriageBotError
 from bot.slack.client import SlackApi
@@ -41,6 +41,21 @@ async def test_a_pause_is_kept_by_both_links_and_ends_at_once_when_the_worker_st
         await eventually(lambda: bot.opened == 2)
         await bot.advance(seconds=60)
         assert bot.opened == 2  # and now it stops, in the middle of a pause by a clock that stands
+
+
+async def test_a_websocket_that_slack_turns_away_for_a_while_costs_no_call_meanwhile() -> None:
+    faults = Faults()
+    faults.meet(busy("60"), busy("60"))
+
+    async with linked(jitter=lambda: 0.0, faults=faults) as bot:
+        await eventually(lambda: bot.links.trouble)
+        await bot.advance(seconds=59)
+
+        assert bot.opened <= 2  # one for each link
+        assert bot.links.up == 0
+        faults.heal()
+        bot.clock.now += timedelta(seconds=60)
+        await bot.until_up()
 
 
 async def test_a_pause_over_both_links_open() -> None:
@@ -133,8 +148,8 @@ async def calls_within(span: timedelta, slack: ScriptedSlack) -> tuple[list[str]
         (writes(HTML, status=503), "HTTP 503"),
         (writes(HTML), "HTTP 200"),
         (writes(HTML, content_type="text/plain"), "Slack's answer was lost"),
-        (says({"ok": True}), "names no websocket"),
-        (says({"ok": True, "url": None}), "names no websocket"),
+        (says({"ok": True}), "has no URL"),
+        (says({"ok": True, "url": None}), "has no URL"),
         (refuses("ratelimited", status=429, Retry_After="60"), "Slack asks to wait"),
     ],
 )

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from linked import Linked, linked
 from running_slack import SettableClock
 from world import eventually
+from world.faults import says_hello
 
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.slack.connections import EXAMINE_EVERY, SETTLED_AFTER, SocketConnections
@@ -88,7 +91,20 @@ async def test_a_second_program_that_was_counted_in_the_first_minute_is_noticed_
             assert (in_the_first_minute, bot.links.is_app_shared()) == (False, True)
 
 
-async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_click() -> None:
+@pytest.mark.parametrize("count", [None, 0, -1, True, [], math.inf, "many", {"us": 2}])
+async def test_a_hello_that_counts_nothing_proves_nothing(count: object) -> None:
+    async with suspicious(timedelta(hours=1)) as bot:
+        bot.faults.meet(says_hello({"type": "hello", "num_connections": count}))
+        bot.clock.now += SETTLED_AFTER
+        await eventually(lambda: not bot.faults.pending and bot.links.up == 2)
+
+        assert (bot.links.is_app_shared(), bot.opened) == (True, 5)
+
+
+async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_click(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "bot.slack.connections")
     async with suspicious(timedelta(minutes=10)) as bot:
         bot.faults.limit("apps.connections.open", "600")
         opened = bot.opened
@@ -99,6 +115,7 @@ async def test_an_examination_that_slack_asks_to_wait_with_costs_no_link_and_no_
 
         assert (bot.opened, bot.welcomed, bot.links.up) == (opened + 1, 4, 2)
         assert all([await bot.press() for _ in range(6)])
+        assert sum("a link is replaced" in line for line in caplog.messages) == 1
         bot.faults.heal()
         await reach(bot, timedelta(seconds=2), 5)
         assert not bot.links.is_app_shared()

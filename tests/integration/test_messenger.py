@@ -210,7 +210,6 @@ async def test_a_question_without_metadata_is_known_by_its_buttons() -> None:
         says({"ok": True}),
         refuses("ratelimited", status=429),
         page(has_more=True),
-        page(cursor="two"),  # again
         says({"ok": True, "messages": [], "has_more": True, "response_metadata": ["three"]}),
         says({"ok": True, "messages": [{**message(), "ts": None}]}),
     ],

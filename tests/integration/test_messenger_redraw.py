@@ -47,7 +47,10 @@ async def test_a_response_url_that_is_not_slacks_is_left_alone_and_the_message_i
         refuses("edit_window_closed"),
         refuses("channel_not_found"),
         refuses("is_archived"),
-        refuses("invalid_blocks_format"),
+        *map(
+            refuses, "invalid_blocks_format invalid_metadata_format metadata_too_large msg_too_long".split()
+        ),
+        *map(refuses, "invalid_attachments msg_blocks_too_long no_text invalid_arg_name".split()),
         writes("<html>No</html>", status=403),
     ],
 )

@@ -24,12 +24,12 @@ from bot.errors import TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import FailedEntry, Outgoing
 from bot.triage.model import Conflict, InvalidBody
-from bot.triage.ports import NoMeter
+from bot.triage.ports import Meter
 
 CreateQueue = Callable[..., str]
 
 
-class Counted(NoMeter):
+class Counted(Meter):
     """Counts conflicts."""
 
     conflicts = 0

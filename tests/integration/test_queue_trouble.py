@@ -79,6 +79,8 @@ async def test_a_missing_queue_is_for_the_engineer_to_mend(connector: Connector,
         (403, "InvalidClientTokenId", "does not accept the credentials"),
         (400, "com.amazon.coral.service#UnrecognizedClientException", "does not accept the credentials"),
         (400, "ExpiredTokenException", "does not accept the credentials"),
+        (403, "RequestExpired", "does not accept the credentials .*: check this machine's clock"),
+        (403, "RequestTimeTooSkewed", "check this machine's clock"),
     ],
 )
 async def test_a_refusal_of_the_worker_is_for_the_engineer_to_mend(
@@ -144,11 +146,14 @@ async def test_each_entry_of_a_batch_has_its_own_fate(aws_session: boto3.Session
             {"Id": "1", "Code": "InvalidMessageContents", "SenderFault": True},
             {"Id": "2", "Code": "InternalError", "SenderFault": False},
             {"Id": "3", "Code": "KmsAccessDenied", "SenderFault": True},
+            {"Id": "4", "Code": "ExpiredToken", "SenderFault": True},
         ],
     }
 
     with answering(200, answer) as endpoint, queue_at(endpoint, aws_session) as queue:
-        verdicts = await queue.send_batch([message(body) for body in ("one", "two", "three", "four", "five")])
+        verdicts = await queue.send_batch(
+            [message(body) for body in ("one", "two", "three", "four", "five", "six")]
+        )
 
     sent, *refused = verdicts
     assert sent is None
@@ -156,5 +161,6 @@ async def test_each_entry_of_a_batch_has_its_own_fate(aws_session: boto3.Session
         ("InvalidMessageContents", True),
         ("InternalError", False),
         ("KmsAccessDenied", False),
+        ("ExpiredToken", False),
         ("unanswered", False),
     ]

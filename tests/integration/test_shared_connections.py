@@ -42,7 +42,7 @@ async def test_too_many_links_are_explained_once_and_again_when_they_come_back(
 
     messages = [record.getMessage() for record in caplog.records if record.name.startswith("bot.")]
     assert len(messages) == 2
-    assert messages[0].startswith("9 links listen with this app's token")
+    assert messages[0].startswith("9 links are open with this app's token")
     assert messages[0].endswith("run at most 4 workers")
 
 

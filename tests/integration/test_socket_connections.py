@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 from linked import TIMES, linked
 from world import eventually
 from world.faults import Faults, Handshake, cut_after_hello, mute, refused, turned_away
 
 from bot.sandbox.fake_slack.installation import Quirks
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
 
 
 async def test_a_handshake_that_is_refused_on_a_fresh_url_is_tried_again_on_another_one() -> None:
@@ -28,9 +33,9 @@ async def test_a_link_that_never_says_hello_is_replaced() -> None:
     faults = Faults()
     faults.meet(mute, mute)
 
-    async with linked(faults=faults) as bot:
+    async with linked(faults=faults, times=replace(TIMES, patience=timedelta(seconds=1))) as bot:
         await eventually(lambda: faults.count("apps.connections.open") == 2)
-        assert not bot.links.reachable
+        assert not bot.links.up
 
         await bot.until_up()
 
@@ -42,10 +47,25 @@ async def test_links_that_were_cut_without_a_word_come_back() -> None:
         await bot.until_up()
 
         bot.world.slack.drop_links()
-        await eventually(lambda: not bot.links.reachable)
+        await eventually(lambda: not bot.links.up)
 
         await bot.until_up()
         assert await bot.press()
+
+
+async def test_a_link_takes_the_proxy_of_its_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with linked() as bot:
+        await bot.until_up()
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+        bot.world.slack.drop_links()
+        await eventually(lambda: bot.links.trouble or bot.welcomed > 2)
+
+        assert bot.links.trouble
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        await bot.until_up()
 
 
 async def test_a_disabled_link_is_opened_again() -> None:
@@ -97,7 +117,7 @@ async def test_one_link_is_enough_to_be_reachable() -> None:
     async with linked(faults=faults) as bot:
         await eventually(lambda: bot.links.up == 1)
 
-        assert bot.links.reachable
+        assert bot.links.up
         assert await bot.press()
 
 
@@ -130,9 +150,28 @@ async def test_a_link_whose_pongs_are_late_is_kept() -> None:
 
     async with linked(times=QUICK, quirks=quirks) as bot:
         await bot.until_up()
-        await eventually(lambda: bot.world.slack.socket_mode.pongs > 40)
+        await eventually(lambda: bot.world.slack.socket_mode.pongs > 40 or bot.welcomed > 2)
 
         assert (bot.welcomed, bot.links.up) == (2, 2)
+
+
+async def test_a_link_is_kept_by_whatever_it_hears() -> None:
+    faults, pings = Faults(), []
+
+    async def talk(request: web.Request, _handler: Handler) -> web.StreamResponse:
+        websocket = web.WebSocketResponse(autoping=False)
+        await websocket.prepare(request)
+        await websocket.send_json({"type": "hello", "num_connections": 1})
+        async for message in websocket:
+            pings.append(message.data)
+            await websocket.send_json({"type": "hello"})
+        return websocket
+
+    faults.meet(talk, talk)
+    async with linked(times=QUICK, faults=faults) as bot:
+        await eventually(lambda: len(pings) > 40 or bot.opened > 2)
+
+        assert (bot.opened, bot.links.up) == (2, 2)
 
 
 async def test_a_link_that_hears_nothing_for_four_pings_is_replaced() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot.cli.files import BackupFailed, write_backup
+from bot.cli.files import BackupFailed, require_elsewhere, write_backup
 from bot.cli.output.plot import PlotNotWritten, write_plot
 from bot.errors import TriageBotError
 from bot.worker.views import View
@@ -125,6 +125,33 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(write: Write,
 
     assert target.read_text(encoding="utf-8") == "an earlier one"
     assert [each.name for each in target.parent.iterdir()] == [target.name]
+
+
+@pytest.mark.parametrize(
+    "name", ["triage.db", "link.db", "triage.db-wal", "triage.db-journal", "a/../triage.db-shm"]
+)
+@pytest.mark.parametrize("store", ["triage.db", "link.db"])
+def test_no_backup_takes_the_place_of_the_store(tmp_path: Path, store: str, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "triage.db").touch()
+    (tmp_path / "link.db").symlink_to("triage.db")
+
+    with pytest.raises(BackupFailed, match="belongs to the store"):
+        require_elsewhere(tmp_path / name, tmp_path / store)
+
+
+def test_a_backup_to_a_name_that_no_system_takes_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BackupFailed, match="cannot be written: File name too long"):
+        backup(tmp_path / ("a" * 300), nothing)
+
+
+def test_a_link_that_leads_in_a_circle_is_replaced_like_any_other(target: Path) -> None:
+    target.symlink_to(target.name)
+
+    require_elsewhere(target, target.with_name("triage.db"))
+    backup(target, nothing)
+
+    assert target.is_file()
 
 
 @pytest.mark.parametrize(("write", "refusal"), [(backup, BackupFailed), (plot, PlotNotWritten)])

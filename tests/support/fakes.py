@@ -18,7 +18,7 @@ from bot.triage.model import (
     Report,
     TriageRequest,
 )
-from bot.triage.ports import NoMeter
+from bot.triage.ports import Meter
 
 T = TypeVar("T")
 Call = Literal["find", "post", "open", "redraw", "remind"]
@@ -53,12 +53,12 @@ class SteppedClock:
         self.now += timedelta(seconds=seconds)
 
 
-class CountingMeter(NoMeter):
+class CountingMeter(Meter):
     """Counts the clickers who could not be told what came of their click, and nothing else."""
 
     clickers_untold = 0
 
-    def untold(self) -> None:
+    def count_untold(self) -> None:
         self.clickers_untold += 1
 
 

@@ -5,10 +5,14 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.backoff import Backoff, wait_after
+from bot.backoff import RETRY_SHORTEST, Backoff, retry_delay
 
 #: Draws the same waits in every run.
 SAME = Random(1)
+
+
+def wait_after(failures: int, random: Random) -> float:
+    return retry_delay(failures - 1, random.random(), shortest=RETRY_SHORTEST).total_seconds()
 
 
 @given(failures=st.integers(1, 10**6), random=st.randoms(use_true_random=False))

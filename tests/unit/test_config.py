@@ -299,6 +299,13 @@ def test_a_file_that_is_closed_or_holds_no_secret_is_no_warning(folder: Path, te
     assert load(folder).warnings == ()
 
 
+def test_a_folder_of_that_name_is_no_warning(folder: Path) -> None:
+    (folder / ".env").mkdir()
+    (folder / ".env").chmod(0o777)
+
+    assert load(folder).warnings == ()
+
+
 def test_the_file_behind_a_link_is_the_one_that_is_judged(folder: Path) -> None:
     target = folder / "triage-bot.env"
     target.write_text("SLACK_BOT_TOKEN=xoxb-1-2\n")

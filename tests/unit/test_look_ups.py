@@ -197,6 +197,21 @@ async def test_a_look_that_was_paused_counts_from_its_last_page(harness: LookUpH
     assert looks == [LookUpResult.NOT_FOUND_YET, LookUpResult.TOO_SOON, LookUpResult.NOT_POSTED]
 
 
+@pytest.mark.parametrize("circle", [[SECOND_PAGE], [SECOND_PAGE, THIRD_PAGE]])
+@pytest.mark.parametrize("pause", [[], [TransientError("429", retry_after=60 * SECOND)]])
+async def test_pages_that_lead_in_a_circle_let_the_look_begin_anew(
+    harness: LookUpHarness, circle: list[Bookmark], pause: list[TriageBotError]
+) -> None:
+    harness.messenger.look_ends = [*circle, *pause, circle[0], SECOND_PAGE, None]
+    harness.looker.doubt(CLAIMED)
+    for _ in range(1 + len(pause)):
+        with pytest.raises(TransientError):
+            await harness.look_after(60)
+
+    assert await harness.look_after(1) is LookUpResult.NOT_FOUND_YET
+    assert harness.messenger.bookmarks[-2:] == [None, SECOND_PAGE]
+
+
 @pytest.mark.parametrize("failure", [UnknownErrorCode("invalid_cursor"), Undeliverable("channel_not_found")])
 async def test_a_page_that_slack_refuses_lets_the_look_begin_anew(
     harness: LookUpHarness, failure: TriageBotError

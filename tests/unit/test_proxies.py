@@ -87,6 +87,9 @@ def test_the_proxy_for_all_leaves_plain_http_alone(tmp_path: Path) -> None:
         ":3128",
         "::1",
         "file:///etc/passwd",
+        "http:/proxy:3128",
+        "http://http://proxy:3128",
+        "proxy:3128/somewhere",
         "pro xy:3128",
     ],
 )
@@ -99,7 +102,15 @@ def test_a_proxy_that_cannot_be_used_is_named_and_shown(tmp_path: Path, name: st
 
 @pytest.mark.parametrize(
     "text",
-    ["me:hunter2@proxy:port", "http://me:hunter2@proxy:port", "me:hunt/er2@proxy", "socks5://x:hunter2@y"],
+    [
+        "me:hunter2@proxy:port",
+        "http://me:hunter2@proxy:port",
+        "me:hunt/er2@proxy",
+        "me:12/er2@proxy:3128",
+        "me:12?er2@proxy:3128",
+        "http://me:12#er2@proxy:3128",
+        "socks5://x:hunter2@y",
+    ],
 )
 def test_the_password_of_a_proxy_is_never_shown(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aiohttp import ClientError, ConnectionTimeoutError, InvalidURL
+from aiohttp import ClientError, ConnectionTimeoutError, InvalidURL, NonHttpUrlRedirectClientError
 
 from bot.slack.errors import classify_error
 
@@ -11,7 +11,12 @@ URL = "https://slack.com/api/users.lookupByEmail?email=ada@example.com"
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionTimeoutError(f"Connection timeout to host {URL}"), InvalidURL(URL)]
+    "error",
+    [
+        ConnectionTimeoutError(f"Connection timeout to host {URL}"),
+        InvalidURL(URL),
+        NonHttpUrlRedirectClientError(f"login://portal/?from={URL}"),
+    ],
 )
 def test_a_failure_does_not_tell_whom_the_call_was_about(error: ClientError) -> None:
     told = str(classify_error(error))

@@ -21,6 +21,7 @@ from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverabl
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
+from bot.slack.received import read_text
 from bot.triage.model import utc_now
 
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name
@@ -101,9 +102,9 @@ async def check_app_token(
     except TriageBotError as error:
         return [_explain_failure(APP_TOKEN, error, _COPY_APP_TOKEN)]
     # Only the host is used: the rest of the URL has a one-time ticket.
-    url = str(response.get("url") or "")
-    if not urlsplit(url).hostname:
-        detail = "Slack's answer to apps.connections.open names no websocket"
+    url = read_text(response.get("url"))
+    if not _names_host(url):
+        detail = "Slack's answer to apps.connections.open has no URL"
         return [Finding.failed(APP_TOKEN, detail, _NETWORK)]
     return [Finding.ok(APP_TOKEN, "good for Socket Mode"), await check_host(session, url)]
 
@@ -128,6 +129,14 @@ async def check_host(session: aiohttp.ClientSession, url: str) -> Finding:
         pass  # the host was reached, and that is all we want to know
     how = "TLS" if parts.scheme == "wss" else "no TLS, a stand-in"
     return Finding.ok(HOST, f"{parts.netloc} answers ({how}; not connected)")
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return url.isascii() and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half of an IPv6 address, or a port that is no number
+        return False
 
 
 def unusable_finding(subject: str, reason: str) -> Finding:

@@ -11,6 +11,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Access, Client
-from bot.backoff import wait_after
+from bot.backoff import retry_delay
 from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.errors import CONDITION_FAILED, codes_of, explain_failure, is_transient, reasons_of
@@ -79,7 +80,7 @@ class Retries:
 
     attempts: int = 6
     patience: float = 5.0  #: seconds after which no further attempt starts
-    shortest_wait: float = 0.025  #: seconds; see `backoff.wait_after`
+    shortest_wait: float = 0.025  #: seconds; see `backoff.retry_delay`
     on_retry: Callable[[int], None] = lambda _: None  #: receives the number of failed attempts
 
 
@@ -321,7 +322,9 @@ class Table:
 
     async def _wait(self, failures: int) -> None:
         self._retries.on_retry(failures)
-        await asyncio.sleep(wait_after(failures, self._random, shortest=self._retries.shortest_wait))
+        shortest = timedelta(seconds=self._retries.shortest_wait)
+        wait = retry_delay(failures - 1, self._random.random(), first=2 * shortest, shortest=shortest)
+        await asyncio.sleep(wait.total_seconds())
 
 
 def _raise_failed_condition(error: ClientError | BotoCoreError, *, repeated: bool) -> None:

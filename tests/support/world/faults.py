@@ -52,6 +52,29 @@ async def cut_after_hello(request: web.Request, _handler: Handler) -> web.Stream
     return websocket
 
 
+def busy(retry_after: str) -> Handshake:
+    """Refuse the handshake for so long, with HTTP 429."""
+
+    async def meet(_request: web.Request, _handler: Handler) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": retry_after})
+
+    return meet
+
+
+def says_hello(hello: dict[str, Any]) -> Handshake:
+    """Take the websocket, and say this hello."""
+
+    async def meet(request: web.Request, _handler: Handler) -> web.StreamResponse:
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.send_json(hello)
+        async for _ in websocket:
+            pass
+        return websocket
+
+    return meet
+
+
 async def slow(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a fifth of a second over the handshake."""
     await asyncio.sleep(0.2)
@@ -136,6 +159,11 @@ class Faults:
     def meet(self, *handshakes: Handshake) -> None:
         """Let the next websockets meet this instead of Slack's own welcome, one each."""
         self._handshakes.extend(handshakes)
+
+    @property
+    def pending(self) -> int:
+        """How many websockets have yet to meet what they are to."""
+        return len(self._handshakes)
 
     def heal(self) -> None:
         """Hold and refuse nothing any more."""
