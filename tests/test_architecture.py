@@ -37,10 +37,11 @@ STAIRS = {
         {"modals", "question"},
         {"home"},
         {"card"},
+        {"samples"},
     ),
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
-        {"foreign_text", "free_values", "log_events", "model", "outcomes", "working_time"},
+        {"foreign_text", "free_values", "log_events", "model", "outcomes", "people", "working_time"},
         {"policy", "statistics"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},

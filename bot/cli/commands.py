@@ -79,17 +79,21 @@ def run(options: argparse.Namespace) -> int:
     """Run the worker until a signal stops it. Raises the first error that stops it otherwise."""
     from bot.settings.alerts import load_alert_policies
     from bot.settings.messages import load_messages
+    from bot.settings.people import load_people_rules
 
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
     settings = _load_settings(Purpose.RUN)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
+    people = load_people_rules(settings.config_dir)
     from bot.worker.app import App
+    from bot.worker.assembly import make_policy
     from bot.worker.lifecycle import run_worker
 
+    policy = make_policy(settings, alerts, people)
     try:
-        asyncio.run(run_worker(App(settings, wording, alerts, restored=options.restored)))
+        asyncio.run(run_worker(App(settings, wording, policy, restored=options.restored)))
     except* TriageBotError as group:
         # One loop failed: its own error says more than the group around it.
         raise _find_innermost(group) from None

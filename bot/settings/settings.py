@@ -94,6 +94,7 @@ class Settings:
     retain: timedelta  #: how long questions that have ended are kept
     allow_deescalation: bool
     ask_guests: bool
+    ask_unconfirmed: bool
     log_level: str  #: a name that `logging` knows
     log_format: str  #: text or json
     metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
@@ -199,6 +200,7 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         Variable("RETAIN_DAYS", parsers.retention, "30", setting="retain", needed_by=_KEEPER),
         Variable("ALLOW_DEESCALATION", parsers.boolean, "false"),
         Variable("ASK_GUESTS", parsers.boolean, "false"),
+        Variable("ASK_UNCONFIRMED", parsers.boolean, "false"),
         Variable("CONFIG_DIR", config_dir),
         Variable("LOG_LEVEL", parsers.log_level, "INFO", needed_by=everybody),
         Variable("LOG_FORMAT", parsers.log_format, "text", needed_by=everybody),

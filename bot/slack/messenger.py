@@ -67,8 +67,10 @@ class SlackMessenger:
     def can_look_up(self) -> bool:
         return "im:history" in self._identity.scopes
 
-    async def find_person(self, email: str) -> Person:
-        return self._read_person(await self._api.read("users.lookupByEmail", {"email": email}))
+    async def find_person(self, wanted: str) -> Person:
+        if "@" in wanted:
+            return self._read_person(await self._api.read("users.lookupByEmail", {"email": wanted}))
+        return self._read_person(await self._api.read("users.info", {"user": wanted}))
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         message = {
@@ -182,6 +184,8 @@ class SlackMessenger:
         user = answer.get("user")
         slack_id = _read_text(answer, "user", "id")
         facts: Mapping[str, Any] = user if isinstance(user, dict) else {}
+        enterprise = facts.get("enterprise_user")
+        other_id = read_name(enterprise.get("id")) if isinstance(enterprise, dict) else ""
         return Person(
             slack_id=slack_id,
             slack_name=read_name(facts.get("name")),
@@ -191,6 +195,7 @@ class SlackMessenger:
             is_external=self._is_external(facts),
             unconfirmed=facts.get("is_email_confirmed") is False,
             time_zone=read_name(facts.get("tz")),
+            other_slack_id="" if other_id == slack_id else other_id,
         )
 
     def _is_external(self, facts: Mapping[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def why_not_answer(question: Question, answer: Answer) -> Refusal | None:
     """Return why this click cannot be accepted as an answer to this question; None if it can."""
     if not answer.same_workspace:
         return Refusal.OTHER_WORKSPACE
-    if not question.slack_id or answer.slack_id != question.slack_id:
+    if not question.is_for(answer.slack_id):
         return Refusal.OTHER_PERSON
     if not _is_same_conversation(question, answer.message_ref):
         return Refusal.OTHER_CONVERSATION
@@ -94,7 +94,7 @@ def add_note(question: Question, note: Note, policy: Policy) -> Step | Refusal |
     """
     if not note.same_workspace:
         return Refusal.OTHER_WORKSPACE
-    if not question.slack_id or note.slack_id != question.slack_id:
+    if not question.is_for(note.slack_id):
         return Refusal.OTHER_PERSON
     if question.said is None:
         return Refusal.NOT_ANSWERED

@@ -47,6 +47,7 @@ class Asker:
     ) -> None:
         self.finder = Finder(
             messenger,
+            recorder.policy.people,
             clock=recorder.clock,
             limiter=ConcurrencyLimiter(jitter=pacing.jitter, concurrency=LOOK_UPS_MAX),
         )

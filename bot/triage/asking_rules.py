@@ -117,7 +117,7 @@ def why_not_ask(person: Person, policy: Policy) -> Reason | None:
         Reason.USER_DEACTIVATED: person.deactivated,
         Reason.USER_IS_BOT: person.is_bot,
         Reason.USER_EXTERNAL: person.is_external,
-        Reason.USER_UNCONFIRMED: person.unconfirmed,
+        Reason.USER_UNCONFIRMED: person.unconfirmed and not policy.ask_unconfirmed,
         Reason.USER_IS_GUEST: person.is_guest and not policy.ask_guests,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
@@ -149,8 +149,10 @@ def claim(question: Question, person: Person, now: datetime) -> Step:
         question,
         state=State.POSTING,
         slack_id=person.slack_id,
+        other_slack_id=person.other_slack_id,
         slack_name=person.slack_name,
         time_zone=person.time_zone,
+        found_by=person.found_by,
         offered=offered_choices(question.request.confidence),
         claimed_at=question.claimed_at or now,
         in_doubt_since=now,

@@ -1,4 +1,6 @@
-"""The verb *find*: looks up in Slack whom an address belongs to, and remembers the answer for a while.
+"""The verb *find*: looks up in Slack whom an address means, and remembers the answer for a while.
+
+The memory is by what was looked up: `people.toml` may send several addresses to one person.
 
 The memory lives with the process and is bounded. People who were found and addresses of nobody are kept
 apart, so that no number of invented addresses makes the worker forget a person.
@@ -6,11 +8,14 @@ apart, so that no number of invented addresses makes the worker forget a person.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.model import Person, Question
+from bot.triage.outcomes import Reason
+from bot.triage.people import PeopleRules
 from bot.triage.ports import Clock, Messenger
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import UnknownErrorHistory
@@ -34,85 +39,98 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """The last answer about each address, and its time. If there are too many, the oldest is dropped."""
+    """The last answer about each address or Slack id, and its time. The oldest is dropped if need be."""
 
     def __init__(self) -> None:
         self._answers: dict[str, tuple[datetime, T]] = {}
 
-    def put(self, email: str, answer: T, now: datetime) -> None:
+    def put(self, wanted: str, answer: T, now: datetime) -> None:
         """Remember an answer."""
-        self.drop(email)  # to stand last, where the newest stand
-        self._answers[email] = (now, answer)
+        self.drop(wanted)  # to stand last, where the newest stand
+        self._answers[wanted] = (now, answer)
         if len(self._answers) > REMEMBERED_MAX:
             del self._answers[next(iter(self._answers))]
 
-    def get(self, email: str, now: datetime, *, within: timedelta) -> T | None:
+    def get(self, wanted: str, now: datetime, *, within: timedelta) -> T | None:
         """Return an answer that is no older than that; None if there is none.
 
         The clock may have been set back since, hence `abs`.
         """
-        heard_at, answer = self._answers.get(email, (None, None))
+        heard_at, answer = self._answers.get(wanted, (None, None))
         return answer if heard_at is not None and abs(now - heard_at) <= within else None
 
-    def drop(self, email: str) -> None:
-        """Forget an address."""
-        self._answers.pop(email, None)
+    def drop(self, wanted: str) -> None:
+        """Forget what was heard."""
+        self._answers.pop(wanted, None)
 
 
 class Finder:
-    """Finds people by their address, as fast as Slack allows; `limiter` is for these calls alone."""
+    """Finds people by what `people.toml` makes of their address, as fast as Slack allows.
 
-    def __init__(self, messenger: Messenger, *, clock: Clock, limiter: ConcurrencyLimiter) -> None:
+
+    `limiter` is for these calls alone.
+    """
+
+    def __init__(
+        self, messenger: Messenger, rules: PeopleRules, *, clock: Clock, limiter: ConcurrencyLimiter
+    ) -> None:
         self.limiter = limiter
         self._messenger = messenger
+        self._rules = rules
         self._clock = clock
         self._people = RecentAnswers[Person]()
         self._missing = RecentAnswers[str]()  #: the reasons why there is nobody
-        self._unknown_errors = UnknownErrorHistory("users.lookupByEmail")
+        self._unknown_errors = UnknownErrorHistory("users.lookupByEmail and users.info")
 
-    def has_met(self, email: str) -> bool:
+    def wanted(self, question: Question) -> str:
+        """Return the address or the Slack id to look up for a question; "" if nobody may be asked."""
+        return self._rules.target(question.request.user).wanted
+
+    def has_met(self, wanted: str) -> bool:
         """Whether this person was found within the last day."""
-        return self._people.get(email, self._clock(), within=MET_FOR) is not None
+        return self._people.get(wanted, self._clock(), within=MET_FOR) is not None
 
-    def is_missing(self, email: str) -> bool:
-        """Whether Slack has just said that nobody has this address."""
-        return self._missing.get(email, self._clock(), within=MISSING_FOR) is not None
+    def is_missing(self, wanted: str) -> bool:
+        """Whether there is nobody, as Slack has just said or as there is nobody to look up."""
+        return not wanted or self._missing.get(wanted, self._clock(), within=MISSING_FOR) is not None
 
-    def knows(self, email: str) -> bool:
-        """Whether `find` needs no call, because it is known who has the address, or that nobody has."""
-        return self._recall(email) is not None or self.is_missing(email)
+    def knows(self, wanted: str) -> bool:
+        """Whether `find` needs no call, because it is known who that is, or that there is nobody."""
+        return self._recall(wanted) is not None or self.is_missing(wanted)
 
     async def find(self, question: Question) -> Person:
         """Return whom a question is for. Raises `Undeliverable` if there is nobody, and `TransientError`."""
-        email = question.request.user
-        reason = self._missing.get(email, self._clock(), within=MISSING_FOR)
+        target = self._rules.target(question.request.user)
+        if not target.wanted:
+            raise Undeliverable(Reason.NOT_MAPPED)
+        reason = self._missing.get(target.wanted, self._clock(), within=MISSING_FOR)
         if reason is not None:
             raise Undeliverable(reason)
-        return self._recall(email) or await self._look_up(question)
+        person = self._recall(target.wanted) or await self._look_up(question, target.wanted)
+        return replace(person, found_by=target.rule) if target.rule else person
 
     def forget(self, question: Question) -> None:
         """Forget the refusals of a question that was asked, or has ended."""
         self._unknown_errors.forget(question)
 
-    def _recall(self, email: str) -> Person | None:
-        return self._people.get(email, self._clock(), within=FRESH_FOR)
+    def _recall(self, wanted: str) -> Person | None:
+        return self._people.get(wanted, self._clock(), within=FRESH_FOR)
 
-    async def _look_up(self, question: Question) -> Person:
-        email = question.request.user
+    async def _look_up(self, question: Question, wanted: str) -> Person:
         try:
-            person = await self._ask_slack(question)
+            person = await self._ask_slack(question, wanted)
         except Undeliverable as error:
-            self._people.drop(email)
-            self._missing.put(email, error.reason, self._clock())
+            self._people.drop(wanted)
+            self._missing.put(wanted, error.reason, self._clock())
             raise
-        self._missing.drop(email)
-        self._people.put(email, person, self._clock())
+        self._missing.drop(wanted)
+        self._people.put(wanted, person, self._clock())
         return person
 
-    async def _ask_slack(self, question: Question) -> Person:
-        """Call Slack, and update the limiter and the history of this method."""
+    async def _ask_slack(self, question: Question, wanted: str) -> Person:
+        """Call Slack, and update the limiter and the history of these look-ups."""
         try:
-            person = await self._messenger.find_person(question.request.user)
+            person = await self._messenger.find_person(wanted)
         except Undeliverable:
             self._note_success(question)  # that there is nobody is an answer
             raise

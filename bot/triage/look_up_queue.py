@@ -2,8 +2,8 @@
 
 People who were found lately go first. Among all others the labels take turns, so that a flood of one kind of
 alert does not hold up other kinds. Within a label the newest and the oldest take turns, so that no flood
-holds anybody up for ever. Addresses are looked up, not questions: all questions that wait for an address
-leave with the first of them.
+holds anybody up for ever. People are looked up, not questions: all questions that wait for somebody leave
+with the first of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Waiting:
     """A question in the queue: its ref, and what its place depends on."""
 
     ref: str
-    email: str
+    wanted: str  #: the address or the Slack id to look up
     label: str  #: the kind of alert
     since: datetime  #: when it was accepted
 
@@ -51,7 +51,7 @@ class LookUpQueue:
     def __init__(self, *, limit: int = QUEUE_MAX) -> None:
         self._limit = limit
         self._rows: dict[str, Waiting] = {}
-        self._by_email: dict[str, dict[str, None]] = {}  #: refs
+        self._by_wanted: dict[str, dict[str, None]] = {}  #: refs
         self._first: dict[str, None] = {}  #: the refs of people met lately, the longest waiting first
         self._lines: dict[str, _Line] = {}  #: by label; the next turn is that of the first
 
@@ -66,7 +66,7 @@ class LookUpQueue:
         if row.ref in self._rows:
             return
         self._rows[row.ref] = row
-        self._by_email.setdefault(row.email, {})[row.ref] = None
+        self._by_wanted.setdefault(row.wanted, {})[row.ref] = None
         if first:
             self._first[row.ref] = None
         else:
@@ -75,14 +75,14 @@ class LookUpQueue:
             self._drop_one()
 
     def take(self) -> list[Waiting]:
-        """Remove and return the question whose turn it is, and after it all others for the same address.
+        """Remove and return the question whose turn it is, and after it all others for the same person.
 
         Empty if nothing waits.
         """
         ref = self._next_ref()
         if ref is None:
             return []
-        refs = {ref: None} | self._by_email[self._rows[ref].email]
+        refs = {ref: None} | self._by_wanted[self._rows[ref].wanted]
         rows = [self._rows[each] for each in refs]
         for row in rows:
             self._remove(row)
@@ -106,10 +106,10 @@ class LookUpQueue:
 
     def _remove(self, row: Waiting) -> None:
         del self._rows[row.ref]
-        same = self._by_email[row.email]
+        same = self._by_wanted[row.wanted]
         del same[row.ref]
         if not same:
-            del self._by_email[row.email]
+            del self._by_wanted[row.wanted]
         if row.ref in self._first:
             del self._first[row.ref]
             return

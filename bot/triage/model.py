@@ -114,6 +114,8 @@ class Person:
     is_external: bool = False
     unconfirmed: bool = False
     time_zone: str = ""  #: from the profile: a name in the tz database
+    other_slack_id: str = ""  #: on Enterprise Grid people have two, and Slack uses either
+    found_by: str = ""  #: see `Question.found_by`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +217,7 @@ class Question:
     notes: int = 0  #: how many they wrote
     note_keys: tuple[str, ...] = ()  #: of the notes with a known window: see `answer_rules.note_key`
     found_by: str = ""  #: the rule by which the person was found; "": by the request's address as it came
+    other_slack_id: str = ""  #: of the same person, on Enterprise Grid; "": they have one
     card_due_at: datetime | None = None  #: when the security team's card is to be posted or updated
     card_ts: str = ""  #: the card's `ts` in the security channel
     card_shown: int = 0  #: how many events are in the card and its thread
@@ -226,6 +229,10 @@ class Question:
     def identifier(self) -> str:
         """MozDef's identifier of the alert."""
         return self.request.identifier
+
+    def is_for(self, slack_id: str) -> bool:
+        """Whether this is an id of the person to whom the question is put."""
+        return bool(slack_id) and slack_id in (self.slack_id, self.other_slack_id)
 
     @property
     def message_ref(self) -> MessageRef | None:

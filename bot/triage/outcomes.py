@@ -49,6 +49,23 @@ class Reason(StrEnum):
     INVALID_REQUEST = "invalid_request"
     DELIVERY_UNKNOWN = "delivery_unknown"
     NOT_ASKED_IN_TIME = "not_asked_in_time"
+    NOT_MAPPED = "not_mapped"
+
+
+#: What decides whether people with this reason are asked: a setting, or a file.
+DECIDED_BY: Final = MappingProxyType(
+    {
+        Reason.USER_IS_GUEST: "ASK_GUESTS",
+        Reason.USER_UNCONFIRMED: "ASK_UNCONFIRMED",
+        Reason.NOT_MAPPED: "people.toml",
+    }
+)
+
+
+def explain(reason: str) -> str:
+    """Return a reason as people read it: with the setting that decides about it, if there is one."""
+    decided_by = DECIDED_BY.get(Reason(reason)) if is_own(reason) else None
+    return f"{reason} (see {decided_by})" if decided_by else reason
 
 
 #: A reason that is an error code of Slack's. The list is Slack's, so any word may be one.

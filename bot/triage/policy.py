@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from bot.triage.model import Choice, Person, Question
 from bot.triage.outcomes import CARDS, Outcome, Profile
+from bot.triage.people import PeopleRules
 from bot.triage.working_time import WorkingHours, after_working_time, find_time_zone, next_working_moment
 
 #: Table → key → text, as `messages.toml` has it.
@@ -116,6 +117,8 @@ class Policy:
     has_channel: bool = False  #: whether the security team has a channel for its cards
     allow_deescalation: bool = False
     ask_guests: bool = False
+    ask_unconfirmed: bool = False  #: also people whose address Slack has not confirmed
+    people: PeopleRules = field(default_factory=PeopleRules)  #: whom an address means
 
     def of(self, question: Question) -> AlertPolicy:
         """Return the policy of the question's alert."""

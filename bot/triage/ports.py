@@ -88,6 +88,9 @@ class Store(Register, Probeable, Protocol):
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         """Return the questions that this person was asked and has not answered, the newest first."""
 
+    async def asked_as(self, other_slack_id: str) -> str:
+        """Return the Slack id under which somebody with this other id was asked; "" if nobody was."""
+
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         """Return the questions that this person has answered since then, the latest answer first."""
 
@@ -185,8 +188,11 @@ class Messenger(Protocol):
     def can_look_up(self) -> bool:
         """Whether the app may read its own conversations, to look up a question there."""
 
-    async def find_person(self, email: str) -> Person:
-        """Return the person with this address, as Slack knows them now. `Undeliverable` if there is none."""
+    async def find_person(self, wanted: str) -> Person:
+        """Return the person with this address or Slack id, as Slack knows them now.
+
+        `Undeliverable` if there is none.
+        """
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         """Post the question to its person, or into `channel` if their conversation had to be opened.

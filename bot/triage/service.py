@@ -114,8 +114,14 @@ class TriageService:
     async def questions_of(self, slack_id: str) -> tuple[Sequence[Question], Sequence[Question]]:
         """Return what a person has not answered, and has answered in the last 30 days: at most 20 each."""
         store, since = self._recorder.store, self._recorder.clock() - LOOK_BACK
-        unanswered = await store.open_for(slack_id, limit=LISTED_MAX)
-        return unanswered, await store.answered_by(slack_id, since, limit=LISTED_MAX)
+        unanswered = list(await store.open_for(slack_id, limit=LISTED_MAX))
+        answered = list(await store.answered_by(slack_id, since, limit=LISTED_MAX))
+        if other_id := await store.asked_as(slack_id):
+            unanswered += await store.open_for(other_id, limit=LISTED_MAX)
+            answered += await store.answered_by(other_id, since, limit=LISTED_MAX)
+            unanswered.sort(key=lambda each: each.asked_at or each.accepted_at, reverse=True)
+            answered.sort(key=lambda each: each.answered_at or each.accepted_at, reverse=True)
+        return unanswered[:LISTED_MAX], answered[:LISTED_MAX]
 
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""

@@ -28,17 +28,19 @@ class Strangers:
         self._finder = finder
         self._jitter = jitter
         self._queue = LookUpQueue()
-        self._under_way: dict[str, dict[str, Waiting]] = {}  #: what else waits for a look-up, by address
+        self._under_way: dict[
+            str, dict[str, Waiting]
+        ] = {}  #: what else waits for a look-up, by what is looked up
         self._found: dict[str, Waiting] = {}  #: what waited, and whose people are known now, by ref
         self._missing: dict[str, Waiting] = {}  #: likewise, but there is nobody
 
     def is_stranger(self, question: Question) -> bool:
         """Whether a question's person must be looked up before anything else can be done."""
-        return asking_rules.needs_person(question) and not self._finder.knows(question.request.user)
+        return asking_rules.needs_person(question) and not self._finder.knows(self._finder.wanted(question))
 
     def is_for_nobody(self, question: Question) -> bool:
-        """Whether nobody is known to have the question's address, so that it can be ended without a call."""
-        return asking_rules.needs_person(question) and self._finder.is_missing(question.request.user)
+        """Whether it is known that there is nobody to ask, so that a question can be ended without a call."""
+        return asking_rules.needs_person(question) and self._finder.is_missing(self._finder.wanted(question))
 
     def opens_at(self, now: datetime) -> datetime | None:
         """Return when look-ups may start again; None if they may now, or if none is waiting."""
@@ -49,13 +51,13 @@ class Strangers:
         return self._finder.limiter.count_free_slots(now, len(self._queue), under_way=under_way)
 
     async def call(self, due: Sequence[Question], *, under_way: int) -> Sequence[Question]:
-        """Queue strangers' questions; return those whose people are to be looked up now, one per address.
+        """Queue strangers' questions; return those whose people are to be looked up now, one per person.
 
         All others of `due` are postponed. At most as many are returned as Slack allows with this many
         look-ups `under_way`; call `finish` for each. Raises `StoreError`; then nothing is returned.
         """
         for question in due:
-            self._wait(_waiting(question))
+            self._wait(self._waiting(question))
         now = self._recorder.clock()
         slots = self.count_free_slots(now, under_way=under_way)
         groups = [rows for _ in range(slots) if (rows := self._queue.take())]
@@ -67,26 +69,26 @@ class Strangers:
             for row in (row for rows in groups for row in rows):
                 self._wait(row)
             raise
-        emails = {question.request.user for question in called}
+        looked_up = {self._finder.wanted(question) for question in called}
         for first, *others in groups:
-            if first.email in emails:
-                self._under_way[first.email] = {row.ref: row for row in others}
+            if first.wanted in looked_up:
+                self._under_way[first.wanted] = {row.ref: row for row in others}
             else:  # the first has been asked or has ended meanwhile, or its person is known by now
-                self._release(first.email, others)
+                self._release(first.wanted, others)
         return called
 
     def finish(self, question: Question) -> None:
         """Release what waited for the look-up of a question's person, however it ended."""
-        email = question.request.user
-        waited = list(self._under_way.pop(email, {}).values())
+        wanted = self._finder.wanted(question)
+        waited = list(self._under_way.pop(wanted, {}).values())
         is_put_off = question.due_at is not None and question.due_at > self._recorder.clock()
-        if is_put_off and self._finder.knows(email):
-            waited.insert(0, _waiting(question))  # otherwise it is met again when it is due
-        self._release(email, waited)
+        if is_put_off and self._finder.knows(wanted):
+            waited.insert(0, self._waiting(question))  # otherwise it is met again when it is due
+        self._release(wanted, waited)
 
     def keep(self, question: Question) -> None:
         """Take back a released question that could not be started."""
-        self._release(question.request.user, [_waiting(question)])
+        self._release(self._finder.wanted(question), [self._waiting(question)])
 
     async def take_released(self, *, found: int, missing: int) -> Sequence[Question]:
         """Return questions that waited: up to `found` that can be asked, up to `missing` for nobody.
@@ -100,19 +102,23 @@ class Strangers:
             self._missing.pop(ref, None)
         return [each for each in loaded if each is not None and asking_rules.needs_person(each)]
 
-    def _wait(self, row: Waiting) -> None:
-        if row.email in self._under_way:
-            _keep(self._under_way[row.email], row)
-        else:
-            self._queue.add(row, first=self._finder.has_met(row.email))
+    def _waiting(self, question: Question) -> Waiting:
+        wanted, label = self._finder.wanted(question), question.request.alert
+        return Waiting(ref=question.ref, wanted=wanted, label=label, since=question.accepted_at)
 
-    def _release(self, email: str, rows: Iterable[Waiting]) -> None:
+    def _wait(self, row: Waiting) -> None:
+        if row.wanted in self._under_way:
+            _keep(self._under_way[row.wanted], row)
+        else:
+            self._queue.add(row, first=self._finder.has_met(row.wanted))
+
+    def _release(self, wanted: str, rows: Iterable[Waiting]) -> None:
         """Release rows whose person is known by now, or known not to exist; let the others wait again."""
         for row in rows:
-            if not self._finder.knows(email):
+            if not self._finder.knows(wanted):
                 self._wait(row)
             else:
-                _keep(self._missing if self._finder.is_missing(email) else self._found, row)
+                _keep(self._missing if self._finder.is_missing(wanted) else self._found, row)
 
     async def _load_first(
         self, groups: Sequence[Sequence[Waiting]], due: Mapping[str, Question]
@@ -128,11 +134,6 @@ class Strangers:
     async def _put_off(self, question: Question, now: datetime) -> None:
         spread = self._jitter()
         await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, spread=spread))
-
-
-def _waiting(question: Question) -> Waiting:
-    request = question.request
-    return Waiting(ref=question.ref, email=request.user, label=request.alert, since=question.accepted_at)
 
 
 def _keep(rows: dict[str, Waiting], row: Waiting) -> None:

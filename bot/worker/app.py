@@ -20,9 +20,9 @@ from bot.slack.render.templates import Wording, check_wording
 from bot.sqs.queues import Queue
 from bot.store import OpenStore
 from bot.triage.log_events import log_event
-from bot.triage.policy import AlertPolicies
+from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER, Meter
-from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble, make_policy
+from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble
 from bot.worker.control import ControlServer
 from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
@@ -44,7 +44,7 @@ class App:
         self,
         settings: Settings,
         wording: Wording,
-        alerts: AlertPolicies,
+        policy: Policy,
         *,
         restored: bool = False,
         dependencies: Dependencies | None = None,
@@ -52,7 +52,7 @@ class App:
         self.wake = WakeUp()
         self._settings = settings
         self._wording = wording
-        self._policy = make_policy(settings, alerts)
+        self._policy = policy
         self._restored = restored
         self._dependencies = dependencies or Dependencies()
         self._access = self._dependencies.access()

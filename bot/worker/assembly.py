@@ -42,6 +42,7 @@ from bot.store.address import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.model import utc_now
+from bot.triage.people import PeopleRules
 from bot.triage.policy import AlertPolicies, Policy
 from bot.triage.ports import NO_METER, Clock, Messenger, Meter, SecurityTeam
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
@@ -151,7 +152,7 @@ class Parts:
         return self.pacing.limiter.rejection_code or self.actors.asker.finder.limiter.rejection_code
 
 
-def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
+def make_policy(settings: Settings, alerts: AlertPolicies, people: PeopleRules) -> Policy:
     """Return the settings that the triage needs."""
     return Policy(
         profile=settings.response_profile,
@@ -165,6 +166,8 @@ def make_policy(settings: Settings, alerts: AlertPolicies) -> Policy:
         has_channel=bool(settings.security_channel),
         allow_deescalation=settings.allow_deescalation,
         ask_guests=settings.ask_guests,
+        ask_unconfirmed=settings.ask_unconfirmed,
+        people=people,
     )
 
 

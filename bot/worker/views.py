@@ -19,7 +19,7 @@ View = dict[str, Any]
 
 
 def question_view(question: Question, reports: Sequence[OutboxRow] | None = None) -> View:
-    """Return a question's facts; with its `reports` if given, and then with what is optional in its request.
+    """Return a question's facts; with its `reports` if given, and then with what few questions have.
 
     `dueAt` is when its `work` (redraw, ask or remind) is due. Times are ISO 8601 in UTC.
     """
@@ -63,7 +63,8 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
     if reports is None:
         return view
     told = [report_view(report) for report in reports]
-    return {**view, **_evidence_view(question.request), "reports": told}
+    found = {"foundBy": question.found_by or None, "askedSlackOther": question.other_slack_id or None}
+    return {**view, **found, **_evidence_view(question.request), "reports": told}
 
 
 def report_view(row: OutboxRow) -> View:

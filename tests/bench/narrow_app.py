@@ -11,10 +11,11 @@ from functools import partial
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.worker.app import App
-from bot.worker.assembly import Dependencies
+from bot.worker.assembly import Dependencies, make_policy
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -24,9 +25,10 @@ def main() -> None:
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
-    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    folder = settings.config_dir
+    policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))
     dependencies = Dependencies(limiter=partial(ConcurrencyLimiter, concurrency=int(sys.argv[1])))
-    asyncio.run(run_worker(App(settings, *words, dependencies=dependencies)))
+    asyncio.run(run_worker(App(settings, load_messages(folder), policy, dependencies=dependencies)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,11 @@ FACTS: dict[str, Any] = {
     "left_out": ("facts must be an array",),
     "is_cut": True,
 }
-ADDED: dict[str, Any] = {"note_keys": ("0123456789abcdef", "f" * 16), "found_by": "domains"}
+ADDED: dict[str, Any] = {
+    "note_keys": ("0123456789abcdef", "f" * 16),
+    "found_by": "domains",
+    "other_slack_id": "W0ADA",
+}
 ENDED: dict[str, Any] = {
     "state": State.CLOSED,
     "standing": Outcome.UNDELIVERABLE,

@@ -107,6 +107,12 @@ async def test_an_answer_moves_a_question_from_one_list_to_the_other(store: AnyS
     assert names(await store.answered_by(ADA, NOON, limit=10)) == ["one"]
 
 
+async def test_a_persons_other_id_leads_to_the_one_under_which_they_were_asked(store: AnyStore) -> None:
+    await add(store, asked("one", other_slack_id="W0ADA"), asked("two", slack_id=EVE))
+
+    assert [await store.asked_as(each) for each in ("W0ADA", ADA, EVE, "W0EVE", "")] == [ADA, *[""] * 4]
+
+
 # Cards
 
 

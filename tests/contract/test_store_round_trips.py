@@ -70,6 +70,7 @@ questions = st.builds(
     notes=counts,
     note_keys=st.lists(tokens.filter(bool), max_size=20).map(tuple),
     found_by=words,
+    other_slack_id=words,
     card_due_at=maybe,
     card_ts=tokens,
     card_shown=counts,

@@ -18,11 +18,12 @@ from typing import cast
 from bot.aws.access import Access
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
 from bot.sqs.queues import FailedEntry, Queue, Received
 from bot.triage.ports import Meter
 from bot.worker.app import App
-from bot.worker.assembly import Dependencies, Queues, open_queues
+from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 from bot.worker.watchdog import PATIENCE, Progress
@@ -75,9 +76,10 @@ def main() -> None:
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
-    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    folder = settings.config_dir
+    policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))
     dependencies = Dependencies(queues=cued_queues, progress=QuickProgress)
-    asyncio.run(run_worker(App(settings, *words, dependencies=dependencies)))
+    asyncio.run(run_worker(App(settings, load_messages(folder), policy, dependencies=dependencies)))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ async def test_where_all_is_well_it_says_so_and_exits_0(place: CheckedPlace) -> 
         shown = await here.check()
 
         assert shown.code == 0, shown.text
-        assert shown.text.endswith("\n\n26 ok.\n")
+        assert shown.text.endswith("\n\n28 ok.\n")
         assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
 
 

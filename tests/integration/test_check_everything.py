@@ -115,7 +115,7 @@ async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tm
         ({"AWS_REGION": "the moon"}, {"request queue", "response queue"}),
         ({"DEAD_LETTER_QUEUE_URL": NOWHERE["REQUEST_QUEUE_URL"]}, {"dead-letter queue"}),
         ({"STORE_URL": "mysql://store"}, {"store"}),
-        ({"CONFIG_DIR": "/nowhere/at/all"}, {"wording"}),
+        ({"CONFIG_DIR": "/nowhere/at/all"}, {"wording", "people"}),
         (
             {"https_proxy": "socks5://127.0.0.1:1080"},
             {"bot token", "app-level token", "request queue", "response queue"},
@@ -132,7 +132,7 @@ async def test_a_wrong_setting_fails_and_what_needs_it_is_skipped(
     assert findings[variable].verdict is Verdict.FAILED
     assert findings[variable].remedy.startswith("set it to ")
     passed_over = {name for name, each in findings.items() if each.verdict is Verdict.SKIPPED}
-    assert passed_over - {"scopes"} == skipped
+    assert passed_over - {"scopes", "texts in Slack"} == skipped
 
 
 async def test_an_env_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
@@ -160,6 +160,26 @@ async def test_wrong_wording_is_named_with_its_key(tmp_path: Path, text: str, de
     assert findings["wording"].verdict is Verdict.FAILED
     assert detail in findings["wording"].detail
     assert findings["wording"].remedy.startswith("expected ")
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "detail"),
+    [
+        ("", Verdict.OK, "looked up by the addresses of the requests"),
+        ('[people]\n"ada@mozilla.com" = "ada"', Verdict.FAILED, "[people] \"ada@mozilla.com\" is 'ada'"),
+        ('[people]\n"ada@mozilla.com" "U1"', Verdict.FAILED, "at line 2"),
+        ('strict = true\n[domains]\n"a.b" = "c.d"', Verdict.OK, "1 of [domains]; nobody else is asked"),
+    ],
+)
+async def test_who_is_meant_is_judged(tmp_path: Path, text: str, verdict: Verdict, detail: str) -> None:
+    (tmp_path / "people.toml").write_text(text, encoding="utf-8")
+
+    finding = (await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", CONFIG_DIR=str(tmp_path))))[
+        "people"
+    ]
+
+    assert finding.verdict is verdict
+    assert detail in finding.detail
 
 
 async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> None:

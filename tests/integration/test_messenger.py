@@ -52,6 +52,9 @@ def message(ref: str = "key.secret", event_type: str = "triage_question", ts: st
         ({"team_id": "T0ELSEWHERE"}, replace(ADA, is_external=True)),
         ({"team_id": "T0ELSEWHERE", "enterprise_user": {"teams": ["T0HOME"]}}, ADA),
         ({"enterprise_user": {"teams": ["T0OTHER"]}}, ADA),
+        ({"enterprise_user": {"id": "W0ADA", "teams": ["T0HOME"]}}, replace(ADA, other_slack_id="W0ADA")),
+        ({"enterprise_user": {"id": "U0ADA"}}, ADA),
+        ({"enterprise_user": {"id": 7}}, ADA),
         ({"enterprise_user": ["T0OTHER"]}, ADA),
         ({"enterprise_user": {"teams": 7}}, ADA),
         (
@@ -67,6 +70,13 @@ async def test_a_person_is_found_with_what_decides_over_asking(
         assert await messenger.find_person("ada@example.com") == expected
 
         assert slack.received[0].values == {"email": "ada@example.com"}
+
+
+async def test_a_slack_id_is_looked_up_as_one() -> None:
+    async with messenger_of(FOUND) as (messenger, slack):
+        assert await messenger.find_person("U0ADA") == ADA
+
+    assert (slack.received[0].method, slack.received[0].values) == ("users.info", {"user": "U0ADA"})
 
 
 async def test_whoever_is_looked_for_is_looked_for_in_slack_each_time() -> None:

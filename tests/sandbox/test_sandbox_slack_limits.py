@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -121,6 +122,42 @@ async def test_a_message_that_slack_would_not_take_is_refused(
     answer = await refusal(world.client.chat_postMessage(channel=ADA, **content))
 
     assert answer["error"] == code
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "pointer"),
+    [
+        ({"blocks": json.dumps([_section("x" * 3001)])}, "invalid_blocks", "/0/text/text"),
+        (
+            {"message": json.dumps({"blocks": [_section("x" * 3001)]})},
+            "invalid_message",
+            "/blocks/0/text/text",
+        ),
+        ({"message": json.dumps({"text": "x" * 40_001})}, "invalid_message", "/text"),
+        ({"message": json.dumps({"blocks": [_section("x" * 3000)] * 5})}, "invalid_message", "/blocks"),
+        ({"message": "[]"}, "invalid_message", ""),
+        (
+            {"view": json.dumps({"type": "home", "blocks": [_section("")]})},
+            "invalid_view",
+            "/blocks/0/text/text",
+        ),
+        ({"blocks": "["}, "invalid_arguments", None),
+        ({"blocks": []}, "invalid_arguments", None),
+        ({"blocks": "[]", "view": "{}"}, "invalid_arguments", None),
+        ({}, "invalid_arguments", None),
+    ],
+)
+async def test_a_message_can_be_judged_without_being_posted(
+    world: RunningSlack, values: dict[str, Any], error: str, pointer: str | None
+) -> None:
+    assert (await world.client.api_call("blocks.validate", json={"blocks": "[]"}))["ok"]
+
+    answer = await refusal(world.client.api_call("blocks.validate", json=values))
+
+    assert answer["error"] == error
+    if pointer is not None:
+        [fault] = answer["errors"]
+        assert (fault["pointer"], fault["code"]) == (pointer, "failed_constraint")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,10 @@ class MemoryStore:
         newest_first = sorted(found, key=lambda pair: pair[0] or _NEVER, reverse=True)
         return [each for _, each in newest_first][:limit]
 
+    async def asked_as(self, other_slack_id: str) -> str:
+        found = (each for each in self.questions.values() if each.other_slack_id == other_slack_id)
+        return next((each.slack_id for each in found if other_slack_id), "")
+
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         found = [
             (each.answered_at, each)

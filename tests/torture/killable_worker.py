@@ -29,8 +29,9 @@ from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Connection, Table
+from bot.triage.people import PeopleRules
 from bot.worker.app import App
-from bot.worker.assembly import Dependencies, Queues, open_queues
+from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
     from bot.store import OpenStore
-    from bot.triage.policy import AlertPolicies
+    from bot.triage.policy import Policy
     from bot.triage.ports import Messenger, Meter, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker.lifecycle import Loop
@@ -90,7 +91,7 @@ class Cue:
 class KillableWorker(App):
     """The worker as it is, with a fast clock, shorter time-outs and mortal parts."""
 
-    def __init__(self, settings: Settings, words: tuple[Wording, AlertPolicies], cue: Cue) -> None:
+    def __init__(self, settings: Settings, words: tuple[Wording, Policy], cue: Cue) -> None:
         self._cue = cue
         self._kill_switch = KillSwitch(cue.boundary, cue.passings, cue.armed_at)
         dependencies = Dependencies(
@@ -185,7 +186,8 @@ def main() -> None:
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])
-    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
+    policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
+    words = load_messages(settings.config_dir), policy
     child = 0
     for line in sys.stdin:
         if child:

@@ -18,6 +18,7 @@ from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.finding import LOOK_UPS_MAX, Finder
 from bot.triage.model import Change, Question, State, Work
+from bot.triage.people import PeopleRules
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.recorder import Recorder
@@ -77,7 +78,7 @@ class SweeperHarness:
     def sweeper(self, clock: Clock) -> Sweeper:
         recorder = Recorder(self.store, write_report, policy=Policy(), clock=clock)
         finder_limiter = ConcurrencyLimiter(jitter=lambda: 1.0, concurrency=LOOK_UPS_MAX)
-        self.finder = Finder(self.messenger, clock=clock, limiter=finder_limiter)
+        self.finder = Finder(self.messenger, PeopleRules(), clock=clock, limiter=finder_limiter)
         strangers = Strangers(recorder, self.finder, jitter=lambda: 1.0)
         return Sweeper(self.store, self, self.limiter, strangers, clock=clock)
 

@@ -63,6 +63,7 @@ def test_the_required_variables_alone_are_enough_and_the_rest_has_the_documented
         retain=timedelta(days=30),
         allow_deescalation=False,
         ask_guests=False,
+        ask_unconfirmed=False,
         log_level="INFO",
         log_format="text",
         aws_variables={},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from bot.errors import (
 )
 from bot.triage.finding import FRESH_FOR, MET_FOR, MISSING_FOR, REMEMBERED_MAX, Finder
 from bot.triage.model import Question, State
+from bot.triage.people import PeopleRules
 from bot.triage.rate_limits import ConcurrencyLimiter
 
 MOMENT = timedelta(seconds=1)
@@ -30,11 +32,11 @@ WAIT = TransientError("429", retry_after=timedelta(seconds=60))
 class FindingHarness:
     """A Finder, and a Slack that counts its look-ups."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: PeopleRules | None = None) -> None:
         self.clock = SteppedClock()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.limiter = ConcurrencyLimiter(jitter=lambda: 1.0)
-        self.finder = Finder(self.messenger, clock=self.clock, limiter=self.limiter)
+        self.finder = Finder(self.messenger, rules or PeopleRules(), clock=self.clock, limiter=self.limiter)
         self.calls = 0
         self.messenger.before["find"] = self._count
 
@@ -106,6 +108,27 @@ async def test_no_number_of_invented_addresses_makes_it_forget_somebody_or_grow(
     assert harness.finder.knows(ADDRESS)
     assert not harness.finder.is_missing(invented[0])
     assert harness.finder.is_missing(invented[1])
+
+
+async def test_what_is_remembered_is_by_what_was_looked_up() -> None:
+    rules = PeopleRules(
+        people={"a@old.example": ADDRESS, "b@old.example": "U0PINNED", ADDRESS: "U0NOBODY"}, strict=True
+    )
+    harness = FindingHarness(rules)
+    harness.messenger.people |= {"U0PINNED": replace(ADA, slack_id="U0PINNED"), "U0NOBODY": NOBODY}
+
+    ends = [await harness.find(each) for each in ("a@old.example", "A@old.example", "b@old.example", ADDRESS)]
+    assert ends == [ADA.slack_id, ADA.slack_id, "U0PINNED", "users_not_found"]
+    assert harness.calls == 3
+    assert [harness.finder.knows(each) for each in (ADDRESS, "U0PINNED", "a@old.example")] == [
+        True,
+        True,
+        False,
+    ]
+
+    assert await harness.find("c@old.example") == "not_mapped"
+    assert harness.calls == 3
+    assert not harness.finder.has_met("c@old.example")
 
 
 @pytest.mark.parametrize("error", [WAIT, TransientError("no network"), UnknownErrorCode("odd")])

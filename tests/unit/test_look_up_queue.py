@@ -9,9 +9,9 @@ from fakes import NOON
 from bot.triage.look_up_queue import LookUpQueue, Waiting
 
 
-def row(name: str, label: str = "flood", *, minute: int = 0, email: str = "") -> Waiting:
+def row(name: str, label: str = "flood", *, minute: int = 0, wanted: str = "") -> Waiting:
     return Waiting(
-        ref=name, email=email or f"{name}@example.com", label=label, since=NOON + timedelta(minutes=minute)
+        ref=name, wanted=wanted or f"{name}@example.com", label=label, since=NOON + timedelta(minutes=minute)
     )
 
 
@@ -69,8 +69,8 @@ def test_all_questions_for_an_address_leave_with_the_first_of_them() -> None:
     queue = LookUpQueue()
     fill(queue, "flood", 3)
     for label in ("flood", "other"):
-        queue.add(row(f"ada-{label}", label, minute=9, email="ada@example.com"))
-    queue.add(row("ada-met", email="ada@example.com"), first=True)
+        queue.add(row(f"ada-{label}", label, minute=9, wanted="ada@example.com"))
+    queue.add(row("ada-met", wanted="ada@example.com"), first=True)
 
     assert [each.ref for each in queue.take()] == ["ada-met", "ada-flood", "ada-other"]
     assert turns(queue) == ["flood-2", "flood-0", "flood-1"]
@@ -92,7 +92,7 @@ def test_when_too_many_wait_the_middle_of_the_longest_line_leaves() -> None:
 
     assert len(queue) == 10
     assert turns(queue)[:5] == ["quiet-1", "flood-999", "quiet-0", "flood-0", "flood-998"]
-    assert len(queue._by_email) == len(queue._lines) == 0
+    assert len(queue._by_wanted) == len(queue._lines) == 0
 
 
 def test_when_too_many_were_met_lately_the_last_of_them_leaves() -> None:

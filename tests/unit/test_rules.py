@@ -157,6 +157,12 @@ def test_guests_are_asked_where_the_engineer_says_so() -> None:
     assert asking_rules.why_not_ask(stranger, Policy(ask_guests=True)) == "user_external"
 
 
+def test_people_whose_address_is_not_confirmed_are_asked_where_the_engineer_says_so() -> None:
+    policy = Policy(ask_unconfirmed=True)
+    assert asking_rules.why_not_ask(replace(ADA, unconfirmed=True), policy) is None
+    assert asking_rules.why_not_ask(replace(ADA, unconfirmed=True, is_guest=True), policy) == "user_is_guest"
+
+
 def test_a_claim_says_whom_and_puts_the_question_in_doubt() -> None:
     claimed = asking_rules.claim(ACCEPTED, ADA, LATER).question
 

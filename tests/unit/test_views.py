@@ -245,7 +245,7 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
     ]
 
 
-def test_show_tells_the_facts_and_what_was_left_out_or_cut() -> None:
+def test_show_tells_the_facts_what_was_left_out_or_cut_and_how_the_person_was_found() -> None:
     request = replace(
         REQUEST,
         occurred_at=ACCEPTED - timedelta(hours=1),
@@ -253,12 +253,16 @@ def test_show_tells_the_facts_and_what_was_left_out_or_cut() -> None:
         left_out=("facts must be an array", "occurredAt must not be more than a day from now"),
         is_cut=True,
     )
-    view = question_view(replace(ANSWERED, request=request), [])
+    known = replace(ANSWERED, found_by='[domains] "a" = "b"', other_slack_id="W1", reason="not_mapped")
+    view = question_view(replace(known, request=request), [])
+    shown = render_question(over_the_socket(view))
 
+    assert section_of(shown, "Question")[2:4] == ["  other id     W1", '  found by     [domains] "a" = "b"']
+    assert "  reason       not_mapped (see people.toml)" in section_of(shown, "Outcome")
     assert view["facts"][1] == {"name": "Device", "value": "Alert 1"}
     assert view["leftOut"] == list(request.left_out)
     assert (view["occurredAt"], view["summaryCut"]) == ("2026-11-24T02:00:00+00:00", True)
-    assert section_of(render_question(over_the_socket(view)), f"Alert {REQUEST.identifier}")[4:] == [
+    assert section_of(shown, f"Alert {REQUEST.identifier}")[4:] == [
         "  happened     2026-11-24 02:00:00 UTC",
         "  left out     facts must be an array; occurredAt must not be more than a day from now",
         "  text         cut: its end was not kept",

@@ -12,11 +12,11 @@ from itertools import chain
 from aiohttp import ClientSession
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.cli.checks import slack, sqs
+from bot.cli.checks import slack, sqs, texts
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_credentials, check_name_servers
-from bot.cli.checks.settings import WORDING, check_settings, check_wording
+from bot.cli.checks.settings import PEOPLE, WORDING, check_people, check_settings, check_wording
 from bot.cli.checks.worker import check_store_and_worker
 from bot.errors import TriageBotError
 from bot.settings.parameter_store import fetch_secret
@@ -26,7 +26,8 @@ from bot.slack.client import open_session, web_client
 
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
-#: The time limit of each check. They run concurrently, so the command takes about this long at most.
+#: The time limit of each check. They run concurrently, but for the texts, which need the bot token: so the
+#: command takes about twice as long at most.
 PATIENCE = timedelta(seconds=10)
 
 
@@ -55,8 +56,9 @@ class _Checkup:
 
     def check_wording(self) -> Sequence[Finding]:
         if "CONFIG_DIR" in self._faulty:
-            return [Finding.skipped(WORDING, "CONFIG_DIR")]
-        return check_wording(self._settings.config_dir)
+            return [Finding.skipped(subject, "CONFIG_DIR") for subject in (WORDING, PEOPLE)]
+        folder = self._settings.config_dir
+        return [*check_wording(folder), *check_people(folder)]
 
     async def check_slack(self) -> Sequence[Finding]:
         tls = ssl.create_default_context()
@@ -65,10 +67,11 @@ class _Checkup:
             bot = partial(self._check_bot_token, client)
             app = partial(self._check_app_token, client, session)
             needs = ("SLACK_API_URL", *self._proxies)
-            return await _run_together(
+            findings = await _run_together(
                 self._run_check(slack.BOT_TOKEN, bot, needs=("SLACK_BOT_TOKEN", *needs)),
                 self._run_check(slack.APP_TOKEN, app, needs=("SLACK_APP_TOKEN", *needs)),
             )
+            return [*findings, *await self._check_texts(client, is_known=findings[0].verdict is Verdict.OK)]
 
     async def check_queues(self) -> Sequence[Finding]:
         settings = self._settings
@@ -90,6 +93,11 @@ class _Checkup:
             return [slack.unusable_finding(slack.BOT_TOKEN, str(error)), slack.SCOPES_SKIPPED]
         client.token = token.reveal()
         return await slack.check_bot_token(client)
+
+    async def _check_texts(self, client: AsyncWebClient, *, is_known: bool) -> Sequence[Finding]:
+        if not is_known or "CONFIG_DIR" in self._faulty:
+            return [Finding.skipped(texts.TEXTS, "CONFIG_DIR" if is_known else f"the {slack.BOT_TOKEN}")]
+        return await texts.check_texts(client, self._settings.config_dir, patience=self._patience)
 
     async def _check_app_token(self, client: AsyncWebClient, session: ClientSession) -> Sequence[Finding]:
         try:

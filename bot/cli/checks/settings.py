@@ -10,12 +10,14 @@ from bot.cli.checks.findings import Finding
 from bot.errors import ConfigError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.proxies import is_proxy_variable
 from bot.settings.settings import Settings
 from bot.slack.render import templates
 
 SETTINGS = "settings"
 WORDING = "wording"
+PEOPLE = "people"
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
@@ -41,6 +43,19 @@ def check_wording(folder: Path | None) -> Sequence[Finding]:
     except ConfigError as error:
         return [_explain_problem(WORDING, problem, "expected ") for problem in error.problems]
     return [Finding.ok(WORDING, _describe_source(folder))]
+
+
+def check_people(folder: Path | None) -> Sequence[Finding]:
+    """Judge the file in `folder` that says who is meant by an address. Raises nothing."""
+    try:
+        rules = load_people_rules(folder)
+    except ConfigError as error:
+        return [_explain_problem(PEOPLE, problem, "expected ") for problem in error.problems]
+    if not (rules.people or rules.domains or rules.strict):
+        return [Finding.ok(PEOPLE, "looked up by the addresses of the requests")]
+    others = "nobody else is asked" if rules.strict else "all others by the addresses of the requests"
+    counts = f"{len(rules.people)} of [people], {len(rules.domains)} of [domains]"
+    return [Finding.ok(PEOPLE, f"looked up by people.toml: {counts}; {others}")]
 
 
 def _describe_source(folder: Path | None) -> str:

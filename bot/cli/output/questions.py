@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from bot.cli.output.tables import align_table
 from bot.printable import make_printable
+from bot.triage.outcomes import explain
 from bot.worker.views import View
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
@@ -120,6 +121,8 @@ def _question_section(view: View) -> Iterator[str]:
         {
             "state": _state(view),
             "person": person,
+            "other id": view["askedSlackOther"],
+            "found by": view["foundBy"],
             "asked": _moment(view["askedAt"]),
             "choices": ", ".join(view["offered"]),
             "message": place,
@@ -136,7 +139,7 @@ def _outcome_section(view: View) -> Iterator[str]:
     yield from _facts(
         {
             "stands": view["outcome"] or "open",
-            "reason": view["reason"],
+            "reason": explain(str(view["reason"] or "")),
             "last said": view["said"],
             "answered": _moment(view["firstAnsweredAt"]),
             "last answer": _moment(view["answeredAt"]) if view["answers"] > 1 else None,

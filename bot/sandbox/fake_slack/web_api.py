@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from bot.sandbox.fake_slack import chat_methods, conversation_methods, people_methods, view_methods
+from bot.sandbox.fake_slack import (
+    block_methods,
+    chat_methods,
+    conversation_methods,
+    people_methods,
+    view_methods,
+)
 from bot.sandbox.fake_slack.calls import Call, Method, SlackError, TooManyCallsError, read_parameters
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ METHODS: Final[Mapping[str, Method]] = MappingProxyType(
         "chat.postMessage": Method(work=chat_methods.post_message, scopes=("chat:write",)),
         "chat.update": Method(work=chat_methods.update_message, scopes=("chat:write",)),
         "chat.getPermalink": Method(work=chat_methods.find_permalink),
+        "blocks.validate": Method(work=block_methods.validate),
         "views.open": Method(work=view_methods.open_view),
         "views.push": Method(work=view_methods.push_view),
         "views.update": Method(work=view_methods.update_view),

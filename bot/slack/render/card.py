@@ -12,7 +12,7 @@ from bot.slack.render.rich_text import as_text, date, fill, link, literal, quote
 from bot.slack.render.templates import words_for
 from bot.slack.render.text import shorten, to_line
 from bot.triage.model import AlertTaken
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome, explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,7 +103,7 @@ def _facts(question: Question, wording: Wording, policy: Policy) -> Iterator[tup
         "address": address(question),
         "confidence": request.confidence.value,
         "left_out": to_line("; ".join(request.left_out)),
-        "reason": to_line(question.reason),
+        "reason": to_line(explain(question.reason)),
     }
     yield from ((words[key], [literal(text)]) for key, text in texts.items() if text)
     moments = {"asked": question.asked_at, "answered": _answered_at(question)}

@@ -41,6 +41,9 @@ VERSION = "v"
 IDENTIFIER = "i"
 REPLAYS = "n"
 
+#: The sort key, in the index `person`, of an addition that has a person's other id.
+OTHER = "other"
+
 #: Of a question: 1, it has an addition; 0, it has none; missing: a worker of version 2 wrote the question.
 HAS_ADDITION = "ad"
 SENT_AT = "sn"
@@ -76,6 +79,7 @@ _ADDITION = {
     "is_cut": "cu",
     "note_keys": "nk",
     "found_by": "fb",
+    "other_slack_id": schema.SLACK_ID,  # so that the index `person` leads from either id to the question
 }
 _REPORT = {
     "identifier": IDENTIFIER,
@@ -146,6 +150,8 @@ def addition_item(question: Question) -> Item:
     """Return what is added to a question as its item."""
     key, _, secret = question.ref.partition(".")
     added = {_ADDITION[name]: value for name, value in added_row(question).items()}
+    if question.other_slack_id:
+        added[schema.PERSON_SORT] = OTHER
     return addition_key(key) | {SECRET: secret} | added
 
 

@@ -133,6 +133,10 @@ class DynamoStore:
         still_open = [row for row in rows if row.answered_at is None and row.state is State.ASKED]
         return sorted(still_open, key=lambda row: row.asked_at or row.accepted_at, reverse=True)
 
+    async def asked_as(self, other_slack_id: str) -> str:
+        rows = await self._find_questions_of(other_slack_id, items.OTHER, items.OTHER, 5)
+        return next((row.slack_id for row in rows if row.other_slack_id == other_slack_id), "")
+
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         rows = await self._find_questions_of(
             slack_id, items.answered_sort_key(microseconds(since)), "answered$", limit
@@ -288,7 +292,7 @@ class DynamoStore:
         query = query_index(schema.PERSON, slack_id, "#s BETWEEN :first AND :last", first=first, last=last)
         found = await self._table.first(limit, **query, ScanIndexForward=False)
         rows = await items.questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
-        return [row for row in rows if row.slack_id == slack_id]
+        return [row for row in rows if row.is_for(slack_id)]
 
     async def _mark_sent(self, row: OutboxRow, at: datetime) -> None:
         expires = self._lifetime.since(at)

@@ -36,6 +36,9 @@ FIXED = ("key", "secret", "identifier")
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 _EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
 
+#: Columns of version 3 that a question has beside its request.
+_OWN = ("note_keys", "found_by", "other_slack_id")
+
 #: Columns of version 3. A table has them in an item of its own, which workers of version 2 do not write.
 ADDED: Mapping[str, Any] = {
     "occurred_at": None,
@@ -44,6 +47,7 @@ ADDED: Mapping[str, Any] = {
     "is_cut": 0,
     "note_keys": "",
     "found_by": "",
+    "other_slack_id": "",
 }
 
 _PLAIN = tuple(
@@ -113,10 +117,12 @@ def mutable_row(question: Question) -> dict[str, Any]:
 def added_row(question: Question) -> dict[str, Any]:
     """Return the columns of version 3 that say anything, with their stored values."""
     request = question.request
-    if not (question.note_keys or question.found_by or any(getattr(request, name) for name in _EVIDENCE)):
+    if not any(getattr(question, name) for name in _OWN) and not any(
+        getattr(request, name) for name in _EVIDENCE
+    ):
         return {}
     row = _request_columns(request)
-    row |= {name: _to_column(name, getattr(question, name)) for name in ("note_keys", "found_by")}
+    row |= {name: _to_column(name, getattr(question, name)) for name in _OWN}
     return {name: row[name] for name, empty in ADDED.items() if row[name] != empty}
 
 
@@ -175,6 +181,7 @@ def question_of(row: Mapping[str, Any]) -> Question:
         said=Choice(row["said"]) if row["said"] else None,
         note_keys=tuple(row["note_keys"].split()),
         found_by=row["found_by"],
+        other_slack_id=row["other_slack_id"],
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )

@@ -14,10 +14,10 @@ from bot.errors import StartRefused, StoreUnusable
 #: The schema that this release reads and writes (PRAGMA user_version).
 SCHEMA_VERSION = 3
 
-#: The columns that upgrade each earlier schema to the next. Columns are added, none is changed, so that a row
-#: keeps the meaning that it had for the release that wrote it.
+#: The columns that upgrade each earlier schema to the next, and their index. Columns are added, none is
+#: changed, so that a row keeps the meaning that it had for the release that wrote it.
 _MIGRATIONS = {
-    1: ("report", ["facts TEXT NOT NULL DEFAULT ''"]),
+    1: ("report", ["facts TEXT NOT NULL DEFAULT ''"], ""),
     2: (
         "question",
         [
@@ -27,7 +27,9 @@ _MIGRATIONS = {
             "is_cut INTEGER NOT NULL DEFAULT 0",
             "note_keys TEXT NOT NULL DEFAULT ''",
             "found_by TEXT NOT NULL DEFAULT ''",
+            "other_slack_id TEXT NOT NULL DEFAULT ''",
         ],
+        "question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''",
     ),
 }
 
@@ -106,8 +108,9 @@ def _create_tables(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables of an earlier release, each step in one transaction."""
     for earlier in range(version, SCHEMA_VERSION):
-        table, columns = _MIGRATIONS[earlier]
+        table, columns, index = _MIGRATIONS[earlier]
         steps = " ".join(f"ALTER TABLE {table} ADD COLUMN {column};" for column in columns)
+        steps += f" CREATE INDEX {index};" if index else ""
         connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {earlier + 1}; COMMIT;")
 
 

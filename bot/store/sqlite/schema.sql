@@ -52,7 +52,8 @@ CREATE TABLE question (
     left_out       TEXT    NOT NULL DEFAULT '',  -- which optional fields broke their rule, a clause a line
     is_cut         INTEGER NOT NULL DEFAULT 0,   -- 1: the end of the summary was not kept
     note_keys      TEXT    NOT NULL DEFAULT '',  -- digests by which known notes are told, separated by spaces
-    found_by       TEXT    NOT NULL DEFAULT ''   -- the rule by which the person was found
+    found_by       TEXT    NOT NULL DEFAULT '',  -- the rule by which the person was found
+    other_slack_id TEXT    NOT NULL DEFAULT ''   -- of the same person, on Enterprise Grid
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;
@@ -60,6 +61,7 @@ CREATE INDEX question_deadline ON question (deadline) WHERE deadline IS NOT NULL
 CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadline IS NULL;
 CREATE INDEX question_card ON question (card_due_at) WHERE card_due_at IS NOT NULL;
 CREATE INDEX question_person ON question (slack_id, answered_at);
+CREATE INDEX question_other_person ON question (other_slack_id) WHERE other_slack_id <> '';
 CREATE INDEX question_accepted ON question (accepted_at);
 CREATE INDEX question_open ON question (accepted_at) WHERE standing = '';
 

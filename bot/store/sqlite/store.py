@@ -58,6 +58,7 @@ _CARDS_DUE = f"WHERE card_due_at <= ? AND {_NOT_AMONG} ORDER BY card_due_at LIMI
 _OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
     ORDER BY asked_at DESC LIMIT ?"""
 _ANSWERED_BY = "WHERE slack_id = ? AND answered_at >= ? ORDER BY answered_at DESC LIMIT ?"
+_ASKED_AS = "SELECT slack_id FROM question WHERE other_slack_id = ? AND other_slack_id <> '' LIMIT 1"
 _OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
 _NEXT_DUE = """SELECT min(moment) FROM (
     SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
@@ -159,6 +160,10 @@ class SqliteStore:
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
         return await self._read_questions(_OPEN_FOR, (slack_id, limit))
+
+    async def asked_as(self, other_slack_id: str) -> str:
+        rows = await self._read(_ASKED_AS, (other_slack_id,))
+        return str(rows[0][0]) if rows else ""
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         return await self._read_questions(_ANSWERED_BY, (slack_id, microseconds(since), limit))

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
+from bot.settings.people import load_people_rules
 from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.triage.model import utc_now
 from bot.worker.app import App
-from bot.worker.assembly import Dependencies
+from bot.worker.assembly import Dependencies, make_policy
 from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
@@ -26,5 +27,8 @@ if __name__ == "__main__":
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr)
-    words = load_messages(settings.config_dir), load_alert_policies(settings.config_dir)
-    asyncio.run(run_worker(App(settings, *words, dependencies=Dependencies(clock=wrong_clock))))
+    folder = settings.config_dir
+    policy = make_policy(settings, load_alert_policies(folder), load_people_rules(folder))
+    asyncio.run(
+        run_worker(App(settings, load_messages(folder), policy, dependencies=Dependencies(clock=wrong_clock)))
+    )
