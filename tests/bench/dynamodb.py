@@ -90,10 +90,10 @@ class DynamoStandIn:
         index = next(each for each in INDEXES if each.name == call["IndexName"])
         clauses = dict.fromkeys(call["KeyConditionExpression"].split(" AND "))
         partition = call["ExpressionAttributeValues"][":p"]["S"]
-        if not set(clauses) <= {"#p = :p", "#s <= :s"}:
+        if not set(clauses) <= {"#p = :p", "#s <= :last"}:
             raise _NotUnderstood(call["KeyConditionExpression"])
         rows = self._indexed.get((index.name, partition), {}).values()
-        last = int(_value(call, ":s")["N"]) if "#s <= :s" in clauses else None
+        last = int(_value(call, ":last")["N"]) if "#s <= :last" in clauses else None
         found = sorted((row for row in rows), key=lambda row: int(row[index.sort]["N"]))
         shown = [row for row in found if last is None or int(row[index.sort]["N"]) <= last]
         return {"Items": shown[: call.get("Limit")]}
