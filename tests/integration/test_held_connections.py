@@ -114,7 +114,6 @@ def hold(stack: contextlib.ExitStack, family: socket.AddressFamily, address: str
     """Open connections that say nothing, and keep them."""
     for _ in range(HELD):
         caller = stack.enter_context(socket.socket(family))
-        caller.settimeout(SECONDS)
         caller.connect(address)
 
 
