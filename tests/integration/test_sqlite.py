@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import NOON
 from store_files import a_database, a_question, execute, fill, modes_in, opened
 
 from bot.errors import ConfigError, StartRefused, StoreUnusable
 from bot.store import open_store
 from bot.store.address import store_path
 from bot.store.sqlite.opening import SCHEMA_VERSION
-from bot.triage.model import Change
+from bot.triage.model import Change, State, Work
 
 not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 
@@ -40,6 +43,26 @@ async def test_what_was_stored_is_there_after_closing_and_opening(tmp_path: Path
 
     async with opened(tmp_path / "store.db", create=False) as store:
         assert await store.find("alert-0") == a_question("alert-0")
+
+
+async def test_what_waited_in_line_for_a_look_up_is_due_when_the_file_is_opened(tmp_path: Path) -> None:
+    later = NOON + timedelta(hours=1)
+    known = {"due_at": later, "time_zone": "Europe/London"}
+    waits: dict[str, dict[str, Any]] = {
+        "in line": {"due_at": later},
+        "in line after a claim": {**known, "state": State.POSTING, "claimed_at": NOON},
+        "until working hours": known,
+        "after a failure": {"due_at": later, "attempts": 1},
+        "for its turn in the conversation": {"due_at": later, "paced": True},
+    }
+    rows = [replace(a_question(name), **changes) for name, changes in waits.items()]
+    async with opened(tmp_path / "store.db") as store:
+        await store.add([Change(question=each) for each in rows])
+
+    async with opened(tmp_path / "store.db", create=False) as store:
+        due = await store.due(work=Work.ASK, now=NOON, limit=9)
+
+    assert {each.identifier for each in due} == {"in line", "in line after a claim"}
 
 
 async def test_a_new_store_is_its_owners_alone(tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ _SEEN_THROUGH: Final = 2500
 #: Identifiers whose reports the queue refuses for good, so that the worker must park them.
 _REFUSED_SHARE: Final = 0.003
 #: How long nothing may change, with no deadline to come, before a run waits for no cure any more; in seconds
-#: of the torture's time, as the next one.
-_HOPELESS: Final = 150.0
+#: of the torture's time, as the next one. The questions of strangers that a killed worker had put off on a
+#: table are met by another one after as much as twice their age.
+_HOPELESS: Final = 700.0
 #: The peace at the end, in which what was posted twice or comes late shows: longer than any lease.
 _AFTERMATH: Final = 100.0
 

@@ -44,9 +44,10 @@ _INSERT_REPORT = (
 # This process holds the file exclusively, so the worker that made these claims is dead: do not wait for it.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
-# Nor does anybody remember which strangers' questions waited in line: what nobody has tried is due.
+# Nor does anybody remember which strangers' questions waited in line: those are due, whether or not they were
+# claimed before. One with a time zone that was never claimed waits for working hours.
 _END_WAITS = """UPDATE question SET due_at = accepted_at WHERE work = 'ask' AND due_at > accepted_at
-    AND state = 'accepted' AND attempts = 0 AND paced = 0 AND time_zone = ''"""
+    AND attempts = 0 AND paced = 0 AND in_doubt_since IS NULL AND (state = 'posting' OR time_zone = '')"""
 _NOT_AMONG = "key NOT IN (SELECT value FROM json_each(?))"
 # The kind of work is part of the SQL: as a parameter it makes the query ten times slower (SQLite 3.40.1).
 _WORK_DUE = {
