@@ -46,7 +46,7 @@ STAIRS = {
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules"},
         {"ports", "rate_limits"},
-        {"recorder", "look_ups", "look_up_queue", "retention", "unknown_errors", "finding"},
+        {"recorder", "look_ups", "people_queue", "retention", "unknown_errors", "people_finder"},
         {"asking", "cards", "reminding", "strangers", "sweeper"},
         {"service"},
     ),

@@ -17,8 +17,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.answers import accept_only_answers
 from bot.aws.errors import NO_CREDENTIALS, blames_credentials, name_of
+from bot.aws.responses import accept_only_answers
 from bot.errors import ConfigError
 
 #: The minimum number of seconds between two renewals, for credentials that stay wrong.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.answers import NotAnAnswer
+from bot.aws.responses import NotAnAnswer
 
 #: A policy does not allow the call.
 DENIED = frozenset("AccessDenied AccessDeniedException AuthorizationError".split())

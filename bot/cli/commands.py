@@ -159,7 +159,7 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 @_command("send", "enqueue an alert, as MozDef would", _add_send)
 def send(options: argparse.Namespace) -> int:
     """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
-    from bot.cli.test_requests import read_body, sample_body, send_request
+    from bot.cli.sample_requests import read_body, sample_body, send_request
     from bot.sqs.wire import identifier_in
 
     settings = _load_settings(Purpose.SEND)

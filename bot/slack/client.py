@@ -20,7 +20,7 @@ from yarl import URL  # aiohttp's own parser: the URL that is checked is the URL
 
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import classify_error, retry_after
-from bot.slack.received import make_storable
+from bot.slack.input_cleaning import make_storable
 from bot.triage.log_events import log_event
 from bot.triage.ports import NO_METER, Clock, Meter
 

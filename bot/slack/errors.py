@@ -31,7 +31,7 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.slack.received import read_header, read_name
+from bot.slack.input_cleaning import read_header, read_name
 
 _RENEW = "Put a valid bot token (the app's page OAuth & Permissions) into SLACK_BOT_TOKEN and restart."
 _WIDEN = "Add the missing scope to the app's bot scopes (OAuth & Permissions) and reinstall the app."

@@ -23,8 +23,8 @@ from bot.errors import (
     UnknownErrorCode,
 )
 from bot.slack.client import SlackApi
+from bot.slack.input_cleaning import make_storable, read_header, read_text
 from bot.slack.link_urls import LinkUrls
-from bot.slack.received import make_storable, read_header, read_text
 from bot.triage.log_events import log_event
 
 log = logging.getLogger(__name__)

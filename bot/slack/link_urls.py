@@ -10,7 +10,7 @@ from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.client import SlackApi
 from bot.slack.errors import classify_link_refusal, was_answered
-from bot.slack.received import read_text
+from bot.slack.input_cleaning import read_text
 from bot.triage.ports import Clock
 
 APPS_CONNECTIONS_OPEN = "apps.connections.open"
@@ -45,7 +45,7 @@ class LinkUrls:
         return self._api.pause_of(APPS_CONNECTIONS_OPEN)
 
     def put_off(self, span: timedelta) -> None:
-        """Let nobody call Slack for a URL for so long: Slack turned away a websocket, and asks to wait."""
+        """Fetch no URL for this long, because Slack refused a websocket and asked to wait."""
         self._api.pause(APPS_CONNECTIONS_OPEN, span)
 
     async def fetch(self) -> str | None:

@@ -24,6 +24,7 @@ from bot.errors import TriageBotError
 from bot.slack.follow_ups import FollowUps
 from bot.slack.home_and_modals import SlackViews
 from bot.slack.identity import Identity
+from bot.slack.input_cleaning import read_text
 from bot.slack.payloads import (
     Clicker,
     describe_payload,
@@ -33,7 +34,6 @@ from bot.slack.payloads import (
     read_ref,
     read_take,
 )
-from bot.slack.received import read_text
 from bot.slack.render.card import TAKE_ACTION
 from bot.slack.render.modals import NOTE_VIEW
 from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION

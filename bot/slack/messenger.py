@@ -20,7 +20,7 @@ from bot.errors import (
 )
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
-from bot.slack.received import read_name, read_text
+from bot.slack.input_cleaning import read_name, read_text
 from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
 from bot.slack.render.templates import Wording
 from bot.triage.answer_rules import Notice

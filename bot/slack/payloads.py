@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.slack.identity import Identity
-from bot.slack.received import read_name, read_text
+from bot.slack.input_cleaning import read_name, read_text
 from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
 from bot.slack.render.question import ACTION_PREFIX
 from bot.triage.model import Answer, Choice, MessageRef, Note, Take
@@ -24,7 +24,7 @@ _WORD_MAX = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clicker:
-    """Whoever clicked, and how to tell them something privately. What the payload lacks is ""."""
+    """The person who clicked, and how to reply to them privately. A field that the payload lacks is ""."""
 
     slack_id: str
     response_url: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 from bot.errors import AmbiguousError, UnknownErrorCode
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
-from bot.slack.received import read_text
+from bot.slack.input_cleaning import read_text
 from bot.slack.render.card import CardLinks, card_message, thread_line
 from bot.slack.render.templates import Wording
 from bot.triage.model import AlertTaken, Question, Report

@@ -29,8 +29,8 @@ from bot.backoff import pause
 from bot.errors import TransientError
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
+from bot.slack.input_cleaning import make_storable, read_text
 from bot.slack.payloads import describe_payload
-from bot.slack.received import make_storable, read_text
 from bot.triage.log_events import log_event
 
 #: How often Slack is pinged.

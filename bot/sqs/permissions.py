@@ -1,7 +1,7 @@
 """Tests whether the worker has the permissions it needs on a queue, with calls that change nothing.
 
 Each call is invalid: an empty batch, a receipt handle that SQS never issued, more than ten messages. SQS
-checks permissions first. IAM has no actions for batches: whoever may send a message may send a batch.
+checks permissions first. IAM has no actions for batches: the right to send a message covers batches.
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ def _read_label(value: object) -> str | None:
 
 
 def _read_summary(value: object) -> str | None:
-    # Only people read this text, so what cannot be encoded is replaced, not rejected. One character more than
-    # is ever read is kept, so that whoever cleans it knows that there were more.
+    # Only people read this text, so what cannot be encoded is replaced, not rejected. One more character is
+    # kept than will be read: `clean` then knows that the text was longer.
     read = value[: READ_MAX + 1] if isinstance(value, str) else ""
     return _LONE_SURROGATE.sub("\ufffd", read) or None
 

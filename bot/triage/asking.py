@@ -21,11 +21,11 @@ from bot.errors import (
     UnknownErrorCode,
 )
 from bot.triage import asking_rules
-from bot.triage.finding import LOOK_UPS_MAX, Finder
 from bot.triage.log_events import log_question
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
 from bot.triage.model import MessageRef, Person, Question, State, Step
 from bot.triage.outcomes import Reason, SlackCode, reason_of
+from bot.triage.people_finder import LOOK_UPS_MAX, Finder
 from bot.triage.ports import Messenger
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing
 from bot.triage.recorder import Recorder

@@ -35,7 +35,7 @@ UNSURE = frozenset({Confidence.MODERATE, Confidence.LOW, Confidence.LOWEST})
 #: Characters of a cleaned summary that are kept: more than a message can show.
 SUMMARY_KEPT_MAX = 4000
 
-#: How far the clock of whoever says when something happened may be ahead of ours.
+#: How far ahead of our clock the time of an alert may be.
 AHEAD_MAX = timedelta(days=1)
 
 #: How long a question waits in line before it is due again, at the least and at the most: as long as it has

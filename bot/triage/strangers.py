@@ -14,9 +14,9 @@ from itertools import islice
 
 from bot.errors import StoreError
 from bot.triage import asking_rules
-from bot.triage.finding import Finder
-from bot.triage.look_up_queue import QUEUE_MAX, LookUpQueue, Waiting
 from bot.triage.model import Question
+from bot.triage.people_finder import Finder
+from bot.triage.people_queue import QUEUE_MAX, LookUpQueue, Waiting
 from bot.triage.recorder import Recorder
 
 

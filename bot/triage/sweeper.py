@@ -13,9 +13,9 @@ from typing import Protocol
 
 from bot.backoff import pause
 from bot.errors import StoreError
-from bot.triage.finding import LOOK_UPS_MAX
 from bot.triage.log_events import log_event, log_question
 from bot.triage.model import Question, Work
+from bot.triage.people_finder import LOOK_UPS_MAX
 from bot.triage.ports import Clock, Store
 from bot.triage.rate_limits import CONCURRENCY_MAX, ConcurrencyLimiter
 from bot.triage.strangers import Strangers

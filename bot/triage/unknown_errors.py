@@ -70,7 +70,7 @@ class UnknownErrorHistory:
         self._since.pop(question.ref, None)
 
     def is_worker_trouble(self, code: str) -> bool:
-        """Whether so many people got the code that the worker is to blame, not a request."""
+        """Whether enough people got the code to blame the worker rather than a question."""
         return len(self._people.get(code, ())) >= PEOPLE
 
     def is_final(self, question: Question, code: str, now: datetime) -> bool:

@@ -24,7 +24,7 @@ from typing import Any
 
 from bot.errors import StoreUnusable, TriageBotError
 from bot.triage.log_events import log_event
-from bot.worker.listener import BACKLOG, Listener
+from bot.worker.server_sockets import BACKLOG, Listener
 
 log = logging.getLogger(__name__)
 

@@ -103,7 +103,7 @@ class _StoreCommands:
     async def replay(self, arguments: Arguments) -> Answers:
         """Yield the views of the reports to replay; unless `dry_run`, put them into the outbox again.
 
-        They are chosen by `identifiers`, by `since_seconds` (sent in the last so many), or by `unsent`.
+        They are chosen by `identifiers`, by `since_seconds` (sent within that time), or by `unsent`.
         `UnknownAlert` if the store lacks one of the identifiers; then nothing is replayed.
         """
         identifiers = await self._select_identifiers(arguments)

@@ -16,8 +16,8 @@ from bot.errors import StartRefused
 from bot.triage.log_events import log_event
 from bot.triage.ports import Clock
 from bot.worker.health import WorkerHealth, find_problems
-from bot.worker.listener import Listener, bind
 from bot.worker.metrics import CONTENT_TYPE, Metrics
+from bot.worker.server_sockets import Listener, bind
 from bot.worker.views import format_time
 
 log = logging.getLogger(__name__)

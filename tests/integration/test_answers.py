@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from http_stand_in import Reply
 
 from bot.aws.access import Access
-from bot.aws.answers import NotAnAnswer
+from bot.aws.responses import NotAnAnswer
 from bot.errors import StoreError, TransientError
 from bot.settings.parameter_store import fetch_tokens
 from bot.settings.settings import Purpose, load_settings

@@ -26,7 +26,7 @@ from bot.worker.descriptors import (
     count_allowed_connections,
     watch_descriptors,
 )
-from bot.worker.listener import Listener, bind
+from bot.worker.server_sockets import Listener, bind
 
 #: Of the worker. Idle, it has about 40.
 DESCRIPTORS = 96

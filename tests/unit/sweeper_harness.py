@@ -16,9 +16,9 @@ from world import eventually
 from bot.errors import TransientError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
-from bot.triage.finding import LOOK_UPS_MAX, Finder
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.people import PeopleRules
+from bot.triage.people_finder import LOOK_UPS_MAX, Finder
 from bot.triage.policy import Policy
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.recorder import Recorder

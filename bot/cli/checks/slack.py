@@ -21,7 +21,7 @@ from bot.errors import AmbiguousError, AppRejected, TriageBotError, Undeliverabl
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
 from bot.slack.identity import SCOPES, Identity, OrgWideInstallation
-from bot.slack.received import read_text
+from bot.slack.input_cleaning import read_text
 from bot.triage.model import utc_now
 
 BOT_TOKEN = "bot token"  # noqa: S105 - a subject's name

@@ -17,7 +17,7 @@ from bot.errors import ConfigError, TriageBotError
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.slack.errors import classify_error
-from bot.slack.received import read_name
+from bot.slack.input_cleaning import read_name
 from bot.slack.render.samples import Sample, samples_of
 
 TEXTS = "texts in Slack"

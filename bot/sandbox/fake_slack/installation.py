@@ -58,7 +58,7 @@ class ResponseUrl:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How often a method may be called: so many times in any such span."""
+    """A rate limit: the most calls of a method within any span of a given length."""
 
     calls: int
     per: timedelta
@@ -81,17 +81,17 @@ class Quirks:
     #: A click on a message carries an address at which it is answered, at which the message may be replaced.
     gives_response_urls: bool = True
     replaces_originals: bool = True
-    #: A Home has so many blocks at the most.
+    #: The most blocks in a Home.
     home_blocks: int = 100
     #: The methods that are refused, each with its code.
     refusals: dict[str, str] = field(default_factory=dict)
     #: The methods that may not be called at will. Who calls too often is told how long to wait.
     limits: dict[str, Rate] = field(default_factory=dict)
-    #: conversations.history shows so many messages a page, at the most.
+    #: The most messages on a page of conversations.history.
     history_page: int = 1000
     #: A ping over a link is answered so late, in seconds of the machine's clock.
     pong_delay: timedelta = timedelta(0)
-    #: A link that was cut is counted as one that is open for so long.
+    #: How long a link that was cut still counts as open.
     ghost_lifetime: timedelta = timedelta(0)
 
 

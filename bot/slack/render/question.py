@@ -85,9 +85,9 @@ def title_of(question: Question, policy: Policy) -> str:
 
 
 def deadline_block(question: Question, words: Wording, policy: Policy, *, suffix: str = "") -> list[Block]:
-    """Return by when to answer, as if the question were asked when it was claimed last.
+    """Return the line that says by when to answer; nothing without a deadline, or once the question has ended.
 
-    That is nothing if it has no deadline, or has ended. The block's id ends in `suffix`.
+    Before the question is asked, the deadline counts from its last claim. The block's id ends in `suffix`.
     """
     asking_at = question.in_doubt_since if question.asked_at is None else None
     deadline = policy.deadline(question, asking_at) if asking_at else question.deadline
@@ -110,7 +110,7 @@ def answer_text(question: Question, words: Wording) -> str:
 
 
 def is_question(message: Mapping[str, Any], ref: str) -> bool:
-    """Whether a message of the history puts the question of this ref.
+    """Whether a message of the history is the question with this ref.
 
     It is known by its metadata; or by its answer buttons, for Slack may drop the metadata with a redraw.
     """
@@ -132,8 +132,9 @@ def reminder_message(question: Question, wording: Wording, policy: Policy, *, li
     """
     words = wording["reminder"]
     user = address(question)
-    elements = fill(words["text_open"], user=user)
-    if question.deadline is not None:
+    if question.deadline is None:
+        elements = fill(words["text_open"], user=user)
+    else:
         deadline = date(question.deadline, policy.zone(question))
         elements = fill(words["text"], user=user, deadline=[deadline])
     if not link:
@@ -176,7 +177,7 @@ def address(question: Question) -> str:
 
 
 def summary_text(question: Question, words: Wording, limit: int) -> str:
-    """Return the alert's summary, cleaned, and cut to so many characters and to `LINES_MAX` lines."""
+    """Return the alert's summary, cleaned, and cut to `limit` characters and `LINES_MAX` lines."""
     marks, request = words["text"], question.request
     text = shorten(request.summary, limit, lines=LINES_MAX, mark=marks["cut"], empty=marks["empty"])
     if request.is_cut and not text.endswith(marks["cut"]):  # what is kept is shown, but not all was kept
@@ -238,7 +239,7 @@ def _answer_blocks(question: Question, answer: str, words: Wording, policy: Poli
 def _note_blocks(question: Question, words: Wording, policy: Policy) -> list[Block]:
     """Return the button for a note, where the answer may have one, and thanks for one that there is.
 
-    Whoever took an answer back may explain the one that stands.
+    A person who took an answer back may explain the one that stands.
     """
     given = [choice for choice in Choice if choice.value in (question.said, question.standing)]
     if all(policy.note_rule(question, each) is NoteRule.NEVER for each in given):

@@ -10,10 +10,10 @@ LINE_MAX = 255
 
 
 def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | None = None) -> str:
-    """Return at most `limit` characters of any text, cleaned, and at most so many `lines`; None: any number.
+    """Return any text, cleaned and cut to `limit` characters and, unless None, to a number of `lines`.
 
-    With one line, all of the text is joined to it. What is cut ends in `mark`; `empty` stands where nothing
-    is left. Nothing is escaped.
+    With one line, line breaks become spaces. A text that was cut ends in `mark`; `empty` is returned if
+    nothing is left. Nothing is escaped.
     """
     shown, is_whole = clean(text, limit, one_line=lines == 1)
     if lines is not None and shown.count("\n") >= lines:

@@ -9,8 +9,8 @@ from typing import Any
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.answers import NotAnAnswer
 from bot.aws.errors import code_of, explain, needs_fixing, status_of
+from bot.aws.responses import NotAnAnswer
 
 CONDITION_FAILED = "ConditionalCheckFailed"
 

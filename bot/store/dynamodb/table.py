@@ -260,7 +260,7 @@ class Table:
             yield item
 
     async def scan_pages(self, size: int, **arguments: Any) -> AsyncIterator[Sequence[Item]]:
-        """Yield the items a scan of the whole table finds, so many at a time."""
+        """Yield the items of the whole table in lists of `size`; the last may be shorter."""
         page: list[Item] = []
         async for item in self.scan(**arguments):
             page.append(item)

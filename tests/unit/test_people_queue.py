@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from fakes import NOON
 
-from bot.triage.look_up_queue import LookUpQueue, Waiting
+from bot.triage.people_queue import LookUpQueue, Waiting
 
 
 def row(name: str, label: str = "flood", *, minute: int = 0, wanted: str = "") -> Waiting:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.received import make_storable, read_text
+from bot.slack.input_cleaning import make_storable, read_text
 
 #: Texts with lone surrogates, as they come out of JSON's escapes.
 texts = st.text(st.characters(codec=None, exclude_categories=[]), max_size=8)

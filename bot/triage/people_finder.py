@@ -67,7 +67,6 @@ class RecentAnswers(Generic[T]):
 class Finder:
     """Finds people by what `people.toml` makes of their address, as fast as Slack allows.
 
-
     `limiter` is for these calls alone.
     """
 

@@ -1,4 +1,4 @@
-"""Accepts connections up to a limit: whoever holds connections open cannot keep others out.
+"""Accepts connections up to a limit, so that connections held open cannot keep other callers out.
 
 asyncio's own servers accept without a limit. When descriptors run out, they log a traceback for each place in
 the backlog and set as many timers, each of which does the same again (CPython 3.11, `_accept_connection`).

@@ -19,9 +19,9 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.triage.finding import FRESH_FOR, MET_FOR, MISSING_FOR, REMEMBERED_MAX, Finder
 from bot.triage.model import Question, State
 from bot.triage.people import PeopleRules
+from bot.triage.people_finder import FRESH_FOR, MET_FOR, MISSING_FOR, REMEMBERED_MAX, Finder
 from bot.triage.rate_limits import ConcurrencyLimiter
 
 MOMENT = timedelta(seconds=1)
