@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fakes import CountingMeter
-from running_slack import ADA, APP_TOKEN, BOT_TOKEN, RunningSlack, running
-from wiring import SETTINGS, Steady, wired
+from running_slack import ADA, RunningSlack, running, settings_for
+from wiring import Steady, wired
 
 from bot.errors import StoreError
-from bot.redaction import Secret
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.sandbox.fake_slack.server import Click
 from bot.sandbox.fake_slack.workspace import Message
@@ -134,11 +133,8 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Cl
         slack = await stack.enter_async_context(running())
         store = await RefusingStore.open(folder / "store.db", create=True)
         stack.push_async_callback(store.close)
-        settings = replace(
-            SETTINGS,
-            slack_api_url=slack.slack.api_url,
-            slack_bot_token=Secret(BOT_TOKEN),
-            slack_app_token=Secret(APP_TOKEN),
+        settings = settings_for(
+            slack,
             security_channel=SECURITY_CHANNEL,
             mozdef_alert_url=ALERT_URL,
         )

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
-from running_slack import APP_TOKEN, BOT_TOKEN, SettableClock, running
-from wiring import SETTINGS, Steady, wired
+from running_slack import SettableClock, running, settings_for
+from wiring import Steady, wired
 from world import eventually
 from world.waiting import PATIENCE_SECONDS
 
-from bot.redaction import Secret
 from bot.sandbox.fake_slack.installation import Rate
 from bot.slack.client import web_client
 from bot.store.sqlite.store import SqliteStore
@@ -123,12 +122,7 @@ async def flooded(folder: Path) -> AsyncIterator[FloodHarness]:
         slack.slack.installation.quirks.limits[LOOK_UP] = Rate(calls=PER_MINUTE, per=MINUTE)
         store = await SqliteStore.open(folder / "store.db", create=True)
         stack.push_async_callback(store.close)
-        settings = replace(
-            SETTINGS,
-            slack_api_url=slack.slack.api_url,
-            slack_bot_token=Secret(BOT_TOKEN),
-            slack_app_token=Secret(APP_TOKEN),
-        )
+        settings = settings_for(slack)
         parts = wired(
             store,
             settings=settings,

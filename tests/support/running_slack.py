@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +16,11 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from wiring import SETTINGS
 
+from bot.redaction import Secret
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+from bot.settings.settings import Settings
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
 from bot.triage.model import utc_now
@@ -82,6 +85,17 @@ class RunningSlack:
             for handler in handlers:
                 close: Callable[[], Awaitable[None]] = handler.close_async
                 await close()
+
+
+def settings_for(world: RunningSlack, **changes: Any) -> Settings:
+    """Return the settings of a worker that speaks to this Slack."""
+    return replace(
+        SETTINGS,
+        slack_api_url=world.slack.api_url,
+        slack_bot_token=Secret(BOT_TOKEN),
+        slack_app_token=Secret(APP_TOKEN),
+        **changes,
+    )
 
 
 def link_urls(

@@ -85,7 +85,7 @@ def title_of(question: Question, policy: Policy) -> str:
 
 
 def deadline_block(question: Question, words: Wording, policy: Policy, *, suffix: str = "") -> list[Block]:
-    """Return the line that says by when to answer; nothing without a deadline, or once the question has ended.
+    """Return the line that says by when to answer; nothing if there is no deadline or the question has ended.
 
     Before the question is asked, the deadline counts from its last claim. The block's id ends in `suffix`.
     """
