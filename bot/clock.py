@@ -39,7 +39,7 @@ APART_MAX: Final = 60.0
 #: How long services may answer without a usable `Date` before the machine's clock counts.
 PATIENCE: Final = 600.0
 
-#: What OpenSSL says of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED.
+#: The `verify_code` of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW: Final = frozenset({9, 10})
 
 #: The most causes of an error that are looked at.
@@ -226,12 +226,10 @@ def _describe(near: dict[Service, _Bound], *, is_known: bool) -> str:
 
 def is_expired_certificate(error: BaseException | None) -> bool:
     """Whether a call failed because a certificate is not valid yet, or any more, at the machine's time."""
-    import ssl
-
     seen = 0
     while error is not None and seen < _CAUSES_MAX:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_code in _NOT_NOW
+        if getattr(error, "verify_code", None) in _NOT_NOW:
+            return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
 
