@@ -72,7 +72,7 @@ def simulated(scenario: Scenario) -> Callable[[], None]:
     def test() -> None:
         run_simulated(run)
 
-    test.__name__ = test.__qualname__ = scenario.__name__  # type: ignore[attr-defined] # it is a function
+    test.__name__ = test.__qualname__ = scenario.__name__
     return test
 
 
@@ -133,6 +133,7 @@ async def test_a_day_behind_while_asking_a_deadline_is_neither_early_nor_late() 
 
         world.machine.ahead = 0
         world.machine.passed += DAY - 10
+        parts.sweeper.wake()
         await asyncio.sleep(8)
         assert (await world.question()).standing is None
         await asyncio.sleep(7)
@@ -141,6 +142,28 @@ async def test_a_day_behind_while_asking_a_deadline_is_neither_early_nor_late() 
     assert question.standing is Outcome.TIMED_OUT
     assert question.settled_at is not None
     assert timedelta(0) <= question.settled_at - message.at - timedelta(days=1) <= timedelta(seconds=5)
+
+
+@simulated
+async def test_a_deadline_is_not_early_by_slacks_own_stamp_when_a_better_answer_comes() -> None:
+    world = World(is_known=False)
+    world.machine.passed += 0.9
+    world.machine.hear(Service.SLACK, took=3)
+    async with world.worker() as parts:
+        await parts.service.receive([a_request()])
+        parts.sweeper.wake()
+        await asyncio.sleep(1)
+        [message] = world.slack.messages
+
+        world.machine.hear(Service.SLACK)
+        world.machine.passed += DAY - 10
+        parts.sweeper.wake()
+        for _ in range(200):
+            if (await world.question()).standing is None:
+                await asyncio.sleep(0.1)
+
+    late = world.machine.now - message.at - timedelta(days=1)
+    assert timedelta(0) <= late <= timedelta(seconds=5)
 
 
 @simulated
