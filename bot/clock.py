@@ -43,7 +43,7 @@ APART_MAX: Final = 60.0
 #: How long services may answer without a usable `Date` before the machine's clock counts.
 PATIENCE: Final = 600.0
 
-#: The `verify_code` of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+#: The `verify_code` of a certificate out of time: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW: Final = frozenset({9, 10})
 
 #: The most causes of an error that are looked at.
