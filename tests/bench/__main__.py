@@ -7,23 +7,22 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 from .arena import BenchFailed
 from .certificates import make_certificates
 from .contestants import CONTESTANTS, cores
-from .figures import Figures
 from .growth import measure_growth
 from .machine import Others, binding, machine
-from .measures import PARTS, PromiseResult, judge
+from .measures import PARTS, judge
 from .options import read_options
 from .plot import write_plot
 from .profiling import profile_worker
-from .rounds import Plan, run_rounds
-from .runs import CONCURRENCY, Effort
-from .table import describe, render
+from .runs import CONCURRENCY, Effort, Plan, run_rounds
+from .table import comparison, conclude, describe
 from .texts import measure_texts
 from .workers import measure_workers
 
@@ -44,10 +43,22 @@ def _compare(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         plan = _plan(options, Path(folder))
         figures = run_rounds(plan)
-    verdicts = [] if options.quick else judge(figures)
-    print(render(figures, verdicts, notes=[*_notes(plan), others.sentence()]))
-    _write(options, figures, verdicts)
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    verdicts = [] if options.quick else list(judge(figures))
+    if options.json:
+        result = {
+            "machine": machine(),
+            "medians": {
+                whose: {measure: median(samples) for measure, samples in measured.items()}
+                for whose, measured in figures.samples.items()
+            },
+            "samples": figures.samples,
+            "verdicts": [{**verdict._asdict(), "kept": verdict.kept} for verdict in verdicts],
+        }
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        write_plot(options.plot, figures, title=describe(machine()))
+    notes = (describe(machine()), binding(*cores()), _runs_of(plan), others.sentence())
+    return conclude(comparison(figures), notes, verdicts)
 
 
 _COMMANDS: Final[Mapping[str | None, Callable[[argparse.Namespace], int]]] = {
@@ -71,29 +82,15 @@ def _plan(options: argparse.Namespace, folder: Path) -> Plan:
     )
 
 
-def _notes(plan: Plan) -> Sequence[str]:
+def _runs_of(plan: Plan) -> str:
     effort, small = plan.effort, [each for each in plan.contestants if each.share < 1]
     shares = "".join(f", {each.name} with {each.share:.0%} of the work" for each in small)
-    runs = (
+    return (
         f"Medians of {plan.rounds} interleaved rounds of {effort.cycles} cycles, {CONCURRENCY} at a time, and"
         f" floods of {effort.flood} requests, each for another person{shares}."
         f" All the cycles: {effort.memory_cycles}. Idle: {effort.idle_seconds:g} s, taken to the minute and"
         " the hour. All but the first line is over TLS."
     )
-    return [describe(machine()), binding(*cores()), runs]
-
-
-def _write(options: argparse.Namespace, figures: Figures, verdicts: Sequence[PromiseResult]) -> None:
-    if options.json:
-        result = {
-            "machine": machine(),
-            "medians": figures.medians(),
-            "samples": figures.samples,
-            "verdicts": [{**vars(verdict), "kept": verdict.kept} for verdict in verdicts],
-        }
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if options.plot:
-        write_plot(options.plot, figures, title=describe(machine()))
 
 
 if __name__ == "__main__":

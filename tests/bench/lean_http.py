@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import parse_qsl
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping
-
-    #: Answers a request by calling what it is given: once, at once or later.
-    Handler = Callable[["Request", Callable[["Reply"], None]], None]
 
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 _END_OF_HEADERS: Final = b"\r\n\r\n"
@@ -59,6 +54,10 @@ class Reply:
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(head).encode() + _END_OF_HEADERS + self.body
+
+
+#: Answers a request by calling what it is given: once, at once or later.
+Handler = Callable[[Request, Callable[[Reply], None]], None]
 
 
 class LeanServer:

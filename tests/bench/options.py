@@ -10,20 +10,18 @@ from typing import Any, Final
 from .contestants import CONTESTANTS
 from .measures import PARTS
 
-#: Of `--quick`: everything is done, nothing is measured well.
-_QUICK: Final = {
-    "rounds": 1,
-    "cycles": 20,
-    "flood": 20,
-    "clicks": 5,
-    "memory_cycles": 40,
-    "idle_seconds": 0.5,
-}
-_QUICK_GROWTH: Final = {"rounds": 1, "cycles": 20, "sizes": [0, 1000]}
-_QUICK_WORKERS: Final = {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]}
-_QUICKLY: Final[Mapping[str, Mapping[str, Any]]] = {
-    "growth": _QUICK_GROWTH,
-    "workers": _QUICK_WORKERS,
+#: Command → what `--quick` makes of it: everything is done, nothing is measured well.
+_QUICKLY: Final[Mapping[str | None, Mapping[str, Any]]] = {
+    None: {
+        "rounds": 1,
+        "cycles": 20,
+        "flood": 20,
+        "clicks": 5,
+        "memory_cycles": 40,
+        "idle_seconds": 0.5,
+    },
+    "growth": {"rounds": 1, "cycles": 20, "sizes": [0, 1000]},
+    "workers": {"rounds": 1, "workers": 2, "requests": 10, "flood": 30, "limit": [20.0, 1.0]},
     "texts": {"texts": 20},
 }
 
@@ -34,22 +32,33 @@ def read_options() -> argparse.Namespace:
         prog="python -m tests.bench",
         description="Measure the worker beside a plain Bolt app and the floor; 1: a promise is broken.",
     )
-    _add_comparison(parser)
     commands = parser.add_subparsers(dest="command", title="other measurements")
-    _add_growth(commands.add_parser("growth", help="what many alerts in the store cost"))
-    _add_workers(commands.add_parser("workers", help="what three workers on one table do"))
-    _add_texts(commands.add_parser("texts", help="what hostile texts cost"))
-    _add_profile(commands.add_parser("profile", help="where the worker's time goes, by py-spy"))
+    growth = commands.add_parser("growth", help="what many alerts in the store cost")
+    workers = commands.add_parser("workers", help="what three workers on one table do")
+    texts = commands.add_parser("texts", help="what hostile texts cost")
+    profile = commands.add_parser("profile", help="where the worker's time goes, by py-spy")
+    for each in (parser, growth, workers, texts):
+        each.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
+    _add_comparison(parser)
+    growth.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 1_000_000], help="ascending")
+    growth.add_argument("--rounds", type=int, default=3)
+    growth.add_argument("--cycles", type=int, default=500, help="of a round")
+    growth.add_argument("--folder", type=Path, help="where there is room for the stores (2 GB a million)")
+    _add_workers(workers)
+    texts.add_argument("--texts", type=int, default=1000)
+    texts.add_argument("--seed", type=int, default=2026)
+    profile.add_argument("--output", type=Path, default=Path("profile"), metavar="FOLDER")
+    profile.add_argument("--cycles", type=int, default=2000)
+    profile.add_argument("--flood", type=int, default=2000)
     options = parser.parse_args()
     if options.quick:
-        vars(options).update(_QUICKLY.get(options.command, _QUICK))
+        vars(options).update(_QUICKLY.get(options.command, {}))
     return options
 
 
 def _add_comparison(parser: argparse.ArgumentParser) -> None:
     words = [*(each.name for each in CONTESTANTS), *PARTS]
     parser.add_argument("--only", action="append", choices=words, default=[], help="a contestant or a part")
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cycles", type=int, default=1000, help="of a round")
     parser.add_argument("--flood", type=int, default=2000, help="requests at once")
@@ -60,16 +69,7 @@ def _add_comparison(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="draw the medians")
 
 
-def _add_growth(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[0, 10_000, 1_000_000], help="ascending")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cycles", type=int, default=500, help="of a round")
-    parser.add_argument("--folder", type=Path, help="where there is room for the stores (2 GB a million)")
-
-
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=3, help="that are measured beside one")
     parser.add_argument("--requests", type=int, default=100, help="for each worker, to see how many it asks")
@@ -83,15 +83,3 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         metavar=("MESSAGES", "SECONDS"),
         help="what Slack takes then",
     )
-
-
-def _add_texts(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--quick", action="store_true", help="see that it works; the figures mean nothing")
-    parser.add_argument("--texts", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=2026)
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, default=Path("profile"), metavar="FOLDER")
-    parser.add_argument("--cycles", type=int, default=2000)
-    parser.add_argument("--flood", type=int, default=2000)

@@ -7,8 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from .figures import Figures
-from .measures import MEASURES, Measure
+from .measures import MEASURES, Figures, Measure
 
 #: Apart from each other for the colour-blind too (after Okabe and Ito).
 _COLOURS: Final = {"ours": "#0072b2", "plain": "#e69f00", "floor": "#bbbbbb"}

@@ -8,19 +8,14 @@ import itertools
 import json
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from .alerts import address, number_in, request_body
-from .lean_http import LeanServer, Reply
+from .lean_http import LeanServer, Reply, Request
+from .ledger import Ledger
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .lean_http import Request
-    from .ledger import Ledger
-
-    Answer = Callable[[Reply], None]
-
+Answer = Callable[[Reply], None]
 Json = dict[str, Any]
 
 _CONTENT: Final = "application/x-amz-json-1.0"
@@ -56,7 +51,6 @@ class LeanSqs:
         return len(self._waiting)
 
     def url(self, queue: str) -> str:
-        """Return the URL of a queue."""
         return f"{self.server.address}/000000000000/{queue}"
 
     def put(self, number: int) -> None:

@@ -1,13 +1,13 @@
-"""The table and the verdicts, as a terminal shows them: within 100 columns."""
+"""What a measurement says in the end, as a terminal shows it: within 100 columns."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from .figures import Figures
-from .measures import MEASURES, Measure, PromiseResult
+from .measures import MEASURES, Figures, Measure, PromiseResult
 
 WIDTH: Final = 100
 
@@ -16,18 +16,16 @@ _RATIOS: Final = (("ours", "floor"), ("plain", "ours"))
 _WORDS, _FIGURE = 42, 11
 
 
-def render(figures: Figures, verdicts: Sequence[PromiseResult], *, notes: Sequence[str]) -> str:
-    """Return the table, what is to be said about it, and the verdicts."""
-    blocks = ["\n".join(_table(figures)), "\n".join(filled(notes))]
-    return "\n\n".join([*blocks, "\n".join(render_results(verdicts))]) + "\n"
+def conclude(table: Iterable[str], notes: Iterable[str], verdicts: Sequence[PromiseResult]) -> int:
+    """Print the table, what is to be said about it, and the verdicts; return 1 if a promise is broken."""
+    filled = (textwrap.fill(note, WIDTH) for note in notes)
+    print("\n\n".join("\n".join(block) for block in (table, filled, map(_result, verdicts))))
+    return 0 if all(each.kept for each in verdicts) else 1
 
 
-def render_results(verdicts: Sequence[PromiseResult]) -> Iterator[str]:
-    """Yield a line for each promise."""
-    for each in verdicts:
-        mark = "kept" if each.kept else "MISSED"
-        bound = f"{'≥' if each.at_least else '≤'} {each.bound:g}"
-        yield f"{mark:6}  {each.promise:68}{each.figure:>10.2f}  {bound}"
+def tell(words: str) -> None:
+    """Say how far a measurement is."""
+    print(words, file=sys.stderr, flush=True)
 
 
 def describe(machine: Mapping[str, str]) -> str:
@@ -35,13 +33,8 @@ def describe(machine: Mapping[str, str]) -> str:
     return "Measured on " + "; ".join(machine.values()) + "."
 
 
-def filled(notes: Sequence[str]) -> Iterator[str]:
-    """Yield each note in lines that fit."""
-    for note in notes:
-        yield textwrap.fill(note, WIDTH)
-
-
-def _table(figures: Figures) -> Iterator[str]:
+def comparison(figures: Figures) -> Iterator[str]:
+    """Yield the table of the contestants: a line for each measure of which there are figures."""
     head = [*_NAMES, *(f"{above}/{below}" for above, below in _RATIOS)]
     yield " " * _WORDS + "".join(f"{word:>{_FIGURE + 1 * ('/' in word)}}" for word in head)
     yield "─" * (_WORDS + _FIGURE * len(head) + len(_RATIOS))
@@ -64,3 +57,9 @@ def _number(figure: float | None, measure: Measure) -> str:
 
 def _ratio(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.2f} x"
+
+
+def _result(each: PromiseResult) -> str:
+    mark = "kept" if each.kept else "MISSED"
+    bound = f"{'≥' if each.at_least else '≤'} {each.bound:g}"
+    return f"{mark:6}  {each.promise:68}{each.figure:>10.2f}  {bound}"
