@@ -27,17 +27,14 @@ def address(number: int) -> str:
 
 
 def number_of(email: str) -> int:
-    """Return the number of the person with this address."""
     return int(email[1:9])
 
 
 def slack_id(number: int) -> str:
-    """Return the id that this person has in Slack."""
     return f"U0P{number:08}"
 
 
 def channel_id(number: int) -> str:
-    """Return the id of this person's direct messages."""
     return f"D0P{number:08}"
 
 

@@ -69,7 +69,6 @@ class Floor:
         self.app.action("answer-yes")(self._on_yes)
 
     async def run(self) -> None:
-        """Work for ever."""
         self._identity = await self._client.auth_test()
         await AsyncSocketModeHandler(self.app, os.environ["SLACK_APP_TOKEN"]).connect_async()
         await asyncio.gather(self._receive(), self._send())
@@ -210,7 +209,6 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 async def main() -> None:
-    """Work until the process is ended."""
     tls = ssl.create_default_context()
     connector = aiohttp.TCPConnector(ssl=tls, limit=256)
     async with aiohttp.ClientSession(connector=connector) as session:

@@ -27,12 +27,10 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields of the query."""
         return dict(parse_qsl(self.target.partition("?")[2]))
 
 

@@ -50,7 +50,6 @@ class Figures:
         self.samples: dict[str, dict[str, list[float]]] = {}
 
     def add(self, whose: str, measured: Mapping[str, float]) -> None:
-        """Add what one run has shown of a contestant."""
         for measure, figure in measured.items():
             self.samples.setdefault(whose, {}).setdefault(measure, []).append(figure)
 
@@ -59,7 +58,6 @@ class Figures:
         return median(samples) if samples else None
 
     def ratio(self, measure: str, whose: str, of_whose: str) -> float | None:
-        """Return the ratio of two contestants' medians."""
         above, below = self.median(whose, measure), self.median(of_whose, measure)
         return above / below if above is not None and below else None
 

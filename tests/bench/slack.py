@@ -71,7 +71,6 @@ class Links:
 
     @property
     def count(self) -> int:
-        """How many are open."""
         return len(self._open)
 
     async def start(self, tls: ssl.SSLContext | None) -> None:

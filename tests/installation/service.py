@@ -43,7 +43,6 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What the journal would have of it."""
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
     def systemctl(self, *words: str, written: str = "") -> None:

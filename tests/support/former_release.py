@@ -100,14 +100,11 @@ class WorkerOfRelease:
 
     @property
     def complaints(self) -> str:
-        """What it has written to stderr."""
         return self._complaints.read_text(encoding="utf-8")
 
     def stop(self) -> None:
-        """Let it end in order."""
         self._process.communicate()
 
     def kill(self) -> None:
-        """End it in the middle of whatever it does."""
         self._process.kill()
         self.stop()

@@ -47,7 +47,6 @@ class Program:
 
     @property
     def log(self) -> str:
-        """What it has written beside its answers."""
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
     def call(self, name: str, **arguments: Any) -> Any:

@@ -65,7 +65,6 @@ class DynamoProxy:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Serve on a free port."""
         connector = aiohttp.TCPConnector(limit=64)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         application = web.Application(client_max_size=16 * 1024 * 1024)
@@ -76,7 +75,6 @@ class DynamoProxy:
         self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
-        """End the server."""
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:

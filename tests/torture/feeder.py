@@ -25,7 +25,6 @@ class Feeder:
 
     @property
     def is_done(self) -> bool:
-        """Whether all were sent."""
         return not self._waiting
 
     async def run(self, share: Callable[[], float]) -> None:

@@ -107,7 +107,6 @@ class KillableWorker(App):
         super().__init__(settings, *words, dependencies=dependencies)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
-        """See `App.stages`."""
         first, *others = super().stages()
         return ({**first, "tick": self._tick}, *others)
 

@@ -72,7 +72,6 @@ class Lives:
         return self._end(wanted, 0.0)
 
     async def begin(self, cue: Cue) -> None:
-        """Begin a life, and wait until it has."""
         assert self._process.stdin is not None
         self._facts.clear()
         self._process.stdin.write(json.dumps(asdict(cue)).encode() + b"\n")

@@ -55,7 +55,6 @@ class FaultySqs:
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Serve on a free port."""
         application = web.Application(client_max_size=4 * 1024 * 1024)
         application.router.add_post("/{rest:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)

@@ -25,7 +25,6 @@ class Letter:
 
     @property
     def details(self) -> dict[str, Any]:
-        """The details of a report."""
         details: dict[str, Any] = json.loads(self.body)["details"]
         return details
 

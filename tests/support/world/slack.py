@@ -63,7 +63,6 @@ class SlackSide:
         self.faults.heal()
 
     def close(self) -> None:
-        """End for good."""
         self.faults.heal()
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -97,7 +96,6 @@ class SlackSide:
         self.run(self.faults.break_off())
 
     def admit(self, person: Person) -> None:
-        """Let somebody join the workspace."""
         self.do(lambda: self.stand_in.workspace.admit(person))
 
     def without_scope(self, scope: str) -> None:
@@ -182,12 +180,10 @@ def newcomer(name: str) -> Person:
 
 
 def ref_of(question: Message) -> str:
-    """Return the ref in a question's metadata."""
     return _ref(question)
 
 
 def buttons(message: Message) -> list[dict[str, Any]]:
-    """Return a message's buttons, in order."""
     return [one for block in message.blocks if block["type"] == "actions" for one in block["elements"]]
 
 

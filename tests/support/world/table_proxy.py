@@ -32,7 +32,6 @@ class TableProxy(AwsProxy):
         super().__exit__(*exception)
 
     def wait_until_held(self) -> None:
-        """Wait until a reply is kept waiting."""
         assert self._reached.wait(PATIENCE_SECONDS), "nobody made the call"
 
     def release(self) -> None:

@@ -45,11 +45,9 @@ class WorkerProcess:
 
     @property
     def log(self) -> str:
-        """All that its runs have written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def start(self, *options: str) -> None:
-        """Start a run."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the program under test
                 [sys.executable, "-P", *self.program, "run", *options],
@@ -73,11 +71,9 @@ class WorkerProcess:
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, hard))
 
     def is_running(self) -> bool:
-        """Whether a run is under way."""
         return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the run."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -97,7 +93,6 @@ class WorkerProcess:
         self.exit_code()
 
     def close(self) -> None:
-        """End the run, if there is one."""
         if self.is_running():
             self.kill()
 
