@@ -10,29 +10,38 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import ssl
 import sys
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final, TypeVar, cast
 
 import aiohttp
 
+from bot.aws.access import Access
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.settings.settings import Purpose, load_settings, settle_environment
+from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
 from bot.slack.connections import LinkTimes
 from bot.slack.messenger import SlackMessenger
+from bot.slack.render.templates import Wording
 from bot.slack.security_channel import SlackSecurityTeam
-from bot.store import open_store
+from bot.store import OpenStore, open_store
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Connection, Table
 from bot.triage.people import PeopleRules
+from bot.triage.policy import Policy
+from bot.triage.ports import Messenger, Meter, SecurityTeam
+from bot.triage.recorder import Recorder
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
-from bot.worker.lifecycle import run_worker
+from bot.worker.lifecycle import Loop, run_worker
 from bot.worker.log import configure_logging
 
 from .fast_clock import FastClock
@@ -50,21 +59,7 @@ from .kill_points import (
 from .sabotage import BlindMessenger, CarelessStore
 from .slack_faults import WORKER_HEADER
 
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AsyncExitStack
-    from datetime import timedelta
-
-    from bot.aws.access import Access
-    from bot.settings.settings import Settings
-    from bot.slack.render.templates import Wording
-    from bot.sqs.queues import Queue
-    from bot.store import OpenStore
-    from bot.triage.policy import Policy
-    from bot.triage.ports import Messenger, Meter, SecurityTeam
-    from bot.triage.recorder import Recorder
-    from bot.worker.lifecycle import Loop
+Part = TypeVar("Part")
 
 #: How long a call to Slack may take, and connecting for it, in seconds of the torture's time.
 _CALL_TAKES: Final = 15.0
@@ -116,11 +111,10 @@ class KillableWorker(App):
             await asyncio.sleep(_TICK)
 
     async def _killable_store(self, url: str, **options: Any) -> OpenStore:
-        store: Any = await (
-            self._shared_store(url, **options) if is_shared(url) else open_store(url, **options)
-        )
+        store: Any = await (self._shared_store if is_shared(url) else open_store)(url, **options)
         store = CarelessStore(store) if self._cue.outbox_after_ack else store
-        return cast("OpenStore", KillableProxy(store, STORE_VERBS, self._kill_switch))
+        killable: OpenStore = self._killable(store, STORE_VERBS)
+        return killable
 
     async def _shared_store(
         self, url: str, *, region: str | None, keep: timedelta, on_found: Callable[[], None], **_: object
@@ -139,11 +133,9 @@ class KillableWorker(App):
     ) -> Queues:
         queues = open_queues(settings, access, meter, stack)
         return Queues(
-            requests=cast("Queue", KillableProxy(queues.requests, REQUEST_VERBS, self._kill_switch)),
-            responses=cast("Queue", KillableProxy(queues.responses, RESPONSE_VERBS, self._kill_switch)),
-            dead_letters=cast(
-                "Queue", KillableProxy(queues.dead_letters, DEAD_LETTER_VERBS, self._kill_switch)
-            ),
+            requests=self._killable(queues.requests, REQUEST_VERBS),
+            responses=self._killable(queues.responses, RESPONSE_VERBS),
+            dead_letters=self._killable(queues.dead_letters, DEAD_LETTER_VERBS),
         )
 
     def _quick_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -156,28 +148,26 @@ class KillableWorker(App):
     def _killable_messenger(self, *given: Any, **options: Any) -> Messenger:
         messenger: Any = SlackMessenger(*given, **options)
         messenger = BlindMessenger(messenger) if self._cue.without_look_up else messenger
-        return cast("Messenger", KillableProxy(messenger, MESSENGER_VERBS, self._kill_switch))
+        killable: Messenger = self._killable(messenger, MESSENGER_VERBS)
+        return killable
 
     def _killable_team(self, *given: Any) -> SecurityTeam:
-        return cast("SecurityTeam", KillableProxy(SlackSecurityTeam(*given), TEAM_VERBS, self._kill_switch))
+        return self._killable(SlackSecurityTeam(*given), TEAM_VERBS)
 
     def _killable_recorder(self, *given: Any, **options: Any) -> Recorder:
         recorder = KillableRecorder(*given, **options)
         recorder.kill_switch = self._kill_switch
         return recorder
 
+    def _killable(self, part: Part, verbs: Mapping[str, str]) -> Part:
+        return cast("Part", KillableProxy(part, verbs, self._kill_switch))
+
 
 def _quick_links(pace: float) -> LinkTimes:
     """Return the times of links by the fast clock; but a hello takes as long as it does."""
     usual = LinkTimes()
-    return LinkTimes(
-        served_after=usual.served_after / pace,
-        broken_max=usual.broken_max / pace,
-        refused_max=usual.refused_max / pace,
-        steady_after=usual.steady_after / pace,
-        look_interval=usual.look_interval / pace,
-        ping_interval=usual.ping_interval / pace,
-    )
+    waits = ("served_after", "broken_max", "refused_max", "steady_after", "look_interval", "ping_interval")
+    return replace(usual, **{name: getattr(usual, name) / pace for name in waits})
 
 
 def main() -> None:
