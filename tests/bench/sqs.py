@@ -9,6 +9,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from .alerts import address, number_in, request_body
@@ -21,15 +22,13 @@ Json = dict[str, Any]
 _CONTENT: Final = "application/x-amz-json-1.0"
 
 
+@dataclass(slots=True)
 class _Poll:
     """A long poll that waits for its messages."""
 
-    __slots__ = ("answer", "limit", "timer")
-
-    def __init__(self, limit: int, answer: Answer) -> None:
-        self.limit = limit
-        self.answer = answer
-        self.timer: asyncio.TimerHandle | None = None
+    limit: int
+    answer: Answer
+    timer: asyncio.TimerHandle | None = None
 
 
 class LeanSqs:
@@ -105,30 +104,22 @@ class LeanSqs:
         return {"MessageId": message_id, "ReceiptHandle": handle, "Body": body, "MD5OfBody": _md5(body)}
 
     def _delete(self, parameters: Json, _: str) -> Json:
-        self._take(parameters["ReceiptHandle"])
+        handle = parameters["ReceiptHandle"]
+        if handle in self._hidden:
+            self._ledger.note(self._hidden.pop(handle), taken=True)
         return {}
 
     def _delete_batch(self, parameters: Json, _: str) -> Json:
-        for entry in parameters["Entries"]:
-            self._take(entry["ReceiptHandle"])
-        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
-
-    def _take(self, handle: str) -> None:
-        if handle in self._hidden:
-            self._ledger.note(self._hidden.pop(handle), taken=True)
+        return _done(parameters, lambda entry: self._delete(entry, ""))
 
     def _hand_back(self, parameters: Json, _: str) -> Json:
-        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
+        return _done(parameters, lambda _: {})
 
     def _send(self, parameters: Json, queue: str) -> Json:
         return self._take_in(queue, parameters["MessageBody"])
 
     def _send_batch(self, parameters: Json, queue: str) -> Json:
-        done = [
-            {"Id": entry["Id"], **self._take_in(queue, entry["MessageBody"])}
-            for entry in parameters["Entries"]
-        ]
-        return {"Successful": done, "Failed": []}
+        return _done(parameters, lambda entry: self._take_in(queue, entry["MessageBody"]))
 
     def _take_in(self, queue: str, body: str) -> Json:
         details = json.loads(body)["details"]
@@ -161,6 +152,11 @@ _ACTIONS: Final[dict[str, Callable[[LeanSqs, Json, str], Json]]] = {
     "GetQueueAttributes": LeanSqs._attributes,
     "GetQueueUrl": LeanSqs._queue_url,
 }
+
+
+def _done(parameters: Json, work: Callable[[Json], Json]) -> Json:
+    """Do a batch entry by entry; none fails."""
+    return {"Successful": [{"Id": each["Id"], **work(each)} for each in parameters["Entries"]], "Failed": []}
 
 
 def _reply(body: Json) -> Reply:

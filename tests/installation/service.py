@@ -13,7 +13,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from world.service_manager import ServiceManager
@@ -151,10 +150,5 @@ def _is_ready(manager: ServiceManager) -> bool:
 
 
 def _give(folder: Path) -> None:
-    for path in _tree(folder):
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, USER, USER)
-
-
-def _tree(folder: Path) -> Iterator[Path]:
-    yield folder
-    yield from folder.rglob("*")

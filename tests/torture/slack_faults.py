@@ -5,26 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from random import Random
+from typing import Final, Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks, Rate
 
+from .fast_clock import FastClock
 from .history import Place, Post
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from random import Random
-
-    from aiohttp.typedefs import Handler
-
-    from bot.sandbox.fake_slack import SlackStandIn
-
-    from .fast_clock import FastClock
-
-    Fault = Callable[["SlackFaults", web.Request, Handler], Awaitable[web.StreamResponse]]
+from .sqs import cut
 
 #: How long a call may hang, in seconds of the torture's time; the worker gives up after 15.
 _HANG: Final = (3.0, 20.0)
@@ -92,7 +86,7 @@ class SlackFaults:
         try:
             return await (_FAULTS[name](self, request, handler) if name else handler(request))
         except ConnectionError:  # the caller was killed before it had its answer
-            return _cut(request)
+            return cut(request)
 
     async def weather(self, slack: SlackStandIn) -> None:
         """End links in every way there is, and let the history lag now more and now less. Never returns."""
@@ -129,10 +123,10 @@ class SlackFaults:
 
     async def _dropped_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         await handler(request)
-        return _cut(request)
+        return cut(request)
 
     async def _reset_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
-        return _cut(request)
+        return cut(request)
 
     async def _too_many(self, _: web.Request, __: Handler) -> web.StreamResponse:
         wait = self._random.choice(["1", "1.5", "0", "soon", "4"])
@@ -151,7 +145,7 @@ class SlackFaults:
 
     async def _hung_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
         await self._hang()
-        return _cut(request)
+        return cut(request)
 
     async def _done_late(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         await request.read()  # it has arrived, whatever becomes of the caller meanwhile
@@ -177,7 +171,7 @@ class SlackFaults:
         return await handler(request)
 
 
-_FAULTS: Final[Mapping[str, Fault]] = {
+_FAULTS: Final[Mapping[str, Callable[[SlackFaults, web.Request, Handler], Awaitable[web.StreamResponse]]]] = {
     "dropped after": SlackFaults._dropped_after,
     "reset before": SlackFaults._reset_before,
     "429": SlackFaults._too_many,
@@ -217,12 +211,6 @@ _SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
     ("/link/", 0.08, {"handshake refused": 1, "handshake slow": 2}),
     ("/", 0.12, _CALL_FAULTS),
 )
-
-
-def _cut(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
 
 
 def _noting(handler: Handler, places: list[Place]) -> Handler:
