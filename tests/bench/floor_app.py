@@ -120,7 +120,7 @@ class Floor:
 
     async def _redraw(self, body: dict[str, Any]) -> None:
         text = "Understood, thanks for letting us know."
-        blocks = [*body["message"]["blocks"], _section(text, "answer")]
+        blocks = [*body["message"]["blocks"], {"type": "section", "block_id": "answer", "text": _plain(text)}]
         webhook = AsyncWebhookClient(body["response_url"], session=self._session, retry_handlers=[])
         await webhook.send(text=text, blocks=blocks, replace_original=True)
 
@@ -145,7 +145,10 @@ class Floor:
 def question(alert: dict[str, Any]) -> dict[str, Any]:
     """Return a message that says and offers as much as the worker's: so much Slack has to be sent."""
     value = json.dumps({name: alert[name] for name in ("identifier", "user", "identityConfidence")})
-    buttons = [_button(choice, label, value) for choice, label in _LABELS.items()]
+    buttons: list[dict[str, Any]] = [
+        {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
+        for choice, label in _LABELS.items()
+    ]
     buttons[0]["style"], buttons[1]["style"] = "primary", "danger"
     buttons[1]["confirm"] = _confirm(
         "This was not you?",
@@ -176,17 +179,9 @@ def question(alert: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "blocks": blocks, "metadata": metadata}
 
 
-def _button(choice: str, label: str, value: str) -> dict[str, Any]:
-    return {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
-
-
 def _confirm(title: str, text: str, confirm: str) -> dict[str, Any]:
     texts = {"title": title, "text": text, "confirm": confirm, "deny": "Go back"}
     return {name: _plain(each) for name, each in texts.items()}
-
-
-def _section(text: str, block_id: str) -> dict[str, Any]:
-    return {"type": "section", "block_id": block_id, "text": _plain(text)}
 
 
 def _rich_text(kind: str, elements: list[dict[str, Any]], block_id: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import sqlite3
@@ -20,6 +19,7 @@ from statistics import median
 from typing import Final
 
 from bot.store import OpenStore, open_store
+from bot.triage.asking_rules import row_key
 from bot.triage.model import Work, utc_now
 
 from .arena import Arena
@@ -166,7 +166,7 @@ def _multiply(pattern: Path, target: Path, *, alerts: int) -> None:
     """Write a store that has so many alerts, each like one of the pattern."""
     shutil.copyfile(pattern, target)
     with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as store:
-        store.create_function("key_of", 1, _key, deterministic=True)
+        store.create_function("key_of", 1, row_key, deterministic=True)
         # Nobody is hurt if this one is lost.
         for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "cache_size=-400000"):
             store.execute(f"PRAGMA {pragma}")
@@ -205,7 +205,3 @@ def _copied(table: str, column: str) -> str:
         age = f"n * {_SPREAD_SECONDS * 1_000_000} / :copies"
         return f"{table}.{column} - iif(question.standing = '', 0, {age})"
     return f"{table}.{column}"
-
-
-def _key(identifier: str) -> str:
-    return hashlib.sha256(identifier.encode()).hexdigest()[:32]

@@ -93,7 +93,9 @@ class _Connection(asyncio.Protocol):
         end = self._buffer.find(_END_OF_HEADERS)
         if end < 0:
             return
-        target, headers = _parsed(self._buffer[:end].decode("latin-1"))
+        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
+        fields = (line.partition(":") for line in lines)
+        headers = {name.lower(): value.strip() for name, _, value in fields}
         begin = end + len(_END_OF_HEADERS)
         length = int(headers.get("content-length", "0"))
         if len(self._buffer) < begin + length:
@@ -101,7 +103,7 @@ class _Connection(asyncio.Protocol):
         body = bytes(self._buffer[begin : begin + length])
         del self._buffer[: begin + length]
         self._closes = headers.get("connection", "").lower() == "close"
-        self._handler(Request(target=target, headers=headers, body=body), self._answer)
+        self._handler(Request(target=first.split(" ")[1], headers=headers, body=body), self._answer)
 
     def _answer(self, reply: Reply) -> None:
         if self._transport is None:
@@ -110,9 +112,3 @@ class _Connection(asyncio.Protocol):
             self._transport.write(reply.encoded())
         if self._closes:
             self._transport.close()
-
-
-def _parsed(head: str) -> tuple[str, dict[str, str]]:
-    first, *lines = head.split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    return first.split(" ")[1], {name.lower(): value.strip() for name, _, value in fields}

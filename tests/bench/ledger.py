@@ -80,8 +80,6 @@ class Ledger:
             try:
                 await asyncio.wait_for(self._changed.wait(), seconds)
             except TimeoutError:
-                raise TimeoutError(f"nothing happened for {seconds:g} s; {self._state()}") from None
-
-    def _state(self) -> str:
-        open_ones = [cycle for cycle in self.cycles.values() if not cycle.is_whole]
-        return f"{self.asked} asked, {self.whole} whole of {len(self.cycles)}; the first: {open_ones[:1]}"
+                first = next((cycle for cycle in self.cycles.values() if not cycle.is_whole), None)
+                known = f"{self.asked} asked, {self.whole} whole of {len(self.cycles)}; the first: {first}"
+                raise TimeoutError(f"nothing happened for {seconds:g} s; {known}") from None

@@ -89,11 +89,8 @@ class LeanSqs:
         self._waiting.remove(poll)
         if poll.timer is not None:
             poll.timer.cancel()
-        poll.answer(self._hand_out(poll.limit))
-
-    def _hand_out(self, limit: int) -> Reply:
-        numbers = [self._visible.popleft() for _ in range(min(limit, len(self._visible)))]
-        return _reply({"Messages": [self._message(number) for number in numbers]} if numbers else {})
+        numbers = [self._visible.popleft() for _ in range(min(poll.limit, len(self._visible)))]
+        poll.answer(_reply({"Messages": [self._message(number) for number in numbers]} if numbers else {}))
 
     def _message(self, number: int) -> Json:
         # As long as SQS's own.

@@ -39,16 +39,12 @@ def comparison(figures: Figures) -> Iterator[str]:
     yield " " * _WORDS + "".join(f"{word:>{_FIGURE + 1 * ('/' in word)}}" for word in head)
     yield "─" * (_WORDS + _FIGURE * len(head) + len(_RATIOS))
     for measure in MEASURES:
-        row = _row(figures, measure)
-        if row.strip("- ") != measure.words:
-            yield row
-
-
-def _row(figures: Figures, measure: Measure) -> str:
-    values = [_number(figures.median(name, measure.name), measure) for name in _NAMES]
-    ratios = [_ratio(figures.ratio(measure.name, above, below)) for above, below in _RATIOS]
-    cells = [f"{cell:>{_FIGURE}}" for cell in values] + [f"{cell:>{_FIGURE + 1}}" for cell in ratios]
-    return f"{measure.words:{_WORDS}}" + "".join(cells)
+        medians = [figures.median(name, measure.name) for name in _NAMES]
+        ratios = [figures.ratio(measure.name, above, below) for above, below in _RATIOS]
+        cells = [f"{_number(each, measure):>{_FIGURE}}" for each in medians]
+        cells += [f"{_ratio(each):>{_FIGURE + 1}}" for each in ratios]
+        if any(each is not None for each in medians):
+            yield f"{measure.words:{_WORDS}}" + "".join(cells)
 
 
 def _number(figure: float | None, measure: Measure) -> str:

@@ -91,7 +91,9 @@ def _costs(text: str) -> Mapping[str, float]:
     assert isinstance(request, TriageRequest)
     step = accept(request, new_ref(request.identifier, "1" * 32), now, policy)
     question = replace(step.question, slack_id="U0ADA", slack_name="ada")
-    view, record = question_view(question, []), _record(text)
+    view = question_view(question, [])
+    words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
+    record = logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
     links = CardLinks(workspace="https://example.slack.com")
     works: Mapping[str, Callable[[], object]] = {
         "question": lambda: question_message(question, wording, policy),
@@ -111,11 +113,6 @@ _FIELDS: Final = {
     "user": "ada@example.com",
     "identityConfidence": "low",
 }
-
-
-def _record(text: str) -> logging.LogRecord:
-    words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
-    return logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
 
 
 def _cpu_ms(work: Callable[[], object]) -> float:

@@ -90,7 +90,10 @@ class Service:
     def _await_ready(self, manager: ServiceManager) -> None:
         process = self._process
         assert process is not None
-        until(lambda: process.poll() is not None or _is_ready(manager), what="the worker is ready or ends")
+        until(
+            lambda: process.poll() is not None or any("READY" in facts for facts in manager.told()),
+            what="the worker is ready or ends",
+        )
         manager.close()
         Path(manager.address).unlink()
         if process.poll() is not None:
@@ -143,10 +146,6 @@ class Service:
         _give(private / folder.name)
         # systemd lets the worker see through; here it may at least pass.
         private.chmod(0o711)
-
-
-def _is_ready(manager: ServiceManager) -> bool:
-    return any(facts.get("READY") == "1" for facts in manager.told())
 
 
 def _give(folder: Path) -> None:

@@ -54,12 +54,9 @@ class Crew:
         self.clock = SteppedClock()
         self.meter = Meter(connection(name))
         self._slack = ScriptedMessenger(clock=self.clock)
-        self.members = [self._join() for _ in range(size)]
+        options: dict[str, Any] = {"clock": self.clock, "caller": self.meter, "look_interval": _NEVER}
+        self.members = [Member(store_in(name, **options), self._slack, self.clock) for _ in range(size)]
         self._dead: list[Member] = []
-
-    def _join(self) -> Member:
-        store = store_in(self._name, clock=self.clock, caller=self.meter, look_interval=_NEVER)
-        return Member(store, self._slack, self.clock)
 
     @property
     def stored_bytes(self) -> int:
