@@ -21,7 +21,7 @@ from .sqs import cut, page
 
 #: How often a call of any kind is spoiled, and how.
 _SHARE: Final = 0.06
-CALL_FAULTS: Final = {
+_CALL_FAULTS: Final = {
     "throttled": 6,  # nothing done
     "server error": 2,  # nothing done
     "error after": 2,  # done, and answered with an error of the server's
@@ -102,7 +102,7 @@ class DynamoProxy:
     def _draw(self, operation: str) -> str:
         if not self.raging or self._random.random() >= _SHARE:
             return _LAGGED if self.raging and self._random.random() < _LAGGING else ""
-        fault = self._random.choices(list(CALL_FAULTS), weights=list(CALL_FAULTS.values()))[0]
+        fault = self._random.choices(list(_CALL_FAULTS), weights=list(_CALL_FAULTS.values()))[0]
         return "throttled" if fault == "conflict" and operation != "TransactWriteItems" else fault
 
     async def _answer(self, request: web.Request, body: bytes, *, lagging: bool) -> web.Response:

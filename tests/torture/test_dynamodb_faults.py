@@ -15,7 +15,7 @@ from bot.store.dynamodb.leases import query_index
 from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.table import NEW, Connection, Item, Table
 
-from .dynamodb_faults import CALL_FAULTS, DynamoProxy
+from .dynamodb_faults import _CALL_FAULTS, DynamoProxy
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def spoiled(*faults: str) -> AsyncIterator[tuple[Table, DynamoProxy]]:
         await proxy.stop()
 
 
-@pytest.mark.parametrize("fault", CALL_FAULTS)
+@pytest.mark.parametrize("fault", _CALL_FAULTS)
 async def test_a_write_comes_through_once_whatever_goes_wrong_on_its_way(fault: str) -> None:
     item: Item = {PARTITION: "an alert", SORT: "question", "v": 1}
 
