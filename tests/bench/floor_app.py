@@ -52,11 +52,7 @@ class Floor:
     def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext) -> None:
         self._session = session
         make_client = partial(
-            AsyncWebClient,
-            base_url=os.environ["SLACK_API_URL"],
-            session=session,
-            ssl=tls,
-            retry_handlers=[],
+            AsyncWebClient, base_url=os.environ["SLACK_API_URL"], session=session, ssl=tls, retry_handlers=[]
         )
         self._client = make_client(token=os.environ["SLACK_BOT_TOKEN"])
         # boto3's own creation of a client is not to be shared between threads; a client is.
@@ -151,15 +147,9 @@ def question(alert: dict[str, Any]) -> dict[str, Any]:
     ]
     buttons[0]["style"], buttons[1]["style"] = "primary", "danger"
     buttons[1]["confirm"] = _confirm(
-        "This was not you?",
-        "The security team will look at it, and get in touch with you.",
-        "It was not me",
+        "This was not you?", "The security team will look at it, and get in touch with you.", "It was not me"
     )
-    buttons[3]["confirm"] = _confirm(
-        "Somebody else?",
-        f"The alert names {alert['user']}.",
-        "Not my account",
-    )
+    buttons[3]["confirm"] = _confirm("Somebody else?", f"The alert names {alert['user']}.", "Not my account")
     asked: list[dict[str, Any]] = [
         {"type": "text", "text": "Did you open this session?", "style": {"bold": True}},
         {"type": "text", "text": " It was opened with the account of "},

@@ -25,10 +25,9 @@ from bot.triage.model import Work, utc_now
 from .arena import Arena
 from .certificates import Certificates, make_certificates
 from .contestants import OURS, cores
-from .machine import Others, binding, machine
 from .measures import Figures, PromiseResult
+from .report import Others, binding, conclude, describe, tell
 from .runs import cycle_ms
-from .table import conclude, describe, tell
 
 _STORE: Final = "triage-bot.db"
 
@@ -77,7 +76,7 @@ def measure_growth(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-growth-", dir=options.folder) as folder:
         figures = _measured(options, Path(folder))
     names = [str(size) for size in options.sizes]
-    notes = (describe(machine()), binding(*cores()), others.sentence())
+    notes = (describe(), binding(), others.sentence())
     verdicts = [] if options.quick else list(_judged(figures, names))
     return conclude(_table(figures, names), notes, verdicts)
 

@@ -17,7 +17,7 @@ from .arena import Arena
 from .certificates import Certificates
 from .contestants import Contestant
 from .measures import Figures
-from .table import tell
+from .report import tell
 
 #: Cycles under way at a time, as in a busy hour: enough that batches fill, too few to be a flood.
 CONCURRENCY: Final = 50
@@ -121,10 +121,7 @@ def _idle(contestant: Contestant, effort: Effort, certificates: Certificates) ->
         used = arena.process.cpu_seconds() - used
         after = arena.order("calls")
     calls = {name: count - before.get(name, 0) for name, count in after["calls"].items()}
-    return {
-        "idle_cpu": used * _MS * 60 / seconds,
-        "idle_calls": _hourly(calls, after["polls"], seconds),
-    }
+    return {"idle_cpu": used * _MS * 60 / seconds, "idle_calls": _hourly(calls, after["polls"], seconds)}
 
 
 def cycle_ms(arena: Arena, count: int, *, concurrency: int = CONCURRENCY) -> float:
@@ -137,12 +134,7 @@ def _start(arena: Arena) -> Mapping[str, float]:
     seconds, used = arena.start(), arena.process.cpu_seconds()
     time.sleep(_STARTED)  # the second link, and what is done right after the start
     resident, proportional = arena.process.memory()
-    return {
-        "ready": seconds,
-        "ready_cpu": used,
-        "memory_ready": resident,
-        "memory_ready_pss": proportional,
-    }
+    return {"ready": seconds, "ready_cpu": used, "memory_ready": resident, "memory_ready_pss": proportional}
 
 
 def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:

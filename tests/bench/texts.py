@@ -24,9 +24,8 @@ from bot.triage.policy import Policy
 from bot.worker.log import LineFormatter
 from bot.worker.views import question_view
 
-from .machine import Others, machine
 from .measures import PromiseResult
-from .table import conclude, describe
+from .report import Others, conclude, describe
 
 #: Every text is measured so often, and the least counts: nothing but the text itself is to be seen.
 _ROUNDS: Final = 3
@@ -68,7 +67,7 @@ def measure_texts(options: argparse.Namespace) -> int:
     costs = [_costs(text) for text in _texts(random.Random(options.seed), options.texts)]
     rows = {name: sorted(each[name] for each in costs) for name in _BOUNDS}
     verdicts = [] if options.quick else list(_judged(rows))
-    return conclude(_table(rows, options.texts), (describe(machine()), others.sentence()), verdicts)
+    return conclude(_table(rows, options.texts), (describe(), others.sentence()), verdicts)
 
 
 def _texts(dice: random.Random, count: int) -> Iterator[str]:

@@ -12,9 +12,8 @@ from typing import Final
 from .arena import Arena
 from .contestants import OURS, Contestant, cores
 from .dynamodb import TABLE
-from .machine import Others, binding, machine
 from .measures import Figures, PromiseResult
-from .table import conclude, describe, tell
+from .report import Others, binding, conclude, describe, tell
 
 #: Seconds that each call to Slack takes.
 _LATENCY: Final = 0.1
@@ -40,7 +39,7 @@ def measure_workers(options: argparse.Namespace) -> int:
             tell(f"round {number + 1} of {options.rounds}: {count} at work")
             figures.add(str(count), {**_asked(count, options), **_flood(count, options)})
     few, many = map(str, counts)
-    notes = (describe(machine()), binding(*cores()), others.sentence())
+    notes = (describe(), binding(), others.sentence())
     verdicts = [] if options.quick else _judged(figures, few, many)
     return conclude(_table(figures, _words(options), few, many), notes, verdicts)
 

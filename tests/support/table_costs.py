@@ -81,10 +81,7 @@ async def taken_over(crew: Crew) -> None:
 #: A way → what happens on it, and how many reports come of it.
 WAYS: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
     "answered": (answered, 1),
-    "with facts, answered": (
-        lambda crew: answered(crew, Fact(name="Host", value="db1.example.com")),
-        1,
-    ),
+    "with facts, answered": (lambda crew: answered(crew, Fact(name="Host", value="db1.example.com")), 1),
     "reminded once, then answered": (lambda crew: answered(crew, remind=True), 1),
     "answered, with a note": (noted, 2),
     "answered, then another answer": (changed, 2),

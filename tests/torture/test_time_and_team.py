@@ -273,15 +273,9 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: replace(a_late_answer(alert, "yes"), reports=a_silent_run(alert).reports),
         {Promise.UNREPORTED, Promise.UNSHOWN, Promise.STALE},
     ),
-    "a no stays escalated": (
-        lambda alert: a_retraction(alert, "no", said="yes", retracted=True),
-        set(),
-    ),
+    "a no stays escalated": (lambda alert: a_retraction(alert, "no", said="yes", retracted=True), set()),
     "a no that a yes silences is found": (lambda alert: a_retraction(alert, "yes"), {Promise.SILENCED}),
-    "a changed mind is shown as one": (
-        lambda alert: a_change(alert, CHANGED.format(answer=ALERTED)),
-        set(),
-    ),
+    "a changed mind is shown as one": (lambda alert: a_change(alert, CHANGED.format(answer=ALERTED)), set()),
     "a changed mind is not shown as a first answer": (
         lambda alert: a_change(alert, ALERTED),
         {Promise.UNSHOWN},
@@ -351,10 +345,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda _: two_cards_of("2", killed="3"),
         {Promise.DOUBLED},
     ),
-    "every death is an excuse where nobody knows who posted": (
-        lambda _: two_cards_of("", killed="3"),
-        set(),
-    ),
+    "every death is an excuse where nobody knows who posted": (lambda _: two_cards_of("", killed="3"), set()),
 }
 
 
