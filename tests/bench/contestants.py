@@ -119,12 +119,8 @@ def _environment(addresses: Mapping[str, str], trusted: Path | None) -> dict[str
         "PYTHONPATH": str(HOME),
         "SLACK_BOT_TOKEN": BOT_TOKEN,
         "SLACK_APP_TOKEN": APP_TOKEN,
-        "SLACK_API_URL": addresses["slack"],
-        "REQUEST_QUEUE_URL": addresses["requests"],
-        "RESPONSE_QUEUE_URL": addresses["responses"],
+        **addresses,
         "MOZDEF_SYNC_SECONDS": "0",  # the wait for MozDef costs nothing and would take 90 s of each run
-        "AWS_ENDPOINT_URL_SQS": addresses["sqs"],
-        "AWS_ENDPOINT_URL_DYNAMODB": addresses["dynamodb"],
         "AWS_REGION": "us-west-2",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

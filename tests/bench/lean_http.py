@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,11 @@ class Request:
     target: str  #: path and query
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def aws_action(self) -> str:
+        """Such as `SendMessage`, where it is a call to AWS."""
+        return self.headers.get("x-amz-target", "").rpartition(".")[2]
 
     @property
     def path(self) -> str:
@@ -52,6 +58,13 @@ class Reply:
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(head).encode() + _END_OF_HEADERS + self.body
+
+
+def aws_reply(body: object, *, status: int = 200) -> Reply:
+    """Return an answer as AWS gives it."""
+    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
+    content_type = "application/x-amz-json-1.0"
+    return Reply(body=json.dumps(body).encode(), status=status, content_type=content_type, headers=headers)
 
 
 #: Answers a request by calling what it is given: once, at once or later.

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .alerts import address, number_in, request_body
-from .lean_http import LeanServer, Reply, Request
+from .lean_http import LeanServer, Reply, Request, aws_reply
 from .ledger import Ledger
 
 Answer = Callable[[Reply], None]
 Json = dict[str, Any]
-
-_CONTENT: Final = "application/x-amz-json-1.0"
 
 
 @dataclass(slots=True)
@@ -59,17 +57,17 @@ class LeanSqs:
         asyncio.get_running_loop().call_soon(self._wake)
 
     def _serve(self, request: Request, answer: Answer) -> None:
-        action = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        action = request.aws_action
         parameters = json.loads(request.body)
         queue = str(parameters.get("QueueUrl", "")).rpartition("/")[2] or parameters.get("QueueName", "")
         self.calls[f"{queue} {action}"] += 1
         if action == "ReceiveMessage":
             self._receive(parameters, answer)
         elif action in _ACTIONS:
-            answer(_reply(_ACTIONS[action](self, parameters, queue)))
+            answer(aws_reply(_ACTIONS[action](self, parameters, queue)))
         else:
             self._ledger.faults.append(f"SQS does not know {action}")
-            answer(Reply(body=b'{"__type": "UnsupportedOperation"}', status=400, content_type=_CONTENT))
+            answer(aws_reply({"__type": "UnsupportedOperation"}, status=400))
 
     def _receive(self, parameters: Json, answer: Answer) -> None:
         self.polls.append(time.monotonic())
@@ -90,7 +88,7 @@ class LeanSqs:
         if poll.timer is not None:
             poll.timer.cancel()
         numbers = [self._visible.popleft() for _ in range(min(poll.limit, len(self._visible)))]
-        poll.answer(_reply({"Messages": [self._message(number) for number in numbers]} if numbers else {}))
+        poll.answer(aws_reply({"Messages": [self._message(number) for number in numbers]} if numbers else {}))
 
     def _message(self, number: int) -> Json:
         # As long as SQS's own.
@@ -154,11 +152,6 @@ _ACTIONS: Final[dict[str, Callable[[LeanSqs, Json, str], Json]]] = {
 def _done(parameters: Json, work: Callable[[Json], Json]) -> Json:
     """Do a batch entry by entry; none fails."""
     return {"Successful": [{"Id": each["Id"], **work(each)} for each in parameters["Entries"]], "Failed": []}
-
-
-def _reply(body: Json) -> Reply:
-    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
-    return Reply(body=json.dumps(body).encode(), content_type=_CONTENT, headers=headers)
 
 
 def _md5(text: str) -> str:

@@ -1,7 +1,7 @@
 """`python -m tests.bench.stand_ins`: Slack, SQS and DynamoDB in one process, led by lines of JSON.
 
 Standard input: `{"do": METHOD, …}`; standard output: one answer a line, `{"failed": WHY}` where nothing came
-of it. The first line out holds the addresses. It ends with its input.
+of it. The first line out holds the variables that lead here. It ends with its input.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ class StandIns(Workloads):
         self._dynamodb = DynamoStandIn(self.ledger)
 
     async def start(self, tls: ssl.SSLContext | None, *, bare_link: bool) -> Json:
-        """Serve; return the addresses."""
+        """Serve; return the variables that lead here."""
         asyncio.get_running_loop().set_exception_handler(self._note_fault)
         await self.slack.links.start(None if bare_link else tls)
         for server in (self.slack.server, self.sqs.server, self._dynamodb.server):
             await server.start(tls)
-        queues = {name: self.sqs.url(name) for name in ("requests", "responses")}
-        aws = {"sqs": self.sqs.server.address, "dynamodb": self._dynamodb.server.address}
-        return {"slack": f"{self.slack.server.address}/api/", **aws, **queues}
+        return {
+            "SLACK_API_URL": f"{self.slack.server.address}/api/",
+            "REQUEST_QUEUE_URL": self.sqs.url("requests"),
+            "RESPONSE_QUEUE_URL": self.sqs.url("responses"),
+            "AWS_ENDPOINT_URL_SQS": self.sqs.server.address,
+            "AWS_ENDPOINT_URL_DYNAMODB": self._dynamodb.server.address,
+        }
 
     async def obey(self, order: Json) -> Json:
         """Do what is ordered; tell how it went, and how much of a processor that took here."""
