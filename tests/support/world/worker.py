@@ -18,12 +18,7 @@ _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 
 def bare_environment(home: Path) -> dict[str, str]:
     """Return what Python needs to find the program, and nothing that configures it."""
-    return {
-        "PATH": os.defpath,
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(_PACKAGE_HOME),
-    }
+    return {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(_PACKAGE_HOME)}
 
 
 class WorkerProcess:
