@@ -1,16 +1,10 @@
-"""`python -m tests.bench growth`: what many alerts in the store cost.
-
-A store as it is after months is made of alerts that the worker itself went through, many times over.
-"""
+"""`python -m tests.bench growth`: what many alerts in the store cost."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
-import shutil
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,36 +13,15 @@ from statistics import median
 from typing import Final
 
 from bot.store import OpenStore, open_store
-from bot.triage.asking_rules import row_key
 from bot.triage.model import Work, utc_now
 
 from .arena import Arena
 from .certificates import Certificates, make_certificates
 from .contestants import OURS, cores
+from .kept_alerts import STORE, make_pattern, multiply
 from .measures import Figures, PromiseResult
 from .report import Others, binding, conclude, describe, tell
 from .runs import cycle_ms
-
-_STORE: Final = "triage-bot.db"
-
-#: Alerts of the pattern: answered ones, and such as wait for their answer.
-_ANSWERED, _OPEN = 98, 2
-
-#: The oldest is as old as the worker keeps them, but for two days: nothing is to be removed meanwhile.
-_SPREAD_SECONDS: Final = 28 * 24 * 3600
-
-#: How many people there are for each person of the pattern.
-_PEOPLE: Final = 50
-
-_MOMENT_ENDINGS: Final = ("_at", "_since")
-
-_COPY_NUMBERS: Final = """WITH RECURSIVE number(n) AS
-    (SELECT 1 WHERE :copies > 0 UNION ALL SELECT n + 1 FROM number WHERE n < :copies)"""
-
-_SOURCES: Final = {
-    "question": "pattern.question AS question",
-    "report": "pattern.question AS question JOIN pattern.report AS report ON report.key = question.key",
-}
 
 #: Measure → what it is called, and how much more it may be than with an empty store (None: not promised).
 _MEASURES: Final[Mapping[str, tuple[str, float | None]]] = {
@@ -82,12 +55,12 @@ def measure_growth(options: argparse.Namespace) -> int:
 
 
 def _measured(options: argparse.Namespace, folder: Path) -> Figures:
-    certificates, pattern = make_certificates(folder), _make_pattern(folder / "pattern")
+    certificates, pattern = make_certificates(folder), make_pattern(folder / "pattern")
     homes = {size: folder / str(size) for size in options.sizes}
     for size, home in homes.items():
         tell(f"making a store of {size:,} alerts")
         home.mkdir()
-        _multiply(pattern, home / _STORE, alerts=size)
+        multiply(pattern, home / STORE, alerts=size)
     figures = Figures()
     for number in range(options.rounds):
         for size, home in homes.items():
@@ -106,7 +79,7 @@ def _round(home: Path, certificates: Certificates, *, first: int, cycles: int) -
     with Arena(OURS, certificates, folder=home, first=first + _NUMBERS) as arena:
         after_kill = arena.start()
         arena.process.stop()
-    sweep = asyncio.run(_sweep_ms(home / _STORE))
+    sweep = asyncio.run(_sweep_ms(home / STORE))
     again = {"ready_after_kill": after_kill, "sweep": sweep}
     return {"cycle": cost, "ready": ready, "memory": resident, **again}
 
@@ -148,59 +121,3 @@ def _judged(figures: Figures, names: Sequence[str]) -> Iterator[PromiseResult]:
         if bound is not None and figure is not None:
             promise = f"{words.partition(',')[0]}: with {int(full):,} alerts, times with {int(empty):,}"
             yield PromiseResult(promise, bound, figure)
-
-
-def _make_pattern(folder: Path) -> Path:
-    """Let the worker go through some alerts, and stop it; return its store."""
-    folder.mkdir()
-    with Arena(OURS, folder=folder) as arena:
-        arena.start()
-        arena.order("cycles", count=_ANSWERED, concurrency=_ANSWERED)
-        arena.order("flood", count=_OPEN)
-        arena.process.stop()
-    return folder / _STORE
-
-
-def _multiply(pattern: Path, target: Path, *, alerts: int) -> None:
-    """Write a store that has so many alerts, each like one of the pattern."""
-    shutil.copyfile(pattern, target)
-    with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as store:
-        store.create_function("key_of", 1, row_key, deterministic=True)
-        # Nobody is hurt if this one is lost.
-        for pragma in ("journal_mode=MEMORY", "synchronous=OFF", "cache_size=-400000"):
-            store.execute(f"PRAGMA {pragma}")
-        store.execute("ATTACH ? AS pattern", (str(pattern),))
-        store.execute("BEGIN")
-        for statement in _statements(store):
-            store.execute(statement, {"copies": alerts // (_ANSWERED + _OPEN)})
-        store.execute("COMMIT")
-    os.sync()  # or the worker's first commits wait until all of this is on the disk
-
-
-def _statements(store: sqlite3.Connection) -> Iterator[str]:
-    """Yield what empties both tables and fills them again: the pattern's own identifiers come once more."""
-    yield "DELETE FROM main.report"
-    yield "DELETE FROM main.question"
-    for table, source in _SOURCES.items():
-        columns = [row[1] for row in store.execute(f"PRAGMA main.table_info({table})")]
-        values = ", ".join(_copied(table, column) for column in columns)
-        into = f"INSERT INTO main.{table} ({', '.join(columns)})"
-        yield f"{into} {_COPY_NUMBERS} SELECT {values} FROM number JOIN {source}"
-
-
-def _copied(table: str, column: str) -> str:
-    """Return the SQL of a column of the n-th copy: another alert, another person, another time."""
-    identifier = "'kept-' || question.identifier || '-' || n"
-    if column == "key":
-        return f"key_of({identifier})"
-    if column == "identifier":
-        return identifier
-    if column == "event_id":
-        return "report.event_id || '-' || n"
-    if column in ("user", "slack_id"):
-        return f"question.{column} || (n % {_PEOPLE})"
-    if column.endswith(_MOMENT_ENDINGS):
-        # What is open is of today: it must not fall due while it is measured.
-        age = f"n * {_SPREAD_SECONDS * 1_000_000} / :copies"
-        return f"{table}.{column} - iif(question.standing = '', 0, {age})"
-    return f"{table}.{column}"

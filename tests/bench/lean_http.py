@@ -8,11 +8,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
+
+    #: Answers a request by calling what it is given: once, at once or later.
+    Handler = Callable[["Request", Callable[["Reply"], None]], None]
 
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 _END_OF_HEADERS: Final = b"\r\n\r\n"
@@ -65,10 +70,6 @@ def aws_reply(body: object, *, status: int = 200) -> Reply:
     headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
     content_type = "application/x-amz-json-1.0"
     return Reply(body=json.dumps(body).encode(), status=status, content_type=content_type, headers=headers)
-
-
-#: Answers a request by calling what it is given: once, at once or later.
-Handler = Callable[[Request, Callable[[Reply], None]], None]
 
 
 class LeanServer:

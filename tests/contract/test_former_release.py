@@ -332,7 +332,7 @@ def test_a_former_release_leaves_a_file_of_this_one_alone(
     worker = WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path)
     worker.stop()
 
-    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.log)
+    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.complaints)
     assert path.read_bytes() == before
 
 

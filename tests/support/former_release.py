@@ -56,6 +56,10 @@ class WorkerOfRelease(LineProcess):
         super().__init__(*program, folder=home, environment=variables, log_file=home / "complaints.log")
         self.__enter__()
 
+    @property
+    def complaints(self) -> str:
+        return self.log
+
     def do(
         self,
         what: str,

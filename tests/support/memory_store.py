@@ -122,11 +122,11 @@ class MemoryStore:
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
-            self.reports[row.identifier][row.sequence] = replace(row, sent_at=at)
+            self._replace(replace(row, sent_at=at))
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
-            self.reports[row.identifier][row.sequence] = replace(row, parked_at=at)
+            self._replace(replace(row, parked_at=at))
 
     # Archive
 
@@ -137,17 +137,21 @@ class MemoryStore:
         return list(self.reports.get(identifier, ()))
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        sent = {row.identifier for row in self._rows() if row.sent_at and row.sent_at >= since}
-        return self._identifiers(sent)
+        return self._identifiers(
+            {row.identifier for row in self._rows() if row.sent_at and row.sent_at >= since}
+        )
 
     async def identifiers_unsent(self) -> Sequence[str]:
         return self._identifiers({row.identifier for row in self._rows() if row.sent_at is None})
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        for row in [row for identifier in identifiers for row in self.reports[identifier]]:
-            due_at, replays = max(row.due_at, now), row.replays + 1
-            again = replace(row, sent_at=None, parked_at=None, due_at=due_at, replays=replays)
-            self.reports[row.identifier][row.sequence] = again
+        for identifier in identifiers:
+            self.reports[identifier] = [
+                replace(
+                    row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
+                )
+                for row in self.reports[identifier]
+            ]
 
     async def copy_to(self, path: Path) -> None:
         raise StoreError(f"a store in memory has no file that could be copied to {path}")
@@ -200,10 +204,13 @@ class MemoryStore:
         oldest_first = sorted(self.questions.values(), key=lambda each: each.accepted_at)
         return [each.request.identifier for each in oldest_first if each.request.identifier in wanted]
 
+    def _replace(self, row: OutboxRow) -> None:
+        self.reports[row.identifier][row.sequence] = row
+
     def _ready(self) -> list[tuple[datetime, OutboxRow]]:
         """Each first report that waits, and when it may go."""
         ready = []
-        for rows in self.reports.values():
+        for rows in list(self.reports.values()):
             waiting = [row for row in rows if row.sent_at is None and row.parked_at is None]
             if waiting:
                 sent = [row.sent_at + APART for row in rows if row.sent_at]

@@ -11,7 +11,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from fakes import SteppedClock
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -46,10 +45,13 @@ METADATA = {"event_type": "triage_question", "event_payload": {"ref": "ref-1"}}
 
 
 @dataclass(kw_only=True)
-class SettableClock(SteppedClock):
-    """Stands at nine in the morning until it is moved."""
+class SettableClock:
+    """A clock that stands until it is moved."""
 
     now: datetime = datetime(2026, 11, 24, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,8 +93,14 @@ class TruthfulSlack:
             raise error
         assert question.claimed_at
         since, until = question.claimed_at - timedelta(minutes=30), self._clock() - self.lag
-        own = [each for each in self.messages if each.ref == question.ref]
-        return next((each.message_ref for each in own if since <= each.at <= until), None)
+        return next(
+            (
+                each.message_ref
+                for each in self.messages
+                if each.ref == question.ref and since <= each.at <= until
+            ),
+            None,
+        )
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         assert question.ts

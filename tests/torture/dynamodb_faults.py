@@ -1,14 +1,9 @@
-"""Between the workers and DynamoDB: throttling, refusals, lost replies and an index that lags.
-
-`python -m tests.torture.dynamodb_faults URL SEED` says where it is, and then answers each line of its
-standard input, which says whether it is to rage, with what it has done so far. It ends with its input.
-"""
+"""Between the workers and DynamoDB: throttling, refusals, lost replies and an index that lags."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from random import Random
@@ -16,8 +11,6 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
-
-from .sqs import cut, page
 
 #: How often a call of any kind is spoiled, and how.
 _SHARE: Final = 0.06
@@ -42,7 +35,12 @@ _SLOW: Final = 0.5
 
 #: Headers of a call that DynamoDB looks at.
 _PASSED_ON: Final = (
-    *("X-Amz-Target", "Content-Type", "Authorization", "X-Amz-Date", "X-Amz-Security-Token", "Host"),
+    "X-Amz-Target",
+    "Content-Type",
+    "Authorization",
+    "X-Amz-Date",
+    "X-Amz-Security-Token",
+    "Host",
 )
 _CONTENT: Final = "application/x-amz-json-1.0"
 _NAMES: Final = "com.amazonaws.dynamodb.v20120810#"
@@ -67,6 +65,7 @@ class DynamoProxy:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
+        """Serve on a free port."""
         connector = aiohttp.TCPConnector(limit=64)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         application = web.Application(client_max_size=16 * 1024 * 1024)
@@ -77,6 +76,7 @@ class DynamoProxy:
         self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
+        """End the server."""
         if self._runner is not None:
             await self._runner.cleanup()
         if self._session is not None:
@@ -86,7 +86,7 @@ class DynamoProxy:
         try:
             body = await request.read()
         except ConnectionResetError:  # the caller was killed in the middle of its call
-            return cut(request)
+            return _cut(request)
         self.calls += 1
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         fault = self.planned.pop(0) if self.planned else self._draw(operation)
@@ -139,37 +139,27 @@ def _refusal(status: int, code: str) -> web.Response:
     return web.json_response(answer, status=status, content_type=_CONTENT)
 
 
+def _page(_: web.Request) -> web.Response:
+    return web.Response(text="<html><body>Please log in</body></html>", content_type="text/html")
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)
+
+
 #: Fault → what is answered where nothing is done …
 _INSTEAD: Final[Mapping[str, Callable[[web.Request], web.Response]]] = {
     "throttled": lambda _: _refusal(400, "ProvisionedThroughputExceededException"),
     "server error": lambda _: _refusal(500, "InternalServerError"),
     "conflict": lambda _: _refusal(400, "TransactionCanceledException"),
-    "reset before": cut,
-    "page before": page,
+    "reset before": _cut,
+    "page before": _page,
 }
 #: … and in the place of DynamoDB's own answer.
 _AFTER: Final[Mapping[str, Callable[[web.Request], web.Response]]] = {
     "error after": _INSTEAD["server error"],
-    "lost reply": cut,
-    "page after": page,
+    "lost reply": _cut,
+    "page after": _page,
 }
-
-
-async def serve(upstream: str, seed: str) -> None:
-    """Be the proxy, until standard input ends."""
-    proxy = DynamoProxy(upstream, Random(seed))
-    await proxy.start()
-    _say(proxy)
-    while line := await asyncio.to_thread(sys.stdin.readline):
-        proxy.raging = json.loads(line)["raging"]
-        _say(proxy)
-    await proxy.stop()
-
-
-def _say(proxy: DynamoProxy) -> None:
-    facts = {"address": proxy.address, "calls": proxy.calls, "counts": proxy.counts}
-    print(json.dumps(facts), flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:]))

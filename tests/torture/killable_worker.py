@@ -10,38 +10,29 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import ssl
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiohttp
 
-from bot.aws.access import Access
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
-from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.settings.settings import Purpose, load_settings, settle_environment
 from bot.slack.connections import LinkTimes
 from bot.slack.messenger import SlackMessenger
-from bot.slack.render.templates import Wording
 from bot.slack.security_channel import SlackSecurityTeam
-from bot.store import OpenStore, open_store
+from bot.store import open_store
 from bot.store.address import is_shared, parse_address
 from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.store.dynamodb.opening import require_usable
 from bot.store.dynamodb.store import DynamoStore, TableOptions
 from bot.store.dynamodb.table import Connection, Table
 from bot.triage.people import PeopleRules
-from bot.triage.policy import Policy
-from bot.triage.ports import Messenger, Meter, SecurityTeam
-from bot.triage.recorder import Recorder
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, Queues, make_policy, open_queues
-from bot.worker.lifecycle import Loop, run_worker
+from bot.worker.lifecycle import run_worker
 from bot.worker.log import configure_logging
 
 from .fast_clock import FastClock
@@ -58,6 +49,21 @@ from .kill_points import (
 )
 from .sabotage import BlindMessenger, CarelessStore
 from .slack_faults import WORKER_HEADER
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AsyncExitStack
+    from datetime import timedelta
+
+    from bot.aws.access import Access
+    from bot.settings.settings import Settings
+    from bot.slack.render.templates import Wording
+    from bot.store import OpenStore
+    from bot.triage.policy import Policy
+    from bot.triage.ports import Messenger, Meter, SecurityTeam
+    from bot.triage.recorder import Recorder
+    from bot.worker.lifecycle import Loop
 
 Part = TypeVar("Part")
 

@@ -20,7 +20,8 @@ from bot.sandbox.fake_slack.installation import Quirks
 from .alerts import Kind, make_alerts, make_workspace
 from .checker import judge
 from .crowd import Crowd
-from .dynamodb import RemoteProxy, create_table, moto_server, remote_proxy
+from .dynamodb import create_table, moto_server
+from .dynamodb_proxy import RemoteProxy, remote_proxy
 from .fast_clock import FastClock
 from .feeder import Feeder
 from .history import History

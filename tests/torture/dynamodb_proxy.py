@@ -1,0 +1,93 @@
+"""The faults before DynamoDB in a process of their own: whoever plays Slack and SQS has enough to do.
+
+`python -m tests.torture.dynamodb_proxy URL SEED` says where it is, and then answers each line of its standard
+input, which says whether it is to rage, with what it has done so far. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import Process
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from bot.sandbox.child_process import bare_environment
+
+from .dynamodb_faults import DynamoProxy
+
+#: The checkout, from which the proxy is imported.
+_HOME: Final = Path(__file__).resolve().parents[2]
+
+
+class RemoteProxy:
+    """The proxy as its run sees it. `calls` and `counts` are as old as the last `tell`."""
+
+    def __init__(self, process: Process) -> None:
+        self.address = ""
+        self.calls = 0
+        self.counts: Counter[str] = Counter()
+        self._process = process
+
+    async def tell(self, *, raging: bool) -> None:
+        """Say whether it is to spoil calls, and hear what it has done."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"raging": raging}).encode() + b"\n")
+        await self._process.stdin.drain()
+        await self.hear()
+
+    async def hear(self) -> None:
+        """Wait for its next line. `RuntimeError` if it has ended."""
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the proxy before DynamoDB ended")
+        facts = json.loads(line)
+        self.address, self.calls, self.counts = facts["address"], facts["calls"], Counter(facts["counts"])
+
+
+@contextlib.asynccontextmanager
+async def remote_proxy(upstream: str, seed: str, folder: Path) -> AsyncIterator[RemoteProxy]:
+    """Run a proxy before `upstream` while the block runs; it is calm at first."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.torture.dynamodb_proxy", upstream, seed),
+        cwd=_HOME,
+        env={**bare_environment(folder), "PYTHONPATH": str(_HOME)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    proxy = RemoteProxy(process)
+    try:
+        await proxy.hear()
+        yield proxy
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def serve(upstream: str, seed: str) -> None:
+    """Be the proxy, until standard input ends."""
+    proxy = DynamoProxy(upstream, Random(seed))
+    await proxy.start()
+    _say(proxy)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        orders: dict[str, Any] = json.loads(line)
+        proxy.raging = orders["raging"]
+        _say(proxy)
+    await proxy.stop()
+
+
+def _say(proxy: DynamoProxy) -> None:
+    facts = {"address": proxy.address, "calls": proxy.calls, "counts": proxy.counts}
+    print(json.dumps(facts), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(*sys.argv[1:]))
