@@ -17,9 +17,8 @@ import pytest
 from world import until
 from world.slack import SlackSide, newcomer
 
-from installation.chapters import INSTALL, OPERATE
 from installation.debian_root import DebianRoot
-from installation.reader import Reader
+from installation.reader import INSTALL, OPERATE, Reader
 from installation.service import Service
 
 CHECKOUT = Path(__file__).parents[2]

@@ -98,9 +98,8 @@ class ScriptedMessenger:
     redraw_ends: list[Exception | None] = field(default_factory=list)
     tell_ends: list[Exception | None] = field(default_factory=list)
     remind_ends: list[Exception | None] = field(default_factory=list)
-    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(
-        default_factory=dict
-    )  #: run inside a call, before it ends
+    #: Run inside a call, before it ends.
+    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(default_factory=dict)
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
