@@ -22,7 +22,13 @@ _PACKAGE_HOME: Final = Path(__file__).resolve().parents[2]
 
 def bare_environment(home: Path) -> dict[str, str]:
     """Return the minimal environment of a Python program: no tokens, endpoints, profiles or proxies."""
-    environment = {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "TRIAGE_BOT_ENV": "/dev/null",  # no file of settings
+    }
     if Path(sysconfig.get_path("purelib")).resolve() != _PACKAGE_HOME:
         # In a checkout, the worker must run the same code as the sandbox that starts it.
         environment["PYTHONPATH"] = str(_PACKAGE_HOME)

@@ -248,7 +248,7 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     path = world.worker.folder / ".env"
     path.write_text("".join(lines), encoding="utf-8")
     path.chmod(0o644)
-    for name in world.settings:
+    for name in (*world.settings, "TRIAGE_BOT_ENV"):
         del world.worker.environment[name]
 
     world.start()
@@ -315,6 +315,7 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
     assert [one.returncode for one in (sample, named, from_file)] == [0, 0, 0]
     assert named.stdout.splitlines()[0].split() == ["identifier", "A1"]
     assert from_file.stdout.splitlines()[0].split() == ["identifier", given["identifier"]]
+    assert all("MozDef drops the report unless" in one.stderr for one in (sample, from_file))
     messages = world.sqs.receive_message(QueueUrl=world.requests, MaxNumberOfMessages=10)["Messages"]
     printed = {one.stdout.split()[-1] for one in (sample, named, from_file)}
     assert {message["MessageId"] for message in messages} == printed
@@ -336,14 +337,41 @@ NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0"), NO_FACT]
+    ("arguments", "told"),
+    [
+        (("dance",), "invalid choice: 'dance'"),
+        (("show",), "required: IDENTIFIER"),
+        (("send",), "one of the arguments --user --file is required"),
+        (("list", "--limit", "0"), "--limit expects a whole number of 1 or more, not '0'"),
+        (("list", "--limit", "x"), "--limit expects a whole number of 1 or more, not 'x'"),
+        (("sandbox", "--port", "65536"), "--port expects a port from 0 to 65535, not '65536'"),
+        (
+            ("stats", "--since", "5"),
+            "--since expects a duration such as 90s, 15m or 4h, at most 3650d, not '5'",
+        ),
+        (("stats", "--plot", "x.png"), "--plot expects FILE.svg, not 'x.png'"),
+        (("migrate", "--from", "x", "--to", "y"), "--from expects sqlite:///…, not 'x': only SQLite"),
+        (NO_FACT, "--fact expects NAME=VALUE, such as Host=db1, not 'Host'"),
+        (("send", "--user", "N/A"), "user must be an ASCII e-mail address of at most 254 characters"),
+        (("send", "--user", "a@b.c", "--alert", "mine"), "--alert 'mine' has no sample text; add --summary"),
+    ],
 )
-def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_told_with_what_is_expected(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
     assert ended.value.code == 2
-    assert "usage: triage-bot" in capsys.readouterr().err
+    usage, _, error = capsys.readouterr().err.rpartition("error: ")
+    assert "usage: triage-bot" in usage
+    assert told in error
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    assert "commands:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "posts"), [("posted", 1), ("not posted", 2)])
