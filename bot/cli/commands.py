@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import logging
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,11 +20,21 @@ from typing import Any
 from bot.cli import arguments
 from bot.cli.store_client import ask_store
 from bot.errors import ConfigError, TriageBotError, WrongUsage
-from bot.printable import make_printable
-from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.printable import GREY, RED, YELLOW, make_printable, paint
+from bot.settings.settings import (
+    Purpose,
+    Settings,
+    load_settings,
+    read_log_format,
+    settle_environment,
+    takes_colour,
+)
+from bot.triage.log_events import log_event
 from bot.triage.model import utc_now
-from bot.worker.log import configure_logging
+from bot.worker.log import configure_logging, writes_json
 from bot.worker.views import render_json
+
+log = logging.getLogger(__name__)
 
 _Run = Callable[[argparse.Namespace], int]
 _AddArguments = Callable[[argparse.ArgumentParser], None]
@@ -33,6 +44,8 @@ OK = 0
 FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
 # 2, for wrong usage, comes from argparse.
 WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: somebody must change a setting first
+
+_COLOURS = {"error": RED, "warning": YELLOW}
 
 _REPLAY_WARNING = (
     "a replay overwrites any status that an analyst has set in MozDef since, and every `no` pages somebody"
@@ -94,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
 
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
+    configure_logging("INFO", sys.stderr, as_json=read_log_format() == "json")
     settings = _load_settings(Purpose.RUN, options)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
@@ -218,8 +232,7 @@ async def _check(settings: Settings, *, as_json: bool) -> int:
         print(render_json(findings_view(findings)), flush=True)
         return OK if is_sound(findings) else FAILED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in render_findings(findings, width=width).split("\n"):
-        print(make_printable(line), flush=True)
+    print(render_findings(findings, width=width, colour=takes_colour(sys.stdout)), flush=True)
     return OK if is_sound(findings) else FAILED
 
 
@@ -430,5 +443,12 @@ def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError
 
 
 def complain(problem: str, *, level: str = "error") -> None:
-    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`."""
-    print(f"triage-bot: {level}: {problem}", file=sys.stderr)
+    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON."""
+    if writes_json():
+        if level == "error":
+            log_event(log.error, "start.failed", "%s", problem)
+        else:
+            log_event(log.warning, "setting.doubtful", "%s", problem)
+        return
+    word = paint(level, _COLOURS.get(level, GREY)) if takes_colour(sys.stderr) else level
+    print(f"triage-bot: {word}: {problem}", file=sys.stderr)

@@ -14,7 +14,7 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -138,7 +138,7 @@ def load_settings(
     """
     folder = (directory or Path.cwd()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)
-    known = [variable.name for variable in all_variables(folder, folder)]
+    known = _list_names()
     file = find_env_file(surroundings, folder, known, etc=etc)
     values, problems = {**file.values, **surroundings}, list(file.problems)
     tokens = surroundings.get("CREDENTIALS_DIRECTORY")
@@ -170,6 +170,24 @@ def load_settings(
         ),
         problems=tuple(problems),
     )
+
+
+def read_log_format(
+    *, environ: Mapping[str, str] | None = None, directory: Path | None = None, etc: Path = Path("/etc")
+) -> str:
+    """Return LOG_FORMAT, for the errors of other settings; "text" if it is wrong. Raises nothing."""
+    folder = (directory or Path.cwd()).absolute()
+    surroundings = _drop_empty(os.environ if environ is None else environ)
+    file = find_env_file(surroundings, folder, _list_names(), etc=etc)
+    try:
+        return parsers.log_format(surroundings.get("LOG_FORMAT") or file.values.get("LOG_FORMAT", "text"))
+    except ValueError:
+        return "text"
+
+
+def takes_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal whose user wants colour (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def settle_environment(settings: Settings) -> None:
@@ -217,6 +235,10 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
         Variable("LOG_FORMAT", parsers.log_format, "text", needed_by=everybody),
         Variable("METRICS_LISTEN", parsers.listen_address),
     )
+
+
+def _list_names() -> list[str]:
+    return [variable.name for variable in all_variables(Path(), Path())]
 
 
 def _drop_empty(values: Mapping[str, str | None]) -> dict[str, str]:

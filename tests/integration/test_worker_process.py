@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from mypy_boto3_sqs import SQSClient
 from world import World, alert, until
+from world.worker import bare_environment
 
 from bot.cli.parser import main
 
@@ -408,3 +414,70 @@ def _count(world: World, method: str) -> int:
 def _at_rest(world: World, identifier: str) -> bool:
     row = world.known_row(identifier)
     return row["dueAt"] is None and all(report["sentAt"] for report in row["reports"])
+
+
+def _run_on_terminal(*arguments: str, **environ: str) -> str:
+    """Return what a command shows on a terminal."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(  # noqa: S603 - the program under test
+        [sys.executable, "-P", "-m", "bot", *arguments],
+        env={**bare_environment(Path("/")), "TERM": "xterm", **environ},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd="/",
+    ) as process:
+        process.wait()
+    os.close(follower)
+    with os.fdopen(leader, "rb") as shown:
+        return shown.read1().decode(errors="replace")
+
+
+def test_colour_is_for_terminals_whose_user_wants_it() -> None:
+    told = "triage-bot: {}: RETAIN_DAYS is 'x'; expected a number of days, at least 15"
+
+    shown = [
+        _run_on_terminal("run", RETAIN_DAYS="x", **environ)
+        for environ in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"})
+    ]
+
+    assert told.format("\x1b[31merror\x1b[0m") in shown[0]
+    assert all(told.format("error") in one for one in shown[1:])
+
+
+def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path) -> None:
+    command = subprocess.run(
+        [sys.executable, "-P", "-m", "bot", "check"],
+        env={**bare_environment(tmp_path), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert command.returncode == 1
+    assert "? failed   SLACK_BOT_TOKEN" in command.stdout
+    assert command.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "loaded",
+    ["bot.errors", "bot.settings.parsers", "bot.cli.commands", "bot.cli.sample_requests", "bot.sqs.wire"],
+)
+def test_ctrl_c_shows_no_traceback_once_the_program_has_begun(tmp_path: Path, loaded: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-X", "importtime", "-m", "bot", "send", "--file", "-"],
+        env=bare_environment(tmp_path),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        while not process.stderr.readline().endswith(f" {loaded}\n"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+
+    assert "Traceback" not in rest
+    assert process.returncode != 0
