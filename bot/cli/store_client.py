@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
+from bot.errors import StoreUnusable
 from bot.settings.settings import Settings
 from bot.worker.control import NoWorker, call
 from bot.worker.views import View
@@ -28,6 +29,12 @@ def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[Vi
             return
     except NoWorker:
         pass
+    if settings.store_path and not settings.store_path.exists():
+        raise StoreUnusable(
+            f"there is no store at {settings.store_path} (settings come from {settings.source}); run this"
+            " command with the settings of the worker, as root if its file is root's; if the worker has never"
+            " run, start it once"
+        )
     yield from asyncio.run(_ask_directly(settings, command, arguments))
 
 

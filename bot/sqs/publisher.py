@@ -74,9 +74,12 @@ class Publisher:
         while not stop.is_set():
             try:
                 self._wake_event.clear()
-                if not await self._send_due():
-                    await self._sleep(stop, await self._seconds_to_sleep())
-                self._backoff.after_success()
+                sent = await self._send_due()
+                seconds = 0.0 if sent else await self._seconds_to_sleep()
+                if self._backoff.after_success():
+                    log_event(log.info, "publishing.recovered", "sending reports works again")
+                if not sent:
+                    await self._sleep(stop, seconds)
             except Exception as error:  # noqa: BLE001 - the publisher must never end
                 await pause(stop, seconds=self._back_off(error))
 
