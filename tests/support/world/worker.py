@@ -17,10 +17,6 @@ _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-<<<<<<< HEAD
-    """Return what Python needs to find the program, and nothing that configures it."""
-    return {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": str(_PACKAGE_HOME)}
-=======
     """Return what Python needs to find the program, and nothing that configures it, a file neither."""
     return {
         "PATH": os.defpath,
@@ -29,7 +25,6 @@ def bare_environment(home: Path) -> dict[str, str]:
         "PYTHONPATH": str(_PACKAGE_HOME),
         "TRIAGE_BOT_ENV": "/dev/null",
     }
->>>>>>> first-hour
 
 
 class WorkerProcess:
