@@ -104,7 +104,7 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 3, not in use, intact")
+    assert finding.detail.endswith(".db, schema 4, not in use, intact")
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -118,7 +118,7 @@ def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tm
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert "schema 1 (upgraded to 3 when the worker starts)" in finding.detail
+    assert "schema 1 (upgraded to 4 when the worker starts)" in finding.detail
     assert path.read_bytes() == before
 
 
@@ -132,7 +132,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert finding.detail.endswith("schema 3, not in use, intact")
+    assert finding.detail.endswith("schema 4, not in use, intact")
     assert log.read_bytes() == before
 
 
@@ -224,7 +224,7 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     finding = look(path)
 
-    assert finding.detail.endswith("has schema 99, but this release reads only up to 3")
+    assert finding.detail.endswith("has schema 99, but this release reads only up to 4")
     assert "install the release that wrote it" in finding.remedy
 
 

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from bot.errors import StartRefused, StoreUnusable
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
-#: The columns that upgrade each earlier schema to the next, and their index. Columns are added, none is
-#: changed, so that a row keeps the meaning that it had for the release that wrote it.
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    """What upgrades a schema to the next. Nothing that is there changes: a row keeps its meaning."""
+
+    tables: Sequence[str] = ()  #: created as `schema.sql` has them, with their indexes
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)  #: added, by table
+    indexes: Sequence[str] = ()  #: created on tables that were there
+
+
+#: The step that upgrades each earlier schema to the next.
 _MIGRATIONS = {
-    1: ("report", ["facts TEXT NOT NULL DEFAULT ''"], ""),
-    2: (
-        "question",
-        [
-            "occurred_at INTEGER",
-            "facts TEXT NOT NULL DEFAULT ''",
-            "left_out TEXT NOT NULL DEFAULT ''",
-            "is_cut INTEGER NOT NULL DEFAULT 0",
-            "note_keys TEXT NOT NULL DEFAULT ''",
-            "found_by TEXT NOT NULL DEFAULT ''",
-            "other_slack_id TEXT NOT NULL DEFAULT ''",
-        ],
-        "question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''",
+    1: _Step(columns={"report": ["facts TEXT NOT NULL DEFAULT ''"]}),
+    2: _Step(
+        columns={
+            "question": [
+                "occurred_at INTEGER",
+                "facts TEXT NOT NULL DEFAULT ''",
+                "left_out TEXT NOT NULL DEFAULT ''",
+                "is_cut INTEGER NOT NULL DEFAULT 0",
+                "note_keys TEXT NOT NULL DEFAULT ''",
+                "found_by TEXT NOT NULL DEFAULT ''",
+                "other_slack_id TEXT NOT NULL DEFAULT ''",
+            ]
+        },
+        indexes=["question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''"],
     ),
+    3: _Step(tables=["past"]),
 }
 
 #: How long to wait for another process to release the store, in milliseconds.
@@ -101,17 +114,51 @@ def _take(connection: sqlite3.Connection, path: Path) -> None:
 
 def _create_tables(connection: sqlite3.Connection) -> None:
     """Create the tables of `schema.sql` in one transaction: a crash never leaves half a schema."""
-    schema = resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    _change_schema(connection, f"{_schema()} {_identify('unixepoch() * 1000000')}", SCHEMA_VERSION)
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables of an earlier release, each step in one transaction."""
     for earlier in range(version, SCHEMA_VERSION):
-        table, columns, index = _MIGRATIONS[earlier]
-        steps = " ".join(f"ALTER TABLE {table} ADD COLUMN {column};" for column in columns)
-        steps += f" CREATE INDEX {index};" if index else ""
-        connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {earlier + 1}; COMMIT;")
+        step = _MIGRATIONS[earlier]
+        changes = [
+            *_statements_of(step.tables),
+            *(
+                f"ALTER TABLE {table} ADD COLUMN {each}"
+                for table in step.columns
+                for each in step.columns[table]
+            ),
+            *(f"CREATE INDEX {each}" for each in step.indexes),
+        ]
+        identify = _identify("NULL") if "past" in step.tables else ""
+        _change_schema(connection, f"{'; '.join(changes)}; {identify}", earlier + 1)
+
+
+def _change_schema(connection: sqlite3.Connection, script: str, version: int) -> None:
+    connection.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
+
+
+def _identify(written_at: str) -> str:
+    """Return the statement that gives a store its identity."""
+    values = f"1, '{new_identity()}', 0, {written_at}"
+    return f"INSERT INTO past (id, identity, commits, written_at) VALUES ({values});"
+
+
+def _schema() -> str:
+    return resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def _statements_of(tables: Sequence[str]) -> list[str]:
+    """Return the statements of `schema.sql` that create these tables and their indexes."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as blank:
+        blank.executescript(_schema())
+        created = blank.execute("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return [sql for table, sql in created if table in tables]
+
+
+def new_identity() -> str:
+    """Return a random identity for a store: 128 bits in hex."""
+    return secrets.token_hex(16)
 
 
 def _take_to_read(connection: sqlite3.Connection, path: Path) -> None:
