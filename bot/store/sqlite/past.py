@@ -14,6 +14,9 @@ from pathlib import Path
 from bot.store.records.rows import microseconds, moment
 from bot.store.sqlite.head import Head, Note, Notes, describe, head_path, is_same, log_path
 
+#: The doubt about a copy that `backup` made, or a rescue.
+BACKUP = "it is a backup, which does not know what happened after it was made"
+
 _COLUMNS = "identity, commits, written_at, is_backup, restored_at, restored_from, replaces"
 _COUNT = "UPDATE past SET commits = ?, written_at = ?"
 _RESTORE = """UPDATE past SET identity = :identity, is_backup = 0, restored_at = :now, restored_from = :since,
@@ -70,7 +73,7 @@ def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
     `row` is None where the store has no identity, or no tables at all.
     """
     if row and row.is_backup:
-        return "it is a backup, which does not know what happened after it was made"
+        return BACKUP
     if row and row.replaces and row.replaces == describe(notes):
         return ""
     if notes is None:
