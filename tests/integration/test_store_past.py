@@ -168,8 +168,9 @@ async def test_pages_that_were_damaged_after_a_clean_stop_are_found_at_the_start
 ) -> None:
     fault(stopped)
 
-    with pytest.raises(StoreUnusable, match="corrupt"):
+    with pytest.raises(StoreUnusable, match="corrupt") as refused:
         await open_store(f"sqlite:///{stopped}", create=True)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
