@@ -48,6 +48,7 @@ from bot.triage.ports import NO_METER, Clock, Messenger, Meter, SecurityTeam
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
+from bot.triage.restores import Restores
 from bot.triage.retention import Retention
 from bot.triage.service import Actors, TriageService
 from bot.triage.strangers import Strangers
@@ -185,8 +186,9 @@ def assemble(
 
     recorder = dependencies.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
     pacing = Pacing(limiter=dependencies.limiter(jitter=jitter), rate_limiter=RateLimiter(), jitter=jitter)
+    restores = Restores(messenger, recorder, keep=settings.retain)
     actors = Actors(
-        asker=Asker(messenger, recorder, pacing=pacing),
+        asker=Asker(messenger, recorder, pacing=pacing, restores=restores),
         reminder=Reminder(messenger, recorder, pacing=pacing),
         cards=Cards(security_team, recorder, pacing=pacing, read_report=read_report),
         jitter=jitter,

@@ -107,7 +107,6 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     assert call.values == {
         **question_message(CLAIMED, WORDING, POLICY),
         "channel": "U0ADA",
-        "metadata": {"event_type": "triage_question", "event_payload": {"ref": "key.secret"}},
         **LITERAL_POST,
     }
 

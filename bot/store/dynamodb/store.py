@@ -20,9 +20,20 @@ from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, State, Work, utc_now
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Work,
+    utc_now,
+)
 from bot.triage.ports import Clock
 from bot.triage.statistics import AlertStatistics, Tally
 
@@ -99,7 +110,7 @@ class DynamoStore:
 
     async def save(self, change: Change) -> bool:
         question = change.question
-        _, _, secret = question.ref.partition(".")
+        _, _, secret = (change.before or question).ref.partition(".")
         before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
         is_written = await self._write(change, before)
         if not is_written:
@@ -153,14 +164,40 @@ class DynamoStore:
         """See `Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._expiry.remove_ended(before, limit=limit)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """See `OpenStore`. Reads the whole table."""
+        newest = [row.accepted_at for row in await self.list_questions(limit=1)]
+        restore = restore_rules.widen(await self.restored(), since, max([now, *newest]))
+        # First, so that a restore that breaks off half-way is known to the next process.
+        await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
             changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
+
+    async def restored(self) -> Restore | None:
+        item = await self._table.get(items.RESTORE_KEY)
+        return items.restore_from(item) if item else None
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        item = await self._table.get(items.conversation_key(slack_id))
+        return read_moment(item, items.READ_AT) if item else None
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        expires = self._lifetime.since(at)
+        for each in found:
+            await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
+        # Last: whoever reads that the conversation was read finds what was found there.
+        read = items.conversation_key(slack_id) | {items.READ_AT: microseconds(at)}
+        await self._table.call("put_item", Item=to_wire(read | expires))
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        item = await self._table.get(items.found_key(key))
+        return items.found_question_from(item) if item else None
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._unsent.sendable(now, limit=limit)
@@ -383,8 +420,9 @@ def _restore(question: Question, now: datetime, *, longest: timedelta | None) ->
     if question.deadline is not None:
         span = question.deadline - since
         question = replace(question, deadline=now + min(span, longest or span))
-    if question.work is Work.REMIND and question.due_at is not None:
-        question = replace(question, due_at=now + (question.due_at - since))
+    if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
+        # It is read in Slack, which is due as a reminder is.
+        question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
     if question.state in (State.ACCEPTED, State.POSTING):
         question = replace(question, in_doubt_since=now, due_at=now, paced=False)
     return question
