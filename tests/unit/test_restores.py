@@ -58,6 +58,7 @@ class Restored(ServiceHarness):
         """Restore a question that was asked before the backup; return it. Its message shows this by now."""
         question = await (self.answer(choice) if choice else self.ask())
         self.messenger.shown = {question.ref: a_message(question, shown=shown)}
+        self.clock.now = NOON + timedelta(minutes=2)
         await self.work()
         await self.restore()
         return question
