@@ -70,6 +70,11 @@ class Restores:
         self._readings: dict[str, _Reading] = defaultdict(_Reading)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    @property
+    def can_read(self) -> bool:
+        """Whether the app may read its conversations."""
+        return self._messenger.can_look_up
+
     async def restore(self) -> Restore | None:
         """Return the window of the last restore; None if there was none."""
         if not self._is_loaded:
