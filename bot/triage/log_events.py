@@ -64,6 +64,7 @@ Event = Literal[
     "reminder.delayed",
     "reminder.unconfirmed",
     "reply.failed",
+    "report.overtaken",
     "report.parked",
     "report.refused",
     "report.sent",

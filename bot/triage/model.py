@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from bot.triage.outcomes import Outcome
@@ -364,6 +364,14 @@ class OutboxRow:
     parked_at: datetime | None = None  #: when the queue rejected it permanently; somebody must look
     replays: int = 0  #: how often it was replayed
     report: Report | None = None
+
+
+class Fate(Enum):
+    """What is to become of a report that waits to be sent."""
+
+    SEND = auto()
+    WAIT = auto()  #: it is not known yet whether it was overtaken
+    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ Methods of stores raise `StoreError`; those of the messenger `TransientError`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +17,7 @@ from bot.triage.model import (
     AlertTaken,
     Bookmark,
     Change,
+    Fate,
     FoundQuestion,
     HistoryPage,
     InvalidBody,
@@ -38,6 +39,15 @@ WriteReport = Callable[[Report, datetime], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
 ReadReport = Callable[[OutboxRow], Report]
+
+
+#: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
+JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
+
+
+async def send_all(_: OutboxRow) -> Fate:
+    """Let a report be sent."""
+    return Fate.SEND
 
 
 class Probeable(Protocol):

@@ -14,6 +14,7 @@ from bot.triage.model import (
     FoundQuestion,
     Person,
     Question,
+    Report,
     Restore,
     Shown,
     State,
@@ -21,7 +22,7 @@ from bot.triage.model import (
     change_question,
     make_question,
 )
-from bot.triage.outcomes import Outcome, Reason
+from bot.triage.outcomes import OUTCOMES, Outcome, Reason
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
 
@@ -83,6 +84,27 @@ def give_up_reading(question: Question, restore: Restore | None, now: datetime) 
         read_at=now,
         is_unsure=question.standing is not Outcome.NO,
     )
+
+
+def is_overtaken(question: Question, report: Report, restore: Restore) -> bool:
+    """Whether a report of the backup is milder than what MozDef was told since, or may have been told.
+
+    The question was read.
+    """
+    if report.note or report.at > restore.until or question.standing is None:
+        return False
+    if question.is_unsure:
+        return report.outcome is not Outcome.NO
+    return OUTCOMES[report.outcome].rank < OUTCOMES[question.standing].rank
+
+
+def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None:
+    """Tell as a note what a report was overtaken with, if nobody has been told anything since it was read."""
+    if not question.is_unsure or question.reports % SEQUENCES_APART or question.read_at is None:
+        return None
+    told = change_question(question, reports=question.reports + 1, shown=question.shown + 1)
+    after = change_question(told, card_shown=question.card_shown + 1)
+    return Step(question=after, report=report_on(question, after, at=now, policy=policy))
 
 
 def note_not_posted(question: Question, restore: Restore | None, now: datetime) -> Question:

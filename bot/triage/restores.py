@@ -22,15 +22,17 @@ from bot.triage import asking_rules, card_rules, restore_rules
 from bot.triage.log_events import log_question
 from bot.triage.model import (
     Bookmark,
+    Fate,
     FoundQuestion,
     HistoryPage,
     MessageRef,
+    OutboxRow,
     Person,
     Question,
     Restore,
     Work,
 )
-from bot.triage.ports import Messenger
+from bot.triage.ports import Messenger, ReadReport
 from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -127,6 +129,37 @@ class Restores:
             question, lambda row: restore_rules.postpone_deadline(row, restore, now)
         )
         return None if step is not None else current
+
+    async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
+        """Say what is to become of a report: one that waited in the backup may have been overtaken since."""
+        restore, now = await self.restore(), self._clock()
+        if restore is None:
+            return Fate.SEND
+        report = read_report(row)
+        if report.note or report.at > restore.until:
+            return Fate.SEND
+        question = await self._recorder.store.find(row.identifier)
+        if question is not None and question.ts and restore_rules.is_unread(question, restore):
+            question = await self._read_for_report(question, restore)
+            if question is None:
+                return Fate.WAIT
+        if question is None or not restore_rules.is_overtaken(question, report, restore):
+            return Fate.SEND
+        policy = self._recorder.policy
+        await self._recorder.decide(question, lambda each: restore_rules.tell_again(each, now, policy))
+        return Fate.DROP
+
+    async def _read_for_report(self, question: Question, restore: Restore) -> Question | None:
+        """Make a question's standing certain; None: it cannot be read yet."""
+        if self._clock() < restore.settled_at:
+            return None
+        try:
+            found = await self._read_message(question.message_ref, question.ref)
+        except TransientError:
+            if self._clock() < restore.until + restore_rules.READ_WITHIN:
+                return None
+            found = None
+        return await self._take_over(question, found)
 
     async def before_click(
         self, question: Question, slack_id: str, clicked: MessageRef | None

@@ -197,6 +197,7 @@ def assemble(
     strangers = Strangers(recorder, actors.asker.finder, jitter=jitter)
     sweeper = Sweeper(store, service, pacing.limiter, strangers, clock=clock)
     publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
+    publisher.judge = partial(restores.judge_report, read_report)
     resources.wake.add(sweeper.wake, publisher.wake)
 
     polls = dependencies.progress("poller")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from any_store import IDENTIFIER, a_question, a_report, add
 from fakes import NOON, a_message, a_request
+from local_dynamodb import store_in
 from memory_store import AnyStore
+from migrated_alerts import migrate, the_file
 
 from bot.triage import restore_rules
 from bot.triage.asking_rules import new_ref, row_key
@@ -15,7 +18,7 @@ from bot.triage.model import Change, Choice, Person, Restore, Shown, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
-pytest_plugins = ["store_fixtures"]
+pytest_plugins = ["store_fixtures", "migration_fixtures"]
 
 HOUR = timedelta(hours=1)
 RESTORED = NOON + 3 * HOUR
@@ -101,3 +104,18 @@ async def test_only_open_questions_with_a_message_are_to_be_read(store: AnyStore
     assert (read.identifier, read.due_at) == ("asked", RESTORED + timedelta(seconds=30))
     assert read.deadline == RESTORED + HOUR / 2
     assert [each.due_at for each in await store.due(Work.REDRAW, RESTORED, limit=10)] == [NOON]
+
+
+async def test_a_migration_carries_what_is_remembered_of_a_restore(path: Path, table: str) -> None:
+    found = a_message(replace(a_question("lost"), ts="1.000001"), shown=SHOWN)
+    async with the_file(path) as file:
+        await file.reset_after_restore(RESTORED, since=NOON)
+        await file.keep_conversation("U0ADA", [found], RESTORED)
+
+    result, _ = await migrate(path, table)
+
+    assert result.differs is None
+    store = store_in(table)
+    assert await store.restored() == Restore(since=NOON - HOUR / 2, until=RESTORED)
+    assert await store.conversation_read_at("U0ADA") == RESTORED
+    assert await store.found_question(row_key("lost")) == found

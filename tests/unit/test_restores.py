@@ -12,10 +12,11 @@ from fakes import ADDRESS, NOON, a_message, a_request
 from service_harness import IDENTIFIER, ServiceHarness, a_click, a_note, a_take
 
 from bot.errors import AppRejected, TransientError, UnknownErrorCode
+from bot.sqs.wire import read_report
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Choice, MessageRef, OutboxRow, Question, Restore, Shown, State
+from bot.triage.model import Choice, Fate, MessageRef, OutboxRow, Question, Restore, Shown, State
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
@@ -432,3 +433,38 @@ def test_the_window_begins_before_the_backups_last_commit(
     earlier: Restore | None, written_at: Any, since: Any
 ) -> None:
     assert restore_rules.widen(earlier, written_at, RESTORED) == Restore(since=since, until=RESTORED)
+
+
+# Reports that waited in the backup
+
+
+@pytest.mark.parametrize(
+    ("shown", "fate", "told"),
+    [
+        (replace(NO, reports=2), Fate.DROP, [(0, "yes", False), (2, "no", False)]),
+        (YES, Fate.SEND, [(0, "yes", False)]),
+        (None, Fate.DROP, [(0, "yes", False), (100, "yes", True)]),
+    ],
+)
+async def test_a_report_of_the_backup_is_not_sent_over_a_harsher_one(
+    harness: Restored, shown: Shown | None, fate: Fate, told: list[tuple[int, str, bool]]
+) -> None:
+    await harness.restore_open(shown, choice=Choice.YES)
+    [waiting] = await harness.reports()
+    restores = harness.restores
+    assert await restores.judge_report(read_report, waiting) is Fate.WAIT
+
+    harness.clock.now = SETTLED
+
+    assert [await restores.judge_report(read_report, waiting) for _ in range(2)] == [fate] * 2
+    assert await harness.told() == told
+
+
+async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> None:
+    question = await harness.restore_open(NOT_ANSWERED)
+    harness.clock.now = SETTLED
+    click = replace(a_click(question, Choice.NO), at=SETTLED)
+    assert isinstance(await harness.service.answer(click), Question)
+    [row] = await harness.reports()
+
+    assert await harness.restores.judge_report(read_report, row) is Fate.SEND

@@ -130,6 +130,11 @@ def conversation_key(slack_id: str) -> Item:
     return {schema.PARTITION: f"conversation#{slack_id}", schema.SORT: "conversation"}
 
 
+def read_item(slack_id: str, read_at: int) -> Item:
+    """Return that a person's conversation was read then (microseconds since 1970) as an item."""
+    return conversation_key(slack_id) | {READ_AT: read_at}
+
+
 def found_key(key: str) -> Item:
     """Return the key of a question that was found in a conversation."""
     return {schema.PARTITION: key, schema.SORT: "found"}

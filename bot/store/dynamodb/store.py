@@ -210,8 +210,8 @@ class DynamoStore:
         for each in found:
             await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
         # Last: whoever reads that the conversation was read finds what was found there.
-        read = items.conversation_key(slack_id) | {items.READ_AT: microseconds(at)}
-        await self._table.call("put_item", Item=to_wire(read | expires))
+        read = items.read_item(slack_id, microseconds(at)) | expires
+        await self._table.call("put_item", Item=to_wire(read))
 
     async def found_question(self, key: str) -> FoundQuestion | None:
         item = await self._table.get(items.found_key(key))
