@@ -134,7 +134,7 @@ class Asker:
         if message_ref is None:
             return
         self._unknown_errors.note_success(claimed, self._clock())
-        await self._record(claimed, message_ref)
+        await self._record(claimed, message_ref, is_new=True)
         self._limiter.reset()
 
     async def _post(self, claimed: Question) -> MessageRef | None:
@@ -199,11 +199,14 @@ class Asker:
         )
         return current
 
-    async def _record(self, question: Question, message_ref: MessageRef) -> None:
+    async def _record(self, question: Question, message_ref: MessageRef, *, is_new: bool = False) -> None:
+        """Record where the question is: it was posted just now, or found."""
         policy, restore = self._recorder.policy, await self.restores.restore()
 
         def record(row: Question) -> Step | None:
-            step, now = asking_rules.record_asked(row, message_ref, self._clock(), policy), self._clock()
+            now = self._clock()
+            known = restore_rules.note_certain(row, restore, now) if is_new else row
+            step = asking_rules.record_asked(known, message_ref, now, policy)
             return step and restore_rules.read_soon(step, restore, now)
 
         await self._recorder.decide(question, record)
@@ -228,7 +231,7 @@ class Asker:
 
         def record(row: Question) -> Step | None:
             return asking_rules.record_not_posted(
-                restore_rules.note_not_posted(row, restore, self._clock()), self._clock()
+                restore_rules.note_certain(row, restore, self._clock()), self._clock()
             )
 
         await self._decide(question, record)

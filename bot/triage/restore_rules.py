@@ -60,6 +60,16 @@ def is_unread(question: Question, restore: Restore | None) -> bool:
     return question.read_at is None or question.read_at < restore.until
 
 
+def wait_to_settle(question: Question, restore: Restore) -> Step | None:
+    """Ask once Slack's history has settled; None if the question does not wait to be asked any more.
+
+    Its turn among the person's messages is reserved then.
+    """
+    if question.state not in (State.ACCEPTED, State.POSTING) or question.in_doubt_since is not None:
+        return None
+    return Step(question=change_question(question, due_at=restore.settled_at, paced=False))
+
+
 def postpone_deadline(question: Question, restore: Restore, now: datetime) -> Step | None:
     """Let a deadline wait until the question was read; None if it does not wait any more."""
     if not is_unread(question, restore) or now >= restore.until + READ_WITHIN:
@@ -107,8 +117,8 @@ def tell_again(question: Question, now: datetime, policy: Policy) -> Step | None
     return Step(question=after, report=report_on(question, after, at=now, policy=policy))
 
 
-def note_not_posted(question: Question, restore: Restore | None, now: datetime) -> Question:
-    """Return a question that was looked for and not found in Slack: nobody can have answered it."""
+def note_certain(question: Question, restore: Restore | None, now: datetime) -> Question:
+    """Return a question of which it is certain that nobody has answered it: it was not asked, or just now."""
     return change_question(question, read_at=now) if is_unread(question, restore) else question
 
 

@@ -93,7 +93,7 @@ class Restores:
         if restore is None or now > restore.until + self._keep:
             return True
         if now < restore.settled_at:
-            await self._recorder.decide(question, lambda row: asking_rules.postpone(row, restore.settled_at))
+            await self._recorder.decide(question, lambda row: restore_rules.wait_to_settle(row, restore))
             return False
         await self._read_conversation(person.slack_id, restore)
         found = await self._recorder.store.found_question(question.ref.partition(".")[0])
@@ -133,7 +133,7 @@ class Restores:
     async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
         """Say what is to become of a report: one that waited in the backup may have been overtaken since."""
         restore, now = await self.restore(), self._clock()
-        if restore is None:
+        if restore is None or row.replays:
             return Fate.SEND
         report = read_report(row)
         if report.note or report.at > restore.until:

@@ -27,7 +27,9 @@ def test_what_a_restored_store_does_not_know_is_read_in_slack(
     kind: str, create_world: Callable[..., World], request: pytest.FixtureRequest
 ) -> None:
     table = request.getfixturevalue("create_table")() if kind == "table" else ""
-    world = create_world(**({"STORE_URL": table} if table else {}))
+    endpoint = request.getfixturevalue("sqs_endpoint")
+    store = {"STORE_URL": table, "AWS_ENDPOINT_URL_DYNAMODB": endpoint} if table else {}
+    world = create_world(**store)
     world.start()
     answered = world.send()
     question = _asked(world, answered)

@@ -468,3 +468,25 @@ async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> 
     [row] = await harness.reports()
 
     assert await harness.restores.judge_report(read_report, row) is Fate.SEND
+
+
+async def test_questions_that_waited_for_the_history_are_asked_one_after_another(harness: Restored) -> None:
+    await harness.restore()
+    await harness.service.receive([a_request(name) for name in "abcde"])
+
+    await harness.pass_time(until=RESTORED + HOUR)
+
+    asked = sorted(moment - SETTLED for moment, _ in harness.messenger.posts)
+    assert asked == [timedelta(seconds=number) for number in (0, 0, 0, 1, 2)]  # a burst of three
+
+
+async def test_a_question_of_before_the_restore_that_is_asked_after_it_need_not_be_read(
+    harness: Restored,
+) -> None:
+    await harness.accept()
+    await harness.restore()
+
+    await harness.pass_time(until=RESTORED + HOUR)
+
+    assert len(harness.messenger.posts) == 1
+    assert [read for _, read in harness.messenger.reads] == ["U0ADA"]  # the conversation alone
