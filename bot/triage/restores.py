@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -61,11 +62,19 @@ class Restores:
     Does nothing, and asks the store once, if the store was never restored.
     """
 
-    def __init__(self, messenger: Messenger, recorder: Recorder, *, keep: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        messenger: Messenger,
+        recorder: Recorder,
+        *,
+        keep: timedelta | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._messenger = messenger
         self._recorder = recorder
         self._clock = recorder.clock
         self._keep = keep or KEPT
+        self._jitter = jitter
         self._restore: Restore | None = None
         self._is_loaded = False
         self._read: set[str] = set()  #: people whose conversations were read
@@ -113,7 +122,8 @@ class Restores:
             )
         except TransientError as error:
             log_question(log.warning, "question.unread", question, "its message is not read yet: %s", error)
-            wait = error.retry_after or retry_delay(question.attempts, 1.0)
+            # Slack takes about 50 reads a minute: those that wait must not all come back at once.
+            wait = (error.retry_after or timedelta(0)) + retry_delay(question.attempts, self._jitter())
             await self._postpone(question, work, now + wait)
             return None
 

@@ -186,7 +186,7 @@ def assemble(
 
     recorder = dependencies.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
     pacing = Pacing(limiter=dependencies.limiter(jitter=jitter), rate_limiter=RateLimiter(), jitter=jitter)
-    restores = Restores(messenger, recorder, keep=settings.retain)
+    restores = Restores(messenger, recorder, keep=settings.retain, jitter=jitter)
     actors = Actors(
         asker=Asker(messenger, recorder, pacing=pacing, restores=restores),
         reminder=Reminder(messenger, recorder, pacing=pacing),

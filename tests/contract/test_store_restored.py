@@ -42,13 +42,14 @@ async def test_a_restore_is_remembered_with_the_window_of_the_one_before(store: 
     assert await store.restored() == Restore(since=NOON - HOUR / 2, until=RESTORED + HOUR)
 
 
-async def test_a_question_dated_after_the_restore_counts_as_restored(store: AnyStore) -> None:
-    await add(store, a_question(accepted_at=RESTORED + HOUR))
+async def test_a_question_dated_after_the_restore_came_before_it(store: AnyStore) -> None:
+    await add(store, a_question(accepted_at=RESTORED + HOUR, deadline=RESTORED + 2 * HOUR))
 
     await store.reset_after_restore(RESTORED, since=NOON)
 
     question = await store.find(IDENTIFIER)
     assert question is not None
+    assert (question.accepted_at, question.deadline) == (RESTORED, RESTORED + HOUR)
     assert restore_rules.is_unread(question, await store.restored())
 
 

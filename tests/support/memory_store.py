@@ -143,8 +143,7 @@ class MemoryStore:
     async def reset_after_restore(
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
-        newest = max([now, *(each.accepted_at for each in self.questions.values())])
-        self.restore = restore_rules.widen(self.restore, since, newest)
+        self.restore = restore_rules.widen(self.restore, since, now)
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
             span = each.deadline - since if each.deadline else None
@@ -157,6 +156,8 @@ class MemoryStore:
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
                 self.questions[key] = doubted
+            kept = self.questions[key]
+            self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
 
     # Outbox
 

@@ -184,8 +184,7 @@ class DynamoStore:
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
         """See `OpenStore`. Reads the whole table."""
-        newest = [row.accepted_at for row in await self.list_questions(limit=1)]
-        restore = restore_rules.widen(await self.restored(), since, max([now, *newest]))
+        restore = restore_rules.widen(await self.restored(), since, now)
         # First, so that a restore that breaks off half-way is known to the next process.
         await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
@@ -443,4 +442,5 @@ def _restore(question: Question, now: datetime, *, longest: timedelta | None) ->
         question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
     if question.state in (State.ACCEPTED, State.POSTING):
         question = replace(question, in_doubt_since=now, due_at=now, paced=False)
-    return question
+    # By a clock that was ahead: it came before the restore, whatever that clock said.
+    return question if question.accepted_at <= now else replace(question, accepted_at=now)

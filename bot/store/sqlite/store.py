@@ -112,6 +112,8 @@ _RESTORED = (
         WHERE standing = '' AND state = 'asked' AND work <> 'redraw' AND ts <> ''""",
     """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
         WHERE state IN ('accepted', 'posting')""",
+    # Accepted by a clock that was ahead: it came before the restore, whatever that clock said.
+    "UPDATE question SET accepted_at = :now WHERE accepted_at > :now",
 )
 
 _REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
@@ -288,8 +290,7 @@ class SqliteStore:
     async def reset_after_restore(
         self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
     ) -> None:
-        [[newest]] = await self._read("SELECT max(accepted_at) FROM question", ())
-        window = restore_rules.widen(await self.restored(), since, max(now, moment(newest) or now))
+        window = restore_rules.widen(await self.restored(), since, now)
         values = {
             "now": microseconds(now),
             "longest": longest and longest // timedelta(microseconds=1),
