@@ -81,6 +81,7 @@ Event = Literal[
     "shutdown.timed_out",
     "slack.authenticated",
     "slack.delayed",
+    "store.delayed",
     "store.doubted",
     "store.failed",
     "store.opened",

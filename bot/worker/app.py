@@ -254,6 +254,7 @@ async def _contact(queue: Queue) -> bool:
 async def _confirm(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
     """Wait until it is known that the store is what it was: before that, nothing in it is acted upon."""
     while not stop.is_set() and not await store.confirm():
+        log_event(log.warning, "store.delayed", "it is not known yet whether the table is what it was")
         for each in parts.progress:
             each.mark()
         await pause(stop, seconds=RETRY_FIRST.total_seconds())

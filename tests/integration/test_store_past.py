@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fakes import NOON
-from store_files import a_question, execute, fill, opened
+from store_files import a_question, execute, fill, opened, overwrite
 
 from bot.errors import StartRefused, StoreError, StoreReplaced, StoreUnusable
 from bot.store import OpenStore, open_store
@@ -74,12 +74,6 @@ def past_of(path: Path) -> PastRow:
 
 def files_in(folder: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in folder.iterdir() if not each.name.endswith("-shm")}
-
-
-def overwrite(path: Path, at: int, data: bytes) -> None:
-    with path.open("r+b") as file:
-        file.seek(at)
-        file.write(data)
 
 
 def cut(path: Path, size: int) -> None:
@@ -373,6 +367,21 @@ async def test_whoever_only_reads_leaves_what_a_kill_left_as_it_is(
     assert "commits that store.db.head knows of are missing" in caplog.text
 
 
+async def test_a_backup_beside_the_log_of_the_lost_store_is_refused_until_that_is_removed(
+    killed: Path, tmp_path: Path
+) -> None:
+    async with opened(tmp_path / "store.db") as store:
+        await store.copy_to(tmp_path / "copy.db")
+    shutil.copy(tmp_path / "copy.db", killed)
+
+    for restored in (False, True):
+        with pytest.raises(StoreUnusable, match=r"remove store\.db-wal"):
+            await open_store(f"sqlite:///{killed}", create=True, restored=restored)
+    log_path(killed).unlink()
+
+    await restore(killed)
+
+
 # While the worker runs
 
 
@@ -402,14 +411,15 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[SqliteStore, Path]]:
     await store.close()
 
 
-async def rescued(path: Path) -> set[str]:
-    """Return what is in the rescue, once it is restored."""
-    rescue = path.with_name(f"{path.name}.rescue")
+async def rescued(store: SqliteStore, path: Path) -> set[str]:
+    """Return what is in the rescue, once that is put in place and restored."""
+    await store.close()
+    shutil.move(path.with_name(f"{path.name}.rescue"), path)
     with pytest.raises(StoreUnusable, match="it is a backup"):
-        await open_store(f"sqlite:///{rescue}", create=True)
-    await restore(rescue)
-    async with opened(rescue) as store:
-        return {each.identifier for each in await store.list_questions(limit=9)}
+        await open_store(f"sqlite:///{path}", create=True)
+    await restore(path)
+    async with opened(path) as after:
+        return {each.identifier for each in await after.list_questions(limit=9)}
 
 
 @pytest.mark.parametrize("case", [each for each in WHILE_IT_RUNS if "folder" not in each])
@@ -428,7 +438,7 @@ async def test_nobody_is_told_of_a_commit_to_a_file_that_is_gone_and_all_of_it_i
         await watching
     with pytest.raises(StoreReplaced):
         await store.find("one")
-    assert await rescued(path) == {"one", "two"}
+    assert await rescued(store, path) == {"one", "two"}
 
 
 @pytest.mark.parametrize("case", WHILE_IT_RUNS)
@@ -450,7 +460,7 @@ async def test_a_file_that_is_gone_is_noticed_without_a_commit(
 
     with pytest.raises(StoreUnusable, match="removed or replaced"):
         await watching
-    assert await rescued(path) == {"one"}
+    assert await rescued(store, path) == {"one"}
 
 
 async def test_a_file_that_is_gone_is_noticed_when_the_worker_stops(
@@ -462,7 +472,7 @@ async def test_a_file_that_is_gone_is_noticed_when_the_worker_stops(
     with pytest.raises(StoreUnusable, match="removed or replaced"):
         await store.close()
 
-    assert await rescued(path) == {"one"}
+    assert await rescued(store, path) == {"one"}
 
 
 async def test_an_earlier_rescue_is_kept(running: tuple[SqliteStore, Path]) -> None:

@@ -13,7 +13,7 @@ from bot.cli.checks.findings import Finding
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
 from bot.store.sqlite.head import head_path
-from bot.store.sqlite.opening import CHECKED_TABLES, SCHEMA_VERSION, look_at, refusal_of
+from bot.store.sqlite.opening import CHECKED_TABLES, SCHEMA_VERSION, foreign_log_refusal, look_at, refusal_of
 
 SUBJECT = "store"
 DISK = "store's disk"
@@ -123,6 +123,8 @@ def _judge_file(path: Path, *, deep: bool) -> Finding:
         return _finding_of(str(error))
     except (sqlite3.Error, OSError) as error:
         return _explain_unreadable(path, error)
+    if found.has_foreign_log:
+        return _finding_of(foreign_log_refusal(path))
     if found.verdict:
         return _corrupt_finding(path, found.verdict)
     if found.doubt:

@@ -43,7 +43,26 @@ class TablePast:
 
     async def find_doubt(self) -> str:
         """Say why the table is not what it was; "" if it is, or if no worker of this release has used it."""
+        return self._judge(await self._table.get(_KEY))
+
+    async def require_same(self) -> None:
+        """Raise `StoreUnusable` if the table is not what it was. A new one is given its identity."""
         item = await self._table.get(_KEY)
+        if doubt := self._judge(item):
+            raise StoreUnusable(
+                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered to another"
+                " moment or copied, stop all other workers and start one with `triage-bot run --restored`: it"
+                " then looks in Slack before it asks"
+            )
+        if item is None:
+            await self._table.put({**_KEY, **self._identity.item()}, NEW)
+
+    async def restore(self, now: datetime) -> None:
+        """Give the table its own identity, and note when; what was written last is unknown."""
+        item = {**_KEY, **self._identity.item(), _RESTORED_AT: microseconds(now)}
+        await self._table.call("put_item", Item=to_wire(item))
+
+    def _judge(self, item: Item | None) -> str:
         if item is None:
             return ""
         if item.get(_BACKUP):
@@ -52,21 +71,6 @@ class TablePast:
         if there == (self._identity.arn, self._identity.created):
             return ""
         return f"its rows were written to another table ({item.get(_ARN)} of {item.get(_CREATED)})"
-
-    async def require_same(self) -> None:
-        """Raise `StoreUnusable` if the table is not what it was. A new one is given its identity."""
-        if doubt := await self.find_doubt():
-            raise StoreUnusable(
-                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered to another"
-                " moment or copied, stop all other workers and start one with `triage-bot run --restored`: it"
-                " then looks in Slack before it asks"
-            )
-        await self._table.put({**_KEY, **self._identity.item()}, NEW)
-
-    async def restore(self, now: datetime) -> None:
-        """Give the table its own identity, and note when; what was written last is unknown."""
-        item = {**_KEY, **self._identity.item(), _RESTORED_AT: microseconds(now)}
-        await self._table.call("put_item", Item=to_wire(item))
 
 
 async def restored_at(table: Table) -> datetime | None:

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.errors import StoreError, StoreReplaced
+from bot.errors import StoreError, StoreReplaced, TriageBotError
 from bot.store.sqlite.head import sync_folder
 from bot.store.sqlite.past import Past, mark_as_backup
 from bot.threads import DaemonThreads
@@ -77,6 +77,7 @@ class Database:
         self._sync_task: asyncio.Task[None] | None = None
         self._is_unsynced = False
         self._is_copying = False
+        self._is_between = False  #: the connection was closed to be opened anew, which has not succeeded yet
         threading.Thread(target=self._serve, name="store", daemon=True).start()
 
     @property
@@ -256,18 +257,23 @@ class Database:
         if not past.is_log_in_place():
             try:
                 self._renew_log(past)
-            except (sqlite3.Error, StoreError) as error:
+            except (sqlite3.Error, TriageBotError) as error:
                 raise StoreError(f"the store's log is gone and cannot be renewed: {error}") from error
 
     def _renew_log(self, past: Past) -> None:
         """Bring what is in the removed log into the file, and open that anew, with a log of its own."""
-        self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-        if self._reopen is None or self._is_copying:  # a copy needs the connection: the next look reopens it
+        if self._reopen is None:
             return
+        if not self._is_between:
+            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if self._is_copying:  # a copy needs the connection: the next look opens it anew
+                return
+            self._connection.close()
+            self._is_between = True
         row_factory = self._connection.row_factory
-        self._connection.close()
         self._connection = self._reopen()
         self._connection.row_factory = row_factory
+        self._is_between = False
         past.remember_log()
 
     def _settle(self, group: Sequence[_Job]) -> None:
@@ -308,6 +314,9 @@ def _rescue(connection: sqlite3.Connection, path: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
             sync_folder(path)
+        # SQLite would replay a log that is left here into whatever file comes to its side.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot write {path}: {error}") from error
 

@@ -85,6 +85,7 @@ class Findings:
     past: PastRow | None = None
     notes: Notes = None
     verdict: str = ""  #: what is corrupt; "" if nothing is, or if nothing was to be checked
+    has_foreign_log: bool = False  #: the log beside a backup is of the store that it was made from
 
     @property
     def doubt(self) -> str:
@@ -178,8 +179,19 @@ def look_at(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool 
         version = version_of(connection, path)
         has_changed = notes and notes[0].file != _size_and_time(path)
         is_suspect = always or has_log or bool(has_changed)
+        past = read_past(connection)
+        if has_log and past and _is_replayed_into_backup(path, past):
+            return Findings(version=version, past=past, notes=notes, has_foreign_log=True)
         verdict = _check(connection, tables) if version and is_suspect else ""
-        return Findings(version=version, past=read_past(connection), notes=notes, verdict=verdict)
+        return Findings(version=version, past=past, notes=notes, verdict=verdict)
+
+
+def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
+    """Whether the file alone is a marked backup of a store whose log, beside it, hides the mark."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect_to_file_alone(path)) as connection:
+        alone = read_past(connection)
+        return bool(alone and alone.is_backup and not past.is_backup and alone.identity == past.identity)
+    return False
 
 
 def refusal_of(path: Path, doubt: str) -> str:
@@ -207,6 +219,8 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _require_sound(path: Path, found: Findings, *, in_doubt: bool) -> None:
+    if found.has_foreign_log:
+        raise StoreUnusable(foreign_log_refusal(path))
     if found.verdict:
         raise StoreUnusable(f"the store {path} is corrupt ({found.verdict}); restore a backup")
     if found.doubt and not in_doubt:
@@ -223,10 +237,16 @@ def _plain_connection(address: Path | str) -> sqlite3.Connection:
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     """Connect in a way that changes no file: closing a writable connection would merge the log into the file.
 
-    After a clean stop the one file has everything, and `immutable` reads it without creating others.
+    After a clean stop the one file has everything.
     """
-    how = "mode=ro" if log_path(path).exists() else "immutable=1"
-    return _plain_connection(f"file:{quote(str(path.absolute()))}?{how}")
+    if not log_path(path).exists():
+        return _connect_to_file_alone(path)
+    return _plain_connection(f"file:{quote(str(path.absolute()))}?mode=ro")
+
+
+def _connect_to_file_alone(path: Path) -> sqlite3.Connection:
+    """Connect to what is in the one file; no other is read or created."""
+    return _plain_connection(f"file:{quote(str(path.absolute()))}?immutable=1")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -312,6 +332,12 @@ def _statements_of(tables: Sequence[str]) -> list[str]:
         blank.executescript(_schema())
         created = blank.execute("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return [sql for table, sql in created if table in tables]
+
+
+def foreign_log_refusal(path: Path) -> str:
+    """Return the sentence for a backup beside a log that is not its own, and the remedy."""
+    log = log_path(path).name
+    return f"the store {path} is a backup, and {log} beside it is not its own; remove {log}"
 
 
 def _require_file(path: Path, *, create: bool) -> None:
