@@ -217,8 +217,8 @@ class Restores:
         # Its request was delivered again meanwhile.
         current = await self._recorder.store.find(found.request.identifier)
         if current is not None and current.ref != ref:
-            current = await self._adopt(current, found, person)
-        return current if current is not None and current.ref == ref else None
+            await self._adopt(current, found, person)  # unless it is done already
+        return await self._recorder.store.load(ref)
 
     async def _find_lost(
         self, ref: str, slack_id: str, clicked: MessageRef | None, restore: Restore
