@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -128,9 +129,8 @@ class SlackMessenger:
         page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
         answer = await self._read_history(channel, page)
         found = (read_question(message, channel) for message in _read_messages(answer))
-        return HistoryPage(
-            questions=tuple(each for each in found if each is not None), next=_next_page(answer, channel)
-        )
+        questions = tuple(replace(each, slack_id=slack_id) for each in found if each is not None)
+        return HistoryPage(questions=questions, next=_next_page(answer, channel))
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See the port. A message that was deleted or can no longer be edited is left alone."""

@@ -172,6 +172,7 @@ class FoundQuestion:
     posted_at: datetime  #: by Slack's clock
     shown: Shown | None  #: None: it does not say, as one of an earlier release
     request: TriageRequest | None = None  #: as far as the message says; None: it does not
+    slack_id: str = ""  #: of the person whose conversation was read; "": only the message was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

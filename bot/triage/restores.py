@@ -106,7 +106,11 @@ class Restores:
             return False
         await self._read_conversation(person.slack_id, restore)
         found = await self._recorder.store.found_question(question.ref.partition(".")[0])
-        return found is None or await self._adopt(question, found, person) is None
+        if found is None:
+            return True
+        if found.slack_id not in (person.slack_id, ""):  # by now somebody else would be asked
+            person = await self._messenger.find_person(found.slack_id)
+        return await self._adopt(question, found, person) is None
 
     async def before_work(self, question: Question, work: Work) -> Question | None:
         """Make a question's standing certain before it is worked on; None: that has to wait."""
@@ -201,7 +205,7 @@ class Restores:
         if found is None or found.request is None:
             return None
         try:
-            person = await self._messenger.find_person(slack_id)
+            person = await self._messenger.find_person(found.slack_id or slack_id)
         except Undeliverable:
             return None
         now, policy = self._clock(), self._recorder.policy
@@ -223,9 +227,10 @@ class Restores:
     async def _find_lost(
         self, ref: str, slack_id: str, clicked: MessageRef | None, restore: Restore
     ) -> FoundQuestion | None:
-        if not slack_id:
-            return None
-        if clicked is None:  # in the person's Home, or in a window
+        if not slack_id:  # on the card, by somebody else
+            found = await self._recorder.store.found_question(ref.partition(".")[0])
+            found = found if found is not None and found.ref == ref else None
+        elif clicked is None:  # in the person's Home, or in a window
             found = await self._find_in_conversation(slack_id, ref)
         else:
             found = await self._read_for_click(clicked, ref) if clicked.channel.startswith("D") else None
@@ -243,9 +248,11 @@ class Restores:
         return found if found is not None and found.ref == ref else None
 
     async def _read_for_click(self, place: MessageRef | None, ref: str) -> FoundQuestion | None:
-        """Read a message that was clicked; None if Slack does not let us."""
+        """Read a message that was clicked; None if Slack refuses that: the answer must not be lost."""
         try:
             found = await self._read_message(place, ref)
+        except UnknownErrorCode:
+            return None
         except AppRejected as error:
             if error.code != _MISSING_SCOPE:
                 raise
@@ -269,7 +276,7 @@ class Restores:
             found = await self._messenger.read_message(place)
         except AmbiguousError as error:
             raise TransientError(f"the message cannot be read: {error}") from error
-        except (Undeliverable, UnknownErrorCode):
+        except Undeliverable:
             return None
         return found if found is not None and found.ref == ref else None
 

@@ -127,7 +127,7 @@ class TriageService:
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        click = _Click(ref=take.ref, slack_id="")  # not by the person who was asked
+        click = _Click(ref=take.ref, slack_id="")  # not of the person who was asked
         return await self._record_click(click, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:

@@ -55,7 +55,7 @@ async def test_a_question_dated_after_the_restore_came_before_it(store: AnyStore
 
 async def test_a_conversation_and_what_was_found_there_are_kept_as_they_were(store: AnyStore) -> None:
     question = replace(a_question("one"), ts="1.000001")
-    found = a_message(question, shown=SHOWN)
+    found = replace(a_message(question, shown=SHOWN), slack_id="U0ADA")
     plain = replace(a_message(replace(a_question("two"), ts="1.000002")), request=None)
     assert await store.conversation_read_at("U0ADA") is None
 

@@ -148,7 +148,9 @@ class ScriptedMessenger:
         self.reads.append((self.clock(), slack_id))
         self.bookmarks.append(after)
         found = tuple(_play(each) for each in self.shown.values()) if not self.pages else ()
-        whole = HistoryPage(questions=tuple(each for each in found if each.posted_at >= since), next=None)
+        theirs = (each for each in found if each.message_ref.channel == f"D{slack_id[1:]}")
+        questions = (replace(each, slack_id=slack_id) for each in theirs if each.posted_at >= since)
+        whole = HistoryPage(questions=tuple(questions), next=None)
         return _play(self.pages.pop(0) if self.pages else whole)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:

@@ -118,7 +118,8 @@ class TruthfulSlack:
     ) -> HistoryPage:
         assert after is None
         seen = [each for each in self._see(since) if each.person == slack_id]
-        return HistoryPage(questions=tuple(map(self._found, seen)), next=None)
+        found = (replace(self._found(each), slack_id=slack_id) for each in seen)
+        return HistoryPage(questions=tuple(found), next=None)
 
     def _see(self, since: datetime) -> list[Message]:
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]

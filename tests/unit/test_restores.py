@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADDRESS, NOON, a_message, a_request
+from fakes import ADA, ADDRESS, NOON, a_message, a_request
 from service_harness import IDENTIFIER, ServiceHarness, a_click, a_note, a_take
 
 from bot.errors import AppRejected, TransientError, UnknownErrorCode
@@ -16,7 +16,7 @@ from bot.sqs.wire import read_report
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Choice, Fate, MessageRef, OutboxRow, Question, Restore, Shown, State
+from bot.triage.model import Choice, Fate, MessageRef, OutboxRow, Person, Question, Restore, Shown, State
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
@@ -490,3 +490,44 @@ async def test_a_question_of_before_the_restore_that_is_asked_after_it_need_not_
 
     assert len(harness.messenger.posts) == 1
     assert [read for _, read in harness.messenger.reads] == ["U0ADA"]  # the conversation alone
+
+
+async def test_a_code_that_nobody_knows_settles_nothing(harness: Restored) -> None:
+    question = await harness.restore_open(NO)
+    make_unreadable(harness, question, "no channel")
+    await harness.pass_time(until=RESTORED + HOUR)
+    assert (await harness.question()).read_at is None
+
+    harness.messenger.shown = {question.ref: a_message(question, shown=NO)}
+    await harness.pass_time(until=RESTORED + 2 * HOUR)
+
+    assert await harness.told() == [(1, "no", False)]
+
+
+async def test_a_take_of_a_lost_alert_whose_question_was_found_makes_its_row_anew(harness: Restored) -> None:
+    lost = await harness.lose(NO)
+    take = a_take(lost, ts="1764000001.000200")
+    assert await harness.service.take(take) is Refusal.CLOSED  # nobody has read the conversation yet
+    await harness.service.receive([a_request("another")])
+    await harness.pass_time(until=RESTORED + HOUR)
+
+    taken = await harness.service.take(take)
+
+    assert isinstance(taken, Question)
+    assert (taken.ref, taken.slack_id, taken.taken_by) == (lost.ref, "U0ADA", "U0RADIA")
+    assert taken.card_ts == "1764000001.000200"
+
+
+async def test_a_message_is_taken_over_with_the_person_whom_it_was_put_to(harness: Restored) -> None:
+    await harness.lose()
+    await harness.service.receive([a_request("another")])
+    await harness.pass_time(until=RESTORED + HOUR)
+    harness.messenger.people |= {ADDRESS: Person(slack_id="U0EVE", slack_name="eve"), "": ADA}
+    harness.restart()
+
+    await harness.accept()
+    await harness.pass_time(until=RESTORED + 2 * HOUR)
+
+    question = await harness.question()
+    assert (question.state, question.slack_id) == (State.ASKED, "U0ADA")
+    assert {asked.identifier for _, asked in harness.messenger.posts} == {"another"}

@@ -18,6 +18,7 @@ def found_facts(found: FoundQuestion) -> str:
         "channel": found.message_ref.channel,
         "ts": found.message_ref.ts,
         "posted_at": microseconds(found.posted_at),
+        "slack_id": found.slack_id,
     }
     if (shown := found.shown) is not None:
         facts["shown"] = {
@@ -44,6 +45,7 @@ def found_from(facts: str) -> FoundQuestion:
         posted_at=EPOCH + timedelta(microseconds=kept["posted_at"]),
         shown=_shown_from(kept["shown"]) if "shown" in kept else None,
         request=request and _request_from(request),
+        slack_id=kept["slack_id"],
     )
 
 
