@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
@@ -244,6 +246,17 @@ async def test_a_head_that_cannot_be_written_undoes_nothing_and_is_told(tmp_path
     await watching
     await store.close()
     await fill(path, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_head_that_root_makes_belongs_to_whom_the_store_belongs(stopped: Path) -> None:
+    os.chown(stopped, 65534, 65534)
+    head_path(stopped).unlink()
+
+    await restore(stopped)
+
+    assert (head_path(stopped).stat().st_uid, head_path(stopped).stat().st_gid) == (65534, 65534)
+    assert stat.S_IMODE(head_path(stopped).stat().st_mode) == 0o600
 
 
 # Creations and restores that broke off
