@@ -32,8 +32,10 @@ LOOK_BACK = timedelta(minutes=30)
 #: How far back to read if the backup's last commit is unknown: as long as SQS keeps a message.
 UNKNOWN_AGE = timedelta(days=14)
 
-#: How long a deadline waits for the question's message to be read.
+#: How long a deadline waits for the question's message to be read: from the restore, and from when a process
+#: first meets it, which may come after a long sleep.
 READ_WITHIN = timedelta(hours=1)
+TRIED_FOR = timedelta(minutes=2)
 
 #: How long a deadline is put off at a time while it waits.
 DEADLINE_WAIT = timedelta(seconds=30)
@@ -70,9 +72,12 @@ def wait_to_settle(question: Question, restore: Restore) -> Step | None:
     return Step(question=change_question(question, due_at=restore.settled_at, paced=False))
 
 
-def postpone_deadline(question: Question, restore: Restore, now: datetime) -> Step | None:
-    """Let a deadline wait until the question was read; None if it does not wait any more."""
-    if not is_unread(question, restore) or now >= restore.until + READ_WITHIN:
+def postpone_deadline(
+    question: Question, restore: Restore, now: datetime, *, met_at: datetime
+) -> Step | None:
+    """Let a deadline, first met then, wait until the question was read; None if it does not wait any more."""
+    is_tried = now >= restore.until + READ_WITHIN and now >= met_at + TRIED_FOR
+    if is_tried or not is_unread(question, restore):
         return None
     deadline = max(now + DEADLINE_WAIT, restore.settled_at)
     return Step(question=change_question(question, deadline=deadline))

@@ -77,6 +77,7 @@ class Restores:
         self._jitter = jitter
         self._restore: Restore | None = None
         self._is_loaded = False
+        self._overdue: dict[str, datetime] = {}  #: deadlines that wait, by ref, and since when
         self._read: set[str] = set()  #: people whose conversations were read
         self._readings: dict[str, _Reading] = defaultdict(_Reading)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -134,15 +135,20 @@ class Restores:
     async def before_deadline(self, question: Question) -> Question | None:
         """Let a deadline wait until the question was read, which goes on meanwhile; None: it waits.
 
-        A deadline waits for an hour after the restore. Then nobody knows the standing.
+        A deadline waits for an hour after the restore, and two minutes at the least. Then nobody knows the
+        standing.
         """
         restore, now = await self.restore(), self._clock()
         if restore is None or not restore_rules.is_unread(question, restore):
             return question
+        met_at = self._overdue.setdefault(question.ref, now)
         current, step = await self._recorder.decide(
-            question, lambda row: restore_rules.postpone_deadline(row, restore, now)
+            question, lambda row: restore_rules.postpone_deadline(row, restore, now, met_at=met_at)
         )
-        return None if step is not None else current
+        if step is not None:
+            return None
+        self._overdue.pop(question.ref, None)
+        return current
 
     async def judge_report(self, read_report: ReadReport, row: OutboxRow) -> Fate:
         """Say what is to become of a report: one that waited in the backup may have been overtaken since."""

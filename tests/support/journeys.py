@@ -165,7 +165,7 @@ class Journeys(RuleBasedStateMachine):
             is_open = question.state is State.ASKED and question.standing is None
             assert question.work is None or is_open
             assert question.deadline is None or is_open
-            if not is_unread(question, self.run(self.kept.restored())):
+            if not question.is_unsure and not is_unread(question, self.run(self.kept.restored())):
                 assert self.slack.shown.get(question.ref) == question.said
 
     @invariant()

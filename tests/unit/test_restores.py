@@ -531,3 +531,12 @@ async def test_a_message_is_taken_over_with_the_person_whom_it_was_put_to(harnes
     question = await harness.question()
     assert (question.state, question.slack_id) == (State.ASKED, "U0ADA")
     assert {asked.identifier for _, asked in harness.messenger.posts} == {"another"}
+
+
+async def test_a_worker_that_wakes_up_after_the_deadline_reads_first(harness: Restored) -> None:
+    await harness.restore_open(NO)
+    harness.clock.now = RESTORED + 100 * HOUR
+
+    await harness.pass_time(until=RESTORED + 101 * HOUR)
+
+    assert await harness.told() == [(1, "no", False)]
