@@ -168,8 +168,9 @@ async def test_pages_that_were_damaged_after_a_clean_stop_are_found_at_the_start
 ) -> None:
     fault(stopped)
 
-    with pytest.raises(StoreUnusable, match="corrupt"):
+    with pytest.raises(StoreUnusable, match="corrupt") as refused:
         await open_store(f"sqlite:///{stopped}", create=True)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -491,12 +492,14 @@ async def test_a_file_that_is_gone_is_noticed_when_the_worker_stops(
 async def test_an_earlier_rescue_is_kept(running: tuple[SqliteStore, Path]) -> None:
     store, path = running
     path.with_name("store.db.rescue").write_text("an earlier one")
+    path.with_name(".store.db.rescue.2.part").write_text("half of one, of a worker that was killed")
     path.unlink()
 
     with pytest.raises(StoreUnusable, match=r"store\.db\.rescue\.2"):
         await store.close()
 
     assert path.with_name("store.db.rescue").read_text() == "an earlier one"
+    assert not path.with_name(".store.db.rescue.2.part").exists()
 
 
 @pytest.mark.parametrize("has_commit", [True, False])

@@ -371,9 +371,9 @@ def _lock(connection: sqlite3.Connection) -> None:
 def _check(connection: sqlite3.Connection, tables: Sequence[str]) -> str:
     """Return what is corrupt in these tables; "" if nothing is."""
     for pragma in [f"quick_check({table})" for table in tables] or ["integrity_check(1)"]:
-        verdict = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        verdict = str(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
         if verdict != "ok":
-            return str(verdict)
+            return " ".join(verdict.replace("*", "").split())
     return ""
 
 
