@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from itertools import islice
 from random import Random
@@ -116,7 +116,7 @@ class Publisher:
         ready = [row for row in rows if row.event_id not in resting][:BATCH]
         return [row for row in ready if await self._may_send(row, now)]
 
-    async def _may_send(self, row: OutboxRow, now: datetime) -> bool:
+    async def _may_send(self, row: OutboxRow, now: timedelta) -> bool:
         """Whether a report may be sent. One that was overtaken counts as sent."""
         fate = await self.judge(row)
         if fate is Fate.WAIT:
