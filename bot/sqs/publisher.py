@@ -122,7 +122,7 @@ class Publisher:
         if fate is Fate.WAIT:
             self._retries[row.event_id] = _Retry(0, now + JUDGED_AGAIN)
         elif fate is Fate.DROP:
-            await self._outbox.mark_sent([row], now)
+            await self._outbox.mark_sent([row], self._clock())
             log_event(log.warning, "report.overtaken", "report not sent: a later one counts", **_fields(row))
         return fate is Fate.SEND
 
