@@ -13,11 +13,29 @@ from datetime import datetime, timedelta
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules
-from bot.triage.answer_rules import Notice, Refusal, add_note, answer_question, take_alert
+from bot.triage.answer_rules import (
+    Notice,
+    Refusal,
+    add_note,
+    answer_question,
+    count_refusal,
+    take_alert,
+)
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.log_events import log_event, log_question
-from bot.triage.model import Answer, Conflict, InvalidBody, Note, Question, Step, Take, TriageRequest, Work
+from bot.triage.model import (
+    Answer,
+    Conflict,
+    InvalidBody,
+    Note,
+    Question,
+    RefusedClick,
+    Step,
+    Take,
+    TriageRequest,
+    Work,
+)
 from bot.triage.ports import Messenger
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
@@ -86,18 +104,16 @@ class TriageService:
         known who was asked. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._record_click(
-            answer.ref, lambda row: answer_question(row, answer, policy), _log_answer
-        )
+        return await self._record_click(answer, lambda row: answer_question(row, answer, policy), _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
-        return await self._record_click(note.ref, lambda row: add_note(row, note, policy), _log_note)
+        return await self._record_click(note, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        return await self._record_click(take.ref, lambda row: take_alert(row, take), _log_take)
+        return await self._record_click(take, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question with this ref; None if there is none. Raises `StoreError`."""
@@ -193,11 +209,11 @@ class TriageService:
 
     async def _record_click(
         self,
-        ref: str,
+        click: Answer | Note | Take,
         decision: Callable[[Question], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
-        stored = await self._recorder.store.load(ref)
+        stored = await self._recorder.store.load(click.ref)
         question = await self._actors.asker.identify(stored) if stored else None
         if question is None:
             return Refusal.CLOSED
@@ -205,6 +221,8 @@ class TriageService:
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
+            refused = RefusedClick(slack_id=click.slack_id, reason=verdict.value)
+            await self._recorder.decide(current, lambda row: count_refusal(row, refused))
             log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from any_store import IDENTIFIER, SECOND, a_question, add, report_times, sendable
+from any_store import IDENTIFIER, SECOND, a_question, add, apart_from_trail, report_times, sendable
 from fakes import NOON
 from memory_store import APART, AnyStore
 
@@ -80,7 +80,7 @@ async def test_a_replay_touches_nobody_else(store: AnyStore) -> None:
 
     assert list(await store.reports_of("another")) == [replace(other, sent_at=NOON)]
     assert list(await store.reports_of("unknown")) == []
-    assert await store.find(IDENTIFIER) == question
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
 
 
 async def test_what_was_sent_since_a_moment_is_found_the_oldest_alert_first(store: AnyStore) -> None:

@@ -43,7 +43,16 @@ _MIGRATIONS = {
         },
         indexes=["question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''"],
     ),
-    3: _Step(tables=["past"]),
+    3: _Step(
+        tables=["past", "event"],
+        columns={
+            "question": [
+                "refusals INTEGER NOT NULL DEFAULT 0",
+                "trail_hash TEXT NOT NULL DEFAULT ''",
+                "report_hash TEXT NOT NULL DEFAULT ''",
+            ]
+        },
+    ),
 }
 
 #: How long to wait for another process to release the store, in milliseconds.
