@@ -102,11 +102,6 @@ async def report_times(
     return reports
 
 
-def apart_from_trail(question: Question | None) -> Question | None:
-    """Return a question as it was before events were told that change nothing else in it."""
-    return question and replace(question, version=0, trail_hash="", refusals=0)
-
-
 async def sendable(store: AnyStore, now: datetime) -> list[str]:
     return [row.event_id for row in await store.sendable(now, limit=1000)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from any_store import IDENTIFIER, SECOND, a_question, add, apart_from_trail, report_times, sendable
-from fakes import NOON
+from any_store import IDENTIFIER, SECOND, a_question, add, report_times, sendable
+from fakes import NOON, apart_from_trail
 from memory_store import APART, AnyStore
 
 from bot.triage.model import Choice, OutboxRow, State, Work

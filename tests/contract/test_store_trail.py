@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add
@@ -31,6 +31,8 @@ from bot.triage.model import (
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks
+
+pytest_plugins = ["store_fixtures"]
 
 DAY = timedelta(days=1)
 PLACE = MessageRef(channel="D0ADA", ts="1764000001.000100")
@@ -179,13 +181,13 @@ async def test_events_go_with_their_alert(store: AnyStore) -> None:
     ],
 )
 async def test_alerts_of_a_time_are_those_to_which_something_happened_in_it(
-    store: AnyStore, since: object, until: object, found: set[str]
+    store: AnyStore, since: datetime, until: datetime, found: set[str]
 ) -> None:
     for name in ("old", "new"):
         await answered_question(store, name)
     await store.mark_sent(await store.reports_of("old"), NOON + SECOND)
 
-    trails = [each async for each in store.trails(since, until)]  # type: ignore[arg-type]
+    trails = [each async for each in store.trails(since, until)]
 
     assert {each.question.identifier for each in trails} == found
     assert all(len(each.reports) == 1 and not any(find_breaks(each)) for each in trails)

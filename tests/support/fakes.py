@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
@@ -38,6 +38,11 @@ def a_request(
         user=user,
         confidence=Confidence.LOWEST,
     )
+
+
+def apart_from_trail(question: Question | None) -> Question | None:
+    """Return a question without what events change in it that tell of nothing else in it."""
+    return question and replace(question, version=0, trail_hash="", refusals=0)
 
 
 @dataclass(kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import NOON, a_request
+from fakes import NOON, a_request, apart_from_trail
 from memory_store import MemoryStore
 from service_harness import URL, ServiceHarness, a_click
 
@@ -261,7 +261,7 @@ async def test_a_click_that_is_refused_is_counted_and_changes_nothing_else(
     assert result is refusal
     stored = await harness.question()
     assert stored.refusals == 1
-    assert replace(stored, refusals=0, version=question.version, trail_hash=question.trail_hash) == question
+    assert apart_from_trail(stored) == apart_from_trail(question)
     assert await harness.reports() == []
 
 
