@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bot.cli import arguments
@@ -297,6 +298,60 @@ def replay(options: argparse.Namespace) -> int:
     return OK
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=arguments.duration,
+        required=True,
+        metavar="TIME",
+        help="the alerts to which something happened in the last 15m, 2h, 30d …",
+    )
+    parser.add_argument(
+        "--until",
+        type=arguments.duration,
+        default=timedelta(0),
+        metavar="TIME",
+        help="and not later than so long ago (default: until now)",
+    )
+
+
+@_command("export", "write the trail of alerts to standard output, a JSON object a line", _add_export)
+def export(options: argparse.Namespace) -> int:
+    """Print the trails of the alerts of some time as JSON lines, the last of which proves the others."""
+    from bot.cli.verification import export_bytes
+
+    if options.until >= options.since:
+        raise ConfigError(["--until must be a shorter time than --since: both are counted back from now"])
+    span = {f"{name}_seconds": getattr(options, name).total_seconds() for name in ("since", "until")}
+    for line in export_bytes(ask_store("export", _load_settings(Purpose.STORE), **span)):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+    return OK
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="an export")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="HASHES",
+        help="the hashes of the reports in MozDef's index, one a line: compare them, too",
+    )
+
+
+@_command("verify", "say what is missing in an export, or changed; needs no settings", _add_verify)
+def verify(options: argparse.Namespace) -> int:
+    """Print what is missing in an export, or changed. Raises `UnreadableFile`."""
+    from bot.cli.files import read_hashes, read_lines
+    from bot.cli.output.verdict import render_verdict
+    from bot.cli.verification import verify_export
+
+    hashes = read_hashes(options.against) if options.against else None
+    verdict = verify_export(read_lines(options.file), hashes)
+    print(render_verdict(verdict))
+    return FAILED if verdict.faults else OK
+
+
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="where to write the copy; an existing file is replaced")
 
@@ -304,8 +359,6 @@ def _add_backup(parser: argparse.ArgumentParser) -> None:
 @_command("backup", "copy the store into a file; the worker may be running", _add_backup)
 def backup(options: argparse.Namespace) -> int:
     """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
-    from pathlib import Path
-
     from bot.cli.files import require_elsewhere, write_backup
 
     path, settings = Path(options.file), _load_settings(Purpose.STORE)

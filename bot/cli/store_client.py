@@ -6,7 +6,7 @@ Directly if no worker is running, or if the store is a table, which workers shar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -28,10 +28,21 @@ def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[Vi
             return
     except NoWorker:
         pass
-    yield from asyncio.run(_ask_directly(settings, command, arguments))
+    yield from _ask_directly(settings, command, arguments)
 
 
-async def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> Iterator[View]:
+    """Open the store, and yield the views as they come: an export may be larger than the memory."""
+    with asyncio.Runner() as runner:
+        answers = _answer(settings, command, arguments)
+        try:
+            while (view := runner.run(_next_of(answers))) is not None:
+                yield view
+        finally:
+            runner.run(answers.aclose())
+
+
+async def _answer(settings: Settings, command: str, arguments: dict[str, Any]) -> AsyncGenerator[View, None]:
     from bot.store import open_store
     from bot.triage.model import utc_now
     from bot.worker.handlers import store_handlers
@@ -40,6 +51,11 @@ async def _ask_directly(settings: Settings, command: str, arguments: dict[str, A
     try:
         handlers = store_handlers(store, settings.store_path, clock=utc_now)
         async with aclosing(handlers[command](arguments)) as views:
-            return [dict(view) async for view in views]
+            async for view in views:
+                yield dict(view)
     finally:
         await store.close()
+
+
+async def _next_of(answers: AsyncGenerator[View, None]) -> View | None:
+    return await anext(answers, None)

@@ -100,6 +100,11 @@ def find_event(
     return kind, {**facts, **outcome, **reason}
 
 
+def seal(line: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with the hash of all else in it, as `sha256`."""
+    return line | {"sha256": hash_of(line)}
+
+
 def previous_report(before: Question | None) -> str:
     """Return the hash of the report before the next one: "" if there is none, `UNKNOWN` if it is lost."""
     if before is None or not before.reports:

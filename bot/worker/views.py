@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-from bot.triage.model import OutboxRow, Question, TriageRequest
+from bot.triage.model import OutboxRow, Question, Trail, TriageRequest
 from bot.triage.statistics import AlertStatistics
+from bot.triage.trail import event_content, find_breaks
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
@@ -65,6 +66,15 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
     told = [report_view(report) for report in reports]
     found = {"foundBy": question.found_by or None, "askedSlackOther": question.other_slack_id or None}
     return {**view, **found, **_evidence_view(question.request), "reports": told}
+
+
+def trail_view(trail: Trail) -> View:
+    """Return an alert's events in order, where their chain is broken, and how many clicks were refused."""
+    return {
+        "events": [{**event_content(event), "hash": event.hash} for event in trail.events],
+        "breaks": list(find_breaks(trail)),
+        "refusals": trail.question.refusals,
+    }
 
 
 def report_view(row: OutboxRow) -> View:

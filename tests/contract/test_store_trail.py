@@ -9,64 +9,16 @@ from datetime import datetime, timedelta
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add
-from fakes import ADDRESS, NOON, SteppedClock, a_request
+from fakes import ADDRESS, NOON
 from memory_store import AnyStore
+from trails import answered_question, recorder_of, refuse
 
-from bot.sqs.wire import write_report
-from bot.triage.answer_rules import answer_question
-from bot.triage.asking_rules import accept, claim, new_ref, record_asked
-from bot.triage.model import (
-    Answer,
-    Change,
-    Choice,
-    EventKind,
-    MessageRef,
-    Person,
-    Question,
-    RefusedClick,
-    Step,
-    TrailEvent,
-    change_question,
-)
-from bot.triage.policy import Policy
-from bot.triage.recorder import Recorder
+from bot.triage.model import Change, EventKind, TrailEvent
 from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks
 
 pytest_plugins = ["store_fixtures"]
 
 DAY = timedelta(days=1)
-PLACE = MessageRef(channel="D0ADA", ts="1764000001.000100")
-POLICY = Policy(hold=timedelta(0))
-
-
-def recorder_of(store: AnyStore, clock: SteppedClock | None = None) -> Recorder:
-    return Recorder(store, write_report, policy=POLICY, clock=clock or SteppedClock())
-
-
-async def answered_question(store: AnyStore, identifier: str = IDENTIFIER) -> Question:
-    """Have a question accepted, claimed, asked and answered."""
-    recorder = recorder_of(store)
-    first = accept(a_request(identifier), new_ref(identifier, "0123456789abcdef" * 2), NOON, POLICY)
-    assert list(await recorder.add([first])) == [True]
-    ada = Person(slack_id="U0ADA", slack_name="ada")
-    click = Answer(
-        ref=first.question.ref,
-        choice=Choice.YES,
-        slack_id="U0ADA",
-        same_workspace=True,
-        message_ref=PLACE,
-        at=NOON,
-    )
-    question = await store.find(identifier)
-    for decide in (
-        lambda row: claim(row, ada, NOON),
-        lambda row: record_asked(row, PLACE, NOON, POLICY),
-        lambda row: answer_question(row, click, POLICY),
-    ):
-        assert question
-        question, _ = await recorder.decide(question, decide)
-    assert question
-    return question
 
 
 async def events_of(store: AnyStore, identifier: str = IDENTIFIER) -> Sequence[TrailEvent]:
@@ -77,7 +29,7 @@ async def events_of(store: AnyStore, identifier: str = IDENTIFIER) -> Sequence[T
 
 
 async def test_every_decision_is_an_event_and_each_follows_the_one_before(store: AnyStore) -> None:
-    await answered_question(store)
+    await answered_question(store, IDENTIFIER)
     [report] = await store.reports_of(IDENTIFIER)
     await store.mark_sent([report], NOON + SECOND)
     await store.replay([IDENTIFIER], NOON + DAY)
@@ -97,7 +49,7 @@ async def test_every_decision_is_an_event_and_each_follows_the_one_before(store:
 
 
 async def test_a_write_that_fails_leaves_no_event(store: AnyStore) -> None:
-    question = await answered_question(store)
+    question = await answered_question(store, IDENTIFIER)
     before = await events_of(store)
     late = Change(question=replace(question, version=2), event=replace(before[-1], version=2))
 
@@ -108,16 +60,12 @@ async def test_a_write_that_fails_leaves_no_event(store: AnyStore) -> None:
 
 
 async def test_of_two_rivals_one_is_told_and_the_other_follows_it(store: AnyStore) -> None:
-    question = await answered_question(store)
+    question = await answered_question(store, IDENTIFIER)
     recorder = recorder_of(store)
-    refused = RefusedClick(slack_id="U0EVE", reason="other_person")
     [report] = await store.reports_of(IDENTIFIER)
 
-    def count(row: Question) -> Step:
-        return Step(question=change_question(row, refusals=row.refusals + 1), refused=refused)
-
     await asyncio.gather(
-        *(recorder.decide(question, count) for _ in range(3)), store.mark_sent([report], NOON)
+        *(recorder.decide(question, refuse) for _ in range(3)), store.mark_sent([report], NOON)
     )
 
     kinds = [each.kind for each in await events_of(store)][4:]
@@ -127,12 +75,10 @@ async def test_of_two_rivals_one_is_told_and_the_other_follows_it(store: AnyStor
 async def test_refused_clicks_are_events_at_first_and_then_counted_only(store: AnyStore) -> None:
     recorder = recorder_of(store)
     await add(store, a_question())
-    refused = RefusedClick(slack_id="U0EVE", reason="other_person")
     question = await store.find(IDENTIFIER)
     for _ in range(REPEATS_MAX + 2):
         assert question
-        step = Step(question=change_question(question, refusals=question.refusals + 1), refused=refused)
-        question = await recorder.save(question, step)
+        question = await recorder.save(question, refuse(question))
 
     events = await events_of(store)
     assert [each.kind for each in events] == [EventKind.REFUSED] * REPEATS_MAX
@@ -141,7 +87,7 @@ async def test_refused_clicks_are_events_at_first_and_then_counted_only(store: A
 
 
 async def test_after_a_release_without_a_trail_the_gap_is_marked(store: AnyStore) -> None:
-    question = await answered_question(store)
+    question = await answered_question(store, IDENTIFIER)
     bare = replace(question, version=question.version + 1, trail_hash="", report_hash="", refusals=0)
     assert await store.save(Change(question=bare))
 
@@ -155,7 +101,7 @@ async def test_after_a_release_without_a_trail_the_gap_is_marked(store: AnyStore
 
 
 async def test_events_go_with_their_alert(store: AnyStore) -> None:
-    question = await answered_question(store)
+    question = await answered_question(store, IDENTIFIER)
     await store.mark_sent(await store.reports_of(IDENTIFIER), NOON)
     shown = await store.find(IDENTIFIER)
     assert shown
