@@ -11,8 +11,8 @@ from typing import Any
 from bot.triage.trail import UNKNOWN, encode_canonical, hash_of, hash_of_report
 from bot.worker.export_lines import FORMAT, last_line
 
-#: The keys of a line that its own hash covers, by the kind of line, are all but these.
-_EVENT_APART = ("line", "hash")
+#: What the hash of an event covers, in this order.
+_OF_EVENT = ("identifier", "version", "at", "event", "facts", "previous")
 
 
 @dataclass(kw_only=True)
@@ -130,14 +130,13 @@ class _Reader:
     def _read_event(self, number: int, line: dict[str, Any]) -> None:
         name = f"line {number}: event {line['version']} ({line['event']}) of alert {line['identifier']!r}"
         alert = self._alert_of(name, line)
-        content = {key: value for key, value in line.items() if key not in _EVENT_APART}
-        if line["hash"] != hash_of(content):
+        if len(line) != len(_OF_EVENT) + 2 or line["hash"] != hash_of([line[key] for key in _OF_EVENT]):
             self.complain(f"{name} is changed")
         if alert is None:
             return
         if line["previous"] == UNKNOWN:
             self.verdict.gaps.append(f"{name} comes after a gap")
-        elif line["previous"] != alert.last_event:
+        elif line["previous"] != alert.last_event or alert.reports:
             self.complain(f"{name} does not follow the event before it: one is missing, added or moved")
         alert.events += 1
         alert.last_event = line["hash"]

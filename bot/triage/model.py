@@ -355,7 +355,11 @@ EventFacts = Mapping[str, str | int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrailEvent:
-    """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's."""
+    """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's.
+
+    `hash` is the SHA-256, in hex, of the canonical JSON of an array of the other fields in their order: times
+    in ISO 8601 and null for no `previous`.
+    """
 
     identifier: str
     version: int  #: of the question, as stored with the event; events are ordered by it

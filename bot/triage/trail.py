@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -49,19 +48,14 @@ def hash_of_report(identifier: str, told: dict[str, Any]) -> str:
     return hash_of({"identifier": identifier, "triagebot": covered})
 
 
-def event_content(event: TrailEvent) -> dict[str, Any]:
-    """Return what the hash of an event covers, as an export shows it."""
-    return {
-        "identifier": event.identifier,
-        "version": event.version,
-        "at": event.at.isoformat(),
-        "event": event.kind,
-        "facts": event.facts,
-        "previous": event.previous or None,
-    }
+def hash_of_event(  # noqa: PLR0913, PLR0917 - it is all that an event says
+    identifier: str, version: int, at: datetime, kind: EventKind, facts: EventFacts, previous: str
+) -> str:
+    """Return the hash of an event: see `TrailEvent` for what it covers."""
+    return hash_of([identifier, version, at.isoformat(), kind, facts, previous or None])
 
 
-def make_event(  # noqa: PLR0913 - it is what an event consists of
+def make_event(  # noqa: PLR0913 - it is all that an event says
     identifier: str,
     version: int,
     trail_hash: str,
@@ -71,16 +65,16 @@ def make_event(  # noqa: PLR0913 - it is what an event consists of
     at: datetime,
 ) -> TrailEvent:
     """Return the event that follows the one with the hash `trail_hash`, stored with this version."""
-    event = TrailEvent(
+    previous = trail_hash or (UNKNOWN if version else "")
+    return TrailEvent(
         identifier=identifier,
         version=version,
         at=at,
         kind=kind,
         facts=facts,
-        previous=trail_hash or (UNKNOWN if version else ""),
-        hash="",
+        previous=previous,
+        hash=hash_of_event(identifier, version, at, kind, facts, previous),
     )
-    return replace(event, hash=hash_of(event_content(event)))
 
 
 def find_event(
@@ -116,10 +110,10 @@ def find_breaks(trail: Trail) -> Iterator[str]:
     """Yield where a trail is broken, as clauses; nothing if it is whole. Gaps are no breaks."""
     last = ""
     for event in trail.events:
-        name = f"event {event.version} ({event.kind})"
-        if event.hash != hash_of(event_content(event)):
-            yield f"{name} is not what was written, or the one before it is missing"
         last = event.hash
+        told = (event.identifier, event.version, event.at, event.kind, event.facts, event.previous)
+        if last != hash_of_event(*told):
+            yield f"event {event.version} ({event.kind}) is changed, or the one before it is missing"
     if trail.question.trail_hash not in ("", last):
         yield "the last event is missing"
 
@@ -135,10 +129,11 @@ def _find_kind(before: Question | None, step: Step) -> tuple[EventKind, EventFac
             if is_one_of_many
             else (EventKind.REFUSED, {"by": refused.slack_id, "reason": refused.reason})
         )
-    found = next((rule for rule in _RULES if rule.holds(before, after)), None)
-    if found is None or (found.is_an_attempt and before.attempts >= REPEATS_MAX):
-        return None
-    return found.kind, found.tell(before, after)
+    for kind, holds, tell, is_an_attempt in _RULES:
+        if holds(before, after):
+            is_one_of_many = is_an_attempt and before.attempts >= REPEATS_MAX
+            return None if is_one_of_many else (kind, tell(before, after))
+    return None
 
 
 class _Rule(NamedTuple):

@@ -8,8 +8,8 @@ from typing import Any
 
 from bot.sqs.wire import read_told
 from bot.triage.model import OutboxRow, Trail
-from bot.triage.trail import event_content, seal
-from bot.worker.views import format_time
+from bot.triage.trail import seal
+from bot.worker.views import event_view, format_time
 
 #: The number of the format: raised when a line's meaning changes.
 FORMAT = 1
@@ -40,7 +40,7 @@ def alert_lines(trail: Trail) -> Iterator[Line]:
         }
     )
     for event in trail.events:
-        yield {"line": "event", **event_content(event), "hash": event.hash}
+        yield {"line": "event", "identifier": event.identifier, **event_view(event)}
     yield from map(_report_line, trail.reports)
 
 

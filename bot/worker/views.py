@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-from bot.triage.model import OutboxRow, Question, Trail, TriageRequest
+from bot.triage.model import OutboxRow, Question, Trail, TrailEvent, TriageRequest
 from bot.triage.statistics import AlertStatistics
-from bot.triage.trail import event_content, find_breaks
+from bot.triage.trail import find_breaks
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
@@ -68,10 +68,22 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
     return {**view, **found, **_evidence_view(question.request), "reports": told}
 
 
+def event_view(event: TrailEvent) -> View:
+    """Return all that an event says, in which its hash is that of the rest."""
+    return {
+        "version": event.version,
+        "at": format_time(event.at),
+        "event": event.kind.value,
+        "facts": dict(event.facts),
+        "previous": event.previous or None,
+        "hash": event.hash,
+    }
+
+
 def trail_view(trail: Trail) -> View:
     """Return an alert's events in order, where their chain is broken, and how many clicks were refused."""
     return {
-        "events": [{**event_content(event), "hash": event.hash} for event in trail.events],
+        "events": [event_view(event) for event in trail.events],
         "breaks": list(find_breaks(trail)),
         "refusals": trail.question.refusals,
     }

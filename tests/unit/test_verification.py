@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from fakes import NOON
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 from trails import answered_question
@@ -74,6 +74,10 @@ def test_an_export_that_nobody_touched_is_whole() -> None:
     assert render_verdict(verdict) == said
 
 
+#: A failure is not made smaller: each try reads a whole export.
+EXAMPLES = settings(max_examples=20, deadline=None, phases=[Phase.reuse, Phase.generate])
+
+
 @st.composite
 def lines_to_change(draw: st.DrawFn) -> list[tuple[list[bytes], int]]:
     """Draw alerts, each as a copy of its lines, and a place in each."""
@@ -91,7 +95,7 @@ def faults_with(changed: Mapping[str, list[bytes]]) -> str:
     return "\n".join(["", *verify_export([*lines, end]).faults])
 
 
-@settings(max_examples=20, deadline=None)
+@EXAMPLES
 @given(lines_to_change(), st.randoms(use_true_random=False))
 def test_every_changed_byte_is_found_though_the_file_is_sealed_anew(
     places: list[tuple[list[bytes], int]], dice: Random
@@ -111,7 +115,7 @@ def test_every_changed_byte_is_found_though_the_file_is_sealed_anew(
         assert f"\nline {first_of[name] + place}" in faults
 
 
-@settings(max_examples=20, deadline=None)
+@EXAMPLES
 @given(lines_to_change(), st.data())
 def test_every_removal_swap_and_insertion_is_found_though_the_file_is_sealed_anew(
     places: list[tuple[list[bytes], int]], data: st.DataObject
