@@ -72,7 +72,7 @@ class SharedTable:
         self.now = NOON
         self.messages: list[Message] = []
         self.accepted: list[str] = []
-        self.facts: dict[str, str] = {}  #: of each request that this release has accepted with one
+        self.facts: dict[str, str] = {}  #: of each request that was accepted with one
         self.sent: set[str] = set()
         self._promises = Promises()
         self._name = create_table()
@@ -155,10 +155,9 @@ def assert_body_and_facts_agree(row: OutboxRow) -> None:
 
 
 def receive(table: SharedTable, release: str, identifier: str, *facts: str) -> None:
-    """Let a worker take a request in; the release before does so without its facts."""
+    """Let a worker take a request in."""
     table.accepted.append(identifier)
-    if release == "present":
-        table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
+    table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
     assert table.do(release, "receive", identifier, *facts) is True
 
 
