@@ -14,10 +14,17 @@ from bot.settings.settings import Settings
 from bot.worker.control import NoWorker, call
 from bot.worker.views import View
 
+#: The commands that write into the store; of the others, none changes a row.
+CHANGING = frozenset({"replay"})
 
-def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
+
+def ask_store(
+    command: str, settings: Settings, *, restored: bool = False, **arguments: Any
+) -> Iterator[View]:
     """Yield the views that the handler of `command` answers with; see `bot.worker.handlers`.
 
+    Without a worker, a command that changes the store is refused where that is not what it was, unless
+    `restored`; one that only reads says so and goes on.
     Raises `CallFailed` if the worker refuses or does not answer, `StoreUnusable` or `StartRefused` if the
     store cannot be opened, and `StoreError`, `UnknownAlert` or `BackupRunning` if the command fails.
     """
@@ -28,13 +35,15 @@ def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[Vi
             return
     except NoWorker:
         pass
-    yield from _ask_directly(settings, command, arguments)
+    yield from _ask_directly(settings, command, arguments, restored=restored)
 
 
-def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> Iterator[View]:
+def _ask_directly(
+    settings: Settings, command: str, arguments: dict[str, Any], *, restored: bool
+) -> Iterator[View]:
     """Open the store, and yield the views as they come: an export may be larger than the memory."""
     with asyncio.Runner() as runner:
-        answers = _answer(settings, command, arguments)
+        answers = _answer(settings, command, arguments, restored=restored)
         try:
             while (view := runner.run(_next_of(answers))) is not None:
                 yield view
@@ -42,12 +51,19 @@ def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -
             runner.run(answers.aclose())
 
 
-async def _answer(settings: Settings, command: str, arguments: dict[str, Any]) -> AsyncGenerator[View, None]:
+async def _answer(
+    settings: Settings, command: str, arguments: dict[str, Any], *, restored: bool
+) -> AsyncGenerator[View, None]:
     from bot.store import open_store
     from bot.triage.model import utc_now
     from bot.worker.handlers import store_handlers
 
-    store = await open_store(settings.store_url, region=settings.aws_region)
+    store = await open_store(
+        settings.store_url,
+        region=settings.aws_region,
+        restored=restored,
+        read_only=command not in CHANGING,
+    )
     try:
         handlers = store_handlers(store, settings.store_path, clock=utc_now)
         async with aclosing(handlers[command](arguments)) as views:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.triage.ports import Backlog, Clock
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
@@ -30,6 +30,8 @@ class Trouble(StrEnum):
     LINK_SHARED = "link_shared"
     NOT_POLLING = "not_polling"
     STORE_REFUSES = "store_refuses"
+    STORE_REPLACED = "store_replaced"
+    HEAD_UNWRITTEN = "head_unwritten"
     ASKING_HALTED = "asking_halted"
     CREDENTIALS = "credentials"
 
@@ -39,6 +41,8 @@ class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
     trouble: str = ""  #: why it accepts no writes; empty if it does
+    is_replaced: bool = False  #: because its file is gone, or another is in its place
+    head_trouble: str = ""  #: why NAME.head could not be written; empty if it could
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
 
@@ -90,11 +94,12 @@ class StoreWatch:
             async with asyncio.timeout(self._patience):
                 await self._store.probe()
                 return StoreHealth(
+                    head_trouble=self._store.head_trouble,
                     oldest_open=await self._store.oldest_open(),
                     oldest_unsent=await self._store.oldest_unsent(),
                 )
         except StoreError as error:
-            return StoreHealth(trouble=str(error))
+            return StoreHealth(trouble=str(error), is_replaced=isinstance(error, StoreReplaced))
         except TimeoutError:
             return StoreHealth(trouble=f"the store has not answered for {self._patience:g} s")
 
@@ -119,7 +124,11 @@ def find_problems(health: WorkerHealth, now: datetime) -> Iterator[Problem]:
         why = f"SQS has answered no poll of the request queue for {silence.total_seconds():.0f} s"
         yield Problem(trouble=Trouble.NOT_POLLING, why=why)
     if health.store.trouble:
-        yield Problem(trouble=Trouble.STORE_REFUSES, why=health.store.trouble)
+        replaced = health.store.is_replaced
+        trouble = Trouble.STORE_REPLACED if replaced else Trouble.STORE_REFUSES
+        yield Problem(trouble=trouble, why=health.store.trouble)
+    if health.store.head_trouble:
+        yield Problem(trouble=Trouble.HEAD_UNWRITTEN, why=health.store.head_trouble)
     if health.rejection_code:
         why = f"asking is halted, because Slack rejects this app with {health.rejection_code}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)

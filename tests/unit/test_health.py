@@ -26,6 +26,8 @@ WELL = WorkerHealth(links_up=1, link_shared=False, rejection_code="", polled_at=
 
 
 class ScriptedBacklog:
+    head_trouble = ""
+
     """A store that fails, or hangs, when it is told to."""
 
     def __init__(self) -> None:
