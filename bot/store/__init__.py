@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from bot.clock import Clock
 from bot.store.address import is_shared, parse_address, store_path
-from bot.triage.model import utc_now
-from bot.triage.ports import Archive, Backlog, Clock, Outbox, Store
+from bot.triage.ports import Archive, Backlog, Outbox, Store
 
 if TYPE_CHECKING:
     from bot.aws.access import Access
@@ -54,19 +54,19 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
     create: bool = False,
     restored: bool = False,
     read_only: bool = False,
-    clock: Clock = utc_now,
     region: str | None = None,
     keep: timedelta | None = None,
     access: Access | None = None,
+    clock: Clock | None = None,
     on_found: Callable[[], None] = lambda: None,
 ) -> OpenStore:
     """Open the store at `url`: a file, locked for this process, or a table shared with other workers.
 
     `create` makes a missing file. With `restored` the store need not be what it was: `reset_after_restore`
     is to follow. With `read_only` no row is changed, and a store that is not what it was is read all the
-    same, with a line in the log. `clock` tells when a file is written. The others concern a table: `region`
-    applies if the URL names none, `keep` is how long ended questions are kept, `access` is the session to AWS
-    (None: by boto3's own chain), and `on_found` is called when other workers have left work.
+    same, with a line in the log. `clock` is that of the worker. The others concern a table: `region` applies
+    if the URL names none, `keep` is how long ended questions are kept, `access` is the session to AWS (None:
+    by boto3's own chain), and `on_found` is called when other workers have left work.
     `ConfigError` for an invalid URL, or if a table has no region.
     `StoreUnusable` if the file is missing, not permitted or corrupt, or if the store is not what it was.
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
@@ -75,7 +75,9 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
         from bot.store.dynamodb.opening import open_table
 
         address = parse_address(url, region=region)
-        store = await open_table(address, keep=keep, access=access, restored=restored, read_only=read_only)
+        store = await open_table(
+            address, keep=keep, access=access, clock=clock, restored=restored, read_only=read_only
+        )
         store.on_found = on_found
         return store
     from bot.store.sqlite.store import SqliteStore

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.model import Change, Question, Step, change_question
 from bot.triage.policy import Policy
-from bot.triage.ports import NO_METER, Clock, Meter, Store, WriteReport
+from bot.triage.ports import NO_METER, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
 from bot.triage.trail import find_event, make_event, previous_report
 
@@ -82,15 +83,14 @@ class Recorder:
 
     def _make_change(self, before: Question | None, step: Step, *, version: int) -> Change:
         question, written, row, event = step.question, dict[str, Any](version=version), None, None
-        now = self.clock()
         if step.report is not None:
-            due_at = report_due_at(question, now, self.policy)
+            due_at = report_due_at(question, self.clock(), self.policy, lag=self.clock.lag)
             row = self._write_report(step.report, due_at, previous_report(before))
             written["report_hash"] = row.hash
         if found := find_event(before, step, row):
             kind, facts = found
             event = make_event(
-                question.identifier, version, question.trail_hash, kind=kind, facts=facts, at=now
+                question.identifier, version, question.trail_hash, kind=kind, facts=facts, at=self.clock()
             )
             written["trail_hash"] = event.hash
         return Change(question=change_question(question, **written), report=row, before=before, event=event)

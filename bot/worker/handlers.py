@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, TriageBotError
-from bot.triage.ports import Archive, Clock, Probeable
+from bot.triage.ports import Archive, Probeable
 from bot.worker.control import Handler
 from bot.worker.export_lines import alert_lines, first_line
 from bot.worker.views import question_view, report_view, statistics_view, trail_view
@@ -67,8 +68,8 @@ def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -
 
     Its key `store` says why the store accepts no writes, and is empty if it does; `replaced` says whether
     that is because its file is gone or another one. `look` returns the other keys: during the start,
-    `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and `links` (how many are
-    up).
+    `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`), `links` (how many are
+    up), `clock` (see `Clock.trouble`) and `ahead_seconds` (see `Clock.ahead`).
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from dynamodb_replies import UNREACHED, Unreliable
-from fakes import NOON
+from fakes import NOON, ToldClock
 from local_dynamodb import KEEP, REGION, connection, create_table, dynamodb, endpoint
 from store_files import fill
 
@@ -175,7 +175,7 @@ async def test_where_the_table_was_not_described_it_is_asked_again() -> None:
         caller = Unreliable(connection(name))
         caller.plan = {"describe_table": [UNREACHED] * 12}
         table = Table(name, caller, random=Random(0))
-        store = DynamoStore(table, recognise=partial(recognise, table))
+        store = DynamoStore(table, clock=ToldClock(lambda: NOON), recognise=partial(recognise, table))
 
         assert [await store.confirm() for _ in range(2)] == [False, False]
         if is_same:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from fakes import NOON
+from fakes import NOON, ToldClock
 from store_files import a_question, execute, fill, opened, overwrite
 
 from bot.errors import StartRefused, StoreError, StoreReplaced, StoreUnusable
@@ -61,7 +63,7 @@ async def add(store: OpenStore, *identifiers: str) -> None:
 
 
 async def restore(path: Path) -> None:
-    store = await open_store(f"sqlite:///{path}", create=True, restored=True, clock=lambda: NOON)
+    store = await open_store(f"sqlite:///{path}", create=True, restored=True, clock=ToldClock(lambda: NOON))
     await store.reset_after_restore(NOON)
     await store.close()
 
@@ -167,8 +169,9 @@ async def test_pages_that_were_damaged_after_a_clean_stop_are_found_at_the_start
 ) -> None:
     fault(stopped)
 
-    with pytest.raises(StoreUnusable, match="corrupt"):
+    with pytest.raises(StoreUnusable, match="corrupt") as refused:
         await open_store(f"sqlite:///{stopped}", create=True)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +250,17 @@ async def test_a_head_that_cannot_be_written_undoes_nothing_and_is_told(tmp_path
     await fill(path, 0)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_a_head_that_root_makes_belongs_to_whom_the_store_belongs(stopped: Path) -> None:
+    os.chown(stopped, 65534, 65534)
+    head_path(stopped).unlink()
+
+    await restore(stopped)
+
+    assert (head_path(stopped).stat().st_uid, head_path(stopped).stat().st_gid) == (65534, 65534)
+    assert stat.S_IMODE(head_path(stopped).stat().st_mode) == 0o600
+
+
 # Creations and restores that broke off
 
 
@@ -323,7 +337,7 @@ async def test_a_restore_keeps_when_the_backup_was_written_however_often_it_is_r
     tmp_path: Path,
 ) -> None:
     path, now = tmp_path / "store.db", NOON
-    store = await open_store(f"sqlite:///{path}", create=True, clock=lambda: now)
+    store = await open_store(f"sqlite:///{path}", create=True, clock=ToldClock(lambda: now))
     await add(store, "one")
     await store.copy_to(tmp_path / "copy.db")
     now += MINUTE
@@ -489,12 +503,14 @@ async def test_a_file_that_is_gone_is_noticed_when_the_worker_stops(
 async def test_an_earlier_rescue_is_kept(running: tuple[SqliteStore, Path]) -> None:
     store, path = running
     path.with_name("store.db.rescue").write_text("an earlier one")
+    path.with_name(".store.db.rescue.2.part").write_text("half of one, of a worker that was killed")
     path.unlink()
 
     with pytest.raises(StoreUnusable, match=r"store\.db\.rescue\.2"):
         await store.close()
 
     assert path.with_name("store.db.rescue").read_text() == "an earlier one"
+    assert not path.with_name(".store.db.rescue.2.part").exists()
 
 
 @pytest.mark.parametrize("has_commit", [True, False])

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from fakes import NOON
+from fakes import NOON, SteppedClock
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
@@ -31,7 +31,7 @@ DAY = timedelta(days=1)
 
 
 async def exported(store: MemoryStore) -> list[bytes]:
-    handlers = store_handlers(store, None, clock=lambda: NOON + DAY)
+    handlers = store_handlers(store, None, clock=SteppedClock(now=NOON + DAY))
     span = {"since_seconds": 2 * DAY.total_seconds(), "until_seconds": 0}
     return list(export_bytes([line async for line in handlers["export"](span)]))
 

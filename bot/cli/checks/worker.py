@@ -19,6 +19,7 @@ from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
 
 SUBJECT = "worker"
+TIME = "worker's time"
 CHANNEL = "security channel"
 PARTS = "store, every part"
 
@@ -55,7 +56,8 @@ async def check_store_and_worker(settings: Settings, *, deep: bool = False) -> S
     held = store.held_by_worker_finding(url, trouble, is_replaced=is_replaced)
     card = _check_channel(channel, condition.get("card"))
     parts = [await asyncio.to_thread(_check_copy, settings.control_path, store_path(url))] if deep else []
-    return [held, *parts, *store.check_disk(url), _check_worker(condition), card]
+    disk = store.check_disk(url)
+    return [held, *parts, *disk, _check_worker(condition), *_check_time(condition), card]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
@@ -84,6 +86,17 @@ def _check_worker(condition: Mapping[str, Any]) -> Finding:
         "running, but not connected to Slack: no click can reach it",
         "see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
     )
+
+
+def _check_time(condition: Mapping[str, Any]) -> Sequence[Finding]:
+    """Judge the time that the worker goes by; nothing if it does not tell, as while it starts."""
+    if trouble := str(condition.get("clock") or ""):
+        detail, _, remedy = trouble.partition("; ")
+        return [Finding.failed(TIME, detail, remedy)]
+    ahead = condition.get("ahead_seconds")
+    if ahead is None:
+        return []
+    return [Finding.ok(TIME, f"Slack's and AWS's; this machine's clock is {float(ahead):+.1f} s off")]
 
 
 def _not_tried(channel: str, why: str) -> Finding:

@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Access
+from bot.clock import Clock
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.errors import is_refusal
@@ -29,11 +30,12 @@ _KEY: Item = {PARTITION: "migration", SORT: "migration"}
 _SOURCE = "from"
 
 
-async def open_table(
+async def open_table(  # noqa: PLR0913 - as `bot.store.open_store`
     address: Address,
     *,
     keep: timedelta | None = None,
     access: Access | None = None,
+    clock: Clock | None = None,
     restored: bool = False,
     read_only: bool = False,
 ) -> DynamoStore:
@@ -44,12 +46,18 @@ async def open_table(
     unfinished copy, or if access is denied. `ConfigError` if there is no region. An unreachable DynamoDB
     raises nothing: it may return later.
     """
+    access = access or Access(clock=clock)
     connection = Connection(address, access=access)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
         described = await require_usable(table)
         await require_finished(table)
-        store = DynamoStore(table, upkeep=TableOptions(keep=keep), recognise=partial(recognise, table))
+        store = DynamoStore(
+            table,
+            clock=access.clock,
+            upkeep=TableOptions(keep=keep),
+            recognise=partial(recognise, table),
+        )
         if read_only:
             await _tell_doubt(table, described)
         elif restored or described:

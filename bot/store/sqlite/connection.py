@@ -303,17 +303,20 @@ def _refuse(jobs: Sequence[_Job]) -> None:
 
 
 def _rescue(connection: sqlite3.Connection, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")  # so that nobody takes half of it
     try:
-        with _new_file(path):
-            with contextlib.closing(sqlite3.connect(path)) as copy:
+        part.unlink(missing_ok=True)
+        with _new_file(part):
+            with contextlib.closing(sqlite3.connect(part)) as copy:
                 connection.backup(copy)
                 mark_as_backup(copy)
                 [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
                 if verdict != "ok":
                     raise StoreError(f"what is left of the store is corrupt ({verdict})")
-            with path.open("rb") as file:
+            with part.open("rb") as file:
                 os.fsync(file.fileno())
-            sync_folder(path)
+            part.rename(path)
+        sync_folder(path)
         # SQLite would replay a log that is left here into whatever file comes to its side.
         with contextlib.suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -118,12 +118,16 @@ class Head:
 
     @classmethod
     def make(cls, path: Path, note: Note) -> Self:
-        """Put a new head in place, in one step, locked; it and its folder are synced."""
+        """Put a new head in place, in one step, locked; it and its folder are synced.
+
+        If root makes it, it belongs to whom the store belongs: the worker must be able to write it.
+        """
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         head = cls(path, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
             fcntl.flock(head._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _give_to_owner(head._descriptor, path)
             for slot in range(_SLOTS):
                 head._write(note, slot)
             os.fsync(head._descriptor)
@@ -155,6 +159,13 @@ class Head:
 
     def _write(self, note: Note, slot: int) -> None:
         os.pwrite(self._descriptor, note.write().ljust(SLOT_BYTES), slot * SLOT_BYTES)
+
+
+def _give_to_owner(descriptor: int, head: Path) -> None:
+    if os.geteuid() == 0:
+        store = head.with_name(head.name.removesuffix(".head"))
+        owner = next(each for each in (head, store, head.parent) if each.exists()).stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def is_at(path: Path, known: os.stat_result) -> bool:

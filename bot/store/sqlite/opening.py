@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bot.errors import StartRefused, StoreUnusable
 from bot.store.sqlite.head import Head, Note, Notes, head_path, log_path, read_notes
-from bot.store.sqlite.past import Past, PastRow, find_doubt, new_identity, read_past
+from bot.store.sqlite.past import BACKUP, Past, PastRow, find_doubt, new_identity, read_past
 from bot.triage.model import utc_now
 
 #: The schema that this release reads and writes (PRAGMA user_version).
@@ -68,10 +68,7 @@ LOCK_WAIT_MS = 5000
 CHECKED_TABLES = ("question", "report")
 
 _HARMLESS = "Harmless if only NAME.head was not copied along with the file, or is of another moment"
-_WAY_ON = (
-    "put back what belongs together, or start once with `triage-bot run --restored`: the worker then looks in"
-    " Slack before it asks"
-)
+_WAY_ON = "start once with `triage-bot run --restored`: the worker then looks in Slack before it asks"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,9 +199,10 @@ def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
 
 def refusal_of(path: Path, doubt: str) -> str:
     """Return the sentence for a store that is not what it was, and the way on."""
-    named = doubt.replace("NAME.head", head_path(path).name)
-    harmless = _HARMLESS.replace("NAME.head", head_path(path).name)
-    return f"the store {path} is not what it was: {named}. {harmless}; {_WAY_ON}"
+    if doubt == BACKUP:
+        return f"the store {path} is not what it was: {doubt}; {_WAY_ON}"
+    why = f"{doubt}. {_HARMLESS}".replace("NAME.head", head_path(path).name)
+    return f"the store {path} is not what it was: {why}; put back what belongs together, or {_WAY_ON}"
 
 
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
@@ -379,9 +377,9 @@ def _lock(connection: sqlite3.Connection) -> None:
 def _check(connection: sqlite3.Connection, tables: Sequence[str]) -> str:
     """Return what is corrupt in these tables; "" if nothing is."""
     for pragma in [f"quick_check({table})" for table in tables] or ["integrity_check(1)"]:
-        verdict = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        verdict = str(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
         if verdict != "ok":
-            return str(verdict)
+            return " ".join(verdict.replace("*", "").split())
     return ""
 
 

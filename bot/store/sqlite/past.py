@@ -12,7 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from bot.store.records.rows import microseconds, moment
-from bot.store.sqlite.head import Head, Note, Notes, describe, head_path, is_at, is_same, log_path
+from bot.store.sqlite.head import Head, Note, Notes, describe, head_path, is_same, log_path
+
+#: The doubt about a copy that `backup` made, or a rescue.
+BACKUP = "it is a backup, which does not know what happened after it was made"
 
 _COLUMNS = "identity, commits, written_at, is_backup, restored_at, restored_from, replaces"
 _COUNT = "UPDATE past SET commits = ?, written_at = ?"
@@ -70,7 +73,7 @@ def find_doubt(row: PastRow | None, notes: Notes, *, has_tables: bool) -> str:
     `row` is None where the store has no identity, or no tables at all.
     """
     if row and row.is_backup:
-        return "it is a backup, which does not know what happened after it was made"
+        return BACKUP
     if row and row.replaces and row.replaces == describe(notes):
         return ""
     if notes is None:
@@ -119,9 +122,10 @@ class Past:
         self._commits = row.commits
         self._is_done_replacing = is_bound and bool(row.replaces)
         self._drawn = ""  #: the identity that the transaction in progress draws
+        self._place, self._log_place = str(path), str(log_path(path))  # looked at after each commit
         self._file = path.stat()
         self._size = self._file.st_size
-        self._log = _stat(log_path(self._path))
+        self._log = _stat(self._log_place)
 
     def mark_open(self) -> None:
         """Let the head say that the store is open: its last stop counts as clean only once it is closed."""
@@ -168,7 +172,7 @@ class Past:
 
     def is_in_place(self) -> bool:
         """Whether the store's file is still the one at its path, and was not cut: SQLite never shrinks it."""
-        there = _stat(self._path)
+        there = _stat(self._place)
         if there is None or not is_same(there, self._file) or there.st_size < self._size:
             return False
         self._size = there.st_size
@@ -176,11 +180,12 @@ class Past:
 
     def is_log_in_place(self) -> bool:
         """Whether SQLite's log is still the one beside the file."""
-        return self._log is None or is_at(log_path(self._path), self._log)
+        there = _stat(self._log_place)
+        return self._log is None or (there is not None and is_same(there, self._log))
 
     def remember_log(self) -> None:
         """Note that the file was opened anew, and has another log."""
-        self._log = _stat(log_path(self._path))
+        self._log = _stat(self._log_place)
 
     def sync(self) -> None:
         """Sync the head. Never raises: see `trouble`."""
@@ -226,8 +231,8 @@ def _explain(error: OSError) -> str:
     return f"NAME.head cannot be written: {error.strerror or error}"
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
     except OSError:
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bot.backoff import pause
+from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, StoreUnusable
 from bot.store.records.rows import (
     COLUMNS,
@@ -35,9 +36,8 @@ from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, ref
 from bot.store.sqlite.past import Past
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, EventFacts, EventKind, OutboxRow, Question, Trail, Work, utc_now
+from bot.triage.model import Change, EventFacts, EventKind, OutboxRow, Question, Trail, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.ports import Clock
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
 from bot.triage.trail import make_event
@@ -161,9 +161,13 @@ class SqliteStore:
         return self._database.head_trouble
 
     @classmethod
-    async def open(cls, path: Path, *, create: bool, restored: bool = False, clock: Clock = utc_now) -> Self:
+    async def open(
+        cls, path: Path, *, create: bool, restored: bool = False, clock: Clock | None = None
+    ) -> Self:
         """Open the file: see `bot.store.open_store`. `StoreUnusable`, `StartRefused`, `StoreError`."""
-        opened = await asyncio.to_thread(open_file, path, create=create, restored=restored, clock=clock)
+        opened = await asyncio.to_thread(
+            open_file, path, create=create, restored=restored, clock=clock or Clock()
+        )
         opened.connection.row_factory = sqlite3.Row
         database = Database(opened.connection, opened.past, reopen=opened.reopen)
         store = cls(database, path=path, past=opened.past)
