@@ -6,7 +6,17 @@ import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.triage.model import Answer, MessageRef, Note, Question, State, Step, Take, change_question
+from bot.triage.model import (
+    Answer,
+    MessageRef,
+    Note,
+    Question,
+    RefusedClick,
+    State,
+    Step,
+    Take,
+    change_question,
+)
 from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
@@ -146,6 +156,11 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
             card_due_at=max(click.at, question.card_due_at or click.at),
         )
     )
+
+
+def count_refusal(question: Question, refused: RefusedClick) -> Step:
+    """Count a click that was refused; nothing else changes."""
+    return Step(question=change_question(question, refusals=question.refusals + 1), refused=refused)
 
 
 def _order_after_take(question: Question, at: datetime) -> datetime:

@@ -307,6 +307,9 @@ def _reopen(closed: Question, fresh: Question) -> Question:
         taken_by=closed.taken_by,
         taken_name=closed.taken_name,
         taken_at=closed.taken_at,
+        refusals=closed.refusals,
+        trail_hash=closed.trail_hash,
+        report_hash=closed.report_hash,
     )
 
 

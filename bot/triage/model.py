@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
@@ -277,6 +278,9 @@ class Question:
     is_unsure: bool = (
         False  #: it could not be read then: MozDef may have been told anything, so only *no* counts
     )
+    refusals: int = 0  #: how many clicks on it were refused
+    trail_hash: str = ""  #: of the last event of its trail; "": a release without a trail wrote the row
+    report_hash: str = ""  #: of the last report; "": there is none, or such a release wrote it
 
     @property
     def identifier(self) -> str:
@@ -342,11 +346,20 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedClick:
+    """A click that changed nothing: whose it was, and why it was refused."""
+
+    slack_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """The result of a decision: the changed question, and the report that goes with it, if any."""
 
     question: Question
     report: Report | None = None
+    refused: RefusedClick | None = None  #: the click that is counted in `refusals`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -365,6 +378,58 @@ class OutboxRow:
     parked_at: datetime | None = None  #: when the queue rejected it permanently; somebody must look
     replays: int = 0  #: how often it was replayed
     report: Report | None = None
+    #: The hash in its body; "" in a row that was read from a store.
+    hash: str = field(default="", compare=False)
+
+
+class EventKind(StrEnum):
+    """What an event of a trail tells. docs/reference.md says what each means."""
+
+    ACCEPTED = "accepted"
+    REOPENED = "reopened"
+    CLAIMED = "claimed"
+    NOT_POSTED = "notPosted"
+    ASKED = "asked"
+    REMINDED = "reminded"
+    NOT_REMINDED = "notReminded"
+    ANSWERED = "answered"
+    NOTED = "noted"
+    TAKEN = "taken"
+    ENDED = "ended"
+    REFUSED = "refused"
+    SENT = "sent"
+    PARKED = "parked"
+    REPLAYED = "replayed"
+
+
+#: What an event says besides its kind: words of ours, ids of Slack's, counts and hashes.
+EventFacts = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrailEvent:
+    """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's.
+
+    `hash` is the SHA-256, in hex, of the canonical JSON of an array of the other fields in their order: times
+    in ISO 8601 and null for no `previous`.
+    """
+
+    identifier: str
+    version: int  #: of the question, as stored with the event; events are ordered by it
+    at: datetime
+    kind: EventKind
+    facts: EventFacts
+    previous: str  #: the hash of the event before; "" for the first; `trail.UNKNOWN` after a gap
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trail:
+    """An alert with its events and reports, all as of one moment and in order."""
+
+    question: Question
+    events: Sequence[TrailEvent]
+    reports: Sequence[OutboxRow]
 
 
 class Fate(Enum):
@@ -382,6 +447,7 @@ class Change:
     question: Question
     report: OutboxRow | None = None
     before: Question | None = None  #: as stored before the change, if known
+    event: TrailEvent | None = None  #: what the change adds to the trail
 
 
 # How a question is made and changed: one alert takes a dozen changes of a row with forty fields.

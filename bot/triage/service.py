@@ -14,7 +14,14 @@ from typing import Self
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
 from bot.triage import asking_rules, restore_rules
-from bot.triage.answer_rules import Notice, Refusal, add_note, answer_question, take_alert
+from bot.triage.answer_rules import (
+    Notice,
+    Refusal,
+    add_note,
+    answer_question,
+    count_refusal,
+    take_alert,
+)
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.log_events import log_event, log_question
@@ -25,6 +32,7 @@ from bot.triage.model import (
     MessageRef,
     Note,
     Question,
+    RefusedClick,
     Step,
     Take,
     TriageRequest,
@@ -64,10 +72,13 @@ class _Click:
     message_ref: MessageRef | None = None  #: the question's message; None: that is not known
 
     @classmethod
-    def of(cls, click: Answer | Note, message_ref: MessageRef | None = None) -> Self:
-        """Return it for a click of a person on a question, or on what belongs to it."""
+    def of(cls, click: Answer | Note | Take) -> Self:
+        """Return it for a click on a question, on what belongs to it, or on a card."""
+        is_persons = click.same_workspace and not isinstance(click, Take)
         return cls(
-            ref=click.ref, slack_id=click.slack_id if click.same_workspace else "", message_ref=message_ref
+            ref=click.ref,
+            slack_id=click.slack_id if is_persons else "",
+            message_ref=click.message_ref if isinstance(click, Answer) else None,
         )
 
 
@@ -114,21 +125,16 @@ class TriageService:
         known yet who was asked or what was answered. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._record_click(
-            _Click.of(answer, answer.message_ref),
-            lambda row: answer_question(row, answer, policy),
-            _log_answer,
-        )
+        return await self._record_click(answer, lambda row: answer_question(row, answer, policy), _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
-        return await self._record_click(_Click.of(note), lambda row: add_note(row, note, policy), _log_note)
+        return await self._record_click(note, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        click = _Click(ref=take.ref, slack_id="")  # not of the person who was asked
-        return await self._record_click(click, lambda row: take_alert(row, take), _log_take)
+        return await self._record_click(take, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question with this ref; None if there is none. Raises `StoreError`."""
@@ -240,17 +246,19 @@ class TriageService:
 
     async def _record_click(
         self,
-        click: _Click,
+        click: Answer | Note | Take,
         decision: Callable[[Question], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
-        question = await self._load_clicked(click)
+        question = await self._load_clicked(_Click.of(click))
         if question is None:
             return Refusal.CLOSED
         current, verdict = await self._recorder.decide(question, decision)
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
+            refused = RefusedClick(slack_id=click.slack_id, reason=verdict.value)
+            await self._recorder.decide(current, lambda row: count_refusal(row, refused))
             log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:

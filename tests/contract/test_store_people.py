@@ -155,7 +155,7 @@ async def test_what_has_ended_stays_until_its_card_is_shown(store: AnyStore) -> 
     await store.mark_sent([report], NOON)
 
     assert await store.remove_ended(NOON + HOUR, limit=10) == 0
-    shown = replace(ended, version=1, card_due_at=None, card_ts="7.000007")
+    shown = replace(ended, version=2, card_due_at=None, card_ts="7.000007")
     assert await store.save(Change(question=shown))
     assert await store.remove_ended(NOON + HOUR, limit=10) == 1
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from any_store import IDENTIFIER, SECOND, a_question, add, report_times, sendable
-from fakes import NOON
+from fakes import NOON, apart_from_trail
 from memory_store import APART, AnyStore
 
 from bot.triage.model import Choice, OutboxRow, State, Work
@@ -80,7 +80,7 @@ async def test_a_replay_touches_nobody_else(store: AnyStore) -> None:
 
     assert list(await store.reports_of("another")) == [replace(other, sent_at=NOON)]
     assert list(await store.reports_of("unknown")) == []
-    assert await store.find(IDENTIFIER) == question
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
 
 
 async def test_what_was_sent_since_a_moment_is_found_the_oldest_alert_first(store: AnyStore) -> None:

@@ -60,6 +60,11 @@ def a_message(
     )
 
 
+def apart_from_trail(question: Question | None) -> Question | None:
+    """Return a question without what events change in it that tell of nothing else in it."""
+    return question and replace(question, version=0, trail_hash="", refusals=0)
+
+
 class ToldClock(Clock):
     """Says what it is told. The time is known, and all clocks of the machine go by it."""
 

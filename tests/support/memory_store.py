@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,15 +15,20 @@ from bot.triage.asking_rules import row_key
 from bot.triage.model import (
     RESTORE_SETTLES,
     Change,
+    EventFacts,
+    EventKind,
     FoundQuestion,
     OutboxRow,
     Question,
     Restore,
     State,
+    Trail,
+    TrailEvent,
     Work,
 )
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.statistics import AlertStatistics, Tally
+from bot.triage.trail import make_event
 
 APART = timedelta(seconds=5)
 
@@ -47,6 +52,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
+        self.events: dict[str, list[TrailEvent]] = defaultdict(list)
         self.fails: list[StoreError] = []
         self.restore: Restore | None = None
         self.conversations: dict[str, datetime] = {}
@@ -113,7 +119,9 @@ class MemoryStore:
         ]
         removed = [key for _, key in sorted(ended)[:limit]]
         for key in removed:
-            del self.reports[self.questions.pop(key).request.identifier]
+            identifier = self.questions.pop(key).request.identifier
+            self.reports.pop(identifier, None)
+            self.events.pop(identifier, None)
         return len(removed)
 
     async def restored(self) -> Restore | None:
@@ -161,10 +169,12 @@ class MemoryStore:
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, sent_at=at))
+            self._tell(row.identifier, EventKind.SENT, {"sequence": row.sequence}, at)
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, parked_at=at))
+            self._tell(row.identifier, EventKind.PARKED, {"sequence": row.sequence}, at)
 
     # Archive
 
@@ -190,6 +200,23 @@ class MemoryStore:
                 )
                 for row in self.reports[identifier]
             ]
+            if replayed := len(self.reports[identifier]):
+                self._tell(identifier, EventKind.REPLAYED, {"reports": replayed}, now)
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        question = await self.find(identifier)
+        if question is None:
+            return None
+        events, reports = self.events.get(identifier, ()), self.reports.get(identifier, ())
+        return Trail(question=question, events=list(events), reports=list(reports))
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        for question in list(self.questions.values()):
+            moments = [question.accepted_at, *(each.at for each in self.events.get(question.identifier, ()))]
+            if any(since <= each < until for each in moments):
+                trail = await self.trail_of(question.identifier)
+                assert trail
+                yield trail
 
     async def copy_to(self, path: Path) -> None:
         raise StoreError(f"a store in memory has no file that could be copied to {path}")
@@ -228,6 +255,16 @@ class MemoryStore:
         self.questions[change.question.ref.partition(".")[0]] = change.question
         if change.report:
             self.reports[change.report.identifier].append(change.report)
+        if change.event:
+            self.events[change.event.identifier].append(change.event)
+
+    def _tell(self, identifier: str, kind: EventKind, facts: EventFacts, at: datetime) -> None:
+        question = self.questions[row_key(identifier)]
+        event = make_event(
+            identifier, question.version + 1, question.trail_hash, kind=kind, facts=facts, at=at
+        )
+        self.events[identifier].append(event)
+        self.questions[row_key(identifier)] = replace(question, version=event.version, trail_hash=event.hash)
 
     def _is_at_rest(self, question: Question, before: datetime) -> bool:
         rows = self.reports.get(question.request.identifier, ())

@@ -20,6 +20,7 @@ from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
 from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
+from bot.store.dynamodb.trails import Trails, read_trail
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage import restore_rules
@@ -28,11 +29,13 @@ from bot.triage.log_events import log_event
 from bot.triage.model import (
     RESTORE_SETTLES,
     Change,
+    EventKind,
     FoundQuestion,
     OutboxRow,
     Question,
     Restore,
     State,
+    Trail,
     Work,
 )
 from bot.triage.statistics import AlertStatistics, Tally
@@ -87,6 +90,7 @@ class DynamoStore:
         self._due = DueQuestions(table, clock=clock, random=rng)
         self._unsent = UnsentReports(table, clock=clock, random=rng)
         self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
+        self._trails = Trails(table, expiry=self._lifetime.of_event, on_event=self._due.note_event)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None
@@ -260,6 +264,14 @@ class DynamoStore:
         for identifier in identifiers:
             await self._replay(identifier, now)
 
+    async def trail_of(self, identifier: str) -> Trail | None:
+        return await read_trail(self._table, row_key(identifier))
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        """See `Archive`. Reads the whole table."""
+        async for trail in self._trails.between(since, until):
+            yield trail
+
     async def copy_to(self, path: Path) -> None:
         """Raise `StoreError`, which names the backups that DynamoDB offers instead."""
         raise StoreError(
@@ -316,6 +328,8 @@ class DynamoStore:
         if report is not None:
             waiting = self._unsent.place(report, now)
             others.append(items.report_item(report) | waiting.attributes())
+        if change.event is not None:
+            others.append(self._trails.event_item(change.event, question))
         is_written = await self._table.put_all(item, condition, others)
         if is_written:
             self._due.note_written(question, place, now)
@@ -351,41 +365,52 @@ class DynamoStore:
         expires = self._lifetime.since(at)
         values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
         setting = "".join(f", {name} = :{name}_expires" for name in expires)
-        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at), **values})
+        values["at"] = microseconds(at)
+        await self._mark(row, _SENT.format(expires=setting), values, EventKind.SENT, at)
         await self._expiry.release(row, at)
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
         parked = schema.in_shard(items.PARKED, row_key(row.identifier))
-        await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
+        values: dict[str, Value] = {"at": microseconds(at), "parked": parked}
+        await self._mark(row, _PARKED, values, EventKind.PARKED, at)
         await self._expiry.hold(row_key(row.identifier))
         self._unsent.note_gone(row, None)
 
-    async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
-        condition = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
-        await self._table.update(items.report_key(row_key(row.identifier), row.sequence), change, condition)
+    async def _mark(
+        self, row: OutboxRow, change: str, values: dict[str, Value], kind: EventKind, at: datetime
+    ) -> None:
+        """Change a report in place, unless it was replayed, and tell the trail in the same transaction."""
+        key = items.report_key(row_key(row.identifier), row.sequence)
+        same = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
+        mark = {"Update": self._table.about(key) | {"UpdateExpression": change} | same.arguments()}
+        while question := await self._trails.find_question(row.identifier):
+            if await self._trails.tell(question, kind, {"sequence": row.sequence}, at, [mark]):
+                return
+            stored = await self._table.get(key)
+            if stored is None or stored[items.REPLAYS] != row.replays:
+                return
+        await self._table.update(key, change, same)  # its question was removed
 
     async def _replay(self, identifier: str, now: datetime) -> None:
         """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
-        while rows := await self.reports_of(identifier):
+        while (trail := await self.trail_of(identifier)) and trail.reports:
             again = [
                 replace(
                     row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
                 )
-                for row in rows
+                for row in trail.reports
             ]
-            if await self._put_back(rows, again, now):
+            if await self._put_back(trail, again, now):
                 return
 
-    async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
+    async def _put_back(self, trail: Trail, again: Sequence[OutboxRow], now: datetime) -> bool:
         places = [self._unsent.place(row, now) for row in again]
-        pairs = zip(rows, again, places, strict=True)
+        pairs = zip(trail.reports, again, places, strict=True)
         puts = [self._make_put(items.report_item(new) | place.attributes(), old) for old, new, place in pairs]
-        key = row_key(rows[0].identifier)
-        hold = {"Key": to_wire(items.question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
-        there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
-        held = {"Update": {"TableName": self._table.name, **hold, **there}}
-        if not await self._table.try_transact([held, *puts]):
+        facts = {"reports": len(again)}
+        held = f" REMOVE {schema.EXPIRES}"  # by `release`, once they are sent
+        if not await self._trails.tell(trail.question, EventKind.REPLAYED, facts, now, puts, held):
             return False
         for row, place in zip(again, places, strict=True):
             self._unsent.note_written(row, place)

@@ -15,16 +15,19 @@ from bot.triage.model import (
     Change,
     Choice,
     Confidence,
+    EventKind,
     Fact,
     OutboxRow,
     Question,
     Report,
     Restore,
     State,
+    TrailEvent,
     TriageRequest,
     make_question,
 )
 from bot.triage.outcomes import Outcome
+from bot.triage.trail import UNKNOWN
 
 #: Stored moments count from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,8 +58,14 @@ ADDED: Mapping[str, Any] = {
 
 _PLAIN = tuple(
     "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
-    "taken_name reminders answers idle_changes reports shown notes card_shown".split()
+    "taken_name reminders answers idle_changes reports shown notes card_shown "
+    "refusals trail_hash report_hash".split()
 )
+
+#: Columns of version 4 that a question has. Like any other they are attributes of its item in a table, and a
+#: worker of version 3 drops them there: so what they hold is unknown where they are empty.
+TRAIL: Mapping[str, Any] = {"refusals": 0, "trail_hash": "", "report_hash": ""}
+
 _plain_of = itemgetter(*_PLAIN)
 _TIMES = tuple(
     "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
@@ -275,6 +284,41 @@ def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
         "due_at": microseconds(report.due_at),
         "facts": report_facts(report.report),
     }
+
+
+def event_row(event: TrailEvent) -> dict[str, Any]:
+    """Return an event as the columns of its row; `at` in microseconds since 1970.
+
+    The hash of the event before is not stored twice: see `events_of`.
+    """
+    return {
+        "key": row_key(event.identifier),
+        "version": event.version,
+        "at": microseconds(event.at),
+        "kind": event.kind.value,
+        "facts": _write_facts(event.facts),
+        "after_gap": int(event.previous == UNKNOWN),
+        "hash": event.hash,
+    }
+
+
+def events_of(identifier: str, rows: Iterable[Mapping[str, Any]]) -> list[TrailEvent]:
+    """Return the events that the rows of one alert hold, which are in order of their versions."""
+    events: list[TrailEvent] = []
+    for row in rows:
+        previous = events[-1].hash if events else ""
+        events.append(
+            TrailEvent(
+                identifier=identifier,
+                version=row["version"],
+                at=EPOCH + row["at"] * _MICROSECOND,
+                kind=EventKind(row["kind"]),
+                facts=json.loads(row["facts"]),
+                previous=UNKNOWN if row["after_gap"] else previous,
+                hash=row["hash"],
+            )
+        )
+    return events
 
 
 def report_of(row: Mapping[str, Any]) -> OutboxRow:

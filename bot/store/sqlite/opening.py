@@ -49,8 +49,16 @@ _MIGRATIONS = {
         indexes=["question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''"],
     ),
     3: _Step(
-        tables=["past", "restore", "conversation", "found_question"],
-        columns={"question": ["read_at INTEGER", "is_unsure INTEGER NOT NULL DEFAULT 0"]},
+        tables=["past", "restore", "conversation", "found_question", "event"],
+        columns={
+            "question": [
+                "read_at INTEGER",
+                "is_unsure INTEGER NOT NULL DEFAULT 0",
+                "refusals INTEGER NOT NULL DEFAULT 0",
+                "trail_hash TEXT NOT NULL DEFAULT ''",
+                "report_hash TEXT NOT NULL DEFAULT ''",
+            ]
+        },
     ),
 }
 

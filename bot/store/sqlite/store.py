@@ -7,7 +7,7 @@ import hmac
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain, count
@@ -20,6 +20,8 @@ from bot.errors import StoreError, StoreReplaced, StoreUnusable
 from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     COLUMNS,
+    event_row,
+    events_of,
     find_changes,
     microseconds,
     moment,
@@ -40,15 +42,19 @@ from bot.triage.log_events import log_event
 from bot.triage.model import (
     RESTORE_SETTLES,
     Change,
+    EventFacts,
+    EventKind,
     FoundQuestion,
     OutboxRow,
     Question,
     Restore,
+    Trail,
     Work,
 )
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
+from bot.triage.trail import make_event
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +70,11 @@ _INSERT_REPORT = (
     "INSERT INTO report (key, sequence, event_id, body, due_at, facts)"
     " VALUES (:key, :sequence, :event_id, :body, :due_at, :facts)"
 )
+_INSERT_EVENT = """INSERT INTO event (key, version, at, kind, facts, after_gap, hash)
+    VALUES (:key, :version, :at, :kind, :facts, :after_gap, :hash)"""
+_HEAD = "SELECT identifier, version, trail_hash FROM question WHERE key = ?"
+_MOVE_HEAD = "UPDATE question SET version = ?, trail_hash = ? WHERE key = ?"
+_EVENTS = "SELECT * FROM event WHERE key = ? ORDER BY version"
 # This process holds the file exclusively, so the worker that made these claims is dead: do not wait for it.
 _END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
@@ -116,6 +127,7 @@ _RESTORED = (
 )
 
 _REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
+_REPORTS_OF = f"{_REPORTS} WHERE key = ? ORDER BY sequence"
 _UNSENT = "report.sent_at IS NULL AND report.parked_at IS NULL"
 _SENDABLE = f"""{_REPORTS} WHERE {_UNSENT} AND report.due_at <= :now AND NOT EXISTS (
     SELECT 1 FROM report AS earlier WHERE earlier.key = report.key AND earlier.sequence < report.sequence
@@ -139,6 +151,13 @@ _OLDEST_UNSENT = "SELECT min(due_at) FROM report WHERE sent_at IS NULL AND parke
 #: All keys, in slices: they begin with hex digits of a hash, so the slices are about even. One query over a
 #: million rows would delay every click by a second; a slice takes a few milliseconds.
 _SLICES = [f"{number:02x}" for number in range(256)]
+
+#: Alerts whose trails are read at a time: a few milliseconds.
+_TRAILS = 50
+
+_ALERTS_BETWEEN = """SELECT key FROM question WHERE key >= :slice AND key < :slice || 'g'
+    AND (accepted_at >= :since AND accepted_at < :until OR EXISTS (SELECT 1 FROM event
+    WHERE event.key = question.key AND event.at >= :since AND event.at < :until)) ORDER BY key"""
 
 _ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
     WHERE key >= :slice AND key < :slice || 'g' AND asked_at >= :since"""
@@ -345,13 +364,13 @@ class SqliteStore:
         return await self._read_moment(_NEXT_SENDABLE, _time_values(now))
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        await self._mark("sent_at", rows, at)
+        await self._mark("sent_at", rows, at, EventKind.SENT)
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        await self._mark("parked_at", rows, at)
+        await self._mark("parked_at", rows, at, EventKind.PARKED)
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
-        return await self._read_reports(f"{_REPORTS} WHERE key = ? ORDER BY sequence", (row_key(identifier),))
+        return await self._read_reports(_REPORTS_OF, (row_key(identifier),))
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         return await self._read_identifiers("report.sent_at >= ?", microseconds(since))
@@ -360,8 +379,23 @@ class SqliteStore:
         return await self._read_identifiers("report.sent_at IS NULL")
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        values = [{"key": row_key(identifier), "now": microseconds(now)} for identifier in identifiers]
-        await self._database.write(lambda connection: connection.executemany(_REPLAY, values))
+        def replay(connection: sqlite3.Connection) -> None:
+            for identifier in identifiers:
+                _replay(connection, row_key(identifier), now)
+
+        await self._database.write(replay)
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        trails = await self._read_trails([row_key(identifier)])
+        return trails[0] if trails else None
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        span = {"since": microseconds(since), "until": microseconds(until)}
+        for each in _SLICES:
+            keys = [str(row[0]) for row in await self._read(_ALERTS_BETWEEN, {**span, "slice": each})]
+            for start in range(0, len(keys), _TRAILS):
+                for trail in await self._read_trails(keys[start : start + _TRAILS]):
+                    yield trail
 
     async def oldest_open(self) -> datetime | None:
         return await self._read_moment(_OLDEST_OPEN)
@@ -394,9 +428,7 @@ class SqliteStore:
         return found[0] if found else None
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
-        rows = await self._read(f"{_SELECT} {condition}", values)
-        # As dicts: sqlite3.Row searches its column names for each value.
-        return [question_of(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+        return [_question_from(row) for row in await self._read(f"{_SELECT} {condition}", values)]
 
     async def _read_identifiers(self, condition: str, *values: Any) -> list[str]:
         query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
@@ -406,10 +438,22 @@ class SqliteStore:
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
         return [report_of(row) for row in await self._read(query, values)]
 
-    async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime) -> None:
-        values = [(microseconds(at), row_key(row.identifier), row.sequence) for row in rows]
+    async def _read_trails(self, keys: Sequence[str]) -> list[Trail]:
+        """Return the alerts that exist under these keys, read at once: nothing changes in between."""
+        return await self._database.read(
+            lambda connection: [trail for key in keys for trail in _trails_under(connection, key)]
+        )
+
+    async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime, kind: EventKind) -> None:
         statement = f"UPDATE report SET {column} = ? WHERE key = ? AND sequence = ?"
-        await self._database.write(lambda connection: connection.executemany(statement, values))
+
+        def mark(connection: sqlite3.Connection) -> None:
+            for row in rows:
+                key = row_key(row.identifier)
+                if connection.execute(statement, (microseconds(at), key, row.sequence)).rowcount:
+                    _append_event(connection, key, kind, {"sequence": row.sequence}, at)
+
+        await self._database.write(mark)
 
     async def _read_moment(self, query: str, values: Any = ()) -> datetime | None:
         [[stored]] = await self._read(query, values)
@@ -427,9 +471,51 @@ def _unused(path: Path) -> Path:
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:
     is_new = connection.execute(_INSERT, question_row(change.question)).rowcount == 1
-    if is_new and change.report:
-        connection.execute(_INSERT_REPORT, report_row(change, change.report))
+    if is_new:
+        _insert_others(connection, change)
     return is_new
+
+
+def _insert_others(connection: sqlite3.Connection, change: Change) -> None:
+    """Add the report and the event of a change whose question is written."""
+    if change.report is not None:
+        connection.execute(_INSERT_REPORT, report_row(change, change.report))
+    if change.event is not None:
+        connection.execute(_INSERT_EVENT, event_row(change.event))
+
+
+def _append_event(
+    connection: sqlite3.Connection, key: str, kind: EventKind, facts: EventFacts, at: datetime
+) -> None:
+    """Add an event to the trail of a question that nothing else changes in, except its version."""
+    identifier, version, trail_hash = connection.execute(_HEAD, (key,)).fetchone()
+    event = make_event(identifier, version + 1, trail_hash, kind=kind, facts=facts, at=at)
+    connection.execute(_INSERT_EVENT, event_row(event))
+    connection.execute(_MOVE_HEAD, (event.version, event.hash, key))
+
+
+def _replay(connection: sqlite3.Connection, key: str, now: datetime) -> None:
+    replayed = connection.execute(_REPLAY, {"key": key, "now": microseconds(now)}).rowcount
+    if replayed:
+        _append_event(connection, key, EventKind.REPLAYED, {"reports": replayed}, now)
+
+
+def _question_from(row: Sequence[Any]) -> Question:
+    # As a dict: sqlite3.Row searches its column names for each value.
+    return question_of(dict(zip(COLUMNS, row, strict=True)))
+
+
+def _trails_under(connection: sqlite3.Connection, key: str) -> list[Trail]:
+    """Return the alert with this key in a list; an empty one if there is none."""
+    questions = [_question_from(row) for row in connection.execute(f"{_SELECT} WHERE key = ?", (key,))]
+    return [
+        Trail(
+            question=question,
+            events=events_of(question.identifier, connection.execute(_EVENTS, (key,))),
+            reports=[report_of(row) for row in connection.execute(_REPORTS_OF, (key,))],
+        )
+        for question in questions
+    ]
 
 
 @lru_cache(maxsize=1)  # the sweeper asks for each kind of work with the same refs
@@ -452,14 +538,15 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
         row["secret"] = question.ref.partition(".")[2]
     values = (*row.values(), key, secret, question.version - 1)
     was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
-    if was_first and change.report:
-        connection.execute(_INSERT_REPORT, report_row(change, change.report))
+    if was_first:
+        _insert_others(connection, change)
     return was_first
 
 
 def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int:
     keys = [(row["key"],) for row in connection.execute(_ENDED, values)]
-    connection.executemany("DELETE FROM report WHERE key = ?", keys)
+    for table in ("event", "report"):
+        connection.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
     connection.executemany("DELETE FROM question WHERE key = ?", keys)
     for each in _OLD_FINDS:
         connection.execute(each, values)
