@@ -87,10 +87,13 @@ class Recorder:
             due_at = report_due_at(question, self.clock(), self.policy, lag=self.clock.lag)
             row = self._write_report(step.report, due_at, previous_report(before))
             written["report_hash"] = row.hash
+        head = question.trail_hash
+        if before is not None and before.ref != question.ref:
+            head = written["trail_hash"] = (
+                ""  # it took over another one's message, and begins a trail of its own
+            )
         if found := find_event(before, step, row):
             kind, facts = found
-            event = make_event(
-                question.identifier, version, question.trail_hash, kind=kind, facts=facts, at=self.clock()
-            )
+            event = make_event(question.identifier, version, head, kind=kind, facts=facts, at=self.clock())
             written["trail_hash"] = event.hash
         return Change(question=change_question(question, **written), report=row, before=before, event=event)
