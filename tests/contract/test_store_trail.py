@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add
-from fakes import ADDRESS, NOON
+from fakes import ADA, ADDRESS, NOON, a_message, a_request
 from memory_store import AnyStore
-from trails import answered_question, recorder_of, refuse
+from trails import POLICY, answered_question, recorder_of, refuse
 
+from bot.triage import restore_rules
+from bot.triage.asking_rules import accept, new_ref
 from bot.triage.model import Change, EventKind, TrailEvent
 from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks
 
@@ -137,3 +139,19 @@ async def test_alerts_of_a_time_are_those_to_which_something_happened_in_it(
 
     assert {each.question.identifier for each in trails} == found
     assert all(len(each.reports) == 1 and not any(find_breaks(each)) for each in trails)
+
+
+async def test_a_request_that_takes_over_a_message_begins_a_trail_of_its_own(store: AnyStore) -> None:
+    recorder = recorder_of(store)
+    first = accept(a_request(IDENTIFIER), new_ref(IDENTIFIER, "a" * 32), NOON, POLICY)
+    await recorder.add([first])
+    found = a_message(replace(first.question, ref=new_ref(IDENTIFIER, "f" * 32), ts="1.1"))
+
+    adopted, _ = await recorder.decide(
+        first.question, lambda row: restore_rules.adopt(row, found, ADA, NOON + SECOND, POLICY)
+    )
+
+    assert adopted
+    assert adopted.ref == found.ref
+    event = (await events_of(store))[-1]
+    assert (event.previous, event.hash) == (UNKNOWN, adopted.trail_hash)
