@@ -1,0 +1,267 @@
+"""How fast people are asked, and whether questions may be put at all while Slack takes nothing."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+from asking_harness import AskingHarness, people, seconds_of
+from fakes import ADDRESS, NOON, a_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import AppRejected, TransientError
+from bot.triage.model import State
+from bot.triage.rate_limits import CONCURRENCY_MAX, PROBE_INTERVAL, ConcurrencyLimiter, RateLimiter
+
+SECOND = timedelta(seconds=1)
+REVOKED = AppRejected("token_revoked", remedy="Put a valid token into SLACK_BOT_TOKEN.")
+
+
+@pytest.fixture
+def harness() -> AskingHarness:
+    return AskingHarness()
+
+
+@pytest.fixture
+def limiter() -> ConcurrencyLimiter:
+    return ConcurrencyLimiter(jitter=lambda: 1.0)
+
+
+# A person's pace
+
+
+def test_three_go_at_once_and_the_rest_one_a_second_and_later_three_again() -> None:
+    rate_limiter, later = RateLimiter(), NOON + 60 * SECOND
+
+    moments = [rate_limiter.reserve(ADDRESS, NOON) for _ in range(6)]
+    again = [rate_limiter.reserve(ADDRESS, later) for _ in range(4)]
+
+    assert seconds_of(moments) == [0, 0, 0, 1, 2, 3]
+    assert seconds_of(again) == [60, 60, 60, 61]
+
+
+def test_one_persons_pace_is_nobody_elses() -> None:
+    rate_limiter = RateLimiter()
+    for _ in range(1000):
+        rate_limiter.reserve(ADDRESS, NOON)
+
+    assert rate_limiter.reserve("grace@example.com", NOON) == NOON
+
+
+@given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
+def test_nobody_is_ever_asked_more_than_three_times_in_a_moment(gaps: list[float]) -> None:
+    rate_limiter, now, moments = RateLimiter(), NOON, list[float]()
+
+    for gap in gaps:
+        now += timedelta(seconds=gap)
+        moment = rate_limiter.reserve(ADDRESS, now)
+        assert moment >= now
+        moments += seconds_of([moment])
+
+    assert moments == sorted(moments)
+    assert_spread(moments)
+
+
+def assert_spread(moments: list[float]) -> None:
+    assert all(fourth - first > 0.99 for first, fourth in zip(moments, moments[3:], strict=False))
+
+
+def test_memory_does_not_grow_with_the_number_of_people() -> None:
+    rate_limiter, now = RateLimiter(), NOON
+    for _ in range(5000):
+        rate_limiter.reserve("flooded@example.com", now)
+        rate_limiter.reserve("flooded-too@example.com", now)
+
+    for number in range(5000):
+        now += SECOND / 2
+        rate_limiter.reserve(f"person-{number}@example.com", now)
+
+    assert len(vars(rate_limiter)["_next"]) < 20
+
+
+# A flood
+
+
+async def test_a_flood_for_one_person_defers_each_question_once_to_its_moment(harness: AskingHarness) -> None:
+    await harness.accept(*(a_request(f"alert-{number}") for number in range(40)))
+
+    await harness.work()
+
+    waiting = [each for each in await harness.store.list_questions(limit=100) if each.state is State.ACCEPTED]
+    assert [(each.version, each.paced) for each in waiting] == [(1, True)] * 37
+    assert sorted(seconds_of([each.due_at for each in waiting if each.due_at])) == list(range(1, 38))
+
+    await harness.work(seconds=37)
+
+    assert harness.post_times() == [0, 0, *range(38)]
+    assert {each.version for each in await harness.store.list_questions(limit=3)} <= {2, 3}
+
+
+async def test_a_flood_for_one_person_holds_up_nobody_else(harness: AskingHarness) -> None:
+    harness.messenger.people |= people("grace")
+    await harness.accept(*(a_request(f"alert-{number}") for number in range(200)))
+    await harness.accept(a_request("another", user="grace@example.com"))
+
+    await harness.work()
+
+    assert (await harness.question("another")).state is State.ASKED
+    assert len(harness.messenger.posts) == 4
+
+
+async def test_what_a_pause_held_up_does_not_all_go_at_once_afterwards(harness: AskingHarness) -> None:
+    await harness.accept(*(a_request(f"alert-{number}") for number in range(20)))
+    await harness.work()
+    posted = len(harness.messenger.posts)
+
+    harness.clock.advance(seconds=60)
+    await harness.work()
+
+    assert len(harness.messenger.posts) - posted == 3
+    await harness.work(seconds=60)
+    assert len(harness.messenger.posts) == 20
+
+
+async def test_questions_that_failed_together_are_not_repeated_together(harness: AskingHarness) -> None:
+    harness.messenger.post_ends = [TransientError("429", retry_after=10 * SECOND)] * 20
+    await harness.accept(*(a_request(f"alert-{number}") for number in range(20)))
+    await harness.work(seconds=300)
+
+    assert len(harness.post_times()) == 40
+    assert_spread(harness.post_times())
+
+
+# How many at a time
+
+
+def test_an_open_limiter_lets_all_pass_that_there_is_room_for(limiter: ConcurrencyLimiter) -> None:
+    assert limiter.count_free_slots(NOON, 100, under_way=7) == 100
+    assert limiter.count_free_slots(NOON, CONCURRENCY_MAX, under_way=7) == CONCURRENCY_MAX - 7
+    assert limiter.count_free_slots(NOON, 100, under_way=CONCURRENCY_MAX + 1) == 0
+    assert limiter.opens_at(NOON) is None
+
+
+def test_a_pause_shuts_it_until_its_end_and_a_shorter_one_changes_nothing(
+    limiter: ConcurrencyLimiter,
+) -> None:
+    limiter.pause(NOON + 30 * SECOND)
+    limiter.pause(NOON + 5 * SECOND)
+
+    assert limiter.count_free_slots(NOON + 29 * SECOND, 128, under_way=0) == 0
+    assert limiter.opens_at(NOON + 29 * SECOND) == NOON + 30 * SECOND
+    assert limiter.count_free_slots(NOON + 30 * SECOND, 128, under_way=0) == 128
+    assert limiter.opens_at(NOON + 30 * SECOND) is None
+
+
+def test_each_time_that_slack_asks_to_wait_half_as_many_are_let_through_afterwards(
+    limiter: ConcurrencyLimiter,
+) -> None:
+    now, rooms = NOON, []
+    for _ in range(9):
+        limiter.slow_down(2 * SECOND, now)
+        assert limiter.count_free_slots(now, CONCURRENCY_MAX, under_way=0) == 0
+
+        now += 2 * SECOND
+        rooms.append(limiter.count_free_slots(now, CONCURRENCY_MAX, under_way=0))
+
+    assert rooms == [64, 32, 16, 8, 4, 2, 1, 1, 1]
+
+
+def test_what_was_under_way_when_slack_asked_to_wait_is_the_same_refusal(limiter: ConcurrencyLimiter) -> None:
+    for tenths in range(10):
+        limiter.slow_down(2 * SECOND, NOON + tenths * SECOND / 10)
+
+    assert limiter.opens_at(NOON + SECOND) == NOON + 2.9 * SECOND
+    assert limiter.count_free_slots(NOON + 3 * SECOND, CONCURRENCY_MAX, under_way=0) == CONCURRENCY_MAX // 2
+
+
+def test_with_what_slack_takes_more_are_let_through_again_but_never_more_than_at_first() -> None:
+    limiter = ConcurrencyLimiter(jitter=lambda: 1.0, concurrency=8)
+    limiter.slow_down(SECOND, NOON)
+    later, rooms = NOON + SECOND, []
+    for _ in range(6):
+        for _ in range(2):
+            limiter.reset()
+        rooms.append(limiter.count_free_slots(later, CONCURRENCY_MAX, under_way=0))
+
+    assert rooms == [5, 6, 7, 8, 8, 8]
+
+
+# Whether at all
+
+
+def test_a_refused_worker_tries_once_every_half_minute_with_one_question(limiter: ConcurrencyLimiter) -> None:
+    now = NOON
+    for _ in range(5):
+        limiter.trip(REVOKED, now)
+        assert limiter.count_free_slots(now, 128, under_way=0) == 0
+        assert limiter.opens_at(now) == now + PROBE_INTERVAL
+
+        now += PROBE_INTERVAL
+        assert limiter.count_free_slots(now, 128, under_way=0) == 1
+        assert limiter.count_free_slots(now, 128, under_way=1) == 0
+
+
+@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 15), (0.5, 22.5), (1.0, 30)])
+def test_the_tries_of_many_workers_are_spread(jitter: float, seconds: float) -> None:
+    limiter = ConcurrencyLimiter(jitter=lambda: jitter)
+
+    limiter.trip(REVOKED, NOON)
+
+    assert limiter.opens_at(NOON) == NOON + seconds * SECOND
+
+
+def test_a_question_that_slack_took_opens_it_and_says_so_once(
+    limiter: ConcurrencyLimiter, caplog: pytest.LogCaptureFixture
+) -> None:
+    limiter.reset()
+    assert caplog.records == []
+    limiter.trip(REVOKED, NOON)
+    assert limiter.rejection_code == "token_revoked"
+
+    limiter.reset()
+
+    assert limiter.rejection_code == ""
+    assert limiter.count_free_slots(NOON + PROBE_INTERVAL, 100, under_way=5) == 100
+    assert events(caplog, "asking.resumed") == [logging.WARNING]
+
+
+def test_one_loud_line_an_hour_names_the_remedy_and_another_code_is_told_at_once(
+    limiter: ConcurrencyLimiter, caplog: pytest.LogCaptureFixture
+) -> None:
+    for minutes in range(0, 150, 5):
+        limiter.trip(REVOKED, NOON + timedelta(minutes=minutes))
+
+    assert events(caplog, "asking.halted") == [logging.CRITICAL] * 3
+    assert all("token_revoked" in line and REVOKED.remedy in line for line in caplog.messages)
+
+    limiter.trip(AppRejected("missing_scope", remedy="Add the scope."), NOON + timedelta(minutes=146))
+
+    assert "Add the scope." in caplog.messages[3]
+
+
+def events(caplog: pytest.LogCaptureFixture, event: str) -> list[int]:
+    return [record.levelno for record in caplog.records if getattr(record, "event", "") == event]
+
+
+@pytest.mark.parametrize(
+    ("end", "wait"),
+    [
+        (REVOKED, PROBE_INTERVAL),
+        (TransientError("429", retry_after=20 * SECOND), 20 * SECOND),
+        (TransientError("no network"), None),  # which says nothing of anybody else's question
+    ],
+    ids=["refused", "asked to wait", "failed"],
+)
+async def test_what_a_post_meets_holds_up_all_others_until_slack_takes_one(
+    harness: AskingHarness, end: Exception, wait: timedelta | None
+) -> None:
+    await harness.ask(post_ends=[end], seconds=0)
+
+    assert harness.limiter.opens_at(NOON) == (NOON + wait if wait else None)
+    assert harness.limiter.rejection_code == ("token_revoked" if end is REVOKED else "")
+
+    await harness.work(seconds=60)
+    assert harness.limiter.rejection_code == ""
+    assert (await harness.question()).state is State.ASKED
