@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from fakes import ADDRESS, NOON, a_request
@@ -21,12 +21,14 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Take, Work
+from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
 
 DAY = timedelta(hours=24)
+
+ONLY_YES = AlertPolicies(by_label={a_request().alert: AlertPolicy(cards=frozenset({Outcome.YES}))})
 
 #: When cards are posted: after every click of these tests.
 LATER = NOON + timedelta(minutes=5)
@@ -63,28 +65,26 @@ def told(harness: ServiceHarness) -> list[str]:
 # Which alerts have one
 
 
-@pytest.mark.parametrize("choice", [Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER])
-async def test_an_answer_that_is_no_yes_has_a_card(harness: ServiceHarness, choice: Choice) -> None:
+@pytest.mark.parametrize(
+    ("policy", "carded_choices"),
+    [
+        (Policy(has_channel=True), {Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER}),
+        (Policy(has_channel=False), set()),
+        (Policy(has_channel=True, alerts=ONLY_YES), {Choice.YES}),
+    ],
+    ids=["by default", "without a channel", "the alert's policy"],
+)
+@pytest.mark.parametrize("choice", Choice)
+async def test_the_policy_says_which_answers_have_a_card(
+    policy: Policy, carded_choices: set[Choice], choice: Choice
+) -> None:
+    harness = ServiceHarness(policy)
+
     question = await carded(harness, choice)
 
-    assert shown(harness) == [("", 1)]
-    assert (question.card_shown, question.card_due_at) == (1, None)
-    assert question.card_ts
-
-
-async def test_a_yes_has_none(harness: ServiceHarness) -> None:
-    question = await carded(harness, Choice.YES)
-
-    assert shown(harness) == []
-    assert question.card_due_at is None
-
-
-async def test_a_deadline_that_passed_has_a_card(harness: ServiceHarness) -> None:
-    await harness.ask()
-
-    await harness.pass_time(until=NOON + DAY)
-
-    assert [card.standing for card in harness.team.cards] == [Outcome.TIMED_OUT]
+    assert shown(harness) == ([("", 1)] if choice in carded_choices else [])
+    assert (question.card_shown, question.card_due_at) == (len(shown(harness)), None)
+    assert bool(question.card_ts) is (choice in carded_choices)
 
 
 async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) -> None:
@@ -96,25 +96,6 @@ async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) 
     assert [(card.standing, card.reason) for card in harness.team.cards] == [
         (Outcome.UNDELIVERABLE, "users_not_found")
     ]
-
-
-async def test_without_a_channel_there_is_no_card() -> None:
-    harness = ServiceHarness(Policy(has_channel=False))
-
-    question = await carded(harness)
-
-    assert (shown(harness), question.card_due_at) == ([], None)
-
-
-async def test_the_alerts_policy_says_which_outcomes_have_one() -> None:
-    mine = AlertPolicy(cards=frozenset({Outcome.YES}))
-    harness = ServiceHarness(
-        Policy(has_channel=True, alerts=AlertPolicies(by_label={a_request().alert: mine}))
-    )
-
-    await carded(harness, Choice.YES)
-
-    assert shown(harness) == [("", 1)]
 
 
 async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(harness: ServiceHarness) -> None:
@@ -251,59 +232,45 @@ async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(
     assert told(harness) == ["radia", "I was on a train."]
 
 
-async def test_what_was_told_is_not_told_again(harness: ServiceHarness) -> None:
+@pytest.mark.parametrize("set_back", [0 * DAY, DAY], ids=["by the clock", "clock set back"])
+async def test_what_was_told_is_not_told_again_whatever_the_clock_says(
+    harness: ServiceHarness, set_back: timedelta
+) -> None:
     question = await carded(harness)
-    await harness.service.take(a_take(question))
+    take, note = a_take(question), a_note(question)
+    await harness.service.take(replace(take, at=take.at - set_back))
     await harness.work()
 
-    await harness.service.add_note(a_note(question))
-    await harness.work()
-
-    assert told(harness) == ["radia", "I was on a train."]
-
-
-async def test_a_clock_that_is_set_back_changes_no_order(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    await harness.service.take(replace(a_take(question), at=NOON - DAY))
-    await harness.work()
-
-    await harness.service.add_note(replace(a_note(question), at=NOON - 2 * DAY))
+    await harness.service.add_note(replace(note, at=note.at - 2 * set_back))
     await harness.work()
 
     assert told(harness) == ["radia", "I was on a train."]
 
 
 @pytest.mark.parametrize(
-    "error",
-    [TransientError("no network"), AmbiguousError("lost"), AppRejected("missing_scope", remedy="Add.")],
+    ("ends", "lines"),
+    [
+        ([None, TransientError("no network")], ["First.", "Second.", "Second."]),
+        ([None, AmbiguousError("lost")], ["First.", "Second.", "Second."]),
+        ([None, AppRejected("missing_scope", remedy="Add.")], ["First.", "Second.", "Second."]),
+        # What Slack refuses is left out, since the card says it all.
+        ([Undeliverable("restricted_action"), UnknownErrorCode("strange")], ["First.", "Second."]),
+    ],
+    ids=["no network", "lost", "rejected", "refused"],
 )
 async def test_a_line_that_may_not_be_there_is_told_again_and_those_before_it_are_not(
-    harness: ServiceHarness, error: Exception
+    harness: ServiceHarness, ends: list[Exception | None], lines: list[str]
 ) -> None:
     question = await carded(harness)
     await harness.service.add_note(a_note(question, "First."))
     await harness.service.add_note(a_note(question, "Second."))
-    harness.team.tell_ends = [None, error]
+    harness.team.tell_ends = ends.copy()
 
     await harness.work()
-    assert (await harness.question()).card_shown == 2
+    assert (await harness.question()).card_shown == (2 if len(lines) == 3 else 3)
     await harness.pass_time(until=LATER + timedelta(minutes=1))
 
-    assert told(harness) == ["First.", "Second.", "Second."]
-    assert (await harness.question()).card_due_at is None
-
-
-async def test_a_line_that_slack_refuses_is_let_be_since_the_card_says_it_all(
-    harness: ServiceHarness,
-) -> None:
-    question = await carded(harness)
-    await harness.service.add_note(a_note(question, "First."))
-    await harness.service.add_note(a_note(question, "Second."))
-    harness.team.tell_ends = [Undeliverable("restricted_action"), UnknownErrorCode("strange")]
-
-    await harness.work()
-
-    assert told(harness) == ["First.", "Second."]
+    assert told(harness) == lines
     assert (await harness.question()).card_due_at is None
 
 
@@ -358,34 +325,23 @@ async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(harness
 @pytest.mark.parametrize(
     "error",
     [
-        Undeliverable("not_in_channel"),
-        Undeliverable("channel_not_found"),
-        Undeliverable("is_archived"),
         UnknownErrorCode("strange"),
+        *map(Undeliverable, ("not_in_channel", "channel_not_found", "is_archived")),
     ],
 )
-async def test_a_refused_channel_is_tried_again_after_a_while(
+async def test_a_refused_channel_is_tried_again_after_a_while_and_touches_nothing_else(
     harness: ServiceHarness, error: Exception
 ) -> None:
     harness.team.show_ends = [error]
 
     question = await carded(harness)
     assert (question.card_due_at, question.card_ts) == (LATER + REFUSED_WAIT, "")
+    assert (question.standing, question.reason) == (Outcome.NO, "")
+    assert harness.limiter.rejection_code == ""
     await harness.pass_time(until=LATER + REFUSED_WAIT)
 
     assert len(harness.team.cards) == 2
     assert (await harness.question()).card_ts
-
-
-async def test_a_refused_channel_touches_neither_the_answer_nor_the_questions_of_others(
-    harness: ServiceHarness,
-) -> None:
-    harness.team.show_ends = [Undeliverable("not_in_channel")]
-
-    question = await carded(harness)
-
-    assert (question.standing, question.reason) == (Outcome.NO, "")
-    assert harness.limiter.rejection_code == ""
 
 
 async def test_a_card_that_may_have_been_posted_is_posted_again(harness: ServiceHarness) -> None:
@@ -399,27 +355,23 @@ async def test_a_card_that_may_have_been_posted_is_posted_again(harness: Service
 
 
 @pytest.mark.parametrize(
-    "error",
-    [TransientError("no network"), AppRejected("missing_scope", remedy="Add it.")],
+    ("error", "asked_for"),
+    [
+        (TransientError("no network"), timedelta(microseconds=1)),
+        (AppRejected("missing_scope", remedy="Add it."), timedelta(microseconds=1)),
+        (TransientError("429", retry_after=timedelta(minutes=2)), timedelta(minutes=2)),
+    ],
+    ids=["no network", "rejected", "asked to wait"],
 )
-async def test_a_card_that_was_not_posted_is_tried_again_soon(
-    harness: ServiceHarness, error: Exception
+async def test_a_card_that_was_not_posted_is_tried_again_soon_but_not_before_slack_wants_it(
+    harness: ServiceHarness, error: Exception, asked_for: timedelta
 ) -> None:
     harness.team.show_ends = [error]
 
     question = await carded(harness)
 
     assert question.card_due_at is not None
-    assert LATER < question.card_due_at <= LATER + timedelta(seconds=30)
-
-
-async def test_a_card_waits_as_long_as_slack_asks(harness: ServiceHarness) -> None:
-    harness.team.show_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
-
-    question = await carded(harness)
-
-    assert question.card_due_at is not None
-    assert question.card_due_at >= LATER + timedelta(minutes=2)
+    assert asked_for <= question.card_due_at - LATER <= asked_for + timedelta(seconds=30)
 
 
 async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
@@ -451,16 +403,16 @@ async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(
 # Take it
 
 
-async def test_somebody_of_the_security_team_takes_an_alert(harness: ServiceHarness) -> None:
+async def test_whoever_of_the_security_team_takes_an_alert_first_has_it(harness: ServiceHarness) -> None:
     question = await carded(harness)
 
     taken = await harness.service.take(a_take(question))
+    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
 
     assert isinstance(taken, Question)
     assert (taken.taken_by, taken.taken_name) == ("U0RADIA", "radia")
-    assert taken.taken_at == NOON + timedelta(minutes=3)
-    assert taken == await harness.question()
-    assert taken.card_due_at == taken.taken_at
+    assert taken.card_due_at == taken.taken_at == NOON + timedelta(minutes=3)
+    assert late == taken == await harness.question()
     assert len(await harness.reports()) == 1
 
 
@@ -476,48 +428,28 @@ async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> Non
 
     assert isinstance(taken, Question)
     assert taken.in_doubt_since is not None
-    assert [moment - NOON for moment in harness.messenger.looks] == [
-        timedelta(seconds=5),
-        timedelta(seconds=15),
-    ]
+    assert [(moment - NOON).total_seconds() for moment in harness.messenger.looks] == [5, 15]
     assert (await harness.question()).in_doubt_since is None  # it is to be posted again
 
 
-async def test_whoever_takes_it_first_has_it(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    taken = await harness.service.take(a_take(question))
-
-    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
-
-    assert late == taken
-
-
 @pytest.mark.parametrize(
-    ("spoil", "refusal"),
+    ("choice", "spoiled", "refusal"),
     [
-        (lambda take: replace(take, same_workspace=False), Refusal.OTHER_WORKSPACE),
-        (
-            lambda take: replace(take, message_ref=MessageRef(channel="D0ADA", ts="1.1")),
-            Refusal.OTHER_CONVERSATION,
-        ),
-        (lambda take: replace(take, message_ref=None), Refusal.OTHER_CONVERSATION),
-        (lambda take: replace(take, ref="unknown"), Refusal.CLOSED),
+        (Choice.NO, {"same_workspace": False}, Refusal.OTHER_WORKSPACE),
+        (Choice.NO, {"message_ref": MessageRef(channel="D0ADA", ts="1.1")}, Refusal.OTHER_CONVERSATION),
+        (Choice.NO, {"message_ref": None}, Refusal.OTHER_CONVERSATION),
+        (Choice.NO, {"ref": "unknown"}, Refusal.CLOSED),
+        (Choice.YES, {}, Refusal.OTHER_CONVERSATION),  # which has no card
     ],
 )
 async def test_nobody_takes_an_alert_from_anywhere_but_its_card(
-    harness: ServiceHarness, spoil: Callable[[Take], Take], refusal: Refusal
+    harness: ServiceHarness, choice: Choice, spoiled: dict[str, Any], refusal: Refusal
 ) -> None:
-    question = await carded(harness)
+    question = await carded(harness, choice)
 
-    assert await harness.service.take(spoil(a_take(question))) is refusal
+    assert await harness.service.take(replace(a_take(question), **spoiled)) is refusal
 
     assert await harness.question() == question
-
-
-async def test_nobody_takes_an_alert_that_has_no_card(harness: ServiceHarness) -> None:
-    question = await harness.answer(Choice.YES)
-
-    assert await harness.service.take(a_take(question)) is Refusal.OTHER_CONVERSATION
 
 
 async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceHarness) -> None:

@@ -85,8 +85,12 @@ async def test_nobody_expires_early(harness: ServiceHarness) -> None:
     assert await harness.reports() == []
 
 
-async def test_a_request_expires_once(harness: ServiceHarness) -> None:
+async def test_a_deadline_that_cannot_be_stored_is_met_later_and_once(harness: ServiceHarness) -> None:
     waiting = await accept_and_wait(harness)
+    harness.store.fails = [StoreError("disk full")]
+    with pytest.raises(StoreError):
+        await harness.service.expire(waiting)
+    assert await harness.reports() == []
 
     await harness.service.expire(waiting)
     await harness.service.expire(waiting)
@@ -103,18 +107,6 @@ async def test_whoever_was_asked_meanwhile_does_not_expire(harness: ServiceHarne
 
     question = await harness.question()
     assert (question.state, question.standing, question.deadline) == (State.ASKED, None, NOON + 2 * DAY)
-
-
-async def test_a_deadline_that_cannot_be_stored_is_met_later(harness: ServiceHarness) -> None:
-    waiting = await accept_and_wait(harness)
-    harness.store.fails = [StoreError("disk full")]
-    with pytest.raises(StoreError):
-        await harness.service.expire(waiting)
-    assert await harness.reports() == []
-
-    await harness.service.expire(waiting)
-
-    assert len(await harness.reports()) == 1
 
 
 async def test_giving_up_after_the_deadline_is_a_note_and_no_second_outcome(harness: ServiceHarness) -> None:

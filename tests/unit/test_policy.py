@@ -12,9 +12,10 @@ from fakes import ADA, ADDRESS, NOON, a_request
 from service_harness import ServiceHarness
 
 from bot.errors import TransientError
+from bot.settings.messages import load_messages
 from bot.triage.model import Choice, Person, State, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.policy import AlertPolicies, AlertPolicy, AskWhen, NoteRule, Policy
+from bot.triage.policy import WORDS, AlertPolicies, AlertPolicy, AskWhen, NoteRule, Policy, Wait
 from bot.triage.working_time import parse_working_hours
 
 HOUR = timedelta(hours=1)
@@ -31,6 +32,10 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=UTC)
 
 
+#: Reminds after two hours of work, and expires after four.
+BRISK = Policy(hours=HOURS, expire_after=4 * HOUR, remind_after=2 * HOUR)
+
+
 def harness_of(policy: Policy, person: Person = ADA) -> ServiceHarness:
     harness = ServiceHarness(policy)
     harness.messenger.people = {ADDRESS: person}
@@ -40,33 +45,26 @@ def harness_of(policy: Policy, person: Person = ADA) -> ServiceHarness:
 # Reminder and deadline
 
 
-async def test_without_working_hours_every_hour_counts() -> None:
-    harness = harness_of(Policy(), TOKYO)
+@pytest.mark.parametrize(
+    ("policy", "person", "now", "due_at", "deadline"),
+    [
+        pytest.param(Policy(), TOKYO, NOON, at(24, 16), at(25, 12), id="every hour counts"),
+        # For whom it is seven in the morning: from 14:00 UTC, nine hours a day.
+        pytest.param(Policy(hours=HOURS), NEW_YORK, NOON, at(24, 18), at(26, 20), id="in New York"),
+        # Friday; UTC, for Ada's profile names no zone.
+        pytest.param(BRISK, ADA, at(27, 17), at(30, 10), at(30, 12), id="over a weekend"),
+    ],
+)
+async def test_clocks_run_only_in_the_persons_own_working_hours(
+    policy: Policy, person: Person, now: datetime, due_at: datetime, deadline: datetime
+) -> None:
+    harness = harness_of(policy, person)
+    harness.clock.now = now
 
     question = await harness.ask()
 
-    assert (question.due_at, question.deadline) == (NOON + 4 * HOUR, NOON + 24 * HOUR)
-
-
-async def test_clocks_run_only_in_the_persons_own_working_hours() -> None:
-    harness = harness_of(Policy(hours=HOURS), NEW_YORK)  # for whom it is seven in the morning
-
-    question = await harness.ask()
-
-    assert question.time_zone == "America/New_York"
-    # They begin to work at 14:00 UTC, nine hours a day: four make 18:00, 24 end on Thursday.
-    assert question.due_at == at(24, 18)
-    assert question.deadline == at(26, 20)
-
-
-async def test_a_weekend_does_not_count() -> None:
-    harness = harness_of(Policy(hours=HOURS, expire_after=4 * HOUR, remind_after=2 * HOUR))
-    harness.clock.now = at(27, 17)  # Friday; UTC, for Ada's profile names no zone
-
-    question = await harness.ask()
-
-    assert question.due_at == at(30, 10)
-    assert question.deadline == at(30, 12)
+    assert question.time_zone == person.time_zone
+    assert (question.due_at, question.deadline) == (due_at, deadline)
 
 
 @pytest.mark.parametrize("name", ["", "Mars/Olympus", "../../etc/passwd", "x" * 300, "Europe/\0"])
@@ -102,47 +100,34 @@ def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, 
 # Asking
 
 
-async def test_a_question_is_put_at_once_whatever_the_hours_are() -> None:
-    harness = harness_of(Policy(hours=HOURS), TOKYO)  # where it is nine in the evening
-
-    question = await harness.ask()
+@pytest.mark.parametrize(
+    ("policy", "person"),
+    [
+        pytest.param(Policy(hours=HOURS), TOKYO, id="may not wait"),  # where it is nine in the evening
+        pytest.param(Policy(hours=HOURS, alerts=PATIENT), ADA, id="during working hours"),
+        pytest.param(Policy(alerts=PATIENT), TOKYO, id="every hour is a working hour"),
+    ],
+)
+async def test_a_question_is_asked_at_once_unless_it_may_wait_for_the_persons_hours(
+    policy: Policy, person: Person
+) -> None:
+    question = await harness_of(policy, person).ask()
 
     assert (question.state, question.asked_at) == (State.ASKED, NOON)
 
 
-async def test_an_alert_that_may_wait_is_asked_when_the_person_works_next() -> None:
-    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT), TOKYO)
+async def test_an_alert_that_may_wait_is_asked_when_the_person_works_next_and_that_costs_no_time() -> None:
+    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
 
     waiting = await harness.ask()
     assert (waiting.state, waiting.due_at, waiting.claimed_at) == (State.ACCEPTED, at(25, 0), None)
+    assert waiting.deadline == at(25, 1)
     await harness.pass_time(until=at(25, 0))
 
     question = await harness.question()
     assert (question.state, question.asked_at) == (State.ASKED, at(25, 0))
     assert [moment for moment, _ in harness.messenger.posts] == [at(25, 0)]
-
-
-async def test_an_alert_that_may_wait_is_asked_at_once_during_working_hours() -> None:
-    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT))
-
-    assert (await harness.ask()).asked_at == NOON
-
-
-async def test_an_alert_that_may_wait_is_asked_at_once_where_every_hour_is_a_working_hour() -> None:
-    harness = harness_of(Policy(alerts=PATIENT), TOKYO)
-
-    assert (await harness.ask()).asked_at == NOON
-
-
-async def test_waiting_for_somebody_to_work_costs_none_of_the_time_to_ask_them() -> None:
-    harness = harness_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
-
-    waiting = await harness.ask()
-    await harness.pass_time(until=at(25, 0))
-
-    assert waiting.deadline == at(25, 1)
     assert await harness.reports() == []
-    assert (await harness.question()).state is State.ASKED
 
 
 async def test_whoever_cannot_be_asked_after_waiting_is_reported_at_the_moved_deadline() -> None:
@@ -171,13 +156,49 @@ async def test_somebody_who_may_not_be_asked_is_reported_without_waiting_for_the
 # What an alert's own policy says
 
 
-def test_notes_and_cards_are_as_the_alerts_policy_says() -> None:
-    alerts = AlertPolicies(
-        by_label={
-            LABEL: AlertPolicy(notes={Choice.YES: NoteRule.REQUIRED}, cards=frozenset({Outcome.YES})),
-        }
-    )
-    policy, question = Policy(alerts=alerts, has_channel=True), a_question()
+@pytest.mark.parametrize("setting", [None, HOUR])
+@pytest.mark.parametrize("after", [None, 2 * HOUR])
+def test_what_a_policy_says_counts_and_else_the_setting(
+    setting: timedelta | None, after: timedelta | None
+) -> None:
+    assert AlertPolicy().remind_after.or_default(setting) == setting
+    assert AlertPolicy().expire_after.or_default(setting) == setting
+    assert Wait(is_set=True, after=after).or_default(setting) == after
+
+
+def test_by_default_a_note_is_offered_and_a_card_posted_for_all_but_a_yes() -> None:
+    offered = {choice for choice, rule in AlertPolicy().notes.items() if rule is NoteRule.OFFERED}
+
+    assert offered == set(Choice) - {Choice.YES}
+    assert set(AlertPolicy().notes) == set(Choice)
+    assert AlertPolicy().cards == set(Outcome) - {Outcome.YES}
+
+
+def test_an_alert_is_known_by_its_label_to_the_letter() -> None:
+    vpn = AlertPolicy(title="VPN")
+    policies = AlertPolicies(by_label={"vpn": vpn})
+
+    assert policies.of("vpn") is vpn
+    assert policies.of("VPN") == AlertPolicy()
+
+
+def test_an_alerts_own_words_stand_in_for_the_common_ones_and_change_nothing_else() -> None:
+    common = load_messages()
+    own = AlertPolicy(wording={"ask": "You?", "button_notSure": "Dunno"})
+
+    wording = own.reword(common)
+
+    assert wording["question"] == {**common["question"], "ask": "You?"}
+    assert wording["button"] == {**common["button"], "notSure": "Dunno"}
+    assert {**wording, "question": common["question"], "button": common["button"]} == common
+    assert common == load_messages()
+    assert all(common[table][key] for table, key in WORDS.values())
+
+
+def test_notes_and_cards_are_as_the_alerts_policy_says_and_no_cards_without_a_channel() -> None:
+    own = AlertPolicy(notes={Choice.YES: NoteRule.REQUIRED}, cards=frozenset({Outcome.YES}))
+    policy = Policy(alerts=AlertPolicies(by_label={LABEL: own}), has_channel=True)
+    question = a_question()
     elsewhere = replace(question, request=replace(question.request, alert="unheard-of"))
 
     assert policy.note_rule(question, Choice.YES) is NoteRule.REQUIRED
@@ -185,8 +206,4 @@ def test_notes_and_cards_are_as_the_alerts_policy_says() -> None:
     assert policy.note_rule(elsewhere, Choice.NO) is NoteRule.OFFERED
     assert [outcome for outcome in Outcome if policy.wants_card(question, outcome)] == [Outcome.YES]
     assert not policy.wants_card(elsewhere, Outcome.YES)
-
-
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_nobody_wants_cards_without_a_channel(outcome: Outcome) -> None:
-    assert not Policy(has_channel=False).wants_card(a_question(), outcome)
+    assert not any(Policy(has_channel=False).wants_card(question, outcome) for outcome in Outcome)
