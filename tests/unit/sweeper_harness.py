@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
@@ -20,18 +21,13 @@ from bot.triage.model import Change, Question, State, Work
 from bot.triage.people import PeopleRules
 from bot.triage.people_finder import LOOK_UPS_MAX, Finder
 from bot.triage.policy import Policy
+from bot.triage.ports import Clock
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.strangers import Strangers
 from bot.triage.sweeper import Sweeper
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from datetime import datetime
-
-    from bot.triage.ports import Clock
-
-    Doing = Callable[[Question], Awaitable[None]]
+Doing = Callable[[Question], Awaitable[None]]
 
 
 class SweeperHarness:

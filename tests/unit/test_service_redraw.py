@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -26,23 +25,17 @@ def harness() -> ServiceHarness:
 # Redraw
 
 
-async def test_a_message_is_redrawn_from_the_store_and_then_at_rest(harness: ServiceHarness) -> None:
+async def test_a_message_is_redrawn_from_the_store_and_then_at_rest_and_left_alone(
+    harness: ServiceHarness,
+) -> None:
     answered = await harness.answer(Choice.YES)
 
     await harness.service.redraw(answered, response_url=URL)
+    await harness.service.redraw(await harness.answer(Choice.YES))
 
     assert harness.messenger.redraws == [(answered, URL)]
     question = await harness.question()
     assert (question.shown, question.due_at, question.outdated) == (1, None, False)
-
-
-async def test_a_message_that_shows_everything_is_left_alone(harness: ServiceHarness) -> None:
-    answered = await harness.answer(Choice.YES)
-    await harness.service.redraw(answered)
-
-    await harness.service.redraw(await harness.answer(Choice.YES))
-
-    assert len(harness.messenger.redraws) == 1
 
 
 def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(harness: ServiceHarness) -> None:
@@ -76,19 +69,27 @@ def test_a_click_during_a_redraw_is_drawn_after_it_and_never_beside_it(harness: 
     run_simulated(click_during_a_redraw)  # the second redraw waits for a second
 
 
-@pytest.mark.parametrize("error", [TransientError("busy"), AmbiguousError("lost")])
-async def test_a_redraw_that_failed_is_left_for_later(harness: ServiceHarness, error: TriageBotError) -> None:
+@pytest.mark.parametrize(
+    ("error", "asked_for"),
+    [
+        (TransientError("busy"), timedelta(0)),
+        (AmbiguousError("lost"), timedelta(0)),
+        (TransientError("429", retry_after=timedelta(minutes=2)), timedelta(minutes=2)),
+    ],
+)
+async def test_a_redraw_that_failed_is_left_for_later(
+    harness: ServiceHarness, error: TriageBotError, asked_for: timedelta
+) -> None:
     harness.messenger.redraw_ends = [error]
-    answered = await harness.answer(Choice.YES)
 
-    await harness.service.redraw(answered)
+    is_shown = await harness.service.redraw(await harness.answer(Choice.YES))
 
     waiting = await harness.question()
-    assert waiting.outdated
-    assert waiting.due_at == NOON + timedelta(seconds=2)
+    assert (is_shown, waiting.outdated) == (False, True)
+    assert waiting.due_at == NOON + asked_for + timedelta(seconds=2)
     assert len(harness.messenger.redraws) == 1
 
-    await harness.pass_time(until=NOON + timedelta(minutes=1))
+    await harness.pass_time(until=NOON + timedelta(minutes=5))
     assert not (await harness.question()).outdated
 
 
@@ -150,31 +151,24 @@ async def test_an_answer_that_was_never_shown_is_not_drawn_over_a_later_one(harn
 async def test_an_answer_drawn_over_a_later_one_leaves_that_due_even_if_its_worker_dies(
     harness: ServiceHarness,
 ) -> None:
+    async def die_over_a_no(question: Question | None) -> None:
+        if question and question.said is Choice.NO:
+            raise asyncio.CancelledError
+
     old = await harness.answer(Choice.YES)
     await harness.service.redraw(await harness.answer(Choice.NO))
     await harness.pass_time(until=NOON + timedelta(minutes=5))
 
-    harness.messenger.before["redraw"] = _die_over(Choice.NO)
+    harness.messenger.before["redraw"] = die_over_a_no
     with pytest.raises(asyncio.CancelledError):
         await harness.service.redraw(old)
     harness.messenger.before.clear()
     harness.restart()
     await harness.pass_time(until=NOON + timedelta(minutes=6))
 
-    assert [question.said for question, _ in harness.messenger.redraws][-3:] == [
-        Choice.YES,
-        Choice.NO,
-        Choice.NO,
-    ]
+    drawn = [question.said for question, _ in harness.messenger.redraws]
+    assert drawn[-3:] == [Choice.YES, Choice.NO, Choice.NO]
     assert not (await harness.question()).outdated
-
-
-async def test_a_redraw_waits_as_long_as_slack_asks(harness: ServiceHarness) -> None:
-    harness.messenger.redraw_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
-
-    await harness.service.redraw(await harness.answer(Choice.YES))
-
-    assert (await harness.question()).due_at == NOON + timedelta(minutes=2, seconds=2)
 
 
 async def test_a_redraw_that_breaks_does_not_block_the_next(harness: ServiceHarness) -> None:
@@ -183,17 +177,9 @@ async def test_a_redraw_that_breaks_does_not_block_the_next(harness: ServiceHarn
 
     with pytest.raises(RuntimeError):
         await harness.service.redraw(answered)
-    await harness.service.redraw(answered)
 
+    assert await harness.service.redraw(answered)
     assert not (await harness.question()).outdated
-
-
-def _die_over(choice: Choice) -> Callable[[Question | None], Awaitable[None]]:
-    async def draw(question: Question | None) -> None:
-        if question and question.said is choice:
-            raise asyncio.CancelledError
-
-    return draw
 
 
 # Work on
