@@ -1,7 +1,6 @@
 """The files that configure: what ships, and what the engineer puts over it.
 
-`messages.toml` is the wording, `alerts.toml` the policies of the alerts, and `people.toml` says who is meant by
-an address.
+`messages.toml` is the wording, `alerts.toml` the policies of the alerts, `people.toml` whom an address means.
 """
 
 from __future__ import annotations
@@ -155,8 +154,8 @@ def test_a_mistake_in_the_wording_is_told_with_its_file_table_and_key(
             "[alert.vpn.note] wronguser is not known; expected one of no, notSure, wrongUser, yes",
         ),
         (
-            "default.security_channel.sometimes = true",
-            f"[default.security_channel] sometimes is not known; expected one of {', '.join(sorted(Outcome))}",
+            "default.security_channel.odd = true",
+            f"[default.security_channel] odd is not known; expected one of {', '.join(sorted(Outcome))}",
         ),
         (
             'default.words.about = "x"',

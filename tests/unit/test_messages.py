@@ -1,7 +1,10 @@
+"""What a person is shown: the question, what became of it, a reminder, and a notice."""
+
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,101 +25,73 @@ from drawn import (
 from fakes import NOON
 from hypothesis import given
 from hypothesis import strategies as st
-from wording import WORDING
+from wording import WORDING, as_read
 
 from bot.sandbox.fake_slack.limits import length_of_text, problem_of_metadata
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX
-from bot.slack.render.question import notice_message, question_message
+from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.sqs.wire import decode_request
 from bot.triage.answer_rules import Notice, Refusal, Unfinished
 from bot.triage.asking_rules import accept
 from bot.triage.model import Choice, Confidence, Question, TriageRequest
 from bot.triage.outcomes import Outcome
 
-
-@pytest.mark.parametrize("confidence", ["moderate", "low", "lowest"])
-def test_wrong_person_is_offered_where_mozdef_may_be_wrong(confidence: str) -> None:
-    message = question_message(a_question(Confidence(confidence)), WORDING, POLICY)
-
-    assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure", "answer-wrongUser"]
+CUT = WORDING["text"]["cut"]
 
 
-@pytest.mark.parametrize("confidence", ["highest", "high"])
-def test_wrong_person_is_not_offered_where_mozdef_is_sure(confidence: str) -> None:
-    message = question_message(a_question(Confidence(confidence)), WORDING, POLICY)
-
-    assert list(buttons(message)) == ["answer-yes", "answer-no", "answer-notSure"]
+def drawn(question: Question) -> dict[str, Any]:
+    return question_message(question, WORDING, POLICY)
 
 
-def test_every_button_carries_the_ref_and_yes_and_no_their_colours() -> None:
+@pytest.mark.parametrize("confidence", Confidence)
+def test_wrong_person_is_offered_where_mozdef_may_be_wrong(confidence: Confidence) -> None:
+    sure = confidence in (Confidence.HIGHEST, Confidence.HIGH)
+    offered = ["answer-yes", "answer-no", "answer-notSure", *([] if sure else ["answer-wrongUser"])]
+
+    assert list(buttons(drawn(a_question(confidence)))) == offered
+
+
+def test_every_button_carries_the_ref_and_yes_and_no_their_colours_and_two_ask_back() -> None:
     question = a_question()
 
-    shown = buttons(question_message(question, WORDING, POLICY))
+    shown = buttons(drawn(question))
 
     assert {each["value"] for each in shown.values()} == {question.ref}
-    styles = {action_id: each.get("style") for action_id, each in shown.items()}
-    assert styles == {
-        "answer-yes": "primary",
-        "answer-no": "danger",
-        "answer-notSure": None,
-        "answer-wrongUser": None,
-    }
+    assert [each.get("style") for each in shown.values()] == ["primary", "danger", None, None]
+    asking_back = {name: each["confirm"] for name, each in shown.items() if "confirm" in each}
+    assert list(asking_back) == ["answer-no", "answer-wrongUser"]
+    assert all(set(each) == {"title", "text", "confirm", "deny"} for each in asking_back.values())
+    assert "security team" in asking_back["answer-no"]["text"]["text"]
+    assert "ada@example.com" in asking_back["answer-wrongUser"]["text"]["text"]
 
 
-def test_no_and_wrong_person_ask_back_and_the_others_do_not() -> None:
-    shown = buttons(question_message(a_question(), WORDING, POLICY))
-
-    asking_back = {action_id for action_id, each in shown.items() if "confirm" in each}
-    assert asking_back == {"answer-no", "answer-wrongUser"}
-    for action_id in asking_back:
-        assert set(shown[action_id]["confirm"]) == {"title", "text", "confirm", "deny"}
-    assert "security team" in shown["answer-no"]["confirm"]["text"]["text"]
-    assert "ada@example.com" in shown["answer-wrongUser"]["confirm"]["text"]["text"]
-
-
-def test_the_question_names_the_address_and_shows_the_summary() -> None:
-    message = question_message(a_question(summary="Codes were made on <host>."), WORDING, POLICY)
+def test_the_question_names_the_address_and_shows_the_summary_and_so_does_its_notification() -> None:
+    message = drawn(a_question(summary="Codes\nwere   made on <host>."))
 
     [quote] = block(message, "summary")["elements"]
-    assert quote == {
-        "type": "rich_text_quote",
-        "elements": [{"type": "text", "text": "Codes were made on <host>."}],
-    }
+    text = {"type": "text", "text": "Codes\nwere   made on <host>."}
+    assert quote == {"type": "rich_text_quote", "elements": [text]}
     assert {"type": "text", "text": "ada@example.com"} in objects_in(block(message, "question"))
-
-
-def test_the_notification_is_one_full_line() -> None:
-    message = question_message(a_question(summary="Codes\nwere   made."), WORDING, POLICY)
-
-    assert "Codes were made." in message["text"]
+    assert "Codes were made on &lt;host&gt;." in message["text"]
     assert "ada@example.com" in message["text"]
     assert "\n" not in message["text"]
 
 
-def test_yes_is_answered_in_the_words_of_the_specification() -> None:
-    question = answered(Choice.YES)
-
-    assert answer_of(question) == THANKS
-    assert question_message(question, WORDING, POLICY)["text"] == THANKS
-
-
-@pytest.mark.parametrize("choice", list(Choice))
+@pytest.mark.parametrize("choice", Choice)
 def test_each_answer_is_shown_in_its_own_words(choice: Choice) -> None:
-    assert answer_of(answered(choice)) == WORDING["answer"][choice]
+    question = answered(choice)
+
+    assert answer_of(question) == drawn(question)["text"] == WORDING["answer"][choice]
 
 
-def test_a_changed_answer_says_that_the_change_was_noticed() -> None:
-    text = answer_of(answered(Choice.NO, answers=2))
+def test_a_changed_answer_says_that_the_change_was_noticed_or_that_the_security_team_still_comes() -> None:
+    changed = answer_of(answered(Choice.NO, answers=2))
+    taken_back = answer_of(answered(Choice.YES, standing=Outcome.NO, answers=2))
 
-    assert WORDING["answer"]["no"] in text
-    assert text != WORDING["answer"]["no"]
-
-
-def test_an_answer_taken_back_says_that_the_security_team_still_comes() -> None:
-    text = answer_of(answered(Choice.YES, standing=Outcome.NO, answers=2))
-
-    assert text == WORDING["answer"]["retracted"]
-    assert THANKS not in text
+    assert WORDING["answer"]["no"] in changed
+    assert WORDING["answer"]["no"] != changed
+    assert taken_back == WORDING["answer"]["retracted"]
+    assert THANKS not in taken_back
 
 
 @pytest.mark.parametrize(
@@ -130,10 +105,7 @@ def test_an_answer_taken_back_says_that_the_security_team_still_comes() -> None:
     ],
 )
 def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
-    before, after = (
-        question_message(a_question(), WORDING, POLICY),
-        question_message(question, WORDING, POLICY),
-    )
+    before, after = drawn(a_question()), drawn(question)
 
     assert buttons(after) == without_colours(buttons(before))
     kept = [each for each in before["blocks"] if each["block_id"] not in ("answers", "deadline")]
@@ -141,15 +113,13 @@ def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
 
 
 def test_a_choice_that_was_not_offered_is_never_drawn() -> None:
-    question = replace(a_question(), offered=(Choice.NO,))
-
-    assert list(buttons(question_message(question, WORDING, POLICY))) == ["answer-no"]
+    assert list(buttons(drawn(replace(a_question(), offered=(Choice.NO,))))) == ["answer-no"]
 
 
 def test_the_longest_address_fits_into_every_place() -> None:
     assert len(LONG_ADDRESS) == 254
 
-    message = question_message(a_question(user=LONG_ADDRESS, summary="x" * 5000), WORDING, POLICY)
+    message = drawn(a_question(user=LONG_ADDRESS, summary="x" * 5000))
 
     assert_slack_takes(message)
     text = buttons(message)["answer-wrongUser"]["confirm"]["text"]["text"]
@@ -157,50 +127,48 @@ def test_the_longest_address_fits_into_every_place() -> None:
     assert LONG_ADDRESS[:200] in text
 
 
-def test_a_long_summary_is_cut_with_a_mark() -> None:
-    message = question_message(a_question(summary="<" * 5000), WORDING, POLICY)
-
-    text = text_in(message, "summary")
-    assert text.removesuffix(WORDING["text"]["cut"]) == "<" * (3000 - len(WORDING["text"]["cut"]))
+LINES = [f"line {number}" for number in range(5000)]
 
 
-def test_no_more_than_fifteen_lines_of_a_summary_are_shown() -> None:
-    lines = [f"line {number}" for number in range(5000)]
+@pytest.mark.parametrize(
+    ("summary", "is_cut", "shown"),
+    [
+        ("<" * 5000, False, "<" * (3000 - len(CUT))),
+        ("\n".join(LINES), False, "\n".join(LINES[:15])),
+        ("short", True, "short"),  # its end was not kept
+    ],
+    ids=["characters", "lines", "before"],
+)
+def test_a_long_summary_is_cut_with_a_mark(summary: str, *, is_cut: bool, shown: str) -> None:
+    question = a_question(summary=summary)
 
-    message = question_message(a_question(summary="\n".join(lines)), WORDING, POLICY)
+    message = drawn(replace(question, request=replace(question.request, is_cut=is_cut)))
 
-    assert text_in(message, "summary") == "\n".join(lines[:15]) + WORDING["text"]["cut"]
+    assert text_in(message, "summary") == shown + CUT
 
 
 def test_5000_lines_and_8_facts_of_300_characters_make_a_message_that_slack_takes() -> None:
-    fields: dict[str, Any] = {
-        "identifier": "1",
-        "alert": "duo",
-        "summary": "\n".join(f"line {number} <&>" for number in range(5000)),
-        "user": "ada@example.com",
-        "occurredAt": "2026-11-24T03:00:00Z",
-        "facts": [{"name": f"{number}" * 40, "value": "<" * 300} for number in range(8)],
-    }
-    request = decode_request(json.dumps(fields))
+    facts = [{"name": f"{number}" * 40, "value": "<" * 300} for number in range(8)]
+    request = decode_request(
+        json.dumps(
+            {
+                "identifier": "1",
+                "alert": "duo",
+                "summary": "\n".join(f"{line} <&>" for line in LINES),
+                "user": "ada@example.com",
+                "occurredAt": "2026-11-24T03:00:00Z",
+                "facts": facts,
+            }
+        )
+    )
     assert isinstance(request, TriageRequest)
     accepted = accept(request, "key.secret", NOON, POLICY).question
 
-    message = question_message(replace(accepted, offered=tuple(Choice)), WORDING, POLICY)
+    message = drawn(replace(accepted, offered=tuple(Choice)))
 
     assert_slack_takes(message)
-    assert text_in(message, "summary").endswith(f"line 14 <&>{WORDING['text']['cut']}")
-    lines = [f"{fact['name']}: {fact['value']}" for fact in fields["facts"]]
-    assert text_in(message, "facts") == "\n".join(lines)
-
-
-def test_a_summary_whose_end_was_not_kept_says_so_however_little_is_left() -> None:
-    question = a_question(summary="short")
-
-    message = question_message(
-        replace(question, request=replace(question.request, is_cut=True)), WORDING, POLICY
-    )
-
-    assert text_in(message, "summary") == f"short{WORDING['text']['cut']}"
+    assert text_in(message, "summary").endswith(f"line 14 <&>{CUT}")
+    assert text_in(message, "facts") == "\n".join(f"{fact['name']}: {fact['value']}" for fact in facts)
 
 
 @given(
@@ -211,18 +179,12 @@ def test_a_summary_whose_end_was_not_kept_says_so_however_little_is_left() -> No
     answers=st.integers(min_value=1, max_value=3),
 )
 def test_slack_takes_every_question(
-    summary: str,
-    user: str,
-    confidence: Confidence,
-    said: Choice | None,
-    answers: int,
+    summary: str, user: str, confidence: Confidence, said: Choice | None, answers: int
 ) -> None:
     question = a_question(confidence, user=user, summary=summary)
     standing = Outcome(said.value) if said else None
 
-    message = question_message(
-        replace(question, said=said, standing=standing, answers=answers), WORDING, POLICY
-    )
+    message = drawn(replace(question, said=said, standing=standing, answers=answers))
 
     assert_slack_takes(message)
     assert length_of_text(message["blocks"]) <= 13_200
@@ -231,7 +193,7 @@ def test_slack_takes_every_question(
 def test_the_metadata_names_the_question() -> None:
     question = a_question()
 
-    metadata = question_message(question, WORDING, POLICY)["metadata"]
+    metadata = drawn(question)["metadata"]
 
     assert metadata == {"event_type": "triage_question", "event_payload": {"ref": question.ref}}
     assert problem_of_metadata(metadata) is None
@@ -242,5 +204,48 @@ def test_every_notice_has_words_for_the_clicker_alone(notice: Notice) -> None:
     message = notice_message(notice, WORDING)
 
     assert message["text"]
-    assert message["response_type"] == "ephemeral"
-    assert message["replace_original"] is False
+    assert (message["response_type"], message["replace_original"]) == ("ephemeral", False)
+
+
+LINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
+REMINDER = WORDING["reminder"]
+REMINDED = replace(
+    a_question(),
+    channel="D0ADA",
+    ts="1764000001.000100",
+    deadline=NOON + timedelta(hours=24),
+    reminders=1,
+    time_zone="America/New_York",
+)
+
+
+def test_a_reminder_says_what_is_asked_and_by_when_in_the_persons_own_time_with_a_link() -> None:
+    message = reminder_message(REMINDED, WORDING, POLICY, link=LINK)
+
+    expected = as_read(
+        REMINDER["text"], user="ada@example.com", deadline="Wed 25 Nov 2026, 07:00 (America/New_York)"
+    )
+    assert message["text"] == expected
+    assert text_in(message, "reminder") == f"{expected} {REMINDER['link']}"
+    assert [each["url"] for each in objects_in(message) if each["type"] == "link"] == [LINK]
+    assert [each["type"] for each in message["blocks"]] == ["rich_text"]  # and no button
+
+
+def test_a_reminder_without_a_link_points_to_the_home_and_without_a_deadline_names_none() -> None:
+    unlinked = reminder_message(REMINDED, WORDING, POLICY, link="")
+    undated = reminder_message(replace(REMINDED, deadline=None), WORDING, POLICY, link=LINK)
+
+    assert unlinked["text"].endswith(as_read(REMINDER["home"]))
+    assert text_in(unlinked, "reminder") == unlinked["text"]
+    assert undated["text"] == as_read(REMINDER["text_open"], user="ada@example.com")
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_each_reminder_can_be_known_again_and_is_no_question(number: int) -> None:
+    message = reminder_message(replace(REMINDED, reminders=number), WORDING, POLICY, link="")
+
+    assert message["metadata"] == {
+        "event_type": "triage_reminder",
+        "event_payload": {"ref": REMINDED.ref, "n": number},
+    }
+    assert problem_of_metadata(message["metadata"]) is None
