@@ -76,36 +76,35 @@ def test_a_home_of_notices_shows_no_question_and_says_why_it_may_be_trusted() ->
     ]
 
 
-def test_a_home_with_nothing_to_answer_says_so() -> None:
-    view = drawn()
+@pytest.mark.parametrize("answered", [(), (ANSWERED,)])
+def test_a_home_with_nothing_to_answer_says_so_and_has_no_buttons(answered: tuple[Question, ...]) -> None:
+    view = drawn(answered=answered)
 
     assert view["type"] == "home"
     assert WORDS["none"] in words_of(view)
     assert "actions" not in [each["type"] for each in view["blocks"]]
-    assert WORDS["answered"] not in words_of(view)
+    assert (WORDS["answered"] in words_of(view)) is bool(answered)
 
 
-def test_an_open_question_can_be_answered_there() -> None:
-    view = drawn(OPEN)
-
-    assert block(view, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
-    assert "Codes were made." in words_of(view)
-    assert as_read(WORDING["question"]["ask"], user="ada@example.com") in words_of(view)
-    assert WORDS["none"] not in words_of(view)
+def test_everybody_is_told_whether_this_is_real() -> None:
+    for view in (drawn(), drawn(OPEN, answered=(ANSWERED,))):
+        assert WORDS["real"] in words_of(view)
+        assert as_read(WORDS["explanation"]) in words_of(view)
+    assert all(promise in WORDS["explanation"] for promise in ("password", "security team"))
 
 
-def test_dates_are_the_persons_own() -> None:
+def test_an_open_question_can_be_answered_there_and_dates_are_the_persons_own() -> None:
     view = drawn(OPEN, answered=(ANSWERED,))
 
-    asked = as_read(WORDS["asked"], title="Security alert", date="Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
-    assert asked in words_of(view)
-    said = as_read(
-        WORDS["said"],
-        title="Security alert",
-        choice=WORDING["button"]["no"],
-        date="Tue 24 Nov 2026, 13:05 (Europe/Berlin)",
-    )
-    assert said in words_of(view)
+    assert block(view, "answers-0")["elements"] == answer_buttons(OPEN, WORDING)
+    asked, said = (f"Tue 24 Nov 2026, 13:{minute} (Europe/Berlin)" for minute in ("00", "05"))
+    choice = WORDING["button"]["no"]
+    words = words_of(view)
+    assert "Codes were made." in words
+    assert as_read(WORDING["question"]["ask"], user="ada@example.com") in words
+    assert WORDS["none"] not in words
+    assert as_read(WORDS["asked"], title="Security alert", date=asked) in words
+    assert as_read(WORDS["said"], title="Security alert", choice=choice, date=said) in words
 
 
 def test_each_question_keeps_its_own_ref_and_words() -> None:
@@ -119,21 +118,6 @@ def test_each_question_keeps_its_own_ref_and_words() -> None:
     assert [each["elements"][0]["value"] for each in (first, second)] == [OPEN.ref, "other.ref"]
     labels = [each["elements"][0]["text"]["text"] for each in (first, second)]
     assert labels == ["Yes, I made them", WORDING["button"]["yes"]]
-
-
-def test_what_was_answered_has_no_buttons() -> None:
-    view = drawn(answered=(ANSWERED,))
-
-    assert WORDS["answered"] in words_of(view)
-    assert "actions" not in [each["type"] for each in view["blocks"]]
-
-
-def test_everybody_is_told_whether_this_is_real() -> None:
-    for view in (drawn(), drawn(OPEN, answered=(ANSWERED,))):
-        assert WORDS["real"] in words_of(view)
-        assert as_read(WORDS["explanation"]) in words_of(view)
-    for promise in ("password", "security team"):
-        assert promise in WORDS["explanation"]
 
 
 def test_an_alert_without_a_title_is_called_by_its_label() -> None:
@@ -159,7 +143,4 @@ def test_slack_takes_every_home(summary: str, unanswered: int, answered: int) ->
     assert_harmless(view)
     rows = [each for each in view["blocks"] if each["type"] == "actions"]
     assert len(rows) == min(unanswered, OPEN_MAX)
-
-
-def test_as_many_are_looked_up_as_are_shown() -> None:
-    assert max(OPEN_MAX, ANSWERED_MAX) <= LISTED_MAX
+    assert max(OPEN_MAX, ANSWERED_MAX) <= LISTED_MAX  # as many are looked up as are shown
