@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,16 +29,26 @@ WORKER_HEALTH = WorkerHealth(
 )
 
 
-def metrics() -> Metrics:
+@pytest.fixture
+def meter() -> Metrics:
     return Metrics(alerts=[ALERT], version="1.2.3")
 
 
-def value(
-    metrics: Metrics, name: str, *, worker_health: WorkerHealth = WORKER_HEALTH, **labels: str
-) -> float | None:
-    text = metrics.exposition(worker_health, NOON + MINUTE).decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return next((each.value for each in samples if each.name == name and each.labels == labels), None)
+def values(meter: Metrics, health: WorkerHealth = WORKER_HEALTH) -> dict[str, float]:
+    """Return what is not 0, but for buckets and the process: name, or name{value of its label}."""
+    text = meter.exposition(health, NOON + MINUTE).decode()
+    found: dict[str, float] = {}
+    for sample in (each for family in text_string_to_metric_families(text) for each in family.samples):
+        name = sample.name.removeprefix("triage_")
+        if sample.value and not name.endswith("_bucket") and not name.startswith("process_"):
+            found[name + "".join(f"{{{label}}}" for label in sample.labels.values())] = sample.value
+    return found
+
+
+def counted(meter: Metrics) -> dict[str, float]:
+    """Return what was counted so far."""
+    known = values(Metrics(alerts=[ALERT], version="1.2.3"))
+    return {name: value for name, value in values(meter).items() if value != known.get(name)}
 
 
 def accepted(**changes: Any) -> Question:
@@ -55,39 +66,52 @@ def answered(choice: Choice, *, answers: int = 1, **changes: Any) -> Question:
     return asked(**{**said, "answers": answers, **changes})
 
 
-def test_a_new_question_is_an_accepted_request() -> None:
-    meter = metrics()
-
-    meter.count_stored(None, accepted())
-
-    assert value(meter, "triage_requests_accepted_total") == 1
-
-
-def test_a_request_that_ends_as_it_arrives_is_not_accepted_but_undeliverable() -> None:
-    meter = metrics()
-
-    meter.count_stored(None, accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request"))
-
-    assert value(meter, "triage_requests_accepted_total") == 0
-    assert value(meter, "triage_questions_undeliverable_total", reason="invalid_request") == 1
+INVALID = {"standing": Outcome.UNDELIVERABLE, "reason": "invalid_request"}
+YES, NO = answered(Choice.YES), answered(Choice.NO, answers=2, answered_at=NOON + 9 * MINUTE)
+EXPIRED = asked(standing=Outcome.TIMED_OUT)
+ACCEPTED = "requests_accepted_total"
+ASKED = {"questions_asked_total": 1, f"ask_seconds_sum{{{ALERT}}}": 60, f"ask_seconds_count{{{ALERT}}}": 1}
+SAID_YES = {"questions_answered_total{yes}": 1, f"answer_seconds_count{{{ALERT}}}": 1}
 
 
-def test_a_question_that_a_valid_request_reopens_is_an_accepted_request() -> None:
-    meter = metrics()
-    closed = accepted(standing=Outcome.UNDELIVERABLE, reason="invalid_request", state=State.CLOSED)
+@pytest.mark.parametrize(
+    ("course", "expected"),
+    [
+        pytest.param([None, accepted()], {ACCEPTED: 1}, id="accepted"),
+        pytest.param(
+            [None, accepted(**INVALID)], {"questions_undeliverable_total{invalid_request}": 1}, id="invalid"
+        ),
+        pytest.param(
+            [accepted(**INVALID, state=State.CLOSED), accepted(reports=1), asked(reports=1)],
+            {ACCEPTED: 1, **ASKED},
+            id="reopened by a valid request, and asked",
+        ),
+        pytest.param([accepted(), asked(), asked(reminders=1)], ASKED, id="asked once, then reminded"),
+        pytest.param(
+            [accepted(), answered(Choice.YES, asked_at=NOON + 3 * MINUTE)],
+            {**ASKED, f"ask_seconds_sum{{{ALERT}}}": 180, **SAID_YES},
+            id="asked and answered in one, by a click that proves the post",
+        ),
+        pytest.param(
+            [asked(), YES, NO, replace(NO, notes=1)],
+            {**SAID_YES, f"answer_seconds_sum{{{ALERT}}}": 120, "questions_answered_total{no}": 1},
+            id="every choice is counted, but only the first answer is timed",
+        ),
+        pytest.param(
+            [asked(), EXPIRED, replace(EXPIRED, shown=1), YES],
+            {"questions_expired_total": 1, **SAID_YES, f"answer_seconds_sum{{{ALERT}}}": 120},
+            id="a deadline counts once however late the answer is",
+        ),
+    ],
+)
+def test_each_step_of_a_question_is_counted_once(
+    meter: Metrics, course: list[Question | None], expected: dict[str, float]
+) -> None:
+    for before, after in pairwise(course):
+        assert after
+        meter.count_stored(before, after)
 
-    meter.count_stored(closed, accepted(reports=1))
-    meter.count_stored(accepted(reports=1), asked(reports=1))
-
-    assert value(meter, "triage_requests_accepted_total") == 1
-
-
-def test_a_request_in_conflict_with_another_is_counted() -> None:
-    meter = metrics()
-
-    meter.count_conflicted()
-
-    assert value(meter, "triage_requests_conflicting_total") == 1
+    assert counted(meter) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,60 +123,25 @@ def test_a_request_in_conflict_with_another_is_counted() -> None:
         ('{"identifier": "1", "alert": "a", "summary": "s", "user": "N/A"}', "user"),
     ],
 )
-def test_what_is_rejected_is_counted_by_what_was_wrong(body: str, reason: str) -> None:
-    meter = metrics()
+def test_what_is_rejected_is_counted_by_what_was_wrong(meter: Metrics, body: str, reason: str) -> None:
     decoded = decode_request(body)
     assert isinstance(decoded, InvalidBody)
 
     meter.count_rejected(decoded)
 
-    assert value(meter, "triage_requests_rejected_total", reason=reason) == 1
+    assert counted(meter) == {f"requests_rejected_total{{{reason}}}": 1}
 
 
-def test_a_question_is_asked_once_and_the_way_there_is_measured() -> None:
-    meter = metrics()
+def test_conflicts_and_reports_are_counted_by_what_became_of_them(meter: Metrics) -> None:
+    meter.count_conflicted()
+    meter.count_sent(3)
+    meter.count_parked(2)
 
-    meter.count_stored(accepted(), asked())
-    meter.count_stored(asked(), asked(reminders=1))
-
-    assert value(meter, "triage_questions_asked_total") == 1
-    assert value(meter, "triage_ask_seconds_sum", alert=ALERT) == 60
-    assert value(meter, "triage_ask_seconds_count", alert=ALERT) == 1
-
-
-def test_a_click_that_proves_the_post_is_asked_and_answered_in_one() -> None:
-    meter = metrics()
-
-    meter.count_stored(accepted(), answered(Choice.YES, asked_at=NOON + 3 * MINUTE))
-
-    assert value(meter, "triage_questions_asked_total") == 1
-    assert value(meter, "triage_questions_answered_total", choice="yes") == 1
-    assert value(meter, "triage_answer_seconds_sum", alert=ALERT) == 0
-
-
-def test_every_choice_is_counted_but_only_the_first_answer_is_timed() -> None:
-    meter = metrics()
-
-    meter.count_stored(asked(), answered(Choice.YES))
-    meter.count_stored(answered(Choice.YES), answered(Choice.NO, answers=2, answered_at=NOON + 9 * MINUTE))
-    meter.count_stored(answered(Choice.NO, answers=2), answered(Choice.NO, answers=2, notes=1))
-
-    assert value(meter, "triage_questions_answered_total", choice="yes") == 1
-    assert value(meter, "triage_questions_answered_total", choice="no") == 1
-    assert value(meter, "triage_questions_answered_total", choice="notSure") == 0
-    assert value(meter, "triage_answer_seconds_sum", alert=ALERT) == 120
-    assert value(meter, "triage_answer_seconds_count", alert=ALERT) == 1
-
-
-def test_a_deadline_counts_once_however_late_the_answer_is() -> None:
-    meter = metrics()
-    expired = asked(standing=Outcome.TIMED_OUT)
-
-    meter.count_stored(asked(), expired)
-    meter.count_stored(expired, replace(expired, shown=1))
-    meter.count_stored(expired, answered(Choice.YES))
-
-    assert value(meter, "triage_questions_expired_total") == 1
+    assert counted(meter) == {
+        "requests_conflicting_total": 1,
+        "reports_sent_total": 3,
+        "reports_parked_total": 2,
+    }
 
 
 def test_an_alert_that_the_policies_do_not_know_is_counted_with_all_the_others() -> None:
@@ -160,54 +149,40 @@ def test_an_alert_that_the_policies_do_not_know_is_counted_with_all_the_others()
 
     meter.count_stored(accepted(), asked())
 
-    assert value(meter, "triage_ask_seconds_count", alert=OTHER) == 1
-    assert value(meter, "triage_ask_seconds_count", alert=ALERT) is None
+    found = counted(meter)
+    assert found[f"ask_seconds_count{{{OTHER}}}"] == 1
+    assert f"ask_seconds_count{{{ALERT}}}" not in found
 
 
 @pytest.mark.parametrize("reason", ["ada@example.com", "U0123 456", "", "a" * 65, "new\nline"])
-def test_a_reason_that_is_no_code_becomes_no_label(reason: str) -> None:
-    meter = metrics()
-
+def test_a_reason_that_is_no_code_becomes_no_label(meter: Metrics, reason: str) -> None:
     meter.count_stored(accepted(), accepted(standing=Outcome.UNDELIVERABLE, reason=reason))
 
-    assert value(meter, "triage_questions_undeliverable_total", reason=OTHER) == 1
+    assert counted(meter) == {f"questions_undeliverable_total{{{OTHER}}}": 1}
 
 
-def test_the_number_of_labels_is_bounded() -> None:
-    meter = metrics()
+def test_the_number_of_labels_is_bounded(meter: Metrics) -> None:
     letters = [chr(ord("a") + number // 26) + chr(ord("a") + number % 26) for number in range(LABELS_MAX + 9)]
 
     for letter in letters:
         meter.count_retried(letter)
 
-    assert value(meter, "triage_retries_total", method=letters[0]) == 1
-    assert value(meter, "triage_retries_total", method=OTHER) == 9
+    assert counted(meter)[f"retries_total{{{letters[0]}}}"] == 1
+    assert counted(meter)[f"retries_total{{{OTHER}}}"] == 9
 
 
-def test_reports_are_counted_by_what_became_of_them() -> None:
-    meter = metrics()
-
-    meter.count_sent(3)
-    meter.count_parked(2)
-
-    assert value(meter, "triage_reports_sent_total") == 3
-    assert value(meter, "triage_reports_parked_total") == 2
-
-
-def test_ages_are_those_of_the_moment_of_looking() -> None:
+def test_ages_are_those_of_the_moment_of_looking(meter: Metrics) -> None:
     signs = StoreHealth(oldest_open=NOON, oldest_unsent=NOON + 2 * MINUTE)
-    worker_health = replace(WORKER_HEALTH, store=signs, links_up=0)
-    meter = metrics()
 
-    assert value(meter, "triage_oldest_open_question_seconds", worker_health=worker_health) == 60
-    assert value(meter, "triage_oldest_unsent_report_seconds", worker_health=worker_health) == 0
-    assert value(meter, "triage_last_successful_poll_timestamp_seconds") == NOON.timestamp()
-    assert value(meter, "triage_problem", worker_health=worker_health, problem=Trouble.NO_LINK) == 1
-    assert value(meter, "triage_problem", worker_health=worker_health, problem=Trouble.LINK_SHARED) == 0
+    found = values(meter, replace(WORKER_HEALTH, store=signs, links_up=0))
+
+    assert found["oldest_open_question_seconds"] == 60
+    assert "oldest_unsent_report_seconds" not in found  # it is not due yet: 0
+    assert found["last_successful_poll_timestamp_seconds"] == NOON.timestamp()
+    assert [name for name in found if name.startswith("problem")] == [f"problem{{{Trouble.NO_LINK}}}"]
 
 
-def test_every_name_has_the_prefix() -> None:
-    meter = metrics()
+def test_every_name_has_the_prefix(meter: Metrics) -> None:
     meter.count_stored(accepted(), asked())
 
     text = meter.exposition(WORKER_HEALTH, NOON).decode()
@@ -219,27 +194,16 @@ def test_every_name_has_the_prefix() -> None:
     assert 'triage_build_info{version="1.2.3"} 1.0' in text
 
 
-async def test_only_what_is_durable_is_counted() -> None:
-    meter, store = metrics(), MemoryStore()
+async def test_only_what_is_durable_is_counted(meter: Metrics) -> None:
+    store = MemoryStore()
     recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock(), meter=meter)
     step = asking_rules.accept(a_request(), accepted().ref, NOON, Policy())
 
     first, repeated = await recorder.add([step]), await recorder.add([step])
+    lost_the_race = await recorder.save(accepted(), Step(question=asked(version=7)))
     store.fails.append(StoreError("disk full"))
     with pytest.raises(StoreError):
         await recorder.save(step.question, asking_rules.claim(step.question, ADA, NOON))
 
-    assert (list(first), list(repeated)) == ([True], [False])
-    assert value(meter, "triage_requests_accepted_total") == 1
-    assert value(meter, "triage_questions_asked_total") == 0
-
-
-async def test_a_step_that_lost_the_race_is_not_counted() -> None:
-    meter, store = metrics(), MemoryStore()
-    recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock(), meter=meter)
-    stale = asked(version=7)
-
-    saved = await recorder.save(accepted(), Step(question=stale))
-
-    assert saved is None
-    assert value(meter, "triage_questions_asked_total") == 0
+    assert (list(first), list(repeated), lost_the_race) == ([True], [False], None)
+    assert counted(meter) == {ACCEPTED: 1}
