@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 
 from hypothesis import given
@@ -27,6 +28,19 @@ def test_the_first_wait_is_short_and_later_ones_spread_over_the_whole_range() ->
     assert max(first) <= 1
     assert min(later) < 2
     assert max(later) > 28
+
+
+def test_retries_double_up_to_half_a_minute() -> None:
+    delays = [retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
+
+    assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))
+def test_retries_are_spread_over_their_whole_delay(attempts: int, jitter: float) -> None:
+    delay = retry_delay(attempts, jitter)
+
+    assert timedelta(0) <= delay <= retry_delay(attempts, 1.0) <= timedelta(seconds=30)
 
 
 def test_a_success_begins_again() -> None:
