@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,6 @@ from bot.triage.policy import Policy
 from bot.triage.reporting import report_due_at, report_on
 
 POLICY = Policy()
-VERBATIM = Policy(profile=Profile.VERBATIM)
 CLICKED = NOON + timedelta(hours=1)
 ASKED = Question(
     request=a_request(),
@@ -37,15 +36,17 @@ def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
     return report_on(before, now, at=CLICKED, policy=policy)
 
 
-def test_an_early_report_waits_until_mozdef_knows_the_alert() -> None:
-    assert report_due_at(ASKED, NOON + timedelta(seconds=10), POLICY) == NOON + timedelta(seconds=90)
-
-
-def test_a_late_report_does_not_wait() -> None:
-    late = NOON + timedelta(seconds=91)
-
-    assert report_due_at(ASKED, late, POLICY) == late
-    assert report_due_at(ASKED, NOON, Policy(hold=timedelta(0))) == NOON
+@pytest.mark.parametrize(
+    ("policy", "at", "due_at"),
+    [
+        (POLICY, NOON + timedelta(seconds=10), NOON + timedelta(seconds=90)),
+        (POLICY, NOON + timedelta(seconds=91), NOON + timedelta(seconds=91)),
+        (Policy(hold=timedelta(0)), NOON, NOON),
+    ],
+    ids=["early", "late", "no hold"],
+)
+def test_a_report_waits_until_mozdef_knows_the_alert(policy: Policy, at: datetime, due_at: datetime) -> None:
+    assert report_due_at(ASKED, at, policy) == due_at
 
 
 def test_an_answer_is_reported_with_its_author_and_times() -> None:
@@ -70,45 +71,36 @@ def test_an_answer_is_reported_with_its_author_and_times() -> None:
 
 
 def test_what_the_bot_decided_has_no_author_but_says_who_was_asked() -> None:
-    now = after(ASKED, standing=Outcome.TIMED_OUT)
-
-    told = report(ASKED, now)
+    told = report(ASKED, after(ASKED, standing=Outcome.TIMED_OUT))
 
     assert (told.slack_id, told.slack_name, told.asked_slack_id) == ("", "", "U0ADA")
-
-
-def test_without_an_outcome_there_is_nothing_to_report() -> None:
     with pytest.raises(ValueError, match="outcome"):
         report(ASKED, ASKED)
 
 
 YES = after(ASKED, standing=Outcome.YES, said=Choice.YES)
 NOT_SURE = after(ASKED, standing=Outcome.NOT_SURE, said=Choice.NOT_SURE)
+OTHER_USER = after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER)
 LATE = after(ASKED, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time")
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "note"),
+    ("before", "now", "policy", "note"),
     [
-        (ASKED, YES, False),
-        (YES, after(YES, standing=Outcome.NO, said=Choice.NO), False),
-        (NOT_SURE, after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), True),
-        (LATE, after(LATE, standing=Outcome.TIMED_OUT, reason=""), True),
+        (ASKED, YES, POLICY, False),
+        (YES, after(YES, standing=Outcome.NO, said=Choice.NO), POLICY, False),
+        (NOT_SURE, OTHER_USER, POLICY, True),
+        (NOT_SURE, OTHER_USER, Policy(profile=Profile.VERBATIM), False),  # for which it is another word
+        (LATE, after(LATE, standing=Outcome.TIMED_OUT, reason=""), POLICY, True),
         # Another author: MozDef hears it as a change.
-        (LATE, after(LATE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), False),
+        (LATE, after(LATE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), POLICY, False),
     ],
 )
 def test_a_report_that_mozdef_would_drop_goes_as_a_note(
-    before: Question, now: Question, *, note: bool
+    before: Question, now: Question, policy: Policy, *, note: bool
 ) -> None:
-    told = report(before, now)
+    told = report(before, now, policy)
 
     assert told.note is note
     assert told.said == (now.said if note else None)
     assert told.sequence == before.reports
-
-
-def test_what_has_another_word_is_no_note() -> None:
-    now = after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER)
-
-    assert report(NOT_SURE, now, VERBATIM).note is False
