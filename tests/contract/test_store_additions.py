@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from any_store import IDENTIFIER, a_question, add
+from any_store import IDENTIFIER, a_question, add, expiry
 from fakes import NOON, SteppedClock, a_request
 from local_dynamodb import KEEP, connection, create_table, dynamodb, store_in, two_workers
 from memory_store import AnyStore
@@ -16,6 +16,7 @@ from migrated_alerts import DAY, HOUR, migrate, the_file
 from request_units import Meter
 
 from bot.store.dynamodb.leases import LEASE
+from bot.store.dynamodb.store import DynamoStore
 from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Fact, Question, State, TriageRequest, Work
@@ -29,6 +30,7 @@ FACTS: dict[str, Any] = {
     "left_out": ("facts must be an array",),
     "is_cut": True,
 }
+Metered = tuple[DynamoStore, Meter, str]
 ADDED: dict[str, Any] = {
     "note_keys": ("0123456789abcdef", "f" * 16),
     "found_by": "domains",
@@ -40,6 +42,16 @@ ENDED: dict[str, Any] = {
     "due_at": None,
     "settled_at": NOON,
 }
+
+
+@pytest.fixture
+async def metered() -> AsyncIterator[tuple[DynamoStore, Meter, str]]:
+    """A store in a table, what it takes of it, and the table's name."""
+    table = create_table()
+    meter = Meter(connection(table))
+    store = store_in(table, caller=meter)
+    yield store, meter, table
+    await store.close()
 
 
 def told(identifier: str = IDENTIFIER, **changes: Any) -> Question:
@@ -93,22 +105,17 @@ def items(table: str) -> dict[str, dict[str, Any]]:
     return {item["sk"]["S"]: item for item in dynamodb().scan(TableName=table)["Items"]}
 
 
-async def test_a_table_takes_nothing_more_for_a_question_to_which_nothing_is_added() -> None:
-    table = create_table()
-    meter = Meter(connection(table))
-    store = store_in(table, caller=meter)
+async def test_a_table_takes_nothing_more_for_a_question_to_which_nothing_is_added(metered: Metered) -> None:
+    store, meter, table = metered
     await add(store, a_question())
     await store.find(IDENTIFIER)
 
     assert items(table).keys() == {"question"}
     assert meter.read == 1
-    await store.close()
 
 
-async def test_what_was_added_is_written_once_and_not_with_every_save() -> None:
-    table = create_table()
-    meter = Meter(connection(table))
-    store = store_in(table, caller=meter)
+async def test_what_was_added_is_written_once_and_not_with_every_save(metered: Metered) -> None:
+    store, meter, _ = metered
     await add(store, told())
     first, written = told(), meter.written
 
@@ -119,29 +126,26 @@ async def test_what_was_added_is_written_once_and_not_with_every_save() -> None:
     assert await store.save(Change(question=third, before=second))
 
     assert await store.find(IDENTIFIER) == third
-    await store.close()
 
 
-async def test_what_was_added_expires_on_its_own_and_goes_with_its_question() -> None:
-    table = create_table()
-    store = store_in(table)
+async def test_what_was_added_expires_on_its_own_and_goes_with_its_question(metered: Metered) -> None:
+    store, _, table = metered
     await add(store, told(**ENDED))
 
-    expires = int(items(table)["addition"]["x"]["N"])
-    assert timedelta(seconds=expires - NOON.timestamp()) == KEEP + 15 * DAY
+    assert expiry(table, IDENTIFIER, "addition") == KEEP + 15 * DAY
     assert await store.remove_ended(NOON + DAY, limit=1) == 1
     assert items(table) == {}
-    await store.close()
 
 
-async def test_a_worker_of_the_release_before_erases_nothing_and_brings_nothing_back() -> None:
-    table = create_table()
-    store = store_in(table)
+async def test_a_worker_of_the_release_before_erases_nothing_and_brings_nothing_back(
+    metered: Metered,
+) -> None:
+    store, _, table = metered
     key = {"pk": {"S": row_key(IDENTIFIER)}, "sk": {"S": "question"}}
 
-    def write_as_the_release_before(**changes: dict[str, str]) -> None:
+    def write_as_the_release_before() -> None:
         item = {name: value for name, value in items(table)["question"].items() if name != "ad"}
-        dynamodb().put_item(TableName=table, Item=item | changes)
+        dynamodb().put_item(TableName=table, Item=item)
 
     await add(store, told())
     write_as_the_release_before()
@@ -159,7 +163,6 @@ async def test_a_worker_of_the_release_before_erases_nothing_and_brings_nothing_
     again = await store.find(IDENTIFIER)
     assert again is not None
     assert again.request == a_request()
-    await store.close()
 
 
 async def test_what_was_added_is_moved_to_a_table_and_compared(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 import pytest
-from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, play
+from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, kept_report, play
 from effort import effort
 from fakes import NOON
 from hypothesis import given, settings
@@ -137,25 +137,14 @@ def test_every_report_comes_back_as_it_was_with_all_that_was_kept_of_it(
 
 
 def test_no_fact_of_a_report_is_left_out_of_what_is_kept() -> None:
-    everything = Report(
-        identifier=IDENTIFIER,
-        sequence=1,
-        outcome=Outcome.NO,
-        response="no",
-        note=True,
-        at=NOON,
-        email="ada@example.com",
-        slack_id="U0ADA",
-        slack_name="ada",
-        confidence=Confidence.LOW,
-        alert="duo",
+    everything = replace(
+        kept_report(1),
         reason="invalid_request",
         asked_at=NOON,
         answered_at=NOON,
         asked_slack_id="U0ADA",
         said=Choice.YES,
         retracted=True,
-        comment="I was on a train.",
     )
 
     assert {"identifier", "sequence", *json.loads(report_facts(everything))} == {
