@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from any_store import (
@@ -84,7 +85,7 @@ async def test_a_claim_that_nobody_followed_up_is_in_doubt_and_due_for_another_w
 ) -> None:
     clock, dead, theirs = workers
     await add(dead, a_question())
-    moments = {"claimed_at": NOON, "in_doubt_since": NOON, "due_at": NOON + CLAIM_LEASE}
+    moments: dict[str, Any] = {"claimed_at": NOON, "in_doubt_since": NOON, "due_at": NOON + CLAIM_LEASE}
     claimed = a_question(version=1, state=State.POSTING, slack_id="U0ADA", **moments)
     assert await dead.save(Change(question=claimed))
 
@@ -209,7 +210,12 @@ async def table() -> AsyncIterator[tuple[DynamoStore, str]]:
 
 
 def ended() -> Question:
-    closed = {"state": State.CLOSED, "standing": Outcome.UNDELIVERABLE, "settled_at": NOON, "due_at": None}
+    closed: dict[str, Any] = {
+        "state": State.CLOSED,
+        "standing": Outcome.UNDELIVERABLE,
+        "settled_at": NOON,
+        "due_at": None,
+    }
     return a_question(reports=1, shown=1, **closed)
 
 
@@ -240,7 +246,7 @@ async def test_what_has_something_to_come_does_not_expire(table: Table) -> None:
 async def test_a_late_answer_makes_a_question_stay_until_it_is_at_rest_again(table: Table) -> None:
     store, name = table
     await add(store, ended())
-    place = {"channel": "D0ADA", "ts": "1.1"}
+    place: dict[str, Any] = {"channel": "D0ADA", "ts": "1.1"}
     late = replace(ended(), version=1, state=State.ASKED, reports=2, due_at=NOON, **place)
 
     assert await store.save(Change(question=late))

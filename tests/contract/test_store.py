@@ -141,7 +141,7 @@ async def test_what_is_due_is_so_at_its_very_moment_and_not_before(
     store: AnyStore, of: str, work: Work | None
 ) -> None:
     moment = NOON + timedelta(microseconds=123_457)
-    state = {} if work is Work.ASK else {"state": State.CLOSED, "due_at": None}
+    state: dict[str, Any] = {} if work is Work.ASK else {"state": State.CLOSED, "due_at": None}
     await add(store, a_question(**{**state, of: moment}), a_question("never", due_at=None))
 
     async def look(now: datetime) -> list[str]:

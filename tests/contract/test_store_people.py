@@ -21,14 +21,22 @@ ADA, EVE = "U0ADA", "U0EVE"
 
 
 def asked(identifier: str = IDENTIFIER, *, slack_id: str = ADA, seconds: float = 0, **more: Any) -> Question:
-    placed = {"state": State.ASKED, "slack_id": slack_id, "channel": "D0ADA", "ts": "1.1"}
-    times = {"asked_at": NOON + seconds * SECOND, "due_at": NOON + HOUR, "deadline": NOON + 2 * HOUR}
+    placed: dict[str, Any] = {"state": State.ASKED, "slack_id": slack_id, "channel": "D0ADA", "ts": "1.1"}
+    times: dict[str, Any] = {
+        "asked_at": NOON + seconds * SECOND,
+        "due_at": NOON + HOUR,
+        "deadline": NOON + 2 * HOUR,
+    }
     return a_question(identifier, **(placed | times | more))
 
 
 def answered(identifier: str, *, seconds: float, **more: Any) -> Question:
-    said = {"said": Choice.YES, "standing": Outcome.YES, "answered_at": NOON + seconds * SECOND}
-    at_rest = {"due_at": None, "deadline": None, "reports": 1, "shown": 1}
+    said: dict[str, Any] = {
+        "said": Choice.YES,
+        "standing": Outcome.YES,
+        "answered_at": NOON + seconds * SECOND,
+    }
+    at_rest: dict[str, Any] = {"due_at": None, "deadline": None, "reports": 1, "shown": 1}
     return asked(identifier, **(said | at_rest | more))
 
 

@@ -31,7 +31,7 @@ ASKED = replace(
     in_doubt_since=None,
     deadline=None,
 )
-ENDED = {"standing": Outcome.UNDELIVERABLE, "reason": "x", "reports": 1, "shown": 1}
+ENDED: dict[str, Any] = {"standing": Outcome.UNDELIVERABLE, "reason": "x", "reports": 1, "shown": 1}
 CLOSED = replace(CLAIMED, state=State.CLOSED, in_doubt_since=None, deadline=None, **ENDED)
 
 

@@ -155,7 +155,7 @@ async def test_a_store_that_takes_nothing_at_all_is_the_stores_trouble_and_no_re
     harness: ServiceHarness,
 ) -> None:
     harness.store.fails = [StoreError("disk full")]
-    batch = [a_request("one"), UNUSABLE, a_request("two")]
+    batch: list[TriageRequest | InvalidBody] = [a_request("one"), UNUSABLE, a_request("two")]
 
     with pytest.raises(StoreError, match="disk full"):
         await harness.service.receive(batch)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import NOON, a_request
+from drawn import a_question
+from fakes import NOON
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from service_harness import a_click
 
 from bot.cli.output.plot import PlotNotWritten, plot_statistics, write_plot
 from bot.cli.output.statistics import readable_seconds, render_statistics
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import Answer, Choice, MessageRef, Question, State, Step
+from bot.triage.model import Choice, Step
 from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.policy import Policy
 from bot.triage.statistics import AlertStatistics, Tally, percentile
@@ -36,29 +39,6 @@ def statistics(alert: str = "duo", /, **counts: int) -> AlertStatistics:
     )
 
 
-def a_question() -> Question:
-    request = a_request()
-    return Question(
-        request=request,
-        ref=f"{request.identifier}.0",
-        state=State.ASKED,
-        accepted_at=NOON,
-        asked_at=NOON,
-        due_at=None,
-        slack_id="U0ADA",
-        channel="D0ADA",
-        ts="1.1",
-        offered=tuple(Choice),
-    )
-
-
-def a_click(choice: Choice, at: datetime) -> Answer:
-    posted = MessageRef(channel="D0ADA", ts="1.1")
-    return Answer(
-        ref=a_question().ref, choice=choice, slack_id="U0ADA", same_workspace=True, message_ref=posted, at=at
-    )
-
-
 def drawn(views: list[dict[str, Any]]) -> ET.Element:
     return ET.fromstring(plot_statistics(views, title="Questions"))  # noqa: S314 - it is our own document
 
@@ -72,21 +52,19 @@ def test_a_percentile_is_the_smallest_time_that_so_many_percent_do_not_exceed(
     assert found in taken
     assert sum(each <= found for each in taken) * 100 >= percent * len(taken)
     assert sum(each < found for each in taken) * 100 < percent * len(taken)
-
-
-def test_there_is_no_percentile_of_nothing() -> None:
-    assert percentile([], 50) is None
+    assert percentile([], percent) is None
 
 
 def test_the_first_answer_keeps_its_time_when_the_mind_is_changed() -> None:
-    first, second = NOON + 60 * SECOND, NOON + 90 * SECOND
+    question = replace(a_question(), channel="D0ADA", ts="1764000000.000100", asked_at=NOON)
+    moments = NOON + 60 * SECOND, NOON + 90 * SECOND
 
-    question = answer_question(a_question(), a_click(Choice.YES, first), Policy())
-    assert isinstance(question, Step)
-    changed = answer_question(question.question, a_click(Choice.NO, second), Policy())
+    for choice, at in zip((Choice.YES, Choice.NO), moments, strict=True):
+        step = answer_question(question, replace(a_click(question, choice), at=at), Policy())
+        assert isinstance(step, Step)
+        question = step.question
 
-    assert isinstance(changed, Step)
-    assert (changed.question.first_answered_at, changed.question.answered_at) == (first, second)
+    assert (question.first_answered_at, question.answered_at) == moments
 
 
 def test_the_alert_that_asked_most_people_stands_first() -> None:
@@ -99,18 +77,14 @@ def test_the_alert_that_asked_most_people_stands_first() -> None:
 
 def test_shares_are_of_the_questions_that_have_ended() -> None:
     view = statistics_view(statistics(yes=3, no=1, open=6))
+    unended = statistics_view(statistics(open=2))
 
     assert (view["asked"], view["open"]) == (10, 6)
     assert view["shares"] == {ending.key: 0 for ending in ENDINGS} | {"yes": 0.75, "no": 0.25}
     assert (view["medianSeconds"], view["p90Seconds"]) == (130, 3900)
-
-
-def test_an_alert_of_which_nothing_has_ended_has_no_shares() -> None:
-    view = statistics_view(statistics(open=2))
-
-    assert set(view["shares"].values()) == {None}
-    assert "-" in render_statistics([view])
-    assert drawn([view]) is not None
+    assert set(unended["shares"].values()) == {None}
+    assert "-" in render_statistics([unended])
+    assert drawn([unended]) is not None
 
 
 @pytest.mark.parametrize(
