@@ -72,13 +72,13 @@ async def test_who_was_found_is_believed_for_an_hour_and_known_for_a_day(harness
 
 
 async def test_an_account_that_vanished_is_noticed_after_an_hour(harness: FindingHarness) -> None:
-    assert await harness.find() == ADA.slack_id
+    ends = [await harness.find()]
     harness.messenger.people[ADDRESS] = NOBODY
-
-    assert await harness.find() == ADA.slack_id
+    ends.append(await harness.find())
     harness.clock.now += FRESH_FOR + MOMENT
+    ends.append(await harness.find())
 
-    assert await harness.find() == "users_not_found"
+    assert ends == [ADA.slack_id, ADA.slack_id, "users_not_found"]
     assert not harness.finder.has_met(ADDRESS)
 
 
@@ -111,20 +111,14 @@ async def test_no_number_of_invented_addresses_makes_it_forget_somebody_or_grow(
 
 
 async def test_what_is_remembered_is_by_what_was_looked_up() -> None:
-    rules = PeopleRules(
-        people={"a@old.example": ADDRESS, "b@old.example": "U0PINNED", ADDRESS: "U0NOBODY"}, strict=True
-    )
-    harness = FindingHarness(rules)
+    people = {"a@old.example": ADDRESS, "b@old.example": "U0PINNED", ADDRESS: "U0NOBODY"}
+    harness = FindingHarness(PeopleRules(people=people, strict=True))
     harness.messenger.people |= {"U0PINNED": replace(ADA, slack_id="U0PINNED"), "U0NOBODY": NOBODY}
 
     ends = [await harness.find(each) for each in ("a@old.example", "A@old.example", "b@old.example", ADDRESS)]
     assert ends == [ADA.slack_id, ADA.slack_id, "U0PINNED", "users_not_found"]
-    assert harness.calls == 3
-    assert [harness.finder.knows(each) for each in (ADDRESS, "U0PINNED", "a@old.example")] == [
-        True,
-        True,
-        False,
-    ]
+    known = {each: harness.finder.knows(each) for each in (ADDRESS, "U0PINNED", "a@old.example")}
+    assert known == {ADDRESS: True, "U0PINNED": True, "a@old.example": False}
 
     assert await harness.find("c@old.example") == "not_mapped"
     assert harness.calls == 3
@@ -143,11 +137,10 @@ async def test_a_look_up_that_failed_says_nothing_of_anybody(
 
 
 async def test_a_code_that_three_addresses_meet_halts_look_ups_even_if_known_people_are_asked() -> None:
-    asking = AskingHarness()
-    asking.messenger.people |= dict.fromkeys(("a@b.c", "d@e.f", "g@h.i"), UnknownErrorCode("odd"))
-    await asking.accept(a_request("known"))
-    await asking.work()
-    for number, user in enumerate(("a@b.c", "d@e.f", "g@h.i")):
+    asking, unknown = AskingHarness(), ("a@b.c", "d@e.f", "g@h.i")
+    asking.messenger.people |= dict.fromkeys(unknown, UnknownErrorCode("odd"))
+    await asking.ask(seconds=0)
+    for number, user in enumerate(unknown):
         await asking.accept(a_request(f"{number}", user=user), a_request(f"known-{number}"))
         await asking.work(seconds=5)
 
@@ -174,17 +167,10 @@ async def test_a_method_that_slack_limits_holds_up_no_other(
     refusals: dict[str, Any], *, look_ups_wait: bool, posts_wait: bool
 ) -> None:
     harness = AskingHarness()
-    for name, ends in refusals.items():
-        setattr(harness.messenger, name, ends.copy())
-    await harness.accept()
+    await harness.ask(seconds=10, **{name: ends.copy() for name, ends in refusals.items()})
 
-    await harness.work(seconds=10)
-
-    look_ups, posts = harness.asker.finder.limiter, harness.limiter
-    assert (look_ups.opens_at(NOON) is not None, posts.opens_at(NOON) is not None) == (
-        look_ups_wait,
-        posts_wait,
-    )
+    waits = [limiter.opens_at(NOON) for limiter in (harness.asker.finder.limiter, harness.limiter)]
+    assert [each is not None for each in waits] == [look_ups_wait, posts_wait]
     harness.messenger.people[ADDRESS] = ADA
     await harness.work(seconds=300)
     assert (await harness.question()).state is State.ASKED

@@ -8,112 +8,93 @@ from fakes import NOON, a_request
 from bot.triage.model import Question
 from bot.triage.unknown_errors import PATIENCE, UnknownErrorHistory
 
+MINUTE = timedelta(minutes=1)
+LATE = PATIENCE / MINUTE
 
-def question_of(user: str, number: int = 1) -> Question:
+#: What happens: who meets a code (none: is asked; a dash: is forgotten), and how many minutes after noon.
+Event = tuple[str, str, float]
+
+
+def after(*events: Event) -> UnknownErrorHistory:
+    history = UnknownErrorHistory()
+    for number, (user, code, minutes) in enumerate(events):
+        # Ada's first question is the one that is in trouble.
+        question = question_of(user, 0 if (user, code) == ("ada", "strange") else number)
+        if code == "-":
+            history.forget(question_of(user))
+        elif code:
+            history.note(question, code, NOON + minutes * MINUTE)
+        else:
+            history.note_success(question, NOON + minutes * MINUTE)
+    return history
+
+
+def question_of(user: str, number: int = 0) -> Question:
     request = a_request(f"{user}-{number}", user=f"{user}@example.com")
     return Question(request=request, ref=f"{user}-{number}.secret", accepted_at=NOON, due_at=NOON)
 
 
-ADAS = question_of("ada")
-GRACES = question_of("grace")
-SOON = NOON + PATIENCE - timedelta(seconds=1)
-LATE = NOON + PATIENCE
+STRANGE: Event = ("ada", "strange", 0)
 
 
-@pytest.fixture
-def refusals() -> UnknownErrorHistory:
-    return UnknownErrorHistory()
-
-
+@pytest.mark.parametrize(
+    ("events", "minutes", "is_final"),
+    [
+        pytest.param([STRANGE, ("grace", "", 1)], LATE - 1 / 60, False, id="too soon"),
+        pytest.param([STRANGE, ("grace", "", 1)], LATE, True, id="somebody else was asked"),
+        pytest.param([("grace", "", -1 / 60), STRANGE, ("ada", "", 1)], 100 * LATE, False, id="nobody else"),
+        pytest.param(
+            [STRANGE, ("grace", "", 1), *(("ada", "", minutes) for minutes in (2, 3, 4))],
+            *(LATE, True),
+            id="somebody else, and the same person since",
+        ),
+        pytest.param(
+            [("ada", "stranger", 0), ("ada", "strange", LATE), ("grace", "", LATE + 1 / 60)],
+            *(LATE + 1 / 60, False),
+            id="another code has a quarter of an hour of its own",
+        ),
+        pytest.param(
+            [STRANGE, ("alan", "", 1), *((user, "strange", 2) for user in ("ada", "grace", "edsger"))],
+            *(LATE, False),
+            id="what three people meet is never believed",
+        ),
+        pytest.param(
+            [STRANGE, ("grace", "", LATE), ("ada", "-", LATE)], LATE, False, id="one that ended is forgotten"
+        ),
+    ],
+)
 def test_a_code_is_believed_after_a_quarter_of_an_hour_in_which_somebody_else_was_asked(
-    refusals: UnknownErrorHistory,
+    events: list[Event], minutes: float, *, is_final: bool
 ) -> None:
-    refusals.note(ADAS, "strange_code", NOON)
-    refusals.note_success(GRACES, NOON + timedelta(minutes=1))
+    history, now = after(*events), NOON + minutes * MINUTE
 
-    refusals.note(ADAS, "strange_code", SOON)
-    assert not refusals.is_final(ADAS, "strange_code", SOON)
-    refusals.note(ADAS, "strange_code", LATE)
-    assert refusals.is_final(ADAS, "strange_code", LATE)
+    history.note(question_of("ada"), "strange", now)
+
+    assert history.is_final(question_of("ada"), "strange", now) is is_final
 
 
-def test_a_code_is_not_believed_while_nobody_else_is_asked(refusals: UnknownErrorHistory) -> None:
-    refusals.note_success(GRACES, NOON - timedelta(seconds=1))
-    refusals.note(ADAS, "strange_code", NOON)
-    refusals.note_success(question_of("ada", 2), NOON + timedelta(minutes=1))
-
-    assert not refusals.is_final(ADAS, "strange_code", NOON + 100 * PATIENCE)
-
-
-def test_somebody_else_was_asked_however_often_the_same_person_was_asked_since(
-    refusals: UnknownErrorHistory,
+@pytest.mark.parametrize(
+    ("events", "is_trouble"),
+    [
+        pytest.param([STRANGE, ("grace", "strange", 0), ("edsger", "strange", 0)], True, id="three people"),
+        pytest.param([("grace", "strange", 0)] * 3, False, id="one person three times"),
+        pytest.param([STRANGE, ("grace", "odd", 0), ("edsger", "weird", 0)], False, id="three codes"),
+        pytest.param(
+            [STRANGE, ("grace", "strange", 0), ("edsger", "", 0), ("alan", "strange", 0)],
+            False,
+            id="somebody is asked in between",
+        ),
+        pytest.param(
+            [("grace", "strange", 0), ("edsger", "strange", 0), ("ada", "strange", 2 * LATE + 1 / 60)],
+            False,
+            id="long ago",
+        ),
+    ],
+)
+def test_a_code_that_three_people_meet_in_a_row_is_the_workers_trouble(
+    events: list[Event], *, is_trouble: bool
 ) -> None:
-    refusals.note(ADAS, "strange_code", NOON)
-    refusals.note_success(GRACES, NOON + timedelta(minutes=1))
-    for number in range(2, 5):
-        refusals.note_success(question_of("ada", number), NOON + timedelta(minutes=number))
+    history = after(*events)
 
-    assert refusals.is_final(ADAS, "strange_code", LATE)
-
-
-def test_another_code_has_a_quarter_of_an_hour_of_its_own(refusals: UnknownErrorHistory) -> None:
-    refusals.note(ADAS, "strange_code", NOON)
-
-    refusals.note(ADAS, "stranger_code", LATE)
-    refusals.note_success(GRACES, LATE + timedelta(seconds=1))
-
-    assert not refusals.is_final(ADAS, "stranger_code", LATE + timedelta(seconds=1))
-
-
-def test_somebody_who_is_asked_in_between_clears_the_worker(refusals: UnknownErrorHistory) -> None:
-    for user in ("ada", "grace"):
-        refusals.note(question_of(user), "strange_code", NOON)
-
-    refusals.note_success(question_of("edsger"), NOON)
-    refusals.note(question_of("alan"), "strange_code", NOON)
-
-    assert not refusals.is_worker_trouble("strange_code")
-
-
-def test_what_three_people_meet_is_never_believed(refusals: UnknownErrorHistory) -> None:
-    refusals.note(ADAS, "strange_code", NOON)
-    refusals.note_success(question_of("alan"), NOON + timedelta(minutes=1))
-
-    for user in ("ada", "grace", "edsger"):
-        refusals.note(question_of(user), "strange_code", NOON + timedelta(minutes=2))
-
-    assert refusals.is_worker_trouble("strange_code")
-    assert not refusals.is_final(ADAS, "strange_code", LATE)
-
-
-def test_one_person_three_times_is_one_person(refusals: UnknownErrorHistory) -> None:
-    for number in range(3):
-        refusals.note(question_of("ada", number), "strange_code", NOON)
-
-    assert not refusals.is_worker_trouble("strange_code")
-
-
-def test_three_people_with_three_codes_are_no_worker_trouble(refusals: UnknownErrorHistory) -> None:
-    for number, user in enumerate(("ada", "grace", "edsger")):
-        refusals.note(question_of(user), f"code_{number}", NOON)
-
-    assert not any(refusals.is_worker_trouble(f"code_{number}") for number in range(3))
-
-
-def test_what_people_met_long_ago_does_not_count(refusals: UnknownErrorHistory) -> None:
-    refusals.note(question_of("grace"), "strange_code", NOON)
-    refusals.note(question_of("edsger"), "strange_code", NOON)
-
-    refusals.note(ADAS, "strange_code", NOON + 2 * PATIENCE + timedelta(seconds=1))
-
-    assert not refusals.is_worker_trouble("strange_code")
-
-
-def test_a_question_that_ended_is_forgotten(refusals: UnknownErrorHistory) -> None:
-    refusals.note(ADAS, "strange_code", NOON)
-    refusals.note_success(GRACES, LATE)
-
-    refusals.forget(ADAS)
-    refusals.note(ADAS, "strange_code", LATE)
-
-    assert not refusals.is_final(ADAS, "strange_code", LATE)
+    assert history.is_worker_trouble("strange") is is_trouble
+    assert not any(history.is_worker_trouble(code) for code in ("odd", "weird"))
