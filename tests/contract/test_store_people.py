@@ -48,7 +48,10 @@ async def open_for(store: AnyStore, slack_id: str = ADA, *, limit: int = 10) -> 
 
 
 async def test_a_persons_open_questions_are_found_the_newest_first(store: AnyStore) -> None:
-    expired = {"standing": Outcome.TIMED_OUT, "reports": 1}  # ended without an answer: it is open still
+    expired: dict[str, Any] = {
+        "standing": Outcome.TIMED_OUT,
+        "reports": 1,
+    }  # ended without an answer: it is open still
     await add(store, asked("old", seconds=1), asked("new", seconds=3), asked("middle", seconds=2, **expired))
     await add(store, asked("another's", slack_id=EVE, seconds=4), answered("answered", seconds=9))
 

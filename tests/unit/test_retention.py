@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
+from world import eventually
 
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
@@ -52,44 +52,32 @@ async def fill(store: MemoryStore, count: int, *, ended_at: datetime) -> None:
         await store.mark_sent(await store.reports_of(each.identifier), ended_at)
 
 
-@asynccontextmanager
-async def retaining(store: MemoryStore, clock: SteppedClock) -> AsyncIterator[None]:
+async def retain(store: MemoryStore, until: Callable[[], object]) -> None:
+    """Let it run until then."""
     stop = asyncio.Event()
-    running = asyncio.create_task(Retention(store, keep=KEEP, clock=clock).run(stop))
-    yield
+    running = asyncio.create_task(Retention(store, keep=KEEP, clock=SteppedClock()).run(stop))
+    await eventually(until)
     assert not running.done()
     stop.set()
-    async with asyncio.timeout(20):
-        await running
-
-
-async def until_steps(store: CountingStore, count: int) -> None:
-    async with asyncio.timeout(20):
-        while len(store.steps) < count:
-            await asyncio.sleep(0.01)
+    await running
 
 
 async def test_what_ended_before_the_time_to_keep_is_removed_in_small_steps() -> None:
-    store, clock = CountingStore(), SteppedClock()
+    store = CountingStore()
     await fill(store, STEP * 2 + 7, ended_at=NOON - KEEP - timedelta(seconds=1))
     await fill(store, 3, ended_at=NOON - KEEP + timedelta(seconds=1))
 
-    async with retaining(store, clock):
-        await until_steps(store, 3)
+    await retain(store, until=lambda: len(store.steps) == 3)
 
     assert store.steps == [(NOON - KEEP, STEP), (NOON - KEEP, STEP), (NOON - KEEP, 7)]
     assert len(store.questions) == 3
 
 
 async def test_a_store_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    store, clock = CountingStore(), SteppedClock()
+    store = CountingStore()
     store.removal_fails = [StoreError("disk full")]
 
-    async with retaining(store, clock), asyncio.timeout(20):
-        while not caplog.records:
-            await asyncio.sleep(0.01)
-
-    assert "disk full" in caplog.text
+    await retain(store, until=lambda: "disk full" in caplog.text)
 
 
 async def test_an_alert_that_comes_again_after_its_removal_is_new() -> None:

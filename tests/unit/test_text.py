@@ -116,17 +116,17 @@ def test_a_text_is_shown_as(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "limit", "lines", "shown"),
     [
-        ("x" * 50, 50, None, "x" * 50),
-        ("x" * 51, 50, None, "x" * 49 + "…"),
+        ("x" * 50, 50, 9, "x" * 50),
+        ("x" * 51, 50, 9, "x" * 49 + "…"),
         # Lines are counted after cleaning.
         ("a\n\n\n\nb\nc", 50, 4, "a\n\nb\nc"),
         ("a\n\n\n\nb\nc", 50, 3, "a\n\nb…"),
         # What lies beyond the first 50,000 characters is not looked at.
-        ("\u200b" * READ_MAX + "out of sight", 50, None, "…"),
+        ("\u200b" * READ_MAX + "out of sight", 50, 9, "…"),
     ],
 )
-def test_a_text_at_the_limit_is_left_whole(text: str, limit: int, lines: int | None, shown: str) -> None:
-    assert shorten(text, limit, mark="…", **({"lines": lines} if lines else {})) == shown
+def test_a_text_at_the_limit_is_left_whole(text: str, limit: int, lines: int, shown: str) -> None:
+    assert shorten(text, limit, lines=lines, mark="…") == shown
 
 
 def test_a_line_that_is_too_long_says_so() -> None:
