@@ -198,9 +198,7 @@ def test_workers_of_both_releases_share_a_table_for_an_hour(table: SharedTable) 
 
 
 @pytest.mark.parametrize("seed", [0])
-def test_what_this_release_adds_to_a_question_stays_while_the_one_before_asks_and_takes_an_answer(
-    table: SharedTable,
-) -> None:
+def test_what_this_release_adds_to_a_question_stays_while_the_one_before_asks_it(table: SharedTable) -> None:
     receive(table, "present", "alert", "db1")
     table.restart("present")
     table.now += MINUTE
@@ -272,7 +270,7 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
-async def test_a_file_of_a_former_release_is_migrated_when_it_is_opened(
+async def test_opening_a_former_releases_file_migrates_it(
     release: Release, path: Path, tmp_path: Path
 ) -> None:
     assert schema_of(path)[0] == release.version
@@ -293,9 +291,7 @@ async def test_a_file_of_a_former_release_is_migrated_when_it_is_opened(
     ]
 
 
-def test_the_present_release_goes_on_with_a_file_of_a_former_one(
-    release: Release, path: Path, tmp_path: Path
-) -> None:
+def test_the_present_release_goes_on_with_a_former_file(release: Release, path: Path, tmp_path: Path) -> None:
     sent: set[str] = set()
     with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
         for seconds in (0, 10, 20):
@@ -313,9 +309,7 @@ def test_the_present_release_goes_on_with_a_file_of_a_former_one(
     assert "waiting" in sent
 
 
-def test_a_former_release_leaves_a_file_of_this_one_alone(
-    release: Release, path: Path, tmp_path: Path
-) -> None:
+def test_a_former_release_leaves_our_file_alone(release: Release, path: Path, tmp_path: Path) -> None:
     with WorkerOfRelease(CHECKOUT, f"sqlite:///{path}", tmp_path) as worker:
         worker.do("work", now=NOON + 60 * MINUTE)
     before = path.read_bytes()
@@ -327,7 +321,7 @@ def test_a_former_release_leaves_a_file_of_this_one_alone(
     assert path.read_bytes() == before
 
 
-async def test_a_file_of_a_former_release_is_copied_as_that_one_copies_it(
+async def test_a_former_file_is_copied_as_its_release_did(
     release: Release, path: Path, tmp_path: Path
 ) -> None:
     with WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path) as worker:

@@ -59,7 +59,7 @@ def _comparable(value: Any) -> Any:
     return sorted(rows, key=repr)
 
 
-async def test_all_questions_and_reports_are_moved_with_every_column_and_body_and_due_as_they_were(
+async def test_everything_is_moved_with_every_column_and_body_and_due_as_it_was(
     path: Path, table: str
 ) -> None:
     async with the_file(path) as store:
@@ -182,9 +182,7 @@ def test_a_checksum_tells_any_change_and_no_order() -> None:
     assert [kind for kind in KINDS if counts[0][kind] != counts[2][kind]] == ["questions accepted"]
 
 
-async def test_what_has_ended_expires_as_if_a_worker_of_the_table_had_ended_it(
-    path: Path, table: str
-) -> None:
+async def test_what_has_ended_expires_as_if_a_worker_had_ended_it(path: Path, table: str) -> None:
     long_ended = {**CLOSED, "settled_at": NOON - 40 * DAY}
     async with the_file(path) as store:
         await add(store, a_question("waits", **CLOSED), report=a_report(identifier="waits", due_at=NOON))

@@ -194,9 +194,7 @@ async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(path: Pat
         await migrate(path, table)
 
 
-async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(
-    path: Path, table: str
-) -> None:
+async def test_what_a_worker_writes_during_a_run_is_not_written_over(path: Path, table: str) -> None:
     await migrate(path, table)
     async with the_file(path) as store:
         await change_in_file(store)
@@ -230,9 +228,7 @@ async def change_in_file(store: Any) -> None:
     await add(store, a_question("new"))
 
 
-async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_date(
-    path: Path, table: str
-) -> None:
+async def test_what_the_file_s_worker_did_after_a_broken_run_is_copied_too(path: Path, table: str) -> None:
     broken = unreliable(table, delete_item=[ENDED])
     with pytest.raises(StoreError):
         await migrate(path, table, caller=broken)

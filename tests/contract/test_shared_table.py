@@ -80,9 +80,7 @@ async def test_a_row_that_is_due_later_goes_to_whoever_asks_first(workers: Worke
     assert await due(ours, clock()) == []
 
 
-async def test_a_claim_that_nobody_followed_up_is_in_doubt_and_due_for_another_worker(
-    workers: Workers,
-) -> None:
+async def test_a_claim_that_nobody_followed_up_is_in_doubt_and_due_for_another(workers: Workers) -> None:
     clock, dead, theirs = workers
     await add(dead, a_question())
     moments: dict[str, Any] = {"claimed_at": NOON, "in_doubt_since": NOON, "due_at": NOON + CLAIM_LEASE}
@@ -122,9 +120,7 @@ async def test_what_is_read_newer_than_it_was_held_is_let_go_of(workers: Workers
     assert await due(theirs, clock()) == [IDENTIFIER]
 
 
-async def test_every_worker_knows_a_deadline_before_it_comes_and_the_first_save_counts(
-    workers: Workers,
-) -> None:
+async def test_every_worker_knows_a_deadline_before_it_comes_and_the_first_counts(workers: Workers) -> None:
     clock, *stores = workers
     deadline = NOON + HOUR
     await add(stores[0], a_question(due_at=None, deadline=deadline))
@@ -142,9 +138,7 @@ async def test_every_worker_knows_a_deadline_before_it_comes_and_the_first_save_
     assert [await overdue(store, clock()) for store in stores] == [[], []]
 
 
-async def test_a_report_is_sent_by_whoever_wrote_or_replayed_it_or_by_another_when_that_one_is_dead(
-    workers: Workers,
-) -> None:
+async def test_a_report_is_sent_by_who_wrote_or_replayed_it_or_another_if_that_dies(workers: Workers) -> None:
     clock, dead, theirs = workers
     [report] = await report_times(dead, IDENTIFIER, NOON)
     assert await sendable(theirs, clock()) == []

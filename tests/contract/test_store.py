@@ -137,9 +137,7 @@ async def test_those_that_are_left_out_take_nobodys_place(store: AnyStore) -> No
     [("due_at", Work.ASK), ("deadline", None), ("card_due_at", Work.CARD)],
     ids=["question", "deadline", "card"],
 )
-async def test_what_is_due_is_so_at_its_very_moment_and_not_before(
-    store: AnyStore, of: str, work: Work | None
-) -> None:
+async def test_work_is_due_at_its_very_moment_not_before(store: AnyStore, of: str, work: Work | None) -> None:
     moment = NOON + timedelta(microseconds=123_457)
     state: dict[str, Any] = {} if work is Work.ASK else {"state": State.CLOSED, "due_at": None}
     await add(store, a_question(**{**state, of: moment}), a_question("never", due_at=None))
@@ -239,9 +237,7 @@ async def test_a_probe_leaves_nothing_to_be_read(store: AnyStore) -> None:
 # Retention
 
 
-async def test_what_ended_and_was_sent_before_the_moment_is_removed_with_its_reports(
-    store: AnyStore,
-) -> None:
+async def test_what_ended_and_was_sent_before_then_is_removed_with_its_reports(store: AnyStore) -> None:
     question = ended()
     await keep(store, question)
 
@@ -276,7 +272,7 @@ async def test_a_question_that_is_not_at_its_end_stays(store: AnyStore, question
 
 
 @pytest.mark.parametrize("fate", ["unsent", "parked", "sent later"])
-async def test_a_question_whose_last_report_is_still_needed_stays_with_all_of_them(
+async def test_a_question_whose_last_report_is_needed_stays_with_all_of_them(
     store: AnyStore, fate: str
 ) -> None:
     await keep(store, ended())

@@ -137,9 +137,7 @@ async def test_what_was_added_expires_on_its_own_and_goes_with_its_question(mete
     assert items(table) == {}
 
 
-async def test_a_worker_of_the_release_before_erases_nothing_and_brings_nothing_back(
-    metered: Metered,
-) -> None:
+async def test_the_release_before_erases_nothing_and_brings_nothing_back(metered: Metered) -> None:
     store, _, table = metered
     key = {"pk": {"S": row_key(IDENTIFIER)}, "sk": {"S": "question"}}
 

@@ -236,9 +236,7 @@ async def test_an_empty_store_has_no_figures(store: AnyStore) -> None:
     assert await store.oldest_unsent() is None
 
 
-async def test_the_oldest_open_question_is_the_one_accepted_first_that_has_no_outcome(
-    store: AnyStore,
-) -> None:
+async def test_the_oldest_open_question_is_the_first_that_has_no_outcome(store: AnyStore) -> None:
     await add(
         store,
         a_question("ended", accepted_at=NOON - 9 * SECOND, standing=Outcome.TIMED_OUT),

@@ -43,9 +43,7 @@ async def test_reports_go_in_the_order_in_which_they_fall_due(store: AnyStore) -
     assert [row.identifier for row in everything] == ["c", "b"]
 
 
-async def test_the_next_report_waits_until_the_one_before_was_sent_and_five_seconds_passed(
-    store: AnyStore,
-) -> None:
+async def test_the_next_report_waits_until_five_seconds_after_the_one_before(store: AnyStore) -> None:
     first, second, _ = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
     assert await sendable(store, NOON + 3600 * SECOND) == [first.event_id]
 
@@ -67,9 +65,7 @@ async def test_a_report_that_falls_due_earlier_does_not_overtake(store: AnyStore
     assert await sendable(store, NOON + 95 * SECOND) == [second.event_id]
 
 
-async def test_a_parked_report_lets_the_next_go_at_once_but_shortens_no_wait_after_the_one_before(
-    store: AnyStore,
-) -> None:
+async def test_a_parked_report_holds_up_no_other_and_shortens_no_wait(store: AnyStore) -> None:
     first, second = await report_times(store, "parked", NOON, NOON)
     sent, parked, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
 

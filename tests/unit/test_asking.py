@@ -152,9 +152,7 @@ async def test_a_missing_conversation_is_opened_and_the_question_put_there(harne
     assert question.state is State.ASKED
 
 
-async def test_a_claim_that_grew_old_while_a_conversation_was_opened_is_renewed(
-    harness: AskingHarness,
-) -> None:
+async def test_a_claim_that_grew_old_over_opening_a_conversation_is_renewed(harness: AskingHarness) -> None:
     async def stand_still(_: Question | None) -> None:
         harness.clock.advance(seconds=11)
         del harness.messenger.before["open"]
@@ -239,7 +237,7 @@ async def test_a_code_that_one_person_meets_holds_up_nobody_else_and_is_believed
     assert await harness.reasons() == [code]
 
 
-async def test_the_only_question_of_a_night_waits_until_another_is_asked(
+async def test_the_only_question_of_a_night_waits_until_another_person_is_asked(
     harness: AskingHarness,
 ) -> None:
     harness.messenger.people |= people("grace")
@@ -251,9 +249,7 @@ async def test_the_only_question_of_a_night_waits_until_another_is_asked(
     assert await harness.reasons() == ["messages_tab_disabled"]
 
 
-async def test_three_people_whom_slack_keeps_from_us_halt_nothing_while_others_are_asked(
-    harness: AskingHarness,
-) -> None:
+async def test_three_people_who_are_kept_from_us_halt_nothing_for_others(harness: AskingHarness) -> None:
     names = ("grace", "edsger", "alan", "radia", "hedy")
     harness.messenger.people = people(*names)
     refused, asked = names[:3], names[3:]
@@ -312,7 +308,7 @@ async def test_a_claim_that_grew_old_before_the_post_is_renewed(
     assert question.state is State.ASKED
 
 
-async def test_who_wakes_up_after_another_has_asked_posts_nothing(
+async def test_who_wakes_up_after_another_asked_is_quiet(
     harness: AskingHarness, other: AskingHarness
 ) -> None:
     harness.store.after_claim = lambda: other.work(seconds=120)
@@ -392,9 +388,7 @@ async def ask_at(harness: AskingHarness, asker: Asker, *moments: float) -> Quest
     return row
 
 
-async def test_what_one_worker_did_not_find_says_nothing_of_what_another_posts_now(
-    harness: AskingHarness,
-) -> None:
+async def test_what_one_worker_did_not_find_says_nothing_of_anothers_post(harness: AskingHarness) -> None:
     slow, quick = await two_in_doubt(harness)
     await ask_at(harness, slow, 5)
     await ask_at(harness, quick, 5, 20)

@@ -63,9 +63,7 @@ async def test_a_lost_reply_is_looked_up_twice_before_the_question_is_posted_aga
     assert (question.message_ref == PLACE) is (PLACE in look_ends)
 
 
-async def test_a_question_in_doubt_is_not_looked_up_too_soon_even_when_asked_to(
-    harness: AskingHarness,
-) -> None:
+async def test_a_question_in_doubt_is_not_looked_up_too_soon(harness: AskingHarness) -> None:
     await harness.ask(post_ends=[LOST], seconds=0)
 
     for _ in range(4):
@@ -147,7 +145,7 @@ async def test_a_reply_that_could_not_be_stored_is_found_by_a_look(harness: Aski
     assert (await harness.question()).message_ref == PLACE
 
 
-async def test_without_the_history_scope_a_question_in_doubt_is_settled_and_never_repeated(
+async def test_without_the_history_scope_a_doubt_is_settled_and_never_repeated(
     harness: AskingHarness,
 ) -> None:
     question = await harness.ask(can_look_up=False, post_ends=[LOST])
@@ -251,9 +249,7 @@ async def restored(harness: AskingHarness) -> AskingHarness:
     return harness
 
 
-async def test_whoever_was_asked_since_the_backup_is_found_and_not_asked_again(
-    restored: AskingHarness,
-) -> None:
+async def test_whoever_was_asked_since_the_backup_is_found_not_asked_again(restored: AskingHarness) -> None:
     restored.messenger.look_ends = [PLACE]
 
     await restored.work(seconds=3600)

@@ -185,9 +185,7 @@ async def test_a_card_that_one_worker_is_showing_is_left_to_it_by_another(harnes
     assert shown(harness) == [("", 1), (question.card_ts, 2)]
 
 
-async def test_a_card_over_which_its_worker_died_is_shown_by_another_a_while_later(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_card_over_which_its_worker_died_is_shown_by_another(harness: ServiceHarness) -> None:
     async def die(_: Question) -> None:
         harness.team.before_end = None
         raise RuntimeError("killed")
@@ -219,9 +217,7 @@ async def test_each_of_several_events_gets_its_line_in_order(harness: ServiceHar
     assert (await harness.question()).card_due_at is None
 
 
-async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(
-    harness: ServiceHarness,
-) -> None:
+async def test_whoever_takes_it_is_told_even_beside_a_note_of_that_moment(harness: ServiceHarness) -> None:
     question = await carded(harness)
 
     await harness.service.take(a_take(question))
@@ -233,9 +229,7 @@ async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(
 
 
 @pytest.mark.parametrize("set_back", [0 * DAY, DAY], ids=["by the clock", "clock set back"])
-async def test_what_was_told_is_not_told_again_whatever_the_clock_says(
-    harness: ServiceHarness, set_back: timedelta
-) -> None:
+async def test_what_was_told_is_not_told_again(harness: ServiceHarness, set_back: timedelta) -> None:
     question = await carded(harness)
     take, note = a_take(question), a_note(question)
     await harness.service.take(replace(take, at=take.at - set_back))
@@ -385,9 +379,7 @@ async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
     assert (delayed.due_at, delayed.body) == (plain.due_at, plain.body)
 
 
-async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_card_that_is_due_does_not_hold_up_a_redraw(harness: ServiceHarness) -> None:
     harness.team.show_ends = [Undeliverable("not_in_channel")]
 
     answered = await harness.answer(Choice.NO)

@@ -101,9 +101,7 @@ def test_no_repr_of_the_settings_shows_a_secret(tmp_path: Path) -> None:
     assert settings.slack_bot_token.reveal() == "xoxb-1-secret"
 
 
-def test_the_environment_wins_over_the_env_file_and_an_empty_value_counts_as_not_set(
-    tmp_path: Path,
-) -> None:
+def test_the_environment_wins_over_the_env_file_and_an_empty_value_is_none(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("LOG_LEVEL=ERROR\nRESPONSE_PROFILE=verbatim\nASK_GUESTS=\n")
     (tmp_path / "below").mkdir()
 
@@ -140,7 +138,7 @@ def test_aws_variables_that_stand_only_in_the_env_file_are_handed_over(tmp_path:
 
 
 @pytest.mark.parametrize("store_url", ["", "sqlite:///triage-bot.db", "dynamodb://questions"])
-def test_a_relative_store_is_in_the_first_state_directory_with_a_socket_beside_it(
+def test_a_relative_store_is_in_the_first_state_directory_and_its_socket_too(
     tmp_path: Path, store_url: str
 ) -> None:
     settings = load(tmp_path, STATE_DIRECTORY="/var/lib/bot:/var/lib/more", STORE_URL=store_url)
@@ -161,7 +159,7 @@ def test_a_relative_store_is_in_the_first_state_directory_with_a_socket_beside_i
         (Purpose.MIGRATE, {"RETAIN_DAYS": "60"}),
     ],
 )
-def test_a_command_is_held_only_to_what_it_needs(
+def test_a_command_is_held_to_what_it_needs(
     tmp_path: Path, purpose: Purpose, needed: Mapping[str, str]
 ) -> None:
     wrong = dict.fromkeys([*COMPLETE, "ASK_GUESTS", "CONFIG_DIR"], "wrong")
@@ -204,9 +202,7 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(tmp_path: Path)
     "secret", ["SLACK_BOT_TOKEN=xoxb-1-2", "SLACK_APP_TOKEN=mistyped", "AWS_SECRET_ACCESS_KEY=hidden"]
 )
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
-def test_a_secret_that_others_may_read_is_a_warning_with_the_command(
-    tmp_path: Path, secret: str, mode: int
-) -> None:
+def test_a_secret_that_others_may_read_is_a_warning(tmp_path: Path, secret: str, mode: int) -> None:
     path = env_file(tmp_path, f"{secret}\n", mode)
 
     (warning,) = load(tmp_path).warnings

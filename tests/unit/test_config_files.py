@@ -240,9 +240,7 @@ def test_a_mistake_in_the_alerts_is_told_with_its_file_table_and_key(
         ),
     ],
 )
-def test_a_mistake_about_people_is_told_with_its_key_or_its_line(
-    mine: Path, defaults: Path, text: str, problem: str
-) -> None:
+def test_a_mistake_about_people_is_told(mine: Path, defaults: Path, text: str, problem: str) -> None:
     [told] = problems("people.toml", mine, defaults, text)
 
     assert told.removeprefix(str(mine / "people.toml")).lstrip(": ").startswith(problem)
@@ -266,9 +264,7 @@ def test_a_file_that_is_no_toml_is_named(mine: Path, defaults: Path, name: str, 
 
 
 @pytest.mark.parametrize("table", TEXTS)
-def test_an_outcome_without_its_text_is_found_before_anybody_needs_it(
-    table: str, mine: Path, defaults: Path
-) -> None:
+def test_an_outcome_without_its_text_is_found_at_once(table: str, mine: Path, defaults: Path) -> None:
     *others, forgotten = TEXTS[table]
     (defaults / "messages.toml").write_text(of_outcomes({**TEXTS, table: others}))
 
@@ -418,9 +414,7 @@ def test_a_person_goes_before_a_domain_and_capitals_make_no_difference(
 @pytest.mark.parametrize(
     "address", ["alan@example.org", "alan@sub.mozilla.com", "alan@mozilla.com.evil.example"]
 )
-def test_whom_no_rule_names_is_looked_up_as_they_come_unless_rules_are_strict(
-    tmp_path: Path, address: str
-) -> None:
+def test_whom_no_rule_names_is_looked_up_unless_rules_are_strict(tmp_path: Path, address: str) -> None:
     assert rules_of(tmp_path, RULES).target(address) == Target(wanted=address)
     assert rules_of(tmp_path, f"strict = true\n{RULES}").target(address) == NOT_MAPPED
 

@@ -56,9 +56,7 @@ def test_the_environment_wins_over_the_env_file_and_that_over_a_credential(folde
     ],
     ids=["empty", "swapped", "not UTF-8"],
 )
-def test_a_credential_is_judged_as_the_variable_is_and_never_shown(
-    folder: Path, content: bytes, told: str
-) -> None:
+def test_a_credential_is_judged_like_a_variable_never_shown(folder: Path, content: bytes, told: str) -> None:
     (folder / "slack_bot_token").write_bytes(content)
 
     found = problems(folder.parent, **from_credentials(folder))

@@ -115,9 +115,7 @@ async def test_a_deadline_that_passed_while_the_process_was_down_is_met_once(har
     assert (await harness.question()).settled_at == NOON + 3 * DAY
 
 
-async def test_the_message_is_redrawn_at_once_keeps_its_buttons_and_offers_no_note(
-    harness: ServiceHarness,
-) -> None:
+async def test_the_message_is_redrawn_keeps_its_buttons_and_offers_no_note(harness: ServiceHarness) -> None:
     before = without_colours(buttons(question_message(await harness.ask(), WORDING, Policy())))
 
     question = await expired(harness)

@@ -41,9 +41,7 @@ async def facts(harness: ServiceHarness) -> list[Mapping[str, object]]:
     return [body["details"]["triagebot"] | {"category": body["category"]} for body in bodies]
 
 
-async def test_a_request_that_was_not_asked_in_time_is_reported_and_stays_to_be_asked(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_request_not_asked_in_time_is_reported_and_stays_to_be_asked(harness: ServiceHarness) -> None:
     waiting = await accept_and_wait(harness)
     assert list(await harness.store.overdue(NOON + DAY, limit=10)) == [waiting]
 

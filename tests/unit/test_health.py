@@ -65,9 +65,7 @@ def test_one_link_that_is_up_is_enough_and_a_poll_may_take_as_long_as_polls_do()
         ({"polled_at": NOON - POLL_SILENCE - timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
     ],
 )
-def test_whatever_keeps_it_from_its_job_is_named(
-    change: dict[str, Any], trouble: Trouble, words: str
-) -> None:
+def test_what_keeps_it_from_its_job_is_named(change: dict[str, Any], trouble: Trouble, words: str) -> None:
     health = health_view(replace(WELL, **change), NOON)
 
     assert health["healthy"] is False

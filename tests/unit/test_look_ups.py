@@ -69,9 +69,7 @@ async def test_only_two_looks_ten_seconds_apart_say_that_it_is_not_there(harness
     assert len(harness.messenger.looks) == 2
 
 
-async def test_a_look_during_which_a_click_settles_the_doubt_is_a_look_all_the_same(
-    harness: LookUpHarness,
-) -> None:
+async def test_a_look_during_which_a_click_settles_the_doubt_counts(harness: LookUpHarness) -> None:
     class ClickedSlack(ScriptedMessenger):
         async def look_up(
             self, question: Question, *, after: Bookmark | None = None
@@ -164,7 +162,7 @@ async def test_pages_that_lead_in_a_circle_let_the_look_begin_anew(
 
 
 @pytest.mark.parametrize("failure", [UnknownErrorCode("invalid_cursor"), Undeliverable("channel_not_found")])
-async def test_a_page_that_slack_refuses_lets_the_look_begin_anew(
+async def test_a_refused_page_lets_the_look_begin_anew(
     harness: LookUpHarness, failure: TriageBotError
 ) -> None:
     harness.messenger.look_ends = [SECOND_PAGE, failure, SECOND_PAGE, None]

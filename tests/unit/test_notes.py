@@ -84,7 +84,7 @@ async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(harness
     assert len({row.event_id for row in await harness.reports()}) == 3
 
 
-async def test_a_note_that_slack_delivers_again_is_one_and_another_text_is_a_further_one(
+async def test_a_note_that_slack_delivers_again_is_one_and_another_text_another(
     harness: ServiceHarness,
 ) -> None:
     question = await harness.answer(Choice.NO)
@@ -96,9 +96,7 @@ async def test_a_note_that_slack_delivers_again_is_one_and_another_text_is_a_fur
     assert await comments(harness) == [None, "a ", "b ", "a "]
 
 
-async def test_twenty_notes_are_taken_and_no_more_but_the_last_may_be_delivered_again(
-    harness: ServiceHarness,
-) -> None:
+async def test_twenty_notes_are_taken_but_the_last_may_be_delivered_again(harness: ServiceHarness) -> None:
     question = await harness.answer(Choice.NO)
     notes = [replace(a_note(question, f"{number}"), view_id="V1") for number in range(21)]
 
@@ -132,9 +130,7 @@ async def test_a_note_makes_the_message_due_for_a_redraw(harness: ServiceHarness
 
 
 @pytest.mark.parametrize("more", ["", "y"])
-async def test_a_note_of_3000_characters_is_kept_whole_and_a_longer_one_is_cut_there(
-    harness: ServiceHarness, more: str
-) -> None:
+async def test_a_longer_note_is_cut_after_3000_characters(harness: ServiceHarness, more: str) -> None:
     question = await noted(harness, "é" * 3000 + more)
 
     assert NOTE_LENGTH_MAX == 3000
@@ -164,9 +160,7 @@ async def test_a_note_of_anybody_else_changes_nothing(
 
 
 @pytest.mark.parametrize("days", [0, 2], ids=["in time", "after the deadline"])
-async def test_a_note_without_an_answer_is_neither_offered_nor_taken(
-    harness: ServiceHarness, days: int
-) -> None:
+async def test_a_note_without_an_answer_is_not_offered_nor_taken(harness: ServiceHarness, days: int) -> None:
     await harness.ask()
     await harness.pass_time(until=NOON + timedelta(days=days))
     question = await harness.question()

@@ -117,9 +117,7 @@ def test_a_person_chose_exactly_what_there_are_buttons_for() -> None:
 
 
 @pytest.mark.parametrize(("standing", "choice"), list(product(Outcome, Choice)))
-def test_whatever_stands_a_choice_is_ranked_against_it_and_reported(
-    standing: Outcome, choice: Choice
-) -> None:
+def test_a_choice_is_ranked_against_what_stands_and_reported(standing: Outcome, choice: Choice) -> None:
     posted = MessageRef(channel="D0ADA", ts="1.000001")
     click = Answer(ref="", choice=choice, slack_id="U0ADA", same_workspace=True, message_ref=posted, at=NOON)
 

@@ -96,9 +96,7 @@ async def test_that_there_is_nobody_is_believed_for_five_minutes(harness: Findin
     assert not harness.finder.is_missing(ADDRESS)
 
 
-async def test_no_number_of_invented_addresses_makes_it_forget_somebody_or_grow(
-    harness: FindingHarness,
-) -> None:
+async def test_no_number_of_invented_addresses_makes_it_forget_or_grow(harness: FindingHarness) -> None:
     await harness.find()
     invented = [f"LOGIN{number}@example.com" for number in range(REMEMBERED_MAX + 1)]
     harness.messenger.people |= dict.fromkeys(invented, NOBODY)
@@ -126,9 +124,7 @@ async def test_what_is_remembered_is_by_what_was_looked_up() -> None:
 
 
 @pytest.mark.parametrize("error", [WAIT, TransientError("no network"), UnknownErrorCode("odd")])
-async def test_a_look_up_that_failed_says_nothing_of_anybody(
-    harness: FindingHarness, error: Exception
-) -> None:
+async def test_a_failed_look_up_says_nothing_of_anybody(harness: FindingHarness, error: Exception) -> None:
     harness.messenger.people[ADDRESS] = error
     await harness.find()
     harness.messenger.people[ADDRESS] = ADA

@@ -108,7 +108,7 @@ def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, 
         pytest.param(Policy(alerts=PATIENT), TOKYO, id="every hour is a working hour"),
     ],
 )
-async def test_a_question_is_asked_at_once_unless_it_may_wait_for_the_persons_hours(
+async def test_a_question_is_asked_at_once_unless_it_may_wait_for_hours(
     policy: Policy, person: Person
 ) -> None:
     question = await harness_of(policy, person).ask()
@@ -116,7 +116,7 @@ async def test_a_question_is_asked_at_once_unless_it_may_wait_for_the_persons_ho
     assert (question.state, question.asked_at) == (State.ASKED, NOON)
 
 
-async def test_an_alert_that_may_wait_is_asked_when_the_person_works_next_and_that_costs_no_time() -> None:
+async def test_an_alert_that_may_wait_is_asked_when_the_person_works_next() -> None:
     harness = harness_of(Policy(hours=HOURS, alerts=PATIENT, expire_after=HOUR), TOKYO)
 
     waiting = await harness.ask()
@@ -158,7 +158,7 @@ async def test_somebody_who_may_not_be_asked_is_reported_without_waiting_for_the
 
 @pytest.mark.parametrize("setting", [None, HOUR])
 @pytest.mark.parametrize("after", [None, 2 * HOUR])
-def test_what_a_policy_says_counts_and_else_the_setting(
+def test_what_a_policy_says_counts_before_a_setting(
     setting: timedelta | None, after: timedelta | None
 ) -> None:
     assert AlertPolicy().remind_after.or_default(setting) == setting

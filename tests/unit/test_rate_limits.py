@@ -142,9 +142,7 @@ def test_an_open_limiter_lets_all_pass_that_there_is_room_for(limiter: Concurren
     assert limiter.opens_at(NOON) is None
 
 
-def test_a_pause_shuts_it_until_its_end_and_a_shorter_one_changes_nothing(
-    limiter: ConcurrencyLimiter,
-) -> None:
+def test_a_pause_shuts_it_until_its_end_and_a_shorter_one_is_nothing(limiter: ConcurrencyLimiter) -> None:
     limiter.pause(NOON + 30 * SECOND)
     limiter.pause(NOON + 5 * SECOND)
 
@@ -154,9 +152,7 @@ def test_a_pause_shuts_it_until_its_end_and_a_shorter_one_changes_nothing(
     assert limiter.opens_at(NOON + 30 * SECOND) is None
 
 
-def test_each_time_that_slack_asks_to_wait_half_as_many_are_let_through_afterwards(
-    limiter: ConcurrencyLimiter,
-) -> None:
+def test_each_time_that_slack_asks_to_wait_half_as_many_go_afterwards(limiter: ConcurrencyLimiter) -> None:
     now, rooms = NOON, []
     for _ in range(9):
         limiter.slow_down(2 * SECOND, now)

@@ -59,9 +59,7 @@ async def remind_now(harness: ServiceHarness) -> Question:
     return await harness.question()
 
 
-async def test_an_unanswered_question_is_reminded_of_once_and_that_is_counted_before(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_reminder_of_an_open_question_is_counted_and_sent_once(harness: ServiceHarness) -> None:
     stored: list[int] = []
 
     async def look_into_store(_: Question | None) -> None:
@@ -90,9 +88,7 @@ async def test_nobody_is_reminded_of_what_they_have_answered(harness: ServiceHar
     assert times(harness) == []
 
 
-async def test_an_answer_that_comes_as_the_reminder_falls_due_is_not_reminded_of(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_answer_that_comes_as_a_reminder_falls_due_prevents_it(harness: ServiceHarness) -> None:
     unanswered = await harness.ask()
     await harness.service.answer(a_click(unanswered))
     harness.clock.now = FOUR_HOURS
@@ -139,7 +135,7 @@ async def test_a_reminder_that_may_have_been_sent_or_was_refused_for_good_is_not
     assert (question.reminders, question.due_at) == (1, None)
 
 
-async def test_a_reminder_that_was_not_sent_is_taken_back_and_tried_again_less_and_less_often(
+async def test_a_reminder_that_was_not_sent_is_tried_again_less_and_less_often(
     harness: ServiceHarness,
 ) -> None:
     harness.messenger.remind_ends = [TransientError("no network")] * 12
@@ -167,9 +163,7 @@ async def test_a_reminder_waits_as_long_as_slack_asks_and_shuts_the_gate(harness
     assert harness.limiter.opens_at(FOUR_HOURS) == FOUR_HOURS + timedelta(minutes=2)
 
 
-async def test_a_refusal_of_the_worker_shuts_the_gate_until_a_reminder_is_taken(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_refusal_shuts_the_gate_until_a_reminder_is_taken(harness: ServiceHarness) -> None:
     harness.messenger.remind_ends = [AppRejected("token_revoked", remedy="Renew it.")]
 
     question = await remind_now(harness)

@@ -28,9 +28,7 @@ def harness() -> ServiceHarness:
 # Receive
 
 
-async def test_a_new_request_is_stored_and_due_and_twice_in_a_batch_it_is_one_question(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_new_request_is_stored_and_due_and_once_for_a_batch(harness: ServiceHarness) -> None:
     fates = await harness.service.receive([a_request(), a_request()])
 
     question = await harness.question()
@@ -81,9 +79,7 @@ async def test_a_request_that_cannot_be_held_against_the_first_one_is_left(harne
     assert (await harness.question()).state is State.ACCEPTED
 
 
-async def test_a_request_whose_first_one_was_removed_meanwhile_is_left_and_then_new(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_request_whose_first_one_was_removed_is_left_and_then_new(harness: ServiceHarness) -> None:
     await harness.service.receive([a_request()])
 
     class Forgetful(MemoryStore):
@@ -130,9 +126,7 @@ async def test_an_invalid_request_is_reported_as_undeliverable(harness: ServiceH
     assert report.due_at == NOON + timedelta(seconds=90)
 
 
-async def test_a_body_of_which_nothing_is_usable_may_be_deleted_even_if_the_store_is_broken(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_unusable_body_may_be_deleted_even_if_the_store_is_broken(harness: ServiceHarness) -> None:
     harness.store.fails = [StoreError("disk full")]
 
     assert await harness.service.receive([UNUSABLE]) == [True]
@@ -151,9 +145,7 @@ async def test_what_cannot_be_stored_is_left_in_the_queue_alone(harness: Service
     assert {each.request.identifier for each in harness.store.questions.values()} == {"known", "one", "two"}
 
 
-async def test_a_store_that_takes_nothing_at_all_is_the_stores_trouble_and_no_requests(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_store_that_takes_nothing_is_its_own_trouble_and_no_requests(harness: ServiceHarness) -> None:
     harness.store.fails = [StoreError("disk full")]
     batch: list[TriageRequest | InvalidBody] = [a_request("one"), UNUSABLE, a_request("two")]
 
@@ -167,9 +159,7 @@ async def test_a_store_that_takes_nothing_at_all_is_the_stores_trouble_and_no_re
 # Answer
 
 
-async def test_an_answer_is_durable_when_it_returns_and_the_same_click_again_is_none(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_answer_is_durable_at_once_and_the_same_click_again_is_none(harness: ServiceHarness) -> None:
     await harness.ask()
     woken = harness.woken
 

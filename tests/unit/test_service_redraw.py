@@ -25,9 +25,7 @@ def harness() -> ServiceHarness:
 # Redraw
 
 
-async def test_a_message_is_redrawn_from_the_store_and_then_at_rest_and_left_alone(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_message_is_redrawn_from_the_store_and_then_left_alone(harness: ServiceHarness) -> None:
     answered = await harness.answer(Choice.YES)
 
     await harness.service.redraw(answered, response_url=URL)
@@ -93,9 +91,7 @@ async def test_a_redraw_that_failed_is_left_for_later(
     assert not (await harness.question()).outdated
 
 
-async def test_an_answer_over_another_is_drawn_again_when_no_redraw_of_that_can_be_under_way(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_answer_over_another_is_drawn_again_after_a_redraws_time(harness: ServiceHarness) -> None:
     await harness.service.redraw(await harness.answer(Choice.YES))
     changed = await harness.answer(Choice.NO)
     harness.clock.now = changed.settled_at or NOON
@@ -148,7 +144,7 @@ async def test_an_answer_that_was_never_shown_is_not_drawn_over_a_later_one(harn
     assert {question.said for question, _ in harness.messenger.redraws} == {Choice.NO}
 
 
-async def test_an_answer_drawn_over_a_later_one_leaves_that_due_even_if_its_worker_dies(
+async def test_an_answer_drawn_over_a_later_one_leaves_that_due_after_a_crash(
     harness: ServiceHarness,
 ) -> None:
     async def die_over_a_no(question: Question | None) -> None:

@@ -266,9 +266,7 @@ async def test_a_card_that_is_due_beside_a_redraw_follows_it(harness: SweeperHar
     assert harness.works == [("answered", Work.REDRAW), ("answered", Work.CARD)]
 
 
-async def test_a_shut_gate_holds_questions_and_reminders_up_and_no_redraw_card_nor_deadline(
-    harness: SweeperHarness,
-) -> None:
+async def test_a_shut_gate_holds_up_questions_and_reminders_and_nothing_else(harness: SweeperHarness) -> None:
     harness.limiter.pause(NOON + HOUR)
     await harness.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
     await harness.put(replace(accepted("overdue"), due_at=None, deadline=NOON))

@@ -91,9 +91,7 @@ def test_a_code_is_believed_after_a_quarter_of_an_hour_in_which_somebody_else_wa
         ),
     ],
 )
-def test_a_code_that_three_people_meet_in_a_row_is_the_workers_trouble(
-    events: list[Event], *, is_trouble: bool
-) -> None:
+def test_a_code_that_three_people_meet_is_the_workers(events: list[Event], *, is_trouble: bool) -> None:
     history = after(*events)
 
     assert history.is_worker_trouble("strange") is is_trouble

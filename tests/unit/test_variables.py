@@ -138,7 +138,7 @@ def test_the_slash_behind_a_queues_name_is_no_part_of_it(tmp_path: Path) -> None
         ("localhost:0", ("localhost", 0)),
     ],
 )
-def test_an_address_to_listen_on_is_a_host_and_a_port(
+def test_an_address_to_listen_on_is_host_and_port(
     tmp_path: Path, text: str, address: tuple[str, int]
 ) -> None:
     assert load(tmp_path, METRICS_LISTEN=text).metrics_listen == address
@@ -170,9 +170,7 @@ def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://proxy", "https://proxy"),
     ],
 )
-def test_slack_is_called_through_a_proxy_however_it_is_written(
-    tmp_path: Path, name: str, text: str, url: str
-) -> None:
+def test_slack_is_called_through_a_proxy_in_any_form(tmp_path: Path, name: str, text: str, url: str) -> None:
     settle_environment(load(tmp_path, **{name: text}))
 
     assert proxy_for(SLACK) == url

@@ -313,9 +313,7 @@ def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_our
         ({"card_ts": ""}, []),
     ],
 )
-def test_show_tells_what_the_security_team_has_of_it_and_who_took_it(
-    changes: dict[str, Any], shown: list[str]
-) -> None:
+def test_show_tells_what_the_security_team_has_of_it(changes: dict[str, Any], shown: list[str]) -> None:
     lines = section_of(rendered(replace(CARDED, **changes)), "Security team")
 
     assert [" ".join(line.split()) for line in lines] == shown
