@@ -1,21 +1,25 @@
-"""What is not asked in time is told to MozDef, and is asked all the same."""
+"""What is not asked or answered in time is told to MozDef, and an answer is welcome all the same."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from drawn import answer_of, buttons, without_colours
 from fakes import ADA, ADDRESS, NOON, a_request
 from service_harness import ServiceHarness, a_click
+from wording import WORDING
 
 from bot.errors import StoreError, TransientError
+from bot.slack.render.question import question_message
 from bot.triage import asking_rules
 from bot.triage.model import Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
-from bot.triage.policy import Policy
+from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 
 DAY = timedelta(hours=24)
 POLICY = Policy()
@@ -24,7 +28,7 @@ ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question
 
 @pytest.fixture
 def harness() -> ServiceHarness:
-    return ServiceHarness()
+    return ServiceHarness(Policy(remind_after=None))
 
 
 async def accept_and_wait(harness: ServiceHarness) -> Question:
@@ -139,3 +143,151 @@ def test_a_row_in_doubt_expires_and_stays_in_doubt() -> None:
 )
 def test_what_has_ended_or_has_another_deadline_does_not_expire(question: Question) -> None:
     assert asking_rules.expire(question, NOON + DAY, POLICY) is None
+
+
+HOUR = timedelta(hours=1)
+MICROSECOND = timedelta(microseconds=1)
+
+
+async def expired(harness: ServiceHarness) -> Question:
+    """Ask, and let the time to answer pass."""
+    await harness.ask()
+    await harness.pass_time(until=NOON + DAY)
+    return await harness.question()
+
+
+async def reports(harness: ServiceHarness) -> Sequence[dict[str, Any]]:
+    return [json.loads(row.body) for row in await harness.reports()]
+
+
+def facts_of(report: dict[str, Any]) -> dict[str, Any]:
+    return dict(report["details"]["triagebot"])
+
+
+async def test_an_unanswered_question_is_reported_as_timed_out(harness: ServiceHarness) -> None:
+    question = await expired(harness)
+
+    assert (question.state, question.standing, question.said) == (State.ASKED, Outcome.TIMED_OUT, None)
+    assert question.deadline is None
+    [report] = await reports(harness)
+    assert (report["category"], report["details"]["response"]) == ("triagebot", "wrongUser")
+    assert (report["details"]["user"]["slack"], report["details"]["user"]["slackName"]) == ("", "")
+    told = facts_of(report)
+    assert (told["outcome"], told["sequence"], told["askedSlack"]) == ("timedOut", 0, "U0ADA")
+    assert "answeredAt" not in told
+
+
+async def test_a_deadline_counts_from_the_moment_of_asking(harness: ServiceHarness) -> None:
+    await harness.accept()
+    harness.clock.now = NOON + 3 * HOUR
+    await harness.work()
+
+    assert (await harness.question()).deadline == NOON + 3 * HOUR + DAY
+
+
+async def test_nothing_ends_before_its_deadline(harness: ServiceHarness) -> None:
+    question = await harness.ask()
+
+    await harness.pass_time(until=NOON + DAY - MICROSECOND)
+    await harness.service.expire(question)
+
+    assert await harness.question() == question
+    assert await harness.reports() == []
+
+
+async def test_what_was_answered_does_not_time_out_even_at_the_last_moment(harness: ServiceHarness) -> None:
+    unanswered = await harness.ask()
+    await harness.service.answer(a_click(unanswered, Choice.NO))
+    harness.clock.now = NOON + DAY
+
+    await harness.service.expire(unanswered)
+    await harness.pass_time(until=NOON + 2 * DAY)
+
+    assert [facts_of(report)["outcome"] for report in await reports(harness)] == ["no"]
+
+
+async def test_a_deadline_that_could_not_be_stored_is_met_as_soon_as_it_can(harness: ServiceHarness) -> None:
+    question = await harness.ask()
+    harness.clock.now = NOON + DAY
+    harness.store.fails = [StoreError("disk full")]
+    with pytest.raises(StoreError):
+        await harness.service.expire(question)
+    woken = harness.woken
+
+    await harness.work()
+
+    assert len(await harness.reports()) == 1
+    assert harness.woken > woken  # whoever sends reports
+
+
+async def test_a_deadline_that_passed_while_the_process_was_down_is_met_once(harness: ServiceHarness) -> None:
+    await harness.ask()
+    harness.clock.now = NOON + 3 * DAY
+
+    harness.restart()
+    await harness.work()
+    harness.restart()
+    await harness.work()
+
+    [report] = await reports(harness)
+    assert facts_of(report)["outcome"] == "timedOut"
+    assert (await harness.question()).settled_at == NOON + 3 * DAY
+
+
+async def test_the_message_is_redrawn_keeps_its_buttons_and_offers_no_note(harness: ServiceHarness) -> None:
+    before = without_colours(buttons(question_message(await harness.ask(), WORDING, Policy())))
+
+    question = await expired(harness)
+
+    [(drawn, response_url)] = harness.messenger.redraws
+    message = question_message(drawn, WORDING, Policy())
+    assert answer_of(drawn) == message["text"] == WORDING["answer"]["timedOut"]
+    assert buttons(message) == before
+    assert message["blocks"][-1]["block_id"] == "answer"
+    assert response_url == ""
+    assert not question.outdated
+
+
+@pytest.mark.parametrize("choice", Choice)
+async def test_a_late_answer_is_the_next_report_and_replaces_what_the_bot_decided(
+    harness: ServiceHarness, choice: Choice
+) -> None:
+    question = await expired(harness)
+
+    answered = await harness.service.answer(replace(a_click(question, choice), at=NOON + DAY + HOUR))
+
+    assert isinstance(answered, Question)
+    assert (answered.standing, answered.idle_changes) == (Outcome(choice.value), 0)
+    first, second = await reports(harness)
+    assert second["category"] == "triagebot"
+    assert second["details"]["response"] == ("wrongUser" if choice is Choice.NOT_SURE else choice)
+    assert second["details"]["user"]["slack"] == "U0ADA"
+    assert [facts_of(each)["sequence"] for each in (first, second)] == [0, 1]
+    assert facts_of(second)["outcome"] == choice
+
+    await harness.pass_time(until=NOON + 10 * DAY)
+    assert len(await harness.reports()) == 2
+    assert await harness.store.next_due(harness.clock()) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "policy", "expected"),
+    [
+        (DAY, Wait(is_set=True, after=HOUR), NOON + HOUR),
+        (None, Wait(is_set=True, after=HOUR), NOON + HOUR),
+        (DAY, Wait(is_set=True, after=None), None),
+        (DAY, Wait(), NOON + DAY),
+        (None, Wait(), None),
+    ],
+)
+async def test_what_an_alert_says_of_its_deadline_counts_before_the_setting(
+    setting: timedelta | None, policy: Wait, expected: object
+) -> None:
+    alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(expire_after=policy)})
+    harness = ServiceHarness(Policy(expire_after=setting, alerts=alerts))
+
+    question = await harness.ask()
+    await harness.pass_time(until=NOON + 100 * DAY)
+
+    assert question.deadline == expected
+    assert (await harness.question()).standing is (Outcome.TIMED_OUT if expected else None)

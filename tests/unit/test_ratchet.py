@@ -1,3 +1,5 @@
+"""What an answer changes: what stands may rise and not fall, and every change is told."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""What a report says, when it goes, and what goes as a note."""
+
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""The rules by which a question is accepted, claimed, asked and closed."""
+
 from __future__ import annotations
 
 import hashlib

@@ -1,14 +1,21 @@
+"""Foreign texts become visible and harmless, and templates elements in which every value is literal."""
+
 from __future__ import annotations
 
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import drawn
 import pytest
+from fakes import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
 import bot
+from bot.slack.render.rich_text import as_text, date, fill, link, literal
 from bot.slack.render.text import LINE_MAX, escape, shorten, to_line
 from bot.triage.foreign_text import MARKS_MAX, READ_MAX, clean
 
@@ -16,7 +23,7 @@ MARK = "… (shortened)"
 EMPTY = "(no text)"
 DROPPED = ("Cc", "Cf", "Cs", "Co", "Cn")
 
-HOSTILE = (
+PIECES = (
     *("<!channel>", "<!here|you>", "<@U0ADA>", "<#C1>", "<https://evil.example|your bank>"),
     *("&lt;!channel&gt;", "&amp;", "&", "`", "```", "*_~"),
     *("\u202e", "\u2066"),  # right-to-left override, and isolate
@@ -42,7 +49,7 @@ POISONS = {
 }
 
 texts = st.lists(
-    st.text(st.characters(), max_size=20) | st.sampled_from(HOSTILE) | st.sampled_from(("x" * 200, "\n" * 9)),
+    st.text(st.characters(), max_size=20) | st.sampled_from(PIECES) | st.sampled_from(("x" * 200, "\n" * 9)),
     max_size=30,
 ).map("".join)
 
@@ -173,3 +180,61 @@ def test_how_far_a_text_is_read_depends_on_what_can_be_seen(text: str, limit: in
 @pytest.mark.parametrize("text", ["a\nb", "a \u200b\u3000\n\t b", " a\u2028b\r\n"])
 def test_a_line_is_one_line(text: str) -> None:
     assert to_line(text) == "a b"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("plain", [literal("plain")]),
+        ("*bold*", [literal("bold", "bold")]),
+        ("a *b c* d", [literal("a "), literal("b c", "bold"), literal(" d")]),
+        ("_a_ and *b _c_*", [
+            literal("a", "italic"), literal(" and "), literal("b ", "bold"), literal("c", "bold", "italic"),
+        ]),
+        ("3 * 4 * 5", [literal("3 * 4 * 5")]),
+        ("snake_case_name", [literal("snake_case_name")]),
+        ("a {brace} stays", [literal("a {brace} stays")]),
+    ],
+)  # fmt: skip
+def test_a_template_without_values(template: str, expected: list[Any]) -> None:
+    assert fill(template) == expected
+
+
+def test_a_value_is_an_element_of_its_own_in_the_style_around_it() -> None:
+    *elements, rest, end = fill("*{title}*: {who} {{x}}", title="*a*", who="_b_")
+
+    assert elements == [literal("*a*", "bold"), literal(": "), literal("_b_")]
+    assert rest["text"] + end["text"] == " {x}"
+
+
+def test_a_value_may_be_a_date_or_a_link() -> None:
+    moment, profile = date(NOON, ZoneInfo("Europe/Berlin")), link("https://example.slack.com/team/U1", "@ada")
+
+    elements = fill("{who} on *{date}*", who=[profile], date=[moment])
+
+    assert elements == [profile, literal(" on "), {**moment, "style": {"bold": True}}]
+    assert (moment["timestamp"], moment["fallback"]) == (
+        1795521600,
+        "Tue 24 Nov 2026, 13:00 (Europe/Berlin)",
+    )
+
+
+def test_an_empty_value_leaves_nothing() -> None:
+    assert fill("a{x}", x="") == [literal("a")]
+
+
+def test_the_text_of_elements_is_escaped_and_has_no_markup() -> None:
+    elements = fill("*A* {x}", x="<!channel> & co")
+
+    assert as_text(elements) == "A &lt;!channel&gt; &amp; co"
+
+
+@given(st.text(min_size=1) | st.just(drawn.HOSTILE))
+def test_whatever_a_value_is_it_stands_alone(value: str) -> None:
+    for template in ("{x}", "*{x}*", "_a {x}_ b", "x*{x}*y"):
+        elements, others = fill(template, x=value), fill(template, x="")
+        assert [
+            each["text"]
+            for place, each in enumerate(elements)
+            if elements[:place] + elements[place + 1 :] == others
+        ][:1] == [value]

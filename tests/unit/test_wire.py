@@ -1,3 +1,5 @@
+"""How a request is read, and what is said of one that is wrong."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""How a report is written, and that MozDef and we can read it."""
+
 from __future__ import annotations
 
 import json
