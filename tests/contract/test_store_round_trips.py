@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from any_store import IDENTIFIER, Opening, a_question, a_report, add, every_store, expiry, kept_report, play
@@ -29,8 +29,6 @@ from bot.triage.model import Change, Choice, Fact, Question, Report, State, Tria
 from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]
-
-T = TypeVar("T")
 
 FACTS: dict[str, Any] = {
     "occurred_at": NOON - HOUR,
@@ -209,15 +207,11 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
 SLACKS = dict.fromkeys(("slack_id", "channel", "ts", "card_ts", "taken_by", "asked_slack_id"), tokens)
 
 
-def drawn(kind: type[T], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
+def drawn(kind: type[Any], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Draw every field of a dataclass, those that are added tomorrow included."""
     hints = get_type_hints(kind)
-    by_name = {
-        each.name: BY_TYPE.get(hints[each.name]) or st.from_type(hints[each.name]) for each in fields(kind)
-    }  # type: ignore[arg-type] # a dataclass
-    return st.builds(
-        kind, **by_name | {name: each for name, each in (SLACKS | given).items() if name in by_name}
-    )
+    by_type = {name: BY_TYPE.get(hint, st.from_type(hint)) for name, hint in hints.items()}
+    return st.builds(kind, **{name: (SLACKS | given).get(name, of) for name, of in by_type.items()})
 
 
 questions = drawn(
