@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from asking_harness import LOST, PLACE, AskingHarness, claim_elsewhere, people, seconds_of
@@ -194,29 +195,27 @@ async def test_a_reply_lost_after_the_conversation_was_opened_is_looked_for(harn
 # Refused
 
 
-@pytest.mark.parametrize("code", ["users_not_found", "user_not_visible"])
-async def test_an_address_without_a_person_is_undeliverable(harness: AskingHarness, code: str) -> None:
-    question = await harness.ask(people={ADDRESS: Undeliverable(code)})
+@pytest.mark.parametrize(
+    ("script", "posts", "reason"),
+    [
+        ({"people": {ADDRESS: Undeliverable("users_not_found")}}, 0, "users_not_found"),
+        ({"people": {ADDRESS: Undeliverable("user_not_visible")}}, 0, "user_not_visible"),
+        ({"people": {ADDRESS: replace(ADA, deactivated=True)}}, 0, "user_deactivated"),
+        ({"post_ends": [Undeliverable("cannot_dm_bot")]}, 1, "cannot_dm_bot"),
+    ],
+    ids=["nobody", "somebody else's", "may not be asked", "the post is refused"],
+)
+async def test_whoever_cannot_be_asked_is_undeliverable(
+    harness: AskingHarness, script: dict[str, Any], posts: int, reason: str
+) -> None:
+    question = await harness.ask(**script)
 
-    assert (question.state, question.claimed_at) == (State.CLOSED, None)
-    assert await harness.reasons() == [code]
+    assert (question.state, question.claimed_at) == (State.CLOSED, NOON if posts else None)
+    assert await harness.reasons() == [reason]
+    assert len(harness.messenger.posts) == posts
     [report] = await harness.store.reports_of(question.request.identifier)
-    assert read_report(report).reason == code
+    assert read_report(report).reason == reason
     assert report.due_at == NOON + timedelta(seconds=90)
-
-
-async def test_somebody_who_may_not_be_asked_is_not_asked(harness: AskingHarness) -> None:
-    await harness.ask(people={ADDRESS: replace(ADA, deactivated=True)})
-
-    assert harness.messenger.posts == []
-    assert await harness.reasons() == ["user_deactivated"]
-
-
-async def test_a_refused_post_is_undeliverable(harness: AskingHarness) -> None:
-    await harness.ask(post_ends=[Undeliverable("cannot_dm_bot")])
-
-    assert len(harness.messenger.posts) == 1
-    assert await harness.reasons() == ["cannot_dm_bot"]
 
 
 @pytest.mark.parametrize("code", ["strange_code", "team_access_not_granted", "invalid_blocks"])

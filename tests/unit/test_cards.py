@@ -137,34 +137,23 @@ async def test_a_yes_after_a_deadline_updates_the_card_that_is_there(harness: Se
     assert (posted.card_ts, updated.card_ts) == ("", (await harness.question()).card_ts)
 
 
-async def test_what_comes_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
-    async def note_meanwhile(question: Question) -> None:
+@pytest.mark.parametrize("takes", [False, True], ids=["a note", "a take"])
+async def test_what_comes_while_a_card_is_shown_is_shown_after_it(
+    harness: ServiceHarness, *, takes: bool
+) -> None:
+    async def happen_meanwhile(card: Question) -> None:
         harness.team.before_end = None
-        await harness.service.add_note(a_note(question))
+        await (harness.service.take(a_take(card)) if takes else harness.service.add_note(a_note(card, "b")))
 
-    harness.team.before_end = note_meanwhile
     question = await carded(harness)
-    assert question.card_shown == 1
-
+    await harness.service.add_note(a_note(question, "a"))
+    harness.team.before_end = happen_meanwhile
+    await harness.work()
+    assert (await harness.question()).card_due_at is not None
     await harness.work()
 
-    assert [reports for _, reports in shown(harness)] == [1, 2]
-    assert (await harness.question()).card_due_at is None
-
-
-async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    await harness.service.add_note(a_note(question))
-
-    async def take_meanwhile(card: Question) -> None:
-        harness.team.before_end = None
-        await harness.service.take(a_take(card))
-
-    harness.team.before_end = take_meanwhile
-    await harness.work()
-    await harness.work()
-
-    assert [card.taken_by for card in harness.team.cards] == ["", "", "U0RADIA"]
+    shown = [(card.taken_by, card.reports) for card in harness.team.cards]
+    assert shown == [("", 1), ("", 2), ("U0RADIA", 2) if takes else ("", 3)]
     assert (await harness.question()).card_due_at is None
 
 

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import product
 from threading import Event
 
 import pytest
@@ -64,13 +65,6 @@ def test_a_flood_of_one_kind_is_counted(log: Log, fields: dict[str, object]) -> 
     assert log.counted() == FLOOD + 1
 
 
-def test_values_that_change_each_time_do_not_make_a_line_new(log: Log) -> None:
-    for number in range(FLOOD):
-        log.write("not opened", wait_seconds=number, error=f"{number} bytes")
-
-    assert len(log.lines) == BURST
-
-
 def test_floods_of_the_libraries_are_counted_too(log: Log) -> None:
     for number in range(FLOOD):
         try:
@@ -82,20 +76,22 @@ def test_floods_of_the_libraries_are_counted_too(log: Log) -> None:
     assert sum(not line.startswith(" ") for line in log.lines) == BURST
 
 
-@pytest.mark.parametrize("name", ["identifier", "sequence", "message_id"])
-@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
-def test_lines_about_different_things_are_all_written(log: Log, level: int, name: str) -> None:
+@pytest.mark.parametrize(
+    ("level", "varying", "lines"),
+    [
+        *product([logging.INFO, logging.WARNING], ["identifier", "sequence", "message_id"], [FLOOD]),
+        (logging.WARNING, "wait_seconds", BURST),  # a value that changes makes no line new
+        (logging.WARNING, "error", BURST),
+        (logging.CRITICAL, "error", FLOOD),
+    ],
+)
+def test_lines_about_different_things_are_all_written_and_so_is_what_is_critical(
+    log: Log, level: int, varying: str, lines: int
+) -> None:
     for number in range(FLOOD):
-        log.handle(level, "report sent", event="report.sent", fields={name: number, "outcome": "yes"})
+        log.handle(level, "report sent", event="report.sent", fields={varying: number, "outcome": "yes"})
 
-    assert len(log.lines) == FLOOD
-
-
-def test_what_is_critical_is_always_written(log: Log) -> None:
-    for _ in range(FLOOD):
-        log.handle(logging.CRITICAL, "the worker is stuck", event="worker.stalled")
-
-    assert len(log.lines) == FLOOD
+    assert len(log.lines) == lines
 
 
 def test_the_sum_is_written_when_something_else_is_logged_later_and_when_the_program_ends(log: Log) -> None:

@@ -34,24 +34,6 @@ def limiter() -> ConcurrencyLimiter:
 # A person's pace
 
 
-def test_three_go_at_once_and_the_rest_one_a_second_and_later_three_again() -> None:
-    rate_limiter, later = RateLimiter(), NOON + 60 * SECOND
-
-    moments = [rate_limiter.reserve(ADDRESS, NOON) for _ in range(6)]
-    again = [rate_limiter.reserve(ADDRESS, later) for _ in range(4)]
-
-    assert seconds_of(moments) == [0, 0, 0, 1, 2, 3]
-    assert seconds_of(again) == [60, 60, 60, 61]
-
-
-def test_one_persons_pace_is_nobody_elses() -> None:
-    rate_limiter = RateLimiter()
-    for _ in range(1000):
-        rate_limiter.reserve(ADDRESS, NOON)
-
-    assert rate_limiter.reserve("grace@example.com", NOON) == NOON
-
-
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
 def test_nobody_is_ever_asked_more_than_three_times_in_a_moment(gaps: list[float]) -> None:
     rate_limiter, now, moments = RateLimiter(), NOON, list[float]()
@@ -285,12 +267,6 @@ def test_the_first_wait_is_short_and_later_ones_spread_over_the_whole_range() ->
     assert max(first) <= 1
     assert min(later) < 2
     assert max(later) > 28
-
-
-def test_retries_double_up_to_half_a_minute() -> None:
-    delays = [retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
-
-    assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
 
 
 @given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))

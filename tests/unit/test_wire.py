@@ -93,18 +93,22 @@ def test_when_it_happened_is_read_in_utc(text: str, moment: datetime) -> None:
     assert evidence_of(occurredAt=text) == (moment, [], [])
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(None, 1764000000, "", "yesterday", "2026-11-24", ["2026-11-24T03:00:00Z"]),
-        *("2026-11-24T03:00:00", "2026-11-24T03:00:60Z", "2026-13-24T03:00:00Z", "20261124T030000Z"),
-        *("2026-11-24T03:00:00+24:00", "2026-11-24T03:00:00Z\n", "\uff12026-11-24T03:00:00Z"),
-        *("1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01", "0001-01-01T00:00:00+23:59"),
-        *("9999-12-31T23:59:59-23:59", "2026-11-24T03:00:00." + "0" * 1_000_000 + "Z"),
-    ],
+WRONG_TIMES = (
+    *(None, 1764000000, "", "yesterday", "2026-11-24", ["2026-11-24T03:00:00Z"]),
+    *("2026-11-24T03:00:00", "2026-11-24T03:00:60Z", "2026-13-24T03:00:00Z", "20261124T030000Z"),
+    *("2026-11-24T03:00:00+24:00", "2026-11-24T03:00:00Z\n", "\uff12026-11-24T03:00:00Z"),
+    *("1969-12-31T23:59:59Z", "1970-01-01T00:00:00+00:01", "0001-01-01T00:00:00+23:59"),
+    *("9999-12-31T23:59:59-23:59", "2026-11-24T03:00:00." + "0" * 1_000_000 + "Z"),
 )
-def test_a_wrong_time_is_left_out_and_the_question_asked(value: object) -> None:
-    assert evidence_of(occurredAt=value, facts=[]) == (None, [], ["occurredAt"])
+NO_ARRAYS = (None, "Host", {"name": "Host", "value": "db1"}, 8)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [*(("occurredAt", each) for each in WRONG_TIMES), *(("facts", each) for each in NO_ARRAYS)],
+)
+def test_a_wrong_time_or_no_array_is_left_out_and_the_question_asked(field: str, value: object) -> None:
+    assert evidence_of(**{"facts": [], field: value}) == (None, [], [field])
 
 
 def a_fact(name: object = "Host", value: object = "db1") -> dict[str, object]:
@@ -135,11 +139,6 @@ def test_a_wrong_member_of_facts_is_left_out_and_counted(member: object) -> None
         [("Host", "db1"), ("Device", "phone")],
         ["facts 2: each"],
     )
-
-
-@pytest.mark.parametrize("value", [None, "Host", {"name": "Host", "value": "db1"}, 8])
-def test_facts_that_are_no_array_are_left_out(value: object) -> None:
-    assert evidence_of(facts=value) == (None, [], ["facts"])
 
 
 def test_of_more_than_eight_facts_the_first_eight_are_read() -> None:
@@ -174,23 +173,21 @@ def test_what_meets_its_rule_is_salvaged_beside_a_usable_identifier() -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "kind", "fault"),
     [
-        *("", "hello", "{", "[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "ew==", "////"),
-        *("\ufeff{}", "é", "\ud800"),
-        in_base64(body_with())[:8] + "!" + in_base64(body_with())[8:],
-        *(base64.b64encode(text).decode() for text in (b"[" * 100_000, b"9" * 5_000, b"\xff\xfe")),
+        *(
+            (body, "JSON", "not_json")
+            for body in (
+                *("", "hello", "{", "[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "ew==", "////"),
+                *("\ufeff{}", "é", "\ud800", in_base64(body_with())[:8] + "!" + in_base64(body_with())[8:]),
+                *(base64.b64encode(text).decode() for text in (b"[" * 100_000, b"9" * 5_000, b"\xff\xfe")),
+            )
+        ),
+        *((body, "a JSON object", "not_an_object") for body in ("[]", "1", "null", '"text"', "NaN")),
     ],
 )
-def test_what_is_not_json_is_refused(body: str) -> None:
-    assert refused(body) == InvalidBody(reason="the body is not JSON", salvaged=None, fault="not_json")
-
-
-@pytest.mark.parametrize("body", ["[]", "1", "null", '"text"', "NaN"])
-def test_json_that_is_no_object_is_refused(body: str) -> None:
-    assert refused(body) == InvalidBody(
-        reason="the body is not a JSON object", salvaged=None, fault="not_an_object"
-    )
+def test_what_is_not_a_json_object_is_refused(body: str, kind: str, fault: str) -> None:
+    assert refused(body) == InvalidBody(reason=f"the body is not {kind}", salvaged=None, fault=fault)
 
 
 @pytest.mark.parametrize("name", ["identifier", "alert", "summary", "user"])
