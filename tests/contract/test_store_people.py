@@ -44,9 +44,6 @@ async def open_for(store: AnyStore, slack_id: str = ADA, *, limit: int = 10) -> 
     return names(await store.open_for(slack_id, limit=limit))
 
 
-# A person's questions
-
-
 async def test_a_persons_open_questions_are_found_the_newest_first(store: AnyStore) -> None:
     expired: dict[str, Any] = {
         "standing": Outcome.TIMED_OUT,
@@ -100,9 +97,6 @@ async def test_a_persons_other_id_leads_to_the_one_under_which_they_were_asked(s
     assert [await store.asked_as(each) for each in ("W0ADA", ADA, EVE, "W0EVE", "")] == [ADA, *[""] * 4]
 
 
-# Cards
-
-
 async def test_cards_are_due_in_order_of_their_moments_whatever_else_is_due(store: AnyStore) -> None:
     for name, seconds in (("third", 3), ("first", 1), ("later", 11), ("second", 2)):
         await add(store, answered(name, seconds=0, card_due_at=NOON + seconds * SECOND))
@@ -135,9 +129,6 @@ async def test_what_has_ended_stays_until_its_card_is_shown(store: AnyStore) -> 
     shown = replace(ended, version=1, card_due_at=None, card_ts="7.000007")
     assert await store.save(Change(question=shown))
     assert await store.remove_ended(NOON + HOUR, limit=10) == 1
-
-
-# Reminders
 
 
 async def test_only_an_open_question_has_a_reminder_due(store: AnyStore) -> None:

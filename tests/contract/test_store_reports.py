@@ -29,8 +29,6 @@ from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]
 
-# Reports
-
 
 async def test_reports_go_in_the_order_in_which_they_fall_due(store: AnyStore) -> None:
     await report_times(store, "b", NOON + 2 * SECOND)
@@ -137,8 +135,6 @@ async def nothing_is_slept_through(store: AnyStore, now: datetime) -> None:
 HOUR = timedelta(hours=1)
 LATER = NOON + HOUR
 
-# Replay
-
 
 async def test_all_reports_of_an_identifier_go_again_as_they_were_and_in_order(store: AnyStore) -> None:
     reports = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
@@ -208,9 +204,6 @@ async def test_what_waits_or_is_parked_is_found_once_each(store: AnyStore) -> No
     await store.mark_sent([sent], NOON)
 
     assert list(await store.identifiers_unsent()) == ["parked", "waits"]
-
-
-# Restored
 
 
 async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(store: AnyStore) -> None:

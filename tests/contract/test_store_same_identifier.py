@@ -98,9 +98,6 @@ async def reopened(harness: Harness) -> Harness:
     return harness
 
 
-# A valid request after an invalid one
-
-
 async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(harness: Harness) -> None:
     assert await harness.receive(INVALID) == [True]
     closed = await harness.question()
@@ -168,9 +165,6 @@ async def test_nothing_else_that_is_closed_is_reopened(harness: Harness) -> None
     assert await harness.receive(replace(VALID, user="grace@example.com")) == [Conflict(fields=("user",))]
 
     assert await harness.question() == closed
-
-
-# Another request with the same identifier
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,6 @@ def changed(question: Question, said: Choice, standing: Outcome, *, minutes: int
     )
 
 
-# The card
-
-
 def test_a_card_tells_who_what_and_when_and_notifies_nobody() -> None:
     card = drawn(ANSWERED)
 
@@ -221,9 +218,6 @@ def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name:
 
     assert_slack_takes(card)
     assert_harmless(card)
-
-
-# The thread
 
 
 def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> None:

@@ -115,9 +115,6 @@ async def test_the_lag_is_the_composition_roots_to_choose() -> None:
     assert looks == [LookUpResult.NOT_FOUND_YET, LookUpResult.NOT_POSTED]
 
 
-# Pages
-
-
 async def test_a_look_reads_page_after_page_and_counts_once(harness: LookUpHarness) -> None:
     harness.messenger.look_ends = [SECOND_PAGE, THIRD_PAGE, None]
 

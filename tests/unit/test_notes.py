@@ -51,9 +51,6 @@ async def comments(harness: ServiceHarness) -> list[str | None]:
     return [body["details"]["triagebot"].get("comment") for body in bodies]
 
 
-# Adding one
-
-
 async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(harness: ServiceHarness) -> None:
     question = await noted(harness, "I was on a train.")
 
@@ -182,9 +179,6 @@ async def test_a_note_that_could_not_be_stored_can_be_sent_again(harness: Servic
     assert isinstance(await harness.service.add_note(a_note(question)), Question)
 
 
-# Offering one
-
-
 @pytest.mark.parametrize("choice", Choice)
 async def test_a_note_is_offered_after_every_answer_but_yes_or_as_the_alerts_policy_says(
     harness: ServiceHarness, choice: Choice
@@ -207,9 +201,6 @@ async def test_the_button_names_the_question_and_a_note_is_thanked_for(harness: 
     assert (button["action_id"], button["value"]) == ("note", question.ref)
     assert block(message, "noted")["elements"][0]["text"] == WORDING["note"]["thanks"]
     assert "train" not in json.dumps(message)
-
-
-# Its window
 
 
 async def test_the_window_knows_its_question_and_slack_takes_it(harness: ServiceHarness) -> None:

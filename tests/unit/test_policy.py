@@ -42,9 +42,6 @@ def harness_of(policy: Policy, person: Person = ADA) -> ServiceHarness:
     return harness
 
 
-# Reminder and deadline
-
-
 @pytest.mark.parametrize(
     ("policy", "person", "now", "due_at", "deadline"),
     [
@@ -95,9 +92,6 @@ def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, 
     moment = policy.remind_at(replace(a_question(), deadline=deadline), NOON)
 
     assert (moment is not None) is is_due
-
-
-# Asking
 
 
 @pytest.mark.parametrize(
@@ -151,9 +145,6 @@ async def test_somebody_who_may_not_be_asked_is_reported_without_waiting_for_the
     question = await harness.ask()
 
     assert (question.state, question.reason) == (State.CLOSED, "user_deactivated")
-
-
-# What an alert's own policy says
 
 
 @pytest.mark.parametrize("setting", [None, HOUR])

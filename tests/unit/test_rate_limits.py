@@ -31,9 +31,6 @@ def limiter() -> ConcurrencyLimiter:
     return ConcurrencyLimiter(jitter=lambda: 1.0)
 
 
-# A person's pace
-
-
 @given(st.lists(st.floats(min_value=0, max_value=5), max_size=60))
 def test_nobody_is_ever_asked_more_than_three_times_in_a_moment(gaps: list[float]) -> None:
     rate_limiter, now, moments = RateLimiter(), NOON, list[float]()
@@ -63,9 +60,6 @@ def test_memory_does_not_grow_with_the_number_of_people() -> None:
         rate_limiter.reserve(f"person-{number}@example.com", now)
 
     assert len(vars(rate_limiter)["_next"]) < 20
-
-
-# A flood
 
 
 async def test_a_flood_for_one_person_defers_each_question_once_to_its_moment(harness: AskingHarness) -> None:
@@ -116,9 +110,6 @@ async def test_questions_that_failed_together_are_not_repeated_together(harness:
     assert_spread(harness.post_times())
 
 
-# How many at a time
-
-
 def test_an_open_limiter_lets_all_pass_that_there_is_room_for(limiter: ConcurrencyLimiter) -> None:
     assert limiter.count_free_slots(NOON, 100, under_way=7) == 100
     assert limiter.count_free_slots(NOON, CONCURRENCY_MAX, under_way=7) == CONCURRENCY_MAX - 7
@@ -166,9 +157,6 @@ def test_with_what_slack_takes_more_are_let_through_again_but_never_more_than_at
         rooms.append(limiter.count_free_slots(later, CONCURRENCY_MAX, under_way=0))
 
     assert rooms == [5, 6, 7, 8, 8, 8]
-
-
-# Whether at all
 
 
 def test_a_refused_worker_tries_once_every_half_minute_with_one_question(limiter: ConcurrencyLimiter) -> None:
