@@ -25,7 +25,7 @@ from bot.store.records.rows import FIXED, MUTABLE
 from bot.store.sqlite.opening import connect_to_read
 from bot.triage.model import Question, Work
 
-pytest_plugins = ["migration_fixtures"]
+pytest_plugins = ["store_fixtures"]
 
 IDENTIFIERS = [question.request.identifier for question in questions()]
 

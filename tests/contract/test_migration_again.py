@@ -27,7 +27,7 @@ from bot.store.migration.migrate import MigrationRefused
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Question
 
-pytest_plugins = ["migration_fixtures"]
+pytest_plugins = ["store_fixtures"]
 
 #: Questions and reports that `fill` makes.
 ROWS = 23

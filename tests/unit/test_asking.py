@@ -211,6 +211,7 @@ async def test_whoever_cannot_be_asked_is_undeliverable(
     question = await harness.ask(**script)
 
     assert (question.state, question.claimed_at) == (State.CLOSED, NOON if posts else None)
+    assert (question.in_doubt_since, question.due_at, question.outdated) == (None, None, False)
     assert await harness.reasons() == [reason]
     assert len(harness.messenger.posts) == posts
     [report] = await harness.store.reports_of(question.request.identifier)

@@ -66,6 +66,7 @@ async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(harness: Ser
     await harness.service.work_on(await harness.question(), Work.ASK)
     asked = await harness.question()
     assert (asked.state, asked.standing, asked.outdated) == (State.ASKED, Outcome.UNDELIVERABLE, False)
+    assert (asked.deadline, asked.due_at) == (None, None)
     await harness.service.answer(a_click(asked, Choice.YES))
 
     question = await harness.question()
