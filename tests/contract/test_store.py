@@ -100,16 +100,6 @@ async def test_of_many_saves_at_once_one_is_first(store: AnyStore) -> None:
     assert len(await store.reports_of(IDENTIFIER)) == 1
 
 
-async def test_question_and_report_are_written_in_one_step(store: AnyStore) -> None:
-    await add(store, a_question(reports=1), report=a_report())
-    answered = a_question(version=1, reports=2)
-
-    assert await store.save(Change(question=answered, report=a_report(1)))
-
-    assert await store.find(IDENTIFIER) == answered
-    assert list(await store.reports_of(IDENTIFIER)) == [a_report(0), a_report(1)]
-
-
 # What is due
 
 
@@ -258,10 +248,11 @@ async def test_what_ended_and_was_sent_before_then_is_removed_with_its_reports(s
         ended(state=State.ACCEPTED),
         ended(state=State.POSTING),
         ended(state=State.ASKED, channel="D0ADA", ts="1.1", shown=0),
+        ended(card_due_at=NOON),
         a_question(reports=1),
         a_question(state=State.ASKED, due_at=None, channel="D0ADA", ts="1.1"),
     ],
-    ids=["ended later", "deadline", "still to ask", "in doubt", "to redraw", "accepted", "not answered"],
+    ids=["later", "deadline", "to ask", "in doubt", "to redraw", "to show", "accepted", "not answered"],
 )
 async def test_a_question_that_is_not_at_its_end_stays(store: AnyStore, question: Question) -> None:
     await keep(store, question)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from any_store import IDENTIFIER, SECOND, a_question, a_report, add, due, names, report_times
+from any_store import IDENTIFIER, SECOND, a_question, add, due, names, report_times
 from fakes import NOON
 from memory_store import AnyStore
 
@@ -117,18 +117,6 @@ async def test_a_card_and_a_redraw_of_one_question_are_due_beside_each_other(sto
     assert looks == [NOON + 5 * SECOND, NOON + 9 * SECOND, None]
     for work in (Work.CARD, Work.REDRAW):
         assert await due(store, NOON + 10 * SECOND, work) == ["one"]
-
-
-async def test_what_has_ended_stays_until_its_card_is_shown(store: AnyStore) -> None:
-    ended = answered("one", seconds=0, settled_at=NOON, card_due_at=NOON)
-    report = a_report(identifier="one")
-    await add(store, ended, report=report)
-    await store.mark_sent([report], NOON)
-
-    assert await store.remove_ended(NOON + HOUR, limit=10) == 0
-    shown = replace(ended, version=1, card_due_at=None, card_ts="7.000007")
-    assert await store.save(Change(question=shown))
-    assert await store.remove_ended(NOON + HOUR, limit=10) == 1
 
 
 async def test_only_an_open_question_has_a_reminder_due(store: AnyStore) -> None:

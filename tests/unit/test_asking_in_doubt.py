@@ -63,16 +63,6 @@ async def test_a_lost_reply_is_looked_up_twice_before_the_question_is_posted_aga
     assert (question.message_ref == PLACE) is (PLACE in look_ends)
 
 
-async def test_a_question_in_doubt_is_not_looked_up_too_soon(harness: AskingHarness) -> None:
-    await harness.ask(post_ends=[LOST], seconds=0)
-
-    for _ in range(4):
-        harness.clock.advance(seconds=1)
-        await harness.asker.ask(await harness.question())
-
-    assert harness.messenger.looks == []
-
-
 @pytest.mark.parametrize(
     "failure",
     [

@@ -21,7 +21,7 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Work
+from bot.triage.model import AlertTaken, Choice, MessageRef, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
@@ -423,13 +423,3 @@ async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceH
         await harness.service.take(a_take(question))
 
     assert isinstance(await harness.service.take(a_take(question)), Question)
-
-
-async def test_a_question_whose_card_is_still_due_is_not_removed(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    waiting = replace(question, version=question.version + 1, card_due_at=NOON + DAY)
-    assert await harness.store.save(Change(question=waiting))
-    await harness.store.mark_sent(await harness.reports(), NOON)
-    await harness.service.redraw(waiting)
-
-    assert await harness.store.remove_ended(NOON + 100 * DAY, limit=10) == 0

@@ -10,19 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
     POLICY,
     a_question,
-    assert_harmless,
-    assert_slack_takes,
     block,
     objects_in,
     text_in,
 )
 from fakes import NOON, a_request
-from hypothesis import given
-from hypothesis import strategies as st
 from wording import WORDING, as_read
 
 from bot.slack.render.card import CardLinks, card_message, thread_line
@@ -200,26 +194,6 @@ def test_take_it_is_a_button_until_somebody_took_it() -> None:
     assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
 
 
-@given(
-    summary=st.text(st.characters(), max_size=100) | st.text(max_size=20).map(lambda text: text * 300),
-    note=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50),
-    outcome=st.sampled_from(Outcome),
-    name=st.text(max_size=80),
-)
-def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name: str) -> None:
-    question = replace(
-        noted(ANSWERED, note[:3000]),
-        request=replace(ANSWERED.request, summary=summary, user=LONG_ADDRESS, identifier="&" * 255),
-        standing=outcome,
-        slack_name=name,
-    )
-
-    card = drawn(question)
-
-    assert_slack_takes(card)
-    assert_harmless(card)
-
-
 def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> None:
     for note in ("I was on a train.", "x" * 3000):
         told_line = line(told(comment=note))
@@ -241,11 +215,3 @@ def test_another_outcome_is_a_line_and_so_is_an_answer_taken_back_and_who_took_i
     taken = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
     assert text_in(taken, "event") == as_read(WORDS["taken_line"], who="@radia")
     assert links_in(taken) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]
-
-
-@given(comment=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50))
-def test_slack_takes_every_note_in_the_thread_and_it_does_nothing(comment: str) -> None:
-    shown = line(told(comment=f"{HOSTILE}{comment}"[:3000]))
-
-    assert_slack_takes(shown)
-    assert_harmless(shown)

@@ -51,9 +51,6 @@ RULES = """
 "Ada@mozilla.com" = "ada.l@example.org"
 "grace@mozilla.com" = "U024BE7LH"
 """
-KEYS = "ask, expire_after, note, remind_after, security_channel, title, words"
-WORDS = "ask, button_no, button_notSure, button_wrongUser, button_yes, notification"
-A_DURATION = "a duration such as 90s, 15m, 4h or 2d, or 0 for never"
 NEVER = Wait(is_set=True, after=None)
 
 
@@ -103,147 +100,96 @@ def overlaid(mine: Path, defaults: Path, text: str) -> AlertPolicies:
 # What is wrong
 
 
+#: What may be wrong in a file, and what is said of it.
+IN_MESSAGES = """
+[anwsers] → [anwsers] is not known; expected one of answer, answers, button, card, question
+answers = "x" → answers is not a table; expected [answers] with keys below it
+question.aks = "x" → [question] aks is not known; expected one of ask, greeting
+question.ask = 5 → [question] ask is 5; expected a text in quotes
+question.ask = " " → [question] ask is ' '; expected a text in quotes
+question.ask = "{name}?" → [question] ask has the placeholder {name}; expected {email}
+question.ask = "{}" → [question] ask has the placeholder {}; expected {email}
+question.ask = "{email!r}" → [question] ask has the placeholder {email!r}; expected {email}
+question.ask = "{email:>9}" → [question] ask has the placeholder {email:>9}; expected {email}
+question.ask = "{email.x}" → [question] ask has the placeholder {email.x}; expected {email}
+question.greeting = "Hi {email}" → [question] greeting has the placeholder {email}; expected no placeholder
+question.ask = "{email" → [question] ask has an unmatched brace; expected {{ or }} for a literal brace
+question.ask = "email}" → [question] ask has an unmatched brace; expected {{ or }} for a literal brace
+"""
+IN_ALERTS = """
+defaults.title = "x" → [defaults] is not known; expected one of alert, default
+default = "x" → default is not a table; expected [default] with keys below it
+alert = 1 → alert is not a table; expected [alert] with keys below it
+alert.title = "x" → [alert] title is not a table; expected [alert.LABEL] with keys below it
+[alert.""] → [alert.""] has a label of the wrong length; expected 1 to 255 characters
+default.note = "never" → [default] note is not a table; expected [default.note] with keys below it
+alert.vpn.titel = "x" → [alert.vpn] titel is not known; expected one of KEYS
+alert.vpn.note.nein = "x" → [alert.vpn.note] nein is not known; expected one of no, notSure, wrongUser, yes
+default.security_channel.odd = true → [default.security_channel] odd is not known; expected one of OUTCOMES
+default.words.about = "x" → [default.words] about is not known; expected one of WORDS
+default.ask = "later" → [default] ask is 'later'; expected "at-once" or "working-hours"
+default.note.yes = "ask" → [default.note] yes is 'ask'; expected "never" or "offered" or "required"
+alert.vpn.note.no = "never" → [alert.vpn.note] no is 'never'; expected "offered" or "required"
+alert.vpn.note.notSure = false → [alert.vpn.note] notSure is False; expected "offered" or "required"
+alert."a.b".security_channel.no = "y" → [alert."a.b".security_channel] no is 'y'; expected true or false
+default.security_channel.no = 1 → [default.security_channel] no is 1; expected true or false
+default.remind_after = "4 hours" → [default] remind_after is '4 hours'; expected DURATION
+default.expire_after = 4 → [default] expire_after is '4'; expected DURATION
+default.title = 5 → [default] title is 5; expected one line in quotes, at most 150 characters
+default.title = "a\\nb" → [default] title is 'a\\nb'; expected one line in quotes, at most 150 characters
+default.words.ask = 5 → [default.words] ask is 5; expected a text in quotes
+default.words.ask = "{summary}?" → [default.words] ask has the placeholder {summary}; expected {user}
+alert.vpn.words.button_yes = "{user}" → BUTTON has the placeholder {user}; expected no placeholder
+alert.vpn.words.button_yes = "{" → BUTTON has an unmatched brace; expected {{ or }} for a literal brace
+default.words.button_yes = "76x" → [default.words] button_yes has up to 76 characters; expected at most 75
+default.words.ask = "12{user}" → [default.words] ask has up to 3048 characters; expected at most 3000
+"""
+IN_PEOPLE = """
+strict = 1 → strict is 1; expected true or false
+[person] → person is not known; expected one of domains, people, strict
+people = 1 → people is not a table; expected [people] with keys below it
+people.strict = true → [people] "strict" stands below a table; expected it above the first one
+domains.mozilla.com = "a.b" → [domains] "mozilla" is cut at a dot; expected the whole key in quotes
+domains."@a.b" = "a.b" → [domains] "@a.b" is not a domain; expected a domain in quotes
+domains."a.b" = "c@a.b" → [domains] "a.b" is 'c@a.b'; expected a domain in quotes
+people."ada" = "U024BE7LH" → [people] "ada" is not an address; expected an address in quotes
+people."a@b.c" = "ada" → [people] "a@b.c" is 'ada'; expected ADDRESS
+people."a@b.c" = "u024be7lh" → [people] "a@b.c" is 'u024be7lh'; expected ADDRESS
+people."a@b.c" = 7 → [people] "a@b.c" is 7; expected ADDRESS
+people."a@b.c" = "d@é.e" → [people] "a@b.c" is 'd@é.e'; expected ADDRESS
+people = {"a@b.c"="U0A", "A@b.c"="U0B"} → [people] "A@b.c" is there twice; expected it once, in capitals or not
+"""
+#: What stands for more in them.
+MORE = {
+    "BUTTON": "[alert.vpn.words] button_yes",
+    "ADDRESS": "an address, or a Slack id (U… or W…), in quotes",
+    "KEYS": "ask, expire_after, note, remind_after, security_channel, title, words",
+    "WORDS": "ask, button_no, button_notSure, button_wrongUser, button_yes, notification",
+    "OUTCOMES": ", ".join(sorted(Outcome)),
+    "DURATION": "a duration such as 90s, 15m, 4h or 2d, or 0 for never",
+    "76x": "x" * 76,
+    "12{user}": "{user}" * 12,
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("name", "mistake"),
     [
-        ("[anwsers]", "[anwsers] is not known; expected one of answer, answers, button, card, question"),
-        ('answers = "x"', "answers is not a table; expected [answers] with keys below it"),
-        ('question.aks = "x"', "[question] aks is not known; expected one of ask, greeting"),
-        ("question.ask = 5", "[question] ask is 5; expected a text in quotes"),
-        ('question.ask = " "', "[question] ask is ' '; expected a text in quotes"),
-        *(
-            (f'question.ask = "{each}?"', f"[question] ask has the placeholder {each}; expected {{email}}")
-            for each in ("{name}", "{}", "{email!r}", "{email:>9}", "{email.x}")
-        ),
-        (
-            'question.greeting = "Hi {email}"',
-            "[question] greeting has the placeholder {email}; expected no placeholder",
-        ),
-        *(
-            (
-                f'question.ask = "{each}"',
-                "[question] ask has an unmatched brace; expected {{ or }} for a literal brace",
-            )
-            for each in ("{email", "email}")
-        ),
+        *(("messages.toml", line) for line in IN_MESSAGES.strip().splitlines()),
+        *(("alerts.toml", line) for line in IN_ALERTS.strip().splitlines()),
+        *(("people.toml", line) for line in IN_PEOPLE.strip().splitlines()),
     ],
 )
-def test_a_mistake_in_the_wording_is_told_with_its_file_table_and_key(
-    mine: Path, defaults: Path, text: str, sentence: str
+def test_a_mistake_is_told_with_its_file_table_and_key(
+    mine: Path, defaults: Path, name: str, mistake: str
 ) -> None:
-    told = f"{mine / 'messages.toml'}: {sentence}"
+    for word, meant in MORE.items():
+        mistake = mistake.replace(word, meant)
+    text, _, sentence = mistake.partition(" → ")
 
-    assert problems("messages.toml", mine, defaults, text) == (told,)
+    [told] = problems(name, mine, defaults, text)
 
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ('defaults.title = "x"', "[defaults] is not known; expected one of alert, default"),
-        ('default = "x"', "default is not a table; expected [default] with keys below it"),
-        ("alert = 1", "alert is not a table; expected [alert] with keys below it"),
-        ('alert.title = "x"', "[alert] title is not a table; expected [alert.LABEL] with keys below it"),
-        ('[alert.""]', '[alert.""] has a label of the wrong length; expected 1 to 255 characters'),
-        ('default.note = "x"', "[default] note is not a table; expected [default.note] with keys below it"),
-        (
-            'alert.vpn.titel = "x"',
-            f"[alert.vpn] titel is not known; expected one of {KEYS}",
-        ),
-        (
-            'alert.vpn.note.wronguser = "never"',
-            "[alert.vpn.note] wronguser is not known; expected one of no, notSure, wrongUser, yes",
-        ),
-        (
-            "default.security_channel.odd = true",
-            f"[default.security_channel] odd is not known; expected one of {', '.join(sorted(Outcome))}",
-        ),
-        (
-            'default.words.about = "x"',
-            f"[default.words] about is not known; expected one of {WORDS}",
-        ),
-        ('default.ask = "later"', '[default] ask is \'later\'; expected "at-once" or "working-hours"'),
-        (
-            'default.note.yes = "ask"',
-            '[default.note] yes is \'ask\'; expected "never" or "offered" or "required"',
-        ),
-        (
-            'alert.vpn.note.no = "never"',
-            '[alert.vpn.note] no is \'never\'; expected "offered" or "required"',
-        ),
-        (
-            "alert.vpn.note.notSure = false",
-            '[alert.vpn.note] notSure is False; expected "offered" or "required"',
-        ),
-        (
-            'alert."a.b".security_channel.no = "yes"',
-            "[alert.\"a.b\".security_channel] no is 'yes'; expected true or false",
-        ),
-        ("default.security_channel.no = 1", "[default.security_channel] no is 1; expected true or false"),
-        ('default.remind_after = "4 h"', f"[default] remind_after is '4 h'; expected {A_DURATION}"),
-        ("default.expire_after = 4", f"[default] expire_after is '4'; expected {A_DURATION}"),
-        ("default.title = 5", "[default] title is 5; expected one line in quotes, at most 150 characters"),
-        (
-            'default.title = "a\\nb"',
-            "[default] title is 'a\\nb'; expected one line in quotes, at most 150 characters",
-        ),
-        ("default.words.ask = 5", "[default.words] ask is 5; expected a text in quotes"),
-        (
-            'default.words.ask = "{summary}?"',
-            "[default.words] ask has the placeholder {summary}; expected {user}",
-        ),
-        (
-            'default.words.button_yes = "{user}"',
-            "[default.words] button_yes has the placeholder {user}; expected no placeholder",
-        ),
-        (
-            'default.words.button_yes = "{"',
-            "[default.words] button_yes has an unmatched brace; expected {{ or }} for a literal brace",
-        ),
-        (
-            f'default.words.button_yes = "{"x" * 76}"',
-            "[default.words] button_yes has up to 76 characters; expected at most 75",
-        ),
-        (
-            f'default.words.ask = "{"{user}" * 12}"',
-            "[default.words] ask has up to 3048 characters; expected at most 3000",
-        ),
-    ],
-)
-def test_a_mistake_in_the_alerts_is_told_with_its_file_table_and_key(
-    mine: Path, defaults: Path, text: str, sentence: str
-) -> None:
-    assert problems("alerts.toml", mine, defaults, text) == (f"{mine / 'alerts.toml'}: {sentence}",)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("strict = 1", "strict is 1; expected true or false"),
-        ("[person]", "person is not known; expected one of domains, people, strict"),
-        ("people = 1", "people is not a table; expected [people] with keys below it"),
-        ("people.strict = true", '[people] "strict" stands below a table; expected it above the first one'),
-        (
-            'domains.mozilla.com = "a.b"',
-            '[domains] "mozilla" is cut at a dot; expected the whole key in quotes',
-        ),
-        ('domains."@a.b" = "a.b"', '[domains] "@a.b" is not a domain; expected a domain in quotes'),
-        ('domains."a.b" = "c@a.b"', "[domains] \"a.b\" is 'c@a.b'; expected a domain in quotes"),
-        ('people."ada" = "U024BE7LH"', '[people] "ada" is not an address; expected an address in quotes'),
-        ('people."a@b.c" = "ada"', "[people] \"a@b.c\" is 'ada'; expected an address, or a Slack id"),
-        ('people."a@b.c" = "u024be7lh"', "[people] \"a@b.c\" is 'u024be7lh'; expected an address, or a Sl"),
-        ('people."a@b.c" = 7', '[people] "a@b.c" is 7; expected an address, or a Slack id'),
-        ('people."a@b.c" = "d@é.e"', "[people] \"a@b.c\" is 'd@é.e'; expected an address, or"),
-        ('[people]\n"a@b.c"="U0A"\n"A@b.c"="U0B"', '[people] "A@b.c" is there twice; expected it once'),
-        (
-            '[people]\n"a@b.c" "U024BE7LH"',
-            "cannot be read (Expected '=' after a key in a key/value pair (at line 2",
-        ),
-    ],
-)
-def test_a_mistake_about_people_is_told(mine: Path, defaults: Path, text: str, problem: str) -> None:
-    [told] = problems("people.toml", mine, defaults, text)
-
-    assert told.removeprefix(str(mine / "people.toml")).lstrip(": ").startswith(problem)
+    assert told == f"{mine / name}: {sentence}"
 
 
 def test_all_problems_of_a_file_are_told_together(mine: Path, defaults: Path) -> None:
@@ -255,12 +201,18 @@ def test_all_problems_of_a_file_are_told_together(mine: Path, defaults: Path) ->
 
 
 @pytest.mark.parametrize("name", ["messages.toml", "alerts.toml", "people.toml"])
-@pytest.mark.parametrize("content", [b"[default", b'[default]\ntitle = "\xff"'])
-def test_a_file_that_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content: bytes) -> None:
-    told = problems(name, mine, defaults, content)
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [(b"[default", "at end of document"), (b'default "x"', "at line 1"), (b'title = "\xff"', "decode")],
+)
+def test_a_file_that_is_no_toml_is_named(
+    mine: Path, defaults: Path, name: str, content: bytes, detail: str
+) -> None:
+    [told] = problems(name, mine, defaults, content)
 
-    assert f"{name} cannot be read" in told[0]
-    assert "expected a TOML file" in told[0]
+    assert told.startswith(f"{mine / name} cannot be read (")
+    assert detail in told
+    assert told.endswith("expected a TOML file in UTF-8")
 
 
 @pytest.mark.parametrize("table", TEXTS)

@@ -77,30 +77,6 @@ async def test_it_is_still_asked_and_an_answer_replaces_the_outcome(harness: Ser
     assert first["outcome"] == "undeliverable"
 
 
-async def test_nobody_expires_early(harness: ServiceHarness) -> None:
-    waiting = await accept_and_wait(harness)
-    harness.clock.now = NOON + DAY - timedelta(microseconds=1)
-    assert list(await harness.store.overdue(harness.clock(), limit=10)) == []
-
-    await harness.service.expire(waiting)
-
-    assert await harness.question() == waiting
-    assert await harness.reports() == []
-
-
-async def test_a_deadline_that_cannot_be_stored_is_met_later_and_once(harness: ServiceHarness) -> None:
-    waiting = await accept_and_wait(harness)
-    harness.store.fails = [StoreError("disk full")]
-    with pytest.raises(StoreError):
-        await harness.service.expire(waiting)
-    assert await harness.reports() == []
-
-    await harness.service.expire(waiting)
-    await harness.service.expire(waiting)
-
-    assert len(await harness.reports()) == 1
-
-
 async def test_whoever_was_asked_meanwhile_does_not_expire(harness: ServiceHarness) -> None:
     waiting = await accept_and_wait(harness)
     harness.messenger.people = {ADDRESS: ADA}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,7 +14,6 @@ from world import eventually
 from bot.errors import StoreError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
-from bot.triage.model import Step
 from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.retention import STEP, Retention
@@ -78,15 +76,3 @@ async def test_a_store_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture)
     store.removal_fails = [StoreError("disk full")]
 
     await retain(store, until=lambda: "disk full" in caplog.text)
-
-
-async def test_an_alert_that_comes_again_after_its_removal_is_new() -> None:
-    store = CountingStore()
-    await fill(store, 1, ended_at=NOON - 2 * KEEP)
-    [question] = store.questions.values()
-    assert await store.remove_ended(NOON - KEEP, limit=STEP) == 1
-
-    recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: NOON)
-    again = replace(question, ref=asking_rules.new_ref(question.request.identifier, "other"))
-
-    assert list(await store.add([recorder.change(Step(question=again))])) == [True]

@@ -324,7 +324,8 @@ async def test_a_redraw_that_failed_is_left_for_later(
     assert len(harness.messenger.redraws) == 1
 
     await harness.pass_time(until=NOON + timedelta(minutes=5))
-    assert not (await harness.question()).outdated
+    question = await harness.question()
+    assert (question.outdated, question.attempts) == (False, 0)
 
 
 async def test_an_answer_over_another_is_drawn_again_after_a_redraws_time(harness: ServiceHarness) -> None:
