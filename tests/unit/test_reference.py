@@ -33,6 +33,13 @@ def rows(heading: str) -> list[list[str]]:
     return list(table_rows(section(REFERENCE, heading)))
 
 
+def exposition() -> str:
+    health = WorkerHealth(
+        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+    )
+    return Metrics(alerts=[], version="1.2.3").exposition(health, NOON).decode()
+
+
 def words(cell: str) -> list[str]:
     """Return what stands in backticks."""
     return re.findall(r"`([^`]+)`", cell)
@@ -86,7 +93,8 @@ def test_every_option_of_a_command_is_documented_and_no_other(command: str) -> N
 def test_every_metric_is_documented_and_no_other() -> None:
     documented = {name.partition("{")[0] for row in rows("Metrics") for name in words(row[0])}
 
-    assert documented == {name for name in _exposed() if not name.startswith("triage_process_")}
+    exposed = re.findall(r"(?m)^# TYPE (\S+)", exposition())
+    assert documented == {name for name in exposed if not name.startswith("triage_process_")}
 
 
 def test_every_health_problem_is_documented_and_no_other() -> None:
@@ -115,14 +123,6 @@ def test_the_benchmarks_are_those_that_were_measured() -> None:
 
     assert len(blocks) == 5
     assert [line for text in blocks for line in text.splitlines() if line not in measured] == []
-
-
-def _exposed() -> set[str]:
-    worker_health = WorkerHealth(
-        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
-    )
-    text = Metrics(alerts=[], version="1.2.3").exposition(worker_health, NOON).decode()
-    return set(re.findall(r"(?m)^# TYPE (\S+)", text))
 
 
 SOURCES = [path for path in (CHECKOUT / "bot").rglob("*.py") if "sandbox" not in path.parts]
@@ -160,17 +160,9 @@ def documented() -> list[str]:
     return rows
 
 
-def test_every_event_is_documented_and_no_other() -> None:
-    assert sorted(EVENTS) == sorted(set(documented()))
-
-
-def test_each_event_is_documented_once_in_alphabetical_order() -> None:
-    rows = documented()
-
-    assert rows == sorted(set(rows))
-
-
-def test_every_event_is_named_by_a_noun_and_what_happened_to_it() -> None:
+def test_every_event_is_documented_once_in_alphabetical_order_and_no_other() -> None:
+    assert documented() == sorted(EVENTS)
+    # Each is named by a noun and what happened to it.
     assert [event for event in EVENTS if not re.fullmatch(r"[a-z_]+\.[a-z_]+", event)] == []
 
 
@@ -205,46 +197,31 @@ PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "info": ("_info",)}
 
 
-def metric_names() -> set[str]:
-    worker_health = WorkerHealth(
-        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
-    )
-    text = Metrics(alerts=(), version="1").exposition(worker_health, NOON).decode()
-    return {
+def test_the_dashboard_and_the_alerting_rules_ask_only_for_metrics_that_there_are() -> None:
+    exposed = {
         f"{family.name}{suffix}"
-        for family in text_string_to_metric_families(text)
+        for family in text_string_to_metric_families(exposition())
         for suffix in ("", *SUFFIXES.get(family.type, ()))
     }
+    on_panels = {name for panel in PANELS for each in panel["targets"] for name in names_in(each["expr"])}
+    in_rules = names_in((CONFIG / "prometheus-alerts.yml").read_text(encoding="utf-8"))
+
+    assert on_panels
+    assert in_rules
+    assert on_panels | in_rules <= exposed
 
 
-def test_the_dashboard_asks_only_for_metrics_that_there_are() -> None:
-    asked = {name for panel in PANELS for each in panel["targets"] for name in names_in(each["expr"])}
+def test_every_panel_is_told_apart_says_what_it_shows_and_lies_over_no_other() -> None:
+    places = [panel["gridPos"] for panel in PANELS]
 
-    assert asked
-    assert asked <= metric_names()
-
-
-def test_the_alerting_rules_ask_only_for_metrics_that_there_are() -> None:
-    asked = names_in((CONFIG / "prometheus-alerts.yml").read_text(encoding="utf-8"))
-
-    assert asked
-    assert asked <= metric_names()
-
-
-def test_every_panel_is_told_apart_says_what_it_shows_and_asks_the_chosen_data_source() -> None:
+    assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
+    assert [pair for pair in combinations(places, 2) if overlap(*pair)] == []
     assert len({panel["id"] for panel in PANELS}) == len(PANELS)
     for panel in PANELS:
         sources = [panel["datasource"], *(each["datasource"] for each in panel["targets"])]
         assert panel["title"]
         assert {source["uid"] for source in sources} == {"${datasource}"}
         assert len({each["refId"] for each in panel["targets"]}) == len(panel["targets"])
-
-
-def test_no_panel_lies_over_another_or_beyond_the_edge() -> None:
-    places = [panel["gridPos"] for panel in PANELS]
-
-    assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
-    assert [pair for pair in combinations(places, 2) if overlap(*pair)] == []
 
 
 def test_no_variable_is_used_that_is_not_defined() -> None:
@@ -274,13 +251,9 @@ def test_what_production_needs_is_locked_at_a_release_that_it_may_have(requireme
     assert LOCKED[wanted.name] in wanted.specifier
 
 
-def test_every_locked_file_has_its_hash() -> None:
+def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_from() -> None:
     entries = re.split(r"^(?=[a-z])", LOCK, flags=re.MULTILINE)[1:]
 
     assert len(entries) == len(LOCKED)
-    for entry in entries:
-        assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
-
-
-def test_the_lock_names_no_place_to_get_it_from() -> None:
+    assert [each for each in entries if not re.search(r"--hash=sha256:[0-9a-f]{64}", each)] == []
     assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted-host)", LOCK)

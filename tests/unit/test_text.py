@@ -219,14 +219,9 @@ def test_a_value_may_be_a_date_or_a_link() -> None:
     )
 
 
-def test_an_empty_value_leaves_nothing() -> None:
+def test_an_empty_value_leaves_nothing_and_the_text_of_elements_is_escaped_without_markup() -> None:
     assert fill("a{x}", x="") == [literal("a")]
-
-
-def test_the_text_of_elements_is_escaped_and_has_no_markup() -> None:
-    elements = fill("*A* {x}", x="<!channel> & co")
-
-    assert as_text(elements) == "A &lt;!channel&gt; &amp; co"
+    assert as_text(fill("*A* {x}", x="<!channel> & co")) == "A &lt;!channel&gt; &amp; co"
 
 
 @given(st.text(min_size=1) | st.just(drawn.HOSTILE))
