@@ -270,9 +270,7 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
-async def test_opening_a_former_releases_file_migrates_it(
-    release: Release, path: Path, tmp_path: Path
-) -> None:
+async def test_opening_a_former_file_migrates_it(release: Release, path: Path, tmp_path: Path) -> None:
     assert schema_of(path)[0] == release.version
 
     store = await open_store(f"sqlite:///{path}")
@@ -321,9 +319,7 @@ def test_a_former_release_leaves_our_file_alone(release: Release, path: Path, tm
     assert path.read_bytes() == before
 
 
-async def test_a_former_file_is_copied_as_its_release_did(
-    release: Release, path: Path, tmp_path: Path
-) -> None:
+async def test_a_former_file_is_copied_as_it_always_was(release: Release, path: Path, tmp_path: Path) -> None:
     with WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path) as worker:
         known = {name: worker.do("digests", name, now=NOON)["result"] for name in NAMES}
 

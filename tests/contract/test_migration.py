@@ -59,9 +59,7 @@ def _comparable(value: Any) -> Any:
     return sorted(rows, key=repr)
 
 
-async def test_everything_is_moved_with_every_column_and_body_and_due_as_it_was(
-    path: Path, table: str
-) -> None:
+async def test_all_is_moved_with_every_column_and_body_and_due_as_it_was(path: Path, table: str) -> None:
     async with the_file(path) as store:
         before, was_due = await all_rows(store), await all_that_is_due(store)
 

@@ -263,9 +263,7 @@ async def test_a_question_that_is_not_at_its_end_stays(store: AnyStore, question
 
 
 @pytest.mark.parametrize("fate", ["unsent", "parked", "sent later"])
-async def test_a_question_whose_last_report_is_needed_stays_with_all_of_them(
-    store: AnyStore, fate: str
-) -> None:
+async def test_a_question_whose_last_report_is_needed_stays_with_all(store: AnyStore, fate: str) -> None:
     await keep(store, ended())
     later = replace(ended(), version=1, reports=2, shown=2)
     assert await store.save(Change(question=later, report=a_report(1)))

@@ -237,9 +237,7 @@ async def test_a_code_that_one_person_meets_holds_up_nobody_else_and_is_believed
     assert await harness.reasons() == [code]
 
 
-async def test_the_only_question_of_a_night_waits_until_another_person_is_asked(
-    harness: AskingHarness,
-) -> None:
+async def test_the_only_question_of_a_night_waits_for_another_to_be_asked(harness: AskingHarness) -> None:
     harness.messenger.people |= people("grace")
     await harness.ask(refused={"U0ADA": UnknownErrorCode("messages_tab_disabled")}, seconds=8 * 3600)
     assert await harness.reasons() == []
@@ -308,9 +306,7 @@ async def test_a_claim_that_grew_old_before_the_post_is_renewed(
     assert question.state is State.ASKED
 
 
-async def test_who_wakes_up_after_another_asked_is_quiet(
-    harness: AskingHarness, other: AskingHarness
-) -> None:
+async def test_who_wakes_up_after_another_does_nothing(harness: AskingHarness, other: AskingHarness) -> None:
     harness.store.after_claim = lambda: other.work(seconds=120)
 
     question = await harness.ask()

@@ -135,9 +135,7 @@ async def test_a_reply_that_could_not_be_stored_is_found_by_a_look(harness: Aski
     assert (await harness.question()).message_ref == PLACE
 
 
-async def test_without_the_history_scope_a_doubt_is_settled_and_never_repeated(
-    harness: AskingHarness,
-) -> None:
+async def test_without_the_history_scope_a_doubt_is_settled_never_repeated(harness: AskingHarness) -> None:
     question = await harness.ask(can_look_up=False, post_ends=[LOST])
 
     assert (question.state, question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)

@@ -130,9 +130,7 @@ async def test_later_events_update_the_same_card(harness: ServiceHarness) -> Non
 
 
 @pytest.mark.parametrize("takes", [False, True], ids=["a note", "a take"])
-async def test_what_comes_while_a_card_is_shown_is_shown_after_it(
-    harness: ServiceHarness, *, takes: bool
-) -> None:
+async def test_what_comes_during_a_card_is_shown_after_it(harness: ServiceHarness, *, takes: bool) -> None:
     async def happen_meanwhile(card: Question) -> None:
         harness.team.before_end = None
         await (harness.service.take(a_take(card)) if takes else harness.service.add_note(a_note(card, "b")))

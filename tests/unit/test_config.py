@@ -138,9 +138,7 @@ def test_aws_variables_that_stand_only_in_the_env_file_are_handed_over(tmp_path:
 
 
 @pytest.mark.parametrize("store_url", ["", "sqlite:///triage-bot.db", "dynamodb://questions"])
-def test_a_relative_store_is_in_the_first_state_directory_and_its_socket_too(
-    tmp_path: Path, store_url: str
-) -> None:
+def test_a_relative_store_and_its_socket_are_in_the_state_directory(tmp_path: Path, store_url: str) -> None:
     settings = load(tmp_path, STATE_DIRECTORY="/var/lib/bot:/var/lib/more", STORE_URL=store_url)
 
     if store_url.startswith("dynamodb"):  # a table is no file
@@ -159,9 +157,7 @@ def test_a_relative_store_is_in_the_first_state_directory_and_its_socket_too(
         (Purpose.MIGRATE, {"RETAIN_DAYS": "60"}),
     ],
 )
-def test_a_command_is_held_to_what_it_needs(
-    tmp_path: Path, purpose: Purpose, needed: Mapping[str, str]
-) -> None:
+def test_a_command_is_held_to_its_needs(tmp_path: Path, purpose: Purpose, needed: Mapping[str, str]) -> None:
     wrong = dict.fromkeys([*COMPLETE, "ASK_GUESTS", "CONFIG_DIR"], "wrong")
 
     settings = load(tmp_path, purpose, **{**wrong, "REQUEST_QUEUE_URL": "", **needed})

@@ -205,9 +205,7 @@ def test_all_problems_of_a_file_are_told_together(mine: Path, defaults: Path) ->
     ("content", "detail"),
     [(b"[default", "at end of document"), (b'default "x"', "at line 1"), (b'title = "\xff"', "decode")],
 )
-def test_a_file_that_is_no_toml_is_named(
-    mine: Path, defaults: Path, name: str, content: bytes, detail: str
-) -> None:
+def test_what_is_no_toml_is_named(mine: Path, defaults: Path, name: str, content: bytes, detail: str) -> None:
     [told] = problems(name, mine, defaults, content)
 
     assert told.startswith(f"{mine / name} cannot be read (")

@@ -129,9 +129,7 @@ def test_a_record_is_one_object_with_time_level_event_message_and_fields() -> No
 
 @given(message=ANYTHING, value=ANYTHING)
 @example(message="\x7f", value="\x1b[2K\u202e\ud800")
-def test_whatever_is_logged_is_one_line_of_printable_ascii_and_can_be_read_back(
-    message: str, value: str
-) -> None:
+def test_whatever_is_logged_is_one_line_of_ascii_and_can_be_read_back(message: str, value: str) -> None:
     stream = configured(as_json=True)
     log_accepted(message.replace("%", "%%"), identifier=f"#{value}")
 

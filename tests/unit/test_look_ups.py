@@ -159,7 +159,7 @@ async def test_pages_that_lead_in_a_circle_let_the_look_begin_anew(
 
 
 @pytest.mark.parametrize("failure", [UnknownErrorCode("invalid_cursor"), Undeliverable("channel_not_found")])
-async def test_a_refused_page_lets_the_look_begin_anew(
+async def test_after_a_refused_page_a_look_begins_anew(
     harness: LookUpHarness, failure: TriageBotError
 ) -> None:
     harness.messenger.look_ends = [SECOND_PAGE, failure, SECOND_PAGE, None]

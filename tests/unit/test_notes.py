@@ -81,9 +81,7 @@ async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(harness
     assert len({row.event_id for row in await harness.reports()}) == 3
 
 
-async def test_a_note_that_slack_delivers_again_is_one_and_another_text_another(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_note_that_slack_delivers_again_is_one_another_text_another(harness: ServiceHarness) -> None:
     question = await harness.answer(Choice.NO)
 
     for view_id, text in [("V1", "a"), ("V1", "a"), ("V1", "b"), ("V2", "a"), ("V1", "a"), ("V2", "a")]:

@@ -141,9 +141,7 @@ def test_a_choice_is_ranked_against_what_stands_and_reported(standing: Outcome, 
 
 
 @each_outcome
-def test_mozdef_sets_the_status_that_the_table_says_and_hears_of_nobody_who_did_not_choose(
-    outcome: Outcome,
-) -> None:
+def test_mozdef_sets_the_tables_status_and_hears_of_nobody_who_did_not_choose(outcome: Outcome) -> None:
     after = ended(outcome)
 
     report = report_on(replace(after, standing=None, said=None), after, at=NOON, policy=Policy())
@@ -162,9 +160,7 @@ def test_every_profile_has_a_word_for_every_outcome(outcome: Outcome, profile: P
 
 
 @each_outcome
-def test_the_card_says_how_it_ended_and_the_question_does_where_the_table_wants_it(
-    outcome: Outcome,
-) -> None:
+def test_the_card_says_how_it_ended_and_the_question_where_the_table_wants_it(outcome: Outcome) -> None:
     cards = {each: card_message(ended(each), WORDING, Policy(), NOWHERE) for each in Outcome}
     message = question_message(ended(outcome), WORDING, Policy())
 

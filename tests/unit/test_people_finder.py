@@ -237,7 +237,7 @@ def test_whoever_was_met_lately_goes_first_and_the_longest_waiting_of_them() -> 
     assert turns(queue)[:4] == ["met-0", "met-1", "met-2", "flood-2"]
 
 
-def test_all_questions_for_an_address_leave_with_the_first_of_them() -> None:
+def test_all_questions_for_an_address_leave_together() -> None:
     queue = filled(flood=3)
     for label in ("flood", "other"):
         queue.add(row(f"ada-{label}", label, minute=9, wanted="ada@example.com"))

@@ -102,9 +102,7 @@ def test_a_reminder_at_the_deadline_or_later_is_pointless(microseconds: int, *, 
         pytest.param(Policy(alerts=PATIENT), TOKYO, id="every hour is a working hour"),
     ],
 )
-async def test_a_question_is_asked_at_once_unless_it_may_wait_for_hours(
-    policy: Policy, person: Person
-) -> None:
+async def test_a_question_is_asked_at_once_unless_it_may_wait(policy: Policy, person: Person) -> None:
     question = await harness_of(policy, person).ask()
 
     assert (question.state, question.asked_at) == (State.ASKED, NOON)
@@ -149,9 +147,7 @@ async def test_somebody_who_may_not_be_asked_is_reported_without_waiting_for_the
 
 @pytest.mark.parametrize("setting", [None, HOUR])
 @pytest.mark.parametrize("after", [None, 2 * HOUR])
-def test_what_a_policy_says_counts_before_a_setting(
-    setting: timedelta | None, after: timedelta | None
-) -> None:
+def test_what_a_policy_says_counts_first(setting: timedelta | None, after: timedelta | None) -> None:
     assert AlertPolicy().remind_after.or_default(setting) == setting
     assert AlertPolicy().expire_after.or_default(setting) == setting
     assert Wait(is_set=True, after=after).or_default(setting) == after

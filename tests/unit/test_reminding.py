@@ -135,9 +135,7 @@ async def test_a_reminder_that_may_have_been_sent_or_was_refused_for_good_is_not
     assert (question.reminders, question.due_at) == (1, None)
 
 
-async def test_a_reminder_that_was_not_sent_is_tried_again_less_and_less_often(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_reminder_that_was_not_sent_is_tried_again_ever_less_often(harness: ServiceHarness) -> None:
     harness.messenger.remind_ends = [TransientError("no network")] * 12
 
     question = await remind_now(harness)

@@ -381,9 +381,7 @@ async def test_an_answer_that_was_never_shown_is_not_drawn_over_a_later_one(harn
     assert {question.said for question, _ in harness.messenger.redraws} == {Choice.NO}
 
 
-async def test_an_answer_drawn_over_a_later_one_leaves_that_due_after_a_crash(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_answer_drawn_over_a_later_one_leaves_that_due(harness: ServiceHarness) -> None:
     async def die_over_a_no(question: Question | None) -> None:
         if question and question.said is Choice.NO:
             raise asyncio.CancelledError

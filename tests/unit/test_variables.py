@@ -138,9 +138,7 @@ def test_the_slash_behind_a_queues_name_is_no_part_of_it(tmp_path: Path) -> None
         ("localhost:0", ("localhost", 0)),
     ],
 )
-def test_an_address_to_listen_on_is_host_and_port(
-    tmp_path: Path, text: str, address: tuple[str, int]
-) -> None:
+def test_an_address_to_listen_on_is_read(tmp_path: Path, text: str, address: tuple[str, int]) -> None:
     assert load(tmp_path, METRICS_LISTEN=text).metrics_listen == address
 
 

@@ -249,9 +249,7 @@ REQUESTS = st.builds(
 
 
 @given(request=REQUESTS, ascii_only=st.booleans(), encoded=st.booleans())
-def test_any_request_is_read_as_it_was_written(
-    *, request: TriageRequest, ascii_only: bool, encoded: bool
-) -> None:
+def test_any_request_is_read_as_written(*, request: TriageRequest, ascii_only: bool, encoded: bool) -> None:
     fields = {name: getattr(request, name) for name in OURS} | {"identityConfidence": request.confidence}
 
     body = json.dumps(fields, ensure_ascii=ascii_only)

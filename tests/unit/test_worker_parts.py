@@ -136,9 +136,7 @@ def test_facts_go_out_in_one_datagram_a_line_each(tmp_path: Path) -> None:
     manager.close()
 
 
-def test_an_abstract_address_is_understood_and_a_manager_that_is_not_there_is_no_trouble(
-    tmp_path: Path,
-) -> None:
+def test_an_abstract_address_is_understood_and_a_manager_that_is_gone_no_trouble(tmp_path: Path) -> None:
     name = uuid4().hex
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(f"\0{name}")
