@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
+from service_harness import a_click
 from wiring import instead, wired
 
 from bot.errors import AmbiguousError
 from bot.triage import asking_rules
-from bot.triage.model import Answer, Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
+from bot.triage.model import Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
@@ -89,14 +91,8 @@ class AskingHarness:
     async def click(self, question: Question | None, choice: Choice = Choice.NO) -> None:
         """Store an answer, as the service does."""
         assert question is not None
-        answer = Answer(
-            ref=question.ref,
-            choice=choice,
-            slack_id=question.slack_id,
-            same_workspace=True,
-            message_ref=PLACE,
-            at=self.clock(),
-        )
+        click = a_click(question, choice)
+        answer = replace(click, slack_id=question.slack_id, message_ref=PLACE, at=self.clock())
         assert isinstance(await self.service.answer(answer), Question)
 
     async def reasons(self) -> list[str]:

@@ -17,8 +17,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from drawn import DROPPED, assert_harmless, assert_slack_takes, assert_visible
-from fakes import ADA, NOON, a_request
+from drawn import DROPPED, a_question, assert_harmless, assert_slack_takes, assert_visible
+from fakes import ADA, NOON
+from service_harness import a_click
 from wording import WORDING
 
 from bot.slack.render.question import SUMMARY_MAX, question_message
@@ -27,17 +28,7 @@ from bot.slack.render.text import shorten
 from bot.sqs.wire import decode_request, write_report
 from bot.triage import asking_rules
 from bot.triage.answer_rules import answer_question
-from bot.triage.model import (
-    Answer,
-    Choice,
-    Confidence,
-    InvalidBody,
-    MessageRef,
-    Question,
-    Report,
-    Step,
-    TriageRequest,
-)
+from bot.triage.model import Choice, Confidence, InvalidBody, Question, Report, Step, TriageRequest
 from bot.triage.outcomes import Profile, Reason
 from bot.triage.policy import Policy
 
@@ -51,7 +42,6 @@ SAMPLE = 40
 NOT_PRINTABLE = re.compile("[^ -~]")
 BODY_BYTES_MAX = 64 * 1024
 
-PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 POLICIES = [
     Policy(profile=profile, allow_deescalation=allow) for profile in Profile for allow in (True, False)
 ]
@@ -66,24 +56,14 @@ def seeded(name: str) -> random.Random:
 def settle(question: Question, dice: random.Random) -> Iterator[tuple[Question, Report]]:
     """Take a question to one of its ends and change the mind about it; yield all that MozDef is told."""
     policy, later = dice.choice(POLICIES), NOON + timedelta(days=2)
-    early = [
-        asking_rules.expire(question, later, policy),
-        asking_rules.close(question, Reason.USERS_NOT_FOUND, later, policy),
-    ]
-    step: Any = dice.choice([None, *early])
+    expired = asking_rules.expire(question, later, policy)
+    closed = asking_rules.close(question, Reason.USERS_NOT_FOUND, later, policy)
+    step: Any = dice.choice([None, expired, closed])
     if step is not None:
         yield step.question, step.report
     current = asking_rules.claim(step.question if step else question, ADA, NOON).question
     for choice in dice.choices(list(Choice), k=2):
-        answer = Answer(
-            ref=current.ref,
-            choice=choice,
-            slack_id=ADA.slack_id,
-            same_workspace=True,
-            message_ref=PLACE,
-            at=later,
-        )
-        step = answer_question(current, answer, policy)
+        step = answer_question(current, replace(a_click(current, choice), at=later), policy)
         if isinstance(step, Step) and step.report:
             current = step.question
             yield current, step.report
@@ -142,7 +122,7 @@ def test_no_text_reaches_slack_as_anything_but_text(count: int) -> None:
     dice = seeded("texts")
     bodies = HostileBodies(dice)
     marks = WORDING["text"]
-    question = replace(a_claimed_question(), reports=1)
+    question = replace(a_question(), reports=1)
 
     for number in range(count):
         text, limit = bodies.text(), dice.choice((NOTIFICATION_MAX, SUMMARY_MAX))
@@ -152,12 +132,6 @@ def test_no_text_reaches_slack_as_anything_but_text(count: int) -> None:
         if number % SAMPLE == 0:
             request = replace(question.request, summary=text)
             assert_slack_takes(question_message(replace(question, request=request), WORDING, POLICIES[0]))
-
-
-def a_claimed_question() -> Question:
-    return asking_rules.claim(
-        asking_rules.accept(a_request(), "0.1", NOON, Policy()).question, ADA, NOON
-    ).question
 
 
 def test_the_drawn_bodies_are_as_hostile_as_they_should_be() -> None:
