@@ -1,10 +1,10 @@
-"""The rules by which a question is accepted, claimed, asked and closed."""
+"""The rules by which a question is accepted, claimed, asked and closed, and what is reported of it."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.triage import asking_rules
-from bot.triage.model import MessageRef, State
-from bot.triage.outcomes import Outcome, Reason
+from bot.triage.model import Choice, MessageRef, Question, Report, State
+from bot.triage.outcomes import Outcome, Profile, Reason
 from bot.triage.policy import Policy
+from bot.triage.reporting import report_due_at, report_on
 
 POLICY = Policy()
 PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
@@ -123,3 +124,93 @@ def test_what_came_meanwhile_is_not_undone() -> None:
         assert asking_rules.record_not_posted(question, LATER) is None
     for question in (ASKED, CLOSED):
         assert asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY) is None
+
+
+CLICKED = NOON + timedelta(hours=1)
+PUT = Question(
+    request=a_request(),
+    ref="key.secret",
+    state=State.ASKED,
+    accepted_at=NOON,
+    due_at=None,
+    slack_id="U0ADA",
+    slack_name="ada",
+    channel="D0ADA",
+    ts="1.000001",
+    asked_at=NOON + timedelta(seconds=2),
+)
+
+
+def after(before: Question, **changes: Any) -> Question:
+    return replace(before, reports=before.reports + 1, **changes)
+
+
+def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
+    return report_on(before, now, at=CLICKED, policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "at", "due_at"),
+    [
+        (POLICY, NOON + timedelta(seconds=10), NOON + timedelta(seconds=90)),
+        (POLICY, NOON + timedelta(seconds=91), NOON + timedelta(seconds=91)),
+        (Policy(hold=timedelta(0)), NOON, NOON),
+    ],
+    ids=["early", "late", "no hold"],
+)
+def test_a_report_waits_until_mozdef_knows_the_alert(policy: Policy, at: datetime, due_at: datetime) -> None:
+    assert report_due_at(PUT, at, policy) == due_at
+
+
+def test_an_answer_is_reported_with_its_author_and_times() -> None:
+    now = after(PUT, standing=Outcome.NO, said=Choice.NO, answered_at=CLICKED)
+
+    assert report(PUT, now) == Report(
+        identifier="9Zo02m4B7gIfixq3c4Xh",
+        sequence=0,
+        outcome=Outcome.NO,
+        response="no",
+        note=False,
+        at=CLICKED,
+        email="ada@example.com",
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=a_request().confidence,
+        alert="duo_bypass_codes_generated",
+        asked_at=NOON + timedelta(seconds=2),
+        answered_at=CLICKED,
+        asked_slack_id="U0ADA",
+    )
+
+
+def test_without_an_outcome_there_is_nothing_to_report() -> None:
+    with pytest.raises(ValueError, match="outcome"):
+        report(PUT, PUT)
+
+
+YES = after(PUT, standing=Outcome.YES, said=Choice.YES)
+NOT_SURE = after(PUT, standing=Outcome.NOT_SURE, said=Choice.NOT_SURE)
+OTHER_USER = after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER)
+LATE = after(PUT, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "policy", "note"),
+    [
+        (PUT, YES, POLICY, False),
+        (YES, after(YES, standing=Outcome.NO, said=Choice.NO), POLICY, False),
+        (NOT_SURE, OTHER_USER, POLICY, True),
+        (NOT_SURE, OTHER_USER, Policy(profile=Profile.VERBATIM), False),  # for which it is another word
+        (LATE, after(LATE, standing=Outcome.TIMED_OUT, reason=""), POLICY, True),
+        # Another author: MozDef hears it as a change.
+        (LATE, after(LATE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), POLICY, False),
+    ],
+)
+def test_a_report_that_mozdef_would_drop_goes_as_a_note(
+    before: Question, now: Question, policy: Policy, *, note: bool
+) -> None:
+    told = report(before, now, policy)
+
+    assert told.note is note
+    assert told.said == (now.said if note else None)
+    assert told.sequence == before.reports

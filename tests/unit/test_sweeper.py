@@ -1,25 +1,30 @@
-"""What a sweeper works on, in which order, how much at a time, and what a limiter holds up."""
+"""What a sweeper works on, in which order, and how much at a time; and what ended long ago is removed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from fakes import NOON
+from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from sweeper_harness import SweeperHarness, accepted, redrawable
 from world import eventually
 
 from bot.errors import AppRejected, StoreError
+from bot.sqs.wire import write_report
+from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
+from bot.triage.policy import Policy
 from bot.triage.ports import Clock
+from bot.triage.recorder import Recorder
+from bot.triage.retention import STEP, Retention
 from bot.triage.sweeper import IN_PROGRESS_MAX
 
 HOUR = timedelta(hours=1)
@@ -311,3 +316,63 @@ async def test_a_refused_worker_tries_with_one_question_at_a_time(harness: Sweep
         await harness.until_done("one", "two", "three")
 
     assert work.most_at_once == 1
+
+
+KEEP = timedelta(days=30)
+
+
+class CountingStore(MemoryStore):
+    """Remembers each step; fails as the test says, then works."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[tuple[datetime, int]] = []
+        self.removal_fails: list[StoreError] = []
+
+    async def remove_ended(self, before: datetime, *, limit: int) -> int:
+        if self.removal_fails:
+            raise self.removal_fails.pop(0)
+        removed = await super().remove_ended(before, limit=limit)
+        self.steps.append((before, removed))
+        return removed
+
+
+async def fill(store: MemoryStore, count: int, *, ended_at: datetime) -> None:
+    """Put in requests that were invalid, and of which MozDef knows."""
+    recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: ended_at)
+    requests = [a_request(f"alert-{ended_at}-{number}") for number in range(count)]
+    steps = [
+        asking_rules.reject(each, asking_rules.new_ref(each.identifier, "s"), ended_at, Policy())
+        for each in requests
+    ]
+    await store.add([recorder.change(step) for step in steps])
+    for each in requests:
+        await store.mark_sent(await store.reports_of(each.identifier), ended_at)
+
+
+async def retain(store: MemoryStore, until: Callable[[], object]) -> None:
+    """Let it run until then."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(Retention(store, keep=KEEP, clock=SteppedClock()).run(stop))
+    await eventually(until)
+    assert not running.done()
+    stop.set()
+    await running
+
+
+async def test_what_ended_before_the_time_to_keep_is_removed_in_small_steps() -> None:
+    store = CountingStore()
+    await fill(store, STEP * 2 + 7, ended_at=NOON - KEEP - timedelta(seconds=1))
+    await fill(store, 3, ended_at=NOON - KEEP + timedelta(seconds=1))
+
+    await retain(store, until=lambda: len(store.steps) == 3)
+
+    assert store.steps == [(NOON - KEEP, STEP), (NOON - KEEP, STEP), (NOON - KEEP, 7)]
+    assert len(store.questions) == 3
+
+
+async def test_a_store_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    store = CountingStore()
+    store.removal_fails = [StoreError("disk full")]
+
+    await retain(store, until=lambda: "disk full" in caplog.text)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes import a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,18 +19,12 @@ from bot.cli.output.questions import render_list, render_question
 from bot.printable import make_printable
 from bot.store.migration.inventory import Comparison, Count
 from bot.store.migration.migrate import MigrationResult
-from bot.triage.model import Choice, Confidence, Fact, OutboxRow, Question, Report, State, TriageRequest
+from bot.triage.model import Choice, Fact, OutboxRow, Question, Report, State
 from bot.triage.outcomes import Outcome
 from bot.worker.views import question_view, render_json
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-REQUEST = TriageRequest(
-    identifier="9Zo02m4B7gIfixq3c4Xh",
-    alert="duo_bypass_codes_generated",
-    summary="Somebody made bypass codes.\nWas it you?",
-    user="ada@example.com",
-    confidence=Confidence.LOWEST,
-)
+REQUEST = a_request(summary="Somebody made bypass codes.\nWas it you?")
 WAITING = Question(
     request=REQUEST, ref="0" * 32 + ".1", accepted_at=ACCEPTED, due_at=ACCEPTED + timedelta(seconds=4)
 )
@@ -103,9 +98,7 @@ def section_of(text: str, heading: str) -> list[str]:
 
 
 def hostile(text: str) -> Question:
-    request = TriageRequest(
-        identifier=text, alert=text, summary=text, user=text, confidence=Confidence.LOWEST
-    )
+    request = replace(REQUEST, identifier=text, alert=text, summary=text, user=text)
     return replace(CARDED, request=request, slack_name=text, reason=text, taken_name=text, note=text)
 
 
