@@ -1,4 +1,4 @@
-"""Two workers on one table: who works on what, and what becomes of it when one of them is no more."""
+"""Two workers on one table: who works on what, what expires, and what it all costs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ from any_store import (
 )
 from fakes import NOON, SteppedClock
 from local_dynamodb import KEEP, create_table, store_in, two_workers
+from table_costs import documented_lines
+from table_crew import crew_of
 
 from bot.store.dynamodb.leases import LEASE
 from bot.store.dynamodb.store import DynamoStore
@@ -278,3 +281,25 @@ async def test_the_usual_end_of_an_alert_takes_no_write_for_its_expiry(table: Ta
     await store.remove_ended(NOON + DAY - KEEP, limit=10)
 
     assert expiry(name, IDENTIFIER) == before
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "operate.md"
+
+
+@pytest.mark.slow
+async def test_the_guide_says_what_the_table_is_measured_to_cost() -> None:
+    said = GUIDE.read_text(encoding="utf-8").splitlines()
+
+    measured = await documented_lines()
+
+    assert [line for line in measured if line not in said] == []
+
+
+async def test_a_worker_that_asks_again_what_is_due_reads_nothing() -> None:
+    async with crew_of(1) as crew:
+        await crew.pass_time(seconds=0)
+        looked = crew.meter.looked
+
+        await crew.pass_time(seconds=1)
+
+        assert (crew.meter.looked, crew.meter.read, crew.meter.written) == (looked, 0, 0)

@@ -53,16 +53,6 @@ async def test_the_next_report_waits_until_five_seconds_after_the_one_before(sto
     assert await store.next_sendable(NOON + 15 * SECOND) is None
 
 
-async def test_a_report_that_falls_due_earlier_does_not_overtake(store: AnyStore) -> None:
-    first, second = await report_times(store, IDENTIFIER, NOON + 90 * SECOND, NOON)
-
-    assert await sendable(store, NOON + 89 * SECOND) == []
-    assert await store.next_sendable(NOON) == NOON + 90 * SECOND
-    assert await sendable(store, NOON + 90 * SECOND) == [first.event_id]
-    await store.mark_sent([first], NOON + 90 * SECOND)
-    assert await sendable(store, NOON + 95 * SECOND) == [second.event_id]
-
-
 async def test_a_parked_report_holds_up_no_other_and_shortens_no_wait(store: AnyStore) -> None:
     first, second = await report_times(store, "parked", NOON, NOON)
     sent, parked, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)

@@ -307,26 +307,17 @@ async def test_a_refused_channel_is_tried_again_after_a_while_and_touches_nothin
     assert (await harness.question()).card_ts
 
 
-async def test_a_card_that_may_have_been_posted_is_posted_again(harness: ServiceHarness) -> None:
-    harness.team.show_ends = [AmbiguousError("the answer was lost")]
-
-    await carded(harness)
-    await harness.pass_time(until=LATER + timedelta(minutes=1))
-
-    assert shown(harness) == [("", 1), ("", 1)]
-    assert (await harness.question()).card_due_at is None
-
-
 @pytest.mark.parametrize(
     ("error", "asked_for"),
     [
         (TransientError("no network"), timedelta(microseconds=1)),
         (AppRejected("missing_scope", remedy="Add it."), timedelta(microseconds=1)),
+        (AmbiguousError("the answer was lost"), timedelta(microseconds=1)),
         (TransientError("429", retry_after=timedelta(minutes=2)), timedelta(minutes=2)),
     ],
-    ids=["no network", "rejected", "asked to wait"],
+    ids=["no network", "rejected", "may have been posted", "asked to wait"],
 )
-async def test_a_card_that_was_not_posted_is_tried_again_soon_but_not_before_slack_wants_it(
+async def test_a_card_that_failed_is_posted_again_soon_but_not_before_slack_wants_it(
     harness: ServiceHarness, error: Exception, asked_for: timedelta
 ) -> None:
     harness.team.show_ends = [error]
@@ -335,6 +326,9 @@ async def test_a_card_that_was_not_posted_is_tried_again_soon_but_not_before_sla
 
     assert question.card_due_at is not None
     assert asked_for <= question.card_due_at - LATER <= asked_for + timedelta(seconds=30)
+    await harness.pass_time(until=question.card_due_at)
+    assert shown(harness) == [("", 1), ("", 1)]
+    assert (await harness.question()).card_due_at is None
 
 
 async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:

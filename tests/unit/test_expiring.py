@@ -154,24 +154,6 @@ async def test_an_unanswered_question_is_reported_as_timed_out(harness: ServiceH
     assert "answeredAt" not in told
 
 
-async def test_a_deadline_counts_from_the_moment_of_asking(harness: ServiceHarness) -> None:
-    await harness.accept()
-    harness.clock.now = NOON + 3 * HOUR
-    await harness.work()
-
-    assert (await harness.question()).deadline == NOON + 3 * HOUR + DAY
-
-
-async def test_nothing_ends_before_its_deadline(harness: ServiceHarness) -> None:
-    question = await harness.ask()
-
-    await harness.pass_time(until=NOON + DAY - MICROSECOND)
-    await harness.service.expire(question)
-
-    assert await harness.question() == question
-    assert await harness.reports() == []
-
-
 async def test_what_was_answered_does_not_time_out_even_at_the_last_moment(harness: ServiceHarness) -> None:
     unanswered = await harness.ask()
     await harness.service.answer(a_click(unanswered, Choice.NO))
