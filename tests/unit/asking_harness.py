@@ -12,7 +12,7 @@ from memory_store import MemoryStore
 from service_harness import a_click
 from wiring import instead, wired
 
-from bot.errors import AmbiguousError
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage import asking_rules
 from bot.triage.model import Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
@@ -20,6 +20,15 @@ from bot.triage.policy import Policy
 
 PLACE = MessageRef(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")
+
+#: One of each kind.
+FAILURES = (
+    TransientError("no network"),
+    LOST,
+    Undeliverable("channel_not_found"),
+    UnknownErrorCode("strange_code"),
+    AppRejected("token_revoked", remedy="Renew it."),
+)
 
 
 class SlowStore(MemoryStore):

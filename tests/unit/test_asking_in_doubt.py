@@ -11,21 +11,13 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from asking_harness import LOST, PLACE, AskingHarness, people
+from asking_harness import FAILURES, LOST, PLACE, AskingHarness, people
 from fakes import ADA, ADDRESS, NOON, ScriptedMessenger, a_request
 from service_harness import PLACE as CLICKED
 from service_harness import ServiceHarness as ServiceDesk
 from service_harness import a_click
 
-from bot.errors import (
-    AmbiguousError,
-    AppRejected,
-    StoreError,
-    TransientError,
-    TriageBotError,
-    Undeliverable,
-    UnknownErrorCode,
-)
+from bot.errors import AppRejected, StoreError, TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Bookmark, Choice, MessageRef, Question, State
@@ -63,16 +55,7 @@ async def test_a_lost_reply_is_looked_up_twice_before_the_question_is_posted_aga
     assert (question.message_ref == PLACE) is (PLACE in look_ends)
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        TransientError("no network"),
-        AmbiguousError("half a page"),
-        Undeliverable("channel_not_found"),
-        UnknownErrorCode("strange_code"),
-        AppRejected("token_revoked", remedy="Renew it."),
-    ],
-)
+@pytest.mark.parametrize("failure", FAILURES)
 async def test_a_look_that_failed_never_counts(harness: AskingHarness, failure: TriageBotError) -> None:
     question = await harness.ask(post_ends=[LOST], look_ends=[failure, None, failure, failure, None])
 
@@ -168,17 +151,7 @@ async def test_a_scope_that_is_gone_at_run_time_is_looked_for_every_minute(harne
 # A click before the reply
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        PLACE,
-        LOST,
-        TransientError("429"),
-        Undeliverable("is_archived"),
-        UnknownErrorCode("strange_code"),
-        AppRejected("token_revoked", remedy="Renew it."),
-    ],
-)
+@pytest.mark.parametrize("end", [PLACE, *FAILURES])
 async def test_a_click_that_overtakes_the_post_is_never_moved_back(
     harness: AskingHarness, end: MessageRef | TriageBotError
 ) -> None:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -198,28 +198,6 @@ async def test_whoever_waits_for_work_is_woken_by_it_and_by_nobody_before() -> N
 WELL = WorkerHealth(links_up=1, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth())
 
 
-class ScriptedBacklog:
-    """A store that fails, or hangs, when it is told to."""
-
-    def __init__(self) -> None:
-        self.probes = 0
-        self.error: Exception | None = None
-        self.hangs = False
-
-    async def probe(self) -> None:
-        self.probes += 1
-        if self.hangs:
-            await asyncio.Event().wait()
-        if self.error:
-            raise self.error
-
-    async def oldest_open(self) -> datetime | None:
-        return NOON
-
-    async def oldest_unsent(self) -> datetime | None:
-        return None
-
-
 def test_one_link_that_is_up_is_enough_and_a_poll_may_take_as_long_as_polls_do() -> None:
     assert list(find_problems(WELL, NOON)) == list(find_problems(WELL, NOON + POLL_SILENCE)) == []
     assert health_view(WELL, NOON)["healthy"] is True
@@ -247,12 +225,26 @@ def test_what_keeps_it_from_its_job_is_named(change: dict[str, Any], trouble: Tr
     assert words in problem["why"]
 
 
+class ProbedStore(MemoryStore):
+    """Counts its probes, which may hang."""
+
+    probes = 0
+    hangs = False
+
+    async def probe(self) -> None:
+        self.probes += 1
+        if self.hangs:
+            await asyncio.Event().wait()
+        await super().probe()
+
+
 async def test_the_store_is_asked_at_most_once_in_a_while() -> None:
-    store, clock = ScriptedBacklog(), SteppedClock()
+    store, clock = ProbedStore(), SteppedClock()
+    await wired(store, clock=clock).service.receive([a_request()])
     watch = StoreWatch(store, clock=clock)
 
     first = await asyncio.gather(watch.look(), watch.look())
-    store.error = StoreError("disk full")
+    store.fails = [StoreError("disk full")]
     again = await watch.look()
     clock.advance(seconds=LOOK_INTERVAL.total_seconds())
     later = await watch.look()
@@ -264,7 +256,7 @@ async def test_the_store_is_asked_at_most_once_in_a_while() -> None:
 
 
 async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
-    store = ScriptedBacklog()
+    store = ProbedStore()
     store.hangs = True
 
     signs = await StoreWatch(store, clock=SteppedClock(), patience=timedelta(seconds=0.01)).look()
