@@ -9,13 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from drawn import (
-    POLICY,
-    a_question,
-    block,
-    objects_in,
-    text_in,
-)
+from drawn import POLICY, a_question, block, objects_in, text_in
 from fakes import NOON, a_request
 from wording import WORDING, as_read
 

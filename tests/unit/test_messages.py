@@ -268,12 +268,7 @@ def test_each_reminder_can_be_known_again_and_is_no_question(number: int) -> Non
 WORDS = WORDING["home"]
 OPEN = replace(a_question(), asked_at=NOON, time_zone="Europe/Berlin")
 ANSWERED = replace(
-    OPEN,
-    said=Choice.NO,
-    standing=Outcome.NO,
-    answers=1,
-    reports=1,
-    answered_at=NOON + timedelta(minutes=5),
+    OPEN, said=Choice.NO, standing=Outcome.NO, answers=1, reports=1, answered_at=NOON + timedelta(minutes=5)
 )
 
 

@@ -155,11 +155,7 @@ def test_the_asked_persons_own_home_is_as_good_as_the_conversation() -> None:
 
 @pytest.mark.parametrize(
     "question",
-    [
-        CLAIMED,
-        UNASKED,
-        replace(UNASKED, state=State.CLOSED, reason="delivery_unknown", in_doubt_since=None),
-    ],
+    [CLAIMED, UNASKED, replace(UNASKED, state=State.CLOSED, reason="delivery_unknown", in_doubt_since=None)],
 )
 def test_a_click_proves_the_post_however_the_row_stands(question: Question) -> None:
     after, report = taken(question, Choice.NO)

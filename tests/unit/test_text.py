@@ -213,10 +213,7 @@ def test_a_value_may_be_a_date_or_a_link() -> None:
     elements = fill("{who} on *{date}*", who=[profile], date=[moment])
 
     assert elements == [profile, literal(" on "), {**moment, "style": {"bold": True}}]
-    assert (moment["timestamp"], moment["fallback"]) == (
-        1795521600,
-        "Tue 24 Nov 2026, 13:00 (Europe/Berlin)",
-    )
+    assert (moment["timestamp"], moment["fallback"]) == (1795521600, "Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
 
 
 def test_an_empty_value_leaves_nothing_and_the_text_of_elements_is_escaped_without_markup() -> None:
