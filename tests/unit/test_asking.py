@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asking_harness import LOST, PLACE, AskingHarness, claim_elsewhere, people, seconds_of
-from fakes import ADA, ADDRESS, NOON, ScriptedMessenger, a_request
+from fakes import ADA, ADDRESS, NOON, a_request
 
 from bot.errors import (
     AppRejected,
@@ -21,7 +21,7 @@ from bot.errors import (
 )
 from bot.sqs.wire import read_report
 from bot.triage.asking import Asker
-from bot.triage.model import Bookmark, Choice, MessageRef, Question, State, Work
+from bot.triage.model import Choice, MessageRef, Question, State, Work
 
 SECOND = timedelta(seconds=1)
 
@@ -345,17 +345,12 @@ async def test_whatever_becomes_of_a_late_call_leaves_the_claim_of_another(
 
 
 async def test_a_look_that_ends_after_another_has_claimed_again_is_none(harness: AskingHarness) -> None:
-    class SlowSlack(ScriptedMessenger):
-        async def look_up(
-            self, question: Question, *, after: Bookmark | None = None
-        ) -> MessageRef | Bookmark | None:
-            if len(self.looks) == 1:
-                harness.clock.advance(seconds=60)
-                await claim_elsewhere(harness)
-            return await super().look_up(question, after=after)
+    async def stand_still(_: Question | None) -> None:
+        if len(harness.messenger.looks) == 1:
+            harness.clock.advance(seconds=60)
+            await claim_elsewhere(harness)
 
-    harness.messenger = SlowSlack(clock=harness.clock)
-    harness.restart()
+    harness.messenger.before["look"] = stand_still
 
     question = await harness.ask(post_ends=[LOST], look_ends=[None, None, None, PLACE])
 

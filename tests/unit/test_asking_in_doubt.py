@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 from asking_harness import FAILURES, LOST, PLACE, AskingHarness, people
-from fakes import ADA, ADDRESS, NOON, ScriptedMessenger, a_request
+from fakes import ADA, ADDRESS, NOON, a_request
 from service_harness import PLACE as CLICKED
 from service_harness import ServiceHarness as ServiceDesk
 from service_harness import a_click
@@ -20,7 +20,7 @@ from service_harness import a_click
 from bot.errors import AppRejected, StoreError, TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Bookmark, Choice, MessageRef, Question, State
+from bot.triage.model import Choice, MessageRef, Question, State
 from bot.triage.outcomes import Outcome
 
 RESTORED = NOON + timedelta(hours=3)
@@ -180,16 +180,12 @@ async def test_a_click_settles_the_doubt_before_the_first_look(harness: AskingHa
 
 
 async def test_a_click_during_a_look_that_missed_counts(harness: AskingHarness) -> None:
-    class ClickedSlack(ScriptedMessenger):
-        async def look_up(
-            self, question: Question, *, after: Bookmark | None = None
-        ) -> MessageRef | Bookmark | None:
-            await harness.click(question)
-            harness.asker.forget(question)
-            return await super().look_up(question, after=after)
+    async def click(question: Question | None) -> None:
+        assert question is not None
+        await harness.click(question)
+        harness.asker.forget(question)
 
-    harness.messenger = ClickedSlack(clock=harness.clock)
-    harness.restart()
+    harness.messenger.before["look"] = click
 
     question = await harness.ask(post_ends=[LOST])
 

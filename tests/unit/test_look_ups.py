@@ -70,19 +70,14 @@ async def test_only_two_looks_ten_seconds_apart_say_that_it_is_not_there(harness
 
 
 async def test_a_look_during_which_a_click_settles_the_doubt_counts(harness: LookUpHarness) -> None:
-    class ClickedSlack(ScriptedMessenger):
-        async def look_up(
-            self, question: Question, *, after: Bookmark | None = None
-        ) -> MessageRef | Bookmark | None:
-            looker.forget(question)
-            return await super().look_up(question, after=after)
+    async def settle(question: Question | None) -> None:
+        assert question is not None
+        harness.looker.forget(question)
 
-    looker = LookUps(ClickedSlack(clock=harness.clock), clock=harness.clock, delays=LookUpDelays())
-    looker.doubt(CLAIMED)
-    harness.clock.advance(seconds=5)
+    harness.messenger.before["look"] = settle
 
-    assert await looker.look(CLAIMED) is LookUpResult.NOT_FOUND_YET
-    assert looker.look_at(CLAIMED) == NOON + 20 * SECOND  # nothing is known of it any more
+    assert await harness.look_after(5) is LookUpResult.NOT_FOUND_YET
+    assert harness.looker.look_at(CLAIMED) == NOON + 20 * SECOND  # nothing is known of it any more
 
 
 @pytest.mark.parametrize(
