@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -40,9 +39,11 @@ async def accept_and_wait(harness: ServiceHarness) -> Question:
     return await harness.question()
 
 
-async def facts(harness: ServiceHarness) -> list[Mapping[str, object]]:
-    bodies = [json.loads(report.body) for report in await harness.reports()]
-    return [body["details"]["triagebot"] | {"category": body["category"]} for body in bodies]
+async def facts(harness: ServiceHarness) -> list[dict[str, Any]]:
+    """Return what each report tells, with its category, its response, and whose answer it is."""
+    bodies = [json.loads(row.body) for row in await harness.reports()]
+    details = [body["details"] | {"category": body["category"]} for body in bodies]
+    return [each | each.pop("triagebot") | each.pop("user", {}) for each in details]
 
 
 async def test_a_request_not_asked_in_time_is_reported_and_stays_to_be_asked(harness: ServiceHarness) -> None:
@@ -133,24 +134,15 @@ async def expired(harness: ServiceHarness) -> Question:
     return await harness.question()
 
 
-async def reports(harness: ServiceHarness) -> Sequence[dict[str, Any]]:
-    return [json.loads(row.body) for row in await harness.reports()]
-
-
-def facts_of(report: dict[str, Any]) -> dict[str, Any]:
-    return dict(report["details"]["triagebot"])
-
-
 async def test_an_unanswered_question_is_reported_as_timed_out(harness: ServiceHarness) -> None:
     question = await expired(harness)
 
     assert (question.state, question.standing, question.said) == (State.ASKED, Outcome.TIMED_OUT, None)
     assert question.deadline is None
-    [report] = await reports(harness)
-    assert (report["category"], report["details"]["response"]) == ("triagebot", "wrongUser")
-    assert (report["details"]["user"]["slack"], report["details"]["user"]["slackName"]) == ("", "")
-    told = facts_of(report)
-    assert (told["outcome"], told["sequence"], told["askedSlack"]) == ("timedOut", 0, "U0ADA")
+    [told] = await facts(harness)
+    assert (told["category"], told["response"], told["outcome"]) == ("triagebot", "wrongUser", "timedOut")
+    assert (told["slack"], told["slackName"], told["askedSlack"]) == ("", "", "U0ADA")
+    assert told["sequence"] == 0
     assert "answeredAt" not in told
 
 
@@ -162,7 +154,7 @@ async def test_what_was_answered_does_not_time_out_even_at_the_last_moment(harne
     await harness.service.expire(unanswered)
     await harness.pass_time(until=NOON + 2 * DAY)
 
-    assert [facts_of(report)["outcome"] for report in await reports(harness)] == ["no"]
+    assert [fact["outcome"] for fact in await facts(harness)] == ["no"]
 
 
 async def test_a_deadline_that_could_not_be_stored_is_met_as_soon_as_it_can(harness: ServiceHarness) -> None:
@@ -188,8 +180,8 @@ async def test_a_deadline_that_passed_while_the_process_was_down_is_met_once(har
     harness.restart()
     await harness.work()
 
-    [report] = await reports(harness)
-    assert facts_of(report)["outcome"] == "timedOut"
+    [report] = await facts(harness)
+    assert report["outcome"] == "timedOut"
     assert (await harness.question()).settled_at == NOON + 3 * DAY
 
 
@@ -217,12 +209,11 @@ async def test_a_late_answer_is_the_next_report_and_replaces_what_the_bot_decide
 
     assert isinstance(answered, Question)
     assert (answered.standing, answered.idle_changes) == (Outcome(choice.value), 0)
-    first, second = await reports(harness)
-    assert second["category"] == "triagebot"
-    assert second["details"]["response"] == ("wrongUser" if choice is Choice.NOT_SURE else choice)
-    assert second["details"]["user"]["slack"] == "U0ADA"
-    assert [facts_of(each)["sequence"] for each in (first, second)] == [0, 1]
-    assert facts_of(second)["outcome"] == choice
+    first, second = await facts(harness)
+    response = "wrongUser" if choice is Choice.NOT_SURE else choice
+    assert (second["category"], second["response"], second["outcome"]) == ("triagebot", response, choice)
+    assert second["slack"] == "U0ADA"
+    assert (first["sequence"], second["sequence"]) == (0, 1)
 
     await harness.pass_time(until=NOON + 10 * DAY)
     assert len(await harness.reports()) == 2
