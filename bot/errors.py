@@ -3,6 +3,7 @@
 The leaf names the problem, its parent the remedy::
 
     TriageBotError
+    ├── WrongUsage             the command line must be changed      exit 2
     ├── ConfigError            a setting must be changed             exit 78
     │   └── StoreUnusable      … or the store's file or folder repaired
     ├── StartRefused           the other side must be fixed          exit 1
@@ -30,6 +31,10 @@ from datetime import timedelta
 
 class TriageBotError(Exception):
     """The root: catching it catches all errors of this program, and no others."""
+
+
+class WrongUsage(TriageBotError):
+    """The arguments of a command are wrong in a way that its parser cannot see."""
 
 
 class ConfigError(TriageBotError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 from any_store import a_question, a_report, add
-from fakes import NOON
+from fakes import NOON, SteppedClock
 from local_dynamodb import KEEP, connection
 
 from bot.store import OpenStore, open_store
@@ -133,7 +133,7 @@ async def migrate(
     retries = patient_retries(told.append, shortest_wait=0.0001)
     target = Table(table, caller or connection(table), random=Random(0), retries=retries)
     try:
-        copies = Copies(target, keep=KEEP, clock=lambda: NOON)
+        copies = Copies(target, keep=KEEP, clock=SteppedClock())
         return await Migration(source, copies, tell=told.append).run(), told
     finally:
         target.close()

@@ -24,9 +24,11 @@ from any_store import (
 )
 from fakes import NOON, SteppedClock
 from local_dynamodb import KEEP, create_table, store_in, two_workers
+from machine import FakeMachine
 from table_costs import documented_lines
 from table_crew import crew_of
 
+from bot.clock import Clock, Service
 from bot.store.dynamodb.leases import LEASE
 from bot.store.dynamodb.store import DynamoStore
 from bot.triage.asking_rules import CLAIM_LEASE
@@ -45,6 +47,21 @@ async def workers() -> AsyncIterator[Workers]:
     clock = SteppedClock()
     async with two_workers(clock) as (ours, theirs):
         yield clock, ours, theirs
+
+
+async def test_a_lease_of_ours_ends_while_the_machine_is_suspended_whatever_the_time_says() -> None:
+    machine = FakeMachine()
+    machine.hear(Service.AWS)
+    async with two_workers(machine.clock) as (ours, _):
+        await add(ours, a_question())
+        now = machine.clock()
+
+        machine.suspended += LEASE.total_seconds()
+        for _ in range(3):
+            machine.hear(Service.AWS, off=-LEASE.total_seconds())
+
+        assert machine.clock() == now
+        assert await due(ours, now) == []
 
 
 async def test_what_a_worker_wrote_is_its_own_until_the_lease_ends(workers: Workers) -> None:
@@ -231,6 +248,16 @@ async def test_what_is_at_rest_expires_a_day_after_its_time_and_a_replay_puts_it
     assert expiries(name) == (None, None)
     await store.mark_sent(await store.sendable(NOON + DAY, limit=1), NOON + DAY)
     assert expiries(name) == (KEEP + 2 * DAY, KEEP + DAY)
+
+
+async def test_before_it_is_known_what_time_it_is_nothing_is_written_that_expires() -> None:
+    name = create_table()
+    store = store_in(name, clock=Clock())
+    await add(store, ended(), report=a_report())
+    await store.mark_sent([a_report()], NOON - 40 * DAY)
+    await store.close()
+
+    assert expiries(name) == (None, None)
 
 
 async def test_what_has_something_to_come_does_not_expire(table: Table) -> None:

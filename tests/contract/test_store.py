@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add, due, names, overdue
-from fakes import NOON, ScriptedMessenger, a_request
+from fakes import NOON, UPTIME, ScriptedMessenger, SteppedClock, a_request
 from memory_store import AnyStore
 from wiring import instead, wired
 from world import eventually
@@ -161,11 +161,11 @@ async def test_the_questions_accepted_last_are_listed_first(store: AnyStore) -> 
 
 
 async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(store: AnyStore) -> None:
-    messenger = ScriptedMessenger(clock=lambda: NOON)
-    parts = wired(store, clock=lambda: NOON, messenger=instead(messenger))
+    messenger = ScriptedMessenger(clock=SteppedClock())
+    parts = wired(store, clock=SteppedClock(), messenger=instead(messenger))
     finder = parts.actors.asker.finder
     await finder.find(a_question("whose person is known"))
-    finder.limiter.pause(NOON + timedelta(hours=1))
+    finder.limiter.pause(UPTIME + timedelta(hours=1))
     invented = [a_request(f"login-{n}", user=f"LOGIN{n}@example.com") for n in range(300)]
     assert all(await parts.service.receive([*invented, a_request("known")]))
     stop = asyncio.Event()

@@ -14,6 +14,7 @@ from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import TransientError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
@@ -21,7 +22,6 @@ from bot.triage.model import Change, Question, State, Work
 from bot.triage.people import PeopleRules
 from bot.triage.people_finder import LOOK_UPS_MAX, Finder
 from bot.triage.policy import Policy
-from bot.triage.ports import Clock
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.strangers import Strangers

@@ -65,6 +65,16 @@ def test_a_text_from_outside_cannot_begin_a_line_of_its_own(width: int | None) -
     assert lines[0] == "✗ failed   bot token  no ✓ ok bot token good"
 
 
+def test_on_a_terminal_each_verdict_has_its_colour_and_a_text_from_outside_none() -> None:
+    forged = Finding(subject="bot token", verdict=Verdict.FAILED, detail="\x1b[32mgood\x1b[0m")
+
+    lines = render_findings([QUEUE, forged], colour=True).splitlines()
+
+    assert lines[0].startswith("\x1b[32m✓ ok     \x1b[0m  ")
+    [line] = [line for line in lines if "good" in line]
+    assert line == "\x1b[31m✗ failed \x1b[0m  bot token      \\x1b[32mgood\\x1b[0m"
+
+
 def test_a_warning_is_no_failure_and_one_failure_is_one_too_many() -> None:
     assert is_sound([QUEUE, HISTORY, HISTORY])
     assert not is_sound([QUEUE, HISTORY, TOKEN])
@@ -84,7 +94,9 @@ NOON = datetime(2026, 11, 24, 3, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("seconds", "verdict", "detail"),
     [
-        *((seconds, Verdict.OK, "agrees with AWS") for seconds in (-29, 0, 0.9, 29)),
+        (-29, Verdict.OK, "29 s behind AWS"),
+        *((seconds, Verdict.OK, "agrees with AWS") for seconds in (0, 0.9)),
+        (29, Verdict.OK, "29 s ahead of AWS"),
         (30, Verdict.WARNING, "30 s ahead of AWS"),
         (-299, Verdict.WARNING, "299 s behind AWS"),
         (300, Verdict.FAILED, "300 s ahead of AWS"),
@@ -112,8 +124,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(folder: Path, **values: str) -> Finding:
-    surroundings = {"CREDENTIALS_DIRECTORY": str(folder)}
-    return check_credentials(read_credentials(surroundings, values))
+    return check_credentials(read_credentials(folder, values))
 
 
 def test_credentials_that_are_there_are_named(folder: Path) -> None:
@@ -124,10 +135,10 @@ def test_credentials_that_are_there_are_named(folder: Path) -> None:
 
 
 def test_without_systemd_it_says_how_to_check_with_them() -> None:
-    finding = check_credentials(read_credentials({}, {}))
+    finding = check_credentials(read_credentials(None, {}))
 
     assert finding.verdict is Verdict.OK
-    assert "CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check" in finding.detail
+    assert "with the settings in /etc/triage-bot.env" in finding.detail
 
 
 def test_a_credential_that_does_not_count_is_a_warning(folder: Path) -> None:

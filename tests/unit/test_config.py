@@ -129,7 +129,7 @@ def test_an_env_file_in_another_encoding_is_a_problem(tmp_path: Path) -> None:
 
 def test_aws_variables_that_stand_only_in_the_env_file_are_handed_over(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
-        "AWS_PROFILE=bot\nAWS_ENDPOINT_URL=http://file\nAWS_CA_BUNDLE=/ca\nHOME=/x\n"
+        "AWS_PROFILE=bot\nAWS_ENDPOINT_URL=http://file\nAWS_CA_BUNDLE=/ca\nHOME=/x\nLOG_LEVEL=INFO\n"
     )
 
     settings = load(tmp_path, AWS_ENDPOINT_URL="http://environment", AWS_CA_BUNDLE="")
@@ -188,7 +188,8 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(tmp_path: Path)
 
     (warning,) = settings.warnings
     assert warning == (
-        "ignored in .env, because nothing reads them there: LOG_LEVLE, HTTPS_PROXY;"
+        f"ignored in {tmp_path / '.env'}, because nothing reads them there:"
+        " LOG_LEVLE (did you mean LOG_LEVEL?), HTTPS_PROXY;"
         " remove them, or install the release that knows them"
     )
     assert load(tmp_path / "elsewhere").warnings == ()
@@ -197,13 +198,13 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(tmp_path: Path)
 @pytest.mark.parametrize(
     "secret", ["SLACK_BOT_TOKEN=xoxb-1-2", "SLACK_APP_TOKEN=mistyped", "AWS_SECRET_ACCESS_KEY=hidden"]
 )
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_a_secret_that_others_may_read_is_a_warning(tmp_path: Path, secret: str, mode: int) -> None:
-    path = env_file(tmp_path, f"{secret}\n", mode)
+    path = env_file(tmp_path, f"{secret}\nLOG_LEVEL=INFO\n", mode)
 
     (warning,) = load(tmp_path).warnings
 
-    changed = " and changed" if mode == 0o666 else ""
+    changed = " and changed" if mode == 0o660 else ""
     what = f"holds tokens or keys and can be read{changed} by other users than its owner"
     assert f"{path} {what} (mode {mode:04o})" in warning
     assert warning.endswith(f"; restrict it to its owner: chmod 600 {path}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asking_harness import AskingHarness
-from fakes import ADA, ADDRESS, NOON, ScriptedMessenger, SteppedClock, a_request
+from fakes import ADA, ADDRESS, NOON, UPTIME, ScriptedMessenger, SteppedClock, a_request
 
 from bot.errors import (
     AmbiguousError,
@@ -167,7 +167,7 @@ async def test_a_method_that_slack_limits_holds_up_no_other(
     harness = AskingHarness()
     await harness.ask(seconds=10, **{name: ends.copy() for name, ends in refusals.items()})
 
-    waits = [limiter.opens_at(NOON) for limiter in (harness.asker.finder.limiter, harness.limiter)]
+    waits = [limiter.opens_at(UPTIME) for limiter in (harness.asker.finder.limiter, harness.limiter)]
     assert [each is not None for each in waits] == [look_ups_wait, posts_wait]
     harness.messenger.people[ADDRESS] = ADA
     await harness.work(seconds=300)
@@ -279,9 +279,9 @@ def after(*events: Event) -> UnknownErrorHistory:
         if code == "-":
             history.forget(question_of(user))
         elif code:
-            history.note(question, code, NOON + minutes * MINUTE)
+            history.note(question, code, UPTIME + minutes * MINUTE)
         else:
-            history.note_success(question, NOON + minutes * MINUTE)
+            history.note_success(question, UPTIME + minutes * MINUTE)
     return history
 
 
@@ -322,7 +322,7 @@ STRANGE: Event = ("ada", "strange", 0)
 def test_a_code_is_believed_after_a_quarter_of_an_hour_in_which_somebody_else_was_asked(
     events: list[Event], minutes: float, *, is_final: bool
 ) -> None:
-    history, now = after(*events), NOON + minutes * MINUTE
+    history, now = after(*events), UPTIME + minutes * MINUTE
 
     history.note(question_of("ada"), "strange", now)
 

@@ -13,6 +13,7 @@ from memory_store import MemoryStore
 from service_harness import URL, ServiceHarness, a_click
 from simulated_time import run_simulated
 
+from bot.clock import Clock
 from bot.errors import AmbiguousError, StoreError, TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
@@ -28,7 +29,6 @@ from bot.triage.model import (
     Work,
 )
 from bot.triage.outcomes import Outcome
-from bot.triage.ports import Clock
 from bot.triage.service import REDRAW_TAKES
 
 UNUSABLE = InvalidBody(reason="not JSON", salvaged=None)

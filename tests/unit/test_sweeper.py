@@ -10,19 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from fakes import NOON, SteppedClock, a_request
+from fakes import NOON, UPTIME, SteppedClock, ToldClock, a_request
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from sweeper_harness import SweeperHarness, accepted, redrawable
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import AppRejected, StoreError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-from bot.triage.ports import Clock
 from bot.triage.recorder import Recorder
 from bot.triage.retention import STEP, Retention
 from bot.triage.sweeper import IN_PROGRESS_MAX
@@ -161,7 +161,10 @@ def test_a_bug_in_one_question_does_not_end_the_others(harness: SweeperHarness) 
     assert failed == 1
 
 
-async def test_a_store_that_fails_is_asked_again(harness: SweeperHarness) -> None:
+async def test_a_store_that_fails_is_asked_again_until_it_is_said_to_work(
+    harness: SweeperHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     asked = 0
 
     class FailingStore(MemoryStore):
@@ -179,6 +182,9 @@ async def test_a_store_that_fails_is_asked_again(harness: SweeperHarness) -> Non
         await eventually(lambda: asked >= 1)
         sweeper.wake()
         await harness.until_done("one")
+
+    logged = [vars(record).get("event", "") for record in caplog.records]
+    assert [event for event in logged if event.startswith("sweep.")] == ["sweep.failed", "sweep.recovered"]
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing(harness: SweeperHarness) -> None:
@@ -209,7 +215,7 @@ async def test_all_are_worked_on_however_slow_the_machine_is(harness: SweeperHar
 
     await harness.add(*NAMES)
 
-    async with harness.sweeping(clock=now):
+    async with harness.sweeping(clock=ToldClock(now)):
         await harness.until_done(*NAMES)
 
     assert harness.done == dict.fromkeys(NAMES, 1)
@@ -272,7 +278,7 @@ async def test_a_card_that_is_due_beside_a_redraw_follows_it(harness: SweeperHar
 
 
 async def test_a_shut_gate_holds_up_questions_and_reminders_and_nothing_else(harness: SweeperHarness) -> None:
-    harness.limiter.pause(NOON + HOUR)
+    harness.limiter.pause(UPTIME + HOUR)
     await harness.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
     await harness.put(replace(accepted("overdue"), due_at=None, deadline=NOON))
 
@@ -295,7 +301,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over(harne
 
     harness.store = CountingStore()
     await harness.add(*NAMES)
-    harness.limiter.pause(NOON + HOUR)
+    harness.limiter.pause(UPTIME + HOUR)
 
     async with harness.sweeping():
         await eventually(lambda: looks > 0)
@@ -307,7 +313,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over(harne
 
 async def test_a_refused_worker_tries_with_one_question_at_a_time(harness: SweeperHarness) -> None:
     await harness.add("one", "two", "three")
-    harness.limiter.trip(AppRejected("token_revoked", remedy="Renew it."), NOON)
+    harness.limiter.trip(AppRejected("token_revoked", remedy="Renew it."), UPTIME)
     harness.clock.advance(seconds=30)
     work = SlowWork(harness)
     work.go_on.set()
@@ -339,7 +345,7 @@ class CountingStore(MemoryStore):
 
 async def fill(store: MemoryStore, count: int, *, ended_at: datetime) -> None:
     """Put in requests that were invalid, and of which MozDef knows."""
-    recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: ended_at)
+    recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock(now=ended_at))
     requests = [a_request(f"alert-{ended_at}-{number}") for number in range(count)]
     steps = [
         asking_rules.reject(each, asking_rules.new_ref(each.identifier, "s"), ended_at, Policy())
