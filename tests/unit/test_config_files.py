@@ -157,7 +157,7 @@ people."a@b.c" = "ada" → [people] "a@b.c" is 'ada'; expected ADDRESS
 people."a@b.c" = "u024be7lh" → [people] "a@b.c" is 'u024be7lh'; expected ADDRESS
 people."a@b.c" = 7 → [people] "a@b.c" is 7; expected ADDRESS
 people."a@b.c" = "d@é.e" → [people] "a@b.c" is 'd@é.e'; expected ADDRESS
-people = {"a@b.c"="U0", "A@b.c"="U1"} → [people] "A@b.c" is there twice; expected it once, in capitals or not
+people={"a@b.c"="U0A", "A@b.c"="U0B"} → [people] "A@b.c" is there twice; expected it once, in capitals or not
 """
 #: What stands for more in them.
 MORE = {

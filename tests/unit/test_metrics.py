@@ -46,12 +46,12 @@ def meter() -> Metrics:
 
 
 def values(meter: Metrics, health: WorkerHealth = WORKER_HEALTH) -> dict[str, float]:
-    """Return what is not 0, but for buckets and the process: name, or name{value of its label}."""
+    """Return what is above 0, but for buckets and the process: name, or name{value of its label}."""
     text = meter.exposition(health, NOON + MINUTE).decode()
     found: dict[str, float] = {}
     for sample in (each for family in text_string_to_metric_families(text) for each in family.samples):
         name = sample.name.removeprefix("triage_")
-        if sample.value and not name.endswith("_bucket") and not name.startswith("process_"):
+        if sample.value > 0 and not name.endswith("_bucket") and not name.startswith("process_"):
             found[name + "".join(f"{{{label}}}" for label in sample.labels.values())] = sample.value
     return found
 
