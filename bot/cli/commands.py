@@ -92,10 +92,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def _add_restored(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument("--restored", action="store_true", help=help_text)
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--restored", action="store_true", help="the store is a restored backup: look in Slack before asking"
-    )
+    _add_restored(parser, "the store is a restored backup, or lost something: look in Slack before asking")
 
 
 @_command("run", "run the worker: ask, collect answers, tell MozDef", _add_run)
@@ -216,18 +218,27 @@ def send(options: argparse.Namespace) -> int:
     return OK
 
 
-@_command("check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_json)
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--deep", action="store_true", help="also check every part of the store's file; may take minutes"
+    )
+    _add_json(parser)
+
+
+@_command("check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_check)
 def check(options: argparse.Namespace) -> int:
     """Check everything that the worker needs; print what is wrong and how to fix it."""
-    return asyncio.run(_check(_load_without_warnings(Purpose.CHECK, options), as_json=options.json))
+    return asyncio.run(
+        _check(_load_without_warnings(Purpose.CHECK, options), as_json=options.json, deep=options.deep)
+    )
 
 
-async def _check(settings: Settings, *, as_json: bool) -> int:
+async def _check(settings: Settings, *, as_json: bool, deep: bool) -> int:
     from bot.cli.checks.findings import findings_view, is_sound, render_findings
     from bot.cli.checks.runner import check_everything
 
     # Printed before the event loop closes, which waits for DNS look-ups that may hang.
-    findings = await check_everything(settings)
+    findings = await check_everything(settings, deep=deep)
     if as_json:
         print(render_json(findings_view(findings)), flush=True)
         return OK if is_sound(findings) else FAILED
@@ -321,6 +332,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         help="the reports of each alert that has one unsent, or rejected by the queue",
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
+    _add_restored(parser, "replay the reports of a backup, which `run --restored` has not taken up yet")
 
 
 @_command("replay", "send reports again, byte for byte, after MozDef has lost some", _add_replay)
@@ -329,7 +341,8 @@ def replay(options: argparse.Namespace) -> int:
     from bot.cli.output.questions import render_replay
 
     settings, chosen = _load_settings(Purpose.STORE, options), _select_reports(options)
-    views = list(ask_store("replay", settings, dry_run=True, **chosen))
+    ask = partial(ask_store, "replay", settings, restored=options.restored)
+    views = list(ask(dry_run=True, **chosen))
     if not views:
         print("There is no report to send again.")
         return OK
@@ -338,7 +351,7 @@ def replay(options: argparse.Namespace) -> int:
         print("Nothing was sent (--dry-run).")
         return OK
     complain(_REPLAY_WARNING, level="warning")
-    list(ask_store("replay", settings, **chosen))
+    list(ask(**chosen))
     print("They are queued: a running worker sends them now, a stopped one when it starts.")
     print("`triage-bot show IDENTIFIER` shows when each was sent.")
     return OK
@@ -381,6 +394,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the table to fill: empty, or left by an earlier run",
     )
+    _add_restored(parser, "the file is a backup: start the first worker on the table with --restored, too")
     _add_json(parser)
 
 
@@ -396,7 +410,12 @@ def migrate(options: argparse.Namespace) -> int:
 
     settings, tell = _load_settings(Purpose.MIGRATE, options), partial(complain, level="info")
     migration = migrate_store(
-        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
+        options.source,
+        options.target,
+        region=settings.aws_region,
+        keep=settings.retain,
+        tell=tell,
+        restored=options.restored,
     )
     result = asyncio.run(migration)
     print(render_result(result, options))

@@ -13,6 +13,8 @@ from local_dynamodb import create_table
 from memory_store import AnyStore
 from migrated_alerts import fill, the_file
 
+from bot.store.sqlite.head import head_path
+
 
 @pytest.fixture(params=STORES)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[AnyStore]:
@@ -36,7 +38,8 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(filled_file: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(filled_file, tmp_path))
+    shutil.copy2(head_path(filled_file), tmp_path)
+    return Path(shutil.copy2(filled_file, tmp_path))
 
 
 @pytest.fixture

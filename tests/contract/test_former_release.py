@@ -266,7 +266,7 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
     """Return the version of a file, and the columns of its tables in order."""
     with closing(sqlite3.connect(path)) as connection:
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        tables = ("question", "report", "probe")
+        tables = ("question", "report", "probe", "past")
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
@@ -315,7 +315,7 @@ def test_a_former_release_leaves_our_file_alone(release: Release, path: Path, tm
     worker = WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path)
     worker.stop()
 
-    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.complaints)
+    assert re.search(f"has schema 4,.* this release reads .*{release.version}", worker.complaints)
     assert path.read_bytes() == before
 
 

@@ -22,7 +22,7 @@ from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
 from bot.store.records.rows import FIXED, MUTABLE
-from bot.store.sqlite.opening import connect_to_read
+from bot.store.sqlite.opening import open_to_read
 from bot.triage.model import Question, Work
 
 pytest_plugins = ["store_fixtures"]
@@ -111,7 +111,7 @@ async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(path: 
 
     assert path.read_bytes() == before
     assert not path.with_name("store.db-wal").exists()
-    reading = closing(connect_to_read(path))
+    reading = closing(open_to_read(path))
     with reading as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM report")
 
@@ -120,7 +120,7 @@ async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path, table: 
     path, crashed = tmp_path / "store.db", tmp_path / "crashed.db"
     async with the_file(path) as store:
         await fill(store)
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", ".head"):
             shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
 
     verdict, _ = await migrate(crashed, table)

@@ -22,6 +22,7 @@ from world.worker import bare_environment
 RELEASES = {
     1: "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e",
     2: "949947e94fec935a5b73629acd8bee97361ff9af",
+    3: "12c272b345ff2c3371bd03a5daf0af02adb9bf63",
 }
 
 CHECKOUT = Path(__file__).parents[2]

@@ -30,6 +30,8 @@ class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
 class MemoryStore:
     """Keeps what a store must keep, in dictionaries. `fails` are raised by the next writes, one each."""
 
+    head_trouble = ""
+
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)

@@ -21,7 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from wiring import SETTINGS, wired
 from world.service_manager import ServiceManager
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.redaction import Secret
 from bot.settings.settings import Purpose, load_settings
 from bot.threads import DaemonThreads
@@ -220,6 +220,8 @@ def test_one_link_that_is_up_is_enough_and_a_poll_may_take_as_long_as_polls_do()
         ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
         ({"rejection_code": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
         ({"store": StoreHealth(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
+        ({"store": StoreHealth(trouble="gone", is_replaced=True)}, Trouble.STORE_REPLACED, "gone"),
+        ({"store": StoreHealth(head_trouble="no space")}, Trouble.HEAD_UNWRITTEN, "no space"),
         ({"silence": POLL_SILENCE + timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
         ({"clock_trouble": "Slack and AWS are 90 s apart"}, Trouble.CLOCK_WRONG, "90 s apart"),
     ],
@@ -261,6 +263,18 @@ async def test_the_store_is_asked_at_most_once_in_a_while() -> None:
     assert first[0].oldest_open == NOON
     assert later.trouble == "disk full"
     assert store.probes == 2
+
+
+async def test_a_replaced_file_or_an_unwritten_head_is_told_from_a_store_that_refuses() -> None:
+    store = ProbedStore()
+    store.fails = [StoreReplaced()]
+    store.head_trouble = "no space"
+
+    health = await StoreWatch(store, clock=SteppedClock()).look()
+
+    assert (health.is_replaced, health.trouble) == (True, str(StoreReplaced()))
+    store.fails = []
+    assert (await StoreWatch(store, clock=SteppedClock()).look()).head_trouble == "no space"
 
 
 async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
