@@ -126,7 +126,12 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
     """
     if not click.same_workspace:
         return Refusal.OTHER_WORKSPACE
-    has_card = question.card_ts or question.card_due_at is not None
+    # After a restore, the store may not know of a card that is there.
+    has_card = (
+        question.card_ts
+        or question.card_due_at is not None
+        or (question.read_at is not None and question.standing is not None)
+    )
     if click.message_ref is None or click.message_ref.channel.startswith("D") or not has_card:
         return Refusal.OTHER_CONVERSATION
     if question.taken_by:
@@ -173,6 +178,7 @@ def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: 
     at = _order_after_take(question, answer.at)
     outranked = rank_change < 0 and not policy.allow_deescalation
     place = question.message_ref or answer.message_ref
+    standing = question.standing if outranked else Outcome(answer.choice.value)
     return change_question(
         question,
         state=State.ASKED,
@@ -182,7 +188,8 @@ def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: 
         in_doubt_since=None,
         deadline=None,
         attempts=0,
-        standing=question.standing if outranked else Outcome(answer.choice.value),
+        standing=standing,
+        is_unsure=question.is_unsure and standing is not Outcome.NO,
         reason=question.reason if outranked else "",
         said=answer.choice,
         answered_at=at,

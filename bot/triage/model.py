@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from bot.triage.outcomes import Outcome
@@ -54,6 +54,10 @@ class Work(StrEnum):
 FACTS_MAX = 8
 FACT_NAME_MAX = 40
 FACT_VALUE_MAX = 300
+
+#: How long after a restore Slack's history may still lack what was sent before it: a call may take 20 s, and
+#: the history lags.
+RESTORE_SETTLES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +136,51 @@ class Bookmark:
 
     channel: str
     cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restore:
+    """That the store was restored: what was posted from `since` to `until` may be missing in it."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def settled_at(self) -> datetime:
+        """From when on Slack's history shows all that was posted or redrawn before the restore."""
+        return self.until + RESTORE_SETTLES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a question's message shows of its row, as its last redraw wrote it there."""
+
+    reports: int  #: the sequence of the next report
+    standing: Outcome | None = None
+    said: Choice | None = None
+    answered_at: datetime | None = None
+    is_unsure: bool = False  #: see `Question.is_unsure`
+    card_ts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundQuestion:
+    """A question's message, as read in Slack."""
+
+    ref: str
+    message_ref: MessageRef
+    posted_at: datetime  #: by Slack's clock
+    shown: Shown | None  #: None: it does not say, as one of an earlier release
+    request: TriageRequest | None = None  #: as far as the message says; None: it does not
+    slack_id: str = ""  #: of the person whose conversation was read; "": only the message was
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryPage:
+    """The questions on a page of a conversation, and where the next one begins; None: it was the last."""
+
+    questions: tuple[FoundQuestion, ...]
+    next: Bookmark | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +273,10 @@ class Question:
     taken_by: str = ""  #: the Slack id of the person who took the alert
     taken_name: str = ""
     taken_at: datetime | None = None
+    read_at: datetime | None = None  #: when its standing was made certain after the store was restored
+    is_unsure: bool = (
+        False  #: it could not be read then: MozDef may have been told anything, so only *no* counts
+    )
 
     @property
     def identifier(self) -> str:
@@ -312,6 +365,14 @@ class OutboxRow:
     parked_at: datetime | None = None  #: when the queue rejected it permanently; somebody must look
     replays: int = 0  #: how often it was replayed
     report: Report | None = None
+
+
+class Fate(Enum):
+    """What is to become of a report that waits to be sent."""
+
+    SEND = auto()
+    WAIT = auto()  #: it is not known yet whether it was overtaken
+    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ Methods of stores raise `StoreError`; those of the messenger `TransientError`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +17,16 @@ from bot.triage.model import (
     AlertTaken,
     Bookmark,
     Change,
+    Fate,
+    FoundQuestion,
+    HistoryPage,
     InvalidBody,
     MessageRef,
     OutboxRow,
     Person,
     Question,
     Report,
+    Restore,
     Work,
 )
 from bot.triage.statistics import AlertStatistics
@@ -32,6 +36,15 @@ WriteReport = Callable[[Report, datetime], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
 ReadReport = Callable[[OutboxRow], Report]
+
+
+#: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
+JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
+
+
+async def send_all(_: OutboxRow) -> Fate:
+    """Let a report be sent."""
+    return Fate.SEND
 
 
 class Probeable(Protocol):
@@ -51,7 +64,26 @@ class Register(Protocol):
         """Return all reports of this identifier, in order."""
 
 
-class Store(Register, Probeable, Protocol):
+class RestoreRecord(Protocol):
+    """What a store remembers of its last restore."""
+
+    async def restored(self) -> Restore | None:
+        """Return the window of what may be missing; None if the store was never restored."""
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        """Return when this person's conversation was read after a restore; None if it was not."""
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        """Record that a conversation was read, and the questions that were found there.
+
+        Of two with the same key, the last is kept.
+        """
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        """Return the question that was found whose ref begins with this key."""
+
+
+class Store(Register, RestoreRecord, Probeable, Protocol):
     """Where questions are stored. A write is durable when it returns, and may be repeated."""
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
@@ -63,7 +95,8 @@ class Store(Register, Probeable, Protocol):
     async def save(self, change: Change) -> bool:
         """Replace a question and add its report atomically, if the stored version is `question.version - 1`.
 
-        Return False, and write nothing, if another writer was faster. Raises `StoreError`.
+        The secret part of its ref may differ from that of `before`. Return False, and write
+        nothing, if another writer was faster. Raises `StoreError`.
         """
 
     async def load(self, ref: str) -> Question | None:
@@ -213,6 +246,14 @@ class Messenger(Protocol):
         Return where it is, or a bookmark of the next page; None if it is not there and this page was the
         last.
         """
+
+    async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
+        """Read the question at this place; None if there is none."""
+
+    async def read_conversation(
+        self, slack_id: str, since: datetime, *, after: Bookmark | None = None
+    ) -> HistoryPage:
+        """Read a page of a person's conversation since then: the first, or the one that `after` marks."""
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Update the message to the state of the question. May be repeated."""

@@ -63,8 +63,15 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
     if reports is None:
         return view
     told = [report_view(report) for report in reports]
-    found = {"foundBy": question.found_by or None, "askedSlackOther": question.other_slack_id or None}
-    return {**view, **found, **_evidence_view(question.request), "reports": told}
+    return {**view, **_rare_view(question), **_evidence_view(question.request), "reports": told}
+
+
+def _rare_view(question: Question) -> View:
+    return {
+        "foundBy": question.found_by or None,
+        "askedSlackOther": question.other_slack_id or None,
+        "unsure": question.is_unsure,
+    }
 
 
 def report_view(row: OutboxRow) -> View:

@@ -219,14 +219,13 @@ async def test_open_deadlines_start_anew_as_long_as_they_were(store: AnyStore) -
     assert await overdue(store, LATER + HOUR) == ["open"]
 
 
-async def test_what_was_asked_or_has_ended_is_left_as_it_was(store: AnyStore) -> None:
+async def test_what_was_answered_or_has_ended_is_left_as_it_was(store: AnyStore) -> None:
     place = {"channel": "D0ADA", "ts": "1.1"}
-    asked = a_question("asked", state=State.ASKED, due_at=None, **place)
     answered = replace(a_question("answered", state=State.ASKED, **place), said=Choice.YES, reports=1)
     closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
-    await add(store, asked, answered, closed)
+    await add(store, answered, closed)
 
     await store.reset_after_restore(LATER)
 
-    for before in (asked, answered, closed):
+    for before in (answered, closed):
         assert await store.find(before.request.identifier) == before

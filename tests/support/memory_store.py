@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.errors import StoreError
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, OutboxRow, Question, State, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Work,
+)
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.statistics import AlertStatistics, Tally
 
@@ -23,7 +33,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """Make up for what a restored backup cannot know."""
 
 
@@ -36,6 +48,9 @@ class MemoryStore:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
         self.fails: list[StoreError] = []
+        self.restore: Restore | None = None
+        self.conversations: dict[str, datetime] = {}
+        self.found: dict[str, FoundQuestion] = {}
 
     # Store
 
@@ -46,7 +61,7 @@ class MemoryStore:
 
     async def save(self, change: Change) -> bool:
         self._fail()
-        stored = await self.load(change.question.ref)
+        stored = await self.load((change.before or change.question).ref)
         if stored is None or stored.version != change.question.version - 1:
             return False
         self._put(change)
@@ -101,17 +116,38 @@ class MemoryStore:
             del self.reports[self.questions.pop(key).request.identifier]
         return len(removed)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def restored(self) -> Restore | None:
+        return self.restore
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        return self.conversations.get(slack_id)
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        self._fail()
+        self.found |= {each.ref.partition(".")[0]: each for each in found}
+        self.conversations[slack_id] = at
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        return self.found.get(key)
+
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
+        self.restore = restore_rules.widen(self.restore, since, now)
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
-            later = now - since
             span = each.deadline - since if each.deadline else None
             open_till = now + min(span, longest or span) if span else None
-            due_at = each.due_at + later if each.due_at and each.work is Work.REMIND else each.due_at
-            self.questions[key] = replace(each, deadline=open_till, due_at=due_at)
+            self.questions[key] = replace(each, deadline=open_till)
+            if each.state is State.ASKED and not each.standing and each.ts and not each.outdated:
+                self.questions[key] = replace(
+                    each, deadline=open_till, due_at=now + RESTORE_SETTLES, attempts=0
+                )
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
                 self.questions[key] = doubted
+            kept = self.questions[key]
+            self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
 
     # Outbox
 
@@ -207,7 +243,8 @@ class MemoryStore:
         return [each.request.identifier for each in oldest_first if each.request.identifier in wanted]
 
     def _replace(self, row: OutboxRow) -> None:
-        self.reports[row.identifier][row.sequence] = row
+        rows = self.reports[row.identifier]
+        rows[[each.sequence for each in rows].index(row.sequence)] = row
 
     def _ready(self) -> list[tuple[datetime, OutboxRow]]:
         """Each first report that waits, and when it may go."""

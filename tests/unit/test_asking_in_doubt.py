@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 from asking_harness import FAILURES, LOST, PLACE, AskingHarness, people
-from fakes import ADA, ADDRESS, NOON, a_request
+from fakes import ADA, ADDRESS, NOON, a_message, a_request
 from service_harness import PLACE as CLICKED
 from service_harness import ServiceHarness as ServiceDesk
 from service_harness import a_click
@@ -20,7 +20,7 @@ from service_harness import a_click
 from bot.errors import AppRejected, StoreError, TransientError, TriageBotError, Undeliverable
 from bot.triage import asking_rules
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Choice, MessageRef, Question, State
+from bot.triage.model import Choice, MessageRef, Question, Shown, State
 from bot.triage.outcomes import Outcome
 
 RESTORED = NOON + timedelta(hours=3)
@@ -271,10 +271,10 @@ async def test_whoever_cannot_be_looked_up_is_not_asked_for_a_second_time(
     assert restored.messenger.posts == []
 
 
-async def test_a_request_that_comes_after_the_restoring_is_asked_at_once(restored: AskingHarness) -> None:
+async def test_a_request_that_comes_after_the_restoring_is_asked_soon(restored: AskingHarness) -> None:
     await restored.accept(a_request("new"))
 
-    await restored.work()
+    await restored.work(seconds=30)  # once the history has settled
 
     assert (await restored.question("new")).state is State.ASKED
 
@@ -288,6 +288,9 @@ async def desk() -> ServiceDesk:
     desk = ServiceDesk()
     await desk.accept()
     await desk.store.reset_after_restore(NOON)
+    desk.restart()
+    question = await desk.question()
+    desk.messenger.shown = {question.ref: a_message(question, shown=Shown(reports=0))}
     return desk
 
 

@@ -22,6 +22,9 @@ _WIDEST_LINE = 76
 #: Characters that are wrapped at a time: `textwrap` copies the rest of a long word for each line of it.
 _WRAPPED = 50 * _WIDEST_LINE
 
+#: Said of a question whose message could not be read after a restore.
+_UNSURE = "what was answered before the restore is unknown: only a no counts"
+
 
 def render_list(views: Sequence[View], now: datetime) -> str:
     """Return a table of questions, one line each, in the order given."""
@@ -139,6 +142,7 @@ def _outcome_section(view: View) -> Iterator[str]:
     yield from _facts(
         {
             "stands": view["outcome"] or "open",
+            "but": _UNSURE if view.get("unsure") else None,
             "reason": explain(str(view["reason"] or "")),
             "last said": view["said"],
             "answered": _moment(view["firstAnsweredAt"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
+from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     added_row,
     microseconds,
@@ -14,9 +15,10 @@ from bot.store.records.rows import (
     question_row,
     report_facts,
     report_of,
+    restore_of,
 )
 from bot.triage.asking_rules import row_key
-from bot.triage.model import OutboxRow, Question, State
+from bot.triage.model import FoundQuestion, OutboxRow, Question, Restore, State
 
 #: The sort key of a question.
 QUESTION = "question"
@@ -79,6 +81,8 @@ _ADDITION = {
     "is_cut": "cu",
     "note_keys": "nk",
     "found_by": "fb",
+    "read_at": "ra",
+    "is_unsure": "un",
     "other_slack_id": schema.SLACK_ID,  # so that the index `person` leads from either id to the question
 }
 _REPORT = {
@@ -98,9 +102,52 @@ _MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith
     "in_doubt_since",
 }
 _COUNTS = frozenset(
-    "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut sequence"
-    " replays".split()
+    "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut is_unsure"
+    " sequence replays".split()
 )
+
+
+#: The item that says that the table was restored.
+RESTORE_KEY: Item = {schema.PARTITION: "restore", schema.SORT: "restore"}
+
+#: Of a conversation: when it was read.
+READ_AT = "ra"
+
+
+def restore_item(restore: Restore) -> Item:
+    """Return the window of a restore as its item."""
+    window: Item = {"since": microseconds(restore.since), "until": microseconds(restore.until)}
+    return RESTORE_KEY | window
+
+
+def restore_from(item: Mapping[str, Any]) -> Restore:
+    """Return the window that an item holds."""
+    return restore_of(int(item["since"]), int(item["until"]))
+
+
+def conversation_key(slack_id: str) -> Item:
+    """Return the key of the item that says when a person's conversation was read after a restore."""
+    return {schema.PARTITION: f"conversation#{slack_id}", schema.SORT: "conversation"}
+
+
+def read_item(slack_id: str, read_at: int) -> Item:
+    """Return that a person's conversation was read then (microseconds since 1970) as an item."""
+    return conversation_key(slack_id) | {READ_AT: read_at}
+
+
+def found_key(key: str) -> Item:
+    """Return the key of a question that was found in a conversation."""
+    return {schema.PARTITION: key, schema.SORT: "found"}
+
+
+def found_item(found: FoundQuestion) -> Item:
+    """Return a question that was found as its item."""
+    return found_key(found.ref.partition(".")[0]) | {"f": found_facts(found)}
+
+
+def found_question_from(item: Mapping[str, Any]) -> FoundQuestion:
+    """Return the question that such an item holds."""
+    return found_from(item["f"])
 
 
 def question_key(key: str) -> Item:

@@ -22,9 +22,19 @@ from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, State, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Work,
+)
 from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
@@ -115,7 +125,7 @@ class DynamoStore:
 
     async def save(self, change: Change) -> bool:
         question = change.question
-        _, _, secret = question.ref.partition(".")
+        _, _, secret = (change.before or question).ref.partition(".")
         before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
         is_written = await self._write(change, before)
         if not is_written:
@@ -169,8 +179,13 @@ class DynamoStore:
         """See `Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._expiry.remove_ended(before, limit=limit)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """See `OpenStore`. Reads the whole table."""
+        restore = restore_rules.widen(await self.restored(), since, now)
+        # First, so that a restore that breaks off half-way is known to the next process.
+        await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
             changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
@@ -179,6 +194,26 @@ class DynamoStore:
                 raise StoreError("another worker is using the restored table: stop it, then try again")
         described = (await self._table.call("describe_table"))["Table"]
         await TablePast(self._table, TableIdentity.of(described)).restore(now)
+
+    async def restored(self) -> Restore | None:
+        item = await self._table.get(items.RESTORE_KEY)
+        return items.restore_from(item) if item else None
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        item = await self._table.get(items.conversation_key(slack_id))
+        return read_moment(item, items.READ_AT) if item else None
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        expires = self._lifetime.since(at)
+        for each in found:
+            await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
+        # Last: whoever reads that the conversation was read finds what was found there.
+        read = items.read_item(slack_id, microseconds(at)) | expires
+        await self._table.call("put_item", Item=to_wire(read))
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        item = await self._table.get(items.found_key(key))
+        return items.found_question_from(item) if item else None
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._unsent.sendable(now, limit=limit)
@@ -401,8 +436,10 @@ def _restore(question: Question, now: datetime, *, longest: timedelta | None) ->
     if question.deadline is not None:
         span = question.deadline - since
         question = replace(question, deadline=now + min(span, longest or span))
-    if question.work is Work.REMIND and question.due_at is not None:
-        question = replace(question, due_at=now + (question.due_at - since))
+    if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
+        # It is read in Slack, which is due as a reminder is.
+        question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
     if question.state in (State.ACCEPTED, State.POSTING):
         question = replace(question, in_doubt_since=now, due_at=now, paced=False)
-    return question
+    # By a clock that was ahead: it came before the restore, whatever that clock said.
+    return question if question.accepted_at <= now else replace(question, accepted_at=now)

@@ -17,11 +17,12 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.leases import Key, read_key
-from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
+from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value, to_wire
 from bot.store.migration.inventory import Alert, Row, digest_of
-from bot.store.records.rows import microseconds
+from bot.store.migration.source import RestoreRow
+from bot.store.records.rows import EPOCH, microseconds
 from bot.triage.asking_rules import row_key
-from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, Restore
 
 #: The attribute that holds the digest.
 COPIED = "cp"
@@ -88,6 +89,17 @@ class Copies:
         if failures:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
+
+    async def write_restores(self, rows: Sequence[RestoreRow]) -> None:
+        """Copy what the source remembers of its last restore."""
+        for row in rows:
+            if isinstance(row, Restore):
+                item = items.restore_item(row)
+            else:
+                what, at = row
+                kept = items.read_item(what, at) if isinstance(what, str) else items.found_item(what)
+                item = kept | self._lifetime.since(EPOCH + timedelta(microseconds=at))
+            await self.table.call("put_item", Item=to_wire(item))
 
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):

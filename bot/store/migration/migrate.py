@@ -119,6 +119,7 @@ class Migration:
         await self._require_untouched()
         await mark_unfinished(self._table, str(self._source.path))
         copied = await self._copy()
+        await self._copies.write_restores(await self._source.restores())
         self._tell("reading the table back")
         comparisons = compare(copied, await self._read_back())
         if all(each.is_equal for each in comparisons):

@@ -10,9 +10,14 @@ from typing import Any, Self
 
 from bot.errors import StoreError
 from bot.store.migration.inventory import Alert
-from bot.store.records.rows import ADDED, question_of, report_of
+from bot.store.records.found import found_from
+from bot.store.records.rows import ADDED, question_of, report_of, restore_of
 from bot.store.sqlite.opening import open_to_read
-from bot.triage.model import OutboxRow
+from bot.triage.model import FoundQuestion, OutboxRow, Restore
+
+#: The window of a restore, a question that was found, or a person whose conversation was read; and when, in
+#: microseconds since 1970.
+RestoreRow = Restore | tuple[FoundQuestion | str, int]
 
 #: Alerts in memory at a time.
 PAGE = 100
@@ -57,6 +62,20 @@ class SqliteSource:
         """Return the alerts that exist under these keys, by key."""
         rows = await self._read(_AMONG.format(marks=_marks(keys)), *keys)
         return dict(zip((row["key"] for row in rows), await self._add_reports(rows), strict=True))
+
+    async def restores(self) -> Sequence[RestoreRow]:
+        """Return what the store remembers of its last restore; nothing if there was none."""
+        tables = await self._read("SELECT name FROM sqlite_master WHERE name = 'restore'")
+        if not tables:  # a file of an earlier release
+            return []
+        windows = await self._read("SELECT since, until FROM restore")
+        read = await self._read("SELECT slack_id, read_at FROM conversation")
+        found = await self._read("SELECT facts, found_at FROM found_question")
+        return [
+            *(restore_of(row["since"], row["until"]) for row in windows),
+            *((found_from(row["facts"]), row["found_at"]) for row in found),
+            *((row["slack_id"], row["read_at"]) for row in read),
+        ]
 
     async def _add_reports(self, rows: Sequence[sqlite3.Row]) -> Sequence[Alert]:
         keys = [row["key"] for row in rows]

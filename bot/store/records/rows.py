@@ -19,6 +19,7 @@ from bot.triage.model import (
     OutboxRow,
     Question,
     Report,
+    Restore,
     State,
     TriageRequest,
     make_question,
@@ -36,10 +37,10 @@ FIXED = ("key", "secret", "identifier")
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 _EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
 
-#: Columns of version 3 that a question has beside its request.
-_OWN = ("note_keys", "found_by", "other_slack_id")
+#: Columns of versions 3 and 4 that a question has beside its request.
+_OWN = ("note_keys", "found_by", "other_slack_id", "read_at", "is_unsure")
 
-#: Columns of version 3. A table has them in an item of its own, which workers of version 2 do not write.
+#: Columns of versions 3 and 4. A table has them in an item of its own, which version 2 does not write.
 ADDED: Mapping[str, Any] = {
     "occurred_at": None,
     "facts": "",
@@ -48,6 +49,8 @@ ADDED: Mapping[str, Any] = {
     "note_keys": "",
     "found_by": "",
     "other_slack_id": "",
+    "read_at": None,
+    "is_unsure": 0,
 }
 
 _PLAIN = tuple(
@@ -57,11 +60,15 @@ _PLAIN = tuple(
 _plain_of = itemgetter(*_PLAIN)
 _TIMES = tuple(
     "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
-    "answered_at clicked_at first_answered_at".split()
+    "answered_at clicked_at first_answered_at read_at".split()
 )
 
 #: Columns that a save writes.
-MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
+MUTABLE = tuple(
+    dict.fromkeys(
+        (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
+    )
+)
 
 #: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
@@ -85,12 +92,18 @@ def moment(stored: int | None) -> datetime | None:
     return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
+def restore_of(since: int, until: int) -> Restore:
+    """Return the window of a restore from its two moments as stored."""
+    return Restore(since=EPOCH + since * _MICROSECOND, until=EPOCH + until * _MICROSECOND)
+
+
 #: Columns whose stored form differs from the attribute.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, microseconds),
     **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
     "state": lambda state: state.value,
     "paced": int,
+    "is_unsure": int,
     "offered": " ".join,
     "note_keys": " ".join,
 }
@@ -115,7 +128,7 @@ def mutable_row(question: Question) -> dict[str, Any]:
 
 
 def added_row(question: Question) -> dict[str, Any]:
-    """Return the columns of version 3 that say anything, with their stored values."""
+    """Return the columns of versions 3 and 4 that say anything, with their stored values."""
     request = question.request
     if not any(getattr(question, name) for name in _OWN) and not any(
         getattr(request, name) for name in _EVIDENCE
@@ -182,6 +195,7 @@ def question_of(row: Mapping[str, Any]) -> Question:
         note_keys=tuple(row["note_keys"].split()),
         found_by=row["found_by"],
         other_slack_id=row["other_slack_id"],
+        is_unsure=bool(row["is_unsure"]),
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )

@@ -53,7 +53,9 @@ CREATE TABLE question (
     is_cut         INTEGER NOT NULL DEFAULT 0,   -- 1: the end of the summary was not kept
     note_keys      TEXT    NOT NULL DEFAULT '',  -- digests by which known notes are told, separated by spaces
     found_by       TEXT    NOT NULL DEFAULT '',  -- the rule by which the person was found
-    other_slack_id TEXT    NOT NULL DEFAULT ''   -- of the same person, on Enterprise Grid
+    other_slack_id TEXT    NOT NULL DEFAULT '',  -- of the same person, on Enterprise Grid
+    read_at        INTEGER,              -- when its standing was made certain after the store was restored
+    is_unsure      INTEGER NOT NULL DEFAULT 0    -- 1: it could not be read then; only a no counts
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;
@@ -97,3 +99,25 @@ CREATE TABLE past (
     restored_from INTEGER,                     -- and `written_at` before that, the backup's last commit; NULL: unknown
     replaces      TEXT    NOT NULL DEFAULT ''  -- the head that this identity replaces, until its own is on disk
 ) STRICT;
+
+-- That the store was restored: one row. What was posted in between may be missing in the table `question`.
+CREATE TABLE restore (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    since INTEGER NOT NULL,  -- half an hour before the backup's last commit, or before that of an earlier restore
+    until INTEGER NOT NULL   -- when it was restored
+) STRICT;
+
+-- Conversations that were read after a restore, before their person was asked anything.
+CREATE TABLE conversation (
+    slack_id TEXT    PRIMARY KEY,
+    read_at  INTEGER NOT NULL
+) STRICT;
+
+-- Questions that were found there.
+CREATE TABLE found_question (
+    key      TEXT    PRIMARY KEY,  -- the first part of the ref
+    facts    TEXT    NOT NULL,     -- what the message says of it, as JSON
+    found_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX found_question_at ON found_question (found_at);

@@ -17,6 +17,7 @@ from typing import Any, Self
 from bot.backoff import pause
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, StoreUnusable
+from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     COLUMNS,
     find_changes,
@@ -27,14 +28,24 @@ from bot.store.records.rows import (
     question_row,
     report_of,
     report_row,
+    restore_of,
 )
 from bot.store.sqlite.connection import Database
 from bot.store.sqlite.head import beside
 from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, refusal_of
 from bot.store.sqlite.past import Past
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    Work,
+)
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
@@ -83,14 +94,25 @@ _ENDED = """SELECT key FROM question
     WHERE work = '' AND deadline IS NULL AND card_due_at IS NULL AND settled_at < :before
     AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
     AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
+_OLD_FINDS = (
+    "DELETE FROM found_question WHERE found_at < :before",
+    "DELETE FROM conversation WHERE read_at < :before",
+)
+_KEEP_RESTORE = "INSERT OR REPLACE INTO restore (id, since, until) VALUES (1, :since, :until)"
+_KEEP_CONVERSATION = "INSERT OR REPLACE INTO conversation (slack_id, read_at) VALUES (?, ?)"
+_KEEP_FOUND = "INSERT OR REPLACE INTO found_question (key, facts, found_at) VALUES (?, ?, ?)"
 _PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 # A restored copy does not know what was asked after it was made, nor which deadlines have passed.
 _RESTORED = (
     """UPDATE question SET deadline = :now + min(deadline - coalesce(asked_at, accepted_at),
         coalesce(:longest, deadline - coalesce(asked_at, accepted_at))) WHERE deadline IS NOT NULL""",
-    "UPDATE question SET due_at = :now + due_at - coalesce(asked_at, accepted_at) WHERE work = 'remind'",
+    # Nor what was answered: each open question is read in Slack, which is due as a reminder is.
+    """UPDATE question SET work = 'remind', due_at = :settled_at, paced = 0, attempts = 0
+        WHERE standing = '' AND state = 'asked' AND work <> 'redraw' AND ts <> ''""",
     """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
         WHERE state IN ('accepted', 'posting')""",
+    # Accepted by a clock that was ahead: it came before the restore, whatever that clock said.
+    "UPDATE question SET accepted_at = :now WHERE accepted_at > :now",
 )
 
 _REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
@@ -268,16 +290,46 @@ class SqliteStore:
         values = {"before": microseconds(before), "limit": limit}
         return await self._database.write(lambda connection: _remove_ended(connection, values))
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
+        window = restore_rules.widen(await self.restored(), since, now)
+        values = {
+            "now": microseconds(now),
+            "longest": longest and longest // timedelta(microseconds=1),
+            "settled_at": microseconds(now + RESTORE_SETTLES),
+            "since": microseconds(window.since),
+            "until": microseconds(window.until),
+        }
 
         def restore(connection: sqlite3.Connection) -> None:
-            for each in _RESTORED:
+            for each in (_KEEP_RESTORE, *_RESTORED):
                 connection.execute(each, values)
             if self._past:
                 self._past.restore(connection, now)
 
         await self._database.write(restore)
+
+    async def restored(self) -> Restore | None:
+        rows = await self._read("SELECT since, until FROM restore", ())
+        return next((restore_of(row[0], row[1]) for row in rows), None)
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        rows = await self._read("SELECT read_at FROM conversation WHERE slack_id = ?", (slack_id,))
+        return next((moment(row[0]) for row in rows), None)
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        rows = [(each.ref.partition(".")[0], found_facts(each), microseconds(at)) for each in found]
+
+        def keep(connection: sqlite3.Connection) -> None:
+            connection.executemany(_KEEP_FOUND, rows)
+            connection.execute(_KEEP_CONVERSATION, (slack_id, microseconds(at)))
+
+        await self._database.write(keep)
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        rows = await self._read("SELECT facts FROM found_question WHERE key = ?", (key,))
+        return next((found_from(row[0]) for row in rows), None)
 
     async def copy_to(self, path: Path) -> None:
         """Write a consistent copy to a new file without blocking other work. `StoreError` if that fails."""
@@ -395,7 +447,9 @@ def _update(columns: tuple[str, ...]) -> str:
 def _save(connection: sqlite3.Connection, change: Change) -> bool:
     question, before = change.question, change.before
     row = find_changes(before, question) if before else mutable_row(question)
-    key, _, secret = question.ref.partition(".")
+    key, _, secret = (before or question).ref.partition(".")
+    if before and before.ref != question.ref:  # a restored question has taken over a message that was found
+        row["secret"] = question.ref.partition(".")[2]
     values = (*row.values(), key, secret, question.version - 1)
     was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
     if was_first and change.report:
@@ -407,6 +461,8 @@ def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int
     keys = [(row["key"],) for row in connection.execute(_ENDED, values)]
     connection.executemany("DELETE FROM report WHERE key = ?", keys)
     connection.executemany("DELETE FROM question WHERE key = ?", keys)
+    for each in _OLD_FINDS:
+        connection.execute(each, values)
     return len(keys)
 
 
