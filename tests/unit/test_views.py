@@ -19,9 +19,9 @@ from bot.cli.output.questions import render_list, render_question
 from bot.printable import make_printable
 from bot.store.migration.inventory import Comparison, Count
 from bot.store.migration.migrate import MigrationResult
-from bot.triage.model import Choice, Fact, OutboxRow, Question, Report, State
+from bot.triage.model import Choice, Fact, OutboxRow, Question, Report, State, Trail
 from bot.triage.outcomes import Outcome
-from bot.worker.views import question_view, render_json
+from bot.worker.views import question_view, render_json, trail_view
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 REQUEST = a_request(summary="Somebody made bypass codes.\nWas it you?")
@@ -84,7 +84,13 @@ def report(sequence: int, *, note: bool = False, comment: str = "", **changes: A
 
 def rendered(question: Question, *reports: OutboxRow) -> str:
     """Return what `show` prints, of a view that went over the socket."""
-    return render_question(json.loads(json.dumps(question_view(question, reports))))
+    return render_question(json.loads(json.dumps(shown_view(question, *reports))))
+
+
+def shown_view(question: Question, *reports: OutboxRow) -> dict[str, Any]:
+    """Return what the handler of `show` yields for an alert without events."""
+    trail = Trail(question=question, events=(), reports=reports)
+    return {**question_view(question, reports), **trail_view(trail)}
 
 
 def listed(*questions: Question, at: datetime | None = None) -> list[str]:
@@ -345,7 +351,7 @@ def test_show_of_a_question_that_nobody_has_answered_says_that_it_is_open() -> N
 
 @given(st.text(alphabet=st.characters(), max_size=200))
 def test_no_alert_text_touches_the_terminal_or_adds_a_row_to_the_list(text: str) -> None:
-    view = question_view(hostile(text), [])
+    view = shown_view(hostile(text))
 
     shown = (render_list([view], LATER), render_question(view), render_json(view))
 
