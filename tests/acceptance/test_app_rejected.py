@@ -10,10 +10,7 @@ from world import World
 PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
 
 
-def test_a_revoked_token_loses_nothing_over_the_restart_with_a_new_one(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_revoked_token_loses_nothing_over_the_restart_with_a_new_one(world: World) -> None:
     world.start()
     answered = world.send()
     question = world.slack.question(answered)

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +23,7 @@ from bot.sandbox.fake_slack.workspace import Message
 AGE = timedelta(days=2)
 
 
-def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(world: World) -> None:
     names = [f"person-{number}" for number in range(10)]
     for name in names:
         world.slack.admit(newcomer(name))
@@ -51,9 +48,8 @@ def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(
 
 
 def test_without_a_worker_the_command_copies_the_store_itself_and_replaces_an_earlier_copy(
-    create_world: Callable[..., World],
+    world: World,
 ) -> None:
-    world = create_world()
     world.start()
     world.slack.question(world.send())
     world.worker.stop()
@@ -96,10 +92,7 @@ def running(
 
 
 @pytest.mark.slow
-def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(world: World) -> None:
     world.start()
     open_question = world.send()
     question = world.slack.question(open_question)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -18,10 +18,7 @@ RETRY_AFTER = 3.5
 LOOK_UP = "users.lookupByEmail"
 
 
-def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(world: World) -> None:
     world.start()
     answered = world.send()
     question = world.slack.question(answered)
@@ -48,8 +45,7 @@ def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(
 
 
 @pytest.mark.slow
-def test_a_flood_of_alerts_for_nobody_holds_up_nobody(create_world: Callable[..., World]) -> None:
-    world = create_world()
+def test_a_flood_of_alerts_for_nobody_holds_up_nobody(world: World) -> None:
     rate = Rate(calls=50, per=timedelta(minutes=1))
     world.slack.do(lambda: world.slack.stand_in.installation.quirks.limits.update({LOOK_UP: rate}))
     world.start()
@@ -68,8 +64,7 @@ def test_a_flood_of_alerts_for_nobody_holds_up_nobody(create_world: Callable[...
 
 
 @pytest.mark.slow
-def test_a_flood_for_one_person_does_not_keep_another_waiting(create_world: Callable[..., World]) -> None:
-    world = create_world()
+def test_a_flood_for_one_person_does_not_keep_another_waiting(world: World) -> None:
     world.slack.admit(newcomer("late"))
     world.start()
     flood = world.send_many(["ada@example.com"] * 300)

@@ -91,10 +91,7 @@ def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(answered: A
     assert world.status(identifier, 4) == "escalated"
 
 
-def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: World) -> None:
     world.start()
     sent = [world.send(user="nobody@example.com") for _ in range(3)]
     _until_all_sent(world, sent)

@@ -49,9 +49,8 @@ def _slack_refuses_the_worker(world: World) -> None:
     ],
 )
 def test_a_worker_in_trouble_with_slack_stops_in_time_and_hides_nothing(
-    create_world: Callable[..., World], trouble: Callable[[World], None], signals: int
+    world: World, trouble: Callable[[World], None], signals: int
 ) -> None:
-    world = create_world()
     world.start()
     trouble(world)
 
@@ -84,8 +83,7 @@ def test_a_worker_that_cannot_reach_sqs_stops_in_time(
         assert world.worker.exit_code(seconds=STOP_SECONDS) == 0
 
 
-def test_what_is_due_is_told_before_the_worker_stops(create_world: Callable[..., World]) -> None:
-    world = create_world()
+def test_what_is_due_is_told_before_the_worker_stops(world: World) -> None:
     world.start()
     identifier = world.send()
     question = world.slack.question(identifier)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,7 @@ from world import World, until
 PAGE = 4096
 
 
-def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(world: World) -> None:
     redriven = _redrive(world, after=3)
     world.start()
     asked = world.send()
@@ -43,10 +39,7 @@ def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_
 
 
 @pytest.mark.parametrize("damage", ["text", "page"])
-def test_a_corrupt_store_ends_the_start_with_78_and_is_left_as_it_is(
-    create_world: Callable[..., World], damage: str
-) -> None:
-    world = create_world()
+def test_a_corrupt_store_ends_the_start_with_78_and_is_left_as_it_is(world: World, damage: str) -> None:
     path = world.worker.folder / "triage-bot.db"
     if damage == "text":
         path.write_text("this was a database\n" * 500, encoding="utf-8")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 import pytest
+from mypy_boto3_sqs import SQSClient
 from world import World, until
 from world.slack_views import modal_of, open_home
 
 from bot.sandbox.fake_slack.workspace import Person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 RULES = """strict = true
 [domains]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fakes import ADA, NOON, SteppedClock, a_request
 from scripted_slack import Answer, ScriptedSlack, api_of, says, scripted_slack, writes
@@ -16,9 +16,6 @@ from bot.triage import asking_rules
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 POLICY = Policy()
 ACCEPTED = asking_rules.accept(a_request(), "key.secret", NOON, POLICY).question

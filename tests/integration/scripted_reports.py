@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from scripted_queue import Impatient
 
 from bot.sqs.publisher import Publisher
-from bot.sqs.queues import FailedEntry
+from bot.sqs.queues import FailedEntry, SendQueue
 from bot.triage.model import OutboxRow, utc_now
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from bot.sqs.queues import SendQueue
-
 
 PERMANENT = FailedEntry(code="InvalidMessageContents", permanent=True, unfit=True)
 PASSING = FailedEntry(code="InternalError", permanent=False, unfit=False)

@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from aiohttp import web
+from mypy_boto3_sqs import SQSClient
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqs import REQUEST_QUEUE, RESPONSE_QUEUE, QueueRole, check_queue
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
-
-    from mypy_boto3_sqs import SQSClient
 
 #: Without an endpoint of our own, its host does not exist.
 URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/triage-requests"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from dynamodb_replies import UNREACHED, Unreliable
@@ -18,16 +19,11 @@ from bot.cli.checks.dynamodb import (
     SUBJECT,
     check_table,
 )
-from bot.cli.checks.findings import Verdict
+from bot.cli.checks.findings import Finding, Verdict
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from bot.cli.checks.findings import Finding
 
 
 async def look(name: str, **plan: list[str]) -> Mapping[str, Finding]:

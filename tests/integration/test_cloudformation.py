@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from mypy_boto3_sqs import SQSClient
 from stacks import AlertAction, Forwarder, Stack, Template, deploy
 from triage_request import request_body
 from world import World, alert, until
@@ -14,13 +18,6 @@ from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
 from bot.store.dynamodb.schema import INDEXES, find_faults, table_description
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    import boto3
-    from mypy_boto3_sqs import SQSClient
 
 # It warns of each queue policy and alarm, which it does not make: those are read from the template elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse AWS..:UserWarning")

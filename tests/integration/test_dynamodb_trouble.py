@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from dynamodb_replies import LOST, UNREACHED, Unreliable
@@ -12,14 +13,10 @@ from fakes import NOON, a_request
 from local_dynamodb import connection, create_table, store_in
 
 from bot.errors import StoreError
+from bot.store.dynamodb.store import DynamoStore
 from bot.store.dynamodb.table import Retries
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, OutboxRow, Question, Work
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from bot.store.dynamodb.store import DynamoStore
 
 THROTTLED = "ProvisionedThroughputExceededException"
 

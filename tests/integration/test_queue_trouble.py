@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import botocore.session
@@ -16,9 +17,6 @@ from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.queues import Outgoing, Queue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 def message(body: str, **attributes: str) -> Outgoing:

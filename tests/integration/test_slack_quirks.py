@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from fakes import a_request
-from running_slack import ADA, SettableClock, running
+from running_slack import ADA, RunningSlack, SettableClock, running
 from wording import WORDING, as_read
 from world import eventually
 
@@ -20,18 +21,10 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Choice, MessageRef, Person, State, Work, utc_now
+from bot.triage.model import Choice, MessageRef, Person, Question, State, Work, utc_now
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click_harness import ClickHarness
-    from running_slack import RunningSlack
-
-    from bot.triage.model import Question
-    from bot.triage.ports import Clock
+from bot.triage.ports import Clock
 
 
 async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path: Path) -> None:

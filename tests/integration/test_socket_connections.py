@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from linked import TIMES, linked
 from world import eventually
 from world.faults import Faults, Handshake, cut_after_hello, mute, refused, turned_away
 
 from bot.sandbox.fake_slack.installation import Quirks
-
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
 
 
 async def test_a_handshake_that_is_refused_on_a_fresh_url_is_tried_again_on_another_one() -> None:
