@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from running_slack import ADA, APP_TOKEN, RunningSlack, SettableClock, link_urls, running
+from running_slack import APP_TOKEN, RunningSlack, SettableClock, link_urls, running
 from slack_bolt.async_app import AsyncAck
 from world import eventually
 from world.faults import Faults
@@ -71,8 +71,7 @@ class Linked:
         await self.until_up()
 
     async def press(self) -> bool:
-        channel, ts = await self.world.ask()
-        click = await self.world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+        click = await self.world.press(*await self.world.ask())
         return click.acknowledged
 
 

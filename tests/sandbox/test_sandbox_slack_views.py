@@ -1,17 +1,156 @@
-"""The stand-in Slack: modals and what becomes of them when they are submitted or closed; the App Home."""
+"""The stand-in Slack: clicks over a real websocket, response URLs, modals and the App Home."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_slack import ADA, BUTTON, GRACE, RunningSlack, refusal
+from running_slack import (
+    ADA,
+    BUTTON,
+    GRACE,
+    RunningSlack,
+    SettableClock,
+    acknowledge_clicks,
+    refusal,
+    running,
+)
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.sandbox.fake_slack.server import Click
 
-pytest_plugins = ["slack_fixtures"]
+
+@pytest.fixture
+async def world() -> AsyncIterator[RunningSlack]:
+    async with running() as world:
+        yield world
+
+
+async def _clicked(world: RunningSlack) -> tuple[AsyncWebhookClient, str, str]:
+    channel, ts = await world.ask()
+    click = await world.press(channel, ts)
+    return AsyncWebhookClient(click.payload["response_url"], session=world.session), channel, ts
+
+
+async def test_a_click_reaches_the_app_over_any_link_as_slack_would_send_it(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+    async with world.app(links=2) as app:
+        bodies = acknowledge_clicks(app)
+        clicks = [await world.press(channel, ts) for _ in range(20)]
+
+    assert {(click.acknowledged, click.warning) for click in clicks} == {(True, None)}
+    body = bodies[0]
+    assert body["type"] == "block_actions"
+    assert body["user"] == {"id": ADA, "username": "ada", "name": "ada", "team_id": "T0SANDBOX01"}
+    assert body["team"] == {"id": "T0SANDBOX01", "domain": "sandbox"}
+    assert body["channel"] == {"id": channel, "name": "directmessage"}
+    assert body["container"] == {
+        "type": "message",
+        "message_ts": ts,
+        "channel_id": channel,
+        "is_ephemeral": False,
+    }
+    assert (body["message"]["text"], body["message"]["ts"]) == ("Was it you?", ts)
+    assert body["response_url"].startswith("http://127.0.0.1:")
+    action = body["actions"][0]
+    assert (action["value"], action["style"], action["block_id"]) == ("ref-1", "danger", "answers")
+    assert action["text"] == {"type": "plain_text", "text": "No", "emoji": True}
+
+
+async def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
+    async with running(acknowledge_within=timedelta(milliseconds=300)) as world:
+        channel, ts = await world.ask()
+        async with world.app() as app:
+
+            @app.action("answer-no")
+            async def fall_silent(body: dict[str, Any]) -> None:
+                """Never acknowledge."""
+
+            silent = await world.press(channel, ts)
+        unlinked = await world.press(channel, ts)
+
+        assert not silent.acknowledged
+        assert not unlinked.acknowledged
+        assert silent.warning == unlinked.warning == "Something went wrong, please try again."
+
+
+async def test_a_forged_click_carries_what_the_forger_says(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+
+    click = await world.slack.click(
+        user=GRACE, channel=channel, ts=ts, action_id="answer-yes", value="ref-2", team="T0FOREIGN"
+    )
+
+    assert click.payload["user"]["id"] == GRACE
+    assert click.payload["team"]["id"] == "T0FOREIGN"
+    assert click.payload["actions"][0]["value"] == "ref-2"
+
+
+async def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone(
+    world: RunningSlack,
+) -> None:
+    webhook, channel, ts = await _clicked(world)
+
+    replaced = await webhook.send(text="Understood", replace_original=True)
+    spoken = await webhook.send(text="Only you see this", response_type="ephemeral")
+
+    assert (replaced.status_code, spoken.status_code) == (200, 200)
+    message = world.message(channel, ts)
+    assert (message.text, list(message.blocks)) == ("Understood", [])
+    conversation = world.slack.workspace.conversation(channel)
+    assert conversation is not None
+    assert [each.text for each in conversation.seen_by(ADA)] == ["Understood", "Only you see this"]
+    assert [each.text for each in conversation.seen_by(GRACE)] == ["Understood"]
+    history = await world.client.conversations_history(channel=channel)
+    assert [each["text"] for each in history["messages"]] == ["Understood"]
+
+
+async def test_a_response_url_serves_five_times(world: RunningSlack) -> None:
+    webhook, _, _ = await _clicked(world)
+
+    answers = [await webhook.send(text=f"number {number}") for number in range(6)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [404]
+    assert "used_url" in answers[-1].body
+
+
+async def test_a_response_url_serves_thirty_minutes() -> None:
+    clock = SettableClock()
+    async with running(clock=clock) as world:
+        webhook, _, _ = await _clicked(world)
+
+        clock.now += timedelta(minutes=30)
+        in_time = await webhook.send(text="in time")
+        clock.now += timedelta(seconds=1)
+        too_late = await webhook.send(text="too late")
+
+        assert (in_time.status_code, too_late.status_code) == (200, 404)
+        assert "expired_url" in too_late.body
+
+
+async def test_a_trigger_opens_one_modal(world: RunningSlack) -> None:
+    pressed = trigger(world)
+    await world.client.views_open(trigger_id=pressed, view=MODAL)
+
+    again = await refusal(world.client.views_open(trigger_id=pressed, view=MODAL))
+
+    assert again["error"] == "exchanged_trigger_id"
+
+
+async def test_a_trigger_expires_after_three_seconds() -> None:
+    clock = SettableClock()
+    async with running(clock=clock) as world:
+        click = await world.press(*await world.ask())
+        clock.now += timedelta(seconds=4)
+
+        answer = await refusal(world.client.views_open(trigger_id=click.payload["trigger_id"], view=MODAL))
+
+        assert answer["error"] == "expired_trigger_id"
+
 
 INPUT: dict[str, Any] = {
     "type": "input",
@@ -232,14 +371,26 @@ async def test_views_that_are_too_large_or_share_an_id_of_the_apps_own_are_refus
     assert (large["error"], twice["error"]) == ("view_too_large", "duplicate_external_id")
 
 
-@pytest.mark.parametrize("length", [0, 3001, "20", True])
-async def test_an_input_with_an_impossible_length_is_refused(world: RunningSlack, length: Any) -> None:
-    element = {**INPUT["element"], "max_length": length}
-    view = {**MODAL, "blocks": [{**INPUT, "element": element}]}
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"title": {"type": "plain_text", "text": "x" * 25}}, "/view/title/text"),
+        *[
+            (
+                {"blocks": [{**INPUT, "element": {**INPUT["element"], "max_length": length}}]},
+                "/view/blocks/0/element/max_length",
+            )
+            for length in (0, 3001, "20", True)
+        ],
+    ],
+)
+async def test_a_view_beyond_the_limits_is_refused_with_the_place(
+    world: RunningSlack, changes: dict[str, Any], pointer: str
+) -> None:
+    answer = await refusal(world.client.views_open(trigger_id="1.2.3", view={**MODAL, **changes}))
 
-    answer = await refusal(world.client.views_open(trigger_id="1.2.3", view=view))
-
-    assert "/view/blocks/0/element/max_length" in answer["response_metadata"]["messages"][0]
+    assert answer["error"] == "invalid_arguments"
+    assert pointer in answer["response_metadata"]["messages"][0]
 
 
 def home(*values: str) -> dict[str, Any]:
