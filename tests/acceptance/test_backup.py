@@ -6,14 +6,13 @@ import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, newcomer, until
 
 from bot.sandbox.fake_slack.server import Click
@@ -82,13 +81,10 @@ def test_a_copy_that_cannot_be_is_refused_in_one_line_and_the_worker_goes_on(
 
 
 @pytest.fixture(scope="module")
-def running(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("running"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        world.assert_clean_log()
+def running(create_shared_world: Callable[..., World]) -> World:
+    world = create_shared_world()
+    world.start()
+    return world
 
 
 @pytest.mark.slow

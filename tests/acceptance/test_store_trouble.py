@@ -1,12 +1,14 @@
-"""The disk is full, or the store is corrupt: nothing is lost by it, and nothing is made worse."""
+"""The disk is full, the store is corrupt, the table is away: nothing is lost by it, and work goes on."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from world import World, until
+from world.table_proxy import TableProxy
 
 #: Bytes of a page of SQLite.
 PAGE = 4096
@@ -104,3 +106,56 @@ def _damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[3 * PAGE :] = b"\xa5" * (len(content) - 3 * PAGE)
     path.write_bytes(content)
+
+
+@pytest.fixture
+def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
+    with TableProxy(sqs_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def world_on_table(
+    create_world: Callable[..., World], create_table: Callable[[], str], proxy: TableProxy
+) -> World:
+    """A worker whose table is behind the proxy."""
+    return create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+
+
+def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(
+    world_on_table: World, proxy: TableProxy
+) -> None:
+    world = world_on_table
+    world.start()
+    asked = world.send()
+    question = world.slack.question(asked)
+    world.worker.until_logged("question.asked", asked)
+
+    proxy.is_away = True
+    waiting = world.send()
+    world.worker.until_logged("poll.failed", "StoreError")
+    refused = world.slack.press(question, "no")
+    until(lambda: world.waiting(world.requests) == (1, 0), what="the request was handed back")
+    proxy.is_away = False
+
+    assert not refused.acknowledged
+    world.slack.question(waiting)
+    assert world.slack.press(question, "no").acknowledged
+    assert world.status(asked) == "escalated"
+    world.until_taken()
+    assert [len(world.slack.questions(one)) for one in (asked, waiting)] == [1, 1]
+
+
+def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
+    world_on_table: World, proxy: TableProxy
+) -> None:
+    world = world_on_table
+    proxy.is_away = True
+    world.start()
+    identifier = world.send()
+    world.worker.until_logged("poll.failed", "StoreError")
+
+    proxy.is_away = False
+
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from click_harness import triage
-from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World, buttons, until
 
-from bot.triage.model import Choice, State
+from bot.sandbox.fake_slack.workspace import Message
+from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("clicks"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        world.assert_clean_log()
+def world(create_shared_world: Callable[..., World]) -> World:
+    world = create_shared_world()
+    world.start()
+    return world
+
+
+def post_without_reply(world: World, **fields: str) -> tuple[str, Message]:
+    """Ask, and hold Slack's reply back; return the identifier and the message."""
+    reply = world.slack.hold("chat.postMessage", after_work=True)
+    identifier = world.send(**fields)
+    reply.wait_until_reached()
+    return identifier, world.slack.question(identifier)
 
 
 def test_a_click_that_overtakes_the_posts_reply_is_an_answer(world: World) -> None:
-    reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send()
-    reply.wait_until_reached()
-    question = world.slack.question(identifier)
+    identifier, question = post_without_reply(world)
     assert world.known_row(identifier)["state"] == "posting"
 
     click = world.slack.press(question, "no")
@@ -43,10 +45,7 @@ def test_a_click_that_overtakes_the_posts_reply_is_an_answer(world: World) -> No
 
 
 def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> None:
-    reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send()
-    reply.wait_until_reached()
-    question = world.slack.question(identifier)
+    identifier, question = post_without_reply(world)
     world.slack.press(question, "yes")
     world.slack.redrawn(identifier, WORDING["answer"]["yes"])
     answered = until(lambda: _at_rest(world, identifier), what="the redraw is recorded")
@@ -60,10 +59,8 @@ def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> Non
 
 
 def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> None:
-    reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send(user="alan@example.com")
-    reply.wait_until_reached()
-    world.slack.press(world.slack.question(identifier), "yes")
+    identifier, question = post_without_reply(world, user="alan@example.com")
+    world.slack.press(question, "yes")
     world.reports(identifier)
 
     world.slack.stop()
@@ -97,17 +94,6 @@ async def test_a_click_that_cannot_be_stored_is_neither_acknowledged_nor_thanked
         (failed,) = (record for record in caplog.records if vars(record).get("event") == "click.failed")
         fields = {"type": "block_actions", "action_id": "answer-no", "identifier": "one"}
         assert vars(failed)["fields"] == fields
-
-
-async def test_what_is_stored_is_stored_when_the_click_is_acknowledged(tmp_path: Path) -> None:
-    async with triage(tmp_path) as bot:
-        question = await bot.ask("one")
-
-        click = await bot.press(question, Choice.YES)
-
-        row = await bot.row("one")
-        assert click.acknowledged
-        assert (row.state, row.standing, row.said) == (State.ASKED, Outcome.YES, Choice.YES)
 
 
 async def test_a_question_that_another_worker_may_hold_is_left_to_it_and_the_log_says_so(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, alert, until
 
 from bot.cli.parser import main
@@ -17,32 +15,6 @@ slow = pytest.mark.slow
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10
-
-
-@pytest.fixture(scope="module", autouse=True)
-def killed(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[Mapping[str, tuple[World, str]]]:
-    """Two worlds whose worker was killed while it posted a question, and started again.
-
-    For all tests of this module, and before them: "not found" counts only when it is seen twice, 10 s apart.
-    The others may run meanwhile.
-    """
-    with ExitStack() as stack:
-        worlds = {}
-        for name in ("posted", "not posted"):
-            world = World(tmp_path_factory.mktemp("killed"), sqs, aws_environment)
-            stack.enter_context(world)
-            worlds[name] = (world, _kill_in_the_middle(world, after_post=name == "posted"))
-            world.start()
-        yield worlds
-        for world, _ in worlds.values():
-            world.assert_clean_log()
-
-
-@pytest.fixture
-def world(create_world: Callable[..., World]) -> World:
-    return create_world()
 
 
 def assert_refused(world: World, exit_code: int, *words: str) -> None:
@@ -329,11 +301,15 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
     assert named_body in bodies
 
 
-NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
-
-
 @pytest.mark.parametrize(
-    "arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0"), NO_FACT]
+    "arguments",
+    [
+        *((), ("dance",), ("show",), ("send",), ("list", "--limit", "0")),
+        ("send", "--user", "ada@example.com", "--fact", "Host"),
+        *(("replay",), ("replay", "--since", "soon"), ("replay", "--since", "0")),
+        *(("replay", "--since", "1h", "--unsent"), ("replay", "an-alert", "--unsent")),
+        ("replay", "an-alert", "--since", "1h"),
+    ],
 )
 def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -341,37 +317,6 @@ def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.Ca
 
     assert ended.value.code == 2
     assert "usage: triage-bot" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("name", "posts"), [("posted", 1), ("not posted", 2)])
-def test_a_question_in_doubt_after_a_kill_is_looked_up_and_asked_once(
-    killed: Mapping[str, tuple[World, str]], name: str, posts: int
-) -> None:
-    world, identifier = killed[name]
-
-    until(lambda: world.known_row(identifier)["state"] == "asked", what="it is known to be asked")
-
-    assert len(world.slack.questions(identifier)) == 1
-    assert _count(world, "chat.postMessage") == posts
-    assert _count(world, "conversations.history") == posts
-    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
-    assert world.status(identifier) == "acknowledged"
-
-
-def _kill_in_the_middle(world: World, *, after_post: bool) -> str:
-    """Kill the worker while it posts a question, just before or just after Slack has it."""
-    world.start()
-    hold = world.slack.hold("chat.postMessage", after_work=after_post)
-    identifier = world.send()
-    hold.wait_until_reached()
-    world.until_taken()
-    world.worker.kill()
-    world.slack.forget_held()
-    return identifier
-
-
-def _count(world: World, method: str) -> int:
-    return [call.method for call in world.slack.faults.calls].count(method)
 
 
 def _at_rest(world: World, identifier: str) -> bool:
