@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, until
 from world.service_manager import ServiceManager
 
@@ -27,27 +26,20 @@ def manager(tmp_path: Path) -> Iterator[ServiceManager]:
 
 
 @pytest.fixture
-def world(
-    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str], manager: ServiceManager
-) -> Iterator[World]:
-    told = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": str(INTERVAL_SECONDS * 1_000_000)}
-    with World(tmp_path, sqs, aws_environment, variables=told) as world:
-        yield world
+def world(create_world: Callable[..., World], manager: ServiceManager) -> World:
+    return create_world(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(INTERVAL_SECONDS * 1_000_000))
 
 
-def test_it_is_ready_when_slack_has_opened_a_link_and_says_when_it_stops(
-    world: World, manager: ServiceManager
-) -> None:
+@pytest.fixture
+def hasty(world: World, manager: ServiceManager) -> World:
+    """The same with a worker that is quick to say that it is stuck, and is ready."""
+    world.worker.program = QUICK_WATCHDOG_WORKER
     world.start()
-
-    ready = manager.until_told("READY", "1")
-    world.worker.stop()
-
-    assert ready["STATUS"] == "serving"
-    assert manager.told()[-1]["STOPPING"] == "1"
+    manager.until_told("READY", "1")
+    return world
 
 
-def test_while_slack_cannot_be_reached_it_asks_for_time_and_is_not_ready(
+def test_it_asks_for_time_until_slack_has_opened_a_link_and_says_when_it_stops(
     world: World, manager: ServiceManager
 ) -> None:
     world.slack.stop()
@@ -57,11 +49,13 @@ def test_while_slack_cannot_be_reached_it_asks_for_time_and_is_not_ready(
     until(lambda: manager.pings() >= 4, what="it asks again and again")
     ready_before = [facts for facts in manager.told() if "READY" in facts]
     world.slack.start()
-    manager.until_told("READY", "1")
+    ready = manager.until_told("READY", "1")
+    world.worker.stop()
 
     assert int(waiting["EXTEND_TIMEOUT_USEC"]) >= 30_000_000
     assert ready_before == []
-    assert world.worker.is_running()
+    assert ready["STATUS"] == "serving"
+    assert manager.told()[-1]["STOPPING"] == "1"
 
 
 def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manager: ServiceManager) -> None:
@@ -75,50 +69,38 @@ def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manage
     assert not any("READY" in facts for facts in manager.told())
 
 
-def test_an_outage_that_is_retried_counts_as_progress(world: World, manager: ServiceManager) -> None:
-    world.worker.program = QUICK_WATCHDOG_WORKER
-    world.start()
-    manager.until_told("READY", "1")
-
-    world.slack.stop()
+def test_an_outage_that_is_retried_counts_as_progress(hasty: World, manager: ServiceManager) -> None:
+    hasty.slack.stop()
     manager.until_told("STATUS", "waiting for Slack")
     before = manager.pings()
     until(lambda: manager.pings() >= before + MORE_THAN_PATIENCE, what="pings go on")
     so_far = len(manager.told())
-    world.slack.start()
+    hasty.slack.start()
     manager.until_told("STATUS", "serving", after=so_far)
 
     assert not any(facts.get("WATCHDOG") == "trigger" for facts in manager.told())
-    assert world.worker.is_running()
+    assert hasty.worker.is_running()
 
 
 def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
-    world: World, manager: ServiceManager
+    hasty: World, manager: ServiceManager
 ) -> None:
-    world.worker.program = QUICK_WATCHDOG_WORKER
-    world.start()
-    manager.until_told("READY", "1")
-
-    (world.worker.folder / "poller").touch()
+    (hasty.worker.folder / "poller").touch()
     manager.until_told("WATCHDOG", "trigger")
-    world.worker.stop()
+    hasty.worker.stop()
 
     # All that comes after it is the farewell.
     assert [facts.get("WATCHDOG") for facts in manager.told()[-2:]] == ["trigger", None]
-    assert "loops=poller" in world.worker.until_logged("worker.stalled")
+    assert "loops=poller" in hasty.worker.until_logged("worker.stalled")
 
 
-def test_an_event_loop_that_is_stuck_is_silent(world: World, manager: ServiceManager) -> None:
-    world.worker.program = QUICK_WATCHDOG_WORKER
-    world.start()
-    manager.until_told("READY", "1")
-
-    (world.worker.folder / "loop").touch()
-    until((world.worker.folder / "held").exists, what="the event loop is held up")
+def test_an_event_loop_that_is_stuck_is_silent(hasty: World, manager: ServiceManager) -> None:
+    (hasty.worker.folder / "loop").touch()
+    until((hasty.worker.folder / "held").exists, what="the event loop is held up")
     before = manager.pings()
     # Several pings would fall into this time.
     time.sleep(INTERVAL_SECONDS)
-    world.worker.kill()
+    hasty.worker.kill()
 
     assert manager.pings() == before
 

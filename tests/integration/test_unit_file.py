@@ -154,10 +154,7 @@ def test_the_whole_loop_works_under_the_restrictions(
         click = world.slack.press(world.slack.question(identifier), "no")
 
         assert click.acknowledged
-        world.slack.redrawn(
-            identifier,
-            WORDING["answer"]["no"],
-        )
+        world.slack.redrawn(identifier, WORDING["answer"]["no"])
         assert world.status(identifier) == "escalated"
         assert identifier in world.worker.command("list").stdout
         assert world.worker.stop() == 0

@@ -101,68 +101,65 @@ def test_an_answer_that_was_acknowledged_survives_a_kill(create_world: Callable[
     assert len(world.slack.questions(identifier)) == 1
 
 
-@pytest.mark.parametrize(
-    ("variable", "token"),
-    [
-        ("SLACK_BOT_TOKEN", "xoxb-of-another-app"),
-        pytest.param("SLACK_APP_TOKEN", "xapp-of-another-app", marks=slow),
-    ],
-)
-def test_a_token_that_slack_refuses_ends_the_start_with_one_clear_line(
-    create_world: Callable[..., World], variable: str, token: str
-) -> None:
-    world = create_world(**{variable: token})
+def _lack_a_queue(variable: str) -> Callable[[World], None]:
+    def take_away(world: World) -> None:
+        world.worker.environment[variable] = f"{world.settings[variable]}-missing"
 
-    assert_refused(world, 1, variable, "invalid_auth")
+    return take_away
 
-    assert token not in world.worker.log
+
+def _have_no_folder(world: World) -> None:
+    world.worker.environment["STORE_URL"] = "sqlite:///missing/triage-bot.db"
+
+
+def _have_wrong_token(variable: str, token: str) -> Callable[[World], None]:
+    return lambda world: world.worker.environment.update({variable: token})
 
 
 @pytest.mark.parametrize(
-    ("method", "variable"),
+    ("prepare", "exit_code", "words"),
     [
-        pytest.param("auth.test", "SLACK_BOT_TOKEN", marks=slow),
-        ("apps.connections.open", "SLACK_APP_TOKEN"),
+        (_have_wrong_token("SLACK_BOT_TOKEN", "xoxb-hush"), 1, ["SLACK_BOT_TOKEN", "invalid_auth"]),
+        pytest.param(
+            _have_wrong_token("SLACK_APP_TOKEN", "xapp-hush"),
+            1,
+            ["SLACK_APP_TOKEN", "invalid_auth"],
+            marks=slow,
+        ),
+        pytest.param(
+            lambda world: world.slack.faults.refuse("auth.test", "access_denied"),
+            1,
+            ["SLACK_BOT_TOKEN", "access_denied", "triage-bot check"],
+            marks=slow,
+        ),
+        (
+            lambda world: world.slack.faults.refuse("apps.connections.open", "access_denied"),
+            1,
+            ["SLACK_APP_TOKEN", "access_denied", "triage-bot check"],
+        ),
+        *[
+            pytest.param(
+                lambda world, how=how: world.slack.quirks(org_wide=how),  # type: ignore[misc] # mypy wants no default there
+                1,
+                ["whole organisation", "install the app in the one workspace"],
+                marks=[slow] if how == "unnamed" else [],
+            )
+            for how in ("unnamed", "named")
+        ],
+        (_lack_a_queue("REQUEST_QUEUE_URL"), 1, ["/requests-", "-missing"]),
+        pytest.param(_lack_a_queue("RESPONSE_QUEUE_URL"), 1, ["/responses-", "-missing"], marks=slow),
+        pytest.param(_lack_a_queue("DEAD_LETTER_QUEUE_URL"), 1, ["/dead-letters-", "-missing"], marks=slow),
+        (_have_no_folder, 78, ["missing", "STORE_URL"]),
     ],
 )
-def test_an_app_that_the_workspace_keeps_out_ends_the_start_with_one_clear_line(
-    world: World, method: str, variable: str
+def test_what_keeps_the_worker_from_starting_is_told_in_one_clear_line(
+    world: World, prepare: Callable[[World], None], exit_code: int, words: list[str]
 ) -> None:
-    world.slack.faults.refuse(method, "access_denied")
+    prepare(world)
 
-    assert_refused(world, 1, variable, "access_denied", "triage-bot check")
+    assert_refused(world, exit_code, *words)
 
-
-@pytest.mark.parametrize("org_wide", [pytest.param("unnamed", marks=slow), "named"])
-def test_an_app_that_is_installed_for_an_organisation_ends_the_start_with_one_clear_line(
-    world: World, org_wide: str
-) -> None:
-    world.slack.quirks(org_wide=org_wide)
-
-    assert_refused(world, 1, "whole organisation", "install the app in the one workspace")
-
-
-@pytest.mark.parametrize(
-    "variable",
-    [
-        "REQUEST_QUEUE_URL",
-        *(pytest.param(name, marks=slow) for name in ("RESPONSE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL")),
-    ],
-)
-def test_a_missing_queue_ends_the_start_with_one_clear_line(
-    create_world: Callable[..., World], variable: str
-) -> None:
-    world = create_world()
-    missing = f"{world.settings[variable]}-missing"
-    world.worker.environment[variable] = missing
-
-    assert_refused(world, 1, missing)
-
-
-def test_a_missing_store_folder_is_a_wrong_setting(create_world: Callable[..., World]) -> None:
-    world = create_world(STORE_URL="sqlite:///missing/triage-bot.db")
-
-    assert_refused(world, 78, "missing", "STORE_URL")
+    assert "hush" not in world.worker.log
 
 
 def test_a_store_that_another_worker_holds_is_left_to_it(world: World) -> None:
@@ -229,13 +226,16 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     assert warning in world.worker.log
 
 
-def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
+def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
     world.start()
     identifier = world.send(alert="ssh_access_sign_releng")
     world.slack.press(world.slack.question(identifier), "no")
     world.reports(identifier)
     until(lambda: _at_rest(world, identifier), what="everything about it is done")
-    commands = [("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")]
+    commands = [
+        *(("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")),
+        *(("stats", "--json"), ("stats", "--since", "2h", "--plot", "plot.svg")),
+    ]
 
     while_running = [world.worker.command(*command) for command in commands]
     listed = world.worker.command("list")
@@ -243,12 +243,18 @@ def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World
     afterwards = [world.worker.command(*command) for command in commands]
 
     assert [one.stdout for one in while_running] == [one.stdout for one in afterwards]
-    assert [one.returncode for one in while_running] == [0, 0, 0, 1]
-    assert [one.returncode for one in afterwards] == [0, 0, 0, 1]
-    assert "ssh_access_sign_releng" in listed.stdout
-    shown = json.loads(while_running[1].stdout)
-    assert (shown["outcome"], shown["state"], shown["reports"][0]["response"]) == ("no", "asked", "no")
+    assert [one.returncode for one in while_running] == [0, 0, 0, 1, 0, 0]
+    assert [one.returncode for one in afterwards] == [0, 0, 0, 1, 0, 0]
     assert "unknown" in afterwards[3].stderr
+    plot = (world.worker.folder / "plot.svg").read_text()
+    for shown in (listed.stdout, while_running[5].stdout, plot):
+        assert "ssh_access_sign_releng" in shown
+    row = json.loads(while_running[1].stdout)
+    assert (row["outcome"], row["state"], row["reports"][0]["response"]) == ("no", "asked", "no")
+    [figures] = json.loads(while_running[4].stdout)
+    counts = {name: figures[name] for name in ("alert", "asked", "yes", "no")}
+    assert counts == {"alert": "ssh_access_sign_releng", "asked": 1, "yes": 0, "no": 1}
+    assert figures["medianSeconds"] is not None
 
 
 def test_list_makes_no_store_where_there_is_none(world: World) -> None:
@@ -308,7 +314,7 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
         ("send", "--user", "ada@example.com", "--fact", "Host"),
         *(("replay",), ("replay", "--since", "soon"), ("replay", "--since", "0")),
         *(("replay", "--since", "1h", "--unsent"), ("replay", "an-alert", "--unsent")),
-        ("replay", "an-alert", "--since", "1h"),
+        *(("replay", "an-alert", "--since", "1h"), ("stats", "--plot", "plot.png")),
     ],
 )
 def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
