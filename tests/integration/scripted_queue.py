@@ -12,11 +12,15 @@ import pytest
 from bot.sqs.queues import FailedEntry, Outgoing, Received
 
 
-class Impatient(Random):
-    """Draws no waits, so that a test need not wait either."""
+class Unwavering(Random):
+    """Draws the same wait every time: by default none, so that a test need not wait either."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self._seconds = seconds
 
     def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-        return 0.0
+        return self._seconds
 
 
 class ScriptedQueue:

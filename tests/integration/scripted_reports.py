@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from scripted_queue import Impatient
+from scripted_queue import Unwavering
 
 from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry, SendQueue
@@ -59,7 +59,7 @@ def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: fl
 
 
 def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
-    return Publisher(outbox, queue, utc_now, random=Impatient())
+    return Publisher(outbox, queue, utc_now, random=Unwavering())
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from scripted_queue import Impatient, ScriptedQueue
+from scripted_queue import ScriptedQueue, Unwavering
 
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received
@@ -111,4 +111,4 @@ def poller_of(
     dead_letters: ScriptedDeadLetters | Queue | None = None,
     **more: Any,
 ) -> Poller:
-    return Poller(queue, dead_letters, receive, random=Impatient(), **more)
+    return Poller(queue, dead_letters, receive, random=Unwavering(), **more)

@@ -79,30 +79,7 @@ def place(
     return beside
 
 
-async def test_where_all_is_well_it_says_so_and_exits_0(place: CheckedPlace) -> None:
-    async with running() as world:
-        here = place(world)
-
-        shown = await here.check()
-
-        assert shown.code == 0, shown.text
-        assert shown.text.endswith("\n\n28 ok.\n")
-        assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
-
-
-async def test_looking_changes_nothing(place: CheckedPlace) -> None:
-    async with running() as world:
-        here = place(world)
-
-        shown = await here.check()
-
-        assert "will be created at the first run" in shown.about("store")
-        assert list(here.folder.iterdir()) == []
-        # A link of ours would have taken clicks away from the worker that runs.
-        assert world.slack.socket_mode.welcomed == 0
-
-
-async def test_each_queue_is_shown_with_its_url_its_arn_and_its_depth(
+async def test_where_all_is_well_it_says_so_exits_0_and_changes_nothing(
     place: CheckedPlace, sqs: SQSClient
 ) -> None:
     async with running() as world:
@@ -113,11 +90,18 @@ async def test_each_queue_is_shown_with_its_url_its_arn_and_its_depth(
 
         shown = await here.check()
 
-        name = url.rpartition("/")[2]
+        assert shown.code == 0, shown.text
+        assert shown.text.endswith("\n\n28 ok.\n")
+        assert "bot triagebot (U0TRIAGEBOT) in Sandbox (T0SANDBOX01)" in shown.about("bot token")
         verdict, *facts = shown.about("request queue").splitlines()
         assert verdict.endswith("1 visible, 0 in flight, 1 delayed")
+        name = url.rpartition("/")[2]
         assert facts == [f"URL  {url}", f"ARN  arn:aws:sqs:us-west-2:123456789012:{name}"]
         assert here.environment["DEAD_LETTER_QUEUE_URL"] in shown.about("dead-letter queue")
+        assert "will be created at the first run" in shown.about("store")
+        assert list(here.folder.iterdir()) == []
+        # A link of ours would have taken clicks away from the worker that runs.
+        assert world.slack.socket_mode.welcomed == 0
 
 
 async def test_a_setting_that_is_missing_is_named_and_what_needs_it_is_skipped(place: CheckedPlace) -> None:

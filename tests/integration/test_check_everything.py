@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("in_aws_environment")
 NOWHERE = {
     "SLACK_BOT_TOKEN": "xoxb-token",
     "SLACK_APP_TOKEN": "xapp-token",
+    "SLACK_API_URL": "http://127.0.0.1:9",
     "REQUEST_QUEUE_URL": "http://127.0.0.1:9/123456789012/requests",
     "RESPONSE_QUEUE_URL": "http://127.0.0.1:9/123456789012/responses",
     "AWS_REGION": "us-west-2",
@@ -31,6 +32,11 @@ NOWHERE = {
 
 def settings(folder: Path, **environ: str) -> Settings:
     return load_settings(Purpose.CHECK, environ={**NOWHERE, **environ}, directory=folder)
+
+
+async def look_into(folder: Path, **environ: str) -> dict[str, Finding]:
+    """Look with this folder for the settings' files and for the wording."""
+    return await look(settings(folder, CONFIG_DIR=str(folder), **environ))
 
 
 async def look(chosen: Settings, *, patience: timedelta = 6 * PATIENCE) -> dict[str, Finding]:
@@ -76,7 +82,7 @@ async def test_what_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
-    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
+    findings = await look(settings(tmp_path))
 
     finding = findings["dead-letter queue"]
     assert finding.verdict is Verdict.WARNING
@@ -84,27 +90,38 @@ async def test_without_a_dead_letter_queue_it_warns(tmp_path: Path) -> None:
     assert finding.remedy == "create a queue and put its URL into DEAD_LETTER_QUEUE_URL"
 
 
-async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("SLACK_BOT_TOKNE=xoxb-misspelt\n", encoding="utf-8")
+#: What is in the file and who may read it; the verdict, the detail and the remedy.
+ENV_FILES: dict[str, tuple[bytes, int, Verdict, str, str]] = {
+    "unknown": (
+        b"SLACK_BOT_TOKNE=xoxb-misspelt\n",
+        0o600,
+        Verdict.WARNING,
+        "ignored in .env, because nothing reads them there: SLACK_BOT_TOKNE",
+        "remove them, or install the release that knows them",
+    ),
+    "open": (
+        b"SLACK_BOT_TOKEN=xoxb-1-2\n",
+        0o666,
+        Verdict.WARNING,
+        "",
+        "restrict it to its owner: chmod 600 ",
+    ),
+    "unreadable": (b"SLACK_BOT_TOKEN=\xff\n", 0o600, Verdict.FAILED, ".env cannot be read", ""),
+}
 
-    findings = await check_everything(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
 
-    finding = next(each for each in findings if each.subject == "settings")
-    assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "ignored in .env, because nothing reads them there: SLACK_BOT_TOKNE"
-    assert finding.remedy == "remove them, or install the release that knows them"
-
-
-async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ENV_FILES)
+async def test_what_is_wrong_with_the_env_file_is_a_finding(tmp_path: Path, fault: str) -> None:
+    content, mode, verdict, detail, remedy = ENV_FILES[fault]
     path = tmp_path / ".env"
-    path.write_text("SLACK_BOT_TOKEN=xoxb-1-2\n", encoding="utf-8")
-    path.chmod(0o666)
+    path.write_bytes(content)
+    path.chmod(mode)
 
-    findings = await check_everything(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
+    finding = next(each for each in await check_everything(settings(tmp_path)) if each.subject == "settings")
 
-    finding = next(each for each in findings if each.subject == "settings")
-    assert finding.verdict is Verdict.WARNING
-    assert finding.remedy == f"restrict it to its owner: chmod 600 {path}"
+    assert finding.verdict is verdict
+    assert detail in finding.detail
+    assert finding.remedy.startswith(f"{remedy}{path}" if fault == "open" else remedy)
 
 
 @pytest.mark.parametrize(
@@ -127,21 +144,12 @@ async def test_a_wrong_setting_fails_and_what_needs_it_is_skipped(
 ) -> None:
     (variable,) = wrong
 
-    findings = await look(settings(tmp_path, **{"SLACK_API_URL": "http://127.0.0.1:9", **wrong}))
+    findings = await look(settings(tmp_path, **wrong))
 
     assert findings[variable].verdict is Verdict.FAILED
     assert findings[variable].remedy.startswith("set it to ")
     passed_over = {name for name, each in findings.items() if each.verdict is Verdict.SKIPPED}
     assert passed_over - {"scopes", "texts in Slack"} == skipped
-
-
-async def test_an_env_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_bytes(b"SLACK_BOT_TOKEN=\xff\n")
-
-    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
-
-    assert findings["settings"].verdict is Verdict.FAILED
-    assert ".env cannot be read" in findings["settings"].detail
 
 
 @pytest.mark.parametrize(
@@ -155,7 +163,7 @@ async def test_an_env_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> N
 async def test_wrong_wording_is_named_with_its_key(tmp_path: Path, text: str, detail: str) -> None:
     (tmp_path / "messages.toml").write_text(text, encoding="utf-8")
 
-    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", CONFIG_DIR=str(tmp_path)))
+    findings = await look_into(tmp_path)
 
     assert findings["wording"].verdict is Verdict.FAILED
     assert detail in findings["wording"].detail
@@ -174,16 +182,14 @@ async def test_wrong_wording_is_named_with_its_key(tmp_path: Path, text: str, de
 async def test_who_is_meant_is_judged(tmp_path: Path, text: str, verdict: Verdict, detail: str) -> None:
     (tmp_path / "people.toml").write_text(text, encoding="utf-8")
 
-    finding = (await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", CONFIG_DIR=str(tmp_path))))[
-        "people"
-    ]
+    finding = (await look_into(tmp_path))["people"]
 
     assert finding.verdict is verdict
     assert detail in finding.detail
 
 
 async def test_a_folder_without_wording_of_its_own_is_said(tmp_path: Path) -> None:
-    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", CONFIG_DIR=str(tmp_path)))
+    findings = await look_into(tmp_path)
 
     assert findings["wording"].detail == f"messages.toml as it ships ({tmp_path} has none)"
 
@@ -198,7 +204,7 @@ async def test_a_token_whose_parameter_cannot_be_read_is_named_and_what_needs_it
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", sqs_endpoint)
     tokens = {"SLACK_BOT_TOKEN": "ssm:/triage/nowhere", "SLACK_APP_TOKEN": "ssm:/triage/nowhere"}
 
-    findings = await look(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9", **tokens))
+    findings = await look(settings(tmp_path, **tokens))
 
     for subject in ("bot token", "app-level token"):
         assert findings[subject].verdict is Verdict.FAILED

@@ -3,15 +3,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from store_files import contents, execute
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
@@ -79,21 +79,10 @@ def held(folder: Path) -> Iterator[Path]:
         holder.kill()
 
 
-def database(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def contents(folder: Path) -> dict[str, bytes | None]:
-    """Return what is in each file of a folder; None for a folder within it."""
-    return {each.name: each.read_bytes() if each.is_file() else None for each in folder.iterdir()}
-
-
 def make_version(version: int) -> Callable[[Path], None]:
     def make_it(path: Path) -> None:
         make(path)
-        database(path, f"PRAGMA user_version = {version}")
+        execute(path, f"PRAGMA user_version = {version}")
 
     return make_it
 
@@ -129,7 +118,7 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "check the disk and the permissions of file and folder",
     ),
     "another program's database": (
-        lambda path: database(path, "CREATE TABLE notes (text TEXT)"),
+        lambda path: execute(path, "CREATE TABLE notes (text TEXT)"),
         "{path} is another program's database",
         "set STORE_URL to a file of its own",
     ),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, until
 
 from bot.cli.checks.findings import Finding, Verdict
@@ -36,29 +34,27 @@ def settings(folder: Path, **environ: str) -> Settings:
     return load_settings(Purpose.CHECK, environ={"SECURITY_CHANNEL": CHANNEL, **environ}, directory=folder)
 
 
-def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
-    return condition_handler(Store(trouble), lambda: {"card": card, "links": links})
-
-
-@asynccontextmanager
-async def worker(chosen: Settings, **handlers: Handler) -> AsyncIterator[None]:
-    """A worker that listens beside the store, and can do these."""
-    assert chosen.control_path
-    control = ControlServer(chosen.control_path, handlers)
-    await control.start()
-    yield
-    await control.stop()
-
-
 async def look(chosen: Settings) -> dict[str, Finding]:
     return {finding.subject: finding for finding in await check_store_and_worker(chosen)}
 
 
-async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
+async def look_beside(folder: Path, handler: Handler) -> dict[str, Finding]:
+    """Look while a worker listens beside the store, and tells of its condition like this."""
+    chosen = settings(folder)
+    assert chosen.control_path
+    control = ControlServer(chosen.control_path, {CONDITION: handler})
+    await control.start()
+    findings = await look(chosen)
+    await control.stop()
+    return findings
 
-    async with worker(chosen, **{CONDITION: condition(card="")}):
-        findings = await look(chosen)
+
+def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
+    return condition_handler(Store(trouble), lambda: {"card": card, "links": links})
+
+
+async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
+    findings = await look_beside(tmp_path, condition(card=""))
 
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
     assert findings["store"].detail.endswith("triage-bot.db, open in the running worker, accepts writes")
@@ -67,10 +63,7 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
-
-    async with worker(chosen, **{CONDITION: condition(trouble="the store operation failed: disk is full")}):
-        findings = await look(chosen)
+    findings = await look_beside(tmp_path, condition(trouble="the store operation failed: disk is full"))
 
     assert findings["store"].verdict is Verdict.FAILED
     path = tmp_path / "triage-bot.db"
@@ -81,10 +74,7 @@ async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path
 
 
 async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
-
-    async with worker(chosen, **{CONDITION: condition(links=0)}):
-        findings = await look(chosen)
+    findings = await look_beside(tmp_path, condition(links=0))
 
     assert findings["worker"].verdict is Verdict.FAILED
     assert "no click can reach it" in findings["worker"].detail
@@ -92,11 +82,9 @@ async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> None:
-    chosen = settings(tmp_path)
     starting = condition_handler(Store(), lambda: {"starting": "the parameter store"})
 
-    async with worker(chosen, **{CONDITION: starting}):
-        findings = await look(chosen)
+    findings = await look_beside(tmp_path, starting)
 
     assert findings["store"].verdict is Verdict.OK
     assert findings["worker"].verdict is Verdict.FAILED
@@ -116,10 +104,7 @@ async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> No
     ],
 )
 async def test_a_card_that_did_not_arrive_has_its_remedy(tmp_path: Path, trouble: str, remedy: str) -> None:
-    chosen = settings(tmp_path)
-
-    async with worker(chosen, **{CONDITION: condition(card=trouble)}):
-        finding = (await look(chosen))["security channel"]
+    finding = (await look_beside(tmp_path, condition(card=trouble)))["security channel"]
 
     assert finding.verdict is Verdict.FAILED
     assert finding.detail == f"{CHANNEL}: the last card did not arrive ({trouble})"
@@ -130,8 +115,7 @@ async def test_a_channel_that_no_card_went_to_is_not_tried_yet(tmp_path: Path) -
     chosen = settings(tmp_path)
 
     without_worker = (await look(chosen))["security channel"]
-    async with worker(chosen, **{CONDITION: condition(card=None)}):
-        beside_worker = (await look(chosen))["security channel"]
+    beside_worker = (await look_beside(tmp_path, condition(card=None)))["security channel"]
     nowhere = (await look(settings(tmp_path, SECURITY_CHANNEL="")))["security channel"]
 
     for finding in (without_worker, beside_worker):
@@ -144,10 +128,7 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
     async def broken(arguments: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         yield {"store": arguments["what no command hands over"]}
 
-    chosen = settings(tmp_path)
-
-    async with worker(chosen, **{CONDITION: broken}):
-        findings = await look(chosen)
+    findings = await look_beside(tmp_path, broken)
 
     assert findings["store"].verdict is Verdict.FAILED
     trouble = "the worker failed to run this command; see its log for the reason"
@@ -157,19 +138,16 @@ async def test_a_worker_that_cannot_tell_how_it_is_fails(tmp_path: Path) -> None
     assert findings["security channel"].verdict is Verdict.SKIPPED
 
 
-def test_the_real_worker_tells_that_the_bot_is_not_in_the_channel(
-    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> None:
-    variables = {"SECURITY_CHANNEL": "C0NOTTHERE1"}
-    with World(tmp_path, sqs, aws_environment, variables=variables) as world:
-        world.start()
-        until(lambda: world.worker.log.count("link.opened") == 2, what="the worker knows of its links")
-        before = world.worker.command("check").stdout
-        identifier = world.send()
-        world.slack.press(world.slack.question(identifier), "no")
-        world.worker.until_logged("card.refused", identifier)
+def test_the_real_worker_tells_that_the_bot_is_not_in_the_channel(create_world: Callable[..., World]) -> None:
+    world = create_world(SECURITY_CHANNEL="C0NOTTHERE1")
+    world.start()
+    until(lambda: world.worker.log.count("link.opened") == 2, what="the worker knows of its links")
+    before = world.worker.command("check").stdout
+    identifier = world.send()
+    world.slack.press(world.slack.question(identifier), "no")
+    world.worker.until_logged("card.refused", identifier)
 
-        checked = until(lambda: _failed_check(world), what="the check fails")
+    checked = until(lambda: _failed_check(world), what="the check fails")
 
     assert "C0NOTTHERE1: not tried yet" in before
     assert "with 2 connections to Slack" in before

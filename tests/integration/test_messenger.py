@@ -72,20 +72,16 @@ async def test_a_person_is_found_with_what_decides_over_asking(
         assert slack.received[0].values == {"email": "ada@example.com"}
 
 
-async def test_a_slack_id_is_looked_up_as_one() -> None:
-    async with messenger_of(FOUND) as (messenger, slack):
-        assert await messenger.find_person("U0ADA") == ADA
-
-    assert (slack.received[0].method, slack.received[0].values) == ("users.info", {"user": "U0ADA"})
-
-
-async def test_whoever_is_looked_for_is_looked_for_in_slack_each_time() -> None:
+async def test_a_slack_id_is_looked_up_as_one_and_everybody_each_time() -> None:
     async with messenger_of(refuses("users_not_found"), FOUND) as (messenger, slack):
         with pytest.raises(Undeliverable, match="users_not_found"):
             await messenger.find_person("ada@example.com")
 
-        assert [await messenger.find_person("ada@example.com") for _ in range(2)] == [ADA, ADA]
-        assert len(slack.received) == 3
+        asked = ("ada@example.com", "U0ADA")
+        assert [await messenger.find_person(each) for each in asked] == [ADA, ADA]
+
+    assert slack.methods == ["users.lookupByEmail", "users.lookupByEmail", "users.info"]
+    assert slack.received[-1].values == {"user": "U0ADA"}
 
 
 @pytest.mark.parametrize("answer", [{"ok": True}, {"ok": True, "user": []}, {"ok": True, "user": {"id": 7}}])

@@ -1,13 +1,16 @@
+"""The poller in trouble, before polls that bring nothing, and at its stop."""
+
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from random import Random
 
 import pytest
-from fakes import SteppedClock
-from scripted_queue import ScriptedQueue, events
+from fakes import ScriptedMessenger, SteppedClock
+from memory_store import MemoryStore
+from scripted_queue import ScriptedQueue, Unwavering, events
 from scripted_requests import ScriptedTriage, poller_of, polling, received
+from wiring import instead, wired
 from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError
@@ -33,29 +36,9 @@ async def test_polling_goes_on_after_any_trouble(
 
     assert queue.handed_back == ["handed back"]
     assert queue.deleted == ["stored"]
-    assert [record.__dict__["fields"]["error"] for record in events(caplog, "poll.failed")] == [
+    assert [vars(record)["fields"]["error"] for record in events(caplog, "poll.failed")] == [
         type(trouble).__name__
     ] * 2
-
-
-async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:
-    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[StoreError("disk full")])
-    polled_at_probe: list[int] = []
-
-    async def probe() -> None:
-        polled_at_probe.append(queue.polled)
-        if len(polled_at_probe) < 3:
-            raise StoreError("disk full")
-
-    poller = poller_of(queue, triage.receive, probe=probe)
-    async with polling(poller, queue):
-        queue.polls.put_nowait([received("one")])
-        queue.polls.put_nowait([received("two")])
-        await eventually(lambda: queue.deleted)
-
-    assert polled_at_probe == [1, 1, 1]
-    assert queue.handed_back == ["one"]
-    assert queue.deleted == ["two"]
 
 
 async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
@@ -88,13 +71,6 @@ async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
 # Polls that bring nothing
 
 
-class Sleepless(Random):
-    """Draws an hour for every wait, so that one that waits does so for ever."""
-
-    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002 - the shape of Random
-        return 3600.0
-
-
 class EmptyQueue(ScriptedQueue):
     """Answers every poll with nothing, after as long as it says."""
 
@@ -116,7 +92,7 @@ async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
 ) -> None:
     clock = SteppedClock()
     queue, stop = EmptyQueue(clock, seconds=seconds), asyncio.Event()
-    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
     poller.clock = clock
     running = asyncio.create_task(poller.run(stop))
 
@@ -131,7 +107,7 @@ async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
 async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -> None:
     clock = SteppedClock()
     queue = ScriptedQueue()
-    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
     poller.clock = clock
 
     async with polling(poller, queue):
@@ -173,7 +149,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     queue, stop = ScriptedQueue(), asyncio.Event()
     queue.polls.put_nowait(TransientError("SQS is away"))
 
-    poller = Poller(queue, None, ScriptedTriage().receive, random=Sleepless())
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
     running = asyncio.create_task(poller.run(stop))
     await eventually(lambda: poller.counts["failures"])
 
@@ -181,3 +157,26 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     await asyncio.wait_for(running, timeout=20)
 
     assert queue.polled == 1
+
+
+async def test_a_batch_is_handed_back_once_and_nothing_is_polled_until_the_store_takes_writes() -> None:
+    store, queue = MemoryStore(), ScriptedQueue()
+    clock = SteppedClock()
+    service = wired(store, clock=clock, messenger=instead(ScriptedMessenger(clock=clock))).service
+    store.fails = [StoreError("disk full")] * 4  # the batch's own write, then three probes
+    polled_at_probe: list[int] = []
+
+    async def probe() -> None:
+        polled_at_probe.append(queue.polled)
+        await store.probe()
+
+    poller = poller_of(queue, service.receive, probe=probe)
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one"), received("two")])
+        queue.polls.put_nowait([received("one"), received("two")])  # as SQS brings them again
+        await eventually(lambda: queue.deleted)
+
+    assert polled_at_probe == [1, 1, 1, 1]
+    assert queue.handed_back == ["one", "two"]
+    assert queue.deleted == ["one", "two"]
+    assert {each.request.identifier for each in store.questions.values()} == {"one", "two"}

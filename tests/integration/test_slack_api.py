@@ -1,14 +1,30 @@
-"""What each failure of a call to Slack means, seen through the real client of a real server."""
+"""What each failure of a call to Slack means, and what `auth.test` may answer.
+
+A method that Slack asks to wait with waits for everybody; the others go on.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from scripted_slack import Answer, refuses, says, writes
-from slack_failures import posting, reading
+from fakes import SteppedClock
+from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
+from slack_failures import failure, post, posting, reading
 
-from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.errors import (
+    AmbiguousError,
+    AppRejected,
+    StartRefused,
+    TransientError,
+    TriageBotError,
+    Undeliverable,
+    UnknownErrorCode,
+)
+from bot.slack.errors import DEFAULT_WAIT, explain
+from bot.slack.identity import Authentication, Identity
+from bot.slack.link_urls import LinkUrls
 
 WORKER = """not_authed invalid_auth account_inactive token_revoked token_expired not_allowed_token_type is_bot
     missing_scope not_enabled unknown_method deprecated_endpoint method_deprecated insecure_request""".split()
@@ -32,8 +48,7 @@ PERHAPS_DONE = ["internal_error", "fatal_error"]
 async def test_a_code_about_the_worker_stops_the_worker(code: str) -> None:
     error = await posting(refuses(code))
 
-    assert isinstance(error, AppRejected)
-    assert error.code == code
+    assert (type(error), getattr(error, "code", "")) == (AppRejected, code)
 
 
 @pytest.mark.parametrize("code", PERSON)
@@ -44,22 +59,14 @@ async def test_a_code_about_the_person_ends_the_request(code: str) -> None:
     assert error.reason == code
 
 
-@pytest.mark.parametrize("code", [*MESSAGE, "a_code_of_next_year"])
-async def test_a_code_about_the_message_or_a_new_one_is_not_believed_at_once(code: str) -> None:
-    error = await posting(refuses(code))
-
-    assert isinstance(error, UnknownErrorCode)
-    assert (error.code, error.remedy) == (code, "")
-
-
-@pytest.mark.parametrize("code", PERHAPS_WORKER)
-async def test_a_code_that_may_be_meant_for_one_person_stops_nobody_else(code: str) -> None:
+@pytest.mark.parametrize("code", [*MESSAGE, "a_code_of_next_year", *PERHAPS_WORKER])
+async def test_a_code_that_may_mean_one_message_or_person_stops_nobody_else(code: str) -> None:
     error = await posting(refuses(code))
 
     assert isinstance(error, UnknownErrorCode)
     assert error.code == code
+    assert bool(error.remedy) is (code in PERHAPS_WORKER)
     assert error.remedy in str(error)
-    assert error.remedy
 
 
 @pytest.mark.parametrize("code", NOT_DONE)
@@ -136,6 +143,10 @@ async def test_an_answer_that_says_nothing_means_perhaps_done(answer: Answer) ->
     assert isinstance(await posting(answer), AmbiguousError)
 
 
+async def test_the_status_of_an_answer_that_says_nothing_is_kept() -> None:
+    assert getattr(await posting(writes("gone", status=410)), "status", None) == 410
+
+
 @pytest.mark.parametrize(
     "answer", [writes("", status=502), refuses("internal_error"), says([]), writes("ok")]
 )
@@ -143,8 +154,100 @@ async def test_a_call_that_changes_nothing_is_never_ambiguous(answer: Answer) ->
     assert type(await reading(answer)) is TransientError
 
 
-async def test_the_status_of_an_answer_that_says_nothing_is_kept() -> None:
-    error = await posting(writes("gone", status=410))
+DONE = says({"ok": True, "channel": "D0ADA", "ts": "1.000001"})
+UNSAID = DEFAULT_WAIT.total_seconds()
 
-    assert isinstance(error, AmbiguousError)
-    assert error.status == 410
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (refuses("ratelimited", status=429, Retry_After="30"), 30),
+        (refuses("ratelimited", status=429, Retry_After="1.5"), 1.5),
+        (refuses("ratelimited", status=429, Retry_After="soon"), UNSAID),
+        (refuses("ratelimited", status=429), UNSAID),
+        (refuses("ratelimited", Retry_After="7"), 7),
+        (refuses("ratelimited"), UNSAID),
+        (refuses("rate_limited"), UNSAID),
+        (refuses("ratelimited", status=429, Retry_After="99999"), 3600),
+        (refuses("ratelimited", status=429, Retry_After="0"), UNSAID),
+    ],
+)
+async def test_a_method_is_not_called_again_before_its_time(answer: Answer, seconds: float) -> None:
+    clock = SteppedClock()
+    async with scripted_slack(answer, DONE) as slack, api_of(slack, clock=clock) as api:
+        await failure(post(api))
+
+        clock.advance(seconds=seconds / 2)
+        error = await failure(post(api))
+        assert type(error) is TransientError
+        assert error.retry_after == timedelta(seconds=seconds / 2)
+        assert slack.methods == ["chat.postMessage"]
+
+        clock.advance(seconds=seconds / 2)
+        await post(api)
+        assert slack.methods == ["chat.postMessage"] * 2
+
+
+async def test_other_methods_go_on_and_a_failure_that_asks_for_no_wait_pauses_nothing() -> None:
+    limited = refuses("ratelimited", status=429, Retry_After="30")
+    async with scripted_slack(refuses("users_not_found"), limited, DONE) as slack, api_of(slack) as api:
+        await failure(post(api))
+        await failure(post(api))
+
+        await api.write("chat.update", {"channel": "D0ADA", "ts": "1.000001", "text": "Thanks."})
+        await api.read("conversations.history", {"channel": "D0ADA"})
+
+        assert slack.methods == [*["chat.postMessage"] * 2, "chat.update", "conversations.history"]
+
+
+URL = {"ok": True, "url": "ws://127.0.0.1:1/link/"}
+
+
+def known(**changes: Any) -> Answer:
+    return says({"ok": True, "team_id": "T1", "user_id": "U1", "bot_id": "B1", **changes})
+
+
+async def introduce(answer: Answer) -> tuple[Identity, TriageBotError | None]:
+    """Return what was learned, and what keeps the worker waiting."""
+    identity = Identity()
+    async with scripted_slack(answer, says(URL)) as slack, api_of(slack) as api:
+        urls = LinkUrls(api, clock=SteppedClock(), jitter=lambda: 0.0)
+        authentication = Authentication(api, urls, identity, jitter=lambda: 0.0)
+        await authentication.attempt()
+        return identity, authentication.trouble
+
+
+@pytest.mark.parametrize("team_id", [7, True, False, ["T1"], {"id": "T1"}])
+async def test_a_workspace_that_is_no_text_is_waited_for(team_id: object) -> None:
+    identity, trouble = await introduce(known(team_id=team_id))
+
+    assert isinstance(trouble, TransientError)
+    assert identity == Identity()
+
+
+@pytest.mark.parametrize("fact", [{"team_id": ""}, {"team_id": "E1"}, {"is_enterprise_install": True}])
+async def test_an_organisation_is_refused(fact: dict[str, Any]) -> None:
+    with pytest.raises(StartRefused, match="whole organisation"):
+        await introduce(known(**fact))
+
+
+async def test_what_else_is_no_text_is_left_out() -> None:
+    answer = known(enterprise_id=5, user_id=["U1"], bot_id={}, is_enterprise_install="false")
+
+    assert await introduce(answer) == (Identity(team_id="T1"), None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    "invalid_auth no_permission team_access_not_granted team_not_found restricted_action".split(),
+)
+async def test_a_refusal_names_the_token_whomever_else_such_a_code_blames(code: str) -> None:
+    with pytest.raises(StartRefused, match=rf"SLACK_BOT_TOKEN \({code}\)"):
+        await introduce(refuses(code))
+
+
+async def test_an_unknown_refusal_is_waited_for() -> None:
+    _, trouble = await introduce(refuses("brand_new"))
+
+    assert trouble
+    assert "brand_new" in explain(trouble)

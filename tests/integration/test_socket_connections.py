@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from linked import TIMES, linked
+from linked import TIMES, Draws, linked, meeting
 from world import eventually
 from world.faults import Faults, Handshake, cut_after_hello, mute, refused, turned_away
 
@@ -17,8 +17,7 @@ from bot.sandbox.fake_slack.installation import Quirks
 
 
 async def test_a_handshake_that_is_refused_on_a_fresh_url_is_tried_again_on_another_one() -> None:
-    faults = Faults()
-    faults.meet(refused, refused, refused)
+    faults = meeting(refused, refused, refused)
 
     async with linked(faults=faults) as bot:
         await bot.until_up()
@@ -27,8 +26,7 @@ async def test_a_handshake_that_is_refused_on_a_fresh_url_is_tried_again_on_anot
 
 
 async def test_a_link_that_never_says_hello_is_replaced() -> None:
-    faults = Faults()
-    faults.meet(mute, mute)
+    faults = meeting(mute, mute)
 
     async with linked(faults=faults, times=replace(TIMES, patience=timedelta(seconds=1))) as bot:
         await eventually(lambda: faults.count("apps.connections.open") == 2)
@@ -39,13 +37,17 @@ async def test_a_link_that_never_says_hello_is_replaced() -> None:
         assert faults.count("apps.connections.open") == 4
 
 
-async def test_links_that_were_cut_without_a_word_come_back() -> None:
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_links_that_were_cut_without_a_word_or_disabled_come_back(*, is_told: bool) -> None:
     async with linked() as bot:
         await bot.until_up()
 
-        bot.world.slack.drop_links()
-        await eventually(lambda: not bot.links.up)
+        if is_told:
+            await bot.world.slack.disconnect("link_disabled")
+        else:
+            bot.world.slack.drop_links()
 
+        await eventually(lambda: bot.welcomed == 4)
         await bot.until_up()
         assert await bot.press()
 
@@ -65,17 +67,6 @@ async def test_a_link_takes_the_proxy_of_its_own_host(monkeypatch: pytest.Monkey
         await bot.until_up()
 
 
-async def test_a_disabled_link_is_opened_again() -> None:
-    async with linked() as bot:
-        await bot.until_up()
-
-        await bot.world.slack.disconnect("link_disabled")
-
-        await eventually(lambda: bot.world.slack.socket_mode.welcomed == 4)
-        await bot.until_up()
-        assert await bot.press()
-
-
 async def test_a_link_that_is_to_be_refreshed_is_replaced_before_it_is_closed() -> None:
     async with linked() as bot:
         await bot.until_up()
@@ -92,15 +83,9 @@ async def test_a_link_that_is_to_be_refreshed_is_replaced_before_it_is_closed() 
 
 
 async def test_a_link_that_slack_turns_away_waits_before_it_comes_again() -> None:
-    faults = Faults()
-    faults.meet(*[turned_away] * 8)
-    draws: list[float] = []
+    faults, draws = meeting(*[turned_away] * 8), Draws(0.05)
 
-    def jitter() -> float:
-        draws.append(0.05)
-        return draws[-1]
-
-    async with linked(jitter=jitter, faults=faults) as bot:
+    async with linked(jitter=draws, faults=faults) as bot:
         await bot.until_up()
 
         # Each wait is drawn by chance: no try came without one.
@@ -108,8 +93,7 @@ async def test_a_link_that_slack_turns_away_waits_before_it_comes_again() -> Non
 
 
 async def test_one_link_is_enough_to_be_reachable() -> None:
-    faults = Faults()
-    faults.meet(mute)
+    faults = meeting(mute)
 
     async with linked(faults=faults) as bot:
         await eventually(lambda: bot.links.up == 1)
@@ -122,13 +106,9 @@ async def test_one_link_is_enough_to_be_reachable() -> None:
 async def test_a_link_that_breaks_before_it_is_steady_waits_before_it_comes_again(
     steady_after: timedelta, *, waits: bool
 ) -> None:
-    draws: list[float] = []
+    draws = Draws(0.01)
 
-    def jitter() -> float:
-        draws.append(0.01)
-        return draws[-1]
-
-    async with linked(jitter=jitter, times=replace(TIMES, steady_after=steady_after)) as bot:
+    async with linked(jitter=draws, times=replace(TIMES, steady_after=steady_after)) as bot:
         await bot.until_up()
         await asyncio.sleep(1.1)
 
@@ -185,8 +165,7 @@ async def test_a_link_that_hears_nothing_for_four_pings_is_replaced() -> None:
 
 @pytest.mark.parametrize("handshake", [refused, turned_away, cut_after_hello])
 async def test_what_fails_again_and_again_is_tried_ever_more_rarely(handshake: Handshake) -> None:
-    faults = Faults()
-    faults.meet(*[handshake] * 15)
+    faults = meeting(*[handshake] * 15)
 
     async with linked(jitter=lambda: 0.01, faults=faults) as bot:
         await bot.until_up()
