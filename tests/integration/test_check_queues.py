@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
 
 
-def answered(body: object, status: int = 200, **headers: str) -> web.Response:
+def answered(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.json_response(body, status=status, headers=headers, content_type="application/x-amz-json-1.0")
 
 
-def refused(code: str, status: int = 400, **headers: str) -> web.Response:
-    return answered({"__type": f"com.amazonaws.sqs#{code}"}, status, **headers)
+def refused(code: str, status: int = 400, headers: Mapping[str, str] | None = None) -> web.Response:
+    return answered({"__type": f"com.amazonaws.sqs#{code}"}, status, headers)
 
 
 @asynccontextmanager
@@ -73,10 +73,10 @@ def policed(denied: Collection[str] = (), *, silent: str = "", date: str = "", *
         if action == silent:
             raise ConnectionError
         if action in denied:
-            return refused("AccessDeniedException", 403, **headers)
+            return refused("AccessDeniedException", 403, headers)
         if action == "GetQueueAttributes":
-            return answered({"Attributes": {**ATTRIBUTES, **attributes}}, **headers)
-        return refused("InvalidParameterValue", **headers)
+            return answered({"Attributes": {**ATTRIBUTES, **attributes}}, headers=headers)
+        return refused("InvalidParameterValue", headers=headers)
 
     return answering(answer)
 

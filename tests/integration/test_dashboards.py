@@ -8,8 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from metrics_world import LISTEN, Meters, address_of
-from prometheus import Prometheus, debian_program, scraping
+from metrics_world import LISTEN, Meters, Prometheus, address_of, debian_program, scraping
 from world import World, until
 
 ROOT = Path(__file__).parents[2]

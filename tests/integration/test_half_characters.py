@@ -11,10 +11,18 @@ import aiohttp
 import pytest
 from click_harness import CARDS, RADIA, ClickHarness, triage
 from fakes import SteppedClock
-from messenger_harness import CLAIMED, MEMBER, OPENED, messenger_of
 from running_slack import ADA
-from scripted_slack import Answer, refuses, says, scripted_slack
-from slack_failures import posting
+from scripted_slack import (
+    CLAIMED,
+    MEMBER,
+    OPENED,
+    Answer,
+    messenger_of,
+    posting,
+    refuses,
+    says,
+    scripted_slack,
+)
 
 from bot.errors import Undeliverable, UnknownErrorCode
 from bot.slack.client import web_client

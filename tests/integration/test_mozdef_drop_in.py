@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import boto3
 import pytest
+from aws_stand_in import RUDE, Refusing, dripping
 from documents import CHECKOUT
 from drop_in import CHAIN_KEY, DropIn, duo_alert, releng_alert, session_alert
-from failing_sqs import RUDE, Refusing, dripping
 from interpreters import find_python, make_environment
 from mozdef_guide import guide_block, guide_commands, run_commands
 from mypy_boto3_sqs import SQSClient

@@ -10,8 +10,17 @@ from hashlib import sha256
 
 import pytest
 from mypy_boto3_sqs import SQSClient
-from scripted_queue import ScriptedQueue, Unwavering, events
-from scripted_reports import PASSING, PERMANENT, MemoryOutbox, publisher_of, publishing, row_of
+from scripted_queue import (
+    PASSING,
+    PERMANENT,
+    MemoryOutbox,
+    ScriptedQueue,
+    Unwavering,
+    events,
+    publisher_of,
+    publishing,
+    row_of,
+)
 from world import eventually
 
 from bot.errors import StartRefused, StoreError, TransientError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from world import World, alert, until
+from world.forward_proxy import ForwardProxy
 
 from bot.cli.parser import main
 
@@ -139,7 +140,7 @@ def _have_wrong_token(variable: str, token: str) -> Callable[[World], None]:
         ),
         *[
             pytest.param(
-                lambda world, how=how: world.slack.quirks(org_wide=how),  # type: ignore[misc] # mypy wants no default there
+                lambda world, how=how: world.slack.quirks(org_wide=how),
                 1,
                 ["whole organisation", "install the app in the one workspace"],
                 marks=[slow] if how == "unnamed" else [],
@@ -328,3 +329,43 @@ def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.Ca
 def _at_rest(world: World, identifier: str) -> bool:
     row = world.known_row(identifier)
     return row["dueAt"] is None and all(report["sentAt"] for report in row["reports"])
+
+
+@pytest.fixture
+def proxy() -> Iterator[ForwardProxy]:
+    with ForwardProxy() as proxy:
+        yield proxy
+
+
+def test_a_proxy_without_a_scheme_is_the_way_for_every_part_of_the_program(
+    create_world: Callable[..., World], proxy: ForwardProxy
+) -> None:
+    world = create_world(HTTP_PROXY=proxy.address)
+    world.start()
+
+    identifier = world.send()
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
+
+    asked_for = "\n".join(proxy.requested)
+    for part in (f"{world.slack.api_url}auth.test", "ticket=", world.settings["AWS_ENDPOINT_URL_SQS"]):
+        assert part in asked_for
+    proxy.requested.clear()
+    checked = world.worker.command("check")
+    assert "✓ ok       bot token" in checked.stdout
+    assert "✓ ok       request queue" in checked.stdout
+    assert len(proxy.requested) > 1
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_that_cannot_be_used_ends_the_worker_for_good(
+    create_world: Callable[..., World], name: str
+) -> None:
+    world = create_world(**{name: "socks5://127.0.0.1:1080"})
+
+    world.worker.start()
+
+    assert world.worker.exit_code() == 78
+    assert world.worker.log == (
+        f"triage-bot: error: {name} is 'socks5://127.0.0.1:1080'; expected http://HOST:PORT, or HOST:PORT\n"
+    )
