@@ -46,6 +46,7 @@ def without_scope(create_shared_world: Callable[..., World]) -> tuple[World, Seq
     return world, identifiers
 
 
+@pytest.mark.slow
 def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_waits(
     doubtful: Mapping[str, tuple[World, str]],
 ) -> None:

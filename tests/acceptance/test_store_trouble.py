@@ -14,6 +14,7 @@ from world.table_proxy import TableProxy
 PAGE = 4096
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(world: World) -> None:
     redriven = _redrive(world, after=3)
     world.start()
@@ -122,6 +123,7 @@ def world_on_table(
     return create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
 
 
+@pytest.mark.slow
 def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(
     world_on_table: World, proxy: TableProxy
 ) -> None:
@@ -146,6 +148,7 @@ def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_to
     assert [len(world.slack.questions(one)) for one in (asked, waiting)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
     world_on_table: World, proxy: TableProxy
 ) -> None:

@@ -109,6 +109,7 @@ def keep_tokens(world: World, keep: Callable[[str], str], store: LateParameterSt
     world.worker.environment["SLACK_APP_TOKEN"] = keep(world.slack.app_token)
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_its_tokens_tells_how_it_is_and_what_its_store_has(
     world: World, keep: Callable[[str], str], sqs_endpoint: str
 ) -> None:

@@ -222,6 +222,7 @@ def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manage
     assert not any("READY" in facts for facts in manager.told())
 
 
+@pytest.mark.slow
 def test_an_outage_that_is_retried_counts_as_progress(hasty: World, manager: ServiceManager) -> None:
     hasty.slack.stop()
     manager.until_told("STATUS", "waiting for Slack")
@@ -235,6 +236,7 @@ def test_an_outage_that_is_retried_counts_as_progress(hasty: World, manager: Ser
     assert hasty.worker.is_running()
 
 
+@pytest.mark.slow
 def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     hasty: World, manager: ServiceManager
 ) -> None:
