@@ -188,51 +188,41 @@ def complaints(machine: Path, *name_servers: str) -> list[str]:
     return [finding.detail.partition(" (")[0] for finding in findings]
 
 
-def install(machine: Path, name: str, text: str = "", *, folder: str = "system") -> None:
+def install(machine: Path, name: str, text: str = "", folder: str = "system") -> None:
     path = machine / folder / f"{UNIT}.d" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text or (UNITS / f"{UNIT}.d" / name).read_text(encoding="utf-8"), encoding="utf-8")
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "169.254.20.10", "fe80::1%eth0"])
-def test_a_link_local_name_server_is_blocked_by_the_unit(machine: Path, address: str) -> None:
-    assert complaints(machine, "192.0.2.53", address) == [address.partition("%")[0]]
+#: The drop-ins that are installed, the name servers of the machine, and those that are blocked.
+NAME_SERVERS: list[tuple[list[tuple[str, ...]], list[str], list[str]]] = [
+    *[
+        ([], ["192.0.2.53", address], [address.partition("%")[0]])
+        for address in ("169.254.169.254", "169.254.20.10", "169.254.169.253", "fe80::1%eth0")
+    ],
+    ([], ["127.0.0.53", "192.0.2.53", "::1", "2001:db8::53", "no address", ""], []),
+    ([("name-server.conf",)], ["169.254.20.10", "169.254.169.254"], ["169.254.169.254"]),
+    # Amazon's name server is allowed with its metadata service.
+    ([("instance-profile.conf",)], ["169.254.169.253"], []),
+    ([("egress-proxy.conf",)], ["192.0.2.53", "127.0.0.53"], ["192.0.2.53"]),
+    (
+        [("egress-proxy.conf",), ("name-server.conf", "[Service]\nIPAddressAllow=192.0.2.0/24\n", "lower")],
+        ["192.0.2.53"],
+        [],
+    ),
+    # One that empties the list blocks nothing.
+    ([("zz-open.conf", "[Service]\nIPAddressDeny=\n")], ["169.254.20.10"], []),
+]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.53", "192.0.2.53", "::1", "2001:db8::53", "no address", ""])
-def test_any_other_name_server_is_not(machine: Path, address: str) -> None:
-    assert complaints(machine, address) == []
+@pytest.mark.parametrize(("drop_ins", "name_servers", "blocked"), NAME_SERVERS)
+def test_a_name_server_that_the_unit_and_its_drop_ins_block_is_a_warning(
+    machine: Path, drop_ins: list[tuple[str, ...]], name_servers: list[str], blocked: list[str]
+) -> None:
+    for drop_in in drop_ins:
+        install(machine, *drop_in)
 
-
-def test_the_drop_in_that_ships_mends_it(machine: Path) -> None:
-    install(machine, "name-server.conf")
-
-    assert complaints(machine, "169.254.20.10") == []
-    assert complaints(machine, "169.254.169.254") == ["169.254.169.254"]
-
-
-def test_amazons_name_server_is_allowed_with_its_metadata_service(machine: Path) -> None:
-    assert complaints(machine, "169.254.169.253") == ["169.254.169.253"]
-
-    install(machine, "instance-profile.conf")
-
-    assert complaints(machine, "169.254.169.253") == []
-
-
-def test_an_egress_proxy_blocks_every_name_server_that_is_not_named(machine: Path) -> None:
-    install(machine, "egress-proxy.conf")
-
-    assert complaints(machine, "192.0.2.53", "127.0.0.53") == ["192.0.2.53"]
-
-    install(machine, "name-server.conf", "[Service]\nIPAddressAllow=192.0.2.0/24\n", folder="lower")
-
-    assert complaints(machine, "192.0.2.53") == []
-
-
-def test_a_drop_in_that_forgets_the_list_blocks_nothing(machine: Path) -> None:
-    install(machine, "zz-open.conf", "[Service]\nIPAddressDeny=\n")
-
-    assert complaints(machine, "169.254.20.10") == []
+    assert complaints(machine, *name_servers) == blocked
 
 
 def test_a_machine_without_the_unit_or_without_name_servers_has_no_complaint(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -122,29 +123,29 @@ def a_report() -> OutboxRow:
 
 
 @asynccontextmanager
-async def unreliable_store() -> AsyncIterator[tuple[DynamoStore, Unreliable]]:
+async def unreliable_store(
+    *questions: Question, **plan: list[str]
+) -> AsyncIterator[tuple[DynamoStore, Unreliable]]:
+    """A store that has these questions, and what happens to the next calls."""
     name = create_table()
     caller = Unreliable(connection(name))
     store = store_in(name, caller=caller)
     try:
+        await store.add([Change(question=each) for each in questions])
+        caller.plan, caller.calls = plan, Counter()
         yield store, caller
     finally:
         await store.close()
 
 
 async def test_a_request_whose_storing_was_not_confirmed_is_new_all_the_same() -> None:
-    async with unreliable_store() as (store, caller):
-        caller.plan["put_item"] = [LOST]
-
+    async with unreliable_store(put_item=[LOST]) as (store, _):
         assert list(await store.add([Change(question=a_question())])) == [True]
         assert list(await store.add([Change(question=a_question())])) == [False]
 
 
 async def test_a_save_that_was_not_confirmed_is_known_by_what_stands_there() -> None:
-    async with unreliable_store() as (store, caller):
-        await store.add([Change(question=a_question())])
-        caller.plan["put_item"] = [LOST]
-
+    async with unreliable_store(a_question(), put_item=[LOST]) as (store, _):
         assert await store.save(Change(question=a_question(version=1, slack_id="U0ADA")))
 
 
@@ -158,10 +159,7 @@ async def test_a_save_that_another_overtook_while_its_reply_was_lost_was_not_fir
 
 
 async def test_an_answer_whose_reply_was_lost_is_told_as_stored_and_stands_once() -> None:
-    async with unreliable_store() as (store, caller):
-        await store.add([Change(question=a_question())])
-        caller.plan["transact_write_items"] = [LOST]
-
+    async with unreliable_store(a_question(), transact_write_items=[LOST]) as (store, _):
         assert await store.save(Change(question=a_question(version=1, reports=1), report=a_report()))
 
         assert list(await store.reports_of("alert")) == [a_report()]
@@ -171,29 +169,20 @@ async def test_an_answer_whose_reply_was_lost_is_told_as_stored_and_stands_once(
     "code", [THROTTLED, "ThrottlingException", "RequestLimitExceeded", "InternalServerError"]
 )
 async def test_what_goes_by_is_waited_for(code: str) -> None:
-    async with unreliable_store() as (store, caller):
-        caller.plan = {"put_item": [code, code], "get_item": [code], "query": [code]}
-
+    async with unreliable_store(put_item=[code, code], get_item=[code], query=[code]) as (store, _):
         assert list(await store.add([Change(question=a_question())])) == [True]
         assert await store.find("alert") == a_question()
         assert [row.ref for row in await store.list_questions(limit=1)] == [a_question().ref]
 
 
 async def test_two_transactions_on_one_row_wait_for_each_other() -> None:
-    async with unreliable_store() as (store, caller):
-        await store.add([Change(question=a_question())])
-        caller.plan["transact_write_items"] = [
-            "TransactionConflictException",
-            "TransactionInProgressException",
-        ]
-
+    conflicts = ["TransactionConflictException", "TransactionInProgressException"]
+    async with unreliable_store(a_question(), transact_write_items=conflicts) as (store, _):
         assert await store.save(Change(question=a_question(version=1, reports=1), report=a_report()))
 
 
 async def test_patience_with_a_table_that_is_throttled_for_good_has_an_end() -> None:
-    async with unreliable_store() as (store, caller):
-        caller.plan["get_item"] = [THROTTLED] * 99
-
+    async with unreliable_store(get_item=[THROTTLED] * 99) as (store, caller):
         with pytest.raises(StoreError, match=THROTTLED):
             await store.find("alert")
 
@@ -201,9 +190,7 @@ async def test_patience_with_a_table_that_is_throttled_for_good_has_an_end() -> 
 
 
 async def test_what_is_denied_is_not_tried_again_and_says_what_to_allow() -> None:
-    async with unreliable_store() as (store, caller):
-        caller.plan["get_item"] = ["AccessDeniedException"]
-
+    async with unreliable_store(get_item=["AccessDeniedException"]) as (store, caller):
         with pytest.raises(StoreError, match="grant this worker dynamodb:GetItem"):
             await store.find("alert")
 
@@ -240,10 +227,7 @@ async def test_rows_that_a_batch_leaves_out_are_asked_for_again() -> None:
 
 
 async def test_whoever_asks_what_is_due_is_told_that_the_table_is_away_and_works_when_it_is_back() -> None:
-    async with unreliable_store() as (store, caller):
-        await store.add([Change(question=a_question(due_at=None))])
-        caller.plan["query"] = [UNREACHED] * 999
-
+    async with unreliable_store(a_question(due_at=None), query=[UNREACHED] * 999) as (store, caller):
         with pytest.raises(StoreError, match="cannot be reached"):
             await store.due(Work.ASK, NOON, limit=5)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -151,11 +152,18 @@ async def make_later_release(path: Path) -> None:
 
 
 async def make_torn_by_a_crash(path: Path) -> None:
-    await fill(path, count=200)
+    """Take the files of a store that is open, and damage what is behind the first pages."""
+    whole = path.with_name("whole.db")
+    await fill(whole, count=200)
+    async with opened(whole) as store:
+        await store.add([Change(question=a_question("one more"))])
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{whole}{suffix}", f"{path}{suffix}")
+    whole.unlink()
     pages = bytearray(path.read_bytes())
     pages[4096 * 2 :] = b"\xff" * (len(pages) - 4096 * 2)
     path.write_bytes(pages)
-    path.with_name(f"{path.name}-wal").touch()  # as an unclean stop leaves it
+    assert path.with_name(f"{path.name}-wal").stat().st_size
 
 
 async def make_folder(path: Path) -> None:

@@ -115,6 +115,10 @@ def _have_no_folder(world: World) -> None:
     world.worker.environment["STORE_URL"] = "sqlite:///missing/triage-bot.db"
 
 
+def _have_no_database(world: World) -> None:
+    (world.worker.folder / "triage-bot.db").write_text("this was a database\n" * 500, encoding="utf-8")
+
+
 def _have_wrong_token(variable: str, token: str) -> Callable[[World], None]:
     return lambda world: world.worker.environment.update({variable: token})
 
@@ -153,6 +157,7 @@ def _have_wrong_token(variable: str, token: str) -> Callable[[World], None]:
         pytest.param(_lack_a_queue("RESPONSE_QUEUE_URL"), 1, ["/responses-", "-missing"], marks=slow),
         pytest.param(_lack_a_queue("DEAD_LETTER_QUEUE_URL"), 1, ["/dead-letters-", "-missing"], marks=slow),
         (_have_no_folder, 78, ["missing", "STORE_URL"]),
+        (_have_no_database, 78, ["corrupt", "restore a backup"]),
     ],
 )
 def test_what_keeps_the_worker_from_starting_is_told_in_one_clear_line(

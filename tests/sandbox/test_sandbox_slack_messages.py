@@ -77,18 +77,6 @@ async def test_the_ends_of_history_count_only_when_inclusive(
     assert [message["ts"] for message in answer["messages"]] == [sent[index] for index in kept]
 
 
-async def test_history_may_lag_behind_a_post() -> None:
-    clock = SettableClock()
-    async with running(clock=clock, history_lag=timedelta(seconds=8)) as world:
-        channel, _ = await world.ask()
-
-        at_once = await world.client.conversations_history(channel=channel)
-        clock.now += timedelta(seconds=8)
-        later = await world.client.conversations_history(channel=channel)
-
-        assert (len(at_once["messages"]), len(later["messages"])) == (0, 1)
-
-
 async def test_a_thread_stays_out_of_the_history_but_is_read_by_itself(world: RunningSlack) -> None:
     channel, thread = await world.ask()
     reply = await world.client.chat_postMessage(channel=channel, text="a reminder", thread_ts=thread)
