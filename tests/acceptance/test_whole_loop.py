@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,19 +89,6 @@ def test_after_an_answer_and_after_another_the_message_says_so_and_still_offers_
     assert WORDING["answer"]["yes"] not in paragraphs(changed)
 
 
-def test_a_question_names_the_address_and_unfolds_no_links(world: World) -> None:
-    identifier = world.send(user="alan@example.com", summary="Somebody signed in.")
-
-    question = world.slack.question(identifier)
-
-    _, summary, asked, *_ = paragraphs(question)
-    assert summary == "Somebody signed in."
-    assert "alan@example.com" in asked
-    assert "alan@example.com" in question.text
-    posts = [one.parameters for one in world.slack.faults.calls if one.method == "chat.postMessage"]
-    assert {(one["unfurl_links"], one["unfurl_media"]) for one in posts} == {(False, False)}
-
-
 def test_a_hostile_summary_reaches_the_person_as_harmless_text(world: World) -> None:
     identifier = world.send(summary=HOSTILE)
 
@@ -137,27 +123,6 @@ def test_people_are_asked_with_their_facts_with_broken_ones_and_without_any(worl
         "occurredAt must be an RFC 3339 time with its offset, from 1970 on",
         "facts 1, 3",
     ]
-
-
-def test_a_repeated_identifier_is_asked_once(world: World) -> None:
-    identifier = world.send(user="katherine@example.com")
-    world.slack.question(identifier)
-
-    world.send(identifier=identifier, user="katherine@example.com")
-    world.send(identifier=identifier, user="alan@example.com", summary="the same, told otherwise")
-    world.until_taken()
-
-    # Whoever was accepted later was asked later.
-    world.slack.question(world.send(user="katherine@example.com"))
-    world.slack.question(world.send(user="alan@example.com"))
-    assert len(world.slack.questions(identifier)) == 1
-
-
-def test_a_request_in_base64_is_asked_like_any_other(world: World) -> None:
-    request = alert()
-    world.send_body(base64.b64encode(json.dumps(request).encode()).decode())
-
-    assert world.slack.question(request["identifier"]).channel == "D0ADALOVE01"
 
 
 def test_an_unknown_label_and_an_absent_confidence_are_accepted(world: World) -> None:
@@ -235,18 +200,6 @@ def test_bodies_that_break_the_contract_end_in_the_dead_letter_queue_with_the_re
 
     assert [body for body, reason in INVALID.items() if reason not in reasons[body]] == []
     world.until_taken()
-
-
-def test_no_address_and_no_alert_text_is_logged(world: World) -> None:
-    identifier = world.send(user="katherine@example.com", summary="a text that nobody logs")
-    world.send_body('{"summary": "another text that nobody logs"}')
-    world.slack.press(world.slack.question(identifier), "no")
-    world.reports(identifier)
-    world.until_taken()
-
-    assert identifier in world.worker.log
-    assert "nobody logs" not in world.worker.log
-    assert "@example.com" not in world.worker.log
 
 
 def _texts(message: Message) -> dict[str, str]:

@@ -393,32 +393,22 @@ async def test_a_home_that_slack_refuses_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", FAILURES)
-async def test_a_home_that_cannot_be_shown_at_all_is_logged_and_counted(
+async def test_a_home_that_cannot_be_shown_at_all_is_logged_and_counted_and_so_is_a_refusal_in_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str
-) -> None:
-    async with triage(tmp_path) as bot:
-        await bot.ask()
-        refuse(bot, code, "views.publish")
-
-        delivery = await bot.slack.slack.open_home(ADA)
-        await eventually(lambda: bot.meter.clickers_untold)
-
-        assert delivery.acknowledged
-        assert (bot.meter.clickers_untold, messages_to(bot, ADA)) == (1, 1)
-        assert events(caplog).count("notice.lost") == 1
-        assert "Traceback" not in caplog.text
-
-
-async def test_a_refusal_that_the_home_cannot_show_is_logged_and_counted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with triage(tmp_path) as bot:
         question = await bot.ask()
         await bot.open_home(GRACE)
-        refuse(bot, "ratelimited", "views.publish")
+        refuse(bot, code, "views.publish")
 
-        await bot.press_home("answer-yes", GRACE, value=question.ref)
+        delivery = await bot.slack.slack.open_home(ADA)
         await eventually(lambda: bot.meter.clickers_untold)
+        lost = bot.meter.clickers_untold, messages_to(bot, ADA), events(caplog).count("notice.lost")
+        await bot.press_home("answer-yes", GRACE, value=question.ref)
+        await eventually(lambda: bot.meter.clickers_untold == 2)
 
+        assert delivery.acknowledged
+        assert lost == (1, 1, 1)
         assert events(caplog).count("reply.failed") == 1
         assert messages_to(bot, GRACE) == 0
+        assert "Traceback" not in caplog.text

@@ -61,21 +61,18 @@ def test_a_queue_s_address_names_its_region(url: str, region: str | None) -> Non
     assert region_in(url) == region
 
 
-def test_a_queue_without_any_region_cannot_be_opened() -> None:
-    connector = Connector(
-        region=None, endpoint_url="http://127.0.0.1:9", access=Access(session_without_region)
-    )
+def test_a_queue_needs_a_region_in_its_address_or_elsewhere_and_an_endpoint_that_is_one(
+    aws_session: boto3.Session,
+) -> None:
+    url = "https://sqs.us-west-2.amazonaws.com/123456789012/requests"
+    nowhere, regionless = "http://127.0.0.1:9/123456789012/requests", Access(session_without_region)
 
     with pytest.raises(ConfigError, match="names no AWS region: set AWS_REGION"):
-        connector.open("http://127.0.0.1:9/123456789012/requests")
-
-
-def test_a_queue_whose_address_names_its_region_needs_no_other() -> None:
-    connector = Connector(region=None, access=Access(session_without_region))
-
-    queue = connector.open("https://sqs.us-west-2.amazonaws.com/123456789012/requests")
-
-    assert queue.url == "https://sqs.us-west-2.amazonaws.com/123456789012/requests"
+        Connector(region=None, endpoint_url="http://127.0.0.1:9", access=regionless).open(nowhere)
+    with pytest.raises(ConfigError, match="nowhere"):
+        Connector(endpoint_url="nowhere", access=Access(lambda: aws_session)).open(nowhere)
+    connector = Connector(region=None, access=regionless)
+    assert connector.open(url).url == url
     connector.close()
 
 
@@ -87,13 +84,6 @@ async def test_a_queue_s_url_may_end_in_a_slash(
 
     assert await queue.send_batch([message("one")]) == [None]
     assert [one.body for one in await queue.receive(wait_seconds=1)] == ["one"]
-
-
-def test_an_endpoint_that_is_none_is_a_wrong_setting(aws_session: boto3.Session) -> None:
-    connector = Connector(endpoint_url="nowhere", access=Access(lambda: aws_session))
-
-    with pytest.raises(ConfigError, match="nowhere"):
-        connector.open("http://127.0.0.1:9/123456789012/requests")
 
 
 # A real life
@@ -140,19 +130,6 @@ async def test_a_message_handed_back_comes_again_at_once(
     assert [one.body for one in first] == ["one"]
     assert hidden == []
     assert [one.message_id for one in second] == [one.message_id for one in first]
-
-
-async def test_a_fifo_queue_gets_group_and_deduplication(
-    connector: Connector, create_queue: CreateQueue
-) -> None:
-    queue = connector.open(create_queue(fifo=True))
-
-    first = await queue.send_batch([message("one"), message("two")])
-    again = await queue.send_batch([message("one")])
-
-    assert first == [None, None]
-    assert again == [None]
-    assert [one.body for one in await queue.receive(wait_seconds=1)] == ["one", "two"]
 
 
 async def test_a_queue_describes_itself(connector: Connector, create_queue: CreateQueue) -> None:

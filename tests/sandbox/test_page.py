@@ -116,16 +116,6 @@ def test_an_answer_can_be_given_with_the_keyboard_alone(page: Page) -> None:
     assert focused == "answer-wrongUser"
 
 
-def test_the_wrong_person_button_is_there_only_when_mozdef_is_not_sure(page: Page) -> None:
-    send_alert(page, summary="Surely theirs.", address="katherine@example.com", confidence="highest")
-    sure = question(page, "Surely theirs.")
-
-    send_alert(page, summary="Perhaps theirs.", address="katherine@example.com", confidence="low")
-
-    assert button(question(page, "Perhaps theirs."), "wrongUser").count() == 1
-    assert button(sure, "wrongUser").count() == 0
-
-
 def test_markup_in_a_summary_is_text_and_runs_nothing(page: Page) -> None:
     send_alert(page, summary=f"Markup: {HOSTILE}", address="ada@example.com")
 
@@ -292,12 +282,14 @@ def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: P
     assert "you answered" in home.inner_text()
 
 
-def test_the_home_answers_whether_the_message_is_real(page: Page) -> None:
+def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_none(page: Page) -> None:
     home = open_home(page, "Ada Lovelace")
 
     home.get_by_text(WORDING["home"]["real"]).wait_for()
-
     assert "never asks for a password" in home.inner_text()
+
+    look_at(page, "Charles Babbage")
+    assert page.locator("#tabs").is_hidden()
 
 
 def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
@@ -309,9 +301,3 @@ def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
     page.locator("#panel-home").wait_for()
     assert page.evaluate("document.activeElement.id") == "tab-home"
     assert page.locator("#panel-messages").is_hidden()
-
-
-def test_nobody_looks_at_slack_with_an_account_that_is_closed(page: Page) -> None:
-    look_at(page, "Charles Babbage")
-
-    assert page.locator("#tabs").is_hidden()
