@@ -1,13 +1,26 @@
-"""Metrics and health of the real worker, over HTTP."""
+"""Metrics and health of the real worker over HTTP; rules and dashboard by promtool and a real Prometheus."""
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from metrics_world import LISTEN, Meters, address_of, fetch, health, problems
+from metrics_world import (
+    LISTEN,
+    Meters,
+    Prometheus,
+    address_of,
+    debian_program,
+    fetch,
+    health,
+    problems,
+    scraping,
+)
 from world import World, until
 
 
@@ -31,7 +44,7 @@ def until_healthy(world: World) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Busy:
-    """A worker that has asked, heard, reported and rejected."""
+    """A worker that has counted under each label at least once."""
 
     world: World
     address: str
@@ -42,7 +55,10 @@ class Busy:
 def busy(create_shared_world: Callable[..., World]) -> Busy:
     world = create_shared_world(**LISTEN)
     address = until_healthy(world)
+    world.slack.faults.refuse("users.lookupByEmail", "service_unavailable")
     identifier = world.send()
+    world.worker.until_logged("question.delayed")
+    world.slack.faults.heal()
     world.slack.press(world.slack.question(identifier), "no")
     world.slack.press(world.slack.question(identifier), "no")
     world.send(identifier=identifier)
@@ -162,3 +178,60 @@ def test_a_worker_without_the_setting_serves_nothing_and_does_not_load_the_libra
     assert "metrics.served" not in world.worker.log
     assert "aiohttp" in world.worker.log
     assert "prometheus_client" not in world.worker.log
+
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "config" / "prometheus-alerts.yml"
+
+#: Stands for what Grafana makes of the panel's width.
+RATE_INTERVAL = "1m"
+
+
+def assert_approved(*arguments: str, given: str = "") -> None:
+    """Assert that promtool finds nothing wrong."""
+    command = [debian_program("promtool"), *arguments]
+    done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)  # noqa: S603 - Debian's
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def dashboard_queries() -> list[str]:
+    dashboard = json.loads((ROOT / "config" / "grafana-dashboard.json").read_text(encoding="utf-8"))
+    queries = [each["expr"] for panel in dashboard["panels"] for each in panel["targets"]]
+    return [query.replace("$__rate_interval", RATE_INTERVAL) for query in queries]
+
+
+def test_the_alerting_rules_are_well_formed_and_fire_when_they_should_and_only_then() -> None:
+    assert_approved("check", "rules", str(RULES))
+    assert_approved("test", "rules", "tests/prometheus-alerts.test.yml")
+
+
+def test_prometheus_takes_the_metrics_without_complaint(busy: Busy) -> None:
+    assert_approved("check", "metrics", given=Meters(busy.address).text())
+
+
+def test_every_query_of_the_dashboard_yields_something(busy: Busy, tmp_path: Path) -> None:
+    with scraping(busy.address, tmp_path) as prometheus:
+        prometheus.until_scraped("rate(triage_links_up[1m])")  # which takes two scrapes
+
+        empty = [query for query in dashboard_queries() if not prometheus.query(query)]
+
+    assert empty == []
+
+
+def test_prometheus_evaluates_every_rule_and_none_fires_for_a_bot_that_does_its_job(
+    busy: Busy, tmp_path: Path
+) -> None:
+    with scraping(busy.address, tmp_path, rules=RULES) as prometheus:
+        prometheus.until_scraped("triage_links_up == 2")
+        # One was evaluated before the first scrape, and so missed the bot for a moment.
+        until(lambda: "pending" not in states(prometheus), what="no alert is about to fire")
+
+        rules = prometheus.evaluated_rules()
+
+    assert len(rules) == 9
+    assert {rule["health"] for rule in rules} == {"ok"}
+    assert {rule["state"] for rule in rules} == {"inactive"}
+
+
+def states(prometheus: Prometheus) -> set[str]:
+    return {rule["state"] for rule in prometheus.evaluated_rules()}
