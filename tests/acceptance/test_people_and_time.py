@@ -171,10 +171,7 @@ def test_a_late_yes_is_welcome_and_leaves_the_alert_acknowledged(asked: Asked) -
 def test_a_note_reaches_mozdef_and_leaves_the_alert_as_it_is(asked: Asked) -> None:
     answer, note = asked.world.reports("noted", 2)
 
-    assert outcomes(asked.world, "noted", 2) == [
-        ("notSure", 0, "triagebot"),
-        ("notSure", 1, "triagebotnote"),
-    ]
+    assert outcomes(asked.world, "noted", 2) == [("notSure", 0, "triagebot"), ("notSure", 1, "triagebotnote")]
     assert note.details["triagebot"]["comment"] == "I was on a train."
     assert "comment" not in answer.details["triagebot"]
     assert asked.world.status("noted", 2) == "manual"

@@ -66,8 +66,7 @@ def test_the_person_that_is_meant_is_asked_and_the_report_keeps_the_address(
 
 
 @pytest.mark.parametrize(
-    ("address", "reason"),
-    [("ada@elsewhere.example", "not_mapped"), ("gone@mozilla.com", "user_not_found ")],
+    ("address", "reason"), [("ada@elsewhere.example", "not_mapped"), ("gone@mozilla.com", "user_not_found ")]
 )
 def test_whoever_is_not_listed_or_not_there_is_not_asked(world: World, address: str, reason: str) -> None:
     identifier = world.send(user=address)

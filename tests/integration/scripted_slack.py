@@ -77,8 +77,7 @@ async def api_of(
     """Our way to a Slack, patient by default; by a clock that stands unless there is another."""
     tls = ssl.create_default_context()
     async with aiohttp.ClientSession(
-        timeout=patience or aiohttp.ClientTimeout(total=30),
-        connector=aiohttp.TCPConnector(limit=connections),
+        timeout=patience or aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=connections)
     ) as session:
         client = web_client(slack.url, session, tls, token="xoxb-1")
         yield SlackApi(client, session, clock=clock or SteppedClock())

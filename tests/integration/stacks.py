@@ -18,7 +18,7 @@ from world.worker import bare_environment
 TEMPLATE = Path(__file__).parents[2] / "config" / "cloudformation.yaml"
 
 _PSEUDO_PARAMETERS = {
-    "AWS::StackId": "arn:aws:cloudformation:us-west-2:1:stack/triage/1d2c8a50-aaaa-bbbb-cccc-0a58a9feac02",
+    "AWS::StackId": "arn:aws:cloudformation:us-west-2:1:stack/triage/1d2c8a50-aaaa-bbbb-cccc-0a58a9feac02"
 }
 
 #: What CloudFormation takes away from where it stands.

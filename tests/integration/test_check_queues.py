@@ -330,9 +330,7 @@ async def test_a_key_of_ones_own_is_a_warning_with_the_rights_that_it_takes(
     assert findings[f"{role.subject} permissions"].verdict is Verdict.OK
 
 
-async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(
-    create_queue: CreateQueue,
-) -> None:
+async def test_a_queue_that_is_not_encrypted_is_a_warning_with_the_command(create_queue: CreateQueue) -> None:
     url = create_queue(SqsManagedSseEnabled="false")
 
     finding = (await look(RESPONSE_QUEUE, url))["response queue encryption"]

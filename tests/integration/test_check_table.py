@@ -11,15 +11,7 @@ from botocore import xform_name
 from dynamodb_replies import UNREACHED, Unreliable
 from local_dynamodb import REGION, connection, create_table, dynamodb
 
-from bot.cli.checks.dynamodb import (
-    COPY,
-    ENCRYPTION,
-    EXPIRY,
-    PERMISSIONS,
-    RECOVERY,
-    SUBJECT,
-    check_table,
-)
+from bot.cli.checks.dynamodb import COPY, ENCRYPTION, EXPIRY, PERMISSIONS, RECOVERY, SUBJECT, check_table
 from bot.cli.checks.findings import Finding, Verdict
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished

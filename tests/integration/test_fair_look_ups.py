@@ -49,11 +49,7 @@ class FloodHarness:
         """Receive a request for each identifier; `{}` in the address is the identifier."""
         batch = [
             TriageRequest(
-                identifier=each,
-                alert=alert,
-                summary="s",
-                user=user.format(each),
-                confidence=Confidence.LOW,
+                identifier=each, alert=alert, summary="s", user=user.format(each), confidence=Confidence.LOW
             )
             for each in identifiers
         ]

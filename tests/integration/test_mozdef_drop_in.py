@@ -41,10 +41,7 @@ NEW = "this Python and today's boto3"
 #: What the event of a session tells.
 SESSION: dict[str, Any] = {
     "occurred_at": datetime(2026, 11, 24, 3, tzinfo=UTC),
-    "facts": (
-        Fact(name="Host", value="db1.example.com"),
-        Fact(name="From address", value="192.0.2.7"),
-    ),
+    "facts": (Fact(name="Host", value="db1.example.com"), Fact(name="From address", value="192.0.2.7")),
 }
 
 
@@ -132,10 +129,7 @@ def judged_by_vermin(*files: Path) -> subprocess.CompletedProcess[str]:
     """Let vermin judge whether files run on Python 3.6 and all later ones."""
     vermin = Path(sys.executable).with_name("vermin")
     return subprocess.run(  # noqa: S603 - the judge
-        [vermin, "-t=3.6-", "--no-tips", "--violations", *files],
-        capture_output=True,
-        text=True,
-        check=False,
+        [vermin, "-t=3.6-", "--no-tips", "--violations", *files], capture_output=True, text=True, check=False
     )
 
 
@@ -300,11 +294,7 @@ def worker(aws_environment: Mapping[str, str], queue: str, tmp_path: Path) -> Wo
 
 
 def test_what_could_not_be_sent_is_in_the_log_as_the_send_command_takes_it(
-    load: Callable[..., DropIn],
-    trouble: Mapping[str, str],
-    worker: WorkerProcess,
-    sqs: SQSClient,
-    queue: str,
+    load: Callable[..., DropIn], trouble: Mapping[str, str], worker: WorkerProcess, sqs: SQSClient, queue: str
 ) -> None:
     drop_in = load(**trouble, deadline_seconds=2)
 

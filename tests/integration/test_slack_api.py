@@ -256,8 +256,7 @@ async def test_what_else_is_no_text_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "code",
-    "invalid_auth no_permission team_access_not_granted team_not_found restricted_action".split(),
+    "code", "invalid_auth no_permission team_access_not_granted team_not_found restricted_action".split()
 )
 async def test_a_refusal_names_the_token_whomever_else_such_a_code_blames(code: str) -> None:
     with pytest.raises(StartRefused, match=rf"SLACK_BOT_TOKEN \({code}\)"):

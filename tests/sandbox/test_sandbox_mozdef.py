@@ -115,8 +115,7 @@ def test_rule_4_an_alert_that_is_not_known_yet_loses_its_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("response", "fate"),
-    [("no", Fate.DROPPED), ("wrongUser", Fate.DROPPED), ("yes", Fate.CHANGES_ALERT)],
+    ("response", "fate"), [("no", Fate.DROPPED), ("wrongUser", Fate.DROPPED), ("yes", Fate.CHANGES_ALERT)]
 )
 def test_rule_5_a_repeat_is_dropped_unless_it_is_yes(response: str, fate: Fate) -> None:
     book = AlertBook(["9Zo02m4B7gIfixq3c4Xh"])

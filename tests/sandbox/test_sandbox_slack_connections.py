@@ -12,14 +12,7 @@ from datetime import timedelta
 import aiohttp
 import aiohttp.web
 import pytest
-from running_slack import (
-    ADA,
-    APP_TOKEN,
-    BOT_TOKEN,
-    RunningSlack,
-    refusal,
-    running,
-)
+from running_slack import ADA, APP_TOKEN, BOT_TOKEN, RunningSlack, refusal, running
 
 from bot.sandbox.fake_slack.installation import Quirks, Rate
 

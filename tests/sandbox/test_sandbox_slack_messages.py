@@ -271,9 +271,7 @@ async def test_blocks_at_the_limits_are_taken(world: RunningSlack) -> None:
     button = _button(value="x" * 2000, action_id="a" * 255, confirm={**CONFIRM, "text": text})
 
     answer = await world.client.chat_postMessage(
-        channel=ADA,
-        text="t" * 40_000,
-        blocks=[_section("x" * 3000), *button, *[{"type": "divider"}] * 48],
+        channel=ADA, text="t" * 40_000, blocks=[_section("x" * 3000), *button, *[{"type": "divider"}] * 48]
     )
 
     assert len(answer["message"]["blocks"]) == 50
