@@ -90,8 +90,7 @@ def running(create_shared_world: Callable[..., World]) -> World:
 @pytest.mark.slow
 def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(world: World) -> None:
     world.start()
-    open_question = world.send()
-    question = world.slack.question(open_question)
+    open_question, question = world.ask()
     world.until_asked(open_question)
     look_up = world.slack.hold("users.lookupByEmail")
     asked_since = world.send(user="grace@example.com")

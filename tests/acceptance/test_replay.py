@@ -97,8 +97,7 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: W
 def _answer_twice(world: World) -> str:
     """Let a person say yes, then no; return the alert's identifier."""
     world.start()
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
     world.until_asked(identifier)
     for choice in ("yes", "no"):
         assert world.slack.press(question, choice).acknowledged

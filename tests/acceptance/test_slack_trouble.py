@@ -18,8 +18,7 @@ PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan
 
 def test_a_revoked_token_loses_nothing_over_the_restart_with_a_new_one(world: World) -> None:
     world.start()
-    answered = world.send()
-    question = world.slack.question(answered)
+    answered, question = world.ask()
     world.slack.renew_token("xoxb-acceptance-renewed")
 
     identifiers = world.send_many(PEOPLE)
@@ -73,8 +72,7 @@ LOOK_UP = "users.lookupByEmail"
 
 def test_a_limit_on_posts_holds_for_everybody_and_not_for_redraws(world: World) -> None:
     world.start()
-    answered = world.send()
-    question = world.slack.question(answered)
+    answered, question = world.ask()
     faults = world.slack.faults
     faults.limit("chat.postMessage", str(RETRY_AFTER))
     refused = world.send(user="grace@example.com")

@@ -83,8 +83,7 @@ def test_work_goes_on_by_itself_after_sqs_was_away(
     with SqsProxy(sqs_endpoint) as proxy:
         world = create_world(AWS_ENDPOINT_URL_SQS=proxy.url)
         world.start()
-        before = world.send()
-        question = world.slack.question(before)
+        before, question = world.ask()
         proxy.upstream = "http://127.0.0.1:9"
         world.slack.press(question, "no")
         world.worker.until_logged("publishing.failed")
@@ -175,8 +174,7 @@ def test_a_worker_that_cannot_reach_sqs_stops_in_time(
 
 def test_what_is_due_is_told_before_the_worker_stops(world: World) -> None:
     world.start()
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
     world.until_asked(identifier)
 
     click = world.slack.press(question, "no")

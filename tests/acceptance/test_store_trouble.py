@@ -14,8 +14,7 @@ from world.table_proxy import TableProxy
 def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(world: World) -> None:
     redriven = _redrive(world, after=3)
     world.start()
-    asked = world.send()
-    question = world.slack.question(asked)
+    asked, question = world.ask()
     world.until_asked(asked)
     log_of_writes = world.worker.folder / "triage-bot.db-wal"
     world.worker.limit_files(log_of_writes.stat().st_size)
@@ -80,8 +79,7 @@ def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_to
 ) -> None:
     world = world_on_table
     world.start()
-    asked = world.send()
-    question = world.slack.question(asked)
+    asked, question = world.ask()
     world.worker.until_logged("question.asked", asked)
 
     proxy.is_away = True

@@ -50,8 +50,7 @@ UNKNOWN_REF = "0" * 32 + "." + "1" * 32
 def test_a_forged_click_changes_nothing_and_whoever_clicked_is_told(
     world: World, choice: str, forged: dict[str, Any], words: str
 ) -> None:
-    identifier = world.send(user="alan@example.com", identityConfidence="high")
-    question = world.slack.question(identifier)
+    identifier, question = world.ask(user="alan@example.com", identityConfidence="high")
     if "value" in forged:
         forged = {"value": forged["value"](ref_of(question))}
 
@@ -63,8 +62,7 @@ def test_a_forged_click_changes_nothing_and_whoever_clicked_is_told(
 
 
 def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     def copy() -> str:
         ts = world.slack.stand_in.installation.next_ts()
@@ -81,8 +79,7 @@ def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: Wo
 
 
 def test_the_same_click_again_makes_no_second_report(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     clicks = [world.slack.press(question, "no") for _ in range(3)]
 
@@ -92,8 +89,7 @@ def test_the_same_click_again_makes_no_second_report(world: World) -> None:
 
 
 def test_somebody_who_keeps_changing_their_mind_is_told_at_last_that_it_stays(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     for round_ in range(13):
         for choice in ("no", "notSure"):

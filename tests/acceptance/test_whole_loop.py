@@ -76,8 +76,7 @@ def test_an_answer_reaches_mozdef_in_words_that_it_keeps(
 def test_after_an_answer_and_after_another_the_message_says_so_and_still_offers_everything(
     world: World,
 ) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     world.slack.press(question, "yes")
     answered = world.slack.redrawn(identifier, WORDING["answer"]["yes"])

@@ -34,8 +34,7 @@ def life(create_shared_world: Callable[..., World]) -> Life:
     world = create_shared_world(LOG_FORMAT="json")
     world.start()
     summary = "A session was opened on prod-7."
-    identifier = world.send(summary=summary)
-    question = world.slack.question(identifier)
+    identifier, question = world.ask(summary=summary)
     world.slack.press(question, "no")
     world.slack.press(question, "no")
     world.slack.press(question, "yes", user=GRACE)
