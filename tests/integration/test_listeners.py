@@ -140,6 +140,7 @@ async def test_a_home_shows_what_is_open_and_nothing_of_others(tmp_path: Path) -
         own = await bot.open_home()
 
         assert after_the_messages_tab is None
+        assert bot.home(GRACE) == of_another
         assert "A door was opened." in json.dumps(own["blocks"])
         assert buttons_of(own) == ["answer-yes", "answer-no", "answer-notSure", "answer-wrongUser"]
         assert "A door" not in json.dumps(of_another["blocks"])

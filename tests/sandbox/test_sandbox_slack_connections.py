@@ -158,6 +158,19 @@ async def test_an_eleventh_link_is_turned_away(world: RunningSlack) -> None:
     assert first_words[-1]["reason"] == "too_many_websockets"
 
 
+async def test_link_disabled_ends_every_link(world: RunningSlack) -> None:
+    async with world.link() as websocket:
+        ended = asyncio.create_task(world.slack.disconnect("link_disabled"))
+
+        notice = await websocket.receive_json()
+        closing = await websocket.receive()
+        await ended
+
+    assert notice["reason"] == "link_disabled"
+    assert closing.type is aiohttp.WSMsgType.CLOSE
+    assert world.slack.links == 0
+
+
 async def test_an_event_is_sent_again_until_it_is_acknowledged() -> None:
     async with running(acknowledge_within=timedelta(seconds=1)) as world:
         async with world.link() as websocket:

@@ -163,9 +163,3 @@ async def refusal(call: Awaitable[Any]) -> Any:
     with pytest.raises(SlackApiError) as caught:
         await call
     return caught.value.response
-
-
-async def replaced(slack: SlackStandIn) -> None:
-    """Wait until a second link was opened and the first one is gone."""
-    async with asyncio.timeout(10):
-        await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == 2 and slack.links == 1)
