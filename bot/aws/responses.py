@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError
+
+from bot.clock import Clock, Service
 
 #: The content type of all services used here starts with this: they speak AWS JSON 1.0 or 1.1.
 _CONTENT_TYPE = "application/x-amz-json-"
@@ -42,19 +45,39 @@ class NotAnAnswer(BotoCoreError):
     fmt = "{what}, which is not a response from AWS; check the proxies on the way there"
 
 
-def accept_only_answers(client: BaseClient) -> None:
+def accept_only_answers(client: BaseClient, clock: Clock) -> None:
     """Make the client's calls raise `NotAnAnswer` for responses that are not from AWS.
 
-    Only for clients of SQS, DynamoDB and the parameter store: STS responds in XML.
+    The clock learns from those that are. Only for clients of SQS, DynamoDB and the parameter store: STS
+    responds in XML.
     """
-    client.meta.events.register("before-parse", _judge, unique_id=__name__)  # once, however often it is asked
+    gate = _Gate(clock)
+    client.meta.events.register("before-send", gate.note_request)
+    client.meta.events.register("before-parse", gate.judge)
 
 
-def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+class _Gate:
+    """Looks at what a client sends and receives; each call does both on one thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._request = threading.local()
+
+    def note_request(self, **_: Any) -> None:
+        """Note when a request is sent. Returns nothing: what this event returns would be the response."""
+        self._request.sent = self._clock.boottime()
+
+    def judge(self, operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+        """Judge a response; note its `Date` if AWS gave it."""
+        if _judge(operation_model, response_dict):
+            self._clock.note(Service.AWS, response_dict["headers"].get("date"), sent=self._request.sent)
+
+
+def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> bool:
+    """Return whether a response is certainly from AWS. Raises `NotAnAnswer` if it certainly is not."""
     status, body = response_dict["status_code"], response_dict["body"]
     if status >= HTTPStatus.BAD_REQUEST:
-        _judge_refusal(status, body)
-        return
+        return _judge_refusal(status, body)
     content_type = str(response_dict["headers"].get("content-type", ""))
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         raise NotAnAnswer(what=f"something answered with a redirect (HTTP {status})")
@@ -67,6 +90,7 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> 
     if not isinstance(answer, dict):
         raise NotAnAnswer(what="something answered with JSON that is not an object")
     _judge_members(operation_model, answer)
+    return True
 
 
 def _judge_members(operation_model: Any, answer: Mapping[str, Any]) -> None:
@@ -88,8 +112,10 @@ def _fits(value: Any, shape: Any) -> bool:
     return isinstance(value, str) or shape.type_name != "string"
 
 
-def _judge_refusal(status: int, body: bytes) -> None:
-    """Judge an error. Those of a gateway may be in any form; botocore takes the status for their code."""
+def _judge_refusal(status: int, body: bytes) -> bool:
+    """Judge an error as `_judge` does. Those of a gateway may be in any form; botocore takes the status for
+    their code.
+    """
     try:
         refusal = json.loads(body or b"{}")
     except (ValueError, RecursionError):
@@ -98,6 +124,7 @@ def _judge_refusal(status: int, body: bytes) -> None:
     is_named = bool(codes) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if not is_named or not all(isinstance(code, str) for code in codes):
         raise NotAnAnswer(what=f"something answered with HTTP {status} and no code of AWS's")
+    return bool(codes)
 
 
 def _shorten(content_type: str) -> str:

@@ -47,7 +47,7 @@ def require_elsewhere(path: Path, store: Path) -> None:
 
     A running worker would lose its writes if one of them were replaced.
     """
-    suffixes = ("", "-wal", "-shm", "-journal", ".sock")
+    suffixes = ("", "-wal", "-shm", "-journal", ".sock", ".head", ".rescue")
     stores = {store, Path(os.path.realpath(store))}  # SQLite keeps its files beside the one that a link names
     taken = {str(each.with_name(f"{each.name}{suffix}")) for each in stores for suffix in suffixes}
     taken |= {str(each.with_name(f".{each.name}.backup-in-progress")) for each in stores}

@@ -10,14 +10,22 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
+from bot.errors import StoreUnusable
 from bot.settings.settings import Settings
 from bot.worker.control import NoWorker, call
 from bot.worker.views import View
 
+#: The commands that write into the store; of the others, none changes a row.
+CHANGING = frozenset({"replay"})
 
-def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[View]:
+
+def ask_store(
+    command: str, settings: Settings, *, restored: bool = False, **arguments: Any
+) -> Iterator[View]:
     """Yield the views that the handler of `command` answers with; see `bot.worker.handlers`.
 
+    Without a worker, a command that changes the store is refused where that is not what it was, unless
+    `restored`; one that only reads says so and goes on.
     Raises `CallFailed` if the worker refuses or does not answer, `StoreUnusable` or `StartRefused` if the
     store cannot be opened, and `StoreError`, `UnknownAlert` or `BackupRunning` if the command fails.
     """
@@ -28,17 +36,32 @@ def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[Vi
             return
     except NoWorker:
         pass
-    yield from asyncio.run(_ask_directly(settings, command, arguments))
+    if settings.store_path and not settings.store_path.exists():
+        raise StoreUnusable(
+            f"there is no store at {settings.store_path} (settings come from {settings.source}); run this"
+            " command with the settings of the worker, as root if its file is root's; if the worker has never"
+            " run, start it once"
+        )
+    yield from asyncio.run(_ask_directly(settings, command, arguments, restored=restored))
 
 
-async def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+async def _ask_directly(
+    settings: Settings, command: str, arguments: dict[str, Any], *, restored: bool
+) -> list[View]:
+    from bot.clock import Clock
     from bot.store import open_store
-    from bot.triage.model import utc_now
     from bot.worker.handlers import store_handlers
 
-    store = await open_store(settings.store_url, region=settings.aws_region)
+    clock = Clock()  # a table tells it the time; with a file alone, it is the machine's
+    store = await open_store(
+        settings.store_url,
+        clock=clock,
+        region=settings.aws_region,
+        restored=restored,
+        read_only=command not in CHANGING,
+    )
     try:
-        handlers = store_handlers(store, settings.store_path, clock=utc_now)
+        handlers = store_handlers(store, settings.store_path, clock=clock)
         async with aclosing(handlers[command](arguments)) as views:
             return [dict(view) async for view in views]
     finally:

@@ -27,9 +27,6 @@ from bot.triage.model import (
 )
 from bot.triage.statistics import AlertStatistics
 
-#: Returns the current time: aware, in UTC.
-Clock = Callable[[], datetime]
-
 #: Renders a report as a row of the outbox, due at the given time. Its body is never rendered again.
 WriteReport = Callable[[Report, datetime], OutboxRow]
 
@@ -144,6 +141,10 @@ class Archive(Register, Protocol):
 
 class Backlog(Probeable, Protocol):
     """What the health of the worker is judged by, for each kind of store."""
+
+    @property
+    def head_trouble(self) -> str:
+        """Why the file beside the store's own cannot say how far that has got; "" if it can."""
 
     async def oldest_open(self) -> datetime | None:
         """Return when the oldest question without an outcome was accepted; None if there is none."""

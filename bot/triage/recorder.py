@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.model import Change, OutboxRow, Question, Step, change_question
 from bot.triage.policy import Policy
-from bot.triage.ports import NO_METER, Clock, Meter, Store, WriteReport
+from bot.triage.ports import NO_METER, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
 
 NoStep = TypeVar("NoStep")
@@ -83,4 +84,5 @@ class Recorder:
     def _write_row(self, step: Step) -> OutboxRow | None:
         if step.report is None:
             return None
-        return self._write_report(step.report, report_due_at(step.question, self.clock(), self.policy))
+        due_at = report_due_at(step.question, self.clock(), self.policy, lag=self.clock.lag)
+        return self._write_report(step.report, due_at)

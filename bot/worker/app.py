@@ -7,11 +7,12 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from bot import __version__
-from bot.backoff import retry_delay
+from bot.backoff import RETRY_FIRST, pause, retry_delay
 from bot.errors import AppRejected, TransientError, UnknownErrorCode
 from bot.settings.parameter_store import Tokens, fetch_tokens
 from bot.settings.settings import Settings
@@ -23,6 +24,7 @@ from bot.triage.log_events import log_event
 from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER, Meter
 from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble
+from bot.worker.clock_watch import ClockWatch
 from bot.worker.control import ControlServer
 from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
@@ -55,13 +57,13 @@ class App:
         self._policy = policy
         self._restored = restored
         self._dependencies = dependencies or Dependencies()
-        self._access = self._dependencies.access()
+        self._access = self._dependencies.access(clock=self._dependencies.clock)
         self._stack = AsyncExitStack()
         self._notifier = Notifier(settings.notify_socket)
         self._waiting_for = _TOKENS
         self._parts: Parts | None = None  #: None: the start is not over
         self._stages: Sequence[Mapping[str, Loop]] = ()
-        self._polled_at = self._dependencies.clock()
+        self._record_poll()
         self._queues_reached = False
 
     async def start(self) -> None:
@@ -82,7 +84,7 @@ class App:
         parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
         await self._contact_queues_and_slack(resources.queues, parts)
         self._parts = parts
-        self._stages = self._list_loops(parts)
+        self._stages = self._list_loops(parts, resources.store)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """Return the loops, stage by stage; empty until the start is complete."""
@@ -97,12 +99,19 @@ class App:
         store = await self._dependencies.store(
             settings.store_url,
             create=True,
+            restored=self._restored,
             region=settings.aws_region,
             keep=settings.retain,
             access=self._access,
+            clock=self._dependencies.clock,
             on_found=self.wake,
         )
         self._stack.push_async_callback(store.close)
+        if store.written_at:
+            ago = self._dependencies.clock() - store.written_at
+            message = "the store was last written %s ago, at %s"
+            seconds = max(0, round(ago.total_seconds()))
+            log_event(log.info, "store.opened", message, timedelta(seconds=seconds), store.written_at)
         if self._restored:
             await store.reset_after_restore(self._dependencies.clock(), longest=self._policy.longest_wait)
             log_event(log.warning, "store.restored", "the store is a restored backup")
@@ -169,7 +178,7 @@ class App:
         self._queues_reached = all([await _contact(queue) for queue in expected if queue is not None])
         await parts.authentication.attempt()
 
-    def _list_loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
+    def _list_loops(self, parts: Parts, store: OpenStore) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
 
         First those that take new work, then those that take clicks, last the one that sends the reports.
@@ -179,10 +188,11 @@ class App:
         missing = partial(self._list_missing, parts)
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
-        sweep = partial(_sweep, parts)
-        own = {"descriptors": watch_descriptors, **told}
+        poll, sweep = partial(_poll, parts, store), partial(_sweep, parts, store)
+        watch_clock = ClockWatch(self._dependencies.clock, on_jump=self.wake).run
+        own = {"descriptors": watch_descriptors, "clock": watch_clock, "store": store.watch, **told}
         return (
-            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **own},
+            {"poller": poll, "sweeper": sweep, "retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
             {"publisher": partial(_publish, parts)},
         )
@@ -197,16 +207,23 @@ class App:
 
     def _record_poll(self) -> None:
         self._polled_at = self._dependencies.clock()
+        self._polled = self._dependencies.clock.monotonic()
 
     def _describe_condition(self) -> Mapping[str, Any]:
         """Return what `check` is told besides the state of the store: see `condition_handler`."""
         if self._parts is None:
             return {"starting": self._waiting_for}
-        return {"card": self._parts.actors.cards.last_trouble, "links": self._parts.connections.up}
+        clock = self._dependencies.clock
+        return {
+            "card": self._parts.actors.cards.last_trouble,
+            "links": self._parts.connections.up,
+            "clock": clock.trouble,
+            "ahead_seconds": clock.ahead and clock.ahead.total_seconds(),
+        }
 
     async def _measure_health(self, watch: StoreWatch) -> WorkerHealth:
         """Return the current vital signs of this worker."""
-        parts = self._parts
+        parts, clock = self._parts, self._dependencies.clock
         trouble = (parts.authentication.trouble or parts.connections.trouble) if parts else None
         return WorkerHealth(
             starting="" if parts else self._waiting_for,
@@ -216,8 +233,11 @@ class App:
             link_refused=isinstance(trouble, AppRejected | UnknownErrorCode),
             rejection_code=parts.rejection_code if parts else "",
             polled_at=self._polled_at,
+            silence=clock.monotonic() - self._polled,
             store=await watch.look(),
             aws_refuses_with=self._access.refused_with,
+            clock_trouble=clock.trouble,
+            clock_ahead=clock.ahead,
         )
 
 
@@ -230,7 +250,22 @@ async def _contact(queue: Queue) -> bool:
     return True
 
 
-async def _sweep(parts: Parts, stop: asyncio.Event) -> None:
+async def _confirm(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    """Wait until it is known that the store is what it was: before that, nothing in it is acted upon."""
+    while not stop.is_set() and not await store.confirm():
+        log_event(log.warning, "store.delayed", "it is not known yet whether the table is what it was")
+        for each in parts.progress:
+            each.mark()
+        await pause(stop, seconds=RETRY_FIRST.total_seconds())
+
+
+async def _poll(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
+    await parts.poller.run(stop)
+
+
+async def _sweep(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
     await first_of(parts.authentication.wait(), stop.wait(), parts.sweeper.keep_deadlines())
     await parts.sweeper.run(stop)
 

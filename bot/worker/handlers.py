@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.errors import StoreError, TriageBotError
-from bot.triage.ports import Archive, Clock, Probeable
+from bot.clock import Clock
+from bot.errors import StoreError, StoreReplaced, TriageBotError
+from bot.triage.ports import Archive, Probeable
 from bot.worker.control import Handler
 from bot.worker.views import question_view, report_view, statistics_view
 
@@ -60,14 +61,15 @@ def store_handlers(
 def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    Its key `store` says why the store accepts no writes; it is empty if it does. `look` returns the other
-    keys:
-    during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and
-    `links` (how many are up).
+    Its key `store` says why the store accepts no writes, and is empty if it does; `replaced` says whether
+    that is because its file is gone or another one. `look` returns the other keys: during the start,
+    `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`), `links` (how many are
+    up), `clock` (see `Clock.trouble`) and `ahead_seconds` (see `Clock.ahead`).
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        yield {"store": await _find_store_trouble(store), **look()}
+        trouble = await _find_store_trouble(store)
+        yield {"store": str(trouble), "replaced": isinstance(trouble, StoreReplaced), **look()}
 
     return condition
 
@@ -157,9 +159,9 @@ class _StoreCommands:
         return identifiers
 
 
-async def _find_store_trouble(store: Probeable) -> str:
+async def _find_store_trouble(store: Probeable) -> StoreError | str:
     try:
         await store.probe()
     except StoreError as error:
-        return str(error)
+        return error
     return ""

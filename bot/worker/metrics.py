@@ -8,7 +8,9 @@ closed or bounded sets: no identifiers, no addresses.
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Collection
 from datetime import datetime
 
@@ -53,7 +55,7 @@ class Metrics(Meter):
         self._reasons = _BoundedLabels()
         self._methods = _BoundedLabels()
         self._registry = CollectorRegistry()
-        ProcessCollector(namespace="triage", registry=self._registry)
+        _ProcessMetrics(namespace="triage", registry=self._registry)
         Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
         self._register_counters()
 
@@ -95,7 +97,9 @@ class Metrics(Meter):
         self._polled_at.set(worker_health.polled_at.timestamp())
         self._oldest_open.set(_age(worker_health.store.oldest_open, now))
         self._oldest_unsent.set(_age(worker_health.store.oldest_unsent, now))
-        found = {problem.trouble for problem in find_problems(worker_health, now)}
+        ahead = worker_health.clock_ahead
+        self._clock_ahead.set(math.nan if ahead is None else ahead.total_seconds())
+        found = {problem.trouble for problem in find_problems(worker_health)}
         for trouble in Trouble:
             self._problem.labels(trouble.value).set(trouble in found)
         return generate_latest(self._registry)
@@ -168,6 +172,10 @@ class Metrics(Meter):
         self._oldest_unsent = self._gauge(
             "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0 if none is."
         )
+        self._clock_ahead = self._gauge(
+            "clock_ahead_seconds",
+            "How far this machine's clock is ahead of Slack's and AWS's; NaN until they have told the time.",
+        )
         self._problem = self._gauge(
             "problem", "1 while this problem keeps the worker from doing its job.", "problem"
         )
@@ -180,6 +188,14 @@ class Metrics(Meter):
 
     def _histogram(self, name: str, text: str, *, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"triage_{name}", text, ["alert"], buckets=buckets, registry=self._registry)
+
+
+class _ProcessMetrics(ProcessCollector):
+    """CPU, memory and descriptors of this process."""
+
+    def _boot_time(self) -> float:
+        """Return when the machine started. The library reads it in /proc/stat, which the unit hides."""
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class _BoundedLabels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -10,6 +11,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from bot.store import open_store
+from bot.store.sqlite.head import head_path
 
 from .arena import Arena
 from .contestants import OURS
@@ -49,7 +53,8 @@ def make_pattern(folder: Path) -> Path:
 
 def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
     """Write a store that has so many alerts, each like one of the pattern."""
-    shutil.copyfile(pattern, target)
+    for source, copy in ((pattern, target), (head_path(pattern), head_path(target))):
+        shutil.copyfile(source, copy)
     with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as store:
         store.create_function("key_of", 1, _key, deterministic=True)
         # Nobody is hurt if this one is lost.
@@ -60,7 +65,14 @@ def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
         for statement in _statements(store):
             store.execute(statement, {"copies": alerts // (_ANSWERED + _OPEN)})
         store.execute("COMMIT")
+    asyncio.run(_open_once(target))
     os.sync()  # or the worker's first commits wait until all of this is on the disk
+
+
+async def _open_once(store: Path) -> None:
+    """Let the head note what the file looks like now: a file that has changed is checked at the start."""
+    opened = await open_store(f"sqlite:///{store}")
+    await opened.close()
 
 
 def _statements(store: sqlite3.Connection) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import NOON
+from fakes import NOON, ToldClock
 from former_release import CHECKOUT, RELEASES, WorkerOfRelease, unpack_release
 from journey_promises import Promises
 from local_dynamodb import KEEP, connection, create_table
@@ -75,7 +75,7 @@ class SharedTable:
         self._releases, self._homes = {"former": former, "present": CHECKOUT}, homes
         self._runner = asyncio.Runner()
         self._table = Table(self._name, connection(self._name), random=random.Random(0))
-        self._copies = Copies(self._table, keep=KEEP, clock=lambda: self.now)
+        self._copies = Copies(self._table, keep=KEEP, clock=ToldClock(lambda: self.now))
         self.workers = {release: self._start(release) for release in self._releases}
         self.rows = Snapshot(questions=[], reports=[])
 
@@ -269,7 +269,7 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
     """Return the version of a file, and the columns of its tables in order."""
     with closing(sqlite3.connect(path)) as connection:
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        tables = ("question", "report", "probe")
+        tables = ("question", "report", "probe", "past")
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
@@ -332,7 +332,7 @@ def test_a_former_release_leaves_a_file_of_this_one_alone(
     worker = WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path)
     worker.stop()
 
-    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.complaints)
+    assert re.search(f"has schema 4,.* this release reads .*{release.version}", worker.complaints)
     assert path.read_bytes() == before
 
 

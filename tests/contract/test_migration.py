@@ -23,7 +23,7 @@ from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
 from bot.store.records.rows import FIXED, MUTABLE
-from bot.store.sqlite.opening import connect_to_read
+from bot.store.sqlite.opening import open_to_read
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Question, Work
 
@@ -129,7 +129,7 @@ async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(path: 
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
     assert not path.with_name("store.db-wal").exists()
     with (
-        closing(connect_to_read(path)) as connection,
+        closing(open_to_read(path)) as connection,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
         connection.execute("DELETE FROM report")
@@ -139,7 +139,7 @@ async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path) -> None
     path, crashed, table = tmp_path / "store.db", tmp_path / "crashed.db", create_table()
     async with the_file(path) as store:
         await fill(store)
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", ".head"):
             crashed.with_name(crashed.name + suffix).write_bytes(
                 path.with_name(path.name + suffix).read_bytes()
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bot.clock import Clock
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received, SendQueue
@@ -226,7 +227,7 @@ def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: fl
 
 
 def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
-    return Publisher(outbox, queue, utc_now, random=Unwavering())
+    return Publisher(outbox, queue, Clock(), random=Unwavering())
 
 
 @asynccontextmanager

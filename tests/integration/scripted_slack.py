@@ -15,6 +15,7 @@ from fakes import ADA, NOON, SteppedClock, a_request
 from served import served
 from wording import WORDING
 
+from bot.clock import Clock
 from bot.errors import TriageBotError
 from bot.slack.client import SlackApi, web_client
 from bot.slack.identity import Identity
@@ -23,7 +24,6 @@ from bot.triage import asking_rules
 from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-from bot.triage.ports import Clock
 
 #: Answers a request, or breaks the connection under it.
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -12,7 +12,7 @@ from fakes import NOON, a_request
 
 from bot.store import OpenStore, open_store
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.opening import connect
+from bot.store.sqlite.opening import open_file
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Question
 
@@ -31,9 +31,9 @@ async def opened(path: Path, *, create: bool = True) -> AsyncIterator[OpenStore]
 
 @asynccontextmanager
 async def a_database(path: Path) -> AsyncIterator[Database]:
-    connection = connect(path, create=True)
-    connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
-    database = Database(connection)
+    store = open_file(path, create=True)
+    store.connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
+    database = Database(store.connection, store.past, reopen=store.reopen)
     try:
         yield database
     finally:
@@ -64,3 +64,9 @@ def execute(path: Path, *statements: str) -> None:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)

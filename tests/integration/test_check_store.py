@@ -3,20 +3,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from store_files import contents, execute
+from store_files import contents, execute, overwrite
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
+from bot.store.sqlite.head import Note, head_path
 
 #: Opens a store, says so, and waits for its end.
 HOLD = """
@@ -103,8 +105,8 @@ def make_damaged(path: Path) -> None:
 #: How a path is prepared, and what is said of it; with a remedy, it is a failure.
 AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "nothing yet": (lambda _: None, "{path} will be created at the first run", ""),
-    "a sound store": (make, "{path}, schema 3, not in use, intact", ""),
-    "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 3 when the worker", ""),
+    "a sound store": (make, "{path}, schema 4, not in use, intact", ""),
+    "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 4 when the worker", ""),
     "an empty file": (Path.touch, "{path}", ""),
     "a folder": (Path.mkdir, "{path} is a folder", "set STORE_URL to a file in it"),
     "no database": (
@@ -124,7 +126,7 @@ AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "one of a later release": (
         make_version(99),
-        "the store {path} has schema 99, but this release reads only up to 3",
+        "the store {path} has schema 99, but this release reads only up to 4",
         "install the release that wrote it",
     ),
     "a damaged page": (make_damaged, "{path} is corrupt (", "restore a backup: see docs/operate.md"),
@@ -146,6 +148,42 @@ def test_what_is_at_the_path_is_judged_and_left_as_it_is(tmp_path: Path, what: s
     assert contents(tmp_path) == before
 
 
+def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    with closing(sqlite3.connect(path)) as connection:
+        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'probe'").fetchone()
+    overwrite(path, 4096 * (page - 1), b"\xa5" * 4096)
+
+    usual, (deep, *_) = look(path), asyncio.run(check_store(url_of(path), deep=True))
+
+    assert usual.verdict is Verdict.OK
+    assert deep.verdict is Verdict.FAILED
+    assert "corrupt" in deep.detail
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Path.unlink, "gone or empty"),
+        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs beside it, is missing"),
+    ],
+)
+def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(
+    tmp_path: Path, fault: Callable[[Path], None], words: str
+) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    head_path(path).write_bytes(Note(identity="0" * 32, commits=7).write())
+    fault(path)
+
+    finding = look(path)
+
+    assert finding.verdict is Verdict.FAILED
+    assert words in finding.detail
+    assert "run --restored" in finding.remedy
+
+
 def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_worker(tmp_path: Path) -> None:
     log = tmp_path / "bot.db-wal"
     with held(tmp_path) as path:
@@ -157,7 +195,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
     assert while_held.verdict is Verdict.FAILED
     assert while_held.detail == f"{path} is locked by another process, which is not a worker"
     assert while_held.remedy == f"find it: fuser -v {path}"
-    assert finding.detail.endswith("schema 3, not in use, intact")
+    assert finding.detail.endswith("schema 4, not in use, intact")
     assert log.read_bytes() == before
 
 

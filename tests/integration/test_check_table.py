@@ -11,10 +11,20 @@ from botocore import xform_name
 from dynamodb_replies import UNREACHED, Unreliable
 from local_dynamodb import REGION, connection, create_table, dynamodb
 
-from bot.cli.checks.dynamodb import COPY, ENCRYPTION, EXPIRY, PERMISSIONS, RECOVERY, SUBJECT, check_table
+from bot.cli.checks.dynamodb import (
+    COPY,
+    ENCRYPTION,
+    EXPIRY,
+    PAST,
+    PERMISSIONS,
+    RECOVERY,
+    SUBJECT,
+    check_table,
+)
 from bot.cli.checks.findings import Finding, Verdict
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished
+from bot.store.dynamodb.past import mark_as_backup
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
 
@@ -60,6 +70,19 @@ async def test_half_of_a_copy_is_to_be_completed_first() -> None:
     assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"
     assert found.remedy == "run `triage-bot migrate` again until it says that everything matches"
     assert COPY not in await look(name)
+
+
+async def test_a_table_that_was_filled_from_a_backup_is_to_be_restored() -> None:
+    name = kept_table()
+    table = Table(name, connection(name), random=Random(2026))
+    assert PAST not in await look(name)
+    await mark_as_backup(table)
+
+    found = (await look(name))[PAST]
+
+    assert found.verdict is Verdict.FAILED
+    assert "is not what it was: it was copied from a backup" in found.detail
+    assert "run --restored" in found.remedy
 
 
 async def test_a_table_that_is_not_there_is_to_be_created() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from store_files import fill, overwrite
 from world import World, until
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.machine import check_name_servers
 from bot.cli.checks.worker import check_store_and_worker
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.settings.settings import Purpose, Settings, load_settings
 from bot.worker.control import ControlServer, Handler
 from bot.worker.handlers import CONDITION, condition_handler
@@ -22,12 +24,14 @@ CHANNEL = "C0SECURITY1"
 
 
 class Store:
-    """Takes writes, or refuses them with a sentence."""
+    """Takes writes, or refuses them with a sentence, or because it was replaced."""
 
-    def __init__(self, trouble: str = "") -> None:
+    def __init__(self, trouble: str | StoreError = "") -> None:
         self._trouble = trouble
 
     async def probe(self) -> None:
+        if isinstance(self._trouble, StoreError):
+            raise self._trouble
         if self._trouble:
             raise StoreError(self._trouble)
 
@@ -40,19 +44,24 @@ async def look(chosen: Settings) -> dict[str, Finding]:
     return {finding.subject: finding for finding in await check_store_and_worker(chosen)}
 
 
-async def look_beside(folder: Path, handler: Handler) -> dict[str, Finding]:
-    """Look while a worker listens beside the store, and tells of its condition like this."""
+async def look_beside(
+    folder: Path, handler: Handler, *, deep: bool = False, **others: Handler
+) -> dict[str, Finding]:
+    """Look while a worker listens beside the store, tells of its condition like this, and can do these."""
     chosen = settings(folder)
     assert chosen.control_path
-    control = ControlServer(chosen.control_path, {CONDITION: handler})
+    control = ControlServer(chosen.control_path, {CONDITION: handler, **others})
     await control.start()
-    findings = await look(chosen)
+    findings = await check_store_and_worker(chosen, deep=deep)
     await control.stop()
-    return findings
+    return {finding.subject: finding for finding in findings}
 
 
-def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
-    return condition_handler(Store(trouble), lambda: {"card": card, "links": links})
+def condition(
+    *, trouble: str | StoreError = "", card: str | None = None, links: int = 2, clock: str = ""
+) -> Handler:
+    told = {"card": card, "links": links, "clock": clock, "ahead_seconds": 0.4}
+    return condition_handler(Store(trouble), lambda: told)
 
 
 async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
@@ -62,6 +71,35 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
     assert findings["store"].detail.endswith("triage-bot.db, open in the running worker, accepts writes")
     assert findings["worker"].detail == "running, with 2 connections to Slack"
     assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
+    assert findings["worker's time"].detail == "Slack's and AWS's; this machine's clock is +0.4 s off"
+
+
+async def test_a_store_that_was_taken_from_its_worker_is_told_by_it(tmp_path: Path) -> None:
+    findings = await look_beside(tmp_path, condition(trouble=StoreReplaced()))
+
+    assert findings["store"].verdict is Verdict.FAILED
+    assert "was removed or replaced while the worker runs" in findings["store"].detail
+    assert "triage-bot.db.rescue" in findings["store"].remedy
+    assert "run --restored" in findings["store"].remedy
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_every_part_of_a_store_is_checked_in_a_copy_that_its_worker_makes(
+    tmp_path: Path, *, is_damaged: bool
+) -> None:
+    copy = tmp_path / "copy.db"
+    await fill(copy, 200)
+    if is_damaged:
+        overwrite(copy, 4096 * 4, b"\xa5" * 4096 * 4)
+
+    async def backup(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"data": base64.b64encode(copy.read_bytes()).decode()}
+
+    findings = await look_beside(tmp_path, condition(), deep=True, backup=backup)
+
+    finding = findings["store, every part"]
+    assert finding.verdict is (Verdict.FAILED if is_damaged else Verdict.OK)
+    assert ("is corrupt" if is_damaged else "triage-bot.db is intact") in finding.detail
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
@@ -81,6 +119,15 @@ async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
     assert findings["worker"].verdict is Verdict.FAILED
     assert "no click can reach it" in findings["worker"].detail
     assert "its log says why" in findings["worker"].remedy
+
+
+async def test_what_is_wrong_with_the_time_is_told(tmp_path: Path) -> None:
+    wrong = condition(clock="Slack and AWS are 90 s apart; enable NTP")
+
+    finding = (await look_beside(tmp_path, wrong))["worker's time"]
+
+    assert (finding.verdict, finding.detail) == (Verdict.FAILED, "Slack and AWS are 90 s apart")
+    assert finding.remedy == "enable NTP"
 
 
 async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> None:

@@ -46,12 +46,26 @@ def life(create_shared_world: Callable[..., World]) -> Life:
     assert world.slack.press(answered, "", action_id="note").acknowledged
     world.worker.until_logged("follow_up.failed")
     world.worker.stop()
+    # A start that is refused is told in the same form, and so is a doubt about the settings.
+    for wrong in (
+        {"EXPIRE_AFTR": "4h", "REMIND_AFTER": "soon"},
+        {"REMIND_AFTER": "1h", "STORE_URL": "sqlite:////nowhere/store.db"},
+    ):
+        world.worker.environment |= wrong
+        world.worker.start()
+        assert world.worker.exit_code() == 78
     log = world.worker.log
     return Life(identifier=identifier, entries=[json.loads(line) for line in log.splitlines()], log=log)
 
 
 def test_every_line_of_a_workers_life_is_an_object(life: Life) -> None:
-    assert life.entries[-1]["event"] == "worker.stopped"
+    told = [(entry["event"], entry["message"].partition(" ")[0]) for entry in life.entries[-4:]]
+    assert told[0][0] == "worker.stopped"
+    assert told[1:] == [
+        ("start.failed", "REMIND_AFTER"),
+        ("setting.doubtful", "nothing"),
+        ("start.failed", "the"),
+    ]
     assert {frozenset(entry) for entry in life.entries} == {
         frozenset({"time", "level", "event", "message", "fields"})
     }

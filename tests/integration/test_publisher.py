@@ -23,11 +23,11 @@ from scripted_queue import (
 )
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES, Publisher
 from bot.sqs.queues import BATCH_BYTES
-from bot.triage.model import utc_now
 
 CreateQueue = Callable[..., str]
 
@@ -161,7 +161,7 @@ async def test_reports_refused_for_now_rest_while_others_go_on() -> None:
     outbox = MemoryOutbox(*resting[:5], *others[:5], *resting[5:], *others[5:])
     queue = ScriptedQueue({row.body: PASSING for row in resting})
 
-    async with publishing(Publisher(outbox, queue, utc_now, random=Unwavering(3600.0))):
+    async with publishing(Publisher(outbox, queue, Clock(), random=Unwavering(3600.0))):
         await eventually(lambda: len(outbox.sent) == 40)
 
     assert outbox.waiting == resting
@@ -197,14 +197,19 @@ async def test_a_queue_that_takes_none_of_a_whole_batch_is_given_time(
     "trouble",
     [TransientError("SQS is away"), StartRefused("the queue is gone"), RuntimeError("a fault of ours")],
 )
-async def test_publishing_goes_on_after_any_trouble(trouble: Exception) -> None:
+async def test_publishing_goes_on_after_any_trouble_and_says_when(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     outbox, queue = MemoryOutbox(row_of("one")), ScriptedQueue()
     queue.fails = [trouble, trouble]
 
     async with publishing(publisher_of(outbox, queue)):
-        await eventually(lambda: outbox.sent)
+        await eventually(lambda: events(caplog, "publishing.recovered"))
 
     assert queue.bodies == ["one 0"]
+    assert len(events(caplog, "publishing.failed")) == 2
+    assert len(events(caplog, "publishing.recovered")) == 1
 
 
 async def test_a_report_that_was_sent_but_could_not_be_marked_is_not_sent_again() -> None:
@@ -220,7 +225,7 @@ async def test_a_report_that_was_sent_but_could_not_be_marked_is_not_sent_again(
 async def test_a_stop_ends_the_wait_after_trouble() -> None:
     outbox, queue, stop = MemoryOutbox(row_of("one")), ScriptedQueue(), asyncio.Event()
     queue.fails = [TransientError("SQS is away")]
-    running = asyncio.create_task(Publisher(outbox, queue, utc_now, random=Unwavering(3600.0)).run(stop))
+    running = asyncio.create_task(Publisher(outbox, queue, Clock(), random=Unwavering(3600.0)).run(stop))
     await eventually(lambda: not queue.fails)
 
     stop.set()

@@ -15,7 +15,7 @@ from fakes import NOON, a_request
 
 from bot.store import open_store
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.opening import connect
+from bot.store.sqlite.opening import open_file
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Question, State, Work
@@ -87,9 +87,9 @@ async def fill(path: Path, count: int) -> None:
 @asynccontextmanager
 async def watched(path: Path) -> AsyncIterator[tuple[SqliteStore, sqlite3.Connection]]:
     """Open a store, and show its connection."""
-    connection = connect(path, create=False)
+    connection = open_file(path, create=False).connection
     connection.row_factory = sqlite3.Row
-    store = SqliteStore(Database(connection))
+    store = SqliteStore(Database(connection), path=path)
     try:
         yield store, connection
     finally:

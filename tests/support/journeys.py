@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -107,29 +107,19 @@ class Journeys(RuleBasedStateMachine):
         """Press buttons of a message that is there, whatever we know of it."""
         message = data.draw(st.sampled_from(self.slack.messages))
         before = self.run(self.kept.load(message.ref))
-        self.store.ends = ends
-        try:
+        with self._writes_ending(ends):
             for choice in pressed:
                 with suppress(StoreError):  # nothing was acknowledged: the person clicks again
                     judge_click(before, choice, self.run(self._click(message, choice)))
                     self.what_was_promised_holds()
-        except KilledError:
-            self.start()
-        self.store.ends = []
 
     @precondition(lambda self: self.promises.has_reports)
     @rule(ends=writes)
     def publish(self, ends: list[str]) -> None:
-        self.store.ends = ends
         rows: Sequence[OutboxRow] = self.run(self.kept.sendable(self.clock(), limit=10))
         self.promises.deliver(rows)
-        try:
+        with self._writes_ending(ends):
             self.run(self.store.mark_sent(rows, self.clock()))
-        except KilledError:
-            self.start()
-        except StoreError:
-            pass
-        self.store.ends = []
 
     @precondition(lambda self: self.promises.has_reports)
     @rule(names=batches)
@@ -200,17 +190,22 @@ class Journeys(RuleBasedStateMachine):
         return questions
 
     def _receive(self, batch: list[TriageRequest | InvalidBody], ends: list[str]) -> None:
-        self.store.ends = list(ends)
-        try:
+        with self._writes_ending(list(ends)):
             fates = self.run(self.service.receive(batch))
+            # A valid request after an invalid one is saved by itself: that write may fail alone.
+            assert False not in fates or "refused" in ends
+            self.promises.accept([each for each, fate in zip(batch, fates, strict=True) if fate])
+
+    @contextmanager
+    def _writes_ending(self, ends: list[str]) -> Iterator[None]:
+        """Let the next writes end so; the process that dies of one is started again."""
+        self.store.ends = ends
+        try:
+            yield
         except KilledError:
             self.start()
         except StoreError:
             pass
-        else:
-            # A valid request after an invalid one is saved by itself: that write may fail alone.
-            assert False not in fates or "refused" in ends
-            self.promises.accept([each for each, fate in zip(batch, fates, strict=True) if fate])
         self.store.ends = []
 
     async def _click(self, message: Message, choice: Choice) -> Question | Refusal:

@@ -19,9 +19,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -30,11 +30,12 @@ from uuid import uuid4
 
 import boto3
 from botocore.config import Config
-from fakes import NOON
+from fakes import SteppedClock
 from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
 from bot.aws.access import Access
+from bot.clock import Clock
 from bot.store.address import Address
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
@@ -42,7 +43,6 @@ from bot.store.dynamodb.table import Caller, Connection, Table
 
 REGION = "us-west-2"
 KEEP = timedelta(days=30)
-
 
 #: The variable that names another emulator, which runs already: `http://127.0.0.1:4567`.
 OTHER = "TEST_DYNAMODB_ENDPOINT"
@@ -64,7 +64,8 @@ def _own_server() -> str:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    atexit.register(_end, server, folder)
+    for end in (folder.cleanup, server.communicate, server.kill):
+        atexit.register(end)  # the last of them is called first
     assert server.stdout
     port = server.stdout.readline().strip()
     assert port, "the local DynamoDB has not started"
@@ -124,18 +125,18 @@ def connection(name: str) -> Connection:
 def store_in(
     name: str,
     *,
-    clock: Callable[[], datetime] = lambda: NOON,
+    clock: Clock | None = None,
     caller: Caller | None = None,
     look_interval: timedelta = timedelta(milliseconds=100),
 ) -> DynamoStore:
     """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
     table = Table(name, caller or connection(name), random=Random(0))
     upkeep = TableOptions(keep=KEEP, lateness=timedelta(0), look_interval=look_interval)
-    return DynamoStore(table, clock=clock, upkeep=upkeep, rng=Random(0))
+    return DynamoStore(table, clock=clock or SteppedClock(), upkeep=upkeep, rng=Random(0))
 
 
 @asynccontextmanager
-async def two_workers(clock: Callable[[], datetime]) -> AsyncIterator[tuple[DynamoStore, DynamoStore]]:
+async def two_workers(clock: Clock) -> AsyncIterator[tuple[DynamoStore, DynamoStore]]:
     """The stores of two workers that share a table and a clock."""
     name = create_table()
     stores = store_in(name, clock=clock), store_in(name, clock=clock)
@@ -154,9 +155,3 @@ async def dynamodb_store() -> AsyncIterator[DynamoStore]:
         yield store
     finally:
         await store.close()
-
-
-def _end(server: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
-    server.kill()
-    server.communicate()
-    folder.cleanup()

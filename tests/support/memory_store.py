@@ -30,6 +30,8 @@ class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
 class MemoryStore:
     """Keeps what a store must keep, in dictionaries. `fails` are raised by the next writes, one each."""
 
+    head_trouble = ""
+
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
@@ -61,13 +63,10 @@ class MemoryStore:
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
         found = [(_due_at(each, work), each) for each in self.questions.values() if each.ref not in exclude]
-        due = [(due_at, each) for due_at, each in found if due_at and due_at <= now]
-        return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
+        return _oldest_first(found, now)[:limit]
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        found = [(each.deadline, each) for each in self.questions.values() if each.deadline]
-        overdue = [(deadline, each) for deadline, each in found if deadline <= now]
-        return [each for _, each in sorted(overdue, key=lambda pair: pair[0])][:limit]
+        return _oldest_first([(each.deadline, each) for each in self.questions.values()], now)[:limit]
 
     async def next_due(self, after: datetime) -> datetime | None:
         due = [_due_at(each, work) for each in self.questions.values() for work in Work]
@@ -75,25 +74,18 @@ class MemoryStore:
         return min((moment for moment in due + deadlines if moment and moment > after), default=None)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        found = [
-            (each.asked_at, each)
-            for each in self.questions.values()
-            if each.slack_id == slack_id and each.state is State.ASKED and each.answered_at is None
-        ]
-        newest_first = sorted(found, key=lambda pair: pair[0] or _NEVER, reverse=True)
-        return [each for _, each in newest_first][:limit]
+        asked = [each for each in self.questions.values() if each.slack_id == slack_id]
+        found = [each for each in asked if each.state is State.ASKED and each.answered_at is None]
+        return sorted(found, key=lambda each: each.asked_at or _NEVER, reverse=True)[:limit]
 
     async def asked_as(self, other_slack_id: str) -> str:
         found = (each for each in self.questions.values() if each.other_slack_id == other_slack_id)
         return next((each.slack_id for each in found if other_slack_id), "")
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
-        found = [
-            (each.answered_at, each)
-            for each in self.questions.values()
-            if each.slack_id == slack_id and each.answered_at and each.answered_at >= since
-        ]
-        return [each for _, each in sorted(found, key=lambda pair: pair[0], reverse=True)][:limit]
+        asked = [each for each in self.questions.values() if each.slack_id == slack_id]
+        found = [each for each in asked if each.answered_at and each.answered_at >= since]
+        return sorted(found, key=lambda each: each.answered_at or _NEVER, reverse=True)[:limit]
 
     async def probe(self) -> None:
         self._fail()
@@ -182,8 +174,7 @@ class MemoryStore:
         return min((each.accepted_at for each in self.questions.values() if not each.standing), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        rows = [row for reports in self.reports.values() for row in reports]
-        waiting = [row.due_at for row in rows if row.sent_at is None and row.parked_at is None]
+        waiting = [row.due_at for row in self._rows() if row.sent_at is None and row.parked_at is None]
         return min(waiting, default=None)
 
     def _add(self, change: Change) -> bool | StoreError:
@@ -227,6 +218,12 @@ class MemoryStore:
                 sent = [row.sent_at + APART for row in rows if row.sent_at]
                 ready.append((max([waiting[0].due_at, *sent]), waiting[0]))
         return ready
+
+
+def _oldest_first(found: Sequence[tuple[datetime | None, Question]], now: datetime) -> list[Question]:
+    """Return those of which the moment has come, in the order of their moments."""
+    due = [(moment, each) for moment, each in found if moment and moment <= now]
+    return [each for _, each in sorted(due, key=lambda pair: pair[0])]
 
 
 def _due_at(question: Question, work: Work) -> datetime | None:

@@ -118,7 +118,8 @@ class SqliteHome:
         await self._close_store()
         self._path = self._new_path()
         self._path.write_bytes(self._backup.read_bytes())
-        return await self.open()
+        self._store = await open_store(f"sqlite:///{self._path}", restored=True)
+        return self._store
 
     async def close(self) -> None:
         await self._close_store()

@@ -28,6 +28,10 @@ _RESPITE: Final = 1.0
 _PASSINGS: Final = (1, 1, 2, 3, 5, 8)
 _FEW_PASSINGS: Final = (1, 1, 1, 2)
 
+#: By how many seconds the clock of a life's machine is set, and how fast its other clocks run at the most.
+_STEPS: Final = (0.0, 60.0, 7200.0)
+_DRIFT: Final = 200e-6
+
 _BOUNDARY_SHARE: Final = 0.75
 _TERM_SHARE: Final = 0.03
 
@@ -48,7 +52,6 @@ class Killing:
 
     @property
     def deaths(self) -> int:
-        """How many lives ended with SIGKILL."""
         return sum(end.status == "SIGKILL" for end in self.ends)
 
     async def run(self, workers: Sequence[Lives]) -> None:
@@ -72,12 +75,13 @@ class Killing:
             boundary=boundary,
             passings=self.random.choice(_FEW_PASSINGS if armed_at else _PASSINGS) if boundary else 0,
             armed_at=armed_at,
+            steps=self.random.choice(_STEPS),
+            drift=self.random.uniform(-_DRIFT, _DRIFT),
             without_look_up=self.options.without_look_up,
             outbox_after_ack=self.options.outbox_after_ack,
         )
 
     def note(self, end: End) -> None:
-        """Take note of an end that came just now."""
         self.ends.append(replace(end, at=self.clock.seconds()))
 
     def _is_over(self, until: float) -> bool:

@@ -64,7 +64,6 @@ class Result:
 
     @property
     def kills(self) -> int:
-        """How many lives ended with SIGKILL."""
         return sum(end.status == "SIGKILL" for end in self.history.ends)
 
 
@@ -145,7 +144,7 @@ class Trial:
         if self._options.store == "sqlite":
             return {"STORE_URL": f"sqlite:///{self._folder / 'torture.db'}"}
         endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
-        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder)
+        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder, clock=self._clock)
         self._proxy = await stack.enter_async_context(proxy)
         return {
             "STORE_URL": f"dynamodb://{await create_table(endpoint)}",

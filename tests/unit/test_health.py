@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes import NOON, SteppedClock
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.worker.health import (
     LOOK_INTERVAL,
     POLL_SILENCE,
@@ -22,11 +22,20 @@ from bot.worker.health import (
 )
 from bot.worker.http_server import health_view
 
-WELL = WorkerHealth(links_up=1, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth())
+WELL = WorkerHealth(
+    links_up=1,
+    link_shared=False,
+    rejection_code="",
+    polled_at=NOON,
+    silence=POLL_SILENCE,
+    store=StoreHealth(),
+)
 
 
 class ScriptedBacklog:
     """A store that fails, or hangs, when it is told to."""
+
+    head_trouble = ""
 
     def __init__(self) -> None:
         self.probes = 0
@@ -48,8 +57,8 @@ class ScriptedBacklog:
 
 
 def test_one_link_that_is_up_is_enough() -> None:
-    assert list(find_problems(WELL, NOON)) == []
-    assert health_view(WELL, NOON)["healthy"] is True
+    assert list(find_problems(WELL)) == []
+    assert health_view(WELL)["healthy"] is True
 
 
 @pytest.mark.parametrize(
@@ -62,22 +71,21 @@ def test_one_link_that_is_up_is_enough() -> None:
         ({"link_shared": True}, Trouble.LINK_SHARED, "another program"),
         ({"rejection_code": "token_revoked"}, Trouble.ASKING_HALTED, "token_revoked"),
         ({"store": StoreHealth(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
-        ({"polled_at": NOON - POLL_SILENCE - timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
+        ({"silence": POLL_SILENCE + timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
+        ({"clock_trouble": "Slack and AWS are 90 s apart"}, Trouble.CLOCK_WRONG, "90 s apart"),
+        ({"store": StoreHealth(trouble="gone", is_replaced=True)}, Trouble.STORE_REPLACED, "gone"),
+        ({"store": StoreHealth(head_trouble="no space")}, Trouble.HEAD_UNWRITTEN, "no space"),
     ],
 )
 def test_whatever_keeps_it_from_its_job_is_named(
     change: dict[str, Any], trouble: Trouble, words: str
 ) -> None:
-    health = health_view(replace(WELL, **change), NOON)
+    health = health_view(replace(WELL, **change))
 
     assert health["healthy"] is False
     [problem] = health["problems"]
     assert problem["problem"] == trouble
     assert words in problem["why"]
-
-
-def test_a_poll_may_take_as_long_as_polls_do() -> None:
-    assert list(find_problems(WELL, NOON + POLL_SILENCE)) == []
 
 
 async def test_the_store_is_asked_at_most_once_in_a_while() -> None:
@@ -103,3 +111,19 @@ async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
     signs = await StoreWatch(store, clock=SteppedClock(), patience=timedelta(seconds=0.01)).look()
 
     assert "has not answered" in signs.trouble
+
+
+async def test_a_store_whose_file_was_replaced_is_told_from_one_that_refuses() -> None:
+    backlog = ScriptedBacklog()
+    backlog.error = StoreReplaced()
+
+    health = await StoreWatch(backlog, clock=SteppedClock()).look()
+
+    assert (health.is_replaced, health.trouble) == (True, str(StoreReplaced()))
+
+
+async def test_a_head_that_cannot_be_written_is_told_by_the_store() -> None:
+    backlog = ScriptedBacklog()
+    backlog.head_trouble = "no space"
+
+    assert (await StoreWatch(backlog, clock=SteppedClock()).look()).head_trouble == "no space"

@@ -5,7 +5,8 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import NOON
+import pytest
+from fakes import NOON, ToldClock
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from sweeper_harness import SweeperHarness
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from bot.clock import Clock
     from bot.triage.model import Question, Work
-    from bot.triage.ports import Clock
 
 
 async def test_what_is_due_is_worked_on_once() -> None:
@@ -147,7 +148,10 @@ def test_a_bug_in_one_question_does_not_end_the_others() -> None:
     assert failed == 1
 
 
-async def test_a_store_that_fails_is_asked_again() -> None:
+async def test_a_store_that_fails_is_asked_again_until_it_is_said_to_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     asked = 0
 
     class FailingStore(MemoryStore):
@@ -168,6 +172,12 @@ async def test_a_store_that_fails_is_asked_again() -> None:
         await eventually(lambda: asked >= 1)
         sweeper.wake()
         await harness.until_done("one")
+
+    logged = [record.__dict__.get("event") for record in caplog.records]
+    assert [event for event in logged if event in {"sweep.failed", "sweep.recovered"}] == [
+        "sweep.failed",
+        "sweep.recovered",
+    ]
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:
@@ -209,7 +219,7 @@ async def test_all_are_worked_on_however_slow_the_machine_is() -> None:
     names = [f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)]
     await harness.add(*names)
 
-    async with harness.sweeping(clock=harness.now):
+    async with harness.sweeping(clock=ToldClock(harness.now)):
         await harness.until_done(*names)
 
     assert harness.done == dict.fromkeys(names, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from aiohttp import web
@@ -115,6 +116,7 @@ class SlackStandIn:
     async def start(self, port: int = 0) -> None:
         """Serve on 127.0.0.1; port 0 picks any free one. `OSError` if the port is taken."""
         application = web.Application(middlewares=self.middlewares)
+        application.on_response_prepare.append(self._date)
         application.router.add_route("*", "/api/{method}", WebApi(self.installation).handle)
         application.router.add_get("/link/", self.socket_mode.serve)
         application.router.add_post("/actions/{team}/{secret}", ResponseUrls(self.installation).handle)
@@ -127,6 +129,10 @@ class SlackStandIn:
             raise
         self._runner = runner
         self.installation.address = f"127.0.0.1:{runner.addresses[0][1]}"
+
+    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+        """Date an answer by the stand-in's clock, as Slack does by its own."""
+        response.headers["Date"] = format_datetime(self.clock(), usegmt=True)
 
     async def stop(self) -> None:
         """Close every link, then stop the server."""

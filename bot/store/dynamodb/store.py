@@ -6,24 +6,25 @@ import asyncio
 import hmac
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
+from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, State, Work, utc_now
-from bot.triage.ports import Clock
+from bot.triage.model import Change, OutboxRow, Question, State, Work
 from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
@@ -65,20 +66,35 @@ class DynamoStore:
         self,
         table: Table,
         *,
-        clock: Clock = utc_now,
+        clock: Clock,
         upkeep: TableOptions | None = None,
         rng: random.Random | None = None,
+        recognise: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         rng, upkeep = rng or random.Random(), upkeep or TableOptions()
         self._table = table
         self._clock = clock
-        self._due = DueQuestions(table, random=rng)
-        self._unsent = UnsentReports(table, random=rng)
-        self._lifetime = Lifetime(keep=upkeep.keep)
+        self._due = DueQuestions(table, clock=clock, random=rng)
+        self._unsent = UnsentReports(table, clock=clock, random=rng)
+        self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
+        self.is_known = recognise is None  #: that the table is what it was
+        self._recognise = recognise
+        self.head_trouble = ""
+        self.written_at: datetime | None = None
+
+    async def confirm(self) -> bool:
+        """See `OpenStore`."""
+        if not self.is_known and self._recognise:
+            self.is_known = await self._recognise()
+        return self.is_known
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """See `OpenStore`. A table cannot be exchanged under a worker: its name and its ARN are one."""
+        await stop.wait()
 
     async def close(self) -> None:
         """Stop looking and close the connections. Leases are not returned, but expire."""
@@ -161,6 +177,8 @@ class DynamoStore:
                 Change(question=replace(changed, version=row.version + 1))
             ):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
+        described = (await self._table.call("describe_table"))["Table"]
+        await TablePast(self._table, TableIdentity.of(described)).restore(now)
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._unsent.sendable(now, limit=limit)

@@ -11,14 +11,17 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot.aws.access import Access
+from bot.clock import Clock
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
+from bot.store.dynamodb.past import mark_as_backup
 from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
-from bot.triage.model import Question, utc_now
+from bot.triage.model import Question
 
 Tell = Callable[[str], None]
 
@@ -45,31 +48,41 @@ class MigrationResult:
     differs: str | None
 
 
-async def migrate_store(
-    source_url: str, target_url: str, *, region: str | None, keep: timedelta, tell: Tell
+async def migrate_store(  # noqa: PLR0913 - from where, to where, and how
+    source_url: str,
+    target_url: str,
+    *,
+    region: str | None,
+    keep: timedelta,
+    tell: Tell,
+    restored: bool = False,
 ) -> MigrationResult:
     """Copy the file at one URL to the table at the other, and compare them.
 
-    `keep` is how long ended questions are kept; `tell` receives progress messages. Raises
+    `keep` is how long ended questions are kept; `tell` receives progress messages. With `restored` the file
+    need not be what it was, and neither is the table then: a worker refuses it without `--restored`. Raises
 
     - `MigrationRefused` if the table holds rows of another store, or rows that a worker has changed;
     - `StartRefused` if a worker holds the file, or the table is missing or has the wrong schema;
-    - `StoreUnusable` if the file is missing, empty or corrupt; `ConfigError` for an invalid URL or region;
+    - `StoreUnusable` if the file is missing, empty, corrupt or not what it was;
+    - `ConfigError` for an invalid URL or region;
     - `StoreError` if either store fails. What was copied stays, and another run resumes from there.
     """
-    source = await SqliteSource.open(store_path(source_url))
+    source, clock = await SqliteSource.open(store_path(source_url), restored=restored), Clock()
     try:
         address = parse_address(target_url, region=region)
         table = Table(
             address.table,
-            Connection(address),
+            Connection(address, access=Access(clock=clock)),
             random=random.Random(),
             shown=address.shown,
             retries=patient_retries(tell),
         )
         try:
             await require_usable(table)
-            copies = Copies(table, keep=keep, clock=utc_now)
+            if restored:
+                await mark_as_backup(table)
+            copies = Copies(table, keep=keep, clock=clock)
             return await Migration(source, copies, tell=tell).run()
         finally:
             table.close()

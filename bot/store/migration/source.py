@@ -11,7 +11,7 @@ from typing import Any, Self
 from bot.errors import StoreError
 from bot.store.migration.inventory import Alert
 from bot.store.records.rows import ADDED, question_of, report_of
-from bot.store.sqlite.opening import connect_to_read
+from bot.store.sqlite.opening import open_to_read
 from bot.triage.model import OutboxRow
 
 #: Alerts in memory at a time.
@@ -31,9 +31,9 @@ class SqliteSource:
         self.path = path
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Open and lock the file. `StoreUnusable`, `StartRefused`: see `sqlite.opening.connect_to_read`."""
-        connection = await asyncio.to_thread(connect_to_read, path)
+    async def open(cls, path: Path, *, restored: bool = False) -> Self:
+        """Open and lock the file. `StoreUnusable`, `StartRefused`: see `sqlite.opening.open_to_read`."""
+        connection = await asyncio.to_thread(open_to_read, path, restored=restored)
         connection.row_factory = sqlite3.Row
         return cls(connection, path)
 

@@ -1,4 +1,4 @@
--- Version 3 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- Version 4 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
 -- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
 -- upgrades a file of an earlier one, which then has the same columns in the same order.
 
@@ -84,4 +84,16 @@ CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_a
 CREATE TABLE probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     at INTEGER NOT NULL
+) STRICT;
+
+-- What the store knows of its own past: one row. `NAME.head`, beside the file, has identity and count as well.
+CREATE TABLE past (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    identity      TEXT    NOT NULL,            -- which store this is: 128 random bits in hex
+    commits       INTEGER NOT NULL,            -- write transactions so far; never lowered
+    written_at    INTEGER,                     -- when the last one was committed; NULL: unknown (an upgraded file)
+    is_backup     INTEGER NOT NULL DEFAULT 0,  -- 1: a copy that `backup` made; `run --restored` takes the mark away
+    restored_at   INTEGER,                     -- when `run --restored` drew the identity; NULL: never
+    restored_from INTEGER,                     -- and `written_at` before that, the backup's last commit; NULL: unknown
+    replaces      TEXT    NOT NULL DEFAULT ''  -- the head that this identity replaces, until its own is on disk
 ) STRICT;

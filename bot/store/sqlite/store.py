@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Self
 
-from bot.errors import StoreError
+from bot.backoff import pause
+from bot.clock import Clock
+from bot.errors import StoreError, StoreReplaced, StoreUnusable
 from bot.store.records.rows import (
     COLUMNS,
     find_changes,
@@ -25,12 +29,20 @@ from bot.store.records.rows import (
     report_row,
 )
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.opening import connect
+from bot.store.sqlite.head import beside
+from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, refusal_of
+from bot.store.sqlite.past import Past
 from bot.triage.asking_rules import row_key
+from bot.triage.log_events import log_event
 from bot.triage.model import Change, OutboxRow, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
+
+log = logging.getLogger(__name__)
+
+#: How often to look whether the store's files are in place.
+LOOK_INTERVAL = timedelta(seconds=5)
 
 _INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
@@ -116,18 +128,98 @@ class SqliteStore:
     They raise `StoreError` if SQLite cannot read or write; then nothing of the change is saved.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, path: Path, past: Past | None = None) -> None:
         self._database = database
+        self._path = path
+        self._past = past
+        self._is_rescued = False
+
+    @property
+    def written_at(self) -> datetime | None:
+        """When the store had last been written when it was opened; None if that is not known."""
+        return self._past.row.written_at if self._past else None
+
+    @property
+    def head_trouble(self) -> str:
+        """Why `NAME.head` could not be written; "" if it could."""
+        return self._database.head_trouble
 
     @classmethod
-    async def open(cls, path: Path, *, create: bool) -> Self:
-        """Open the file: see `bot.store.open_store`. `StoreUnusable`, `StartRefused`."""
-        connection = await asyncio.to_thread(_open, path, create=create)
-        return cls(Database(connection))
+    async def open(
+        cls, path: Path, *, create: bool, restored: bool = False, clock: Clock | None = None
+    ) -> Self:
+        """Open the file: see `bot.store.open_store`. `StoreUnusable`, `StartRefused`, `StoreError`."""
+        opened = await asyncio.to_thread(
+            open_file, path, create=create, restored=restored, clock=clock or Clock()
+        )
+        opened.connection.row_factory = sqlite3.Row
+        database = Database(opened.connection, opened.past, reopen=opened.reopen)
+        store = cls(database, path=path, past=opened.past)
+        try:
+            await database.write(
+                lambda connection: [connection.execute(each) for each in (_END_LEASES, _END_WAITS)]
+            )
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @classmethod
+    async def open_to_read(cls, path: Path) -> Self:
+        """Open the file for reading alone, also where it is not what it was; the log says so then."""
+
+        def tell(doubt: str) -> None:
+            log_event(log.warning, "store.doubted", "%s", refusal_of(path, doubt))
+
+        if await asyncio.to_thread(needs_upgrade, path):
+            return await cls.open(path, create=False)
+        connection = await asyncio.to_thread(open_to_read, path, on_doubt=tell)
+        connection.row_factory = sqlite3.Row
+        return cls(Database(connection), path=path)
+
+    async def confirm(self) -> bool:
+        """See `OpenStore`. A file that is not what it was is not opened in the first place."""
+        return True
+
+    async def watch(self, stop: asyncio.Event, *, interval: timedelta = LOOK_INTERVAL) -> None:
+        """See `OpenStore`. Looks every `interval`, and at once after a commit found that the file is gone."""
+        while not stop.is_set():
+            try:
+                await self._database.look()
+            except StoreReplaced as replaced:
+                log_event(log.error, "store.replaced", "%s: nobody is told anything more", replaced)
+                while not stop.is_set():  # if it stops, closing tries once more
+                    await self._rescue()
+                    await pause(stop, seconds=interval.total_seconds())
+            except StoreError as error:
+                log_event(log.error, "store.failed", "%s", error)
+            await pause(stop, self._database.replaced, seconds=interval.total_seconds())
+
+    async def _rescue(self) -> None:
+        """Write all of the store into a file beside it; raise `StoreUnusable` once that is done."""
+        path = _unused(beside(self._path, ".rescue"))
+        try:
+            await self._database.rescue(path)
+        except StoreError as error:
+            log_event(log.error, "store.unrescued", "%s", error)
+            return
+        self._is_rescued = True
+        raise StoreUnusable(
+            f"the store {self._path} was removed or replaced while the worker ran; all that it held is in"
+            f" {path}: put that in its place, and start once with `triage-bot run --restored`"
+        )
 
     async def close(self) -> None:
-        """Finish the submitted work, then close and unlock the file."""
-        await self._database.close()
+        """Finish the submitted work, then close and unlock the file. `StoreUnusable` as `watch` raises it."""
+        try:
+            if self._past and not self._is_rescued:
+                await self._database.look()
+        except StoreReplaced:
+            await self._rescue()
+        except StoreError:
+            pass  # closed already, or about to fail in the same way
+        finally:
+            await self._database.close()
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         try:
@@ -178,9 +270,14 @@ class SqliteStore:
 
     async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
         values = {"now": microseconds(now), "longest": longest and longest // timedelta(microseconds=1)}
-        await self._database.write(
-            lambda connection: [connection.execute(each, values) for each in _RESTORED]
-        )
+
+        def restore(connection: sqlite3.Connection) -> None:
+            for each in _RESTORED:
+                connection.execute(each, values)
+            if self._past:
+                self._past.restore(connection, now)
+
+        await self._database.write(restore)
 
     async def copy_to(self, path: Path) -> None:
         """Write a consistent copy to a new file without blocking other work. `StoreError` if that fails."""
@@ -270,12 +367,10 @@ class SqliteStore:
         return await self._database.read(lambda connection: connection.execute(query, values).fetchall())
 
 
-def _open(path: Path, *, create: bool) -> sqlite3.Connection:
-    connection = connect(path, create=create)
-    connection.row_factory = sqlite3.Row
-    for each in (_END_LEASES, _END_WAITS):
-        connection.execute(each)
-    return connection
+def _unused(path: Path) -> Path:
+    """Return this path, or one with a number behind it that nothing has: an earlier rescue stays."""
+    candidates = chain([path], (path.with_name(f"{path.name}.{number}") for number in count(2)))
+    return next(each for each in candidates if not each.exists())
 
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:
