@@ -15,23 +15,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bot.cli import arguments
+from bot.cli.console import complain, load_for_command, load_without_warnings
 from bot.cli.store_client import ask_store
 from bot.errors import ConfigError, TriageBotError, WrongUsage
-from bot.printable import GREY, RED, YELLOW, make_printable, paint
+from bot.printable import make_printable
 from bot.settings.settings import (
     Purpose,
     Settings,
-    load_settings,
     read_log_format,
-    settle_environment,
     takes_colour,
 )
-from bot.triage.log_events import log_event
 from bot.triage.model import utc_now
-from bot.worker.log import configure_logging, writes_json
+from bot.worker.log import configure_logging
 from bot.worker.views import render_json
 
 log = logging.getLogger(__name__)
@@ -44,8 +43,6 @@ OK = 0
 FAILED = 1  # refused at start (token, queue, store held, disk full), or the command's answer is "no"
 # 2, for wrong usage, comes from argparse.
 WRONG_CONFIG = 78  # EX_CONFIG of sysexits.h: somebody must change a setting first
-
-_COLOURS = {"error": RED, "warning": YELLOW}
 
 _REPLAY_WARNING = (
     "a replay overwrites any status that an analyst has set in MozDef since, and every `no` pages somebody"
@@ -110,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
     configure_logging("INFO", sys.stderr, as_json=read_log_format() == "json")
-    settings = _load_settings(Purpose.RUN, options)
+    settings = load_for_command(Purpose.RUN, options)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
     people = load_people_rules(settings.config_dir)
@@ -206,7 +203,7 @@ def send(options: argparse.Namespace) -> int:
         complain(f"the bot will reject this request: {make_printable(request.reason)}", level="warning")
     elif request.left_out:
         complain(f"the bot will leave out: {make_printable('; '.join(request.left_out))}", level="warning")
-    settings = _load_settings(Purpose.SEND, options)
+    settings = load_for_command(Purpose.SEND, options)
     message_id = asyncio.run(send_request(settings, body))
     print(f"identifier  {make_printable(identifier_in(body) or '') or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
@@ -229,7 +226,7 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def check(options: argparse.Namespace) -> int:
     """Check everything that the worker needs; print what is wrong and how to fix it."""
     return asyncio.run(
-        _check(_load_without_warnings(Purpose.CHECK, options), as_json=options.json, deep=options.deep)
+        _check(load_without_warnings(Purpose.CHECK, options), as_json=options.json, deep=options.deep)
     )
 
 
@@ -259,7 +256,7 @@ def list_(options: argparse.Namespace) -> int:
     """Print the questions accepted last, the newest first."""
     from bot.cli.output.questions import render_list
 
-    views = list(ask_store("list", _load_settings(Purpose.STORE, options), limit=options.limit))
+    views = list(ask_store("list", load_for_command(Purpose.STORE, options), limit=options.limit))
     print(render_json(views) if options.json else render_list(views, utc_now()))
     return OK
 
@@ -274,7 +271,7 @@ def show(options: argparse.Namespace) -> int:
     """Print everything that is known about one question."""
     from bot.cli.output.questions import render_question
 
-    views = list(ask_store("show", _load_settings(Purpose.STORE, options), identifier=options.identifier))
+    views = list(ask_store("show", load_for_command(Purpose.STORE, options), identifier=options.identifier))
     if not views:
         name = make_printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
@@ -305,7 +302,7 @@ def stats(options: argparse.Namespace) -> int:
 
     views = list(
         ask_store(
-            "stats", _load_settings(Purpose.STORE, options), since_seconds=options.since.total_seconds()
+            "stats", load_for_command(Purpose.STORE, options), since_seconds=options.since.total_seconds()
         )
     )
     title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
@@ -340,7 +337,7 @@ def replay(options: argparse.Namespace) -> int:
     """Put reports into the outbox again, byte for byte."""
     from bot.cli.output.questions import render_replay
 
-    settings, chosen = _load_settings(Purpose.STORE, options), _select_reports(options)
+    settings, chosen = load_for_command(Purpose.STORE, options), _select_reports(options)
     ask = partial(ask_store, "replay", settings, restored=options.restored)
     views = list(ask(dry_run=True, **chosen))
     if not views:
@@ -357,6 +354,60 @@ def replay(options: argparse.Namespace) -> int:
     return OK
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=arguments.duration,
+        required=True,
+        metavar="TIME",
+        help="the alerts to which something happened in the last 15m, 2h, 30d …",
+    )
+    parser.add_argument(
+        "--until",
+        type=arguments.duration,
+        default=timedelta(0),
+        metavar="TIME",
+        help="and not later than so long ago (default: until now)",
+    )
+
+
+@_command("export", "write the trail of alerts to standard output, a JSON object a line", _add_export)
+def export(options: argparse.Namespace) -> int:
+    """Print the trails of the alerts of some time as JSON lines, the last of which proves the others."""
+    from bot.cli.verification import export_bytes
+
+    if options.until >= options.since:
+        raise ConfigError(["--until must be a shorter time than --since: both are counted back from now"])
+    span = {f"{name}_seconds": getattr(options, name).total_seconds() for name in ("since", "until")}
+    for line in export_bytes(ask_store("export", load_for_command(Purpose.STORE, options), **span)):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+    return OK
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="an export")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="HASHES",
+        help="the hashes of the reports in MozDef's index, one a line: compare them, too",
+    )
+
+
+@_command("verify", "say what is missing in an export, or changed; needs no settings", _add_verify)
+def verify(options: argparse.Namespace) -> int:
+    """Print what is missing in an export, or changed. Raises `UnreadableFile`."""
+    from bot.cli.files import read_hashes, read_lines
+    from bot.cli.output.verdict import render_verdict
+    from bot.cli.verification import verify_export
+
+    hashes = read_hashes(options.against) if options.against else None
+    verdict = verify_export(read_lines(options.file), hashes)
+    print(render_verdict(verdict))
+    return FAILED if verdict.faults else OK
+
+
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="where to write the copy; an existing file is replaced")
 
@@ -364,11 +415,9 @@ def _add_backup(parser: argparse.ArgumentParser) -> None:
 @_command("backup", "copy the store into a file; the worker may be running", _add_backup)
 def backup(options: argparse.Namespace) -> int:
     """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
-    from pathlib import Path
-
     from bot.cli.files import require_elsewhere, write_backup
 
-    path, settings = Path(options.file), _load_settings(Purpose.STORE, options)
+    path, settings = Path(options.file), load_for_command(Purpose.STORE, options)
     if settings.store_path is not None:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
@@ -408,7 +457,7 @@ def migrate(options: argparse.Namespace) -> int:
     from bot.cli.output.migration import render_result
     from bot.store.migration.migrate import migrate_store
 
-    settings, tell = _load_settings(Purpose.MIGRATE, options), partial(complain, level="info")
+    settings, tell = load_for_command(Purpose.MIGRATE, options), partial(complain, level="info")
     migration = migrate_store(
         options.source,
         options.target,
@@ -433,41 +482,6 @@ def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
     return {"identifiers": options.identifiers}
 
 
-def _load_settings(purpose: Purpose, options: argparse.Namespace) -> Settings:
-    settings = _load_without_warnings(purpose, options)
-    for warning in settings.warnings:
-        complain(warning, level="warning")
-    return settings
-
-
-def _load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Settings:
-    settings = load_settings(purpose)
-    if options.verbose:
-        complain(f"settings come from {settings.source}", level="info")
-    settle_environment(settings)
-    tokens = (settings.slack_bot_token, settings.slack_app_token)
-    configure_logging(
-        settings.log_level,
-        sys.stderr,
-        as_json=settings.log_format == "json",
-        journal_stream=settings.journal_stream,
-        secrets=[token.reveal() for token in tokens if not token.parameter],
-    )
-    return settings
-
-
 def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
     first = group.exceptions[0]
     return _find_innermost(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def complain(problem: str, *, level: str = "error") -> None:
-    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON."""
-    if writes_json():
-        if level == "error":
-            log_event(log.error, "start.failed", "%s", problem)
-        else:
-            log_event(log.warning, "setting.doubtful", "%s", problem)
-        return
-    word = paint(level, _COLOURS.get(level, GREY)) if takes_colour(sys.stderr) else level
-    print(f"triage-bot: {word}: {problem}", file=sys.stderr)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from bot import __version__
-from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG, complain
+from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG
+from bot.cli.console import complain
 from bot.errors import ConfigError, TriageBotError, WrongUsage
 
 

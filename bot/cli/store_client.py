@@ -6,7 +6,7 @@ Directly if no worker is running, or if the store is a table, which workers shar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -42,12 +42,25 @@ def ask_store(
             " command with the settings of the worker, as root if its file is root's; if the worker has never"
             " run, start it once"
         )
-    yield from asyncio.run(_ask_directly(settings, command, arguments, restored=restored))
+    yield from _ask_directly(settings, command, arguments, restored=restored)
 
 
-async def _ask_directly(
+def _ask_directly(
     settings: Settings, command: str, arguments: dict[str, Any], *, restored: bool
-) -> list[View]:
+) -> Iterator[View]:
+    """Open the store, and yield the views as they come: an export may be larger than the memory."""
+    with asyncio.Runner() as runner:
+        answers = _answer(settings, command, arguments, restored=restored)
+        try:
+            while (view := runner.run(_next_of(answers))) is not None:
+                yield view
+        finally:
+            runner.run(answers.aclose())
+
+
+async def _answer(
+    settings: Settings, command: str, arguments: dict[str, Any], *, restored: bool
+) -> AsyncGenerator[View, None]:
     from bot.clock import Clock
     from bot.store import open_store
     from bot.worker.handlers import store_handlers
@@ -63,6 +76,11 @@ async def _ask_directly(
     try:
         handlers = store_handlers(store, settings.store_path, clock=clock)
         async with aclosing(handlers[command](arguments)) as views:
-            return [dict(view) async for view in views]
+            async for view in views:
+                yield dict(view)
     finally:
         await store.close()
+
+
+async def _next_of(answers: AsyncGenerator[View, None]) -> View | None:
+    return await anext(answers, None)

@@ -38,13 +38,17 @@ class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
         `StoreReplaced`, so that nobody is told anything.
         """
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
-        """Adjust a restored backup, which cannot know what happened after it was made.
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
+        """Adjust a restored backup, which cannot know what happened after it was made, and remember that.
 
-        Open deadlines and reminders restart with their original length. `longest` caps a deadline, so that
-        repeated restores cannot extend it. Every question not yet asked is in doubt: it may have been asked
-        since. The store gets a new identity in the same step. `StoreError` if the store takes no writes, or
-        if another worker changes a row meanwhile.
+        `since` is when the backup was last written to; None: that is not known. Open deadlines restart with
+        their original length. `longest` caps a deadline, so that repeated restores cannot extend it. Every
+        question not yet asked is in doubt: it may have been asked since. Every open one that was asked is due
+        once Slack's history has settled: it may have been answered since. The store gets a new
+        identity in the same step. `StoreError` if it takes no writes, or if another worker changes a row
+        meanwhile.
         """
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bot import __version__
 from bot.backoff import RETRY_FIRST, pause, retry_delay
-from bot.errors import AppRejected, TransientError, UnknownErrorCode
+from bot.errors import AppRejected, StartRefused, TransientError, UnknownErrorCode
 from bot.settings.parameter_store import Tokens, fetch_tokens
 from bot.settings.settings import Settings
 from bot.slack.errors import explain
@@ -83,6 +83,8 @@ class App:
         resources = await self._open_resources(store, tokens, meter)
         parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
         await self._contact_queues_and_slack(resources.queues, parts)
+        if self._restored:
+            await self._take_restored(store, parts)
         self._parts = parts
         self._stages = self._list_loops(parts, resources.store)
 
@@ -112,10 +114,21 @@ class App:
             message = "the store was last written %s ago, at %s"
             seconds = max(0, round(ago.total_seconds()))
             log_event(log.info, "store.opened", message, timedelta(seconds=seconds), store.written_at)
-        if self._restored:
-            await store.reset_after_restore(self._dependencies.clock(), longest=self._policy.longest_wait)
-            log_event(log.warning, "store.restored", "the store is a restored backup")
         return store
+
+    async def _take_restored(self, store: OpenStore, parts: Parts) -> None:
+        """Adjust a restored store before anything in it is acted upon.
+
+        `StartRefused` if Slack has accepted this app and does not let it read what the store cannot know.
+        """
+        if parts.authentication.trouble is None and not parts.actors.asker.restores.can_read:
+            raise StartRefused(
+                "with --restored the app needs the scope im:history, to read in Slack who was asked and what"
+                " they answered: add it to the app's bot scopes, reinstall the app, and start again"
+            )
+        now, longest = self._dependencies.clock(), self._policy.longest_wait
+        await store.reset_after_restore(now, longest=longest, since=store.written_at)
+        log_event(log.warning, "store.restored", "the store is a restored backup")
 
     async def _listen_to_commands(self, store: OpenStore) -> None:
         path = self._settings.control_path

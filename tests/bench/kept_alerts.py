@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ _SPREAD_SECONDS: Final = 28 * 24 * 3600
 #: How many people there are for each person of the pattern.
 _PEOPLE: Final = 50
 
-_MOMENT_ENDINGS: Final = ("_at", "_since")
+_MOMENTS: Final = re.compile("at|.*_at|.*_since")
 
 _NUMBERS: Final = """WITH RECURSIVE number(n) AS
     (SELECT 1 WHERE :copies > 0 UNION ALL SELECT n + 1 FROM number WHERE n < :copies)"""
@@ -37,6 +38,7 @@ _NUMBERS: Final = """WITH RECURSIVE number(n) AS
 _SOURCES: Final = {
     "question": "pattern.question AS question",
     "report": "pattern.question AS question JOIN pattern.report AS report ON report.key = question.key",
+    "event": "pattern.question AS question JOIN pattern.event AS event ON event.key = question.key",
 }
 
 
@@ -76,9 +78,8 @@ async def _open_once(store: Path) -> None:
 
 
 def _statements(store: sqlite3.Connection) -> Iterator[str]:
-    """Yield what empties both tables and fills them again: the pattern's own identifiers come once more."""
-    yield "DELETE FROM main.report"
-    yield "DELETE FROM main.question"
+    """Yield what empties the tables and fills them again: the pattern's own identifiers come once more."""
+    yield from (f"DELETE FROM main.{table}" for table in reversed(_SOURCES))
     for table, source in _SOURCES.items():
         columns = [row[1] for row in store.execute(f"PRAGMA main.table_info({table})")]
         values = ", ".join(_copied(table, column) for column in columns)
@@ -97,7 +98,7 @@ def _copied(table: str, column: str) -> str:
         return "report.event_id || '-' || n"
     if column in ("user", "slack_id"):
         return f"question.{column} || (n % {_PEOPLE})"
-    if column.endswith(_MOMENT_ENDINGS):
+    if _MOMENTS.fullmatch(column):
         # What is open is of today: it must not fall due while it is measured.
         age = f"n * {_SPREAD_SECONDS * 1_000_000} / :copies"
         return f"{table}.{column} - iif(question.standing = '', 0, {age})"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bot.triage.model import Question
 
 #: Questions and reports that `fill` makes.
-ROWS = 23
+ROWS = 31
 
 #: What tells rows of the file from what else a migration writes.
 KEYS = {row_key(question.request.identifier) for question in questions()}

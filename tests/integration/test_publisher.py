@@ -28,6 +28,7 @@ from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES, Publisher
 from bot.sqs.queues import BATCH_BYTES
+from bot.triage.model import Fate, OutboxRow
 
 CreateQueue = Callable[..., str]
 
@@ -232,3 +233,19 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
     await asyncio.wait_for(running, timeout=20)
 
     assert outbox.waiting
+
+
+async def test_what_was_overtaken_is_not_sent_and_what_cannot_be_judged_yet_waits() -> None:
+    outbox, queue = MemoryOutbox(*(row_of(fate.name, body=fate.name) for fate in Fate)), ScriptedQueue()
+    publisher = publisher_of(outbox, queue)
+
+    async def judge(row: OutboxRow) -> Fate:
+        return Fate[row.identifier]
+
+    publisher.judge = judge
+
+    async with publishing(publisher):
+        await eventually(lambda: len(outbox.sent) == 2)
+
+    assert queue.batches == [[Fate.SEND.name]]
+    assert [row.identifier for row in outbox.waiting] == [Fate.WAIT.name]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from fakes import NOON, ToldClock
-from store_files import a_question, execute, fill, opened, overwrite
+from store_files import a_question, fill, opened, overwrite, undo_upgrade
 
 from bot.errors import StartRefused, StoreError, StoreReplaced, StoreUnusable
 from bot.store import OpenStore, open_store
@@ -281,7 +281,7 @@ async def test_an_upgrade_that_broke_off_goes_on_with_its_identity(tmp_path: Pat
     path = tmp_path / "store.db"
     await fill(path, 0)
     identity = past_of(path).identity
-    execute(path, "DROP TABLE past", "PRAGMA user_version = 3")
+    undo_upgrade(path)
 
     await fill(path)
 
@@ -291,7 +291,7 @@ async def test_an_upgrade_that_broke_off_goes_on_with_its_identity(tmp_path: Pat
 async def test_a_store_without_identity_beside_a_head_that_has_seen_more_is_refused(
     stopped: Path,
 ) -> None:
-    execute(stopped, "DROP TABLE past", "PRAGMA user_version = 3")
+    undo_upgrade(stopped)
 
     await refuse_and_restore(stopped, Path.stat, "no identity, and the 31 commits")
 

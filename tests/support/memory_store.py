@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from bot.errors import StoreError
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, OutboxRow, Question, State, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    EventFacts,
+    EventKind,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Trail,
+    TrailEvent,
+    Work,
+)
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.statistics import AlertStatistics, Tally
+from bot.triage.trail import make_event
 
 APART = timedelta(seconds=5)
 
@@ -23,7 +38,9 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """Make up for what a restored backup cannot know."""
 
 
@@ -35,7 +52,11 @@ class MemoryStore:
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
+        self.events: dict[str, list[TrailEvent]] = defaultdict(list)
         self.fails: list[StoreError] = []
+        self.restore: Restore | None = None
+        self.conversations: dict[str, datetime] = {}
+        self.found: dict[str, FoundQuestion] = {}
 
     # Store
 
@@ -46,7 +67,7 @@ class MemoryStore:
 
     async def save(self, change: Change) -> bool:
         self._fail()
-        stored = await self.load(change.question.ref)
+        stored = await self.load((change.before or change.question).ref)
         if stored is None or stored.version != change.question.version - 1:
             return False
         self._put(change)
@@ -98,20 +119,43 @@ class MemoryStore:
         ]
         removed = [key for _, key in sorted(ended)[:limit]]
         for key in removed:
-            del self.reports[self.questions.pop(key).request.identifier]
+            identifier = self.questions.pop(key).request.identifier
+            self.reports.pop(identifier, None)
+            self.events.pop(identifier, None)
         return len(removed)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def restored(self) -> Restore | None:
+        return self.restore
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        return self.conversations.get(slack_id)
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        self._fail()
+        self.found |= {each.ref.partition(".")[0]: each for each in found}
+        self.conversations[slack_id] = at
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        return self.found.get(key)
+
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
+        self.restore = restore_rules.widen(self.restore, since, now)
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
-            later = now - since
             span = each.deadline - since if each.deadline else None
             open_till = now + min(span, longest or span) if span else None
-            due_at = each.due_at + later if each.due_at and each.work is Work.REMIND else each.due_at
-            self.questions[key] = replace(each, deadline=open_till, due_at=due_at)
+            self.questions[key] = replace(each, deadline=open_till)
+            if each.state is State.ASKED and not each.standing and each.ts and not each.outdated:
+                self.questions[key] = replace(
+                    each, deadline=open_till, due_at=now + RESTORE_SETTLES, attempts=0
+                )
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
                 self.questions[key] = doubted
+            kept = self.questions[key]
+            self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
 
     # Outbox
 
@@ -125,10 +169,12 @@ class MemoryStore:
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, sent_at=at))
+            self._tell(row.identifier, EventKind.SENT, {"sequence": row.sequence}, at)
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, parked_at=at))
+            self._tell(row.identifier, EventKind.PARKED, {"sequence": row.sequence}, at)
 
     # Archive
 
@@ -154,6 +200,23 @@ class MemoryStore:
                 )
                 for row in self.reports[identifier]
             ]
+            if replayed := len(self.reports[identifier]):
+                self._tell(identifier, EventKind.REPLAYED, {"reports": replayed}, now)
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        question = await self.find(identifier)
+        if question is None:
+            return None
+        events, reports = self.events.get(identifier, ()), self.reports.get(identifier, ())
+        return Trail(question=question, events=list(events), reports=list(reports))
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        for question in list(self.questions.values()):
+            moments = [question.accepted_at, *(each.at for each in self.events.get(question.identifier, ()))]
+            if any(since <= each < until for each in moments):
+                trail = await self.trail_of(question.identifier)
+                assert trail
+                yield trail
 
     async def copy_to(self, path: Path) -> None:
         raise StoreError(f"a store in memory has no file that could be copied to {path}")
@@ -192,6 +255,16 @@ class MemoryStore:
         self.questions[change.question.ref.partition(".")[0]] = change.question
         if change.report:
             self.reports[change.report.identifier].append(change.report)
+        if change.event:
+            self.events[change.event.identifier].append(change.event)
+
+    def _tell(self, identifier: str, kind: EventKind, facts: EventFacts, at: datetime) -> None:
+        question = self.questions[row_key(identifier)]
+        event = make_event(
+            identifier, question.version + 1, question.trail_hash, kind=kind, facts=facts, at=at
+        )
+        self.events[identifier].append(event)
+        self.questions[row_key(identifier)] = replace(question, version=event.version, trail_hash=event.hash)
 
     def _is_at_rest(self, question: Question, before: datetime) -> bool:
         rows = self.reports.get(question.request.identifier, ())
@@ -207,7 +280,8 @@ class MemoryStore:
         return [each.request.identifier for each in oldest_first if each.request.identifier in wanted]
 
     def _replace(self, row: OutboxRow) -> None:
-        self.reports[row.identifier][row.sequence] = row
+        rows = self.reports[row.identifier]
+        rows[[each.sequence for each in rows].index(row.sequence)] = row
 
     def _ready(self) -> list[tuple[datetime, OutboxRow]]:
         """Each first report that waits, and when it may go."""

@@ -21,7 +21,7 @@ from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
-from bot.triage.model import Question
+from bot.triage.model import Question, TrailEvent
 
 Tell = Callable[[str], None]
 
@@ -119,6 +119,7 @@ class Migration:
         await self._require_untouched()
         await mark_unfinished(self._table, str(self._source.path))
         copied = await self._copy()
+        await self._copies.write_restores(await self._source.restores())
         self._tell("reading the table back")
         comparisons = compare(copied, await self._read_back())
         if all(each.is_equal for each in comparisons):
@@ -148,7 +149,7 @@ class Migration:
 
     async def _copy(self) -> Inventory:
         inventory, total, done = Inventory(), await self._source.size(), 0
-        self._tell(f"copying {total:,} questions and their reports to the table {self._table.shown}")
+        self._tell(f"copying {total:,} questions, reports and trails to the table {self._table.shown}")
         async for page in self._source.pages():
             await self._write(page)
             for row in (row for alert in page for row in alert.rows):
@@ -175,15 +176,15 @@ class Migration:
         """Return the identifier of the first alert that differs between the stores."""
         async for page in self._source.pages():
             there = await self._copies.find(page)
-            for row in (row for alert in page for row in alert.rows):
-                copy = there.get(key_of_row(row))
+            for alert, row in ((each, row) for each in page for row in each.rows):
+                copy = there.get(key_of_row(row, alert.question))
                 if copy is None or digest_of(copy.row) != digest_of(row):
                     return _identifier_of(row)
         return await self._find_first_stranger()
 
     async def _find_first_stranger(self) -> str:
         async for copy, alert in self._copies_with_source():
-            if alert is None or copy.key not in map(key_of_row, alert.rows):
+            if alert is None or copy.key not in {key_of_row(row, alert.question) for row in alert.rows}:
                 return _identifier_of(copy.row)
         return ""
 
@@ -204,6 +205,8 @@ def _is_newer(copy: Copy, alert: Alert) -> bool:
     """Whether the source is older than the copy, e.g. because it is a restored backup."""
     if isinstance(copy.row, Question):
         return copy.row.version > alert.question.version
+    if isinstance(copy.row, TrailEvent):
+        return copy.row.version not in {event.version for event in alert.events}
     return copy.row.sequence not in {row.sequence for row in alert.reports}
 
 

@@ -48,7 +48,18 @@ _MIGRATIONS = {
         },
         indexes=["question_other_person ON question (other_slack_id) WHERE other_slack_id <> ''"],
     ),
-    3: _Step(tables=["past"]),
+    3: _Step(
+        tables=["past", "restore", "conversation", "found_question", "event"],
+        columns={
+            "question": [
+                "read_at INTEGER",
+                "is_unsure INTEGER NOT NULL DEFAULT 0",
+                "refusals INTEGER NOT NULL DEFAULT 0",
+                "trail_hash TEXT NOT NULL DEFAULT ''",
+                "report_hash TEXT NOT NULL DEFAULT ''",
+            ]
+        },
+    ),
 }
 
 #: How long to wait for another process to release the store, in milliseconds.
