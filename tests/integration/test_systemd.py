@@ -1,15 +1,16 @@
-"""The unit, judged by systemd's own tools, and the worker under its restrictions."""
+"""The unit judged by systemd's own tools, the worker under its restrictions, and what it tells systemd."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from confinement import USER, settings_of
 from metrics_world import LISTEN, address_of, fetch, read_samples
 from mypy_boto3_sqs import SQSClient
 from wording import WORDING
-from world import World
+from world import World, until
+from world.service_manager import ServiceManager
 
 HERE = Path(__file__).parent
 UNITS = HERE.parents[1] / "systemd"
@@ -160,10 +162,7 @@ def test_the_whole_loop_works_under_the_restrictions(
         click = world.slack.press(world.slack.question(identifier), "no")
 
         assert click.acknowledged
-        world.slack.redrawn(
-            identifier,
-            WORDING["answer"]["no"],
-        )
+        world.slack.redrawn(identifier, WORDING["answer"]["no"])
         assert world.status(identifier) == "escalated"
         assert identifier in world.worker.command("list").stdout
         # The unit hides /proc/stat, by which the library would date the process.
@@ -173,3 +172,110 @@ def test_the_whole_loop_works_under_the_restrictions(
         assert abs(meters["triage_process_start_time_seconds", ()] - started_at) < PROBABLE
         assert world.worker.stop() == 0
         assert "ERROR" not in world.worker.log, world.worker.log
+
+
+QUICK_WATCHDOG_WORKER = (str(Path(__file__).with_name("quick_watchdog_worker.py")),)
+
+#: Of the watchdog: so many pings in a row span more time than the hasty worker's patience.
+INTERVAL_SECONDS = 2
+MORE_THAN_PATIENCE = 12
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ServiceManager]:
+    manager = ServiceManager(tmp_path)
+    yield manager
+    manager.close()
+
+
+@pytest.fixture
+def world(create_world: Callable[..., World], manager: ServiceManager) -> World:
+    return create_world(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC=str(INTERVAL_SECONDS * 1_000_000))
+
+
+@pytest.fixture
+def hasty(world: World, manager: ServiceManager) -> World:
+    """The same with a worker that is quick to say that it is stuck, and is ready."""
+    world.worker.program = QUICK_WATCHDOG_WORKER
+    world.start()
+    manager.until_told("READY", "1")
+    return world
+
+
+def test_it_asks_for_time_until_slack_has_opened_a_link_and_says_when_it_stops(
+    world: World, manager: ServiceManager
+) -> None:
+    world.slack.stop()
+    world.worker.start()
+
+    waiting = manager.until_told("STATUS", "waiting for Slack")
+    until(lambda: manager.pings() >= 4, what="it asks again and again")
+    ready_before = [facts for facts in manager.told() if "READY" in facts]
+    world.slack.start()
+    ready = manager.until_told("READY", "1")
+    world.worker.stop()
+
+    assert int(waiting["EXTEND_TIMEOUT_USEC"]) >= 30_000_000
+    assert ready_before == []
+    assert ready["STATUS"] == "serving"
+    assert manager.told()[-1]["STOPPING"] == "1"
+
+
+def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manager: ServiceManager) -> None:
+    world.worker.environment["AWS_ENDPOINT_URL_SQS"] = "http://127.0.0.1:9"
+    world.worker.start()
+
+    world.slack.until_linked()
+    waiting = manager.until_told("STATUS", "waiting for the queues")
+
+    assert int(waiting["EXTEND_TIMEOUT_USEC"]) >= 30_000_000
+    assert not any("READY" in facts for facts in manager.told())
+
+
+@pytest.mark.slow
+def test_an_outage_that_is_retried_counts_as_progress(hasty: World, manager: ServiceManager) -> None:
+    hasty.slack.stop()
+    manager.until_told("STATUS", "waiting for Slack")
+    before = manager.pings()
+    until(lambda: manager.pings() >= before + MORE_THAN_PATIENCE, what="pings go on")
+    so_far = len(manager.told())
+    hasty.slack.start()
+    manager.until_told("STATUS", "serving", after=so_far)
+
+    assert not any(facts.get("WATCHDOG") == "trigger" for facts in manager.told())
+    assert hasty.worker.is_running()
+
+
+@pytest.mark.slow
+def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
+    hasty: World, manager: ServiceManager
+) -> None:
+    (hasty.worker.folder / "poller").touch()
+    manager.until_told("WATCHDOG", "trigger")
+    hasty.worker.stop()
+
+    # All that comes after it is the farewell.
+    assert [facts.get("WATCHDOG") for facts in manager.told()[-2:]] == ["trigger", None]
+    assert "loops=poller" in hasty.worker.until_logged("worker.stalled")
+
+
+def test_an_event_loop_that_is_stuck_is_silent(hasty: World, manager: ServiceManager) -> None:
+    (hasty.worker.folder / "loop").touch()
+    until((hasty.worker.folder / "held").exists, what="the event loop is held up")
+    before = manager.pings()
+    # Several pings would fall into this time.
+    time.sleep(INTERVAL_SECONDS)
+    hasty.worker.kill()
+
+    assert manager.pings() == before
+
+
+def test_a_worker_that_the_watchdog_ends_says_where_it_was(world: World) -> None:
+    world.start()
+
+    world.worker.signal(signal.SIGABRT)
+    exit_code = world.worker.exit_code()
+
+    assert exit_code == -signal.SIGABRT
+    assert "in run_worker" in world.worker.log or "in run_forever" in world.worker.log
+    assert "Fatal Python error: Aborted" in world.worker.log
