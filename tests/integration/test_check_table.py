@@ -81,8 +81,11 @@ async def test_a_table_that_was_filled_from_a_backup_is_to_be_restored() -> None
     found = (await look(name))[PAST]
 
     assert found.verdict is Verdict.FAILED
-    assert "is not what it was: it was copied from a backup" in found.detail
-    assert "run --restored" in found.remedy
+    assert found.detail.startswith(f"{name} in {REGION} is not what it was: it was copied from a backup")
+    assert (
+        found.remedy
+        == "stop all workers, and start one with `triage-bot run --restored`: see docs/operate.md"
+    )
 
 
 async def test_a_table_that_is_not_there_is_to_be_created() -> None:

@@ -79,8 +79,10 @@ async def test_a_store_that_was_taken_from_its_worker_is_told_by_it(tmp_path: Pa
 
     assert findings["store"].verdict is Verdict.FAILED
     assert "was removed or replaced while the worker runs" in findings["store"].detail
-    assert "triage-bot.db.rescue" in findings["store"].remedy
-    assert "run --restored" in findings["store"].remedy
+    assert findings["store"].remedy == (
+        "the worker ends once it has written triage-bot.db.rescue beside it: put that in its place, and start"
+        " once with `triage-bot run --restored`"
+    )
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
@@ -100,6 +102,19 @@ async def test_every_part_of_a_store_is_checked_in_a_copy_that_its_worker_makes(
     finding = findings["store, every part"]
     assert finding.verdict is (Verdict.FAILED if is_damaged else Verdict.OK)
     assert ("is corrupt" if is_damaged else "triage-bot.db is intact") in finding.detail
+
+
+async def test_a_copy_that_the_worker_cannot_make_is_a_failure(tmp_path: Path) -> None:
+    async def backup(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        raise StoreError("the disk is full")
+        yield {}
+
+    findings = await look_beside(tmp_path, condition(), deep=True, backup=backup)
+
+    finding = findings["store, every part"]
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail == f"{tmp_path / 'triage-bot.db'} could not be copied: the disk is full"
+    assert finding.remedy == "try again, or see the log"
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
