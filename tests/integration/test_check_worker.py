@@ -106,8 +106,8 @@ async def test_every_part_of_a_store_is_checked_in_a_copy_that_its_worker_makes(
 
 async def test_a_copy_that_the_worker_cannot_make_is_a_failure(tmp_path: Path) -> None:
     async def backup(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"data": ""}
         raise StoreError("the disk is full")
-        yield {}
 
     findings = await look_beside(tmp_path, condition(), deep=True, backup=backup)
 
