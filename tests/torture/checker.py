@@ -12,7 +12,7 @@ from . import card_rules, clock_rules, people_rules
 from .alerts import Kind
 from .case import Case, Receipt, open_cases, read_receipt, without_repeats
 from .deaths import Deaths
-from .history import History
+from .history import ROUNDING, History
 from .messages import text_of
 from .orders import APART_SECONDS, HOLD_SECONDS
 from .promises import Findings, Promise, Violation
@@ -88,7 +88,7 @@ class Checker:
             verdict = book.receive(receipt.sent.body)
             earliest = self._history.received[received[receipt.identifier]] + HOLD_SECONDS
             trouble = "" if verdict.kept else f"{verdict.reason}: {receipt.sent.body}"
-            if receipt.sent.at < earliest:
+            if receipt.sent.at < earliest - ROUNDING:
                 trouble = f"sent {earliest - receipt.sent.at:.1f} s before MozDef knows the alert"
             if trouble:
                 yield Violation(promise=Promise.UNHEARD, identifier=receipt.identifier, evidence=trouble)
@@ -118,5 +118,5 @@ def _reports(receipts: Sequence[Receipt]) -> Findings:
     if sequences != list(range(len(first))):
         yield Promise.DISORDERLY, f"sequences {sequences}"
     gaps = [later.sent.at - earlier.sent.at for earlier, later in pairwise(first)]
-    if any(gap < APART_SECONDS for gap in gaps):
+    if any(gap < APART_SECONDS - ROUNDING for gap in gaps):
         yield Promise.DISORDERLY, f"apart by {gaps} s"

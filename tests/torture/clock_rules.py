@@ -10,7 +10,7 @@ from bot.sandbox.fake_slack import Message
 from .alerts import Kind
 from .case import Case, Receipt, without_repeats
 from .deaths import Deaths
-from .history import SETTLED_AFTER
+from .history import ROUNDING, SETTLED_AFTER
 from .messages import number_of
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS, REMIND_TIMES
 from .promises import Findings, Promise
@@ -36,8 +36,13 @@ def reminders(case: Case) -> Findings:
     for reminder in case.reminders:
         if (reminder.channel, reminder.thread_ts) not in places:
             yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} is in the thread of no question"
-        elif float(reminder.ts) < float(reminder.thread_ts or 0) + number_of(reminder) * REMIND_AFTER_SECONDS:
+        elif _early_by(reminder) > ROUNDING:
             yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} of {reminder.thread_ts} came early"
+
+
+def _early_by(reminder: Message) -> float:
+    due_at = float(reminder.thread_ts or 0) + number_of(reminder) * REMIND_AFTER_SECONDS
+    return due_at - float(reminder.ts)
 
 
 def late_reminders(case: Case, deaths: Deaths) -> Findings:
@@ -85,7 +90,7 @@ def _says_why(case: Case, receipt: Receipt) -> bool:
 def _timed_out(case: Case, receipt: Receipt) -> Findings:
     if not case.questions:
         yield Promise.EARLY, "timed out without having been asked"
-    elif (early := case.asked_at + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+    elif (early := case.asked_at + EXPIRE_AFTER_SECONDS - receipt.at) > ROUNDING:
         yield Promise.EARLY, f"timed out {early:.1f} s early"
 
 
@@ -98,7 +103,7 @@ def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     since = deaths.history.received.get(case.alert.body, float("inf"))
     if receipt.reason != _LATE:
         yield Promise.GIVEN_UP, receipt.sent.body
-    elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+    elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > ROUNDING:
         yield Promise.EARLY, f"given up {early:.1f} s early"
     elif any(_was_known(question, receipt.at, deaths) for question in case.questions):
         yield Promise.GIVEN_UP, f"though asked at {case.asked_at:.0f}: {receipt.sent.body}"

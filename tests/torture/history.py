@@ -18,6 +18,9 @@ Place = tuple[str, str]
 #: torture's time: as long as a call may take, since a busy machine lets a worker wait for its turn.
 SETTLED_AFTER: Final = 15.0
 
+#: How much two moments may seem to differ that are the same: a float holds seconds since 1970 no better.
+ROUNDING: Final = 1e-6
+
 
 @dataclass(kw_only=True)
 class Press:

@@ -1,0 +1,69 @@
+"""A machine and the process on it: what time it believes it is, and when it has to die."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+#: When every run begins, in seconds since 1970: noon in UTC on a Tuesday.
+BEGINNING: Final = 1795521600.0
+
+
+class Died(BaseException):
+    """The process ends here. Nothing of it may run any more, and nothing of it reaches the world."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Machine:
+    """One machine. Its clock is `offset` seconds ahead, and runs ahead by `drift` in each second."""
+
+    name: str
+    offset: float = 0.0
+    drift: float = 0.0
+    suspended: float = 0.0  #: seconds for which it was suspended until now
+
+    def wall(self, now: float) -> float:
+        """Return what its clock shows, as seconds since 1970, when so many seconds have truly passed."""
+        return BEGINNING + now + self.offset + self.drift * now
+
+    def monotonic(self, now: float) -> float:
+        """Return its CLOCK_MONOTONIC, which stands still while the machine is suspended."""
+        return now - self.suspended
+
+
+@dataclass(kw_only=True, eq=False)
+class Life:
+    """One process. `dies_after` steps of its tasks it is killed, or when `dies_at_commit` comes."""
+
+    machine: Machine
+    number: int
+    dies_after: int = 0
+    steps: int = 0
+    commits: int = 0
+    dies_at_commit: int = 0
+    dies_before_commit: bool = False
+    is_over: bool = False
+    exit_code: int | None = None
+    on_signal: dict[int, Callable[[], object]] = field(default_factory=dict)
+    held: deque[asyncio.Handle] | None = None  #: what waits for the end of a suspension
+    on_death: list[Callable[[], None]] = field(default_factory=list)
+
+    def die(self) -> None:
+        """Let nothing of it run any more."""
+        self.is_over = True
+        for each in self.on_death:
+            each()
+        self.on_death.clear()
+
+    def require_alive(self) -> None:
+        """Raise `Died` where something of a dead process would reach the world."""
+        if self.is_over:
+            raise Died
+
+
+#: The process that is running; None: the world around it.
+LIFE: Final[ContextVar[Life | None]] = ContextVar("life", default=None)
