@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent / "bot"
 
 #: What lies in a folder, the lowest floor first. Imports lead down: never up, and nowhere on the same floor.
 HOUSE = (
-    {"__init__", "errors", "redaction", "printable", "threads", "backoff", "sandbox"},
+    {"__init__", "errors", "redaction", "printable", "threads", "backoff", "clock", "sandbox"},
     {"triage", "aws"},
     {"settings", "slack", "sqs", "store"},
     {"worker"},
@@ -53,7 +53,7 @@ STAIRS = {
 }
 
 #: What the house may have at the most, so that one can have all of it in mind.
-ENTRIES_MAX, ROOMS_MAX, FLOORS_MAX, ARROWS_MAX = 15, 16, 7, 45
+ENTRIES_MAX, ROOMS_MAX, FLOORS_MAX, ARROWS_MAX = 15, 17, 7, 51
 MODULE_LINES_MAX, FUNCTION_LINES_MAX = 500, 50
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -9,20 +9,21 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bot.aws.errors import NO_CREDENTIALS, blames_credentials, name_of
+from bot.aws.errors import blames_clock, blames_credentials, name_of
 from bot.aws.responses import accept_only_answers
+from bot.clock import Clock
 from bot.errors import ConfigError
 
-#: The minimum number of seconds between two renewals, for credentials that stay wrong.
-RENEWED_EVERY = 30.0
+#: The least time between two renewals, for credentials that stay wrong.
+RENEWED_EVERY = timedelta(seconds=30)
 
 
 def new_session() -> boto3.Session:
@@ -40,12 +41,12 @@ class Access:
         self,
         make_session: Callable[[], boto3.Session] = new_session,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock | None = None,
     ) -> None:
+        self.clock = clock or Clock()
         self._make_session = make_session
-        self._clock = clock
         self._session = make_session()
-        self._renewed_at: float | None = None
+        self._renewed_at: timedelta | None = None
         self._refusals: dict[str, str] = {}
         self._noting = threading.Lock()
         #: Held while a session or client is created: boto3 is not thread-safe there.
@@ -73,11 +74,12 @@ class Access:
                 self._refusals[place] = refused_with
             else:
                 self._refusals.pop(place, None)
+        self.clock.note_refusal(place)
 
     def renew(self, refused: boto3.Session) -> bool:
         """Replace the session if it is still the rejected one; return whether there is another one now."""
         with self.making:
-            now = self._clock()
+            now = self.clock.monotonic()
             is_early = self._renewed_at is not None and now - self._renewed_at < RENEWED_EVERY
             if self._session is refused and not is_early:
                 self._renewed_at = now
@@ -117,7 +119,10 @@ class Client:
             session, client = self._current()
             try:
                 answer = getattr(client, operation)(**arguments)
-            except (ClientError, *NO_CREDENTIALS) as error:
+            except (ClientError, BotoCoreError) as error:
+                if blames_clock(error):
+                    why = f"AWS refuses the time of this machine ({name_of(error)}, {self._place})"
+                    self._access.clock.note_refusal(self._place, why)
                 if not blames_credentials(error):
                     raise
                 self._access.note(self._place, refused_with=name_of(error))
@@ -146,5 +151,5 @@ class Client:
         except (BotoCoreError, ValueError) as error:
             region = self._options["region_name"]
             raise ClientNotMade(service=self._service, region=region, why=error) from error
-        accept_only_answers(client)
+        accept_only_answers(client, self._access.clock)
         return client

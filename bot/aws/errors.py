@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.responses import NotAnAnswer
+from bot.clock import REMEDY, is_expired_certificate
 
 #: A policy does not allow the call.
 DENIED = frozenset("AccessDenied AccessDeniedException AuthorizationError".split())
@@ -19,10 +22,12 @@ BAD_CREDENTIALS = frozenset(
     " UnrecognizedClientException".split()
 )
 
-#: Codes that AWS also gives where the caller's clock is wrong: the time is part of the signature.
-_PERHAPS_CLOCK = frozenset(
-    "InvalidSignatureException RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch".split()
-)
+#: AWS refuses a signature for its time: the caller's clock is wrong.
+_WRONG_TIME = frozenset("RequestExpired RequestTimeTooSkewed".split())
+
+#: Likewise if the text says so; otherwise the secret key is wrong.
+_WRONG_SIGNATURE = frozenset("InvalidSignatureException SignatureDoesNotMatch".split())
+_SAYS_WRONG_TIME = re.compile("Signature (expired|not yet current)")
 
 #: boto3 finds no credentials.
 NO_CREDENTIALS = (
@@ -64,8 +69,20 @@ def action_of(error: ClientError, service: str) -> str:
     return f"{_FOR_CREDENTIALS.get(operation, service)}:{operation.removesuffix('Batch')}"
 
 
+def blames_clock(error: ClientError | BotoCoreError) -> bool:
+    """Whether the call failed only because this machine's clock is wrong: new credentials cannot help."""
+    if isinstance(error, ClientError):
+        text = str(error.response.get("Error", {}).get("Message", ""))
+        return code_of(error) in _WRONG_TIME or (
+            code_of(error) in _WRONG_SIGNATURE and _SAYS_WRONG_TIME.search(text) is not None
+        )
+    return is_expired_certificate(error)
+
+
 def blames_credentials(error: ClientError | BotoCoreError) -> bool:
     """Whether the call failed only because of its credentials."""
+    if blames_clock(error):
+        return False
     if isinstance(error, ClientError):
         no_role = error.operation_name in _FOR_CREDENTIALS and code_of(error) in DENIED
         return no_role or code_of(error) in BAD_CREDENTIALS
@@ -93,7 +110,7 @@ def kms_remedy(code: str, rights: str) -> str:
 
 def needs_fixing(error: ClientError | BotoCoreError) -> bool:
     """Whether somebody must fix something before a retry can help: a policy, a key or the credentials."""
-    if not isinstance(error, ClientError):
+    if not isinstance(error, ClientError) or blames_clock(error):
         return isinstance(error, NO_CREDENTIALS)
     code = code_of(error)
     return code in DENIED | BAD_CREDENTIALS or (is_of_kms(code) and "Throttl" not in code)
@@ -105,6 +122,8 @@ def explain(error: ClientError | BotoCoreError, what: str, *, service: str, key_
     `what` is called, e.g. `the table triage`; `service` is the prefix of its IAM actions, and `key_rights`
     are the permissions that the call needs on its KMS key. The sentence never repeats what was sent.
     """
+    if blames_clock(error):
+        return f"AWS refuses the time of this machine for {what} ({name_of(error)}): {REMEDY}"
     if not isinstance(error, ClientError):
         return _explain_silence(error, what, service)
     code = code_of(error)
@@ -113,8 +132,7 @@ def explain(error: ClientError | BotoCoreError, what: str, *, service: str, key_
     if code in DENIED:
         return f"access to {what} is denied ({code}): grant this worker {action_of(error, service)}"
     if code in BAD_CREDENTIALS:
-        remedy = "check this machine's clock, and " if code in _PERHAPS_CLOCK else ""
-        return f"AWS does not accept the credentials for {what} ({code}): {remedy}renew them ({_SOURCES})"
+        return f"AWS does not accept the credentials for {what} ({code}): renew them ({_SOURCES})"
     return f"{_NAMES[service]} failed to perform {error.operation_name} on {what} ({code})"
 
 

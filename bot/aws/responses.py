@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import BotoCoreError
+
+from bot.clock import Clock, Service
 
 #: The content type of all services used here starts with this: they speak AWS JSON 1.0 or 1.1.
 _CONTENT_TYPE = "application/x-amz-json-"
@@ -42,15 +45,37 @@ class NotAnAnswer(BotoCoreError):
     fmt = "{what}, which is not a response from AWS; check the proxies on the way there"
 
 
-def accept_only_answers(client: BaseClient) -> None:
+def accept_only_answers(client: BaseClient, clock: Clock) -> None:
     """Make the client's calls raise `NotAnAnswer` for responses that are not from AWS.
 
-    Only for clients of SQS, DynamoDB and the parameter store: STS responds in XML.
+    The clock learns from those that are. Only for clients of SQS, DynamoDB and the parameter store: STS
+    responds in XML.
     """
-    client.meta.events.register("before-parse", _judge, unique_id=__name__)  # once, however often it is asked
+    gate = _Gate(clock)
+    client.meta.events.register("before-send", gate.note_request)
+    client.meta.events.register("before-parse", gate.judge)
 
 
-def _judge(operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+class _Gate:
+    """Looks at what a client sends and receives; each call does both on one thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._request = threading.local()
+
+    def note_request(self, **_: Any) -> None:
+        """Note when a request is sent. Returns nothing: what this event returns would be the response."""
+        self._request.sent = self._clock.boottime()
+
+    def judge(self, operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
+        """Judge a response; note its `Date` if AWS gave it."""
+        _judge(operation_model, response_dict)
+        headers = response_dict["headers"]
+        if str(headers.get("content-type", "")).lower().startswith(_CONTENT_TYPE):
+            self._clock.note(Service.AWS, headers.get("date"), sent=self._request.sent)
+
+
+def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> None:
     status, body = response_dict["status_code"], response_dict["body"]
     if status >= HTTPStatus.BAD_REQUEST:
         _judge_refusal(status, body)

@@ -32,13 +32,14 @@ def ask_store(command: str, settings: Settings, **arguments: Any) -> Iterator[Vi
 
 
 async def _ask_directly(settings: Settings, command: str, arguments: dict[str, Any]) -> list[View]:
+    from bot.clock import Clock
     from bot.store import open_store
-    from bot.triage.model import utc_now
     from bot.worker.handlers import store_handlers
 
-    store = await open_store(settings.store_url, region=settings.aws_region)
+    clock = Clock()  # a table tells it the time; with a file alone, it is the machine's
+    store = await open_store(settings.store_url, region=settings.aws_region, clock=clock)
     try:
-        handlers = store_handlers(store, settings.store_path, clock=utc_now)
+        handlers = store_handlers(store, settings.store_path, clock=clock)
         async with aclosing(handlers[command](arguments)) as views:
             return [dict(view) async for view in views]
     finally:

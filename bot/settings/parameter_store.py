@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Access
-from bot.aws.errors import code_of, explain, needs_fixing, status_of
+from bot.aws.errors import blames_clock, code_of, explain, needs_fixing, status_of
 from bot.aws.region import region_in
 from bot.errors import ConfigError, StartRefused, TransientError
 from bot.redaction import Secret
@@ -99,6 +99,7 @@ def _translate(error: ClientError | BotoCoreError, name: str) -> StartRefused | 
         return StartRefused(f"{sentence} on it (and kms:Decrypt with its key)" if needs_key else sentence)
     if (
         not isinstance(error, ClientError)
+        or blames_clock(error)
         or "Throttl" in code_of(error)
         or status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):

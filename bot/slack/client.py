@@ -8,7 +8,7 @@ import logging
 import ssl
 import urllib.request
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,11 +18,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from yarl import URL  # aiohttp's own parser: the URL that is checked is the URL that is called
 
+from bot.clock import Clock, Service, is_expired_certificate
 from bot.errors import AmbiguousError, TransientError
 from bot.slack.errors import classify_error, retry_after
-from bot.slack.input_cleaning import make_storable
+from bot.slack.input_cleaning import make_storable, read_header
 from bot.triage.log_events import log_event
-from bot.triage.ports import NO_METER, Clock, Meter
+from bot.triage.ports import NO_METER, Meter
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def web_client(
     client.proxy = proxy_for(base_url)
     return client
 
+
+_EXPIRED_CERTIFICATE = "a certificate on the way to Slack is not valid at this machine's time"
 
 #: Nothing in a `text` becomes a link or a mention, and no link is unfolded.
 _LITERAL: Final = {"parse": "none", "link_names": False}
@@ -98,11 +101,11 @@ class SlackApi:
         clock: Clock,
         meter: Meter = NO_METER,
     ) -> None:
+        self.clock = clock
         self._client = client
         self._session = session
-        self._clock = clock
         self._meter = meter
-        self._paused_until: dict[str, datetime] = {}
+        self._paused_until: dict[str, timedelta] = {}  #: by `Clock.monotonic`
         self._proxy_for = functools.cache(proxy_for)  # which reads the whole environment
 
     async def write(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -160,25 +163,38 @@ class SlackApi:
         """Call a method, once, and return the whole answer with its headers. Raises as `write` does."""
         if remaining := self.pause_of(method):
             raise TransientError(f"{method} is paused, as Slack asked", retry_after=remaining)
+        sent = self.clock.boottime()
         try:
-            return await self._client.api_call(method, **arguments)
+            answer = await self._client.api_call(method, **arguments)
         except Exception as error:
             failure = classify_error(error)
+            self._note_time(getattr(error, "response", None), sent, error)
             if isinstance(failure, TransientError | AmbiguousError):
                 self._meter.count_retried(method)
             if isinstance(failure, TransientError) and failure.retry_after is not None:
                 self.pause(method, failure.retry_after)
             raise failure from error
+        self._note_time(answer, sent)
+        return answer
 
     def pause_of(self, method: str) -> timedelta:
         """Return how much longer a method is paused; zero if it is not."""
         until = self._paused_until.get(method)
-        return max(timedelta(0), until - self._clock()) if until else timedelta(0)
+        return max(timedelta(0), until - self.clock.monotonic()) if until else timedelta(0)
 
     def pause(self, method: str, span: timedelta) -> None:
         """Pause a method for this long, unless it is already paused for longer."""
-        until = self._clock() + span
+        until = self.clock.monotonic() + span
         self._paused_until[method] = max(until, self._paused_until.get(method, until))
+
+    def _note_time(self, answer: Any, sent: timedelta, error: Exception | None = None) -> None:
+        """Let the clock learn from an answer, if it is Slack's own: a JSON object that says `ok`."""
+        data = getattr(answer, "data", None)
+        if isinstance(data, dict) and isinstance(data.get("ok"), bool):
+            self.clock.note(Service.SLACK, read_header(answer.headers, "date"), sent=sent)
+            self.clock.note_refusal(Service.SLACK)
+        elif error is not None and is_expired_certificate(error):
+            self.clock.note_refusal(Service.SLACK, _EXPIRED_CERTIFICATE)
 
     async def _call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         data = make_storable((await self.call(method, **arguments)).data)

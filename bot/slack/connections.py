@@ -11,20 +11,20 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.backoff import countdown, pause, retry_delay, until_stopped, wait_out
+from bot.clock import Clock
 from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.errors import explain
 from bot.slack.identity import Identity
 from bot.slack.link_urls import REFUSED_MAX, LinkUrls
 from bot.slack.websocket import PING_INTERVAL, Websocket
 from bot.triage.log_events import log_event
-from bot.triage.ports import Clock
 
 log = logging.getLogger(__name__)
 
@@ -253,11 +253,11 @@ class SocketConnections:
     ) -> None:
         self._connections = connections
         self._clock = clock
-        self._started_at = clock()
+        self._started_at = clock.monotonic()
         self._shared = shared
         self._look_interval = look_interval
-        self._suspected_at: datetime | None = None
-        self._examined_at: datetime | None = None
+        self._suspected_at: timedelta | None = None
+        self._examined_at: timedelta | None = None
         self._has_strangers = False
         self._crowded = False
         for link in connections:
@@ -301,12 +301,12 @@ class SocketConnections:
         """
         while not stop.is_set():
             if self._is_examination_due() and any(link.replace() for link in self._connections):
-                self._examined_at = self._clock()
+                self._examined_at = self._clock.monotonic()
                 log_event(log.info, "link.examined", "a link is replaced, so that Slack counts again")
             await pause(stop, seconds=self._look_interval.total_seconds())
 
     def _is_examination_due(self) -> bool:
-        now = self._clock()
+        now = self._clock.monotonic()
         suspected_at, examined_at = self._suspected_at, self._examined_at
         return (
             suspected_at is not None
@@ -327,7 +327,7 @@ class SocketConnections:
             self._clear()
 
     def _suspect(self, connections: int) -> None:
-        now = self._clock()
+        now = self._clock.monotonic()
         self._suspected_at = self._suspected_at or now
         if self._has_strangers or now - self._started_at < SETTLED_AFTER:
             return

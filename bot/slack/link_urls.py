@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot.backoff import retry_delay
+from bot.clock import Clock
 from bot.errors import AmbiguousError, TransientError, TriageBotError
 from bot.slack.client import SlackApi
 from bot.slack.errors import classify_link_refusal, was_answered
 from bot.slack.input_cleaning import read_text
-from bot.triage.ports import Clock
 
 APPS_CONNECTIONS_OPEN = "apps.connections.open"
 
@@ -37,7 +37,7 @@ class LinkUrls:
         self._jitter = jitter
         self._failures = 0
         self._calling = asyncio.Lock()
-        self._kept: tuple[str, datetime] | None = None
+        self._kept: tuple[str, timedelta] | None = None  #: and `Clock.boottime` when it was fetched
 
     @property
     def pause(self) -> timedelta:
@@ -55,7 +55,7 @@ class LinkUrls:
         """
         async with self._calling:  # otherwise two links could be refused before either knows of the pause
             kept, self._kept = self._kept, None
-            if kept and self._clock() - kept[1] <= KEEP:
+            if kept and self._clock.boottime() - kept[1] <= KEEP:
                 return kept[0]
             if self.pause:
                 return None
@@ -70,7 +70,7 @@ class LinkUrls:
     async def prepare(self) -> bool:
         """Fetch a URL for the link that opens next; return whether there is one. Raises as `fetch` does."""
         url = await self.fetch()
-        self._kept = (url, self._clock()) if url else None
+        self._kept = (url, self._clock.boottime()) if url else None
         return bool(url)
 
     async def _call(self) -> str:

@@ -20,6 +20,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 
+from bot.clock import Clock
 from bot.errors import TriageBotError
 from bot.slack.follow_ups import FollowUps
 from bot.slack.home_and_modals import SlackViews
@@ -39,7 +40,6 @@ from bot.slack.render.modals import NOTE_VIEW
 from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
 from bot.triage.answer_rules import Refusal
 from bot.triage.log_events import log_event
-from bot.triage.ports import Clock
 from bot.triage.service import TriageService
 
 Body = dict[str, Any]

@@ -30,7 +30,7 @@ from bot.triage.policy import Policy
 
 log = logging.getLogger(__name__)
 
-#: How long before its first claim a question may be dated by Slack, whose clock differs from ours.
+#: How long before its first claim, by our clock, a question may be dated by Slack.
 LOOK_BACK = timedelta(minutes=30)
 
 #: The most messages per page of a look-up. Slack shows some apps only 15, once a minute.
@@ -103,7 +103,8 @@ class SlackMessenger:
         self, question: Question, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
         channel = after.channel if after else await self.open_conversation(question)
-        since = (question.claimed_at or question.accepted_at) - LOOK_BACK
+        # A row may be dated by another clock: one that the former release took from a machine that was ahead.
+        since = min(question.claimed_at or question.accepted_at, self._api.clock()) - LOOK_BACK
         page = {
             "channel": channel,
             "oldest": f"{since.timestamp():.6f}",

@@ -11,14 +11,15 @@ from random import Random
 from typing import Protocol
 
 from bot.backoff import Backoff, add_jitter, pause
+from bot.clock import Clock
 from bot.errors import StoreError, TransientError, TriageBotError
 from bot.sqs.dead_letters import DeadLetters
 from bot.sqs.errors import log_interruption
 from bot.sqs.queues import FailedEntry, Received, SendQueue
 from bot.sqs.wire import decode_request, identifier_in
 from bot.triage.log_events import Event, log_event
-from bot.triage.model import Conflict, InvalidBody, TriageRequest, utc_now
-from bot.triage.ports import NO_METER, Clock, Meter
+from bot.triage.model import Conflict, InvalidBody, TriageRequest
+from bot.triage.ports import NO_METER, Meter
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Poller:
         self._random = random
         self._backoff = Backoff(random)
         self._probe = probe
-        self.clock: Clock = utc_now
+        self.clock = Clock()
         self.meter: Meter = NO_METER
         self.on_progress: OnProgress = lambda _: None
         self.has_polled = False  #: whether a poll was ever answered
@@ -102,14 +103,14 @@ class Poller:
             _warn_of_missing_dead_letters()
         while not stop.is_set():
             self.on_progress(POLL_PATIENCE)
-            began = self.clock()
+            began = self.clock.monotonic()
             try:
                 batch = await self._poll(stop)
                 self.has_polled = True
                 self.on_poll()
                 if batch:
                     await self._process_batch(batch)
-                elif (self.clock() - began).total_seconds() < SHORTEST_POLL:
+                elif (self.clock.monotonic() - began).total_seconds() < SHORTEST_POLL:
                     await pause(stop, seconds=add_jitter(SHORTEST_POLL, self._random))
                 self._backoff.after_success()
             except StoreError as error:

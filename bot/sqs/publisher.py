@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from itertools import islice
 from random import Random
 from typing import NamedTuple
 
 from bot.backoff import RETRY_SHORTEST, Backoff, pause, retry_delay
+from bot.clock import Clock
 from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
 from bot.triage.model import OutboxRow
-from bot.triage.ports import NO_METER, Clock, Meter, Outbox
+from bot.triage.ports import NO_METER, Meter, Outbox
 
 log = logging.getLogger(__name__)
 
-#: The longest sleep, in seconds: the machine's clock may be set meanwhile.
+#: The longest sleep, in seconds.
 LONGEST_SLEEP = 60.0
 
 #: The shortest sleep, in seconds, so that a moment that has just passed cannot make the loop spin.
@@ -35,7 +36,7 @@ class _Retry(NamedTuple):
     """When to send a row again that the queue rejected temporarily."""
 
     failures: int
-    until: datetime
+    until: timedelta  #: by `Clock.monotonic`
 
 
 class Publisher:
@@ -91,15 +92,16 @@ class Publisher:
     async def _send_due(self) -> bool:
         """Send up to ten reports; return whether there were any."""
         await self._mark_sent()
-        rows = await self._load_ready_rows(self._clock())
+        rows = await self._load_ready_rows()
         waiting = iter(rows)
         for batch in cut_into_batches([_make_message(row) for row in rows]):
             await self._send(list(islice(waiting, len(batch))), batch)
         return bool(rows)
 
-    async def _load_ready_rows(self, now: datetime) -> Sequence[OutboxRow]:
+    async def _load_ready_rows(self) -> Sequence[OutboxRow]:
         # Rows that wait for a retry are loaded, too: otherwise ten of them would hold up all others.
-        rows = await self._outbox.sendable(now, limit=BATCH + len(self._retries))
+        rows = await self._outbox.sendable(self._clock(), limit=BATCH + len(self._retries))
+        now = self._clock.monotonic()
         resting = {event_id for event_id, rest in self._retries.items() if rest.until > now}
         kept = resting | {row.event_id for row in rows}
         self._retries = {event_id: rest for event_id, rest in self._retries.items() if event_id in kept}
@@ -145,7 +147,7 @@ class Publisher:
             before = self._retries.get(row.event_id)
             failures = before.failures + 1 if before else 1
             wait = retry_delay(failures - 1, self._random.random(), shortest=RETRY_SHORTEST).total_seconds()
-            self._retries[row.event_id] = _Retry(failures, self._clock() + timedelta(seconds=wait))
+            self._retries[row.event_id] = _Retry(failures, self._clock.monotonic() + timedelta(seconds=wait))
             fields = {**_fields(row), "code": refusal.code, "wait_seconds": wait}
             log_event(
                 log.warning,
@@ -156,11 +158,11 @@ class Publisher:
             )
 
     async def _seconds_to_sleep(self) -> float:
-        now = self._clock()
-        moments = [rest.until for rest in self._retries.values()]
+        now, steady = self._clock(), self._clock.monotonic()
+        waits = [rest.until - steady for rest in self._retries.values()]
         if next_one := await self._outbox.next_sendable(now):
-            moments.append(next_one)
-        seconds = min(((moment - now).total_seconds() for moment in moments), default=LONGEST_SLEEP)
+            waits.append(next_one - now)
+        seconds = min((wait.total_seconds() for wait in waits), default=LONGEST_SLEEP)
         return min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP)
 
     async def _sleep(self, stop: asyncio.Event, seconds: float) -> None:

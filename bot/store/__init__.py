@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from bot.clock import Clock
 from bot.store.address import is_shared, parse_address, store_path
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 
@@ -35,13 +36,14 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
     region: str | None = None,
     keep: timedelta | None = None,
     access: Access | None = None,
+    clock: Clock | None = None,
     on_found: Callable[[], None] = lambda: None,
 ) -> OpenStore:
     """Open the store at `url`: a file, locked for this process, or a table shared with other workers.
 
     `create` makes a missing file. The others concern a table: `region` applies if the URL names none, `keep`
-    is how long ended questions are kept, `access` is the session to AWS (None: by boto3's own chain), and
-    `on_found` is called when other workers have left work.
+    is how long ended questions are kept, `access` is the session to AWS (None: by boto3's own chain), `clock`
+    is that of the worker, and `on_found` is called when other workers have left work.
     `ConfigError` for an invalid URL, or if a table has no region.
     `StoreUnusable` if the file is missing, not permitted or corrupt.
     `StartRefused` if another process holds it (after 5 s), the disk is full, or the table is missing.
@@ -49,7 +51,7 @@ async def open_store(  # noqa: PLR0913 - each says something else about the stor
     if is_shared(url):
         from bot.store.dynamodb.opening import open_table
 
-        store = await open_table(parse_address(url, region=region), keep=keep, access=access)
+        store = await open_table(parse_address(url, region=region), keep=keep, access=access, clock=clock)
         store.on_found = on_found
         return store
     from bot.store.sqlite.store import SqliteStore

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import (
@@ -109,9 +109,9 @@ class Asker:
             await self._look(question)
 
     async def _ask_in_turn(self, question: Question) -> None:
-        now = self._clock()
-        turn = self._pacing.turn_of(question, now)
-        if turn > now:
+        wait = self._pacing.wait_for(question, self._clock)
+        if wait:
+            turn = self._clock() + wait
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
         person = await self._person(question)
@@ -120,33 +120,37 @@ class Asker:
         await self._claim_and_post(question, person)
 
     async def _claim_and_post(self, question: Question, person: Person) -> None:
+        since = self._clock.boottime()
         claimed = await self._recorder.save(question, asking_rules.claim(question, person, self._clock()))
-        if claimed is None or await self._give_up_stale(claimed):
+        if claimed is None or await self._give_up_stale(claimed, since):
             return
         self._claims[question.ref] = claimed
         # A process that freezes from here on, during the call, may still post too late: Slack's API has no
         # "post unless it exists". So the age of the claim is checked last, and the call has a timeout.
-        message_ref = await self._post(claimed)
+        message_ref = await self._post(claimed, since)
         if message_ref is None:
             return
-        self._unknown_errors.note_success(claimed, self._clock())
+        self._unknown_errors.note_success(claimed, self._clock.monotonic())
         await self._record(claimed, message_ref)
         self._limiter.reset()
 
-    async def _post(self, claimed: Question) -> MessageRef | None:
-        """Post the question, and open the conversation first if necessary; None if the claim was given up."""
+    async def _post(self, claimed: Question, since: timedelta) -> MessageRef | None:
+        """Post the question, and open the conversation first if necessary; None if the claim was given up.
+
+        `since` is `Clock.boottime` before the claim.
+        """
         try:
             with contextlib.suppress(NoConversation):
                 return await self._send(claimed)
             channel = await self._messenger.open_conversation(claimed)
-            if await self._give_up_stale(claimed):
+            if await self._give_up_stale(claimed, since):
                 return None
             return await self._send(claimed, channel)
         except AppRejected as error:
-            self._limiter.trip(error, self._clock())
+            self._limiter.trip(error, self._clock.monotonic())
             raise
         except UnknownErrorCode as error:
-            self._unknown_errors.judge(claimed, error, self._clock(), self._limiter)
+            self._unknown_errors.judge(claimed, error, self._clock.monotonic(), self._limiter)
 
     async def _send(self, claimed: Question, channel: str = "") -> MessageRef:
         """Post the question. Only a wait that Slack asks for here pauses all posts."""
@@ -154,13 +158,16 @@ class Asker:
             return await self._messenger.post(claimed, channel=channel)
         except TransientError as error:
             if error.retry_after is not None:
-                self._limiter.slow_down(error.retry_after, self._clock())
+                self._limiter.slow_down(error.retry_after, self._clock.monotonic())
             raise
 
-    async def _give_up_stale(self, claimed: Question) -> bool:
-        """Give up a claim that grew old while this process stalled: another worker may have taken over."""
+    async def _give_up_stale(self, claimed: Question, since: timedelta) -> bool:
+        """Give up a claim that grew old while this process, or the machine, stood still: another worker may
+        have taken over.
+        """
         now = self._clock()
-        if now - (claimed.in_doubt_since or now) <= self._delays.claim_holds:
+        age = max(now - (claimed.in_doubt_since or now), self._clock.boottime() - since)
+        if age <= self._delays.claim_holds:
             return False
         step = asking_rules.record_not_posted(claimed, now)
         if step is None:

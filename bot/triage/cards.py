@@ -46,7 +46,7 @@ class Cards:
         self._read_report = read_report
         self._rate_limiter = pacing.rate_limiter
         self._jitter = pacing.jitter
-        self._turns: dict[str, datetime] = {}  #: when to show the cards that wait, by ref
+        self._turns: dict[str, timedelta] = {}  #: `Clock.monotonic` at which to show the cards that wait
         #: Why the last card could not be shown: Slack's code or a sentence; "" if it was shown; None: no card
         #: yet.
         self.last_trouble: str | None = None
@@ -56,10 +56,10 @@ class Cards:
         if not self._recorder.policy.has_channel:  # SECURITY_CHANNEL was removed after the card fell due
             await self._postpone(question, None)
             return
+        wait = self._find_wait(question)
         now = self._recorder.clock()
-        turn = self._turn(question, now)
-        if turn > now:
-            await self._postpone(question, turn)
+        if wait:
+            await self._postpone(question, now + wait)
             return
         until = now + CARD_TAKES
         claimed, step = await self._recorder.decide(question, lambda row: card_rules.claim(row, now, until))
@@ -120,14 +120,15 @@ class Cards:
         if untold is None:
             log_question(log.info, "card.shown", question)
 
-    def _turn(self, question: Question, now: datetime) -> datetime:
-        """Return when this card may be shown. A backlog that is posted all at once would delay questions."""
+    def _find_wait(self, question: Question) -> timedelta:
+        """Return how long this card has to wait: a backlog posted all at once would delay questions."""
+        now = self._recorder.clock.monotonic()
         turn = self._turns.pop(question.ref, None)
         if turn is None or now - turn > MISSED_AFTER:
             turn = self._rate_limiter.reserve(_CHANNEL, now)
         if turn > now:
             self._turns[question.ref] = turn
-        return turn
+        return max(turn - now, timedelta(0))
 
     def _wait(self, error: Exception) -> timedelta:
         asked: timedelta | None = getattr(error, "retry_after", None)

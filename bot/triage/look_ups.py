@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from bot.clock import Clock
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.model import Bookmark, MessageRef, Question
-from bot.triage.ports import Clock, Messenger
+from bot.triage.ports import Messenger
 
 #: How long a row in doubt waits if Slack rejects the app during a look.
 SCOPE_WAIT = timedelta(seconds=60)
@@ -45,7 +46,7 @@ class LookUpResult(Enum):
 @dataclass(slots=True)
 class _Doubt:
     since: datetime | None  #: of the claim; another claim of the same row is another doubt
-    look_at: datetime
+    look_at: timedelta  #: by `Clock.monotonic`
     missed: bool = False
     bookmark: Bookmark | None = None  #: of the look that is under way
     passed: set[Bookmark] = field(default_factory=set)  #: every bookmark of that look
@@ -67,20 +68,27 @@ class LookUps:
 
     def doubt(self, question: Question) -> datetime:
         """Record that the result of a post is unknown as of now; return when to look for the first time."""
-        doubt = _Doubt(since=question.in_doubt_since, look_at=self._clock() + self._delays.first_look)
-        self._doubts[question.ref] = doubt
-        return doubt.look_at
+        look_at = self._clock.monotonic() + self._delays.first_look
+        self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
+        return self.look_at(question)
 
     def look_at(self, question: Question) -> datetime:
         """Return when to look next, in UTC."""
+        return self._clock() + self._wait(question)
+
+    def _wait(self, question: Question) -> timedelta:
+        """Return how much longer not to look."""
         known = self._doubts.get(question.ref)
         if known is None or known.since != question.in_doubt_since:
+            if not self._clock.is_known:
+                return self._delays.first_look  # how old the claim is cannot be told
             # A dead process left it behind: its post may still be under way.
             now = self._clock()
             posted_by = (question.in_doubt_since or now) + self._delays.post_takes
-            look_at = max(now, posted_by) + self._delays.first_look
-            known = self._doubts[question.ref] = _Doubt(since=question.in_doubt_since, look_at=look_at)
-        return known.look_at
+            wait = max(posted_by - now, timedelta(0)) + self._delays.first_look
+            known = _Doubt(since=question.in_doubt_since, look_at=self._clock.monotonic() + wait)
+            self._doubts[question.ref] = known
+        return max(known.look_at - self._clock.monotonic(), timedelta(0))
 
     def forget(self, question: Question) -> None:
         """Forget a question that is no longer in doubt."""
@@ -90,15 +98,15 @@ class LookUps:
         """Look, if it is time to. `TransientError` if the look could not be completed: it resumes later."""
         if not self._messenger.can_look_up:
             return LookUpResult.IMPOSSIBLE
-        if self._clock() < self.look_at(question):
+        if self._wait(question):
             return LookUpResult.TOO_SOON
         doubt = self._doubts[question.ref]  # before the look: a click may settle the doubt meanwhile
         message_ref = await self._read_on(question, doubt)
         if message_ref is not None:
             return message_ref
-        if doubt.missed:
+        if doubt.missed and self._clock.is_known:
             return LookUpResult.NOT_POSTED
-        doubt.look_at, doubt.missed = self._clock() + self._delays.looks_apart, True
+        doubt.look_at, doubt.missed = self._clock.monotonic() + self._delays.looks_apart, True
         return LookUpResult.NOT_FOUND_YET
 
     async def _read_on(self, question: Question, doubt: _Doubt) -> MessageRef | None:

@@ -9,14 +9,15 @@ apart, so that no number of invented addresses makes the worker forget a person.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Generic, TypeVar
 
+from bot.clock import Clock
 from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.model import Person, Question
 from bot.triage.outcomes import Reason
 from bot.triage.people import PeopleRules
-from bot.triage.ports import Clock, Messenger
+from bot.triage.ports import Messenger
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import UnknownErrorHistory
 
@@ -42,22 +43,19 @@ class RecentAnswers(Generic[T]):
     """The last answer about each address or Slack id, and its time. The oldest is dropped if need be."""
 
     def __init__(self) -> None:
-        self._answers: dict[str, tuple[datetime, T]] = {}
+        self._answers: dict[str, tuple[timedelta, T]] = {}
 
-    def put(self, wanted: str, answer: T, now: datetime) -> None:
-        """Remember an answer."""
+    def put(self, wanted: str, answer: T, now: timedelta) -> None:
+        """Remember an answer; `now` is `Clock.boottime`, which counts while the machine is suspended."""
         self.drop(wanted)  # to stand last, where the newest stand
         self._answers[wanted] = (now, answer)
         if len(self._answers) > REMEMBERED_MAX:
             del self._answers[next(iter(self._answers))]
 
-    def get(self, wanted: str, now: datetime, *, within: timedelta) -> T | None:
-        """Return an answer that is no older than that; None if there is none.
-
-        The clock may have been set back since, hence `abs`.
-        """
+    def get(self, wanted: str, now: timedelta, *, within: timedelta) -> T | None:
+        """Return an answer that is no older than that; None if there is none."""
         heard_at, answer = self._answers.get(wanted, (None, None))
-        return answer if heard_at is not None and abs(now - heard_at) <= within else None
+        return answer if heard_at is not None and now - heard_at <= within else None
 
     def drop(self, wanted: str) -> None:
         """Forget what was heard."""
@@ -87,11 +85,11 @@ class Finder:
 
     def has_met(self, wanted: str) -> bool:
         """Whether this person was found within the last day."""
-        return self._people.get(wanted, self._clock(), within=MET_FOR) is not None
+        return self._people.get(wanted, self._clock.boottime(), within=MET_FOR) is not None
 
     def is_missing(self, wanted: str) -> bool:
         """Whether there is nobody, as Slack has just said or as there is nobody to look up."""
-        return not wanted or self._missing.get(wanted, self._clock(), within=MISSING_FOR) is not None
+        return not wanted or self._missing.get(wanted, self._clock.boottime(), within=MISSING_FOR) is not None
 
     def knows(self, wanted: str) -> bool:
         """Whether `find` needs no call, because it is known who that is, or that there is nobody."""
@@ -102,7 +100,7 @@ class Finder:
         target = self._rules.target(question.request.user)
         if not target.wanted:
             raise Undeliverable(Reason.NOT_MAPPED)
-        reason = self._missing.get(target.wanted, self._clock(), within=MISSING_FOR)
+        reason = self._missing.get(target.wanted, self._clock.boottime(), within=MISSING_FOR)
         if reason is not None:
             raise Undeliverable(reason)
         person = self._recall(target.wanted) or await self._look_up(question, target.wanted)
@@ -113,17 +111,17 @@ class Finder:
         self._unknown_errors.forget(question)
 
     def _recall(self, wanted: str) -> Person | None:
-        return self._people.get(wanted, self._clock(), within=FRESH_FOR)
+        return self._people.get(wanted, self._clock.boottime(), within=FRESH_FOR)
 
     async def _look_up(self, question: Question, wanted: str) -> Person:
         try:
             person = await self._ask_slack(question, wanted)
         except Undeliverable as error:
             self._people.drop(wanted)
-            self._missing.put(wanted, error.reason, self._clock())
+            self._missing.put(wanted, error.reason, self._clock.boottime())
             raise
         self._missing.drop(wanted)
-        self._people.put(wanted, person, self._clock())
+        self._people.put(wanted, person, self._clock.boottime())
         return person
 
     async def _ask_slack(self, question: Question, wanted: str) -> Person:
@@ -134,17 +132,17 @@ class Finder:
             self._note_success(question)  # that there is nobody is an answer
             raise
         except AppRejected as error:
-            self.limiter.trip(error, self._clock())
+            self.limiter.trip(error, self._clock.monotonic())
             raise
         except UnknownErrorCode as error:
-            self._unknown_errors.judge(question, error, self._clock(), self.limiter)
+            self._unknown_errors.judge(question, error, self._clock.monotonic(), self.limiter)
         except TransientError as error:
             if error.retry_after is not None:
-                self.limiter.slow_down(error.retry_after, self._clock())
+                self.limiter.slow_down(error.retry_after, self._clock.monotonic())
             raise
         self._note_success(question)
         return person
 
     def _note_success(self, question: Question) -> None:
-        self._unknown_errors.note_success(question, self._clock())
+        self._unknown_errors.note_success(question, self._clock.monotonic())
         self.limiter.reset()

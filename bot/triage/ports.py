@@ -27,9 +27,6 @@ from bot.triage.model import (
 )
 from bot.triage.statistics import AlertStatistics
 
-#: Returns the current time: aware, in UTC.
-Clock = Callable[[], datetime]
-
 #: Renders a report as a row of the outbox, due at the given time. Its body is never rendered again.
 WriteReport = Callable[[Report, datetime], OutboxRow]
 

@@ -1,7 +1,8 @@
 """Rate limits: nobody is asked faster than Slack allows, and no flood for one person starves another.
 
 There is no rate limit for the workspace as a whole: it would be a guess. Slack tells each worker when it is
-too fast, and that worker then posts fewer messages at a time.
+too fast, and that worker then posts fewer messages at a time. A pause lasts its span: every `now` here is
+`Clock.monotonic`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 
+from bot.clock import Clock
 from bot.errors import AppRejected
 from bot.triage.log_events import log_event
 from bot.triage.model import Question
@@ -44,16 +46,16 @@ class RateLimiter:
     """Limits the rate of questions per person: a burst of three, then one per second."""
 
     def __init__(self) -> None:
-        self._next: dict[str, datetime] = {}
+        self._next: dict[str, timedelta] = {}
 
-    def reserve(self, user: str, now: datetime) -> datetime:
-        """Reserve the next time, in UTC, at which this person may be asked, and return it."""
+    def reserve(self, user: str, now: timedelta) -> timedelta:
+        """Reserve the next moment at which this person may be asked, and return it."""
         self._forget(now)
         behind = max(self._next.pop(user, now), now)
         self._next[user] = behind + INTERVAL
         return max(now, behind - (BURST - 1) * INTERVAL)
 
-    def _forget(self, now: datetime) -> None:
+    def _forget(self, now: timedelta) -> None:
         """Forget people who could burst again. Each reservation checks two, so that all get their turn."""
         for user in list(islice(self._next, 2)):
             moment = self._next.pop(user)
@@ -69,11 +71,14 @@ class Pacing:
     rate_limiter: RateLimiter
     jitter: Callable[[], float]  #: a random number in 0..1, for jitter
 
-    def turn_of(self, question: Question, now: datetime) -> datetime:
-        """Return when to ask or remind the person: now, if a reserved time has come, or a new reservation."""
-        if question.paced and question.due_at is not None and now - question.due_at <= MISSED_AFTER:
-            return now
-        return self.rate_limiter.reserve(question.request.user, now)
+    def wait_for(self, question: Question, clock: Clock) -> timedelta:
+        """Return how long to wait before the person is asked or reminded: not at all if a reserved time has
+        come, or until a new reservation.
+        """
+        if question.paced and question.due_at is not None and clock() - question.due_at <= MISSED_AFTER:
+            return timedelta(0)
+        now = clock.monotonic()
+        return self.rate_limiter.reserve(question.request.user, now) - now
 
 
 class ConcurrencyLimiter:
@@ -87,32 +92,32 @@ class ConcurrencyLimiter:
         self._jitter = jitter
         self._concurrency_max = concurrency
         self._concurrency = float(concurrency)
-        self._closed_until: datetime | None = None
+        self._closed_until: timedelta | None = None
         self.rejection_code = ""  #: with which Slack rejects the app; empty if it does not
-        self._logged_at: dict[str, datetime] = {}
+        self._logged_at: dict[str, timedelta] = {}
 
-    def count_free_slots(self, now: datetime, wanted: int, *, under_way: int) -> int:
+    def count_free_slots(self, now: timedelta, wanted: int, *, under_way: int) -> int:
         """Return how many of the `wanted` messages may start now, while `under_way` others are unfinished."""
         if self._closed_until is not None and now < self._closed_until:
             return 0
         concurrency = 1 if self.rejection_code else int(self._concurrency)
         return max(0, min(wanted, concurrency - under_way))
 
-    def opens_at(self, now: datetime) -> datetime | None:
+    def opens_at(self, now: timedelta) -> timedelta | None:
         """Return when messages may start again; None if they may now."""
         return self._closed_until if self._closed_until is not None and self._closed_until > now else None
 
-    def pause(self, until: datetime) -> None:
+    def pause(self, until: timedelta) -> None:
         """Start no messages until then."""
         self._closed_until = max(until, self._closed_until or until)
 
-    def slow_down(self, wait: timedelta, now: datetime) -> None:
+    def slow_down(self, wait: timedelta, now: timedelta) -> None:
         """Start no messages for as long as Slack asks, and halve the limit."""
         if self.opens_at(now) is None:  # otherwise this message was under way before Slack asked
             self._concurrency = max(1.0, self._concurrency / 2)
         self.pause(now + wait)
 
-    def trip(self, error: AppRejected, now: datetime) -> None:
+    def trip(self, error: AppRejected, now: timedelta) -> None:
         """Stop because Slack rejects the app itself; after 15 to 30 s, one message tries again."""
         self.rejection_code = error.code
         self.pause(now + PROBE_INTERVAL * (0.5 + self._jitter() / 2))

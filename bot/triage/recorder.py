@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.model import Change, OutboxRow, Question, Step, change_question
 from bot.triage.policy import Policy
-from bot.triage.ports import NO_METER, Clock, Meter, Store, WriteReport
+from bot.triage.ports import NO_METER, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
 
 NoStep = TypeVar("NoStep")

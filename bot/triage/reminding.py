@@ -29,8 +29,9 @@ class Reminder:
     async def remind(self, question: Question) -> None:
         """Send a reminder, if it is due and there is still no answer. Raises `StoreError`."""
         now, policy = self._clock(), self._recorder.policy
-        turn = self._pacing.turn_of(question, now)
-        if turn > now:
+        wait = self._pacing.wait_for(question, self._clock)
+        if wait:
+            turn = now + wait
             await self._recorder.decide(question, lambda row: asking_rules.postpone(row, turn))
             return
         # Before the row is read: nothing slow may happen between that and the reminder.
@@ -54,11 +55,10 @@ class Reminder:
 
     async def _take_back(self, question: Question, error: TransientError) -> None:
         log_question(log.warning, "reminder.delayed", question, "reminder delayed: %s", error)
-        now = self._clock()
         if isinstance(error, AppRejected):
-            self._limiter.trip(error, now)
+            self._limiter.trip(error, self._clock.monotonic())
         elif error.retry_after is not None:
-            self._limiter.slow_down(error.retry_after, now)
+            self._limiter.slow_down(error.retry_after, self._clock.monotonic())
         jittered = retry_delay(question.attempts, self._pacing.jitter())
-        due_at = now + (error.retry_after or jittered) + jittered
+        due_at = self._clock() + (error.retry_after or jittered) + jittered
         await self._recorder.decide(question, lambda row: asking_rules.take_back_reminder(row, due_at))

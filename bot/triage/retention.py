@@ -7,14 +7,18 @@ import logging
 from datetime import timedelta
 
 from bot.backoff import pause
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.log_events import log_event
-from bot.triage.ports import Clock, Store
+from bot.triage.ports import Store
 
 log = logging.getLogger(__name__)
 
 #: How often to look for questions to remove.
 INTERVAL = timedelta(hours=1)
+
+#: How often to look whether the time is known: before, nothing is removed.
+UNKNOWN_PAUSE = timedelta(seconds=10)
 
 #: Questions removed in one step, and the pause between two steps, so that no click has to wait.
 STEP = 100
@@ -32,8 +36,10 @@ class Retention:
     async def run(self, stop: asyncio.Event) -> None:
         """Remove old questions every hour, until `stop` is set. Failures are logged; raises nothing."""
         while not stop.is_set():
-            removed = await self._remove_some()
-            await pause(stop, seconds=(STEP_PAUSE if removed == STEP else INTERVAL).total_seconds())
+            wait = UNKNOWN_PAUSE
+            if self._clock.is_known:
+                wait = STEP_PAUSE if await self._remove_some() == STEP else INTERVAL
+            await pause(stop, seconds=wait.total_seconds())
 
     async def _remove_some(self) -> int:
         try:

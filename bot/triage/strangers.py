@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import timedelta
 from itertools import islice
 
 from bot.errors import StoreError
@@ -42,11 +42,14 @@ class Strangers:
         """Whether it is known that there is nobody to ask, so that a question can be ended without a call."""
         return asking_rules.needs_person(question) and self._finder.is_missing(self._finder.wanted(question))
 
-    def opens_at(self, now: datetime) -> datetime | None:
-        """Return when look-ups may start again; None if they may now, or if none is waiting."""
+    def opens_at(self, now: timedelta) -> timedelta | None:
+        """Return when look-ups may start again; None if they may now, or if none is waiting.
+
+        `now` and the result are `Clock.monotonic`.
+        """
         return self._finder.limiter.opens_at(now) if self._queue else None
 
-    def count_free_slots(self, now: datetime, *, under_way: int) -> int:
+    def count_free_slots(self, now: timedelta, *, under_way: int) -> int:
         """Return how many of the waiting look-ups may start, with this many under way."""
         return self._finder.limiter.count_free_slots(now, len(self._queue), under_way=under_way)
 
@@ -58,13 +61,12 @@ class Strangers:
         """
         for question in due:
             self._wait(self._waiting(question))
-        now = self._recorder.clock()
-        slots = self.count_free_slots(now, under_way=under_way)
+        slots = self.count_free_slots(self._recorder.clock.monotonic(), under_way=under_way)
         groups = [rows for _ in range(slots) if (rows := self._queue.take())]
         try:
             called = await self._load_first(groups, {question.ref: question for question in due})
             refs = {question.ref for question in called}
-            await asyncio.gather(*(self._put_off(each, now) for each in due if each.ref not in refs))
+            await asyncio.gather(*(self._put_off(each) for each in due if each.ref not in refs))
         except StoreError:
             for row in (row for rows in groups for row in rows):
                 self._wait(row)
@@ -131,8 +133,8 @@ class Strangers:
         loaded = await asyncio.gather(*(load(rows[0]) for rows in groups))
         return [question for question in loaded if question is not None and self.is_stranger(question)]
 
-    async def _put_off(self, question: Question, now: datetime) -> None:
-        spread = self._jitter()
+    async def _put_off(self, question: Question) -> None:
+        now, spread = self._recorder.clock(), self._jitter()
         await self._recorder.decide(question, lambda row: asking_rules.wait_in_line(row, now, spread=spread))
 
 

@@ -12,11 +12,12 @@ from enum import Enum, auto
 from typing import Protocol
 
 from bot.backoff import pause
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.triage.log_events import log_event, log_question
 from bot.triage.model import Question, Work
 from bot.triage.people_finder import LOOK_UPS_MAX
-from bot.triage.ports import Clock, Store
+from bot.triage.ports import Store
 from bot.triage.rate_limits import CONCURRENCY_MAX, ConcurrencyLimiter
 from bot.triage.strangers import Strangers
 
@@ -64,7 +65,7 @@ LIMITED = frozenset({Lane.POST, Lane.REMIND})
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
-#: The longest sleep, so that a changed system clock is noticed in time.
+#: The longest sleep. Whoever sees that the time has jumped wakes the sweeper.
 SLEEP_MAX = timedelta(seconds=60)
 
 
@@ -121,7 +122,7 @@ class Sweeper:
         """Only end questions whose deadline has passed, until cancelled: used while Slack is unreachable."""
         while True:
             with contextlib.suppress(StoreError):
-                await self._expire(await self._store.overdue(self._clock(), limit=IN_PROGRESS_MAX))
+                await self._expire(await self._read_overdue(self._clock()))
             await asyncio.sleep(STORE_PAUSE.total_seconds())
 
     async def _work_until(self, stop: asyncio.Event) -> None:
@@ -136,24 +137,29 @@ class Sweeper:
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep."""
-        now, under_way = self._clock(), frozenset(self._in_progress)
+        now, steady, under_way = self._clock(), self._clock.monotonic(), frozenset(self._in_progress)
         # Concurrently, because the store batches them.
         overdue, next_due, found = await asyncio.gather(
-            self._store.overdue(now, limit=IN_PROGRESS_MAX),
+            self._read_overdue(now),
             self._store.next_due(now),
             asyncio.gather(*(self._read(work, now, under_way) for work in ORDER)),
         )
         await self._expire(overdue)
         for work, questions in zip(ORDER, found, strict=True):
             if work is Work.ASK:
-                await self._start_asking(questions, now)
+                await self._start_asking(questions, steady)
             else:
-                self._start(questions, LANES[work], now)
+                self._start(questions, LANES[work], steady)
         # Everything due is in progress or waits for a free slot; whenever work ends, this loop wakes up.
-        wake_at = [next_due, self._limiter.opens_at(now), self._strangers.opens_at(now), now + SLEEP_MAX]
-        return min(moment for moment in wake_at if moment is not None) - now
+        opens_at = [self._limiter.opens_at(steady), self._strangers.opens_at(steady)]
+        waits = [moment - steady for moment in opens_at if moment is not None]
+        return min([*waits, SLEEP_MAX, *([next_due - now] if next_due else [])])
 
-    async def _start_asking(self, due: Sequence[Question], now: datetime) -> None:
+    async def _read_overdue(self, now: datetime) -> Sequence[Question]:
+        """Return the questions whose deadline has passed; none before it is known what time it is."""
+        return await self._store.overdue(now, limit=IN_PROGRESS_MAX) if self._clock.is_known else ()
+
+    async def _start_asking(self, due: Sequence[Question], now: timedelta) -> None:
         """Start questions for known people. Look strangers up or postpone them, so that others can be
         read.
         """
@@ -171,7 +177,7 @@ class Sweeper:
         self._met_strangers = bool(strangers)
         await self._find_people([each for each in strangers if each.ref not in self._in_progress], now)
 
-    async def _find_people(self, strangers: Sequence[Question], now: datetime) -> None:
+    async def _find_people(self, strangers: Sequence[Question], now: timedelta) -> None:
         """Start the next look-ups, of these strangers or of others, and let the rest wait."""
         called = await self._strangers.call(strangers, under_way=self._running[Lane.FIND])
         for question in called:
@@ -192,13 +198,14 @@ class Sweeper:
             self.wake()
 
     async def _read(self, work: Work, now: datetime, under_way: frozenset[str]) -> Sequence[Question]:
-        room = self._count_free_slots(LANES.get(work, Lane.POST), now)
-        if work is Work.ASK and (self._met_strangers or self._limiter.opens_at(now)):
+        steady = self._clock.monotonic()
+        room = self._count_free_slots(LANES.get(work, Lane.POST), steady)
+        if work is Work.ASK and (self._met_strangers or self._limiter.opens_at(steady)):
             room = IN_PROGRESS_MAX  # strangers and rows in doubt can still be worked on
         # The store still lists those in progress as due.
         return await self._store.due(work, now, limit=room, exclude=under_way) if room > 0 else ()
 
-    def _count_free_slots(self, lane: Lane, now: datetime) -> int:
+    def _count_free_slots(self, lane: Lane, now: timedelta) -> int:
         """Return how many may start in a lane now. Each start, in any lane but `FIND`, reduces it."""
         room = CONCURRENCY[lane] - self._running[lane]
         if lane is not Lane.FIND:
@@ -210,7 +217,7 @@ class Sweeper:
             now, room, under_way=sum(self._running[each] for each in LIMITED)
         )
 
-    def _start(self, questions: Sequence[Question], lane: Lane, now: datetime) -> int:
+    def _start(self, questions: Sequence[Question], lane: Lane, now: timedelta) -> int:
         """Start as many as the lane takes, except those in progress; return how many."""
         started = 0
         for question in questions:

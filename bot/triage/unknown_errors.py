@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import NoReturn
 
 from bot.errors import AppRejected, Undeliverable, UnknownErrorCode
@@ -29,16 +29,17 @@ class UnknownErrorHistory:
     the app cannot reach must not hold up all others. So the worker is to blame for a code that three people
     get with nobody asked in between. The question is to blame if it gets a code for 15 minutes while somebody
     else is asked; if nobody is, it waits. The history ends with the process.
+    Every `now` is `Clock.monotonic`.
     """
 
     def __init__(self, method: str = "chat.postMessage") -> None:
         self._method = method
-        self._since: dict[str, dict[str, datetime]] = {}
-        self._people: dict[str, dict[str, datetime]] = {}
-        self._asked: dict[str, datetime] = {}  #: the people asked last, the latest last
+        self._since: dict[str, dict[str, timedelta]] = {}
+        self._people: dict[str, dict[str, timedelta]] = {}
+        self._asked: dict[str, timedelta] = {}  #: the people asked last, the latest last
 
     def judge(
-        self, question: Question, error: UnknownErrorCode, now: datetime, limiter: ConcurrencyLimiter
+        self, question: Question, error: UnknownErrorCode, now: timedelta, limiter: ConcurrencyLimiter
     ) -> NoReturn:
         """Raise the error again to retry, or raise `Undeliverable` to give up. May halt the method."""
         self.note(question, error.code, now)
@@ -49,7 +50,7 @@ class UnknownErrorHistory:
             raise Undeliverable(error.code) from error
         raise error
 
-    def note(self, question: Question, code: str, now: datetime) -> None:
+    def note(self, question: Question, code: str, now: timedelta) -> None:
         """Record that this question was refused with this code at `now`."""
         self._since.setdefault(question.ref, {}).setdefault(code, now)
         people = self._people.setdefault(code, {})
@@ -57,7 +58,7 @@ class UnknownErrorHistory:
         for user in [user for user, seen in people.items() if now - seen > 2 * PATIENCE]:
             del people[user]
 
-    def note_success(self, question: Question, now: datetime) -> None:
+    def note_success(self, question: Question, now: timedelta) -> None:
         """Record that Slack accepted this question, so the worker is not to blame for what others got."""
         self._people.clear()
         self._asked.pop(question.request.user, None)  # to stand last
@@ -73,7 +74,7 @@ class UnknownErrorHistory:
         """Whether enough people got the code to blame the worker rather than a question."""
         return len(self._people.get(code, ())) >= PEOPLE
 
-    def is_final(self, question: Question, code: str, now: datetime) -> bool:
+    def is_final(self, question: Question, code: str, now: timedelta) -> bool:
         """Whether to give up, because this question can never be asked."""
         since = self._since.get(question.ref, {}).get(code, now)
         others = [moment for user, moment in self._asked.items() if user != question.request.user]

@@ -23,6 +23,7 @@ from bot.triage.log_events import log_event
 from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER, Meter
 from bot.worker.assembly import Dependencies, Parts, Queues, Resources, WakeUp, assemble
+from bot.worker.clock_watch import ClockWatch
 from bot.worker.control import ControlServer
 from bot.worker.descriptors import watch_descriptors
 from bot.worker.handlers import CONDITION, condition_handler, store_handlers
@@ -55,13 +56,13 @@ class App:
         self._policy = policy
         self._restored = restored
         self._dependencies = dependencies or Dependencies()
-        self._access = self._dependencies.access()
+        self._access = self._dependencies.access(clock=self._dependencies.clock)
         self._stack = AsyncExitStack()
         self._notifier = Notifier(settings.notify_socket)
         self._waiting_for = _TOKENS
         self._parts: Parts | None = None  #: None: the start is not over
         self._stages: Sequence[Mapping[str, Loop]] = ()
-        self._polled_at = self._dependencies.clock()
+        self._record_poll()
         self._queues_reached = False
 
     async def start(self) -> None:
@@ -100,6 +101,7 @@ class App:
             region=settings.aws_region,
             keep=settings.retain,
             access=self._access,
+            clock=self._dependencies.clock,
             on_found=self.wake,
         )
         self._stack.push_async_callback(store.close)
@@ -180,7 +182,8 @@ class App:
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
         sweep = partial(_sweep, parts)
-        own = {"descriptors": watch_descriptors, **told}
+        watch_clock = ClockWatch(self._dependencies.clock, on_jump=self.wake).run
+        own = {"descriptors": watch_descriptors, "clock": watch_clock, **told}
         return (
             {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
@@ -197,6 +200,7 @@ class App:
 
     def _record_poll(self) -> None:
         self._polled_at = self._dependencies.clock()
+        self._polled = self._dependencies.clock.monotonic()
 
     def _describe_condition(self) -> Mapping[str, Any]:
         """Return what `check` is told besides the state of the store: see `condition_handler`."""
@@ -206,7 +210,7 @@ class App:
 
     async def _measure_health(self, watch: StoreWatch) -> WorkerHealth:
         """Return the current vital signs of this worker."""
-        parts = self._parts
+        parts, clock = self._parts, self._dependencies.clock
         trouble = (parts.authentication.trouble or parts.connections.trouble) if parts else None
         return WorkerHealth(
             starting="" if parts else self._waiting_for,
@@ -216,8 +220,11 @@ class App:
             link_refused=isinstance(trouble, AppRejected | UnknownErrorCode),
             rejection_code=parts.rejection_code if parts else "",
             polled_at=self._polled_at,
+            silence=clock.monotonic() - self._polled,
             store=await watch.look(),
             aws_refuses_with=self._access.refused_with,
+            clock_trouble=clock.trouble,
+            clock_ahead=clock.ahead,
         )
 
 

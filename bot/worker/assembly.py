@@ -14,6 +14,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.aws.access import Access
+from bot.clock import Clock
 from bot.settings.parameter_store import Tokens
 from bot.settings.settings import Settings
 from bot.slack.client import SlackApi, open_session, web_client
@@ -41,10 +42,9 @@ from bot.store import OpenStore, open_store
 from bot.store.address import is_shared
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
-from bot.triage.model import utc_now
 from bot.triage.people import PeopleRules
 from bot.triage.policy import AlertPolicies, Policy
-from bot.triage.ports import NO_METER, Clock, Messenger, Meter, SecurityTeam
+from bot.triage.ports import NO_METER, Messenger, Meter, SecurityTeam
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
@@ -99,9 +99,9 @@ def open_queues(settings: Settings, access: Access, meter: Meter, stack: AsyncEx
 class Dependencies:
     """The factories of a worker's parts. Tests and tools replace some of them."""
 
-    clock: Clock = utc_now
+    clock: Clock = field(default_factory=Clock)
     random: Random = field(default_factory=Random)
-    access: Callable[[], Access] = Access
+    access: Callable[..., Access] = Access
     store: Callable[..., Awaitable[OpenStore]] = open_store
     queues: Callable[[Settings, Access, Meter, AsyncExitStack], Queues] = open_queues
     session: Callable[[ssl.SSLContext], aiohttp.ClientSession] = open_session

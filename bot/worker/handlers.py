@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.clock import Clock
 from bot.errors import StoreError, TriageBotError
-from bot.triage.ports import Archive, Clock, Probeable
+from bot.triage.ports import Archive, Probeable
 from bot.worker.control import Handler
 from bot.worker.views import question_view, report_view, statistics_view
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bot.clock import Clock
 from bot.errors import StoreError
-from bot.triage.ports import Backlog, Clock
+from bot.triage.ports import Backlog
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
 POLL_SILENCE = timedelta(seconds=120)
@@ -32,6 +33,7 @@ class Trouble(StrEnum):
     STORE_REFUSES = "store_refuses"
     ASKING_HALTED = "asking_halted"
     CREDENTIALS = "credentials"
+    CLOCK_WRONG = "clock_wrong"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +55,12 @@ class WorkerHealth:
     rejection_code: str  #: the error code with which Slack rejects the app; empty if it does not
     polled_at: datetime  #: when SQS last answered a poll, or the start of the worker
     store: StoreHealth
+    silence: timedelta = timedelta(0)  #: for how long SQS has answered no poll
     link_trouble: str = ""  #: a sentence about why a link cannot be opened; empty if it can
     link_refused: bool = False  #: whether that is a refusal, which lasts until somebody fixes its cause
     aws_refuses_with: str = ""  #: the code with which AWS rejects our credentials; empty if it does not
+    clock_trouble: str = ""  #: what is wrong with the time, and the remedy; empty if nothing is
+    clock_ahead: timedelta | None = None  #: of the services', if they have told the time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,14 +78,14 @@ class StoreWatch:
         self._store = store
         self._clock = clock
         self._patience = patience.total_seconds()
-        self._seen_at: datetime | None = None
+        self._seen_at: timedelta | None = None
         self._health = StoreHealth()
         self._looking = asyncio.Lock()
 
     async def look(self) -> StoreHealth:
         """Return the state of the store, at most 5 s old. Never raises: `trouble` names a `StoreError`."""
         async with self._looking:
-            now = self._clock()
+            now = self._clock.monotonic()
             if self._seen_at is None or now - self._seen_at >= LOOK_INTERVAL:
                 self._health, self._seen_at = await self._ask(), now
         return self._health
@@ -99,7 +104,7 @@ class StoreWatch:
             return StoreHealth(trouble=f"the store has not answered for {self._patience:g} s")
 
 
-def find_problems(health: WorkerHealth, now: datetime) -> Iterator[Problem]:
+def find_problems(health: WorkerHealth) -> Iterator[Problem]:
     """Yield every problem that keeps the worker from doing its job."""
     if health.starting:
         yield Problem(trouble=Trouble.STARTING, why=f"the worker is starting and waits for {health.starting}")
@@ -114,9 +119,8 @@ def find_problems(health: WorkerHealth, now: datetime) -> Iterator[Problem]:
             " counts a link that is dead; one link is replaced every five minutes to find out"
         )
         yield Problem(trouble=Trouble.LINK_SHARED, why=why)
-    silence = now - health.polled_at
-    if silence > POLL_SILENCE:
-        why = f"SQS has answered no poll of the request queue for {silence.total_seconds():.0f} s"
+    if health.silence > POLL_SILENCE:
+        why = f"SQS has answered no poll of the request queue for {health.silence.total_seconds():.0f} s"
         yield Problem(trouble=Trouble.NOT_POLLING, why=why)
     if health.store.trouble:
         yield Problem(trouble=Trouble.STORE_REFUSES, why=health.store.trouble)
@@ -126,3 +130,5 @@ def find_problems(health: WorkerHealth, now: datetime) -> Iterator[Problem]:
     if health.aws_refuses_with:
         why = f"AWS does not accept the worker's credentials ({health.aws_refuses_with}): renew them"
         yield Problem(trouble=Trouble.CREDENTIALS, why=why)
+    if health.clock_trouble:
+        yield Problem(trouble=Trouble.CLOCK_WRONG, why=health.clock_trouble)

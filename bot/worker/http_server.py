@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bot.clock import Clock
 from bot.errors import StartRefused
 from bot.triage.log_events import log_event
-from bot.triage.ports import Clock
 from bot.worker.health import WorkerHealth, find_problems
 from bot.worker.metrics import CONTENT_TYPE, Metrics
 from bot.worker.server_sockets import Listener, bind
@@ -91,14 +91,14 @@ class MetricsServer:
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _show_health(self, _: web.Request) -> web.Response:
-        health = health_view(await self._look(), self._clock())
+        health = health_view(await self._look())
         status = HTTPStatus.OK if health["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
         return web.json_response(health, status=status, headers={"Cache-Control": "no-store"})
 
 
-def health_view(worker_health: WorkerHealth, now: datetime) -> dict[str, Any]:
+def health_view(worker_health: WorkerHealth) -> dict[str, Any]:
     """Return the JSON of `/healthz`: whether all is well, the problems, and the facts; times in UTC."""
-    problems = list(find_problems(worker_health, now))
+    problems = list(find_problems(worker_health))
     return {
         "healthy": not problems,
         "problems": [{"problem": each.trouble.value, "why": each.why} for each in problems],

@@ -8,6 +8,7 @@ closed or bounded sets: no identifiers, no addresses.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from datetime import datetime
@@ -95,7 +96,9 @@ class Metrics(Meter):
         self._polled_at.set(worker_health.polled_at.timestamp())
         self._oldest_open.set(_age(worker_health.store.oldest_open, now))
         self._oldest_unsent.set(_age(worker_health.store.oldest_unsent, now))
-        found = {problem.trouble for problem in find_problems(worker_health, now)}
+        ahead = worker_health.clock_ahead
+        self._clock_ahead.set(math.nan if ahead is None else ahead.total_seconds())
+        found = {problem.trouble for problem in find_problems(worker_health)}
         for trouble in Trouble:
             self._problem.labels(trouble.value).set(trouble in found)
         return generate_latest(self._registry)
@@ -167,6 +170,10 @@ class Metrics(Meter):
         )
         self._oldest_unsent = self._gauge(
             "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0 if none is."
+        )
+        self._clock_ahead = self._gauge(
+            "clock_ahead_seconds",
+            "How far this machine's clock is ahead of Slack's and AWS's; NaN until they have told the time.",
         )
         self._problem = self._gauge(
             "problem", "1 while this problem keeps the worker from doing its job.", "problem"

@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from any_store import a_question, a_report, add
-from fakes import NOON
+from fakes import NOON, SteppedClock
 from local_dynamodb import KEEP, connection
 
 from bot.store import open_store
@@ -141,7 +141,7 @@ async def migrate(
     retries = patient_retries(told.append, shortest_wait=0.0001)
     target = Table(table, caller or connection(table), random=Random(0), retries=retries)
     try:
-        copies = Copies(target, keep=KEEP, clock=lambda: NOON)
+        copies = Copies(target, keep=KEEP, clock=SteppedClock())
         return await Migration(source, copies, tell=told.append).run(), told
     finally:
         target.close()

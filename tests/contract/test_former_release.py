@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import NOON
+from fakes import NOON, ToldClock
 from former_release import CHECKOUT, RELEASES, WorkerOfRelease, unpack_release
 from journey_promises import Promises
 from local_dynamodb import KEEP, connection, create_table
@@ -75,7 +75,7 @@ class SharedTable:
         self._releases, self._homes = {"former": former, "present": CHECKOUT}, homes
         self._runner = asyncio.Runner()
         self._table = Table(self._name, connection(self._name), random=random.Random(0))
-        self._copies = Copies(self._table, keep=KEEP, clock=lambda: self.now)
+        self._copies = Copies(self._table, keep=KEEP, clock=ToldClock(lambda: self.now))
         self.workers = {release: self._start(release) for release in self._releases}
         self.rows = Snapshot(questions=[], reports=[])
 

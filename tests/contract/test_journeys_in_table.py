@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from local_dynamodb import create_table, dynamodb, store_in
 from memory_store import AnyStore
 from mortal_store import Home
 
+from bot.clock import Clock
 from bot.store.dynamodb.store import DynamoStore
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ NEVER = timedelta(days=999)
 class TableHome:
     """A table, and one worker's store in it after another. A worker that dies leaves its leases behind."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._name = create_table()
         self._store: DynamoStore | None = None

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add
-from fakes import NOON, ScriptedMessenger, a_request
+from fakes import NOON, UPTIME, ScriptedMessenger, SteppedClock, a_request
 from memory_store import AnyStore
 from wiring import instead, wired
 from world import eventually
@@ -203,11 +203,11 @@ async def test_an_unknown_identifier_has_no_reports(store: AnyStore) -> None:
 
 
 async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(store: AnyStore) -> None:
-    messenger = ScriptedMessenger(clock=lambda: NOON)
-    parts = wired(store, clock=lambda: NOON, messenger=instead(messenger))
+    messenger = ScriptedMessenger(clock=SteppedClock())
+    parts = wired(store, clock=SteppedClock(), messenger=instead(messenger))
     finder = parts.actors.asker.finder
     await finder.find(a_question("whose person is known"))
-    finder.limiter.pause(NOON + timedelta(hours=1))
+    finder.limiter.pause(UPTIME + timedelta(hours=1))
     invented = [a_request(f"login-{n}", user=f"LOGIN{n}@example.com") for n in range(300)]
     assert all(await parts.service.receive([*invented, a_request("known")]))
     stop = asyncio.Event()

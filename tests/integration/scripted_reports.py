@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from scripted_queue import Impatient
 
+from bot.clock import Clock
 from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry
 from bot.triage.model import OutboxRow, utc_now
@@ -65,7 +66,7 @@ def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: fl
 
 
 def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
-    return Publisher(outbox, queue, utc_now, random=Impatient())
+    return Publisher(outbox, queue, Clock(), random=Impatient())
 
 
 @asynccontextmanager

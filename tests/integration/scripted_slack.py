@@ -13,8 +13,8 @@ from aiohttp import web
 from fakes import SteppedClock
 from served import served
 
+from bot.clock import Clock
 from bot.slack.client import SlackApi, web_client
-from bot.triage.ports import Clock
 
 #: Answers a request, or breaks the connection under it.
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

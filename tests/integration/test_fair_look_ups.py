@@ -87,7 +87,7 @@ class FloodHarness:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (
                 "FIND" in tasks_of_questions()
-                or limiter.opens_at(self.clock()) is None
+                or limiter.opens_at(self.clock.monotonic()) is None
                 or await self.store.due(Work.ASK, self.clock(), limit=1)
             ):
                 await asyncio.sleep(0.01)

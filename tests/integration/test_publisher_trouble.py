@@ -9,9 +9,9 @@ from scripted_queue import ScriptedQueue, events
 from scripted_reports import PASSING, PERMANENT, MemoryOutbox, publisher_of, publishing, row_of
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.publisher import Publisher
-from bot.triage.model import utc_now
 
 
 async def test_a_report_refused_for_good_is_parked_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -42,7 +42,7 @@ async def test_reports_refused_for_now_rest_while_others_go_on() -> None:
     outbox = MemoryOutbox(*resting[:5], *others[:5], *resting[5:], *others[5:])
     queue = ScriptedQueue({row.body: PASSING for row in resting})
 
-    async with publishing(Publisher(outbox, queue, utc_now, random=Patient())):
+    async with publishing(Publisher(outbox, queue, Clock(), random=Patient())):
         await eventually(lambda: len(outbox.sent) == 40)
 
     assert outbox.waiting == resting
@@ -105,7 +105,7 @@ async def test_a_stop_ends_the_wait_after_trouble() -> None:
 
     outbox, queue, stop = MemoryOutbox(row_of("one")), ScriptedQueue(), asyncio.Event()
     queue.fails = [TransientError("SQS is away")]
-    running = asyncio.create_task(Publisher(outbox, queue, utc_now, random=Endless()).run(stop))
+    running = asyncio.create_task(Publisher(outbox, queue, Clock(), random=Endless()).run(stop))
     await eventually(lambda: not queue.fails)
 
     stop.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from aws_stand_in import AwsStandIn, Call
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
-from fakes import NOON
+from fakes import NOON, SteppedClock
 from http_stand_in import Reply
 from world import World, until
 from world.aws_proxy import AwsProxy
@@ -67,10 +68,10 @@ class Harness:
     """Sessions that are counted, and a clock that is moved."""
 
     def __init__(self) -> None:
-        self.now = 1000.0
+        self.clock = SteppedClock()
         self.made = 0
         self.fails: list[Exception] = []
-        self.access = Access(self._make, clock=lambda: self.now)
+        self.access = Access(self._make, clock=self.clock)
 
     def _make(self) -> boto3.Session:
         self.made += 1
@@ -128,10 +129,10 @@ def test_while_the_file_is_not_renewed_the_session_is_made_anew_only_now_and_the
         assert harness.access.refused_with == CODES[0]
 
         write(file, NEW_KEY)
-        harness.now += RENEWED_EVERY - 0.1
+        harness.clock.now += RENEWED_EVERY - timedelta(seconds=0.1)
         with pytest.raises(ClientError):
             call()
-        harness.now += 0.1
+        harness.clock.advance(seconds=0.1)
         call()
 
     assert harness.made == 3
@@ -166,7 +167,7 @@ def test_a_service_that_is_still_refused_counts_though_another_is_not(file: Path
         assert harness.access.refused_with == CODES[0]
 
         write(file, NEW_KEY)
-        harness.now += RENEWED_EVERY
+        harness.clock.now += RENEWED_EVERY
         calls["sqs"]()
         assert harness.access.refused_with == ""
 
@@ -190,7 +191,7 @@ def test_credentials_that_come_later_are_found(file: Path, service: str) -> None
         assert harness.access.refused_with == "NoCredentialsError"
 
         write(file, NEW_KEY)
-        harness.now += RENEWED_EVERY
+        harness.clock.now += RENEWED_EVERY
         call()
 
     assert harness.access.refused_with == ""
@@ -216,7 +217,7 @@ def test_a_file_that_is_half_written_is_read_again_later(file: Path) -> None:
             call()
 
         write(file, NEW_KEY)
-        harness.now += RENEWED_EVERY
+        harness.clock.now += RENEWED_EVERY
         call()
 
 
@@ -242,11 +243,12 @@ def test_health_names_the_credentials_until_they_are_accepted() -> None:
         "link_shared": False,
         "rejection_code": "",
         "polled_at": NOON,
+        "silence": timedelta(0),
         "store": StoreHealth(),
     }
     worker_health = WorkerHealth(**well, aws_refuses_with="ExpiredToken")  # type: ignore[arg-type] # as they come
 
-    (problem,) = find_problems(worker_health, NOON)
+    (problem,) = find_problems(worker_health)
 
     assert problem.trouble is Trouble.CREDENTIALS
     assert problem.why == "AWS does not accept the worker's credentials (ExpiredToken): renew them"

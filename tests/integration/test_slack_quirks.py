@@ -13,6 +13,7 @@ from running_slack import ADA, SettableClock, running
 from wording import WORDING, as_read
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import TransientError
 from bot.sandbox.fake_slack.installation import Quirks, Rate
 from bot.slack.client import SlackApi
@@ -20,7 +21,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Choice, MessageRef, Person, State, Work, utc_now
+from bot.triage.model import Choice, MessageRef, Person, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from running_slack import RunningSlack
 
     from bot.triage.model import Question
-    from bot.triage.ports import Clock
 
 
 async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
         await bot.press(question, Choice.YES)
         await eventually(lambda: has_answer(bot, question))
 
-        assert await messenger_in(bot.slack, utc_now).look_up(question) == question.message_ref
+        assert await messenger_in(bot.slack, Clock()).look_up(question) == question.message_ref
 
 
 @pytest.mark.parametrize("links_to_deleted", [True, False])

@@ -12,8 +12,9 @@ import pytest
 from fakes import NOON, a_request
 from memory_store import MemoryStore
 
+from bot.clock import Clock
 from bot.triage.asking_rules import accept
-from bot.triage.model import Change, utc_now
+from bot.triage.model import Change
 from bot.triage.policy import Policy
 from bot.worker.control import Handler
 from bot.worker.handlers import LIST_SUMMARY, BackupRunning, store_handlers
@@ -41,7 +42,7 @@ async def test_a_list_costs_no_more_than_the_beginning_of_each_text() -> None:
     question = accept(a_request(summary="é" * 50_000), "0.1", NOON, Policy()).question
     await store.add([Change(question=question)])
 
-    listed = [view async for view in store_handlers(store, None, clock=utc_now)["list"]({})]
+    listed = [view async for view in store_handlers(store, None, clock=Clock())["list"]({})]
 
     assert [len(view["summary"]) for view in listed] == [LIST_SUMMARY]
     assert len(json.dumps(listed)) < 10_000
@@ -49,7 +50,7 @@ async def test_a_list_costs_no_more_than_the_beginning_of_each_text() -> None:
 
 async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made(tmp_path: Path) -> None:
     store = PausingStore()
-    backup = store_handlers(store, tmp_path / "store.db", clock=utc_now)["backup"]
+    backup = store_handlers(store, tmp_path / "store.db", clock=Clock())["backup"]
     first = asyncio.create_task(taken(backup))
     await store.begun.wait()
 

@@ -15,11 +15,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
     parser.add_argument("--log", action="store_true", help="print all that happens")
+    parser.add_argument("--store", choices=("sqlite", "dynamodb"), default="sqlite")
     options = parser.parse_args()
     began = time.process_time()
     kills = alerts = failures = 0
     for seed in range(options.seed, options.seed + options.seeds):
-        outcome = simulate(Plan(seed=seed))
+        outcome = simulate(Plan(seed=seed, store=options.store))
         kills += outcome.kills
         alerts += outcome.plan.count
         if options.log:

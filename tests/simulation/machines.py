@@ -19,25 +19,33 @@ class Died(BaseException):
 
 @dataclass(kw_only=True, eq=False)
 class Machine:
-    """One machine. Its clock is `offset` seconds ahead, and runs ahead by `drift` in each second."""
+    """One machine. Its clock is `offset` seconds ahead, and all its clocks gain `drift` in each second."""
 
     name: str
     offset: float = 0.0
     drift: float = 0.0
-    suspended: float = 0.0  #: seconds for which it was suspended until now
+    suspended: float = 0.0  #: seconds for which it was suspended until now, as it counts them
 
     def wall(self, now: float) -> float:
         """Return what its clock shows, as seconds since 1970, when so many seconds have truly passed."""
-        return BEGINNING + now + self.offset + self.drift * now
+        return BEGINNING + self.boottime(now) + self.offset
 
     def monotonic(self, now: float) -> float:
         """Return its CLOCK_MONOTONIC, which stands still while the machine is suspended."""
-        return now - self.suspended
+        return self.boottime(now) - self.suspended
+
+    def boottime(self, now: float) -> float:
+        """Return its CLOCK_BOOTTIME."""
+        return now * (1 + self.drift)
+
+    def true(self, monotonic: float) -> float:
+        """Return how many seconds have truly passed when its CLOCK_MONOTONIC shows this."""
+        return (monotonic + self.suspended) / (1 + self.drift)
 
 
 @dataclass(kw_only=True, eq=False)
 class Life:
-    """One process. `dies_after` steps of its tasks it is killed, or when `dies_at_commit` comes."""
+    """One process. It is killed at its step number `dies_after`, or at its commit `dies_at_commit`."""
 
     machine: Machine
     number: int

@@ -27,6 +27,9 @@ from .virtual_loop import VirtualLoop, in_world
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
 
+#: How often a request that was under way when its sender died does not arrive.
+_NEVER_LEFT: Final = 0.5
+
 _CLOSED: Final = WSMessage(WSMsgType.CLOSED, None, None)
 
 
@@ -80,6 +83,7 @@ class Network:
         self.loop = loop
         self.random = random
         self.handlers: dict[str, Handler] = {}
+        self.date: Callable[[], str] = str
         self.note: Callable[[str], None] = lambda _: None
 
     def draw(self) -> float:
@@ -90,13 +94,15 @@ class Network:
     async def ask(self, request: Request) -> web.StreamResponse | None:
         """Let a request pass, be answered, and its answer come back; None if the connection breaks."""
         await asyncio.sleep(self.draw())
-        if request.transport.is_closing():  # it never left
+        life = request.transport.life
+        if life is not None and life.is_over and self.random.random() < _NEVER_LEFT:
             return None
         handler = next(each for start, each in self.handlers.items() if request.path.startswith(start))
         try:
             response = await handler(request)
         except web.HTTPException as refusal:
             response = refusal
+        response.headers["Date"] = self.date()
         self.note(f"{request.path} {getattr(response, 'status', 0)}{' cut' * request.transport.is_cut}")
         await asyncio.sleep(self.draw())
         return None if request.transport.is_cut else response
@@ -308,6 +314,7 @@ class ServerEnd(_End):
         super().__init__(network)
         self.prepared = asyncio.Event()
         self.status = 101
+        self.headers: dict[str, str] = {}
 
     async def prepare(self, _: object) -> None:
         self.prepared.set()

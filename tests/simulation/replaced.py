@@ -30,11 +30,17 @@ def replaced(
     loop: VirtualLoop, threads: Threads, entropy: Random, others: Mapping[tuple[Any, str], Any]
 ) -> Iterator[None]:
     """Replace time, entropy, threads, sockets, garbage collector and `others` while the block runs."""
+
+    class SeededRandom(Random):
+        def __init__(self, seed: Any = None) -> None:
+            super().__init__(entropy.getrandbits(64) if seed is None else seed)
+
     queues = type("VirtualQueue", (VirtualQueue,), {"threads": threads})
     replacements: dict[tuple[Any, str], Any] = {
         **_times(loop, threads),
         (os, "urandom"): entropy.randbytes,
         (random, "_urandom"): entropy.randbytes,
+        (random, "Random"): SeededRandom,
         (os, "_exit"): _exit,
         (threading.Thread, "start"): lambda thread: _start(threads, thread),
         (queue, "SimpleQueue"): queues,
@@ -71,7 +77,7 @@ def _times(loop: VirtualLoop, threads: Threads) -> dict[tuple[Any, str], Any]:
     clocks: dict[int, Callable[[], float]] = {
         time.CLOCK_REALTIME: wall,
         time.CLOCK_MONOTONIC: monotonic,
-        time.CLOCK_BOOTTIME: lambda: loop.now,
+        time.CLOCK_BOOTTIME: lambda: machine().boottime(loop.now),
     }
     found: dict[str, Callable[..., Any]] = {
         "time": wall,

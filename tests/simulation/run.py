@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import contextvars
 import functools
@@ -10,17 +11,19 @@ import hashlib
 import logging
 import os
 import shutil
-import signal
 import sqlite3
 import ssl
 import sys
 import tempfile
-import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from functools import partial
 from pathlib import Path
 from random import Random
+from signal import SIGTERM
 from typing import Any, Final, cast
 
 import aiohttp
@@ -38,11 +41,14 @@ from torture.sqs_knobs import CALM, STORMY
 from torture.sqs_queue import StandInQueue
 
 from bot.aws.access import Access
+from bot.clock import Clock
+from bot.clock import Machine as Clocks
 from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings
+from bot.store.dynamodb import opening
 from bot.triage.people import PeopleRules
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, make_policy
@@ -54,6 +60,7 @@ from .disk import Disk
 from .machines import BEGINNING, LIFE, Died, Life, Machine
 from .network import Network, Session
 from .replaced import replaced
+from .table import SharedTable, SimulatedCaller
 from .virtual_loop import VirtualLoop, reset_numbers
 from .virtual_threads import Threads
 
@@ -66,6 +73,18 @@ _AFTERMATH: Final = 100.0
 _LOOK: Final = 15.0
 
 _SLACK: Final = "slack.simulated"
+
+#: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
+_TROUBLES: Final = ("clock set", "suspended", "disk full")
+_STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
+_DRIFT: Final = 200e-6
+
+#: The worker reckons by answers' `Date`, which has whole seconds.
+_BLUR: Final = 1.5
+
+_REPEATED_SHARE: Final = 0.05
+_STOPPED_SHARE: Final = 0.15
+_POWER_SHARE: Final = 0.3
 
 #: Where Linux keeps files in memory.
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
@@ -144,6 +163,18 @@ class Gate:
         return True
 
 
+@dataclass(kw_only=True, eq=False)
+class Worker:
+    """One worker, on a machine of its own, in its present life."""
+
+    name: str
+    machine: Machine
+    lives: int = 0
+    life: Life = field(init=False)
+    task: asyncio.Task[None] = field(init=False)
+    ended: asyncio.Event = field(init=False)
+
+
 class Run:
     """The parts of one run. `run` may be called once."""
 
@@ -157,13 +188,14 @@ class Run:
         self._random = self._draw_from("run")
         self.network = Network(self.loop, self._draw_from("network"))
         self.network.note = self.note
+        self.network.date = lambda: format_datetime(self.clock(), usegmt=True)
         self.threads = Threads(self.loop, self._draw_from("threads"))
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(plan.count, workspace, self._draw_from("alerts"))
         kept = range(plan.count) if plan.alerts is None else sorted(plan.alerts)
         self.history = History(alerts=[alerts[number] for number in kept])
         refused = [each.identifier for each in self.history.alerts if _is_refused_for_good(plan.seed, each)]
-        self.history.refused = frozenset(refused)
+        self.history.refused, self.history.blur = frozenset(refused), _BLUR
         self._faults = _GatedSlackFaults(self._draw_from("slack"), cast("Any", self.clock))
         self._faults.gate = self.gate
         self.slack = SlackStandIn(
@@ -182,9 +214,16 @@ class Run:
         self._serve()
         self.disk = Disk(folder / "disk")
         self.disk.folder.mkdir()
-        self.disk.on_commit = self._pass_commit
-        self._life: Life | None = None
-        self._ended = asyncio.Event()
+        self.disk.on_commit = lambda moment: self._pass_commit(LIFE.get(), moment)
+        self.table: SharedTable | None = None
+        self._store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
+        if plan.store == "dynamodb":
+            self._store_url = "dynamodb://simulated"
+            self.table = SharedTable(self.loop, self._draw_from("table"))
+            self.table.gate, self.table.on_write = self.gate, self._pass_commit
+        self.loop.on_step_limit = self._kill
+        count = self._random.randint(1, 4) if self.table is not None else 1
+        self._workers = [self._make_worker(str(number)) for number in range(1, count + 1)]
 
     def run(self) -> Outcome:
         """Do it all."""
@@ -205,12 +244,22 @@ class Run:
             seconds=self.loop.now,
         )
 
+    def connect_to_table(self, *_: Any, **__: Any) -> SimulatedCaller:
+        """Return a worker's connection to the table that they share."""
+        assert self.table is not None
+        return SimulatedCaller(self.table)
+
     def note(self, what: str) -> None:
         """Write a line of the run's log."""
         self.log.append(f"{self.loop.now:.6f} {what}")
 
     def _draw_from(self, name: str) -> Random:
         return Random(f"{self.plan.seed} {name}")
+
+    def _make_worker(self, name: str) -> Worker:
+        drift = self._random.uniform(-_DRIFT, _DRIFT)
+        offset = self._random.choice((0.0, 0.0, *_STEPS)) * self._random.uniform(-1, 1)
+        return Worker(name=name, machine=Machine(name=name, offset=offset, drift=drift))
 
     def _serve(self) -> None:
         routes = self.slack.routes()
@@ -231,72 +280,107 @@ class Run:
     async def _live(self) -> None:
         urls = [self.sqs.create(name) for name in ("requests", "responses", "dead-letters")]
         self._crowd = Crowd(self.slack, self.history, seed=self.plan.seed, pace=1.0)
-        self._settings = _settings(self.slack, self.sqs.address, urls, self.disk.folder)
+        self._settings = _settings(self.slack, self.sqs.address, urls, self._store_url)
         world = [asyncio.create_task(self._crowd.run()), asyncio.create_task(self._feed())]
         self.sqs.turn(STORMY)
-        weather = asyncio.create_task(self._faults.weather(self.slack))
-        for number in range(self.plan.lives - 1):
-            await self._live_and_die(number)
+        storm = [self._faults.weather(self.slack), self._trouble_machines()]
+        weather = [asyncio.create_task(work) for work in storm]
+        for worker in self._workers:
+            self._begin(worker)
+        for _ in range(self.plan.lives - 1):
+            worker = self._random.choice(self._workers)
+            await self._live_and_die(worker)
             await asyncio.sleep(
                 self._random.choice((0.0, self._random.random(), self._random.uniform(0, 60)))
             )
-        task, life = self._begin(self.plan.lives - 1)
+            self._begin(worker)
         await asyncio.sleep(self._random.uniform(0, 60))
-        weather.cancel()
+        for work in weather:
+            work.cancel()
         await self._leave_in_peace(world[1])
-        await self._stop(task, life)
+        await asyncio.gather(*map(self._stop, self._workers))
         self._look()
         for each in world:
             each.cancel()
 
     async def _feed(self) -> None:
         """Be MozDef: send each request, and some twice, over a while, often several at once."""
-        random = self._draw_from("feed")
         for alert in self.history.alerts:
             draw = Random(f"{self.plan.seed} feed {alert.identifier}")
             await asyncio.sleep(draw.choice((0.0, draw.random(), draw.uniform(0, 10))))
-            for _ in range(2 if random.random() < 0.05 else 1):
+            for _ in range(2 if draw.random() < _REPEATED_SHARE else 1):
                 self.sqs.queues["requests"].send(alert.body, attributes={})
 
-    def _begin(self, number: int) -> tuple[asyncio.Task[None], Life]:
-        life = Life(machine=Machine(name="1"), number=number)
-        self._ended.clear()
-        life.on_death.append(self._ended.set)
-        self._life = life
-        self.note(f"life {number} begins")
+    async def _trouble_machines(self) -> None:
+        """Set clocks, suspend machines, and fill the disk, now and then. Never returns."""
+        random = self._draw_from("machines")
+        while True:
+            await asyncio.sleep(random.uniform(1, 40))
+            worker, trouble = random.choice(self._workers), random.choice(_TROUBLES)
+            if worker.life.is_over or not self.gate(trouble):
+                continue
+            self.note(f"worker {worker.name}: {trouble}")
+            if trouble == "clock set":
+                worker.machine.offset = random.choice(_STEPS) * random.uniform(-1, 1)
+            elif trouble == "suspended":
+                await self._suspend(worker.life, random.choice((1.0, 10.0, 90.0)) * random.random())
+            else:
+                self.disk.fill(full=True)
+                try:
+                    await asyncio.sleep(random.uniform(0, 20))
+                finally:
+                    self.disk.fill(full=False)
+
+    async def _suspend(self, life: Life, seconds: float) -> None:
+        life.held = deque()
+        began = self.loop.now
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.loop.resume(life, self.loop.now - began)
+
+    def _begin(self, worker: Worker) -> None:
+        worker.lives += 1
+        life = worker.life = Life(machine=worker.machine, number=worker.lives)
+        worker.ended = asyncio.Event()
+        life.on_death.append(worker.ended.set)
+        self.note(f"worker {worker.name} begins life {life.number}")
         context = contextvars.copy_context()
         context.run(LIFE.set, life)
         app = context.run(self._make_app, life)
-        return self.loop.create_task(run_worker(app), context=context), life
+        worker.task = self.loop.create_task(run_worker(app), context=context)
 
     def _make_app(self, life: Life) -> App:
-        random = Random(f"{self.plan.seed} worker {life.number}")
-        headers = {WORKER_HEADER: life.machine.name}
+        machine, loop = life.machine, self.loop
+        clocks = Clocks(
+            wall=lambda: machine.wall(loop.now),
+            monotonic=lambda: machine.monotonic(loop.now),
+            boottime=lambda: machine.boottime(loop.now),
+        )
         dependencies = Dependencies(
-            clock=lambda: datetime.fromtimestamp(time.time(), UTC),
-            random=random,
-            access=lambda: Access(session, clock=_monotonic),
-            session=lambda _: aiohttp.ClientSession(headers=headers),
+            clock=Clock(clocks),
+            random=Random(f"{self.plan.seed} worker {machine.name} life {life.number}"),
+            access=partial(Access, session),
+            session=lambda _: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
         )
         return SimulatedApp(self._settings, *_words(self._settings), dependencies=dependencies)
 
-    async def _live_and_die(self, number: int) -> None:
-        random = self._random
-        task, life = self._begin(number)
+    async def _live_and_die(self, worker: Worker) -> None:
+        random, life, task = self._random, worker.life, worker.task
         how = random.choice(("step", "step", "before", "after", "time"))
         if how == "step":
-            life.dies_after = int(random.choice((200, 1000, 4000, 10000)) * random.random()) + 1
-            self.loop.on_step_limit = self._kill
+            life.dies_after = life.steps + int(random.choice((200, 1000, 4000, 10000)) * random.random()) + 1
         elif how in ("before", "after"):
-            life.dies_at_commit = random.choice((1, 2, 3, 5, 8, random.randint(1, 60)))
+            life.dies_at_commit = life.commits + random.choice((1, 2, 3, 5, 8, random.randint(1, 60)))
             life.dies_before_commit = how == "before"
-        elif random.random() < 0.15:
+        elif random.random() < _STOPPED_SHARE:
             await asyncio.wait({task}, timeout=random.uniform(0, 30))
-            if not task.done():
-                await self._stop(task, life)
+            if not task.done() and life.on_signal:
+                await self._stop(worker)
                 return
-        ended = asyncio.create_task(self._ended.wait())
+        ended = asyncio.create_task(worker.ended.wait())
         await asyncio.wait({task, ended}, timeout=random.uniform(1, 150), return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
         status = "SIGKILL"
         if task.done():
             status = _status_of(task)
@@ -304,34 +388,33 @@ class Run:
             status = f"exit code {life.exit_code}"
         if not life.is_over:
             self._kill(life)
-        ended.cancel()
-        power = random.random() < 0.3
-        self._bury(life, power=power)
-        self._note_end(End(wanted="kill", status=status, seconds=0.0, worker="1", place=how))
+        self._bury(life, power=random.random() < _POWER_SHARE)
+        self._note_end(End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=how))
 
-    async def _stop(self, task: asyncio.Task[None], life: Life) -> None:
-        began = self.loop.now
-        self.note(f"life {life.number} is told to stop")
-        life.on_signal[signal.SIGTERM]()
-        ended = asyncio.create_task(self._ended.wait())
+    async def _stop(self, worker: Worker) -> None:
+        life, task, began = worker.life, worker.task, self.loop.now
+        self.note(f"worker {worker.name} is told to stop")
+        if SIGTERM in life.on_signal:
+            life.on_signal[SIGTERM]()
+        ended = asyncio.create_task(worker.ended.wait())
         await asyncio.wait({task, ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         status = _status_of(task) if task.done() else f"exit code {life.exit_code}"
         if not life.is_over:
-            self._kill(life)
+            life.die()
         self._bury(life, power=False)
-        self._note_end(End(wanted="term", status=status, seconds=self.loop.now - began, worker="1"))
+        took = self.loop.now - began - life.machine.suspended
+        self._note_end(End(wanted="term", status=status, seconds=max(0.0, took), worker=worker.name))
 
     def _note_end(self, end: End) -> None:
         self.history.ends.append(replace(end, at=self.clock.seconds()))
-        self.note(f"life ends: {end}")
+        self.note(f"worker {end.worker} ends: {end.wanted} {end.status} {end.place}")
 
     def _kill(self, life: Life) -> None:
-        self.note(f"life {life.number} is killed")
+        self.note(f"worker {life.machine.name} is killed")
         life.die()
 
-    def _pass_commit(self, moment: str) -> None:
-        life = self._life
+    def _pass_commit(self, life: Life | None, moment: str) -> None:
         if life is None or life.is_over:
             return
         if moment == "before":
@@ -342,7 +425,8 @@ class Run:
 
     def _bury(self, life: Life, *, power: bool) -> None:
         """Let nothing of a dead life be left but what is on the disk."""
-        self.disk.end(power=power)
+        if self.table is None:
+            self.disk.end(power=power)
         self.threads.end(life)
         tasks = [each for each in asyncio.all_tasks(self.loop) if getattr(each, "life", None) is life]
         for task in sorted(tasks, key=hash):
@@ -352,13 +436,16 @@ class Run:
 
     async def _leave_in_peace(self, feed: asyncio.Task[None]) -> None:
         self._faults.raging = False
+        if self.table is not None:
+            self.table.raging = False
+        self.history.calm_since = self.clock.seconds()
         self.slack.installation.history_lag = timedelta(0)
         self.slack.installation.quirks = Quirks()
         self.sqs.turn(CALM)
         seen, since = "", self.loop.now
         while self.loop.now - since < _HOPELESS:
             await asyncio.sleep(_LOOK)
-            if self._life is None or self._life.is_over:
+            if any(worker.life.is_over or worker.task.done() for worker in self._workers):
                 break
             self._crowd.hurry()
             self._look()
@@ -453,6 +540,7 @@ def simulate(plan: Plan) -> Outcome:
             (aiohttp, "ClientSession"): sessions,
             (sqlite3, "connect"): run.disk.connect,
             (ssl, "create_default_context"): lambda: tls,
+            (opening, "Connection"): run.connect_to_table,
         }
         with replaced(run.loop, run.threads, entropy, others):
             return run.run()
@@ -460,10 +548,6 @@ def simulate(plan: Plan) -> Outcome:
         root.handlers[:] = handlers
         run.disk.remove()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _monotonic() -> float:
-    return time.monotonic()  # which is another function in every run
 
 
 def _status_of(task: asyncio.Task[None]) -> str:
@@ -485,20 +569,26 @@ def _prepare_process() -> None:
 
 
 @functools.cache
+def _policies() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="simulation-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@functools.cache
 def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _settings(slack: SlackStandIn, sqs: str, urls: Sequence[str], folder: Path) -> Any:
-    policies = folder.parent / "policies"
-    policies.mkdir(exist_ok=True)
+def _settings(slack: SlackStandIn, sqs: str, urls: Sequence[str], store: str) -> Any:
+    policies = _policies()
     variables = {
         **environment(slack, sqs, urls, log_level="INFO"),
         **write_policies(policies),
-        "STORE_URL": f"sqlite:///{folder / 'store.db'}",
+        "STORE_URL": store,
     }
     os.environ["AWS_ENDPOINT_URL_SQS"] = sqs
-    return load_settings(Purpose.RUN, environ=variables, directory=folder.parent)
+    return load_settings(Purpose.RUN, environ=variables, directory=policies)
 
 
 def _words(settings: Any) -> tuple[Any, Any]:

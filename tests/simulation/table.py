@@ -117,8 +117,9 @@ class SharedTable:
     def _require(self, arguments: Mapping[str, Any], place: Wire, operation: str) -> None:
         stands = self._items.get(_key(place))
         if not _holds(arguments, "ConditionExpression", stands or {}):
-            item = {"Item": stands} if stands else {}
-            raise _refusal("ConditionalCheckFailedException", operation, **item)
+            raise _refusal(
+                "ConditionalCheckFailedException", operation, **({"Item": stands} if stands else {})
+            )
 
     def _query(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         index = arguments.get("IndexName")
@@ -158,7 +159,8 @@ class SharedTable:
         else:
             self._items[key] = item
         moment = self.loop.now + (self.random.choice(_LAGS) if self.raging else 0.0)
-        self._follows_at[key] = moment = max(moment, self._follows_at.get(key, 0.0))
+        # An index shows the writes of an item in their order: no two at one moment.
+        self._follows_at[key] = moment = max(moment, self._follows_at.get(key, -1.0) + 1e-6)
         if moment == self.loop.now:
             self._follow(key, item)
         else:
@@ -244,9 +246,11 @@ def _draw(random: Random) -> float:
     return random.choice((0.0, 0.0, 0.002, random.random() * 0.02, random.random() * 0.2))
 
 
-def _refusal(code: str, operation: str = "", status: int = 400, **more: Any) -> ClientError:
+def _refusal(code: str, operation: str = "", **more: Any) -> ClientError:
+    status = 500 if code == "InternalServerError" else 400
     answer: Any = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError({**answer, **more}, operation)
+    answer.update(more)
+    return ClientError(answer, operation)
 
 
 def _conflict() -> ClientError:
@@ -263,7 +267,7 @@ def _no_answer() -> Exception:
 
 
 def _server_error() -> Exception:
-    return _refusal("InternalServerError", status=500)
+    return _refusal("InternalServerError")
 
 
 _INSTEAD: Final[Mapping[str, Callable[[], Exception]]] = {

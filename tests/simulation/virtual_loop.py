@@ -93,7 +93,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         life = LIFE.get()
-        true = when if life is None else when + life.machine.suspended
+        true = when if life is None else life.machine.true(when)
         timer = events.TimerHandle(true, callback, args, self, context)
         heapq.heappush(self._scheduled, timer)
         timer._scheduled = True
@@ -121,7 +121,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def resume(self, life: Life, seconds: float) -> None:
         """Let a process go on whose machine was suspended for so long."""
         held, life.held = life.held or deque(), None
-        life.machine.suspended += seconds
+        life.machine.suspended += life.machine.boottime(seconds)
         for timer in self._scheduled:
             if timer._context.get(LIFE) is life:
                 timer._when += seconds

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
+from bot.clock import Clock, Machine
 from bot.triage.answer_rules import Notice
 from bot.triage.model import (
     AlertTaken,
@@ -24,6 +25,8 @@ T = TypeVar("T")
 Call = Literal["find", "post", "open", "redraw", "remind"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+#: How long the machine has been up at noon.
+UPTIME = timedelta(days=100)
 ADA = Person(slack_id="U0ADA", slack_name="ada")
 ADDRESS = "ada@example.com"
 
@@ -40,14 +43,30 @@ def a_request(
     )
 
 
-@dataclass(kw_only=True)
-class SteppedClock:
-    """Stands still until it is moved."""
+class ToldClock(Clock):
+    """Says what it is told. The time is known, and all clocks of the machine go by it."""
 
-    now: datetime = NOON
+    is_known = True
+
+    def __init__(self, tell: Callable[[], datetime]) -> None:
+        super().__init__(Machine(wall=lambda: tell().timestamp()))
+        self._tell = tell
 
     def __call__(self) -> datetime:
-        return self.now
+        return self._tell()
+
+    def monotonic(self) -> timedelta:
+        return self._tell() - NOON + UPTIME
+
+    boottime = monotonic
+
+
+class SteppedClock(ToldClock):
+    """Stands still until it is moved."""
+
+    def __init__(self, *, now: datetime = NOON) -> None:
+        self.now = now
+        super().__init__(lambda: self.now)
 
     def advance(self, *, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)

@@ -19,9 +19,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -30,11 +30,12 @@ from uuid import uuid4
 
 import boto3
 from botocore.config import Config
-from fakes import NOON
+from fakes import SteppedClock
 from world.waiting import PATIENCE_SECONDS
 from world.worker import bare_environment
 
 from bot.aws.access import Access
+from bot.clock import Clock
 from bot.store.address import Address
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.store import DynamoStore, TableOptions
@@ -124,18 +125,18 @@ def connection(name: str) -> Connection:
 def store_in(
     name: str,
     *,
-    clock: Callable[[], datetime] = lambda: NOON,
+    clock: Clock | None = None,
     caller: Caller | None = None,
     look_interval: timedelta = timedelta(milliseconds=100),
 ) -> DynamoStore:
     """Return one worker's store in a table. Its clock stands still at noon unless the test has another."""
     table = Table(name, caller or connection(name), random=Random(0))
     upkeep = TableOptions(keep=KEEP, lateness=timedelta(0), look_interval=look_interval)
-    return DynamoStore(table, clock=clock, upkeep=upkeep, rng=Random(0))
+    return DynamoStore(table, clock=clock or SteppedClock(), upkeep=upkeep, rng=Random(0))
 
 
 @asynccontextmanager
-async def two_workers(clock: Callable[[], datetime]) -> AsyncIterator[tuple[DynamoStore, DynamoStore]]:
+async def two_workers(clock: Clock) -> AsyncIterator[tuple[DynamoStore, DynamoStore]]:
     """The stores of two workers that share a table and a clock."""
     name = create_table()
     stores = store_in(name, clock=clock), store_in(name, clock=clock)

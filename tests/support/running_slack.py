@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from fakes import SteppedClock
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
@@ -18,13 +19,12 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from wiring import SETTINGS
 
+from bot.clock import Clock
 from bot.redaction import Secret
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.settings.settings import Settings
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
-from bot.triage.model import utc_now
-from bot.triage.ports import Clock
 
 BOT_TOKEN = "xoxb-sandbox"
 APP_TOKEN = "xapp-sandbox"
@@ -44,14 +44,11 @@ BLOCKS: list[dict[str, Any]] = [
 METADATA = {"event_type": "triage_question", "event_payload": {"ref": "ref-1"}}
 
 
-@dataclass(kw_only=True)
-class SettableClock:
-    """A clock that stands until it is moved."""
+class SettableClock(SteppedClock):
+    """Slack's and ours: stands at nine until it is moved."""
 
-    now: datetime = datetime(2026, 11, 24, 9, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
+    def __init__(self) -> None:
+        super().__init__(now=datetime(2026, 11, 24, 9, tzinfo=UTC))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +96,10 @@ def settings_for(world: RunningSlack, **changes: Any) -> Settings:
 
 
 def link_urls(
-    world: RunningSlack, *, clock: Clock = utc_now, jitter: Callable[[], float] = lambda: 0.1
+    world: RunningSlack, *, clock: Clock | None = None, jitter: Callable[[], float] = lambda: 0.1
 ) -> LinkUrls:
     """Return the one way of some links to their URLs."""
+    clock = clock or Clock()
     client = AsyncWebClient(
         token=APP_TOKEN, base_url=world.slack.api_url, session=world.session, retry_handlers=[]
     )

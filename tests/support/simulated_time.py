@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, TypeVar
 
-from fakes import NOON
+from fakes import NOON, ToldClock
+
+from bot.clock import Clock
 
 T = TypeVar("T")
 
@@ -36,12 +38,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._leap.passed
 
-    def clock(self) -> datetime:
-        return NOON + timedelta(seconds=self.time())
 
-
-def run_simulated(scenario: Callable[[Callable[[], datetime]], Coroutine[Any, Any, T]]) -> T:
+def run_simulated(scenario: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
     """Run something in simulated time; it is given the clock, which stands at noon."""
     loop = SimulatedLoop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(scenario(loop.clock))
+        return runner.run(scenario(ToldClock(lambda: NOON + timedelta(seconds=loop.time()))))

@@ -12,6 +12,8 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
+from .fast_clock import FastClock
+
 #: How often a call of any kind is spoiled, and how.
 _SHARE: Final = 0.06
 _CALL_FAULTS: Final = {
@@ -52,7 +54,7 @@ class DynamoProxy:
     What is `planned` comes first, one fault a call.
     """
 
-    def __init__(self, upstream: str, random: Random) -> None:
+    def __init__(self, upstream: str, random: Random, clock: FastClock) -> None:
         self.raging = False
         self.counts: Counter[str] = Counter()
         self.calls = 0
@@ -60,6 +62,7 @@ class DynamoProxy:
         self.address = ""
         self._upstream = upstream
         self._random = random
+        self._clock = clock
         self._seen: dict[str, bytes] = {}
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -69,6 +72,7 @@ class DynamoProxy:
         connector = aiohttp.TCPConnector(limit=64)
         self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         application = web.Application(client_max_size=16 * 1024 * 1024)
+        application.on_response_prepare.append(self._clock.date)
         application.router.add_post("/{rest:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()

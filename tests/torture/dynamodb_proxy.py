@@ -1,7 +1,7 @@
 """The faults before DynamoDB in a process of their own: whoever plays Slack and SQS has enough to do.
 
-`python -m tests.torture.dynamodb_proxy URL SEED` says where it is, and then answers each line of its standard
-input, which says whether it is to rage, with what it has done so far. It ends with its input.
+`python -m tests.torture.dynamodb_proxy URL SEED ORIGIN PACE` says where it is, and then answers each line of
+its standard input, which says whether it is to rage, with what it has done so far. It ends with its input.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Final
 from bot.sandbox.child_process import bare_environment
 
 from .dynamodb_faults import DynamoProxy
+from .fast_clock import FastClock
 
 #: The checkout, from which the proxy is imported.
 _HOME: Final = Path(__file__).resolve().parents[2]
@@ -52,11 +53,13 @@ class RemoteProxy:
 
 
 @contextlib.asynccontextmanager
-async def remote_proxy(upstream: str, seed: str, folder: Path) -> AsyncIterator[RemoteProxy]:
-    """Run a proxy before `upstream` while the block runs; it is calm at first."""
+async def remote_proxy(
+    upstream: str, seed: str, folder: Path, *, clock: FastClock
+) -> AsyncIterator[RemoteProxy]:
+    """Run a proxy before `upstream` while the block runs; it is calm at first, and dates by `clock`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.torture.dynamodb_proxy", upstream, seed),
+        *("-m", "tests.torture.dynamodb_proxy", upstream, seed, str(clock.origin), str(clock.pace)),
         cwd=_HOME,
         env={**bare_environment(folder), "PYTHONPATH": str(_HOME)},
         stdin=asyncio.subprocess.PIPE,
@@ -72,9 +75,10 @@ async def remote_proxy(upstream: str, seed: str, folder: Path) -> AsyncIterator[
         await process.wait()
 
 
-async def serve(upstream: str, seed: str) -> None:
+async def serve(upstream: str, seed: str, origin: str, pace: str) -> None:
     """Be the proxy, until standard input ends."""
-    proxy = DynamoProxy(upstream, Random(seed))
+    clock = FastClock(origin=float(origin), pace=float(pace))
+    proxy = DynamoProxy(upstream, Random(seed), clock)
     await proxy.start()
     _say(proxy)
     while line := await asyncio.to_thread(sys.stdin.readline):

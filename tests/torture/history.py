@@ -98,6 +98,8 @@ class History:
     received: Mapping[str, float] = field(default_factory=dict)
     deleted: Mapping[str, float] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()  #: identifiers whose reports the queue refuses for good
+    blur: float = ROUNDING  #: how far off a moment may be that the worker reckons by answers' `Date`
+    calm_since: float = float("inf")  #: from when on nothing went wrong any more
     surprises: Sequence[str] = ()  #: lines of the worker's log with a traceback
     leaks: Sequence[str] = ()  #: lines of the worker's log that say what no log may
 

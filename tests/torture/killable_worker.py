@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 
+from bot.aws.access import Access
+from bot.clock import Clock
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
     from datetime import timedelta
 
-    from bot.aws.access import Access
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
     from bot.sqs.queues import Queue
@@ -84,6 +85,8 @@ class Cue:
     boundary: str = ""  #: one of `mortality.BOUNDARIES`, or empty
     passings: int = 0  #: it dies when it passes the boundary for the n-th time …
     armed_at: float = 0.0  #: … since then, by our own clock
+    steps: float = 0.0  #: by how many seconds its machine's clock is set before and behind the time …
+    drift: float = 0.0  #: … and by which share the others run too fast
     without_look_up: bool = False
     outbox_after_ack: bool = False
 
@@ -95,7 +98,9 @@ class KillableWorker(App):
         self._cue = cue
         self._kill_switch = KillSwitch(cue.boundary, cue.passings, cue.armed_at)
         dependencies = Dependencies(
-            clock=FastClock(origin=cue.origin, pace=cue.pace),
+            clock=Clock(
+                FastClock(origin=cue.origin, pace=cue.pace).machine(steps=cue.steps, drift=cue.drift)
+            ),
             store=self._killable_store,
             queues=self._killable_queues,
             link_times=_quick_links(cue.pace),
@@ -128,10 +133,12 @@ class KillableWorker(App):
     ) -> OpenStore:
         """Open a table as `bot.store` does, but by the fast clock, and look at it as often by that."""
         address = parse_address(url, region=region)
-        table = Table(address.table, Connection(address), random=self._dependencies.random)
+        clock = self._dependencies.clock
+        connection = Connection(address, access=Access(clock=clock))
+        table = Table(address.table, connection, random=self._dependencies.random)
         await require_usable(table)
         upkeep = TableOptions(keep=keep, look_interval=LOOK_INTERVAL / self._cue.pace)
-        store = DynamoStore(table, clock=self._dependencies.clock, upkeep=upkeep)
+        store = DynamoStore(table, clock=clock, upkeep=upkeep)
         store.on_found = on_found
         return store
 

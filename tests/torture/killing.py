@@ -28,6 +28,10 @@ _RESPITE: Final = 1.0
 _PASSINGS: Final = (1, 1, 2, 3, 5, 8)
 _FEW_PASSINGS: Final = (1, 1, 1, 2)
 
+#: By how many seconds the clock of a life's machine is set, and how fast its other clocks run at the most.
+_STEPS: Final = (0.0, 60.0, 7200.0)
+_DRIFT: Final = 200e-6
+
 _BOUNDARY_SHARE: Final = 0.75
 _TERM_SHARE: Final = 0.03
 
@@ -72,6 +76,8 @@ class Killing:
             boundary=boundary,
             passings=self.random.choice(_FEW_PASSINGS if armed_at else _PASSINGS) if boundary else 0,
             armed_at=armed_at,
+            steps=self.random.choice(_STEPS),
+            drift=self.random.uniform(-_DRIFT, _DRIFT),
             without_look_up=self.options.without_look_up,
             outbox_after_ack=self.options.outbox_after_ack,
         )

@@ -57,6 +57,7 @@ class FaultySqs:
     async def start(self) -> None:
         """Serve on a free port."""
         application = web.Application(client_max_size=4 * 1024 * 1024)
+        application.on_response_prepare.append(self.clock.date)
         application.router.add_post("/{rest:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()

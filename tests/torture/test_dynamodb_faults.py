@@ -16,6 +16,7 @@ from bot.store.dynamodb.schema import DUE, MOMENT, PARTITION, SORT, WORK
 from bot.store.dynamodb.table import NEW, Connection, Table
 
 from .dynamodb_faults import DynamoProxy
+from .fast_clock import FastClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def spoiled(*faults: str) -> AsyncIterator[tuple[Table, DynamoProxy]]:
     """A table of its own behind the proxy."""
-    name, proxy = create_table(), DynamoProxy(endpoint(), Random(1))
+    name, proxy = create_table(), DynamoProxy(endpoint(), Random(1), FastClock.start())
     await proxy.start()
     connection = Connection(
         Address(table=name, region=REGION), access=Access(session), endpoint_url=proxy.address

@@ -146,7 +146,7 @@ class Trial:
         if self._options.store == "sqlite":
             return {"STORE_URL": f"sqlite:///{self._folder / 'torture.db'}"}
         endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
-        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder)
+        proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder, clock=self._clock)
         self._proxy = await stack.enter_async_context(proxy)
         return {
             "STORE_URL": f"dynamodb://{await create_table(endpoint)}",

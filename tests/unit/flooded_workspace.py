@@ -7,10 +7,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -22,6 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from wiring import instead, wired
 
+from bot.clock import Clock
 from bot.worker.assembly import Parts
 
 #: Between these, in seconds, is the time that a call to Slack takes.
@@ -97,7 +97,7 @@ class LimitedSlack(AsyncWebClient):
 def flood(requests: int, limit: Limit, *, workers: int) -> Course:
     """Ask so many people, each worker an equal share of them, which nobody else has; return how that went."""
 
-    async def scenario(clock: Callable[[], datetime]) -> Course:
+    async def scenario(clock: Clock) -> Course:
         slack = LimitedSlack(limit, Random(2026))
         async with _crew(slack, clock, workers) as crew:
             for number, worker in enumerate(crew):
@@ -112,7 +112,7 @@ def flood(requests: int, limit: Limit, *, workers: int) -> Course:
 
 
 @asynccontextmanager
-async def _crew(slack: LimitedSlack, clock: Callable[[], datetime], count: int) -> AsyncIterator[list[Parts]]:
+async def _crew(slack: LimitedSlack, clock: Clock, count: int) -> AsyncIterator[list[Parts]]:
     stop, client = asyncio.Event(), instead(slack)
     async with asyncio.TaskGroup() as group:
         crew = [wired(MemoryStore(), clock=clock, client=client, random=Random(n)) for n in range(count)]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from datetime import datetime
 
-    from bot.triage.ports import Clock
+    from bot.clock import Clock
 
     Doing = Callable[[Question], Awaitable[None]]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from fakes import ADDRESS, NOON, a_request
+from fakes import ADDRESS, NOON, UPTIME, a_request
 from service_harness import ServiceHarness, a_click, a_note, a_take
 
 from bot.errors import (
@@ -340,7 +340,7 @@ async def test_a_backlog_of_cards_is_spread_and_comes_whole() -> None:
 
 async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(harness: ServiceHarness) -> None:
     for _ in range(BURST):
-        harness.pacing.rate_limiter.reserve("security channel", LATER)
+        harness.pacing.rate_limiter.reserve("security channel", UPTIME + (LATER - NOON))
     question = await carded(harness)
     assert shown(harness) == []
 

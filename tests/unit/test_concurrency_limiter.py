@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from asking_harness import AskingHarness
-from fakes import NOON
+from fakes import UPTIME
 
 from bot.errors import AppRejected, TransientError
 from bot.triage.model import State
@@ -28,32 +28,32 @@ def limiter() -> ConcurrencyLimiter:
 
 
 def test_an_open_limiter_lets_all_pass_that_there_is_room_for(limiter: ConcurrencyLimiter) -> None:
-    assert limiter.count_free_slots(NOON, 100, under_way=7) == 100
-    assert limiter.count_free_slots(NOON, CONCURRENCY_MAX, under_way=7) == CONCURRENCY_MAX - 7
-    assert limiter.count_free_slots(NOON, 100, under_way=CONCURRENCY_MAX + 1) == 0
-    assert limiter.opens_at(NOON) is None
+    assert limiter.count_free_slots(UPTIME, 100, under_way=7) == 100
+    assert limiter.count_free_slots(UPTIME, CONCURRENCY_MAX, under_way=7) == CONCURRENCY_MAX - 7
+    assert limiter.count_free_slots(UPTIME, 100, under_way=CONCURRENCY_MAX + 1) == 0
+    assert limiter.opens_at(UPTIME) is None
 
 
 def test_a_pause_shuts_it_until_its_end(limiter: ConcurrencyLimiter) -> None:
-    limiter.pause(NOON + 30 * SECOND)
+    limiter.pause(UPTIME + 30 * SECOND)
 
-    assert limiter.count_free_slots(NOON + 29 * SECOND, 128, under_way=0) == 0
-    assert limiter.opens_at(NOON + 29 * SECOND) == NOON + 30 * SECOND
-    assert limiter.count_free_slots(NOON + 30 * SECOND, 128, under_way=0) == 128
-    assert limiter.opens_at(NOON + 30 * SECOND) is None
+    assert limiter.count_free_slots(UPTIME + 29 * SECOND, 128, under_way=0) == 0
+    assert limiter.opens_at(UPTIME + 29 * SECOND) == UPTIME + 30 * SECOND
+    assert limiter.count_free_slots(UPTIME + 30 * SECOND, 128, under_way=0) == 128
+    assert limiter.opens_at(UPTIME + 30 * SECOND) is None
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one(limiter: ConcurrencyLimiter) -> None:
-    limiter.pause(NOON + 30 * SECOND)
-    limiter.pause(NOON + 5 * SECOND)
+    limiter.pause(UPTIME + 30 * SECOND)
+    limiter.pause(UPTIME + 5 * SECOND)
 
-    assert limiter.opens_at(NOON) == NOON + 30 * SECOND
+    assert limiter.opens_at(UPTIME) == UPTIME + 30 * SECOND
 
 
 def test_each_time_that_slack_asks_to_wait_half_as_many_are_let_through_afterwards(
     limiter: ConcurrencyLimiter,
 ) -> None:
-    now, rooms = NOON, []
+    now, rooms = UPTIME, []
     for _ in range(9):
         limiter.slow_down(2 * SECOND, now)
         assert limiter.count_free_slots(now, CONCURRENCY_MAX, under_way=0) == 0
@@ -66,16 +66,16 @@ def test_each_time_that_slack_asks_to_wait_half_as_many_are_let_through_afterwar
 
 def test_what_was_under_way_when_slack_asked_to_wait_is_the_same_refusal(limiter: ConcurrencyLimiter) -> None:
     for tenths in range(10):
-        limiter.slow_down(2 * SECOND, NOON + tenths * SECOND / 10)
+        limiter.slow_down(2 * SECOND, UPTIME + tenths * SECOND / 10)
 
-    assert limiter.opens_at(NOON + SECOND) == NOON + 2.9 * SECOND
-    assert limiter.count_free_slots(NOON + 3 * SECOND, CONCURRENCY_MAX, under_way=0) == CONCURRENCY_MAX // 2
+    assert limiter.opens_at(UPTIME + SECOND) == UPTIME + 2.9 * SECOND
+    assert limiter.count_free_slots(UPTIME + 3 * SECOND, CONCURRENCY_MAX, under_way=0) == CONCURRENCY_MAX // 2
 
 
 def test_with_what_slack_takes_more_are_let_through_again_but_never_more_than_at_first() -> None:
     limiter = ConcurrencyLimiter(jitter=lambda: 1.0, concurrency=8)
-    limiter.slow_down(SECOND, NOON)
-    later, rooms = NOON + SECOND, []
+    limiter.slow_down(SECOND, UPTIME)
+    later, rooms = UPTIME + SECOND, []
     for _ in range(6):
         for _ in range(2):
             limiter.reset()
@@ -85,7 +85,7 @@ def test_with_what_slack_takes_more_are_let_through_again_but_never_more_than_at
 
 
 def test_a_refused_worker_tries_once_every_half_minute_with_one_question(limiter: ConcurrencyLimiter) -> None:
-    now = NOON
+    now = UPTIME
     for _ in range(5):
         limiter.trip(REVOKED, now)
         assert limiter.count_free_slots(now, 128, under_way=0) == 0
@@ -100,21 +100,21 @@ def test_a_refused_worker_tries_once_every_half_minute_with_one_question(limiter
 def test_the_tries_of_many_workers_are_spread(jitter: float, seconds: float) -> None:
     limiter = ConcurrencyLimiter(jitter=lambda: jitter)
 
-    limiter.trip(REVOKED, NOON)
+    limiter.trip(REVOKED, UPTIME)
 
-    assert limiter.opens_at(NOON) == NOON + seconds * SECOND
+    assert limiter.opens_at(UPTIME) == UPTIME + seconds * SECOND
 
 
 def test_a_question_that_slack_took_opens_it(
     limiter: ConcurrencyLimiter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limiter.trip(REVOKED, NOON)
+    limiter.trip(REVOKED, UPTIME)
     assert limiter.rejection_code == "token_revoked"
 
     limiter.reset()
 
     assert limiter.rejection_code == ""
-    assert limiter.count_free_slots(NOON + PROBE_INTERVAL, 100, under_way=5) == 100
+    assert limiter.count_free_slots(UPTIME + PROBE_INTERVAL, 100, under_way=5) == 100
     assert events(caplog, "asking.resumed") == [logging.WARNING]
 
 
@@ -130,15 +130,15 @@ def test_one_loud_line_an_hour_names_the_remedy(
     limiter: ConcurrencyLimiter, caplog: pytest.LogCaptureFixture
 ) -> None:
     for minutes in range(0, 150, 5):
-        limiter.trip(REVOKED, NOON + timedelta(minutes=minutes))
+        limiter.trip(REVOKED, UPTIME + timedelta(minutes=minutes))
 
     assert events(caplog, "asking.halted") == [logging.CRITICAL] * 3
     assert all("token_revoked" in line and REVOKED.remedy in line for line in caplog.messages)
 
 
 def test_another_code_is_told_at_once(limiter: ConcurrencyLimiter, caplog: pytest.LogCaptureFixture) -> None:
-    limiter.trip(REVOKED, NOON)
-    limiter.trip(AppRejected("missing_scope", remedy="Add the scope and reinstall."), NOON + SECOND)
+    limiter.trip(REVOKED, UPTIME)
+    limiter.trip(AppRejected("missing_scope", remedy="Add the scope and reinstall."), UPTIME + SECOND)
 
     assert len(events(caplog, "asking.halted")) == 2
     assert "reinstall" in caplog.messages[1]
@@ -155,7 +155,7 @@ async def test_a_worker_that_slack_refuses_halts_and_goes_on_with_the_first_succ
 
     await harness.work()
     assert harness.limiter.rejection_code == "token_revoked"
-    assert harness.limiter.opens_at(NOON) == NOON + PROBE_INTERVAL
+    assert harness.limiter.opens_at(UPTIME) == UPTIME + PROBE_INTERVAL
 
     await harness.work(seconds=60)
     assert harness.limiter.rejection_code == ""
@@ -168,7 +168,7 @@ async def test_slacks_wait_is_everybodys(harness: AskingHarness) -> None:
 
     await harness.work()
 
-    assert harness.limiter.opens_at(NOON) == NOON + 20 * SECOND
+    assert harness.limiter.opens_at(UPTIME) == UPTIME + 20 * SECOND
 
 
 async def test_a_failure_that_asks_for_no_wait_is_nobody_elses(harness: AskingHarness) -> None:
@@ -177,7 +177,7 @@ async def test_a_failure_that_asks_for_no_wait_is_nobody_elses(harness: AskingHa
 
     await harness.work()
 
-    assert harness.limiter.opens_at(NOON) is None
+    assert harness.limiter.opens_at(UPTIME) is None
 
 
 def events(caplog: pytest.LogCaptureFixture, event: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asking_harness import AskingHarness
-from fakes import ADA, ADDRESS, NOON, ScriptedMessenger, SteppedClock, a_request
+from fakes import ADA, ADDRESS, UPTIME, ScriptedMessenger, SteppedClock, a_request
 
 from bot.errors import (
     AmbiguousError,
@@ -181,7 +181,7 @@ async def test_a_method_that_slack_limits_holds_up_no_other(
     await harness.work(seconds=10)
 
     look_ups, posts = harness.asker.finder.limiter, harness.limiter
-    assert (look_ups.opens_at(NOON) is not None, posts.opens_at(NOON) is not None) == (
+    assert (look_ups.opens_at(UPTIME) is not None, posts.opens_at(UPTIME) is not None) == (
         look_ups_wait,
         posts_wait,
     )

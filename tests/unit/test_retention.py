@@ -41,7 +41,7 @@ class CountingStore(MemoryStore):
 
 async def fill(store: MemoryStore, count: int, *, ended_at: datetime) -> None:
     """Put in requests that were invalid, and of which MozDef knows."""
-    recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: ended_at)
+    recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock(now=ended_at))
     requests = [a_request(f"alert-{ended_at}-{number}") for number in range(count)]
     steps = [
         asking_rules.reject(each, asking_rules.new_ref(each.identifier, "s"), ended_at, Policy())
@@ -98,7 +98,7 @@ async def test_an_alert_that_comes_again_after_its_removal_is_new() -> None:
     [question] = store.questions.values()
     assert await store.remove_ended(NOON - KEEP, limit=STEP) == 1
 
-    recorder = Recorder(store, write_report, policy=Policy(), clock=lambda: NOON)
+    recorder = Recorder(store, write_report, policy=Policy(), clock=SteppedClock())
     again = replace(question, ref=asking_rules.new_ref(question.request.identifier, "other"))
 
     assert list(await store.add([recorder.change(Step(question=again))])) == [True]

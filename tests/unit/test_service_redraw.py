@@ -12,9 +12,9 @@ from fakes import ADDRESS, NOON, a_request
 from service_harness import URL, ServiceHarness
 from simulated_time import run_simulated
 
+from bot.clock import Clock
 from bot.errors import AmbiguousError, TransientError, TriageBotError, Undeliverable
 from bot.triage.model import Change, Choice, Question, Work
-from bot.triage.ports import Clock
 from bot.triage.service import REDRAW_TAKES
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fakes import NOON
+from fakes import NOON, ToldClock
 from memory_store import MemoryStore
 from simulated_time import run_simulated
 from sweeper_harness import SweeperHarness
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from bot.clock import Clock
     from bot.triage.model import Question, Work
-    from bot.triage.ports import Clock
 
 
 async def test_what_is_due_is_worked_on_once() -> None:
@@ -209,7 +209,7 @@ async def test_all_are_worked_on_however_slow_the_machine_is() -> None:
     names = [f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)]
     await harness.add(*names)
 
-    async with harness.sweeping(clock=harness.now):
+    async with harness.sweeping(clock=ToldClock(harness.now)):
         await harness.until_done(*names)
 
     assert harness.done == dict.fromkeys(names, 1)

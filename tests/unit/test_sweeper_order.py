@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from fakes import NOON
+from fakes import NOON, UPTIME
 from memory_store import MemoryStore
 from sweeper_harness import SweeperHarness, accepted, redrawable
 from world import eventually
@@ -110,7 +110,7 @@ async def test_a_card_that_is_due_beside_a_redraw_follows_it() -> None:
 
 async def test_a_shut_gate_holds_questions_and_reminders_up_and_no_redraw_card_nor_deadline() -> None:
     harness = SweeperHarness()
-    harness.limiter.pause(NOON + timedelta(hours=1))
+    harness.limiter.pause(UPTIME + timedelta(hours=1))
     await harness.put(accepted("question"), remindable("reminder"), redrawable("answered"), carded("card"))
     await harness.put(replace(accepted("overdue"), due_at=None, deadline=NOON))
 
@@ -134,7 +134,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
     harness = SweeperHarness()
     harness.store = CountingStore()
     await harness.add(*(f"question-{number}" for number in range(2 * IN_PROGRESS_MAX)))
-    harness.limiter.pause(NOON + timedelta(hours=1))
+    harness.limiter.pause(UPTIME + timedelta(hours=1))
 
     async with harness.sweeping():
         await eventually(lambda: looks > 0)
@@ -147,7 +147,7 @@ async def test_a_backlog_behind_a_shut_gate_is_not_looked_at_over_and_over() -> 
 async def test_a_refused_worker_tries_with_one_question_at_a_time() -> None:
     harness = SweeperHarness()
     await harness.add("one", "two", "three")
-    harness.limiter.trip(AppRejected("token_revoked", remedy="Renew it."), NOON)
+    harness.limiter.trip(AppRejected("token_revoked", remedy="Renew it."), UPTIME)
     harness.clock.advance(seconds=30)
     at_once = most_at_once = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, Unpack
 
 from aiohttp import web
@@ -123,6 +124,7 @@ class SlackStandIn:
     async def start(self, port: int = 0) -> None:
         """Serve on 127.0.0.1; port 0 picks any free one. `OSError` if the port is taken."""
         application = web.Application(middlewares=self.middlewares)
+        application.on_response_prepare.append(self._date)
         for path, handler in self.routes().items():
             application.router.add_route("*", path, handler)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
@@ -134,6 +136,10 @@ class SlackStandIn:
             raise
         self._runner = runner
         self.installation.address = f"127.0.0.1:{runner.addresses[0][1]}"
+
+    async def _date(self, _: web.Request, response: web.StreamResponse) -> None:
+        """Date an answer by the stand-in's clock, as Slack does by its own."""
+        response.headers["Date"] = format_datetime(self.clock(), usegmt=True)
 
     async def stop(self) -> None:
         """Close every link, then stop the server."""

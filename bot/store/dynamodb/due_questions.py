@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
 
+from bot.clock import Clock
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.items import QUESTION, key_of, questions_of, read_question
 from bot.store.dynamodb.leases import (
@@ -45,10 +46,10 @@ _KEPT_MAX = 10_000
 class DueQuestions:
     """The work on questions that this worker is to do, and when. `StoreError` if DynamoDB fails."""
 
-    def __init__(self, table: Table, *, random: Random) -> None:
+    def __init__(self, table: Table, *, clock: Clock, random: Random) -> None:
         self._table = table
-        self._leases: Leases[Question] = Leases(table, list(Work), self._read, random=random)
-        self._moments = {work: Schedule() for work in Work}
+        self._leases: Leases[Question] = Leases(table, list(Work), self._read, clock=clock, random=random)
+        self._moments = {work: Schedule[datetime]() for work in Work}
         self._deadlines = Deadlines(table)
 
     def place(self, question: Question, now: datetime) -> Place | None:
@@ -63,7 +64,7 @@ class DueQuestions:
         """Record that this worker has written a question at this place."""
         self.forget(question)
         if place is not None and place.is_leased:
-            self._keep(LeasedRow(row=question, hint=place.hint))
+            self._keep(LeasedRow(row=question, hint=place.hint, ends=place.ends))
         self._deadlines.note(question, now)
 
     def note_read(self, question: Question) -> None:
@@ -142,7 +143,7 @@ class Deadlines:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._moments = Schedule()
+        self._moments = Schedule[datetime]()
         self._looked_at: datetime | None = None
         self._may_be_more = False
 

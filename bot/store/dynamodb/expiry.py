@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from bot.clock import Clock
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.leases import query_index, query_until, read_moment
 from bot.store.dynamodb.table import Condition, Item, Table, to_wire
@@ -51,9 +52,13 @@ def ended_at(question: Question) -> datetime | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lifetime:
-    """When items expire: `keep` after their end. None: this process sets no expiry."""
+    """When items expire: `keep` after their end. None: this process sets no expiry.
+
+    Before it is known what time it is, none is set: what happens then stays until the worker removes it.
+    """
 
     keep: timedelta | None
+    clock: Clock
 
     def of_question(self, question: Question) -> Item:
         """Return a question's expiry attribute, in seconds since 1970; empty before it is at rest."""
@@ -66,7 +71,9 @@ class Lifetime:
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
-        return {} if self.keep is None else {schema.EXPIRES: int((end + self.keep).timestamp())}
+        if self.keep is None or not self.clock.is_known:
+            return {}
+        return {schema.EXPIRES: int((end + self.keep).timestamp())}
 
 
 class Expiry:

@@ -16,12 +16,14 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any, Generic, TypeVar
 
+from bot.clock import Clock
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.schema import Index
 from bot.store.dynamodb.table import Condition, Item, Table, Value, value_to_wire
 from bot.store.records.rows import EPOCH, microseconds
 
 Row = TypeVar("Row")
+Moment = TypeVar("Moment", datetime, timedelta)
 
 #: A row's key in the table: partition key and sort key.
 Key = tuple[str, str]
@@ -48,17 +50,17 @@ STALE_AFTER = 2 * LOOK_INTERVAL
 PAGE = 100
 
 
-class Schedule:
+class Schedule(Generic[Moment]):
     """Keys of rows, ordered by a moment that each of them has."""
 
     def __init__(self) -> None:
-        self._moments: dict[Key, datetime] = {}
-        self._order: list[tuple[datetime, Key]] = []
+        self._moments: dict[Key, Moment] = {}
+        self._order: list[tuple[Moment, Key]] = []
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def put(self, key: Key, moment: datetime | None) -> None:
+    def put(self, key: Key, moment: Moment | None) -> None:
         """Set a row's moment; None removes the row."""
         if key in self._moments:
             del self._order[bisect_left(self._order, (self._moments.pop(key), key))]
@@ -66,17 +68,17 @@ class Schedule:
             self._moments[key] = moment
             insort(self._order, (moment, key))
 
-    def until(self, moment: datetime) -> Iterator[Key]:
+    def until(self, moment: Moment) -> Iterator[Key]:
         """Yield the rows due by `moment`, earliest first; changes during the iteration do not affect it."""
         for _, key in self._order[: self._end(moment)]:
             yield key
 
-    def after(self, moment: datetime) -> datetime | None:
+    def after(self, moment: Moment) -> Moment | None:
         """Return the earliest moment after this one; None if there is none."""
         end = self._end(moment)
         return self._order[end][0] if end < len(self._order) else None
 
-    def _end(self, moment: datetime) -> int:
+    def _end(self, moment: Moment) -> int:
         return bisect_right(self._order, moment, key=lambda pair: pair[0])
 
 
@@ -95,6 +97,7 @@ class LeasedRow(Generic[Row]):
 
     row: Row
     hint: IndexEntry
+    ends: timedelta  #: by `Clock.boottime`; it ends sooner if the time says so
 
 
 class LeasedRows(Generic[Row]):
@@ -102,7 +105,8 @@ class LeasedRows(Generic[Row]):
 
     def __init__(self) -> None:
         self._held: dict[Key, LeasedRow[Row]] = {}
-        self._leases = Schedule()
+        self._leases = Schedule[datetime]()
+        self._ends = Schedule[timedelta]()
 
     @property
     def room(self) -> int:
@@ -117,15 +121,18 @@ class LeasedRows(Generic[Row]):
         """Hold a row, replacing an older version of it."""
         self._held[held.hint.key] = held
         self._leases.put(held.hint.key, held.hint.moment)
+        self._ends.put(held.hint.key, held.ends)
 
     def drop(self, key: Key) -> None:
         """Stop holding a row; does nothing if it is not held."""
         self._held.pop(key, None)
         self._leases.put(key, None)
+        self._ends.put(key, None)
 
-    def list_lapsed(self, now: datetime) -> list[IndexEntry]:
-        """Return the rows whose lease has expired: any worker may take them now."""
-        return [self._held[key].hint for key in self._leases.until(now)]
+    def list_lapsed(self, now: datetime, boottime: timedelta) -> list[IndexEntry]:
+        """Return the rows whose lease has expired: any worker may take them now, or soon."""
+        lapsed = dict.fromkeys([*self._leases.until(now), *self._ends.until(boottime)])
+        return [self._held[key].hint for key in lapsed]
 
 
 class DueIndex:
@@ -171,7 +178,7 @@ class DueIndex:
 
 
 def is_stale(looked_at: datetime | None, now: datetime) -> bool:
-    """Whether the last read is too old. The clock may have been set back since, hence `abs`."""
+    """Whether the last read is too old. The time may have been corrected since, hence `abs`."""
     return looked_at is None or abs(now - looked_at) > STALE_AFTER
 
 
@@ -223,6 +230,7 @@ class Place:
 
     hint: IndexEntry
     is_leased: bool
+    ends: timedelta  #: the lease, by `Clock.boottime`
 
     def attributes(self) -> Item:
         """Return the index's key attributes; the moment is in microseconds since 1970."""
@@ -236,9 +244,16 @@ class Leases(Generic[Row]):
     """
 
     def __init__(
-        self, table: Table, words: Sequence[str], read: Callable[[Item], Awaitable[Row]], *, random: Random
+        self,
+        table: Table,
+        words: Sequence[str],
+        read: Callable[[Item], Awaitable[Row]],
+        *,
+        clock: Clock,
+        random: Random,
     ) -> None:
         self.held = LeasedRows[Row]()
+        self._clock = clock
         self._table = table
         self._read = read
         self._indexes = {
@@ -250,11 +265,11 @@ class Leases(Generic[Row]):
         is_leased = due_at <= now + SOON and (self.held.room > 0 or self._is_leased(key))
         moment = max(due_at, now) + LEASE if is_leased else due_at
         hint = IndexEntry(key=key, partition=schema.in_shard(word, key[0]), moment=moment)
-        return Place(hint=hint, is_leased=is_leased)
+        return Place(hint=hint, is_leased=is_leased, ends=self._clock.boottime() + (moment - now))
 
     def release_lapsed(self, now: datetime) -> Sequence[Key]:
         """Drop the rows whose lease has expired and return their keys. They may be taken again."""
-        lapsed = self.held.list_lapsed(now)
+        lapsed = self.held.list_lapsed(now, self._clock.boottime())
         for hint in lapsed:
             self.held.drop(hint.key)
             self._indexes[hint.partition.partition("#")[0]].add(hint)
@@ -272,7 +287,7 @@ class Leases(Generic[Row]):
         return any(await asyncio.gather(*(each.look(now) for each in self._indexes.values())))
 
     async def _take(self, hint: IndexEntry, now: datetime) -> LeasedRow[Row] | None:
-        until = now + LEASE
+        until, ends = now + LEASE, self._clock.boottime() + LEASE
         values: dict[str, Value] = {
             "until": microseconds(until),
             "seen": microseconds(hint.moment),
@@ -283,7 +298,7 @@ class Leases(Generic[Row]):
         if item is None:
             return None
         lease = IndexEntry(key=hint.key, partition=hint.partition, moment=until)
-        held = LeasedRow(row=await self._read(item), hint=lease)
+        held = LeasedRow(row=await self._read(item), hint=lease, ends=ends)
         self.held.put(held)
         return held
 

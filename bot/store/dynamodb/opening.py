@@ -9,6 +9,7 @@ from datetime import timedelta
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.aws.access import Access
+from bot.clock import Clock
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.errors import is_refusal
@@ -26,12 +27,14 @@ async def open_table(
     *,
     keep: timedelta | None = None,
     access: Access | None = None,
+    clock: Clock | None = None,
 ) -> DynamoStore:
     """Open the store in a table; `keep` is how long ended questions stay (None: as other workers say).
 
     `StartRefused` if the table is missing, has the wrong schema or holds an unfinished copy, or if access is
     denied. `ConfigError` if there is no region. An unreachable DynamoDB raises nothing: it may return later.
     """
+    access = access or Access(clock=clock)
     connection = Connection(address, access=access)
     table = Table(address.table, connection, random=random.Random(), shown=address.shown)
     try:
@@ -40,7 +43,7 @@ async def open_table(
     except BaseException:
         table.close()
         raise
-    return DynamoStore(table, upkeep=TableOptions(keep=keep))
+    return DynamoStore(table, clock=access.clock, upkeep=TableOptions(keep=keep))
 
 
 async def require_usable(table: Table) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
@@ -22,8 +23,7 @@ from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, State, Work, utc_now
-from bot.triage.ports import Clock
+from bot.triage.model import Change, OutboxRow, Question, State, Work
 from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
@@ -65,16 +65,16 @@ class DynamoStore:
         self,
         table: Table,
         *,
-        clock: Clock = utc_now,
+        clock: Clock,
         upkeep: TableOptions | None = None,
         rng: random.Random | None = None,
     ) -> None:
         rng, upkeep = rng or random.Random(), upkeep or TableOptions()
         self._table = table
         self._clock = clock
-        self._due = DueQuestions(table, random=rng)
-        self._unsent = UnsentReports(table, random=rng)
-        self._lifetime = Lifetime(keep=upkeep.keep)
+        self._due = DueQuestions(table, clock=clock, random=rng)
+        self._unsent = UnsentReports(table, clock=clock, random=rng)
+        self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None

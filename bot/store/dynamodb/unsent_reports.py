@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 
+from bot.clock import Clock
 from bot.store.dynamodb.items import UNSENT, report_from, report_key, reports_of
 from bot.store.dynamodb.leases import Key, LeasedRow, Leases, Place, Schedule
 from bot.store.dynamodb.schema import PARTITION, SORT
@@ -29,10 +30,10 @@ _LATER_MAX = 64
 class UnsentReports:
     """The reports that this worker is to send. `StoreError` if DynamoDB fails."""
 
-    def __init__(self, table: Table, *, random: Random) -> None:
+    def __init__(self, table: Table, *, clock: Clock, random: Random) -> None:
         self._table = table
-        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], _read_report, random=random)
-        self._moments = Schedule()  #: when each may be sent, as far as is known
+        self._leases: Leases[OutboxRow] = Leases(table, [UNSENT], _read_report, clock=clock, random=random)
+        self._moments = Schedule[datetime]()  #: when each may be sent, as far as is known
 
     def place(self, row: OutboxRow, now: datetime) -> Place:
         """Return the place in the index of a report that waits."""
@@ -41,7 +42,7 @@ class UnsentReports:
     def note_written(self, row: OutboxRow, place: Place) -> None:
         """Record that this worker has written a report at this place."""
         if place.is_leased:
-            self._keep(LeasedRow(row=row, hint=place.hint))
+            self._keep(LeasedRow(row=row, hint=place.hint, ends=place.ends))
 
     def note_gone(self, row: OutboxRow, sent_at: datetime | None) -> None:
         """Record that a report was sent at `sent_at`, or parked if that is None."""

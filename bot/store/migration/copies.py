@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
@@ -21,7 +22,6 @@ from bot.store.migration.inventory import Alert, Row, digest_of
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
 from bot.triage.model import OutboxRow, Question
-from bot.triage.ports import Clock
 
 #: The attribute that holds the digest.
 COPIED = "cp"
@@ -50,7 +50,7 @@ class Copies:
 
     def __init__(self, table: Table, *, keep: timedelta, clock: Clock) -> None:
         self.table = table
-        self._lifetime = Lifetime(keep=keep)
+        self._lifetime = Lifetime(keep=keep, clock=clock)
         self._clock = clock
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bot.aws.access import Access
+from bot.clock import Clock
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
@@ -18,7 +20,7 @@ from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
-from bot.triage.model import Question, utc_now
+from bot.triage.model import Question
 
 Tell = Callable[[str], None]
 
@@ -57,19 +59,19 @@ async def migrate_store(
     - `StoreUnusable` if the file is missing, empty or corrupt; `ConfigError` for an invalid URL or region;
     - `StoreError` if either store fails. What was copied stays, and another run resumes from there.
     """
-    source = await SqliteSource.open(store_path(source_url))
+    source, clock = await SqliteSource.open(store_path(source_url)), Clock()
     try:
         address = parse_address(target_url, region=region)
         table = Table(
             address.table,
-            Connection(address),
+            Connection(address, access=Access(clock=clock)),
             random=random.Random(),
             shown=address.shown,
             retries=patient_retries(tell),
         )
         try:
             await require_usable(table)
-            copies = Copies(table, keep=keep, clock=utc_now)
+            copies = Copies(table, keep=keep, clock=clock)
             return await Migration(source, copies, tell=tell).run()
         finally:
             table.close()

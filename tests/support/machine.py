@@ -1,0 +1,44 @@
+"""A machine's clocks as a test moves them, and services whose answers tell the time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+from fakes import NOON
+
+from bot.clock import Clock, Machine, Service
+
+
+class FakeMachine:
+    """Its wall clock may be wrong; the others are right. It is noon, whatever that says."""
+
+    def __init__(self, *, ahead: float = 0.0) -> None:
+        self.ahead = ahead  #: seconds by which the wall clock is wrong
+        self.passed = 0.0
+        self.suspended = 0.0
+        self.paused = 0.0
+        self.clock = Clock(
+            Machine(
+                wall=lambda: self.now.timestamp() + self.ahead,
+                monotonic=lambda: 500.0 + self.passed,
+                boottime=lambda: 1000.0 + self.passed + self.suspended,
+            )
+        )
+
+    @property
+    def now(self) -> datetime:
+        """What time it is in truth."""
+        return NOON + timedelta(seconds=self.passed + self.suspended + self.paused)
+
+    def hear(self, service: Service, *, off: float = 0.0, took: float = 0.0, date: str | None = None) -> None:
+        """Let a service answer after so many seconds. Its clock may be off, and its `Date` be another."""
+        sent = self.clock.boottime()
+        self.passed += took
+        told = self.now - timedelta(seconds=took / 2) + timedelta(seconds=off)
+        self.clock.note(service, date_of(told) if date is None else date, sent=sent)
+
+
+def date_of(moment: datetime) -> str:
+    """Return a moment as services do, without its fraction of a second."""
+    return format_datetime(moment.astimezone(UTC), usegmt=True)
