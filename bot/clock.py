@@ -39,7 +39,7 @@ APART_MAX: Final = 60.0
 #: How long services may answer without a usable `Date` before the machine's clock counts.
 PATIENCE: Final = 600.0
 
-#: What OpenSSL says of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED.
+#: The `verify_code` of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW: Final = frozenset({9, 10})
 
 #: The most causes of an error that are looked at.
@@ -120,6 +120,7 @@ class Clock:
         self._machine = machine or Machine()
         self._bounds = {service: _Bounds() for service in Service}
         self._offset: float | None = None  #: the time minus CLOCK_BOOTTIME; None: no answer told it
+        self._width = 0.0  #: of the bound that counts
         self._useless_since: float | None = None
         self._trusts_machine = False
         self._dispute = ""
@@ -146,6 +147,15 @@ class Clock:
         return self._offset is not None or self._trusts_machine
 
     @property
+    def lag(self) -> timedelta:
+        """The most by which the time is behind the services': usually little more than a second.
+
+        A span that must not be too short by their clocks, such as that to a deadline, is longer by it: at its
+        end another bound may count, which lags less.
+        """
+        return timedelta(seconds=self._width)
+
+    @property
     def ahead(self) -> timedelta | None:
         """How far the machine's clock is ahead of the services'; None if they have not told the time."""
         offset = self._offset
@@ -155,7 +165,7 @@ class Clock:
 
     @property
     def trouble(self) -> str:
-        """A sentence about what is wrong with the time, and the remedy; empty if nothing is."""
+        """What is wrong with the time and, after a `; `, the remedy; empty if nothing is."""
         with self._noting:
             if self._refusals:
                 return f"{next(iter(self._refusals.values()))}; {REMEDY}"
@@ -163,10 +173,10 @@ class Clock:
                 return f"{self._dispute}; {REMEDY}"
             if self._trusts_machine:
                 why = "no answer of Slack's or AWS's has a usable Date, so the machine's clock counts"
-                return f"{why}: check the proxies on the way to them"
+                return f"{why}; check the proxies on the way to them"
             if self._useless_since is not None and self._offset is None:
                 why = "no answer of Slack's or AWS's had a usable Date yet, so nothing final is decided"
-                return f"{why}: check the proxies on the way to them"
+                return f"{why}; check the proxies on the way to them"
         return ""
 
     def note(self, service: Service, date: object, *, sent: timedelta) -> None:
@@ -214,7 +224,7 @@ class Clock:
             bounds = {name: bound for name, bound in bounds.items() if abs(bound.lower - ours) <= APART_MAX}
             self._dispute += f", and the machine's clock is {_describe(bounds, is_known=self.is_known)}"
         if bounds:
-            self._offset = min(bounds.values(), key=lambda bound: bound.width).lower
+            self._offset, self._width = min(bounds.values(), key=lambda bound: bound.width)
             self._trusts_machine = False
 
 
@@ -226,12 +236,10 @@ def _describe(near: dict[Service, _Bound], *, is_known: bool) -> str:
 
 def is_expired_certificate(error: BaseException | None) -> bool:
     """Whether a call failed because a certificate is not valid yet, or any more, at the machine's time."""
-    import ssl
-
     seen = 0
     while error is not None and seen < _CAUSES_MAX:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return error.verify_code in _NOT_NOW
+        if getattr(error, "verify_code", None) in _NOT_NOW:
+            return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
 

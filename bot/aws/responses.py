@@ -69,17 +69,15 @@ class _Gate:
 
     def judge(self, operation_model: Any, response_dict: Mapping[str, Any], **_: Any) -> None:
         """Judge a response; note its `Date` if AWS gave it."""
-        _judge(operation_model, response_dict)
-        headers = response_dict["headers"]
-        if str(headers.get("content-type", "")).lower().startswith(_CONTENT_TYPE):
-            self._clock.note(Service.AWS, headers.get("date"), sent=self._request.sent)
+        if _judge(operation_model, response_dict):
+            self._clock.note(Service.AWS, response_dict["headers"].get("date"), sent=self._request.sent)
 
 
-def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> None:
+def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> bool:
+    """Return whether a response is certainly from AWS. Raises `NotAnAnswer` if it certainly is not."""
     status, body = response_dict["status_code"], response_dict["body"]
     if status >= HTTPStatus.BAD_REQUEST:
-        _judge_refusal(status, body)
-        return
+        return _judge_refusal(status, body)
     content_type = str(response_dict["headers"].get("content-type", ""))
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         raise NotAnAnswer(what=f"something answered with a redirect (HTTP {status})")
@@ -92,6 +90,7 @@ def _judge(operation_model: Any, response_dict: Mapping[str, Any]) -> None:
     if not isinstance(answer, dict):
         raise NotAnAnswer(what="something answered with JSON that is not an object")
     _judge_members(operation_model, answer)
+    return True
 
 
 def _judge_members(operation_model: Any, answer: Mapping[str, Any]) -> None:
@@ -113,8 +112,10 @@ def _fits(value: Any, shape: Any) -> bool:
     return isinstance(value, str) or shape.type_name != "string"
 
 
-def _judge_refusal(status: int, body: bytes) -> None:
-    """Judge an error. Those of a gateway may be in any form; botocore takes the status for their code."""
+def _judge_refusal(status: int, body: bytes) -> bool:
+    """Judge an error as `_judge` does. Those of a gateway may be in any form; botocore takes the status for
+    their code.
+    """
     try:
         refusal = json.loads(body or b"{}")
     except (ValueError, RecursionError):
@@ -123,6 +124,7 @@ def _judge_refusal(status: int, body: bytes) -> None:
     is_named = bool(codes) or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if not is_named or not all(isinstance(code, str) for code in codes):
         raise NotAnAnswer(what=f"something answered with HTTP {status} and no code of AWS's")
+    return bool(codes)
 
 
 def _shorten(content_type: str) -> str:

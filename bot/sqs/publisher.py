@@ -120,7 +120,8 @@ class Publisher:
     async def _mark_sent(self) -> None:
         # Rows that could not be marked come before anything else is sent, so that they are not sent twice.
         if rows := self._unmarked:
-            await self._outbox.mark_sent(rows, self._clock())
+            # By the queue's clock it is no later: the report after it must not come too soon.
+            await self._outbox.mark_sent(rows, self._clock() + self._clock.lag)
             self._unmarked = []
             self._meter.count_sent(len(rows))
             for row in rows:

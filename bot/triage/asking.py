@@ -203,9 +203,10 @@ class Asker:
         return current
 
     async def _record(self, question: Question, message_ref: MessageRef) -> None:
-        policy = self._recorder.policy
+        policy, clock = self._recorder.policy, self._clock
         await self._recorder.decide(
-            question, lambda row: asking_rules.record_asked(row, message_ref, self._clock(), policy)
+            question,
+            lambda row: asking_rules.record_asked(row, message_ref, clock(), policy, lag=clock.lag),
         )
         self.forget(question)
         log_question(log.info, "question.asked", question, channel=message_ref.channel)

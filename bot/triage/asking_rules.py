@@ -57,10 +57,15 @@ def new_ref(identifier: str, secret: str) -> str:
     return f"{row_key(identifier)}.{secret}"
 
 
-def accept(request: TriageRequest, ref: str, now: datetime, policy: Policy) -> Step:
-    """Accept a request: it is due at once. Of its cleaned summary, 4,000 characters are kept."""
+def accept(
+    request: TriageRequest, ref: str, now: datetime, policy: Policy, *, lag: timedelta = timedelta(0)
+) -> Step:
+    """Accept a request: it is due at once. Of its cleaned summary, 4,000 characters are kept.
+
+    `lag` is that of the clock: the deadline must not be early by any other.
+    """
     question = make_question(request=_keep(request, now), ref=ref, accepted_at=now, due_at=now)
-    return Step(question=change_question(question, deadline=policy.deadline(question, now)))
+    return Step(question=change_question(question, deadline=policy.deadline(question, now + lag)))
 
 
 def _keep(request: TriageRequest, now: datetime) -> TriageRequest:
@@ -79,7 +84,12 @@ def reject(salvaged: TriageRequest, ref: str, now: datetime, policy: Policy) -> 
 
 
 def receive_again(
-    question: Question, request: TriageRequest, now: datetime, policy: Policy
+    question: Question,
+    request: TriageRequest,
+    now: datetime,
+    policy: Policy,
+    *,
+    lag: timedelta = timedelta(0),
 ) -> Step | Conflict | None:
     """Decide about a valid request whose identifier is known; None if it is the same as the first one.
 
@@ -87,7 +97,8 @@ def receive_again(
     report is a change.
     """
     if question.state is State.CLOSED and question.reason == Reason.INVALID_REQUEST:
-        return Step(question=_reopen(question, accept(request, question.ref, now, policy).question))
+        fresh = accept(request, question.ref, now, policy, lag=lag).question
+        return Step(question=_reopen(question, fresh))
     first = question.request
     differs = {
         "alert": request.alert != first.alert,
@@ -189,10 +200,18 @@ def wait_for_hours(question: Question, person: Person, ask_at: datetime, policy:
     )
 
 
-def record_asked(question: Question, message_ref: MessageRef, now: datetime, policy: Policy) -> Step | None:
+def record_asked(
+    question: Question,
+    message_ref: MessageRef,
+    now: datetime,
+    policy: Policy,
+    *,
+    lag: timedelta = timedelta(0),
+) -> Step | None:
     """Record where the question was posted; None if a click has already shown that.
 
-    Its reminder and deadline count from `now`, unless it has already ended because it was asked too late.
+    Its reminder and deadline count from `now`, and the clock's `lag`, unless it has already ended because it
+    was asked too late.
     """
     if question.ts:
         return None
@@ -207,10 +226,10 @@ def record_asked(question: Question, message_ref: MessageRef, now: datetime, pol
         attempts=0,
         paced=False,
         due_at=None,
-        deadline=None if question.standing else policy.deadline(question, now),
+        deadline=None if question.standing else policy.deadline(question, now + lag),
         shown=question.reports,
     )
-    remind_at = None if question.standing else policy.remind_at(placed, now)
+    remind_at = None if question.standing else policy.remind_at(placed, now + lag)
     return Step(question=change_question(placed, due_at=remind_at) if remind_at else placed)
 
 

@@ -84,4 +84,5 @@ class Recorder:
     def _write_row(self, step: Step) -> OutboxRow | None:
         if step.report is None:
             return None
-        return self._write_report(step.report, report_due_at(step.question, self.clock(), self.policy))
+        due_at = report_due_at(step.question, self.clock(), self.policy, lag=self.clock.lag)
+        return self._write_report(step.report, due_at)

@@ -12,9 +12,14 @@ from bot.triage.policy import Policy
 REPORTS_APART = timedelta(seconds=5)
 
 
-def report_due_at(question: Question, now: datetime, policy: Policy) -> datetime:
-    """Return when to send a report: not before MozDef's cron job has copied the alert."""
-    return max(now, question.accepted_at + policy.hold)
+def report_due_at(
+    question: Question, now: datetime, policy: Policy, *, lag: timedelta = timedelta(0)
+) -> datetime:
+    """Return when to send a report: not before MozDef's cron job has copied the alert.
+
+    `lag` is that of the clock by which the question was accepted.
+    """
+    return max(now, question.accepted_at + policy.hold + lag) if policy.hold else now
 
 
 def with_card(question: Question, now: datetime, policy: Policy) -> Question:

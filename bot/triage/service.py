@@ -228,7 +228,10 @@ class TriageService:
             current = await recorder.store.find(received.identifier)
             if current is not None:
                 current, change = await recorder.decide(
-                    current, lambda row: asking_rules.receive_again(row, received, now, recorder.policy)
+                    current,
+                    lambda row: asking_rules.receive_again(
+                        row, received, now, recorder.policy, lag=recorder.clock.lag
+                    ),
                 )
         except StoreError as error:
             return error
@@ -243,7 +246,7 @@ class TriageService:
         now, ref = self._recorder.clock(), asking_rules.new_ref(request.identifier, secrets.token_hex(16))
         if isinstance(received, InvalidBody):
             return asking_rules.reject(request, ref, now, self._recorder.policy)
-        return asking_rules.accept(request, ref, now, self._recorder.policy)
+        return asking_rules.accept(request, ref, now, self._recorder.policy, lag=self._recorder.clock.lag)
 
     async def _redraw_once(self, question: Question, response_url: str) -> tuple[bool, Question | None]:
         """Redraw and record it. Return whether it was drawn, and the row as it is now.

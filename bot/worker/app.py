@@ -206,7 +206,13 @@ class App:
         """Return what `check` is told besides the state of the store: see `condition_handler`."""
         if self._parts is None:
             return {"starting": self._waiting_for}
-        return {"card": self._parts.actors.cards.last_trouble, "links": self._parts.connections.up}
+        clock = self._dependencies.clock
+        return {
+            "card": self._parts.actors.cards.last_trouble,
+            "links": self._parts.connections.up,
+            "clock": clock.trouble,
+            "ahead_seconds": clock.ahead and clock.ahead.total_seconds(),
+        }
 
     async def _measure_health(self, watch: StoreWatch) -> WorkerHealth:
         """Return the current vital signs of this worker."""

@@ -63,8 +63,8 @@ def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -
 
     Its key `store` says why the store accepts no writes; it is empty if it does. `look` returns the other
     keys:
-    during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`) and
-    `links` (how many are up).
+    during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`),
+    `links` (how many are up), `clock` (see `Clock.trouble`) and `ahead_seconds` (see `Clock.ahead`).
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:

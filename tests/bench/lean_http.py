@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -56,6 +57,7 @@ class Reply:
             f"HTTP/1.1 {self.status} {_REASONS[self.status]}",
             f"Content-Type: {self.content_type}",
             f"Content-Length: {len(self.body)}",
+            f"Date: {formatdate(usegmt=True)}",
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(head).encode() + _END_OF_HEADERS + self.body

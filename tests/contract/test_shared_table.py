@@ -11,7 +11,9 @@ import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add, report_times, sendable
 from fakes import NOON, SteppedClock
 from local_dynamodb import two_workers
+from machine import FakeMachine
 
+from bot.clock import Service
 from bot.store.dynamodb.leases import LEASE
 from bot.store.dynamodb.store import DynamoStore
 from bot.triage.asking_rules import CLAIM_LEASE
@@ -26,6 +28,21 @@ def names(questions: Sequence[Question]) -> list[str]:
 
 async def due(store: DynamoStore, clock: SteppedClock, work: Work = Work.ASK) -> list[str]:
     return names(await store.due(work, clock(), limit=10))
+
+
+async def test_a_lease_of_ours_ends_while_the_machine_is_suspended_whatever_the_time_says() -> None:
+    machine = FakeMachine()
+    machine.hear(Service.AWS)
+    async with two_workers(machine.clock) as (ours, _):
+        await add(ours, a_question())
+        now = machine.clock()
+
+        machine.suspended += LEASE.total_seconds()
+        for _ in range(3):
+            machine.hear(Service.AWS, off=-LEASE.total_seconds())
+
+        assert machine.clock() == now
+        assert names(await ours.due(Work.ASK, now, limit=10)) == []
 
 
 async def test_what_a_worker_wrote_is_its_own_until_the_lease_ends() -> None:

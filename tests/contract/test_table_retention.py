@@ -11,6 +11,7 @@ from any_store import IDENTIFIER, a_question, a_report, add
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 
+from bot.clock import Clock
 from bot.store.dynamodb.store import DynamoStore
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Question, State
@@ -20,9 +21,9 @@ DAY = timedelta(days=1)
 
 
 @asynccontextmanager
-async def a_table() -> AsyncIterator[tuple[DynamoStore, str]]:
+async def a_table(clock: Clock | None = None) -> AsyncIterator[tuple[DynamoStore, str]]:
     name = create_table()
-    store = store_in(name)
+    store = store_in(name, clock=clock)
     try:
         yield store, name
     finally:
@@ -54,6 +55,14 @@ async def test_what_is_at_rest_expires_a_day_after_its_time_and_its_report_with_
 
         assert expiry(table, "question") == KEEP + DAY
         assert expiry(table, "report#000000") == KEEP
+
+
+async def test_before_it_is_known_what_time_it_is_nothing_is_written_that_expires() -> None:
+    async with a_table(Clock()) as (store, table):
+        await add(store, ended(), report=a_report())
+        await store.mark_sent([a_report()], NOON - 40 * DAY)
+
+        assert (expiry(table, "question"), expiry(table, "report#000000")) == (None, None)
 
 
 async def test_what_has_something_to_come_does_not_expire() -> None:

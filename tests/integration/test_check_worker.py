@@ -36,8 +36,9 @@ def settings(folder: Path, **environ: str) -> Settings:
     return load_settings(Purpose.CHECK, environ={"SECURITY_CHANNEL": CHANNEL, **environ}, directory=folder)
 
 
-def condition(*, trouble: str = "", card: str | None = None, links: int = 2) -> Handler:
-    return condition_handler(Store(trouble), lambda: {"card": card, "links": links})
+def condition(*, trouble: str = "", card: str | None = None, links: int = 2, clock: str = "") -> Handler:
+    told = {"card": card, "links": links, "clock": clock, "ahead_seconds": 0.4}
+    return condition_handler(Store(trouble), lambda: told)
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
     assert findings["store"].detail.endswith("triage-bot.db, open in the running worker, accepts writes")
     assert findings["worker"].detail == "running, with 2 connections to Slack"
     assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
+    assert findings["worker's time"].detail == "Slack's and AWS's; this machine's clock is +0.4 s off"
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:
@@ -89,6 +91,16 @@ async def test_a_worker_without_a_link_fails(tmp_path: Path) -> None:
     assert findings["worker"].verdict is Verdict.FAILED
     assert "no click can reach it" in findings["worker"].detail
     assert "its log says why" in findings["worker"].remedy
+
+
+async def test_what_is_wrong_with_the_time_is_told(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{CONDITION: condition(clock="Slack and AWS are 90 s apart; enable NTP")}):
+        finding = (await look(chosen))["worker's time"]
+
+    assert (finding.verdict, finding.detail) == (Verdict.FAILED, "Slack and AWS are 90 s apart")
+    assert finding.remedy == "enable NTP"
 
 
 async def test_a_worker_that_starts_says_what_it_waits_for(tmp_path: Path) -> None:

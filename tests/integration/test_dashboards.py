@@ -95,7 +95,7 @@ def test_prometheus_evaluates_every_rule_and_none_fires_for_a_bot_that_does_its_
 
         rules = prometheus.evaluated_rules()
 
-    assert len(rules) == 9
+    assert len(rules) == 10
     assert {rule["health"] for rule in rules} == {"ok"}
     assert {rule["state"] for rule in rules} == {"inactive"}
 

@@ -7,8 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes import ADA, NOON
-from messenger_harness import CLAIMED, FOUND, LITERAL_POST, MEMBER, OPENED, POLICY, UPDATED, messenger_of
+from fakes import ADA, NOON, SteppedClock
+from messenger_harness import (
+    ACCEPTED,
+    CLAIMED,
+    FOUND,
+    LITERAL_POST,
+    MEMBER,
+    OPENED,
+    POLICY,
+    UPDATED,
+    messenger_of,
+)
 from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
 from wording import WORDING
 
@@ -155,7 +165,8 @@ async def test_a_conversation_that_is_not_found_says_nothing_of_the_person(
 
 async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
     again = asking_rules.claim(CLAIMED, ADA, NOON + timedelta(hours=5)).question
-    async with messenger_of(OPENED, page(message())) as (messenger, slack):
+    clock = SteppedClock(now=NOON + timedelta(hours=5))
+    async with messenger_of(OPENED, page(message()), clock=clock) as (messenger, slack):
         assert await messenger.look_up(again) == MessageRef(channel="D0ADA", ts="5.000005")
 
     opened, history = slack.received
@@ -168,6 +179,14 @@ async def test_a_question_is_looked_for_from_before_its_first_claim() -> None:
         "include_all_metadata": "1",
         "limit": "200",
     }
+
+
+async def test_a_claim_that_a_wrong_clock_dated_ahead_is_looked_for_from_before_now() -> None:
+    ahead = asking_rules.claim(ACCEPTED, ADA, NOON + timedelta(hours=2)).question
+    async with messenger_of(OPENED, page(message())) as (messenger, slack):
+        await messenger.look_up(ahead)
+
+    assert float(slack.received[-1].values["oldest"]) == (NOON - timedelta(minutes=30)).timestamp()
 
 
 async def test_a_page_that_is_not_the_last_says_where_to_go_on() -> None:

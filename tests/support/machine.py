@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,25 +12,31 @@ from bot.clock import Clock, Machine, Service
 
 
 class FakeMachine:
-    """Its wall clock may be wrong; the others are right. It is noon, whatever that says."""
+    """Its wall clock may be wrong; the others are right. It is noon, whatever that says.
 
-    def __init__(self, *, ahead: float = 0.0) -> None:
-        self.ahead = ahead  #: seconds by which the wall clock is wrong
+    All is in seconds: `passed` while it ran, besides what `elapsed` says; while it was `suspended`; and while
+    it was `paused`, if it is a virtual one.
+    """
+
+    def __init__(self, *, ahead: float = 0.0, elapsed: Callable[[], float] = lambda: 0.0) -> None:
+        self.ahead = ahead  #: by how much the wall clock is wrong
         self.passed = 0.0
         self.suspended = 0.0
         self.paused = 0.0
+        self._elapsed = elapsed
         self.clock = Clock(
             Machine(
                 wall=lambda: self.now.timestamp() + self.ahead,
-                monotonic=lambda: 500.0 + self.passed,
-                boottime=lambda: 1000.0 + self.passed + self.suspended,
+                monotonic=lambda: 500.0 + self.passed + elapsed(),
+                boottime=lambda: 1000.0 + self.passed + elapsed() + self.suspended,
             )
         )
 
     @property
     def now(self) -> datetime:
         """What time it is in truth."""
-        return NOON + timedelta(seconds=self.passed + self.suspended + self.paused)
+        seconds = self.passed + self._elapsed() + self.suspended + self.paused
+        return NOON + timedelta(seconds=seconds)
 
     def hear(self, service: Service, *, off: float = 0.0, took: float = 0.0, date: str | None = None) -> None:
         """Let a service answer after so many seconds. Its clock may be off, and its `Date` be another."""

@@ -50,7 +50,7 @@ def test_it_is_never_ahead_and_at_most_five_seconds_behind(
             machine.suspended += seconds
         else:
             machine.passed += seconds
-        assert -0.001 <= behind(machine) <= WIDTH_MAX
+        assert -0.001 <= behind(machine) <= machine.clock.lag.total_seconds() + 0.001 <= WIDTH_MAX + 0.01
 
 
 def test_the_narrowest_bound_of_the_last_hour_counts_by_its_lower_end() -> None:
@@ -69,13 +69,13 @@ def test_the_narrowest_bound_of_the_last_hour_counts_by_its_lower_end() -> None:
     assert 1 <= behind(machine) <= 3
 
 
-@pytest.mark.parametrize("answer", [{"took": 20}, {"date": ""}, {"date": "yesterday"}])
-def test_an_answer_to_a_long_poll_or_without_a_date_tells_nothing(answer: dict[str, float]) -> None:
+@pytest.mark.parametrize(("took", "date"), [(20, None), (0, ""), (0, "yesterday")])
+def test_an_answer_to_a_long_poll_or_without_a_date_tells_nothing(took: float, date: str | None) -> None:
     machine = FakeMachine(ahead=-DAY)
 
-    machine.hear(AWS, **answer)
+    machine.hear(AWS, took=took, date=date)
 
-    assert not machine.clock.is_known
+    assert (machine.clock.is_known, machine.clock.lag) == (False, timedelta(0))
     assert "nothing final is decided" in machine.clock.trouble
     machine.hear(AWS)
     assert (machine.clock.is_known, machine.clock.trouble) == (True, "")
@@ -86,7 +86,7 @@ def test_where_nobody_dates_their_answers_the_machines_clock_counts_after_ten_mi
     machine.hear(AWS, date="")
     machine.passed += PATIENCE - 1
     machine.hear(AWS, date="")
-    assert not machine.clock.is_known
+    assert "nothing final is decided" in machine.clock.trouble
 
     machine.passed += 1
     machine.hear(AWS, date="")

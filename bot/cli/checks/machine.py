@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from bot.cli.checks.findings import Finding
+from bot.clock import REMEDY
 from bot.settings.credentials import Credentials
 
 CREDENTIALS = "systemd credentials"
@@ -18,10 +19,8 @@ NAME_SERVERS = "name servers"
 #: AWS rejects a signature whose time is off by this much or more.
 REFUSED_FROM = timedelta(minutes=5)
 
-#: From here on, reminders and deadlines are visibly late or early. A `Date` has whole seconds.
+#: From here on, the log and the ages that `list` shows mislead. The worker itself goes by the services' time.
 WARNED_FROM = timedelta(seconds=30)
-
-_REMEDY = "enable NTP: timedatectl set-ntp true; to see whether it works: timedatectl timesync-status"
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -54,11 +53,13 @@ def check_clock(server: str, date: str, now: datetime) -> list[Finding]:
     except ValueError:
         return []
     subject = f"clock and {server}"
-    if abs(skew) < WARNED_FROM:
-        return [Finding.ok(subject, f"agrees with {server}")]
     side = "ahead of" if skew > timedelta(0) else "behind"
+    detail = f"{abs(skew).total_seconds():.0f} s {side} {server}"
+    if abs(skew) < WARNED_FROM:  # a `Date` has whole seconds
+        is_same = abs(skew) <= timedelta(seconds=1)
+        return [Finding.ok(subject, f"agrees with {server}" if is_same else detail)]
     judge = Finding.warning if abs(skew) < REFUSED_FROM else Finding.failed
-    return [judge(subject, f"{abs(skew).total_seconds():.0f} s {side} {server}", _REMEDY)]
+    return [judge(subject, detail, REMEDY)]
 
 
 def check_credentials(credentials: Credentials) -> Finding:

@@ -15,6 +15,7 @@ from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
 
 SUBJECT = "worker"
+TIME = "worker's time"
 CHANNEL = "security channel"
 
 #: How long the worker may take to answer: it is on the same machine.
@@ -30,7 +31,7 @@ _REMEDIES = {
 
 
 async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
-    """Judge the store, the worker and the channel; a worker that has the store open is asked about all three.
+    """Judge the store, the worker and the channel; a worker that has the store open is asked about all.
 
     Raises `ConfigError` if the store's URL is wrong.
     """
@@ -47,7 +48,7 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
         return [store.perhaps_held_finding(url, str(error)), *store.check_disk(url), skipped]
     held = store.held_by_worker_finding(url, str(condition.get("store") or ""))
     card = _check_channel(channel, condition.get("card"))
-    return [held, *store.check_disk(url), _check_worker(condition), card]
+    return [held, *store.check_disk(url), _check_worker(condition), *_check_time(condition), card]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
@@ -66,6 +67,17 @@ def _check_worker(condition: Mapping[str, Any]) -> Finding:
         "running, but not connected to Slack: no click can reach it",
         "see the Slack lines above; if they are fine, its log says why (journalctl -u triage-bot)",
     )
+
+
+def _check_time(condition: Mapping[str, Any]) -> Sequence[Finding]:
+    """Judge the time that the worker goes by; nothing if it does not tell, as while it starts."""
+    if trouble := str(condition.get("clock") or ""):
+        detail, _, remedy = trouble.partition("; ")
+        return [Finding.failed(TIME, detail, remedy)]
+    ahead = condition.get("ahead_seconds")
+    if ahead is None:
+        return []
+    return [Finding.ok(TIME, f"Slack's and AWS's; this machine's clock is {float(ahead):+.1f} s off")]
 
 
 def _not_tried(channel: str, why: str) -> Finding:
