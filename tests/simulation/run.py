@@ -80,7 +80,7 @@ _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
 
 #: The worker reckons by answers' `Date`, which has whole seconds.
-_BLUR: Final = 1.5
+_BLUR: Final = 0.1
 
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
@@ -536,12 +536,16 @@ def simulate(plan: Plan) -> Outcome:
     entropy = Random(f"{plan.seed} entropy")
     try:
         tls = _tls()
-        others = {
+        others: dict[tuple[Any, str], Any] = {
             (aiohttp, "ClientSession"): sessions,
             (sqlite3, "connect"): run.disk.connect,
             (ssl, "create_default_context"): lambda: tls,
             (opening, "Connection"): run.connect_to_table,
         }
+        if plan.sabotage:
+            from .sabotages import SABOTAGES
+
+            others |= SABOTAGES[plan.sabotage][1]()
         with replaced(run.loop, run.threads, entropy, others):
             return run.run()
     finally:

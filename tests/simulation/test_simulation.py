@@ -1,4 +1,4 @@
-"""The simulation says the same of a seed in every process."""
+"""The simulation says the same of a seed in every process, finds what is broken, and finds nothing else."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from torture.promises import Promise
 
+from .__main__ import corpus
 from .run import Plan, simulate
+from .sabotages import SABOTAGES
+from .shrinking import shrink, tell
 
 _HOME: Final = Path(__file__).resolve().parents[2]
 
+#: Some of the broken programs, each with the seed that finds it, and what that finds.
+_SAMPLE: Final = {
+    "never look": (1, Promise.TWICE),
+    "post again after a doubt": (1, Promise.TWICE),
+}
 
-@pytest.mark.parametrize("seed", range(1, 4))
-def test_every_promise_is_kept(seed: int) -> None:
-    assert simulate(Plan(seed=seed)).violations == []
+
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+def test_every_promise_is_kept(store: str) -> None:
+    assert simulate(Plan(seed=1, store=store)).violations == []
 
 
-def test_two_processes_write_the_same_log() -> None:
+@pytest.mark.parametrize("plan", corpus(), ids=str)
+def test_what_once_failed_does_not_fail_again(plan: Plan) -> None:
+    assert simulate(plan).violations == []
+
+
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+def test_two_processes_write_the_same_log(store: str) -> None:
     logs = {
         subprocess.run(
-            [sys.executable, "-m", "tests.simulation", "--seed", "1", "--log"],
+            [sys.executable, "-m", "tests.simulation", "--seed", "2", "--store", store, "--log"],
             cwd=_HOME,
             env={"PYTHONHASHSEED": seed, "PATH": ""},
             check=True,
@@ -32,3 +48,21 @@ def test_two_processes_write_the_same_log() -> None:
     }
 
     assert len(logs) == 1
+
+
+@pytest.mark.parametrize("name", _SAMPLE)
+def test_a_broken_program_is_found_out(name: str) -> None:
+    seed, promise = _SAMPLE[name]
+    outcome = simulate(Plan(seed=seed, store=SABOTAGES[name][0], sabotage=name))
+
+    assert promise in {each.promise for each in outcome.violations}
+
+
+def test_a_failing_run_is_made_smaller_and_tells_its_story() -> None:
+    found = simulate(Plan(seed=1, count=4, sabotage="hold nothing"))
+
+    smallest = shrink(found)
+
+    assert len(smallest.plan.alerts or ()) == 1
+    assert smallest.faults == []
+    assert any("report.sent" in line for line in tell(smallest))
