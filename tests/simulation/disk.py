@@ -6,6 +6,7 @@ The files are on a tmpfs: SQLite's own in-memory databases have no log file, and
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from typing import Any, Final
 from .machines import LIFE, Died
 
 _connect: Final = sqlite3.connect
+_open: Final = os.open
+_close: Final = os.close
 
 #: PRAGMA synchronous: from this on each COMMIT is synced.
 _FULL: Final = 2
@@ -28,6 +31,8 @@ class Disk:
         self.on_commit: Callable[[str], None] = lambda _: None
         self._open: list[Connection] = []
         self._synced: dict[str, bytes] | None = None  #: what is durable, if that is not what is there
+        self._descriptors: dict[int, Path] = {}
+        self._synced_files: dict[str, bytes] = {}  #: of those that are not SQLite's, when they were synced
 
     def connect(self, path: Any, **options: Any) -> sqlite3.Connection:
         """Open a database, as `sqlite3.connect` does."""
@@ -41,6 +46,31 @@ class Disk:
         _connect(path, **{**options, "factory": factory})
         self._open += made
         return made[0]
+
+    def replacements(self) -> dict[tuple[Any, str], Any]:
+        """Return what takes the place of the calls by which the program reaches its files."""
+        return {
+            (sqlite3, "connect"): self.connect,
+            (os, "open"): self._open_file,
+            (os, "close"): self._close_file,
+            (os, "fsync"): self._sync,
+            (os, "fdatasync"): self._sync,
+        }
+
+    def _open_file(self, path: Any, *given: Any, **options: Any) -> int:
+        descriptor = _open(path, *given, **options)
+        if Path(path).parent == self.folder:
+            self._descriptors[descriptor] = Path(path)
+        return descriptor
+
+    def _close_file(self, descriptor: int) -> None:
+        self._descriptors.pop(descriptor, None)
+        _close(descriptor)
+
+    def _sync(self, descriptor: int) -> None:
+        path = self._descriptors.get(descriptor)
+        if path is not None:
+            self._synced_files[path.name] = os.pread(descriptor, 1 << 20, 0)
 
     def note_commit(self, connection: Connection) -> None:
         """Note that a COMMIT is done: it is durable if the database is set so."""
@@ -60,8 +90,11 @@ class Disk:
     def end(self, *, power: bool) -> None:
         """Leave what the end of the process leaves, or with `power` what a power failure leaves."""
         kept = self.read()
-        if power and self._synced is not None:
-            kept = self._synced
+        if power:
+            kept = self._synced if self._synced is not None else kept
+            kept |= {name: self._synced_files[name] for name in kept.keys() & self._synced_files.keys()}
+        for descriptor in [*self._descriptors]:  # which the death of a process closes, and so unlocks
+            self._close_file(descriptor)
         for connection in self._open:
             sqlite3.Connection.close(connection)
         self._open.clear()

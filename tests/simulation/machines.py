@@ -54,6 +54,7 @@ class Life:
     commits: int = 0
     dies_at_commit: int = 0
     dies_before_commit: bool = False
+    committed: asyncio.Event | None = None  #: set with the next commit
     is_over: bool = False
     exit_code: int | None = None
     on_signal: dict[int, Callable[[], object]] = field(default_factory=dict)

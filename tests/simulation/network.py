@@ -82,6 +82,7 @@ class Network:
     def __init__(self, loop: VirtualLoop, random: Random) -> None:
         self.loop = loop
         self.random = random
+        self.ends = 0  #: of websockets, so far
         self.handlers: dict[str, Handler] = {}
         self.date: Callable[[], str] = str
         self.note: Callable[[str], None] = lambda _: None
@@ -235,11 +236,16 @@ class _End:
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        network.ends += 1
+        self._number = network.ends
         self.peer: Any = None
         self.closed = False
         self._arrived: deque[WSMessage] = deque()
         self._changed = asyncio.Event()
         self._last = 0.0
+
+    def __hash__(self) -> int:
+        return self._number  # which the SDK logs
 
     async def send_str(self, data: str) -> None:
         self._send(WSMessage(WSMsgType.TEXT, data, None))

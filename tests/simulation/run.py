@@ -11,7 +11,6 @@ import hashlib
 import logging
 import os
 import shutil
-import sqlite3
 import ssl
 import sys
 import tempfile
@@ -81,6 +80,8 @@ _DRIFT: Final = 200e-6
 
 #: The worker reckons by answers' `Date`, which has whole seconds.
 _BLUR: Final = 0.1
+
+_AT_COMMIT_SHARE: Final = 0.7
 
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
@@ -323,7 +324,9 @@ class Run:
             if trouble == "clock set":
                 worker.machine.offset = random.choice(_STEPS) * random.uniform(-1, 1)
             elif trouble == "suspended":
-                await self._suspend(worker.life, random.choice((1.0, 10.0, 90.0)) * random.random())
+                if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
+                    await _wait_for_commit(worker.life)
+                await self._suspend(worker.life, random.choice((1.0, 10.0, 90.0, 200.0)) * random.random())
             else:
                 self.disk.fill(full=True)
                 try:
@@ -419,6 +422,8 @@ class Run:
             return
         if moment == "before":
             life.commits += 1
+        elif life.committed is not None:
+            life.committed.set()
         if life.commits == life.dies_at_commit and life.dies_before_commit == (moment == "before"):
             self._kill(life)
             raise Died
@@ -538,7 +543,7 @@ def simulate(plan: Plan) -> Outcome:
         tls = _tls()
         others: dict[tuple[Any, str], Any] = {
             (aiohttp, "ClientSession"): sessions,
-            (sqlite3, "connect"): run.disk.connect,
+            **run.disk.replacements(),
             (ssl, "create_default_context"): lambda: tls,
             (opening, "Connection"): run.connect_to_table,
         }
@@ -552,6 +557,13 @@ def simulate(plan: Plan) -> Outcome:
         root.handlers[:] = handlers
         run.disk.remove()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _wait_for_commit(life: Life) -> None:
+    life.committed = asyncio.Event()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            await life.committed.wait()
 
 
 def _status_of(task: asyncio.Task[None]) -> str:

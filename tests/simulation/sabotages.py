@@ -158,7 +158,7 @@ def _deescalate() -> Replacements:
 
 
 def _lose_notes() -> Replacements:
-    return {(answer_rules, "add_note"): lambda *_: None}
+    return {(service, "add_note"): lambda *_: None}
 
 
 def _ignore_versions() -> Replacements:
@@ -258,7 +258,7 @@ SABOTAGES: Final[Mapping[str, tuple[str, Callable[[], Replacements]]]] = {
     "never look": ("sqlite", _never_look),
     "post again after a doubt": ("sqlite", _post_again_after_a_doubt),
     "claim after asking": ("sqlite", _claim_after_asking),
-    "hold a claim through a suspend": ("sqlite", _hold_a_claim_through_a_suspend),
+    "hold a claim through a suspend": ("dynamodb", _hold_a_claim_through_a_suspend),
     "report in a second step": ("sqlite", _report_in_a_second_step),
     "acknowledge before commit": ("sqlite", _acknowledge_before_commit),
     "sync nothing": ("sqlite", _sync_nothing),

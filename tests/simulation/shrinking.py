@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from torture.promises import Promise
-
 from .run import Outcome, Plan, simulate
 
 
@@ -18,13 +16,15 @@ def shrink(found: Outcome) -> Outcome:
         outcome = simulate(plan)
         return outcome if any(each.promise is rule for each in outcome.violations) else None
 
-    found = _halve(
-        found,
-        list(range(found.plan.count)),
-        lambda left: attempt(replace(found.plan, alerts=frozenset(left))),
-    )
-    numbers = [number for number, _ in found.faults]
-    return _halve(found, numbers, lambda left: attempt(replace(found.plan, faults=frozenset(left))))
+    def with_alerts(left: Sequence[int]) -> Outcome | None:
+        return attempt(replace(found.plan, alerts=frozenset(left)))
+
+    fewer = _halve(found, list(range(found.plan.count)), with_alerts)
+
+    def with_faults(left: Sequence[int]) -> Outcome | None:
+        return attempt(replace(fewer.plan, faults=frozenset(left)))
+
+    return _halve(fewer, [number for number, _ in fewer.faults], with_faults)
 
 
 def _halve(
@@ -57,8 +57,3 @@ def tell(outcome: Outcome) -> Iterator[str]:
     yield f"  faults: {[f'{number} {name}' for number, name in outcome.faults]}"
     told = (first.identifier or "worker", "worker")
     yield from (f"  {line}" for line in outcome.log if any(word in line for word in told))
-
-
-def rules(outcome: Outcome) -> set[Promise]:
-    """Return what was broken."""
-    return {each.promise for each in outcome.violations}
