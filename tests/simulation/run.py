@@ -9,13 +9,11 @@ import contextvars
 import functools
 import hashlib
 import logging
-import os
 import shutil
 import ssl
-import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -52,7 +50,7 @@ from bot.triage.people import PeopleRules
 from bot.worker.app import App
 from bot.worker.assembly import Dependencies, make_policy
 from bot.worker.lifecycle import run_worker
-from bot.worker.log import LineFormatter, configure_logging
+from bot.worker.log import LIBRARIES, LineFormatter
 
 from .aws import Wire, session
 from .disk import Disk
@@ -530,33 +528,46 @@ class _Lines(logging.StreamHandler[Any]):
 def simulate(plan: Plan) -> Outcome:
     """Carry out one run."""
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
-    _prepare_process()
     reset_numbers()
-    run = Run(plan, folder)
-    root = logging.getLogger()
-    handler, handlers = _Lines(run), root.handlers[:]
-    root.handlers[:] = [handler]
-    sessions = type("Session", (Session,), {"network": run.network})
+    run, tls = Run(plan, folder), _tls()
+    session()  # made before its time stands still
     Wire.current = Wire(run.network, run.threads)
-    entropy = Random(f"{plan.seed} entropy")
-    try:
-        tls = _tls()
-        others: dict[tuple[Any, str], Any] = {
-            (aiohttp, "ClientSession"): sessions,
-            **run.disk.replacements(),
-            (ssl, "create_default_context"): lambda: tls,
-            (opening, "Connection"): run.connect_to_table,
-        }
-        if plan.sabotage:
-            from .sabotages import SABOTAGES
+    others: dict[tuple[Any, str], Any] = {
+        **run.disk.replacements(),
+        (aiohttp, "ClientSession"): type("Session", (Session,), {"network": run.network}),
+        (ssl, "create_default_context"): lambda: tls,
+        (opening, "Connection"): run.connect_to_table,
+    }
+    if plan.sabotage:
+        from .sabotages import SABOTAGES
 
-            others |= SABOTAGES[plan.sabotage][1]()
-        with replaced(run.loop, run.threads, entropy, others):
+        others |= SABOTAGES[plan.sabotage][1]()
+    try:
+        with (
+            _logging_into(_Lines(run)),
+            replaced(run.loop, run.threads, Random(f"{plan.seed} entropy"), others),
+        ):
             return run.run()
     finally:
-        root.handlers[:] = handlers
         run.disk.remove()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _logging_into(handler: logging.Handler) -> Iterator[None]:
+    """Log as the program does, but into a run."""
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, LIBRARIES)]
+    levels, handlers = [logger.level for logger in loggers], root.handlers[:]
+    for logger in loggers:
+        logger.setLevel(logging.INFO if logger is root else logging.WARNING)
+    root.handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 async def _wait_for_commit(life: Life) -> None:
@@ -578,13 +589,6 @@ def _is_refused_for_good(seed: int, alert: Any) -> bool:
 
 
 @functools.cache
-def _prepare_process() -> None:
-    """Make what holds no state of a life: it takes long."""
-    configure_logging("INFO", sys.stderr)
-    session()
-
-
-@functools.cache
 def _policies() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="simulation-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -603,7 +607,6 @@ def _settings(slack: SlackStandIn, sqs: str, urls: Sequence[str], store: str) ->
         **write_policies(policies),
         "STORE_URL": store,
     }
-    os.environ["AWS_ENDPOINT_URL_SQS"] = sqs
     return load_settings(Purpose.RUN, environ=variables, directory=policies)
 
 
