@@ -15,7 +15,6 @@ from bot.clock import Clock
 from bot.slack.messenger import SlackMessenger
 from bot.sqs.dead_letters import DeadLetters
 from bot.sqs.poller import Poller
-from bot.store.dynamodb import due_questions, leases
 from bot.store.dynamodb.table import Table, to_wire
 from bot.store.sqlite import connection as sqlite_connection
 from bot.store.sqlite import store as sqlite_store
@@ -220,8 +219,8 @@ def _hold_a_claim_through_a_suspend() -> Replacements:
     return {(Asker, "_give_up_stale"): never}
 
 
-def _lease_nothing() -> Replacements:
-    return {(leases, "LEASE"): timedelta(0), (due_questions, "CLAIM_LEASE"): timedelta(0)}
+def _begin_spans_at_the_lower_end() -> Replacements:
+    return {(Clock, "lag"): timedelta(0)}
 
 
 def _write_without_conditions() -> Replacements:
@@ -280,6 +279,6 @@ SABOTAGES: Final[Mapping[str, tuple[str, Callable[[], Replacements]]]] = {
     "pause by the machine's clock": ("sqlite", _pause_by_the_machines_clock),
     "log addresses": ("sqlite", _log_addresses),
     "stop late": ("sqlite", _stop_late),
-    "lease nothing": ("dynamodb", _lease_nothing),
+    "begin spans at the lower end": ("sqlite", _begin_spans_at_the_lower_end),
     "write without conditions": ("dynamodb", _write_without_conditions),
 }
