@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
 from world import World
 
 PEOPLE = ("ada@example.com", "grace@example.com", "katherine@example.com", "alan@example.com")
@@ -38,6 +39,7 @@ def test_a_revoked_token_loses_nothing_over_the_restart_with_a_new_one(
     assert "undeliverable" not in world.worker.command("list").stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_in_time_is_told_and_still_asked_and_the_answer_replaces_it(
     create_world: Callable[..., World],
 ) -> None:

@@ -60,6 +60,7 @@ def without_scope(
         world.assert_clean_log()
 
 
+@pytest.mark.slow
 def test_im_history_taken_away_at_run_time_keeps_the_doubt_and_nothing_else_waits(
     doubtful: Mapping[str, tuple[World, str]],
 ) -> None:

@@ -13,6 +13,7 @@ from world import World, until
 PAGE = 4096
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(
     create_world: Callable[..., World],
 ) -> None:

@@ -21,6 +21,7 @@ def world(create_world: Callable[..., World], create_table: Callable[[], str], p
     return create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
 
 
+@pytest.mark.slow
 def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(
     world: World, proxy: TableProxy
 ) -> None:
@@ -44,6 +45,7 @@ def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_to
     assert [len(world.slack.questions(one)) for one in (asked, waiting)] == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
     world: World, proxy: TableProxy
 ) -> None:

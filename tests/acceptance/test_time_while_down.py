@@ -40,6 +40,7 @@ def policies(tmp_path: Path) -> Callable[[str], str]:
     return write
 
 
+@pytest.mark.slow
 def test_what_fell_due_while_the_worker_was_down_is_done_when_it_is_back(
     create_world: Callable[..., World], policies: Callable[[str], str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> Non
     assert len(buttons(world.slack.question(identifier))) == 4
 
 
+@pytest.mark.slow
 def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> None:
     reply = world.slack.hold("chat.postMessage", after_work=True)
     identifier = world.send(user="alan@example.com")

@@ -130,6 +130,7 @@ def keep_tokens(world: World, keep: Callable[[str], str], store: LateParameterSt
     world.worker.environment["SLACK_APP_TOKEN"] = keep(world.slack.app_token)
 
 
+@pytest.mark.slow
 def test_whoever_looks_at_a_worker_that_waits_for_its_tokens_does_it_no_harm(
     world: World, keep: Callable[[str], str], sqs_endpoint: str
 ) -> None:

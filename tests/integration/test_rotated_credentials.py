@@ -274,6 +274,7 @@ def bouncer(sqs_endpoint: str) -> Iterator[Bouncer]:
         yield bouncer
 
 
+@pytest.mark.slow
 def test_a_worker_whose_keys_are_rotated_works_on_and_tells_of_it_while_it_cannot(
     create_world: Callable[..., World], bouncer: Bouncer, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_while_the_queues_cannot_be_reached_it_is_not_ready(world: World, manage
     assert not any("READY" in facts for facts in manager.told())
 
 
+@pytest.mark.slow
 def test_an_outage_that_is_retried_counts_as_progress(world: World, manager: ServiceManager) -> None:
     world.worker.program = QUICK_WATCHDOG_WORKER
     world.start()
@@ -92,6 +93,7 @@ def test_an_outage_that_is_retried_counts_as_progress(world: World, manager: Ser
     assert world.worker.is_running()
 
 
+@pytest.mark.slow
 def test_a_poller_that_is_stuck_ends_the_pings_and_asks_for_the_end(
     world: World, manager: ServiceManager
 ) -> None:

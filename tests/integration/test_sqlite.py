@@ -90,6 +90,7 @@ async def test_the_connection_survives_a_loss_of_power_and_is_the_only_one(tmp_p
         }
 
 
+@pytest.mark.slow
 async def test_a_second_opener_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with opened(path) as store:

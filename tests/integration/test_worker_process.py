@@ -68,6 +68,7 @@ def test_an_idle_worker_stops_at_once_and_hides_nothing(world: World) -> None:
     assert "worker.stopped" in world.worker.log
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_stopped_in_the_middle_of_many_requests_asks_each_person_once(world: World) -> None:
     world.start()
     identifiers = [world.send() for _ in range(30)]
@@ -83,6 +84,7 @@ def test_a_worker_that_is_stopped_in_the_middle_of_many_requests_asks_each_perso
     assert [len(world.slack.questions(identifier)) for identifier in identifiers] == [1] * 30
 
 
+@pytest.mark.slow
 def test_a_worker_stops_in_time_while_slack_hangs_and_a_second_signal_ends_it_at_once(
     create_world: Callable[..., World],
 ) -> None:
@@ -193,6 +195,7 @@ def test_a_missing_store_folder_is_a_wrong_setting(create_world: Callable[..., W
     assert_refused(world, 78, "missing", "STORE_URL")
 
 
+@pytest.mark.slow
 def test_a_store_that_another_worker_holds_is_left_to_it(world: World) -> None:
     world.start()
     holder, world.worker = world.worker, world.another_worker()

@@ -131,6 +131,7 @@ async def test_a_poll_may_be_answered_with_nothing_though_there_is_something() -
         assert [message.body for message in await queue.receive(wait_seconds=1)] == ["there"]
 
 
+@pytest.mark.slow
 async def test_a_deleted_message_can_come_back() -> None:
     async with running() as (sqs, queue):
         sqs.turn(Knobs(oddities=Oddities(resurrect=1.0)))
