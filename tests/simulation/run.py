@@ -64,9 +64,11 @@ from .virtual_threads import Threads
 _PEOPLE: Final = 12
 _ACKNOWLEDGED_WITHIN: Final = 15.0
 
-#: Seconds for which nothing may change before nobody waits for a cure, and those of the peace at the end.
+#: Seconds for which nothing may change before nobody waits for a cure.
 _HOPELESS: Final = 700.0
-_AFTERMATH: Final = 100.0
+
+#: Those of the peace at the end, in which what was posted twice shows: on a table, longer than any lease.
+_AFTERMATH: Final = {"sqlite": 30.0, "dynamodb": 70.0}
 _LOOK: Final = 15.0
 
 _SLACK: Final = "slack.simulated"
@@ -324,7 +326,8 @@ class Run:
             elif trouble == "suspended":
                 if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
                     await _wait_for_commit(worker.life)
-                await self._suspend(worker.life, random.choice((1.0, 10.0, 90.0, 200.0)) * random.random())
+                # For a moment, or for longer than any claim holds.
+                await self._suspend(worker.life, random.uniform(*random.choice(((0, 10), (60, 200)))))
             else:
                 self.disk.fill(full=True)
                 try:
@@ -457,7 +460,7 @@ class Run:
                 seen, since = now, self.loop.now
             elif not self._crowd.is_busy and feed.done() and not self._curable():
                 break
-        await asyncio.sleep(_AFTERMATH)
+        await asyncio.sleep(_AFTERMATH[self.plan.store])
 
     @property
     def _deadline_to_come(self) -> bool:

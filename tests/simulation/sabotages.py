@@ -189,8 +189,8 @@ def _post_again_after_a_doubt() -> Replacements:
 
 def _claim_after_asking() -> Replacements:
     async def post(asker: Any, question: Any, person: Any) -> None:
-        message_ref = await asker._send(replace(question, slack_id=person.slack_id))
         claim = asking_rules.claim(question, person, asker._clock())
+        message_ref = await asker._send(claim.question)
         claimed = await asker._recorder.save(question, claim)
         if claimed is not None:
             await asker._record(claimed, message_ref)
