@@ -78,8 +78,8 @@ _TROUBLES: Final = ("clock set", "suspended", "disk full")
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
 
-#: The worker reckons by answers' `Date`, which has whole seconds.
-_BLUR: Final = 0.1
+#: By how many seconds the worker may be wrong about the time: its clocks have drifted since an answer told it.
+_BLUR: Final = 0.25
 
 _AT_COMMIT_SHARE: Final = 0.7
 
@@ -341,7 +341,10 @@ class Run:
         try:
             await asyncio.sleep(seconds)
         finally:
-            self.loop.resume(life, self.loop.now - began)
+            span = BEGINNING + began, BEGINNING + self.loop.now
+            self.history.suspensions.append((life.machine.name, *span))
+            if not life.is_over:
+                self.loop.resume(life, self.loop.now - began)
 
     def _begin(self, worker: Worker) -> None:
         worker.lives += 1

@@ -88,6 +88,8 @@ class History:
     notes: list[Note] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)  #: identifiers that somebody of the security team took
     ends: list[End] = field(default_factory=list)
+    #: The worker, from when and until when it stood still with its machine.
+    suspensions: list[tuple[str, float, float]] = field(default_factory=list)
     messages: Sequence[Message] = ()  #: the questions
     reminders: Sequence[Message] = ()
     cards: Sequence[Message] = ()
