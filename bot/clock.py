@@ -23,6 +23,10 @@ WIDTH_MAX: Final = 5.0
 #: A `Date` has whole seconds.
 _DATE_STEP: Final = 1.0
 
+#: No `Date` is out of these years; in seconds since 1970.
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+_LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+
 #: How long an answer is believed: until then CLOCK_BOOTTIME has drifted by less than two seconds.
 _KEEP: Final = 3600.0
 
@@ -39,7 +43,7 @@ APART_MAX: Final = 60.0
 #: How long services may answer without a usable `Date` before the machine's clock counts.
 PATIENCE: Final = 600.0
 
-#: The `verify_code` of such a certificate: X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
+#: The `verify_code` of a certificate out of time: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED.
 _NOT_NOW: Final = frozenset({9, 10})
 
 #: The most causes of an error that are looked at.
@@ -56,8 +60,12 @@ class Service(StrEnum):
     AWS = "AWS"
 
 
+#: Only Linux has it; elsewhere, where the sandbox may be tried, nothing tells of a suspend.
+_BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def _read_boottime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.clock_gettime(_BOOTTIME)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,16 +230,16 @@ class Clock:
             ours = self._machine.wall() - now
             self._dispute = f"Slack and AWS are {highest - lowest:.0f} s apart"
             bounds = {name: bound for name, bound in bounds.items() if abs(bound.lower - ours) <= APART_MAX}
-            self._dispute += f", and the machine's clock is {_describe(bounds, is_known=self.is_known)}"
+            self._dispute += f", and the machine's clock is {_describe(bounds)}"
         if bounds:
             self._offset, self._width = min(bounds.values(), key=lambda bound: bound.width)
             self._trusts_machine = False
 
 
-def _describe(near: dict[Service, _Bound], *, is_known: bool) -> str:
+def _describe(near: dict[Service, _Bound]) -> str:
     if near:
         return f"near that of {next(iter(near))}, which counts"
-    return "near neither: " + ("the time goes on as before" if is_known else "nothing final is decided")
+    return "near neither: the time goes on as before"
 
 
 def is_expired_certificate(error: BaseException | None) -> bool:
@@ -246,9 +254,10 @@ def is_expired_certificate(error: BaseException | None) -> bool:
 
 @lru_cache(maxsize=4)
 def _parse(date: str) -> float | None:
-    """Return a `Date` in seconds since 1970; None if it is none. Many answers have the same."""
+    """Return a `Date` in seconds since 1970; None if it cannot be one. Many answers have the same."""
     try:
         moment = parsedate_to_datetime(date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return seconds if _EARLIEST <= seconds < _LATEST else None

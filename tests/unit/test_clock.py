@@ -14,6 +14,7 @@ from bot.clock import APART_MAX, PATIENCE, WIDTH_MAX, Service
 
 SLACK, AWS = Service.SLACK, Service.AWS
 DAY = 86400.0
+TOO_LATE = "Fri, 31 Dec 9999 23:59:59 GMT"
 
 
 def behind(machine: FakeMachine) -> float:
@@ -69,7 +70,7 @@ def test_the_narrowest_bound_of_the_last_hour_counts_by_its_lower_end() -> None:
     assert 1 <= behind(machine) <= 3
 
 
-@pytest.mark.parametrize(("took", "date"), [(20, None), (0, ""), (0, "yesterday")])
+@pytest.mark.parametrize(("took", "date"), [(20, None), (0, ""), (0, "yesterday"), (0, TOO_LATE)])
 def test_an_answer_to_a_long_poll_or_without_a_date_tells_nothing(took: float, date: str | None) -> None:
     machine = FakeMachine(ahead=-DAY)
 
