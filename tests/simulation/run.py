@@ -78,8 +78,8 @@ _TROUBLES: Final = ("clock set", "suspended", "disk full")
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
 
-#: By how many seconds the worker may be wrong about the time: its clocks have drifted since an answer told it.
-_BLUR: Final = 0.25
+#: By how many seconds workers may be wrong about the time: clocks have drifted since an answer told them.
+_BLUR: Final = 0.4
 
 _AT_COMMIT_SHARE: Final = 0.7
 
