@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 from .machines import LIFE, Died
 
@@ -40,7 +41,7 @@ class Disk:
 
         def factory(*given: Any, **named: Any) -> Connection:
             made.append(Connection(*given, **named))
-            made[0].disk = self
+            made[0].disk, made[0].cursors = self, WeakSet()
             return made[0]
 
         _connect(path, **{**options, "factory": factory})
@@ -96,7 +97,7 @@ class Disk:
         for descriptor in [*self._descriptors]:  # which the death of a process closes, and so unlocks
             self._close_file(descriptor)
         for connection in self._open:
-            sqlite3.Connection.close(connection)
+            connection.end()
         self._open.clear()
         self._synced = None
         for path in self.folder.iterdir():
@@ -113,7 +114,7 @@ class Disk:
     def remove(self) -> None:
         """Remove all there is."""
         for connection in self._open:
-            sqlite3.Connection.close(connection)
+            connection.end()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -121,6 +122,7 @@ class Connection(sqlite3.Connection):
     """A connection that tells of each COMMIT."""
 
     disk: Disk
+    cursors: WeakSet[sqlite3.Cursor]
     before: dict[str, bytes]
     _synchronous: int = -1
 
@@ -131,9 +133,22 @@ class Connection(sqlite3.Connection):
             [self._synchronous] = super().execute("PRAGMA synchronous").fetchone()
         return self._synchronous >= _FULL
 
+    def end(self) -> None:
+        """Close it, and so unlock the file, whatever still refers to one of its statements."""
+        for cursor in [*self.cursors]:
+            cursor.close()
+        super().close()
+
+    def executemany(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        cursor = super().executemany(sql, *values)
+        self.cursors.add(cursor)
+        return cursor
+
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if sql != "COMMIT":
-            return super().execute(sql, *values)
+            cursor = super().execute(sql, *values)
+            self.cursors.add(cursor)
+            return cursor
         life = LIFE.get()
         if life is not None and life.is_over:
             raise Died

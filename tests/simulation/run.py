@@ -315,25 +315,30 @@ class Run:
     async def _trouble_machines(self) -> None:
         """Set clocks, suspend machines, and fill the disk, now and then. Never returns."""
         random = self._draw_from("machines")
-        while True:
-            await asyncio.sleep(random.uniform(1, 40))
-            worker, trouble = random.choice(self._workers), random.choice(_TROUBLES)
-            if worker.life.is_over or not self.gate(trouble):
-                continue
-            self.note(f"worker {worker.name}: {trouble}")
-            if trouble == "clock set":
-                worker.machine.offset = random.choice(_STEPS) * random.uniform(-1, 1)
-            elif trouble == "suspended":
-                if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
-                    await _wait_for_commit(worker.life)
-                # For a moment, or for longer than any claim holds.
-                await self._suspend(worker.life, random.uniform(*random.choice(((0, 10), (60, 200)))))
-            else:
-                self.disk.fill(full=True)
-                try:
-                    await asyncio.sleep(random.uniform(0, 20))
-                finally:
-                    self.disk.fill(full=False)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(random.uniform(1, 40))
+                worker, trouble = random.choice(self._workers), random.choice(_TROUBLES)
+                if not worker.life.is_over and worker.life.held is None and self.gate(trouble):
+                    self.note(f"worker {worker.name}: {trouble}")
+                    group.create_task(self._trouble(worker, trouble, random))
+
+    async def _trouble(self, worker: Worker, trouble: str, random: Random) -> None:
+        if trouble == "clock set":
+            worker.machine.offset = random.choice(_STEPS) * random.uniform(-1, 1)
+        elif trouble == "suspended":
+            # For a moment, or for longer than any claim holds.
+            seconds = random.uniform(*random.choice(((0, 10), (60, 200))))
+            if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
+                await _wait_for_commit(worker.life)
+            if worker.life.held is None:
+                await self._suspend(worker.life, seconds)
+        else:
+            self.disk.fill(full=True)
+            try:
+                await asyncio.sleep(random.uniform(0, 20))
+            finally:
+                self.disk.fill(full=False)
 
     async def _suspend(self, life: Life, seconds: float) -> None:
         life.held = deque()
