@@ -35,9 +35,10 @@ class Backoff:
         self._failures += 1
         return delay.total_seconds()
 
-    def after_success(self) -> None:
-        """Reset the count, so that the next wait is short again."""
-        self._failures = 0
+    def after_success(self) -> bool:
+        """Reset the count, so that the next wait is short again; return whether there were failures."""
+        failures, self._failures = self._failures, 0
+        return failures > 0
 
 
 def retry_delay(

@@ -3,10 +3,12 @@
 The leaf names the problem, its parent the remedy::
 
     TriageBotError
+    ├── WrongUsage             the command line must be changed      exit 2
     ├── ConfigError            a setting must be changed             exit 78
     │   └── StoreUnusable      … or the store's file or folder repaired
     ├── StartRefused           the other side must be fixed          exit 1
     ├── StoreError             the store operation failed; nothing was written
+    │   └── StoreReplaced      … its file is gone, or another is in its place: nobody is told anything
     ├── PermanentError         retrying cannot help
     │   └── Undeliverable      nobody can be asked
     ├── TransientError         it was not done; try again
@@ -32,6 +34,10 @@ class TriageBotError(Exception):
     """The root: catching it catches all errors of this program, and no others."""
 
 
+class WrongUsage(TriageBotError):
+    """The arguments of a command are wrong in a way that its parser cannot see."""
+
+
 class ConfigError(TriageBotError):
     """Settings are wrong. `problems` has one sentence for each problem, to be shown together."""
 
@@ -53,6 +59,13 @@ class StartRefused(TriageBotError):
 
 class StoreError(TriageBotError):
     """The store could not read or write (disk full, read-only …). Nothing of the change was saved."""
+
+
+class StoreReplaced(StoreError):
+    """The store's file is gone, or another is at its path. What was committed is kept for a rescue."""
+
+    def __init__(self) -> None:
+        super().__init__("the store's file was removed or replaced while the worker runs")
 
 
 class PermanentError(TriageBotError):

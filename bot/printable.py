@@ -1,6 +1,9 @@
-"""Makes untrusted text safe for a terminal and for one line of a log."""
+"""Text for a terminal and for one line of a log: untrusted text made safe, our own in colour."""
 
 from __future__ import annotations
+
+#: What a terminal calls its colours.
+RED, GREEN, YELLOW, GREY = 31, 32, 33, 90
 
 
 def make_printable(text: str) -> str:
@@ -16,3 +19,8 @@ def make_printable(text: str) -> str:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def paint(text: str, colour: int) -> str:
+    """Return text in a colour of the terminal."""
+    return f"\x1b[{colour}m{text}\x1b[0m"

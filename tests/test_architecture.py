@@ -32,7 +32,7 @@ HOUSE = (
 #: Likewise for the folders whose insides have an order; what is on one floor may use each other there.
 STAIRS = {
     "slack/render": (
-        {"blocks", "text"},
+        {"blocks", "marks", "text"},
         {"rich_text", "templates"},
         {"modals", "question"},
         {"home"},
@@ -42,11 +42,12 @@ STAIRS = {
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
         {"foreign_text", "free_values", "log_events", "model", "outcomes", "people", "working_time"},
-        {"policy", "statistics"},
+        {"policy", "statistics", "trail"},
         {"reporting"},
-        {"asking_rules", "card_rules", "answer_rules"},
+        {"asking_rules", "card_rules", "answer_rules", "restore_rules"},
         {"ports", "rate_limits"},
         {"recorder", "look_ups", "people_queue", "retention", "unknown_errors", "people_finder"},
+        {"restores"},
         {"asking", "cards", "reminding", "strangers", "sweeper"},
         {"service"},
     ),

@@ -1,12 +1,13 @@
 """Parsers for the arguments of commands, for argparse's `type=`.
 
 Each takes the text of one argument and returns its value. If that is wrong it raises
-`argparse.ArgumentTypeError`, which says what was expected, or a `ValueError`, which argparse words itself.
+`argparse.ArgumentTypeError`, which reads on after the name of the option: `expects …, not 'x'`.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -28,14 +29,13 @@ def table_url(text: str) -> str:
 
 
 def _store_url(text: str, scheme: str) -> str:
-    try:
+    url = ""
+    with suppress(ValueError):
         url = parsers.store_url(text, Path.cwd())
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"the value {error}") from error
     if not url.startswith(scheme):
         raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be used here; only SQLite to DynamoDB is supported:"
-            " --from sqlite:///FILE --to dynamodb://TABLE"
+            f"expects {scheme}…, not {text!r}: only SQLite to DynamoDB is supported, --from sqlite:///FILE"
+            " --to dynamodb://TABLE"
         )
     return url
 
@@ -47,7 +47,7 @@ def duration(text: str) -> timedelta:
         found = parsers.duration(text)
     if found is None or found > LONGEST:
         raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be used; expected a duration such as 90s, 15m or 4h, at most {LONGEST.days}d"
+            f"expects a duration such as 90s, 15m or 4h, at most {LONGEST.days}d, not {text!r}"
         )
     return found
 
@@ -56,7 +56,7 @@ def svg_path(text: str) -> Path:
     """Parse the path of an SVG file, which need not exist."""
     path = Path(text)
     if path.suffix.lower() != ".svg":
-        raise argparse.ArgumentTypeError(f"{text} does not end in .svg; expected FILE.svg")
+        raise argparse.ArgumentTypeError(f"expects FILE.svg, not {text!r}")
     return path
 
 
@@ -64,21 +64,21 @@ def fact(text: str) -> dict[str, str]:
     """Parse `NAME=VALUE` as a fact of a request."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is no fact; expected NAME=VALUE, such as Host=db1")
+        raise argparse.ArgumentTypeError(f"expects NAME=VALUE, such as Host=db1, not {text!r}")
     return {"name": name, "value": value}
 
 
 def port(text: str) -> int:
     """Parse a port, 0 to 65535."""
-    number = int(text)
-    if not 0 <= number <= 65535:  # noqa: PLR2004 - the range of ports
-        raise argparse.ArgumentTypeError(f"{text} is not a port; expected 0 to 65535")
-    return number
+    return _whole_number(text, 0, 65535, "a port from 0 to 65535")
 
 
 def count(text: str) -> int:
     """Parse a count, 1 or more."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too few; expected 1 or more")
-    return number
+    return _whole_number(text, 1, 10**18, "a whole number of 1 or more")
+
+
+def _whole_number(text: str, least: int, most: int, expected: str) -> int:
+    if not re.fullmatch("[0-9]{1,19}", text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expects {expected}, not {text!r}")
+    return int(text)

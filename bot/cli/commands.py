@@ -8,22 +8,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import faulthandler
+import logging
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bot.cli import arguments
+from bot.cli.console import complain, load_for_command, load_without_warnings
 from bot.cli.store_client import ask_store
-from bot.errors import ConfigError, TriageBotError
+from bot.errors import ConfigError, TriageBotError, WrongUsage
 from bot.printable import make_printable
-from bot.settings.settings import Purpose, Settings, load_settings, settle_environment
+from bot.settings.settings import (
+    Purpose,
+    Settings,
+    read_log_format,
+    takes_colour,
+)
 from bot.triage.model import utc_now
 from bot.worker.log import configure_logging
 from bot.worker.views import render_json
+
+log = logging.getLogger(__name__)
 
 _Run = Callable[[argparse.Namespace], int]
 _AddArguments = Callable[[argparse.ArgumentParser], None]
@@ -48,17 +58,28 @@ class Command:
     help: str
     run: _Run
     add_arguments: _AddArguments
+    reads_settings: bool = True
 
 
 #: Filled by the decorators below.
 COMMANDS: list[Command] = []
 
 
-def _command(name: str, about: str, add_arguments: _AddArguments) -> Callable[[_Run], _Run]:
+def _command(
+    name: str, about: str, add_arguments: _AddArguments, *, reads_settings: bool = True
+) -> Callable[[_Run], _Run]:
     """Add the function below to the table of commands; `about` is its help."""
 
     def register(run: _Run) -> _Run:
-        COMMANDS.append(Command(name=name, help=about, run=run, add_arguments=add_arguments))
+        COMMANDS.append(
+            Command(
+                name=name,
+                help=about,
+                run=run,
+                add_arguments=add_arguments,
+                reads_settings=reads_settings,
+            )
+        )
         return run
 
     return register
@@ -68,10 +89,12 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
+def _add_restored(parser: argparse.ArgumentParser, help_text: str) -> None:
+    parser.add_argument("--restored", action="store_true", help=help_text)
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--restored", action="store_true", help="the store is a restored backup: look in Slack before asking"
-    )
+    _add_restored(parser, "the store is a restored backup, or lost something: look in Slack before asking")
 
 
 @_command("run", "run the worker: ask, collect answers, tell MozDef", _add_run)
@@ -83,7 +106,8 @@ def run(options: argparse.Namespace) -> int:
 
     # If a signal such as the watchdog's SIGABRT kills the process, the log shows what it was doing.
     faulthandler.enable()
-    settings = _load_settings(Purpose.RUN)
+    configure_logging("INFO", sys.stderr, as_json=read_log_format() == "json")
+    settings = load_for_command(Purpose.RUN, options)
     wording = load_messages(settings.config_dir)
     alerts = load_alert_policies(settings.config_dir)
     people = load_people_rules(settings.config_dir)
@@ -110,7 +134,12 @@ def _add_sandbox(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@_command("sandbox", "try everything on this machine, without an account, token or network", _add_sandbox)
+@_command(
+    "sandbox",
+    "try everything on this machine, without an account, token or network",
+    _add_sandbox,
+    reads_settings=False,
+)
 def sandbox(options: argparse.Namespace) -> int:
     """Run the sandbox or its self-test. Raises `ConfigError` if the sandbox's packages are not installed."""
     try:
@@ -158,36 +187,60 @@ def _add_send(parser: argparse.ArgumentParser) -> None:
 
 @_command("send", "enqueue an alert, as MozDef would", _add_send)
 def send(options: argparse.Namespace) -> int:
-    """Enqueue a request as MozDef would. Raises `ConfigError`, `StartRefused` or `TransientError`."""
-    from bot.cli.sample_requests import read_body, sample_body, send_request
-    from bot.sqs.wire import identifier_in
+    """Enqueue a request as MozDef would. An invalid one is sent only if it comes from a file.
 
-    settings = _load_settings(Purpose.SEND)
+    Raises `WrongUsage`, `ConfigError`, `StartRefused` or `TransientError`.
+    """
+    from bot.cli.sample_requests import read_body, sample_body, send_request
+    from bot.sqs.wire import decode_request, identifier_in
+    from bot.triage.model import InvalidBody
+
     body = read_body(options.file) if options.file else sample_body(options)
+    request = decode_request(body)
+    if isinstance(request, InvalidBody):
+        if not options.file:
+            raise WrongUsage(make_printable(request.reason))
+        complain(f"the bot will reject this request: {make_printable(request.reason)}", level="warning")
+    elif request.left_out:
+        complain(f"the bot will leave out: {make_printable('; '.join(request.left_out))}", level="warning")
+    settings = load_for_command(Purpose.SEND, options)
     message_id = asyncio.run(send_request(settings, body))
     print(f"identifier  {make_printable(identifier_in(body) or '') or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
+    complain(
+        "the bot asks and reports as usual, but MozDef drops the report unless it has an alert with this"
+        " identifier",
+        level="note",
+    )
     return OK
 
 
-@_command("check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_json)
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--deep", action="store_true", help="also check every part of the store's file; may take minutes"
+    )
+    _add_json(parser)
+
+
+@_command("check", "check tokens, scopes, queues and store; say what is wrong and how to fix it", _add_check)
 def check(options: argparse.Namespace) -> int:
     """Check everything that the worker needs; print what is wrong and how to fix it."""
-    return asyncio.run(_check(_load_without_warnings(Purpose.CHECK), as_json=options.json))
+    return asyncio.run(
+        _check(load_without_warnings(Purpose.CHECK, options), as_json=options.json, deep=options.deep)
+    )
 
 
-async def _check(settings: Settings, *, as_json: bool) -> int:
+async def _check(settings: Settings, *, as_json: bool, deep: bool) -> int:
     from bot.cli.checks.findings import findings_view, is_sound, render_findings
     from bot.cli.checks.runner import check_everything
 
     # Printed before the event loop closes, which waits for DNS look-ups that may hang.
-    findings = await check_everything(settings)
+    findings = await check_everything(settings, deep=deep)
     if as_json:
         print(render_json(findings_view(findings)), flush=True)
         return OK if is_sound(findings) else FAILED
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in render_findings(findings, width=width).split("\n"):
-        print(make_printable(line), flush=True)
+    print(render_findings(findings, width=width, colour=takes_colour(sys.stdout)), flush=True)
     return OK if is_sound(findings) else FAILED
 
 
@@ -203,7 +256,7 @@ def list_(options: argparse.Namespace) -> int:
     """Print the questions accepted last, the newest first."""
     from bot.cli.output.questions import render_list
 
-    views = list(ask_store("list", _load_settings(Purpose.STORE), limit=options.limit))
+    views = list(ask_store("list", load_for_command(Purpose.STORE, options), limit=options.limit))
     print(render_json(views) if options.json else render_list(views, utc_now()))
     return OK
 
@@ -218,7 +271,7 @@ def show(options: argparse.Namespace) -> int:
     """Print everything that is known about one question."""
     from bot.cli.output.questions import render_question
 
-    views = list(ask_store("show", _load_settings(Purpose.STORE), identifier=options.identifier))
+    views = list(ask_store("show", load_for_command(Purpose.STORE, options), identifier=options.identifier))
     if not views:
         name = make_printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
@@ -248,7 +301,9 @@ def stats(options: argparse.Namespace) -> int:
     from bot.cli.output.statistics import render_statistics
 
     views = list(
-        ask_store("stats", _load_settings(Purpose.STORE), since_seconds=options.since.total_seconds())
+        ask_store(
+            "stats", load_for_command(Purpose.STORE, options), since_seconds=options.since.total_seconds()
+        )
     )
     title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
     if options.plot:
@@ -274,6 +329,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         help="the reports of each alert that has one unsent, or rejected by the queue",
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
+    _add_restored(parser, "replay the reports of a backup, which `run --restored` has not taken up yet")
 
 
 @_command("replay", "send reports again, byte for byte, after MozDef has lost some", _add_replay)
@@ -281,8 +337,9 @@ def replay(options: argparse.Namespace) -> int:
     """Put reports into the outbox again, byte for byte."""
     from bot.cli.output.questions import render_replay
 
-    settings, chosen = _load_settings(Purpose.STORE), _select_reports(options)
-    views = list(ask_store("replay", settings, dry_run=True, **chosen))
+    settings, chosen = load_for_command(Purpose.STORE, options), _select_reports(options)
+    ask = partial(ask_store, "replay", settings, restored=options.restored)
+    views = list(ask(dry_run=True, **chosen))
     if not views:
         print("There is no report to send again.")
         return OK
@@ -291,10 +348,64 @@ def replay(options: argparse.Namespace) -> int:
         print("Nothing was sent (--dry-run).")
         return OK
     complain(_REPLAY_WARNING, level="warning")
-    list(ask_store("replay", settings, **chosen))
+    list(ask(**chosen))
     print("They are queued: a running worker sends them now, a stopped one when it starts.")
     print("`triage-bot show IDENTIFIER` shows when each was sent.")
     return OK
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--since",
+        type=arguments.duration,
+        required=True,
+        metavar="TIME",
+        help="the alerts to which something happened in the last 15m, 2h, 30d …",
+    )
+    parser.add_argument(
+        "--until",
+        type=arguments.duration,
+        default=timedelta(0),
+        metavar="TIME",
+        help="and not later than so long ago (default: until now)",
+    )
+
+
+@_command("export", "write the trail of alerts to standard output, a JSON object a line", _add_export)
+def export(options: argparse.Namespace) -> int:
+    """Print the trails of the alerts of some time as JSON lines, the last of which proves the others."""
+    from bot.cli.verification import export_bytes
+
+    if options.until >= options.since:
+        raise ConfigError(["--until must be a shorter time than --since: both are counted back from now"])
+    span = {f"{name}_seconds": getattr(options, name).total_seconds() for name in ("since", "until")}
+    for line in export_bytes(ask_store("export", load_for_command(Purpose.STORE, options), **span)):
+        sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
+    return OK
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="an export")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="HASHES",
+        help="the hashes of the reports in MozDef's index, one a line: compare them, too",
+    )
+
+
+@_command("verify", "say what is missing in an export, or changed; needs no settings", _add_verify)
+def verify(options: argparse.Namespace) -> int:
+    """Print what is missing in an export, or changed. Raises `UnreadableFile`."""
+    from bot.cli.files import read_hashes, read_lines
+    from bot.cli.output.verdict import render_verdict
+    from bot.cli.verification import verify_export
+
+    hashes = read_hashes(options.against) if options.against else None
+    verdict = verify_export(read_lines(options.file), hashes)
+    print(render_verdict(verdict))
+    return FAILED if verdict.faults else OK
 
 
 def _add_backup(parser: argparse.ArgumentParser) -> None:
@@ -304,11 +415,9 @@ def _add_backup(parser: argparse.ArgumentParser) -> None:
 @_command("backup", "copy the store into a file; the worker may be running", _add_backup)
 def backup(options: argparse.Namespace) -> int:
     """Write a consistent copy of the store into a file. Raises `BackupFailed` if it cannot be written."""
-    from pathlib import Path
-
     from bot.cli.files import require_elsewhere, write_backup
 
-    path, settings = Path(options.file), _load_settings(Purpose.STORE)
+    path, settings = Path(options.file), load_for_command(Purpose.STORE, options)
     if settings.store_path is not None:
         require_elsewhere(path, settings.store_path)
     size = write_backup(path, ask_store("backup", settings))
@@ -334,6 +443,7 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the table to fill: empty, or left by an earlier run",
     )
+    _add_restored(parser, "the file is a backup: start the first worker on the table with --restored, too")
     _add_json(parser)
 
 
@@ -347,9 +457,14 @@ def migrate(options: argparse.Namespace) -> int:
     from bot.cli.output.migration import render_result
     from bot.store.migration.migrate import migrate_store
 
-    settings, tell = _load_settings(Purpose.MIGRATE), partial(complain, level="info")
+    settings, tell = load_for_command(Purpose.MIGRATE, options), partial(complain, level="info")
     migration = migrate_store(
-        options.source, options.target, region=settings.aws_region, keep=settings.retain, tell=tell
+        options.source,
+        options.target,
+        region=settings.aws_region,
+        keep=settings.retain,
+        tell=tell,
+        restored=options.restored,
     )
     result = asyncio.run(migration)
     print(render_result(result, options))
@@ -367,33 +482,6 @@ def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
     return {"identifiers": options.identifiers}
 
 
-def _load_settings(purpose: Purpose) -> Settings:
-    settings = _load_without_warnings(purpose)
-    for warning in settings.warnings:
-        complain(warning, level="warning")
-    return settings
-
-
-def _load_without_warnings(purpose: Purpose) -> Settings:
-
-    settings = load_settings(purpose)
-    settle_environment(settings)
-    tokens = (settings.slack_bot_token, settings.slack_app_token)
-    configure_logging(
-        settings.log_level,
-        sys.stderr,
-        as_json=settings.log_format == "json",
-        journal_stream=settings.journal_stream,
-        secrets=[token.reveal() for token in tokens if not token.parameter],
-    )
-    return settings
-
-
 def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:
     first = group.exceptions[0]
     return _find_innermost(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def complain(problem: str, *, level: str = "error") -> None:
-    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`."""
-    print(f"triage-bot: {level}: {problem}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +18,32 @@ from bot.errors import TriageBotError
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_HASH = re.compile("[0-9a-f]{64}")
+
+
 class BackupFailed(TriageBotError):
     """The copy could not be written. A file that was there before is unchanged."""
+
+
+class UnreadableFile(TriageBotError):
+    """A file that a command was to read cannot be read, or is another kind of file."""
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, each with its line end. Raises `UnreadableFile`."""
+    try:
+        with path.open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise UnreadableFile(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_hashes(path: Path) -> frozenset[str]:
+    """Return the hashes in a file, one a line, in hex. Raises `UnreadableFile`."""
+    words = [line.strip().decode(errors="replace") for line in read_lines(path)]
+    if wrong := next((word for word in words if word and not _HASH.fullmatch(word)), None):
+        raise UnreadableFile(f"{path} is no list of hashes: {wrong[:70]!r} is not 64 hex digits")
+    return frozenset(filter(None, words))
 
 
 @contextmanager
@@ -47,7 +72,7 @@ def require_elsewhere(path: Path, store: Path) -> None:
 
     A running worker would lose its writes if one of them were replaced.
     """
-    suffixes = ("", "-wal", "-shm", "-journal", ".sock")
+    suffixes = ("", "-wal", "-shm", "-journal", ".sock", ".head", ".rescue")
     stores = {store, Path(os.path.realpath(store))}  # SQLite keeps its files beside the one that a link names
     taken = {str(each.with_name(f"{each.name}{suffix}")) for each in stores for suffix in suffixes}
     taken |= {str(each.with_name(f".{each.name}.backup-in-progress")) for each in stores}

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import io
+import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from bot import __version__
-from bot.cli.commands import COMMANDS, FAILED, WRONG_CONFIG, complain
-from bot.errors import ConfigError, TriageBotError
+from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG
+from bot.cli.console import complain
+from bot.errors import ConfigError, TriageBotError, WrongUsage
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 or 78. Wrong usage raises `SystemExit` with 2."""
-    options = _make_parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what the terminal cannot show is no reason to fail
+    parser = _make_parser()
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] | None = options.command
+    if command is None:
+        parser.print_help()
+        return OK
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return command(options)
+    except WrongUsage as error:
+        parser.error(str(error))
     except ConfigError as error:
         for problem in error.problems:
             complain(problem)
@@ -29,23 +44,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return FAILED
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what an option expects, without the words that argparse puts before it."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"^argument (\S+): expects", r"\1 expects", message))
 
 
 def _make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="triage-bot",
         description="Asks people in Slack whether a security alert about their account was them,"
         " and tells MozDef what they said.",
-        epilog="Settings come from the environment and from .env in the current folder; config/.env.example"
-        " explains each. Exit codes: 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.",
+        epilog="Settings come from the environment and one file: the one that TRIAGE_BOT_ENV names, or .env"
+        " in the current folder, or /etc/triage-bot.env, whichever exists first. Exit codes: 0 success,"
+        " 1 failure, 2 wrong usage, 78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"triage-bot {__version__}")
-    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.add_argument("--verbose", action="store_true", help="say where the settings come from")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(command=None)
     for command in COMMANDS:
         text = command.help
         subparser = subparsers.add_parser(
             command.name, help=text, description=text[0].upper() + text[1:] + "."
         )
         subparser.set_defaults(command=command.run)
+        # Accepted here as well, because people type it in either place; the help of the program has it.
+        subparser.add_argument(
+            "--verbose", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
         command.add_arguments(subparser)
     return parser

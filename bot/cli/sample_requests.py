@@ -9,7 +9,7 @@ from argparse import Namespace
 from hashlib import sha256
 from pathlib import Path
 
-from bot.errors import ConfigError
+from bot.errors import ConfigError, WrongUsage
 from bot.sandbox.samples import SAMPLES
 from bot.settings.settings import Settings
 from bot.sqs.clients import Connector
@@ -22,13 +22,13 @@ DEFAULT_ALERT = "sensitive_host_session"
 def sample_body(options: Namespace) -> str:
     """Return a request about `options.user` as JSON; what the options omit comes from the label's sample.
 
-    Raises `ConfigError` if the label has no sample and no summary is given.
+    Raises `WrongUsage` if the label has no sample and no summary is given.
     """
     alert = options.alert or DEFAULT_ALERT
     sample = SAMPLES.get(alert)
     if sample is None and not options.summary:
         known = ", ".join(SAMPLES)
-        raise ConfigError([f"--alert {alert!r} has no sample text; add --summary, or use one of {known}"])
+        raise WrongUsage(f"--alert {alert!r} has no sample text; add --summary, or use one of {known}")
     request = {
         # As long as an identifier of Elasticsearch, and as unlikely to repeat.
         "identifier": options.identifier or secrets.token_urlsafe(15),

@@ -22,7 +22,13 @@ _PACKAGE_HOME: Final = Path(__file__).resolve().parents[2]
 
 def bare_environment(home: Path) -> dict[str, str]:
     """Return the minimal environment of a Python program: no tokens, endpoints, profiles or proxies."""
-    environment = {"PATH": os.defpath, "HOME": str(home), "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "TRIAGE_BOT_ENV": "/dev/null",  # no file of settings
+    }
     if Path(sysconfig.get_path("purelib")).resolve() != _PACKAGE_HOME:
         # In a checkout, the worker must run the same code as the sandbox that starts it.
         environment["PYTHONPATH"] = str(_PACKAGE_HOME)
@@ -40,9 +46,9 @@ async def end_on_error(process: ChildProcess, *, grace: timedelta) -> AsyncItera
 
 
 def _prepare(folder: Path, log: Path) -> BinaryIO:
-    """Create the folder to run in, and open the log next to it."""
-    folder.mkdir(mode=0o700)
-    return log.open("wb")
+    """Create the folder to run in, unless an earlier run has, and open the log next to it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return log.open("ab")
 
 
 class ChildProcess:
@@ -59,7 +65,7 @@ class ChildProcess:
     ) -> ChildProcess:
         """Start Python with `arguments` in `folder`, which is created; its log is `folder` plus `.log`.
 
-        :raises OSError: when the folder exists or cannot be created, or Python does not start.
+        :raises OSError: when the folder cannot be created, or Python does not start.
         """
         log = folder.with_suffix(".log")
         with _prepare(folder, log) as output:
@@ -95,6 +101,11 @@ class ChildProcess:
         """Return the last lines of its log."""
         written = self._log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(written.splitlines()[-lines:])
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        if self.running:
+            self._process.kill()
 
     async def stop(self, *, grace: timedelta) -> None:
         """Send SIGTERM; if it still runs after `grace`, SIGKILL."""

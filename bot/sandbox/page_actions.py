@@ -31,6 +31,7 @@ class PageActions:
         router.add_post("/api/home/opened", self._open_home)
         router.add_post("/api/modals/submitted", self._submit)
         router.add_post("/api/modals/closed", self._close)
+        router.add_post("/api/faults", self._break)
 
     async def _send_alert(self, request: web.Request) -> web.Response:
         asked = await _fields(request, "alert", "summary", "user", "confidence")
@@ -87,6 +88,29 @@ class PageActions:
         except LookupError as error:
             return _report_trouble(f"This form is not open any more ({error})", status=404)
         return _report_click(click)
+
+    async def _break(self, request: web.Request) -> web.Response:
+        """Break a part of the trial, or mend it: see `page_state`."""
+        fault = (await _fields(request, "fault"))["fault"]
+        trial = self._trial
+        acts = {
+            "cut-slack": trial.cut_slack,
+            "restore-slack": trial.restore_slack,
+            "cut-sqs": trial.cut_sqs,
+            "restore-sqs": trial.restore_sqs,
+        }
+        if not trial.ready:
+            return _report_trouble("The worker is not ready yet", status=503)
+        try:
+            if fault == "kill-worker":
+                trial.kill_worker()
+            elif fault in acts:
+                await acts[fault]()
+            else:
+                return _report_trouble(f"There is no fault {fault}", status=404)
+        except OSError as error:
+            return _report_trouble(f"Another program has taken its port ({error.strerror})", status=503)
+        return web.json_response({})
 
     async def _close(self, request: web.Request) -> web.Response:
         closed = await _fields(request, "user", "view_id")

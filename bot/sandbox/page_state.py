@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bot.sandbox.samples import SAMPLES
 from bot.sandbox.slack_state import slack_state
+from bot.sandbox.supervisor import WorkerState
 from bot.sandbox.trial_samples import HINTS, HOSTILE_TEXT, NOTE_REQUIRED, THIRTY_SECONDS, TRIAL_SAMPLES
 from bot.sandbox.worker_process import ALERT_URL
 
@@ -25,6 +26,14 @@ SHOWN: Final = 150
 
 #: The keys of `details.triagebot` that the page shows separately.
 _SHOWN_DETAILS: Final = ("outcome", "alert", "reason", "said", "retracted", "comment", "sequence")
+
+#: How the page shows each state of the worker but `up`.
+_STATES: Final = {
+    WorkerState.STARTING: "starting",
+    WorkerState.RESTARTING: "starting",
+    WorkerState.FROZEN: "down",
+    WorkerState.DOWN: "down",
+}
 
 _TITLES: Final = {
     "sensitive_host_session": "Sensitive host",
@@ -58,35 +67,52 @@ def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, fa
 
 
 def _parts(trial: Trial, *, ended: bool) -> list[Json]:
-    links = trial.slack.links
     sqs = trial.queues.process if trial.queues else None
-    return [
-        {
-            **_process("Worker", "running", trial.worker, ended=ended),
-            **_describe_connecting(trial, ended=ended),
-        },
-        _part("Slack", "1 link" if links == 1 else f"{links} links", _connection_state(trial, ended=ended)),
-        _process("SQS", "3 queues", sqs, ended=ended),
-    ]
+    return [_worker(trial, ended=ended), _slack(trial, ended=ended), _sqs(trial, sqs, ended=ended)]
 
 
-def _connection_state(trial: Trial, *, ended: bool) -> str:
-    if ended or (trial.ready and not trial.slack.links):
-        return "down"
-    return "up" if trial.slack.links else "starting"
+def _worker(trial: Trial, *, ended: bool) -> Json:
+    supervisor, process = trial.supervisor, trial.worker
+    if ended or supervisor is None or process is None:
+        return _part("Worker", "", "down" if ended else "starting")
+    state = supervisor.state
+    if state is WorkerState.UP:
+        after = supervisor.back_after
+        words = "running" if after is None else f"back after {after:.1f} s"
+        told = _part("Worker", words, "up")
+    else:
+        told = {**_part("Worker", "", _STATES[state]), "words": state.value}
+    can_kill = trial.ready and process.running
+    return {**told, "pid": process.pid, **_offer("kill-worker", "Kill the worker", offered=can_kill)}
 
 
-def _describe_connecting(trial: Trial, *, ended: bool) -> Json:
-    """Return the state of a running worker until its first link is up."""
-    running = not ended and trial.worker is not None and trial.worker.running
-    return {"state": "starting", "words": "starting"} if running and not trial.ready else {}
+def _slack(trial: Trial, *, ended: bool) -> Json:
+    links = trial.slack.links
+    words = "1 link" if links == 1 else f"{links} links"
+    state = "up" if links else "starting"
+    if ended or (trial.ready and not links):
+        state = "down"
+    return _cuttable("Slack", words, state, is_cut=trial.slack_is_cut, offered=trial.ready and not ended)
 
 
-def _process(name: str, words: str, process: ChildProcess | None, *, ended: bool) -> Json:
-    if process is None:
-        return _part(name, words, "down" if ended else "starting")
-    state = "up" if process.running and not ended else "down"
-    return {**_part(name, words, state), "pid": process.pid}
+def _sqs(trial: Trial, process: ChildProcess | None, *, ended: bool) -> Json:
+    is_cut = trial.sqs_relay is not None and trial.sqs_relay.is_cut and not ended
+    running = process is not None and process.running
+    state = "starting" if process is None and not ended else "up" if running and not ended else "down"
+    told = _cuttable("SQS", "3 queues", state, is_cut=is_cut, offered=trial.ready and not ended)
+    return told if process is None else {**told, "pid": process.pid}
+
+
+def _cuttable(name: str, words: str, state: str, *, is_cut: bool, offered: bool) -> Json:
+    """Describe a part whose connection to the worker can be cut."""
+    told = {**_part(name, "", "down"), "words": "cut off"} if is_cut else _part(name, words, state)
+    fault = f"{'restore' if is_cut else 'cut'}-{name.lower()}"
+    return {**told, **_offer(fault, f"{'Restore' if is_cut else 'Cut'} {name}", offered=offered)}
+
+
+def _offer(fault: str, words: str, *, offered: bool) -> Json:
+    """Offer a button that breaks something, or mends it."""
+    return {"fault": fault, "offer": words} if offered else {}
 
 
 def _part(name: str, words: str, state: str) -> Json:

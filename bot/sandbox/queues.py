@@ -88,7 +88,7 @@ def local_client(endpoint: str) -> SQSClient:
 
 async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
     for attempt in range(_PORT_ATTEMPTS):
-        port = _free_port()
+        port = free_port()
         process = await ChildProcess.start(
             ["-P", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
             name="local SQS",
@@ -130,7 +130,8 @@ async def _takes_connections(port: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that was free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -16,9 +17,11 @@ from bot.sandbox.failure import SandboxFailed
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
 from bot.sandbox.ledger import Ledger, SentAlert
 from bot.sandbox.queue_reader import QueueReader
-from bot.sandbox.queues import LocalQueues
+from bot.sandbox.queues import LocalQueues, free_port
+from bot.sandbox.relay import Relay
 from bot.sandbox.slack_state import unreachable_because
-from bot.sandbox.worker_process import STOP_GRACE, WORKER, SlackAccess, start_worker
+from bot.sandbox.supervisor import Supervisor
+from bot.sandbox.worker_process import WORKER, SlackAccess, start_worker, worker_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +52,9 @@ class Trial:
             app_token=f"xapp-{secrets.token_hex(8)}",
         )
         self.queues: LocalQueues | None = None
-        self.worker: ChildProcess | None = None
+        self.sqs_relay: Relay | None = None  #: the worker's way to SQS
+        self.supervisor: Supervisor | None = None  #: keeps the worker running
+        self.slack_is_cut = False
         self.ready = False
         self._command = worker
         self._ready_within = ready_within
@@ -65,10 +70,14 @@ class Trial:
         self._parts.push_async_callback(self.slack.stop)
         self._follow_slack()
         queues = await self._start_queues(folder)
-        self.worker = await start_worker(self._command, folder, slack=self._access(), local=queues)
-        self._parts.push_async_callback(self.worker.stop, grace=STOP_GRACE)
+        self.sqs_relay = Relay(queues.endpoint)
+        await self.sqs_relay.start()
+        self._parts.callback(self.sqs_relay.cut)
+        self.supervisor = await self._start_worker(folder, queues, self.sqs_relay)
+        self._parts.push_async_callback(self.supervisor.stop)
         self.changes.mark()
         await self._until_linked()
+        self.supervisor.watch()
 
     async def stop(self) -> None:
         """Stop every part, the worker first, and delete all of their files."""
@@ -81,8 +90,11 @@ class Trial:
 
         :raises SandboxFailed: when one does.
         """
-        parts = [part for part in (self.worker, self.queues and self.queues.process) if part]
-        watches = [asyncio.create_task(_watch(part)) for part in parts]
+        watches = []
+        if self.supervisor:
+            watches.append(asyncio.create_task(self.supervisor.failure()))
+        if self.queues:
+            watches.append(asyncio.create_task(_watch(self.queues.process)))
         try:
             await asyncio.wait(watches, return_when=asyncio.FIRST_EXCEPTION)
         finally:
@@ -137,6 +149,37 @@ class Trial:
         await self.queues.send_request(request_body(sent))
         return sent
 
+    def kill_worker(self) -> None:
+        """End the worker as `kill -9` does; it is started again."""
+        if self.supervisor:
+            self.supervisor.kill()
+
+    async def cut_slack(self) -> None:
+        """Break the worker's connections to Slack, and refuse new ones."""
+        if not self.slack_is_cut:
+            self.slack_is_cut = True
+            self.changes.mark()
+            await self.slack.stop()
+
+    async def restore_slack(self) -> None:
+        """Let the worker reach Slack again. `OSError` if another program has taken the port."""
+        if self.slack_is_cut:
+            await self.slack.start(int(self.slack.installation.address.rpartition(":")[2]))
+            self.slack_is_cut = False
+            self.changes.mark()
+
+    async def cut_sqs(self) -> None:
+        """Break the worker's connections to SQS, and refuse new ones."""
+        if self.sqs_relay:
+            self.sqs_relay.cut()
+            self.changes.mark()
+
+    async def restore_sqs(self) -> None:
+        """Let the worker reach SQS again. `OSError` if another program has taken the port."""
+        if self.sqs_relay and self.sqs_relay.is_cut:
+            await self.sqs_relay.start()
+            self.changes.mark()
+
     def askable_addresses(self) -> list[str]:
         """Return the addresses of the people whom the bot can ask, in the order of the cast."""
         askable = [person for person in self.workspace.people if unreachable_because(person) is None]
@@ -145,6 +188,25 @@ class Trial:
     def worker_log(self) -> str:
         """Return the last lines of the worker's log; "" before it is started."""
         return self.worker.log_tail() if self.worker else ""
+
+    @property
+    def worker(self) -> ChildProcess | None:
+        """The worker's process; None before it is started."""
+        return self.supervisor.process if self.supervisor else None
+
+    async def _start_worker(self, folder: Path, queues: LocalQueues, relay: Relay) -> Supervisor:
+        metrics = f"127.0.0.1:{free_port()}"
+        environment = worker_environment(
+            folder, slack=self._access(), local=queues, endpoint=relay.endpoint, metrics=metrics
+        )
+        start = partial(start_worker, self._command, folder, environment)
+        return Supervisor(
+            await start(),
+            start,
+            f"http://{metrics}/healthz",
+            has_link=lambda: self.slack.links > 0 or self.slack_is_cut,
+            mark=self.changes.mark,
+        )
 
     async def _start_queues(self, folder: Path) -> LocalQueues:
         self.queues = await LocalQueues.start(folder)

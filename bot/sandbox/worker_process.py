@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from bot.sandbox.fake_slack import SECURITY_CHANNEL
 from bot.sandbox.trial_samples import CONFIG_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bot.sandbox.queues import LocalQueues
@@ -34,20 +35,22 @@ class SlackAccess:
     app_token: str
 
 
-async def start_worker(
-    command: Sequence[str], folder: Path, *, slack: SlackAccess, local: LocalQueues
-) -> ChildProcess:
-    """Start Python with the arguments `command` in a new folder below `folder`. `OSError` if that fails."""
-    return await ChildProcess.start(
-        command,
-        name="worker",
-        folder=folder / "worker",
-        environment=worker_environment(folder, slack=slack, local=local),
-    )
+#: Starts a worker. `OSError` if that fails.
+StartWorker = Callable[[], Awaitable[ChildProcess]]
 
 
-def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) -> dict[str, str]:
-    """Return the complete environment of the worker; STORE_URL is left at its default."""
+async def start_worker(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> ChildProcess:
+    """Start Python with the arguments `command` in a folder below `folder`. `OSError` if that fails."""
+    return await ChildProcess.start(command, name="worker", folder=folder / "worker", environment=environment)
+
+
+def worker_environment(
+    folder: Path, *, slack: SlackAccess, local: LocalQueues, endpoint: str, metrics: str
+) -> dict[str, str]:
+    """Return the complete environment of the worker; STORE_URL is left at its default.
+
+    `endpoint` is where the worker finds SQS, and `metrics` where it says how it is.
+    """
     return {
         **bare_environment(folder),
         "SLACK_BOT_TOKEN": slack.bot_token,
@@ -56,7 +59,8 @@ def worker_environment(folder: Path, *, slack: SlackAccess, local: LocalQueues) 
         "REQUEST_QUEUE_URL": local.urls.request,
         "RESPONSE_QUEUE_URL": local.urls.response,
         "DEAD_LETTER_QUEUE_URL": local.urls.dead_letter,
-        "AWS_ENDPOINT_URL_SQS": local.endpoint,
+        "AWS_ENDPOINT_URL_SQS": endpoint,
+        "METRICS_LISTEN": metrics,
         "AWS_REGION": queues.REGION,
         "AWS_ACCESS_KEY_ID": queues.ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": queues.SECRET_ACCESS_KEY,

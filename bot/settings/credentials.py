@@ -20,15 +20,14 @@ class Credentials:
     unused: tuple[str, ...] = ()  #: variables whose credential is ignored, because they are set elsewhere
 
 
-def read_credentials(surroundings: Mapping[str, str], values: Mapping[str, str]) -> Credentials:
-    """Return the credentials in the folder that CREDENTIALS_DIRECTORY in `surroundings` names.
+def read_credentials(folder: Path | None, values: Mapping[str, str]) -> Credentials:
+    """Return the credentials in a folder; None: there is none.
 
     `values` are the variables that are set: they take precedence over a credential. Raises nothing:
     unreadable files are among the `problems`.
     """
-    if not surroundings.get("CREDENTIALS_DIRECTORY"):
+    if folder is None:
         return Credentials()
-    folder = Path(surroundings["CREDENTIALS_DIRECTORY"])
     found, problems = {}, []
     for variable in SECRET_VARIABLES:
         try:

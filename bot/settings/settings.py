@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
-
-from dotenv import dotenv_values
 
 from bot.aws.region import region_in
 from bot.errors import ConfigError
 from bot.redaction import Secret, redact
 from bot.settings import parsers
 from bot.settings.credentials import SECRET_VARIABLES, Credentials, read_credentials
+from bot.settings.env_file import FILE_VARIABLE, EnvFile, find_env_file, suggest
 from bot.settings.proxies import Proxies, read_proxies
 from bot.triage.outcomes import Profile
 from bot.triage.working_time import WorkingHours
@@ -48,9 +47,8 @@ _KEEPER = _WORKER | {Purpose.MIGRATE}
 #: How the URL of a store begins that is a file.
 _FILE = "sqlite:///"
 
-# Bits of a file's mode, for its group and for everybody else.
+#: Bits of a file's mode, for its group and for everybody else.
 _READABLE_BY_OTHERS = stat.S_IRGRP | stat.S_IROTH
-_WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,8 @@ class Settings:
     metrics_listen: tuple[str, int] | None = None  #: host and port for metrics and health; None: nowhere
     config_dir: Path | None = None
     aws_region: str | None = None  #: used if a queue's URL names none
-    aws_variables: Mapping[str, str] = field(repr=False)  #: those in `.env` that are not in the environment
+    aws_variables: Mapping[str, str] = field(repr=False)  #: those in the file that are not in the environment
+    source: str = field(default="", compare=False)  #: where they come from, for people
     proxies: Proxies = field(default_factory=Proxies)  #: from the environment
     credentials: Credentials = field(default_factory=Credentials)  #: from systemd
     notify_socket: str = ""  #: the socket for status messages to systemd; empty: none
@@ -124,41 +123,71 @@ class Settings:
 
 
 def load_settings(
-    purpose: Purpose, *, environ: Mapping[str, str] | None = None, directory: Path | None = None
+    purpose: Purpose,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    etc: Path = Path("/etc"),
 ) -> Settings:
-    """Return the settings for `purpose`: from the environment, `.env` in `directory`, systemd's credentials.
+    """Return the settings for `purpose`: from the environment, one file, and systemd's credentials.
 
-    The first of these that sets a variable wins; an empty value counts as not set. `environ` and `directory`
-    default to those of the process. All configuration errors are reported together: raised as one
-    `ConfigError`, or for `Purpose.CHECK` returned in `Settings.problems`.
+    The first of these that sets a variable wins; an empty value counts as not set. Which file that is says
+    `bot.settings.env_file`. `environ` and `directory` default to those of the process. All configuration
+    errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned in
+    `Settings.problems`.
     """
     folder = (directory or Path.cwd()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)
-    from_file, problems = _read_env_file(folder / ".env")
-    values = from_file | surroundings
-    credentials = read_credentials(surroundings, values)
-    problems.extend(credentials.problems)
+    known = _list_names()
+    file = find_env_file(surroundings, folder, known, etc=etc)
+    values, problems = {**file.values, **surroundings}, list(file.problems)
+    tokens = surroundings.get("CREDENTIALS_DIRECTORY")
+    credentials = read_credentials(Path(tokens) if tokens else file.tokens, values)
+    # A command that needs no token may be run by somebody who cannot read the tokens.
+    problems.extend(credentials.problems if tokens or purpose in _WORKER else ())
     settings = _read_all(purpose, {**credentials.values, **values}, folder, problems)
+    problems.extend(_explain_unreadable(file, purpose, values))
     proxies = read_proxies(surroundings)
     # A command that only opens the store's file needs no proxy.
     problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
     if problems and purpose is not Purpose.CHECK:
         raise ConfigError(problems)
-    only_in_file = {name: text for name, text in from_file.items() if name not in surroundings}
+    only_in_file = {name: text for name, text in file.values.items() if name not in surroundings}
     return Settings(
         **settings,
         aws_variables={name: text for name, text in only_in_file.items() if name.startswith("AWS_")},
+        source=file.description,
         proxies=proxies,
         credentials=credentials,
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
         warnings=(
-            *_warn_of_unknown_variables(from_file, folder),
-            *_warn_of_exposed_file(from_file, folder / ".env"),
+            *_warn_of_unknown_variables(file, surroundings, known),
+            *file.warnings,
+            *_warn_of_exposed_file(file),
+            *_warn_of_no_reminders(settings),
         ),
         problems=tuple(problems),
     )
+
+
+def read_log_format(
+    *, environ: Mapping[str, str] | None = None, directory: Path | None = None, etc: Path = Path("/etc")
+) -> str:
+    """Return LOG_FORMAT, for the errors of other settings; "text" if it is wrong. Raises nothing."""
+    folder = (directory or Path.cwd()).absolute()
+    surroundings = _drop_empty(os.environ if environ is None else environ)
+    file = find_env_file(surroundings, folder, _list_names(), etc=etc)
+    try:
+        return parsers.log_format(surroundings.get("LOG_FORMAT") or file.values.get("LOG_FORMAT", "text"))
+    except ValueError:
+        return "text"
+
+
+def takes_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal whose user wants colour (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def settle_environment(settings: Settings) -> None:
@@ -208,17 +237,26 @@ def all_variables(folder: Path, store_folder: Path) -> tuple[Variable, ...]:
     )
 
 
+def _list_names() -> list[str]:
+    return [variable.name for variable in all_variables(Path(), Path())]
+
+
 def _drop_empty(values: Mapping[str, str | None]) -> dict[str, str]:
     return {name: value.strip() for name, value in values.items() if value and value.strip()}
 
 
-def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
-    # Without a path, the library would search upwards from the source file. Nothing is interpolated, so that
-    # a value means the same here as in an environment file of systemd.
-    try:
-        return _drop_empty(dotenv_values(path, interpolate=False)), []
-    except (OSError, UnicodeDecodeError) as error:
-        return {}, [f"{path} cannot be read ({error}); expected NAME=value lines in UTF-8"]
+def _explain_unreadable(file: EnvFile, purpose: Purpose, values: Mapping[str, str]) -> Iterator[str]:
+    """Yield a problem if a setting that this command needs may be in a file that this user cannot read."""
+    needed = {
+        variable.name
+        for variable in all_variables(Path(), Path())
+        if purpose in variable.needed_by and (variable.required or variable.name == "STORE_URL")
+    }
+    if file.unreadable and (missing := sorted(needed - set(values))):
+        yield (
+            f"{file.path} cannot be read by this user ({file.unreadable}), and may set {', '.join(missing)};"
+            f" expected a user who may read it: run the command with sudo, or set {FILE_VARIABLE}"
+        )
 
 
 def _read_all(
@@ -271,23 +309,19 @@ def _read_watchdog(surroundings: Mapping[str, str]) -> timedelta | None:
     return timedelta(microseconds=int(microseconds)) if is_ours and microseconds.isdecimal() else None
 
 
-def _warn_of_exposed_file(from_file: Mapping[str, str], path: Path) -> list[str]:
-    """Return a warning if others may read the tokens in the file, or change its settings."""
-    try:
-        found = path.stat().st_mode
-    except OSError:
-        return []  # there is none, or it is a problem already
-    if stat.S_ISDIR(found):
-        return []  # a virtual environment, for instance
-    mode = stat.S_IMODE(found)
-    has_secrets = any(_is_secret(*each) for each in from_file.items())
-    may = {"read": has_secrets and mode & _READABLE_BY_OTHERS, "changed": mode & _WRITABLE_BY_OTHERS}
+def _warn_of_exposed_file(file: EnvFile) -> list[str]:
+    """Return a warning if others may read the tokens in the file, or its group may change its settings."""
+    if not file.path or not file.values:
+        return []
+    mode = stat.S_IMODE(file.path.stat().st_mode)
+    has_secrets = any(_is_secret(*each) for each in file.values.items())
+    may = {"read": has_secrets and mode & _READABLE_BY_OTHERS, "changed": mode & stat.S_IWGRP}
     done = " and ".join(word for word, is_so in may.items() if is_so)
     if not done:
         return []
     holds = "holds tokens or keys and " if has_secrets else ""
-    what = f"{path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
-    return [f"{what}; restrict it to its owner: chmod 600 {path}"]
+    what = f"{file.path} {holds}can be {done} by other users than its owner (mode {mode:04o})"
+    return [f"{what}; restrict it to its owner: chmod 600 {file.path}"]
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -296,9 +330,32 @@ def _is_secret(name: str, value: str) -> bool:
     return is_token or redact(setting) != setting
 
 
-def _warn_of_unknown_variables(from_file: Mapping[str, str], folder: Path) -> list[str]:
-    """Return a warning that names the variables in `.env` that nothing reads, such as misspelled ones."""
-    known = {variable.name for variable in all_variables(folder, folder)}
-    unknown = [name for name in from_file if name not in known and not name.startswith("AWS_")]
-    ignored = f"ignored in .env, because nothing reads them there: {', '.join(unknown)}"
-    return [f"{ignored}; remove them, or install the release that knows them"] if unknown else []
+def _warn_of_unknown_variables(
+    file: EnvFile, surroundings: Mapping[str, str], known: Collection[str]
+) -> Iterator[str]:
+    """Yield a warning that names the variables in the file that nothing reads, and one for each misspelled
+    variable of the environment, where systemd puts those of the file.
+    """
+    unknown = [name for name in file.values if name not in known and not name.startswith("AWS_")]
+    if unknown:
+        names = ", ".join(_add_suggestion(name, known) for name in unknown)
+        ignored = f"ignored in {file.path}, because nothing reads them there: {names}"
+        yield f"{ignored}; remove them, or install the release that knows them"
+    for name in surroundings:
+        if name not in known and (meant := suggest(name, known)):
+            yield f"nothing reads {name}, which is in the environment; did you mean {meant}?"
+
+
+def _add_suggestion(name: str, known: Collection[str]) -> str:
+    meant = suggest(name, known)
+    return f"{name} (did you mean {meant}?)" if meant else name
+
+
+def _warn_of_no_reminders(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning if every question ends before its first reminder."""
+    remind, expire = settings.get("remind_after"), settings.get("expire_after")
+    if remind and expire and settings.get("remind_times") and remind >= expire:
+        yield (
+            "nobody is ever reminded, because EXPIRE_AFTER is not longer than REMIND_AFTER; set REMIND_AFTER"
+            " to less than EXPIRE_AFTER, or to 0 if nobody is to be reminded"
+        )

@@ -36,8 +36,9 @@ from bot.slack.payloads import (
     read_take,
 )
 from bot.slack.render.card import TAKE_ACTION
+from bot.slack.render.marks import ACTION_PREFIX
 from bot.slack.render.modals import NOTE_VIEW
-from bot.slack.render.question import ACTION_PREFIX, NOTE_ACTION
+from bot.slack.render.question import NOTE_ACTION
 from bot.triage.answer_rules import Refusal
 from bot.triage.log_events import log_event
 from bot.triage.service import TriageService
@@ -89,7 +90,8 @@ class Listeners:
     async def on_note_wanted(self, ack: AsyncAck, body: Body) -> None:
         """Open the window for a note. Who may write it is checked when it is submitted."""
         clicker = read_clicker(body)
-        question = await self._track_click(self._service.find(clicker.ref))
+        found = self._service.find_clicked(clicker.ref, clicker.slack_id, clicker.message_ref)
+        question = await self._track_click(found)
         if question is None:
             self._follow_ups.tell_refusal(Refusal.CLOSED, clicker)
         else:

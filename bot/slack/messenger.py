@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -21,11 +22,12 @@ from bot.errors import (
 from bot.slack.client import SlackApi
 from bot.slack.identity import Identity
 from bot.slack.input_cleaning import read_name, read_text
-from bot.slack.render.question import is_question, notice_message, question_message, reminder_message
+from bot.slack.render.marks import is_question, read_question
+from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.slack.render.templates import Wording
 from bot.triage.answer_rules import Notice
 from bot.triage.log_events import log_question
-from bot.triage.model import Bookmark, MessageRef, Person, Question
+from bot.triage.model import Bookmark, FoundQuestion, HistoryPage, MessageRef, Person, Question
 from bot.triage.policy import Policy
 
 log = logging.getLogger(__name__)
@@ -90,7 +92,10 @@ class SlackMessenger:
 
     async def open_conversation(self, question: Question) -> str:
         """See the port. That Slack finds no channel here says nothing about the person."""
-        users = {"users": question.slack_id}
+        return await self._open(question.slack_id)
+
+    async def _open(self, slack_id: str) -> str:
+        users = {"users": slack_id}
         try:
             opened = await self._api.read("conversations.open", users, http_verb="POST")
         except Undeliverable as error:
@@ -105,19 +110,28 @@ class SlackMessenger:
         channel = after.channel if after else await self.open_conversation(question)
         # A row may be dated by another clock: one that the former release took from a machine that was ahead.
         since = min(question.claimed_at or question.accepted_at, self._api.clock()) - LOOK_BACK
-        page = {
-            "channel": channel,
-            "oldest": f"{since.timestamp():.6f}",
-            "inclusive": True,
-            "include_all_metadata": True,
-            "limit": PAGE,
-            **({"cursor": after.cursor} if after else {}),
-        }
-        answer = await self._api.read("conversations.history", page)
+        page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
+        answer = await self._read_history(channel, page)
         for message in _read_messages(answer):
             if is_question(message, question.ref):
                 return MessageRef(channel=channel, ts=_read_text(message, "ts"))
         return _next_page(answer, channel)
+
+    async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
+        alone = {"oldest": message_ref.ts, "latest": message_ref.ts, "limit": 1}
+        answer = await self._read_history(message_ref.channel, alone)
+        found = (read_question(message, message_ref.channel) for message in _read_messages(answer))
+        return next((each for each in found if each is not None and each.message_ref == message_ref), None)
+
+    async def read_conversation(
+        self, slack_id: str, since: datetime, *, after: Bookmark | None = None
+    ) -> HistoryPage:
+        channel = after.channel if after else await self._open(slack_id)
+        page = {"oldest": f"{since.timestamp():.6f}", "limit": PAGE, **_page_after(after)}
+        answer = await self._read_history(channel, page)
+        found = (read_question(message, channel) for message in _read_messages(answer))
+        questions = tuple(replace(each, slack_id=slack_id) for each in found if each is not None)
+        return HistoryPage(questions=questions, next=_next_page(answer, channel))
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """See the port. A message that was deleted or can no longer be edited is left alone."""
@@ -164,6 +178,10 @@ class SlackMessenger:
         except (PermanentError, TransientError) as error:
             log_question(log.info, "permalink.missing", question, "no link to the question: %s", error)
             return ""
+
+    async def _read_history(self, channel: str, page: Mapping[str, object]) -> Mapping[str, Any]:
+        always = {"channel": channel, "inclusive": True, "include_all_metadata": True}
+        return await self._api.read("conversations.history", {**always, **page})
 
     async def _post_reminder(self, question: Question, link: str, **thread: object) -> Mapping[str, Any]:
         reminder = reminder_message(question, self._wording, self._policy, link=link)
@@ -223,6 +241,10 @@ def _read_messages(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if not isinstance(messages, list):
         raise TransientError("Slack's answer has no messages")
     return [message for message in messages if isinstance(message, dict)]
+
+
+def _page_after(bookmark: Bookmark | None) -> Mapping[str, str]:
+    return {"cursor": bookmark.cursor} if bookmark else {}
 
 
 def _next_page(answer: Mapping[str, Any], channel: str) -> Bookmark | None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from bot.slack.identity import Identity
 from bot.slack.input_cleaning import read_name, read_text
+from bot.slack.render.marks import ACTION_PREFIX
 from bot.slack.render.modals import NOTE_BLOCK, NOTE_TEXT
-from bot.slack.render.question import ACTION_PREFIX
 from bot.triage.model import Answer, Choice, MessageRef, Note, Take
 
 _UNREADABLE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
@@ -31,6 +31,7 @@ class Clicker:
     trigger_id: str = ""  #: opens a window
     in_home: bool = False  #: the click was made in their Home
     ref: str = ""  #: of what was clicked
+    message_ref: MessageRef | None = None  #: the message with it; None: there is none
 
 
 def read_clicker(body: Mapping[str, Any]) -> Clicker:
@@ -42,6 +43,7 @@ def read_clicker(body: Mapping[str, Any]) -> Clicker:
         trigger_id=read_text(body.get("trigger_id")),
         in_home=is_in_home(body),
         ref=read_ref(body),
+        message_ref=_find_message_ref(body),
     )
 
 
@@ -136,6 +138,13 @@ def _read_clicked_at(action: Mapping[str, Any]) -> datetime | None:
     try:
         return datetime.fromtimestamp(float(action["action_ts"]), UTC)
     except (*_UNREADABLE, OverflowError, OSError):
+        return None
+
+
+def _find_message_ref(body: Mapping[str, Any]) -> MessageRef | None:
+    try:
+        return _read_message_ref(body)
+    except _UNREADABLE:
         return None
 
 

@@ -112,7 +112,8 @@ class Poller:
                     await self._process_batch(batch)
                 elif (self.clock.monotonic() - began).total_seconds() < SHORTEST_POLL:
                     await pause(stop, seconds=add_jitter(SHORTEST_POLL, self._random))
-                self._backoff.after_success()
+                if self._backoff.after_success():
+                    log_event(log.info, "poll.recovered", "polling works again")
             except StoreError as error:
                 await self._wait_for_store(stop, error)
             except Exception as error:  # noqa: BLE001 - the poller must never end

@@ -17,8 +17,8 @@ from bot.errors import TransientError, TriageBotError
 from bot.sqs.errors import log_interruption
 from bot.sqs.queues import BATCH, FailedEntry, Outgoing, SendQueue, cut_into_batches
 from bot.triage.log_events import log_event
-from bot.triage.model import OutboxRow
-from bot.triage.ports import NO_METER, Meter, Outbox
+from bot.triage.model import Fate, OutboxRow
+from bot.triage.ports import NO_METER, JudgeReport, Meter, Outbox, send_all
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ SHORTEST_SLEEP = 0.05
 
 #: The most batches that a stopping worker still sends. More wait for the next start, or for another worker.
 FLUSH_BATCHES = 20
+
+
+#: How long a report rests that cannot be judged yet.
+JUDGED_AGAIN = timedelta(seconds=10)
 
 
 class _Retry(NamedTuple):
@@ -60,6 +64,7 @@ class Publisher:
         self._clock = clock
         self._random = random
         self._meter = meter
+        self.judge: JudgeReport = send_all
         self._backoff = Backoff(random)
         self._wake_event = asyncio.Event()
         self._retries: dict[str, _Retry] = {}
@@ -74,9 +79,12 @@ class Publisher:
         while not stop.is_set():
             try:
                 self._wake_event.clear()
-                if not await self._send_due():
-                    await self._sleep(stop, await self._seconds_to_sleep())
-                self._backoff.after_success()
+                sent = await self._send_due()
+                seconds = 0.0 if sent else await self._seconds_to_sleep()
+                if self._backoff.after_success():
+                    log_event(log.info, "publishing.recovered", "sending reports works again")
+                if not sent:
+                    await self._sleep(stop, seconds)
             except Exception as error:  # noqa: BLE001 - the publisher must never end
                 await pause(stop, seconds=self._back_off(error))
 
@@ -105,7 +113,18 @@ class Publisher:
         resting = {event_id for event_id, rest in self._retries.items() if rest.until > now}
         kept = resting | {row.event_id for row in rows}
         self._retries = {event_id: rest for event_id, rest in self._retries.items() if event_id in kept}
-        return [row for row in rows if row.event_id not in resting][:BATCH]
+        ready = [row for row in rows if row.event_id not in resting][:BATCH]
+        return [row for row in ready if await self._may_send(row, now)]
+
+    async def _may_send(self, row: OutboxRow, now: timedelta) -> bool:
+        """Whether a report may be sent. One that was overtaken counts as sent."""
+        fate = await self.judge(row)
+        if fate is Fate.WAIT:
+            self._retries[row.event_id] = _Retry(0, now + JUDGED_AGAIN)
+        elif fate is Fate.DROP:
+            await self._outbox.mark_sent([row], self._clock())
+            log_event(log.warning, "report.overtaken", "report not sent: a later one counts", **_fields(row))
+        return fate is Fate.SEND
 
     async def _send(self, rows: Sequence[OutboxRow], batch: Sequence[Outgoing]) -> None:
         verdicts = list(zip(rows, await self._queue.send_batch(batch), strict=True))

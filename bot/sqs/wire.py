@@ -26,11 +26,10 @@ from bot.triage.model import (
     TriageRequest,
 )
 from bot.triage.outcomes import Outcome
+from bot.triage.trail import encode_canonical, hash_of_report
 
 #: Every event id is a uuid5 in this namespace: a repeat of an event keeps its id.
 EVENT_ID_NAMESPACE = UUID("f6e7a97f-60e2-5313-8a45-c7470b125906")
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 #: The categories of reports that change an alert, and of those that MozDef only indexes.
 _ANSWER = "triagebot"
@@ -73,10 +72,11 @@ def identifier_in(body: str) -> str | None:
     return request.identifier if request else None
 
 
-def write_report(report: Report, due_at: datetime) -> OutboxRow:
+def write_report(report: Report, due_at: datetime, previous: str = "") -> OutboxRow:
     """Render a report as a row of the outbox that is due at `due_at`. Its body is never rendered again.
 
-    The body is canonical JSON in ASCII. Raises `ValueError` for a naive time.
+    The body is canonical JSON in ASCII. `previous` is the hash of the report before; "": there is none.
+    Raises `ValueError` for a naive time.
     """
     event_id = str(
         uuid5(EVENT_ID_NAMESPACE, encode_canonical([report.identifier, report.sequence, report.outcome]))
@@ -84,12 +84,14 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
     # MozDef writes the summary of an answer itself, but would call a note "UNKNOWN". Its alerts search
     # summaries for phrases, so none may contain text that a person wrote.
     summary = {"summary": f"Triage bot note: {report.outcome} for {report.email}"} if report.note else {}
+    told = _facts(report, event_id) | ({"previous": previous} if previous else {})
+    told["hash"] = hash_of_report(report.identifier, told)
     body = {
         "category": category_of(report),
         "timestamp": _format_utc(report.at),
         "source": "triage-bot",
         "processname": "triage-bot",
-        "details": _details(report, event_id),
+        "details": _details(report, told),
         **summary,
     }
     return OutboxRow(
@@ -99,6 +101,7 @@ def write_report(report: Report, due_at: datetime) -> OutboxRow:
         body=encode_canonical(body),
         due_at=due_at,
         report=report,
+        hash=told["hash"],
     )
 
 
@@ -133,9 +136,10 @@ def category_of(report: Report) -> str:
     return _NOTE if report.note else _ANSWER
 
 
-def encode_canonical(value: Any) -> str:
-    """Return canonical JSON: sorted keys, no spaces, ASCII (SQS rejects characters that XML lacks)."""
-    return _CANONICAL.encode(value)
+def read_told(row: OutboxRow) -> dict[str, Any]:
+    """Return the object `triagebot` of a report, as it goes out."""
+    told: dict[str, Any] = json.loads(row.body)["details"]["triagebot"]
+    return told
 
 
 def _parse(body: str) -> Any:
@@ -264,19 +268,18 @@ def _read_line(value: object, limit: int) -> str:
     return cleaned.text if cleaned.is_whole else ""
 
 
-def _details(report: Report, event_id: str) -> dict[str, Any]:
-    facts = _facts(report, event_id)
+def _details(report: Report, told: dict[str, Any]) -> dict[str, Any]:
     if report.note:
         # Without `user` and `response`, and in its own category: MozDef indexes it and leaves the alert
         # unchanged.
         flat = {"email": report.email, "slack": report.slack_id}
-        return {"identifier": report.identifier, "triagebot": facts, **flat}
+        return {"identifier": report.identifier, "triagebot": told, **flat}
     return {
         "identifier": report.identifier,
         "user": {"email": report.email, "slack": report.slack_id, "slackName": pad(report.slack_name)},
         "identityConfidence": report.confidence,
         "response": report.response,
-        "triagebot": facts,
+        "triagebot": told,
     }
 
 

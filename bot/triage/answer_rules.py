@@ -6,7 +6,17 @@ import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from bot.triage.model import Answer, MessageRef, Note, Question, State, Step, Take, change_question
+from bot.triage.model import (
+    Answer,
+    MessageRef,
+    Note,
+    Question,
+    RefusedClick,
+    State,
+    Step,
+    Take,
+    change_question,
+)
 from bot.triage.outcomes import OUTCOMES, Outcome
 from bot.triage.policy import Policy
 from bot.triage.reporting import report_on, with_card
@@ -126,7 +136,12 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
     """
     if not click.same_workspace:
         return Refusal.OTHER_WORKSPACE
-    has_card = question.card_ts or question.card_due_at is not None
+    # After a restore, the store may not know of a card that is there.
+    has_card = (
+        question.card_ts
+        or question.card_due_at is not None
+        or (question.read_at is not None and question.standing is not None)
+    )
     if click.message_ref is None or click.message_ref.channel.startswith("D") or not has_card:
         return Refusal.OTHER_CONVERSATION
     if question.taken_by:
@@ -141,6 +156,11 @@ def take_alert(question: Question, click: Take) -> Step | Refusal | None:
             card_due_at=max(click.at, question.card_due_at or click.at),
         )
     )
+
+
+def count_refusal(question: Question, refused: RefusedClick) -> Step:
+    """Count a click that was refused; nothing else changes."""
+    return Step(question=change_question(question, refusals=question.refusals + 1), refused=refused)
 
 
 def _order_after_take(question: Question, at: datetime) -> datetime:
@@ -173,6 +193,7 @@ def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: 
     at = _order_after_take(question, answer.at)
     outranked = rank_change < 0 and not policy.allow_deescalation
     place = question.message_ref or answer.message_ref
+    standing = question.standing if outranked else Outcome(answer.choice.value)
     return change_question(
         question,
         state=State.ASKED,
@@ -182,7 +203,8 @@ def _apply_answer(question: Question, answer: Answer, rank_change: int, policy: 
         in_doubt_since=None,
         deadline=None,
         attempts=0,
-        standing=question.standing if outranked else Outcome(answer.choice.value),
+        standing=standing,
+        is_unsure=question.is_unsure and standing is not Outcome.NO,
         reason=question.reason if outranked else "",
         said=answer.choice,
         answered_at=at,

@@ -20,7 +20,7 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.triage import asking_rules
+from bot.triage import asking_rules, restore_rules
 from bot.triage.log_events import log_question
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
 from bot.triage.model import MessageRef, Person, Question, State, Step
@@ -29,6 +29,7 @@ from bot.triage.people_finder import LOOK_UPS_MAX, Finder
 from bot.triage.ports import Messenger
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing
 from bot.triage.recorder import Recorder
+from bot.triage.restores import Restores
 from bot.triage.unknown_errors import UnknownErrorHistory
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Asker:
         recorder: Recorder,
         *,
         pacing: Pacing,
+        restores: Restores | None = None,
         delays: LookUpDelays | None = None,
     ) -> None:
         self.finder = Finder(
@@ -53,6 +55,7 @@ class Asker:
         )
         self._messenger = messenger
         self._recorder = recorder
+        self.restores = restores or Restores(messenger, recorder)
         self._clock = recorder.clock
         self._pacing = pacing
         self._limiter = pacing.limiter
@@ -117,7 +120,8 @@ class Asker:
         person = await self._person(question)
         if await self._waits_for_hours(question, person):
             return
-        await self._claim_and_post(question, person)
+        if await self.restores.before_asking(question, person):
+            await self._claim_and_post(question, person)
 
     async def _claim_and_post(self, question: Question, person: Person) -> None:
         since = self._clock.boottime()
@@ -131,7 +135,7 @@ class Asker:
         if message_ref is None:
             return
         self._unknown_errors.note_success(claimed, self._clock.monotonic())
-        await self._record(claimed, message_ref)
+        await self._record(claimed, message_ref, is_new=True)
         self._limiter.reset()
 
     async def _post(self, claimed: Question, since: timedelta) -> MessageRef | None:
@@ -202,12 +206,17 @@ class Asker:
         )
         return current
 
-    async def _record(self, question: Question, message_ref: MessageRef) -> None:
-        policy, clock = self._recorder.policy, self._clock
-        await self._recorder.decide(
-            question,
-            lambda row: asking_rules.record_asked(row, message_ref, clock(), policy, lag=clock.lag),
-        )
+    async def _record(self, question: Question, message_ref: MessageRef, *, is_new: bool = False) -> None:
+        """Record where the question is: it was posted just now, or found."""
+        policy, restore, lag = self._recorder.policy, await self.restores.restore(), self._clock.lag
+
+        def record(row: Question) -> Step | None:
+            now = self._clock()
+            known = restore_rules.note_certain(row, restore, now) if is_new else row
+            step = asking_rules.record_asked(known, message_ref, now, policy, lag=lag)
+            return step and restore_rules.read_soon(step, restore, now)
+
+        await self._recorder.decide(question, record)
         self.forget(question)
         log_question(log.info, "question.asked", question, channel=message_ref.channel)
 
@@ -225,7 +234,14 @@ class Asker:
     async def _ask_again(self, question: Question) -> None:
         self._look_ups.forget(question)
         log_question(log.info, "question.not_found", question, "not found in Slack, so it was not asked")
-        await self._decide(question, lambda row: asking_rules.record_not_posted(row, self._clock()))
+        restore = await self.restores.restore()
+
+        def record(row: Question) -> Step | None:
+            return asking_rules.record_not_posted(
+                restore_rules.note_certain(row, restore, self._clock()), self._clock()
+            )
+
+        await self._decide(question, record)
 
     async def _look_later(self, question: Question, look_at: datetime) -> None:
         current = await self._decide(question, lambda row: asking_rules.defer(row, look_at))
@@ -249,8 +265,12 @@ class Asker:
             await self._decide(question, lambda row: asking_rules.defer(row, due_at))
 
     async def _close(self, question: Question, reason: Reason | SlackCode) -> None:
-        now, policy = self._clock(), self._recorder.policy
-        await self._decide(question, lambda row: asking_rules.close(row, reason, now, policy))
+        now, policy, restore = self._clock(), self._recorder.policy, await self.restores.restore()
+
+        def close(row: Question) -> Step | None:
+            return asking_rules.close(restore_rules.give_up_reading(row, restore, now), reason, now, policy)
+
+        await self._decide(question, close)
         self.forget(question)
         log_question(log.info, "question.closed", question, reason=reason)
 

@@ -43,6 +43,9 @@ AHEAD_MAX = timedelta(days=1)
 LINE_WAIT_MIN = timedelta(seconds=150)
 LINE_WAIT_MAX = timedelta(minutes=30)
 
+#: Left out of a request that was read in its own message after a restore: there is no more of it.
+AS_SHOWN = "the message was read after a restore: what it did not show is lost"
+
 #: How long a claim is left alone before the sweeper asks what became of it.
 CLAIM_LEASE = timedelta(seconds=60)
 
@@ -104,7 +107,7 @@ def receive_again(
         "alert": request.alert != first.alert,
         "user": request.user != first.user,
         "identityConfidence": request.confidence is not first.confidence,
-        "summary": not _are_same_text(request.summary, first.summary),
+        "summary": AS_SHOWN not in first.left_out and not _are_same_text(request.summary, first.summary),
     }
     fields = tuple(name for name, is_other in differs.items() if is_other)
     return Conflict(fields=fields) if fields else None
@@ -304,6 +307,9 @@ def _reopen(closed: Question, fresh: Question) -> Question:
         taken_by=closed.taken_by,
         taken_name=closed.taken_name,
         taken_at=closed.taken_at,
+        refusals=closed.refusals,
+        trail_hash=closed.trail_hash,
+        report_hash=closed.report_hash,
     )
 
 

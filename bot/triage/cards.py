@@ -95,8 +95,9 @@ class Cards:
         if not question.card_ts:
             return ()
         rows = await self._recorder.store.reports_of(question.request.identifier)
-        reports = [self._read_report(row) for row in rows[: question.reports]]
-        return order_events(question, reports)[question.card_shown :]
+        reports = [self._read_report(row) for row in rows if row.sequence < question.reports]
+        untold = question.events - question.card_shown
+        return order_events(question, reports)[-untold:] if untold > 0 else ()
 
     async def _tell(self, question: Question, news: Sequence[Report | AlertTaken]) -> _Untold | None:
         """Add the events to the thread one by one; return the rest from the first that must be retried."""

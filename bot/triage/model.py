@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING
 
 from bot.triage.outcomes import Outcome
@@ -54,6 +55,10 @@ class Work(StrEnum):
 FACTS_MAX = 8
 FACT_NAME_MAX = 40
 FACT_VALUE_MAX = 300
+
+#: How long after a restore Slack's history may still lack what was sent before it: a call may take 20 s, and
+#: the history lags.
+RESTORE_SETTLES = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +137,51 @@ class Bookmark:
 
     channel: str
     cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restore:
+    """That the store was restored: what was posted from `since` to `until` may be missing in it."""
+
+    since: datetime
+    until: datetime
+
+    @property
+    def settled_at(self) -> datetime:
+        """From when on Slack's history shows all that was posted or redrawn before the restore."""
+        return self.until + RESTORE_SETTLES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a question's message shows of its row, as its last redraw wrote it there."""
+
+    reports: int  #: the sequence of the next report
+    standing: Outcome | None = None
+    said: Choice | None = None
+    answered_at: datetime | None = None
+    is_unsure: bool = False  #: see `Question.is_unsure`
+    card_ts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundQuestion:
+    """A question's message, as read in Slack."""
+
+    ref: str
+    message_ref: MessageRef
+    posted_at: datetime  #: by Slack's clock
+    shown: Shown | None  #: None: it does not say, as one of an earlier release
+    request: TriageRequest | None = None  #: as far as the message says; None: it does not
+    slack_id: str = ""  #: of the person whose conversation was read; "": only the message was
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryPage:
+    """The questions on a page of a conversation, and where the next one begins; None: it was the last."""
+
+    questions: tuple[FoundQuestion, ...]
+    next: Bookmark | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,6 +274,13 @@ class Question:
     taken_by: str = ""  #: the Slack id of the person who took the alert
     taken_name: str = ""
     taken_at: datetime | None = None
+    read_at: datetime | None = None  #: when its standing was made certain after the store was restored
+    is_unsure: bool = (
+        False  #: it could not be read then: MozDef may have been told anything, so only *no* counts
+    )
+    refusals: int = 0  #: how many clicks on it were refused
+    trail_hash: str = ""  #: of the last event of its trail; "": a release without a trail wrote the row
+    report_hash: str = ""  #: of the last report; "": there is none, or such a release wrote it
 
     @property
     def identifier(self) -> str:
@@ -289,11 +346,20 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RefusedClick:
+    """A click that changed nothing: whose it was, and why it was refused."""
+
+    slack_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """The result of a decision: the changed question, and the report that goes with it, if any."""
 
     question: Question
     report: Report | None = None
+    refused: RefusedClick | None = None  #: the click that is counted in `refusals`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -312,6 +378,66 @@ class OutboxRow:
     parked_at: datetime | None = None  #: when the queue rejected it permanently; somebody must look
     replays: int = 0  #: how often it was replayed
     report: Report | None = None
+    #: The hash in its body; "" in a row that was read from a store.
+    hash: str = field(default="", compare=False)
+
+
+class EventKind(StrEnum):
+    """What an event of a trail tells. docs/reference.md says what each means."""
+
+    ACCEPTED = "accepted"
+    REOPENED = "reopened"
+    CLAIMED = "claimed"
+    NOT_POSTED = "notPosted"
+    ASKED = "asked"
+    REMINDED = "reminded"
+    NOT_REMINDED = "notReminded"
+    ANSWERED = "answered"
+    NOTED = "noted"
+    TAKEN = "taken"
+    ENDED = "ended"
+    REFUSED = "refused"
+    SENT = "sent"
+    PARKED = "parked"
+    REPLAYED = "replayed"
+
+
+#: What an event says besides its kind: words of ours, ids of Slack's, counts and hashes.
+EventFacts = Mapping[str, str | int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrailEvent:
+    """A decision about an alert, as the store keeps it. It holds no address and no text of anybody's.
+
+    `hash` is the SHA-256, in hex, of the canonical JSON of an array of the other fields in their order: times
+    in ISO 8601 and null for no `previous`.
+    """
+
+    identifier: str
+    version: int  #: of the question, as stored with the event; events are ordered by it
+    at: datetime
+    kind: EventKind
+    facts: EventFacts
+    previous: str  #: the hash of the event before; "" for the first; `trail.UNKNOWN` after a gap
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trail:
+    """An alert with its events and reports, all as of one moment and in order."""
+
+    question: Question
+    events: Sequence[TrailEvent]
+    reports: Sequence[OutboxRow]
+
+
+class Fate(Enum):
+    """What is to become of a report that waits to be sent."""
+
+    SEND = auto()
+    WAIT = auto()  #: it is not known yet whether it was overtaken
+    DROP = auto()  #: it was overtaken: MozDef was told something harsher, or may have been
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -321,6 +447,7 @@ class Change:
     question: Question
     report: OutboxRow | None = None
     before: Question | None = None  #: as stored before the change, if known
+    event: TrailEvent | None = None  #: what the change adds to the trail
 
 
 # How a question is made and changed: one alert takes a dozen changes of a row with forty fields.

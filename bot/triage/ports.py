@@ -6,7 +6,7 @@ Methods of stores raise `StoreError`; those of the messenger `TransientError`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -17,21 +17,36 @@ from bot.triage.model import (
     AlertTaken,
     Bookmark,
     Change,
+    Fate,
+    FoundQuestion,
+    HistoryPage,
     InvalidBody,
     MessageRef,
     OutboxRow,
     Person,
     Question,
     Report,
+    Restore,
+    Trail,
     Work,
 )
 from bot.triage.statistics import AlertStatistics
 
-#: Renders a report as a row of the outbox, due at the given time. Its body is never rendered again.
-WriteReport = Callable[[Report, datetime], OutboxRow]
+#: Renders a report as a row of the outbox, due at the given time and after the report with the given hash
+#: ("": none). Its body is never rendered again.
+WriteReport = Callable[[Report, datetime, str], OutboxRow]
 
 #: Returns the report that a row of the outbox was rendered from: as stored, or else parsed from its body.
 ReadReport = Callable[[OutboxRow], Report]
+
+
+#: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
+JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
+
+
+async def send_all(_: OutboxRow) -> Fate:
+    """Let a report be sent."""
+    return Fate.SEND
 
 
 class Probeable(Protocol):
@@ -51,8 +66,30 @@ class Register(Protocol):
         """Return all reports of this identifier, in order."""
 
 
-class Store(Register, Probeable, Protocol):
-    """Where questions are stored. A write is durable when it returns, and may be repeated."""
+class RestoreRecord(Protocol):
+    """What a store remembers of its last restore."""
+
+    async def restored(self) -> Restore | None:
+        """Return the window of what may be missing; None if the store was never restored."""
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        """Return when this person's conversation was read after a restore; None if it was not."""
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        """Record that a conversation was read, and the questions that were found there.
+
+        Of two with the same key, the last is kept.
+        """
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        """Return the question that was found whose ref begins with this key."""
+
+
+class Store(Register, RestoreRecord, Probeable, Protocol):
+    """Where questions are stored. A write is durable when it returns, and may be repeated.
+
+    Each write that is told to the trail stores its event with it: all or nothing.
+    """
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         """Add new questions with their reports; return for each whether its identifier was new.
@@ -61,9 +98,10 @@ class Store(Register, Probeable, Protocol):
         """
 
     async def save(self, change: Change) -> bool:
-        """Replace a question and add its report atomically, if the stored version is `question.version - 1`.
+        """Replace a question if the stored version is `question.version - 1`, and add its report and event.
 
-        Return False, and write nothing, if another writer was faster. Raises `StoreError`.
+        All of it or nothing. The secret part of its ref may differ from that of `before`. Return False, and
+        write nothing, if another writer was faster. Raises `StoreError`.
         """
 
     async def load(self, ref: str) -> Question | None:
@@ -92,7 +130,7 @@ class Store(Register, Probeable, Protocol):
         """Return the questions that this person has answered since then, the latest answer first."""
 
     async def remove_ended(self, before: datetime, *, limit: int) -> int:
-        """Remove questions that ended before this time, with their reports; return how many.
+        """Remove questions that ended before this time, with their reports and events; return how many.
 
         Questions stay if a report is parked, unsent or was sent later, or if work is left.
         """
@@ -111,10 +149,10 @@ class Outbox(Protocol):
         """Return the earliest time at which `sendable` may return more than now; None if there is none."""
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """Record that the queue has accepted these reports."""
+        """Record that the queue has accepted these reports; each becomes an event, and a new version."""
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
-        """Record that the queue has permanently rejected these reports."""
+        """Record that the queue has permanently rejected these reports, as `mark_sent` does."""
 
 
 class Archive(Register, Protocol):
@@ -130,7 +168,16 @@ class Archive(Register, Protocol):
         """Return the identifiers with a report that waits or is parked, the oldest first."""
 
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        """Put all reports of these identifiers into the outbox again, unchanged and due now."""
+        """Put all reports of these identifiers into the outbox again, unchanged and due now.
+
+        For each identifier that has any, this is an event, and a new version of its question.
+        """
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        """Return an alert with its events and reports; None if there is no such alert."""
+
+    def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        """Yield each alert that was accepted, or has an event, from `since` on and before `until`."""
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
         """Return statistics of the questions asked since then, by alert; see `triage.statistics.Tally`."""
@@ -141,6 +188,10 @@ class Archive(Register, Protocol):
 
 class Backlog(Probeable, Protocol):
     """What the health of the worker is judged by, for each kind of store."""
+
+    @property
+    def head_trouble(self) -> str:
+        """Why the file beside the store's own cannot say how far that has got; "" if it can."""
 
     async def oldest_open(self) -> datetime | None:
         """Return when the oldest question without an outcome was accepted; None if there is none."""
@@ -209,6 +260,14 @@ class Messenger(Protocol):
         Return where it is, or a bookmark of the next page; None if it is not there and this page was the
         last.
         """
+
+    async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
+        """Read the question at this place; None if there is none."""
+
+    async def read_conversation(
+        self, slack_id: str, since: datetime, *, after: Bookmark | None = None
+    ) -> HistoryPage:
+        """Read a page of a person's conversation since then: the first, or the one that `after` marks."""
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         """Update the message to the state of the question. May be repeated."""

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.clock import Clock
 from bot.errors import StoreError
-from bot.triage.model import Change, OutboxRow, Question, Step, change_question
+from bot.triage.model import Change, Question, Step, change_question
 from bot.triage.policy import Policy
 from bot.triage.ports import NO_METER, Meter, Store, WriteReport
 from bot.triage.reporting import report_due_at
+from bot.triage.trail import find_event, make_event, previous_report
 
 NoStep = TypeVar("NoStep")
 
 
 class Recorder:
-    """Writes each step and its report in one atomic change of the version that it was decided on.
+    """Writes each step, its report and its event in one atomic change of the version that it was decided on.
 
     Every change of a question is written here, and counted once it is durable. A repeat, a lost race and a
     failed write change nothing and count nothing.
@@ -39,7 +40,7 @@ class Recorder:
 
     def change(self, step: Step) -> Change:
         """Return the first step of a new question as a change, with the body of its report rendered."""
-        return Change(question=step.question, report=self._write_row(step))
+        return self._make_change(None, step, version=step.question.version)
 
     async def add(self, steps: Sequence[Step]) -> Sequence[bool | StoreError]:
         """Store the first steps of new questions; return what `Store.add` returns. Raises `StoreError`."""
@@ -54,12 +55,11 @@ class Recorder:
 
         Return None, and write nothing, if another writer was faster. Raises `StoreError`.
         """
-        question = change_question(step.question, version=step.question.version + 1)
-        change = Change(question=question, report=self._write_row(step), before=before)
+        change = self._make_change(before, step, version=step.question.version + 1)
         if not await self.store.save(change):
             return None
-        self.meter.count_stored(before, question)
-        return question
+        self.meter.count_stored(before, change.question)
+        return change.question
 
     async def decide(
         self, question: Question, decision: Callable[[Question], Step | NoStep]
@@ -81,8 +81,19 @@ class Recorder:
                 return saved, verdict
             current = await self.store.load(question.ref)
 
-    def _write_row(self, step: Step) -> OutboxRow | None:
-        if step.report is None:
-            return None
-        due_at = report_due_at(step.question, self.clock(), self.policy, lag=self.clock.lag)
-        return self._write_report(step.report, due_at)
+    def _make_change(self, before: Question | None, step: Step, *, version: int) -> Change:
+        question, written, row, event = step.question, dict[str, Any](version=version), None, None
+        if step.report is not None:
+            due_at = report_due_at(question, self.clock(), self.policy, lag=self.clock.lag)
+            row = self._write_report(step.report, due_at, previous_report(before))
+            written["report_hash"] = row.hash
+        head = question.trail_hash
+        if before is not None and before.ref != question.ref:
+            head = written["trail_hash"] = (
+                ""  # it took over another one's message, and begins a trail of its own
+            )
+        if found := find_event(before, step, row):
+            kind, facts = found
+            event = make_event(question.identifier, version, head, kind=kind, facts=facts, at=self.clock())
+            written["trail_hash"] = event.hash
+        return Change(question=change_question(question, **written), report=row, before=before, event=event)

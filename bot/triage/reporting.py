@@ -36,14 +36,16 @@ def with_card(question: Question, now: datetime, policy: Policy) -> Question:
 def report_on(
     before: Question, after: Question, *, at: datetime, policy: Policy, comment: str = ""
 ) -> Report:
-    """Return the report about a change of a question. It is a note if MozDef would drop it as a repeat.
+    """Return the report about a change of a question.
+
+    It is a note if MozDef would drop it as a repeat, or if MozDef may have been told something harsher.
 
     Raises `ValueError` if the question has no outcome.
     """
     if after.standing is None:
         raise ValueError("a report needs an outcome")
     human = OUTCOMES[after.standing].chosen
-    note = bool(comment) or _is_repeat(before, after, policy)
+    note = bool(comment) or after.is_unsure or _is_repeat(before, after, policy)
     return Report(
         identifier=after.request.identifier,
         sequence=after.reports - 1,

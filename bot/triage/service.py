@@ -9,15 +9,35 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, StoreError, TransientError
-from bot.triage import asking_rules
-from bot.triage.answer_rules import Notice, Refusal, add_note, answer_question, take_alert
+from bot.triage import asking_rules, restore_rules
+from bot.triage.answer_rules import (
+    Notice,
+    Refusal,
+    add_note,
+    answer_question,
+    count_refusal,
+    take_alert,
+)
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.log_events import log_event, log_question
-from bot.triage.model import Answer, Conflict, InvalidBody, Note, Question, Step, Take, TriageRequest, Work
+from bot.triage.model import (
+    Answer,
+    Conflict,
+    InvalidBody,
+    MessageRef,
+    Note,
+    Question,
+    RefusedClick,
+    Step,
+    Take,
+    TriageRequest,
+    Work,
+)
 from bot.triage.ports import Messenger
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
@@ -41,6 +61,25 @@ class Actors:
     reminder: Reminder
     cards: Cards
     jitter: Callable[[], float] = random.random  #: a random number in 0..1, for jitter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Click:
+    """What was clicked, and by whom, as far as it helps to find a question that the store has lost."""
+
+    ref: str
+    slack_id: str  #: of somebody who may be the person who was asked; "": they are not
+    message_ref: MessageRef | None = None  #: the question's message; None: that is not known
+
+    @classmethod
+    def of(cls, click: Answer | Note | Take) -> Self:
+        """Return it for a click on a question, on what belongs to it, or on a card."""
+        is_persons = click.same_workspace and not isinstance(click, Take)
+        return cls(
+            ref=click.ref,
+            slack_id=click.slack_id if is_persons else "",
+            message_ref=click.message_ref if isinstance(click, Answer) else None,
+        )
 
 
 class TriageService:
@@ -82,26 +121,29 @@ class TriageService:
     async def answer(self, answer: Answer) -> Question | Refusal:
         """Accept a click as an answer. When this returns a question, the answer is durable.
 
-        Raises `StoreError` if it was not stored, and `TransientError` if, in a restored backup, it is not yet
-        known who was asked. In both cases the person must be able to click again.
+        Raises `StoreError` if it was not stored, and `TransientError` if, after a restore, it is not
+        known yet who was asked or what was answered. In both cases the person must be able to click again.
         """
         policy = self._recorder.policy
-        return await self._record_click(
-            answer.ref, lambda row: answer_question(row, answer, policy), _log_answer
-        )
+        return await self._record_click(answer, lambda row: answer_question(row, answer, policy), _log_answer)
 
     async def add_note(self, note: Note) -> Question | Refusal:
         """Add a note to an answer. Returns and raises as `answer` does."""
         policy = self._recorder.policy
-        return await self._record_click(note.ref, lambda row: add_note(row, note, policy), _log_note)
+        return await self._record_click(note, lambda row: add_note(row, note, policy), _log_note)
 
     async def take(self, take: Take) -> Question | Refusal:
         """Record who on the security team takes an alert over. Returns and raises as `answer` does."""
-        return await self._record_click(take.ref, lambda row: take_alert(row, take), _log_take)
+        return await self._record_click(take, lambda row: take_alert(row, take), _log_take)
 
     async def find(self, ref: str) -> Question | None:
         """Return the question with this ref; None if there is none. Raises `StoreError`."""
         return await self._recorder.store.load(ref)
+
+    async def find_clicked(self, ref: str, slack_id: str, message_ref: MessageRef | None) -> Question | None:
+        """Return the question with this ref, on whose message somebody clicked. Raises as `answer` does."""
+        click = _Click(ref=ref, slack_id=slack_id, message_ref=message_ref)
+        return await self.find(ref) or await self._load_clicked(click)
 
     async def identifier_field(self, ref: str) -> Mapping[str, str]:
         """Return the log field that names this ref's alert; none if it cannot be read. Raises nothing."""
@@ -125,6 +167,12 @@ class TriageService:
 
     async def work_on(self, question: Question, work: Work) -> None:
         """Do the work that is due for a question. Raises `StoreError`."""
+        certain = await self._actors.asker.restores.before_work(question, work)
+        if certain is not None:
+            await self._work_on(certain, work)
+        self._on_work()  # if nobody could be asked, there is a report to send
+
+    async def _work_on(self, question: Question, work: Work) -> None:
         if work is Work.REDRAW:
             # Another worker may have stored an answer since this row was read: do not draw an older one.
             stored = await self.find(question.ref)
@@ -136,7 +184,6 @@ class TriageService:
             await self._actors.reminder.remind(question)
         else:
             await self._actors.cards.show(question)
-        self._on_work()  # if nobody could be asked, there is a report to send
 
     async def find_person(self, question: Question) -> None:
         """Find out whom a question is for; end it if there is nobody. Raises `StoreError`."""
@@ -146,9 +193,15 @@ class TriageService:
     async def expire(self, question: Question) -> None:
         """End a question whose deadline has passed. Raises `StoreError`."""
         policy, clock = self._recorder.policy, self._recorder.clock
-        current, step = await self._recorder.decide(
-            question, lambda row: asking_rules.expire(row, clock(), policy)
-        )
+        certain = await self._actors.asker.restores.before_deadline(question)
+        if certain is None:
+            return
+        restore = await self._actors.asker.restores.restore()
+
+        def expire(row: Question) -> Step | None:
+            return asking_rules.expire(restore_rules.give_up_reading(row, restore, clock()), clock(), policy)
+
+        current, step = await self._recorder.decide(certain, expire)
         if current is not None and step is not None:
             reason = current.reason or None
             log_question(log.info, "question.expired", current, reason=reason, standing=current.standing)
@@ -193,18 +246,19 @@ class TriageService:
 
     async def _record_click(
         self,
-        ref: str,
+        click: Answer | Note | Take,
         decision: Callable[[Question], Step | Refusal | None],
         log_it: Callable[[Question], None],
     ) -> Question | Refusal:
-        stored = await self._recorder.store.load(ref)
-        question = await self._actors.asker.identify(stored) if stored else None
+        question = await self._load_clicked(_Click.of(click))
         if question is None:
             return Refusal.CLOSED
         current, verdict = await self._recorder.decide(question, decision)
         if current is None:
             return Refusal.CLOSED
         if isinstance(verdict, Refusal):
+            refused = RefusedClick(slack_id=click.slack_id, reason=verdict.value)
+            await self._recorder.decide(current, lambda row: count_refusal(row, refused))
             log_question(log.info, "click.refused", question, reason=verdict.value)
             return verdict
         if verdict is not None:
@@ -213,6 +267,15 @@ class TriageService:
             log_it(current)
             self._on_work()
         return current
+
+    async def _load_clicked(self, click: _Click) -> Question | None:
+        """Return the question that was clicked, with a certain standing; None if there is none."""
+        restores = self._actors.asker.restores
+        stored = await self._recorder.store.load(click.ref)
+        if stored is None:
+            return await restores.revive(click.ref, click.slack_id, click.message_ref)
+        question = await self._actors.asker.identify(stored)
+        return question and await restores.before_click(question, click.slack_id, click.message_ref)
 
     async def _result(
         self,

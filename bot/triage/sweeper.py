@@ -126,12 +126,17 @@ class Sweeper:
             await asyncio.sleep(STORE_PAUSE.total_seconds())
 
     async def _work_until(self, stop: asyncio.Event) -> None:
+        has_failed = False
         while not stop.is_set():
             self._wake_event.clear()
             sleep = STORE_PAUSE
             try:
                 sleep = await self._start_due()
+                if has_failed:
+                    log_event(log.info, "sweep.recovered", "the store says again what is due")
+                has_failed = False
             except StoreError as error:
+                has_failed = True
                 log_event(log.error, "sweep.failed", "sweep failed: %s", error)
             await pause(self._wake_event, seconds=sleep.total_seconds())
 

@@ -7,12 +7,13 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from bot import __version__
-from bot.backoff import retry_delay
-from bot.errors import AppRejected, TransientError, UnknownErrorCode
+from bot.backoff import RETRY_FIRST, pause, retry_delay
+from bot.errors import AppRejected, StartRefused, TransientError, UnknownErrorCode
 from bot.settings.parameter_store import Tokens, fetch_tokens
 from bot.settings.settings import Settings
 from bot.slack.errors import explain
@@ -82,8 +83,10 @@ class App:
         resources = await self._open_resources(store, tokens, meter)
         parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
         await self._contact_queues_and_slack(resources.queues, parts)
+        if self._restored:
+            await self._take_restored(store, parts)
         self._parts = parts
-        self._stages = self._list_loops(parts)
+        self._stages = self._list_loops(parts, resources.store)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         """Return the loops, stage by stage; empty until the start is complete."""
@@ -98,6 +101,7 @@ class App:
         store = await self._dependencies.store(
             settings.store_url,
             create=True,
+            restored=self._restored,
             region=settings.aws_region,
             keep=settings.retain,
             access=self._access,
@@ -105,10 +109,26 @@ class App:
             on_found=self.wake,
         )
         self._stack.push_async_callback(store.close)
-        if self._restored:
-            await store.reset_after_restore(self._dependencies.clock(), longest=self._policy.longest_wait)
-            log_event(log.warning, "store.restored", "the store is a restored backup")
+        if store.written_at:
+            ago = self._dependencies.clock() - store.written_at
+            message = "the store was last written %s ago, at %s"
+            seconds = max(0, round(ago.total_seconds()))
+            log_event(log.info, "store.opened", message, timedelta(seconds=seconds), store.written_at)
         return store
+
+    async def _take_restored(self, store: OpenStore, parts: Parts) -> None:
+        """Adjust a restored store before anything in it is acted upon.
+
+        `StartRefused` if Slack has accepted this app and does not let it read what the store cannot know.
+        """
+        if parts.authentication.trouble is None and not parts.actors.asker.restores.can_read:
+            raise StartRefused(
+                "with --restored the app needs the scope im:history, to read in Slack who was asked and what"
+                " they answered: add it to the app's bot scopes, reinstall the app, and start again"
+            )
+        now, longest = self._dependencies.clock(), self._policy.longest_wait
+        await store.reset_after_restore(now, longest=longest, since=store.written_at)
+        log_event(log.warning, "store.restored", "the store is a restored backup")
 
     async def _listen_to_commands(self, store: OpenStore) -> None:
         path = self._settings.control_path
@@ -171,7 +191,7 @@ class App:
         self._queues_reached = all([await _contact(queue) for queue in expected if queue is not None])
         await parts.authentication.attempt()
 
-    def _list_loops(self, parts: Parts) -> Sequence[Mapping[str, Loop]]:
+    def _list_loops(self, parts: Parts, store: OpenStore) -> Sequence[Mapping[str, Loop]]:
         """Return the loops in the order in which they stop.
 
         First those that take new work, then those that take clicks, last the one that sends the reports.
@@ -181,11 +201,11 @@ class App:
         missing = partial(self._list_missing, parts)
         watchdog = Watchdog(self._notifier, self._settings.watchdog, parts.progress, missing=missing)
         told = {"watchdog": watchdog.run} if self._notifier.address else {}
-        sweep = partial(_sweep, parts)
+        poll, sweep = partial(_poll, parts, store), partial(_sweep, parts, store)
         watch_clock = ClockWatch(self._dependencies.clock, on_jump=self.wake).run
-        own = {"descriptors": watch_descriptors, "clock": watch_clock, **told}
+        own = {"descriptors": watch_descriptors, "clock": watch_clock, "store": store.watch, **told}
         return (
-            {"poller": parts.poller.run, "sweeper": sweep, "retention": parts.retention.run, **own},
+            {"poller": poll, "sweeper": sweep, "retention": parts.retention.run, **own},
             {"links": partial(_listen, parts)},
             {"publisher": partial(_publish, parts)},
         )
@@ -243,7 +263,22 @@ async def _contact(queue: Queue) -> bool:
     return True
 
 
-async def _sweep(parts: Parts, stop: asyncio.Event) -> None:
+async def _confirm(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    """Wait until it is known that the store is what it was: before that, nothing in it is acted upon."""
+    while not stop.is_set() and not await store.confirm():
+        log_event(log.warning, "store.delayed", "it is not known yet whether the table is what it was")
+        for each in parts.progress:
+            each.mark()
+        await pause(stop, seconds=RETRY_FIRST.total_seconds())
+
+
+async def _poll(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
+    await parts.poller.run(stop)
+
+
+async def _sweep(parts: Parts, store: OpenStore, stop: asyncio.Event) -> None:
+    await _confirm(parts, store, stop)
     await first_of(parts.authentication.wait(), stop.wait(), parts.sweeper.keep_deadlines())
     await parts.sweeper.run(stop)
 

@@ -48,6 +48,7 @@ from bot.triage.ports import NO_METER, Messenger, Meter, SecurityTeam
 from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
+from bot.triage.restores import Restores
 from bot.triage.retention import Retention
 from bot.triage.service import Actors, TriageService
 from bot.triage.strangers import Strangers
@@ -185,8 +186,9 @@ def assemble(
 
     recorder = dependencies.recorder(store, write_report, policy=policy, clock=clock, meter=meter)
     pacing = Pacing(limiter=dependencies.limiter(jitter=jitter), rate_limiter=RateLimiter(), jitter=jitter)
+    restores = Restores(messenger, recorder, keep=settings.retain, jitter=jitter)
     actors = Actors(
-        asker=Asker(messenger, recorder, pacing=pacing),
+        asker=Asker(messenger, recorder, pacing=pacing, restores=restores),
         reminder=Reminder(messenger, recorder, pacing=pacing),
         cards=Cards(security_team, recorder, pacing=pacing, read_report=read_report),
         jitter=jitter,
@@ -195,6 +197,7 @@ def assemble(
     strangers = Strangers(recorder, actors.asker.finder, jitter=jitter)
     sweeper = Sweeper(store, service, pacing.limiter, strangers, clock=clock)
     publisher = Publisher(store, queues.responses, clock, random=random, meter=meter)
+    publisher.judge = partial(restores.judge_report, read_report)
     resources.wake.add(sweeper.wake, publisher.wake)
 
     polls = dependencies.progress("poller")

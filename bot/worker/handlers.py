@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
-from bot.errors import StoreError, TriageBotError
+from bot.errors import StoreError, StoreReplaced, TriageBotError
 from bot.triage.ports import Archive, Probeable
 from bot.worker.control import Handler
-from bot.worker.views import question_view, report_view, statistics_view
+from bot.worker.export_lines import alert_lines, first_line
+from bot.worker.views import question_view, report_view, statistics_view, trail_view
 
 Arguments = Mapping[str, Any]
 Answers = AsyncGenerator[Mapping[str, Any], None]
@@ -31,6 +32,9 @@ CHUNK_BYTES = 256 * 1024
 
 #: How often a copy in progress sends a sign of life, in seconds, so that the command does not time out.
 HEARTBEAT_SECONDS = 2.0
+
+#: What the arguments of `export` that say when are called.
+_SPAN = ("since", "until")
 
 #: The command that `check` sends over the socket.
 CONDITION = "condition"
@@ -55,20 +59,22 @@ def store_handlers(
         "replay": commands.replay,
         "backup": commands.backup,
         "stats": commands.statistics,
+        "export": commands.export,
     }
 
 
 def condition_handler(store: Probeable, look: Callable[[], Mapping[str, Any]]) -> Handler:
     """Return the handler of `condition`, which yields one object.
 
-    Its key `store` says why the store accepts no writes; it is empty if it does. `look` returns the other
-    keys:
-    during the start, `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`),
-    `links` (how many are up), `clock` (see `Clock.trouble`) and `ahead_seconds` (see `Clock.ahead`).
+    Its key `store` says why the store accepts no writes, and is empty if it does; `replaced` says whether
+    that is because its file is gone or another one. `look` returns the other keys: during the start,
+    `starting` (what the worker waits for); later, `card` (see `Cards.last_trouble`), `links` (how many are
+    up), `clock` (see `Clock.trouble`) and `ahead_seconds` (see `Clock.ahead`).
     """
 
     async def condition(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        yield {"store": await _find_store_trouble(store), **look()}
+        trouble = await _find_store_trouble(store)
+        yield {"store": str(trouble), "replaced": isinstance(trouble, StoreReplaced), **look()}
 
     return condition
 
@@ -91,9 +97,21 @@ class _StoreCommands:
     async def show(self, arguments: Arguments) -> Answers:
         """Yield the view of the question with this `identifier`, if it exists."""
         identifier = str(arguments["identifier"])
-        question = await self._archive.find(identifier)
-        if question is not None:
-            yield question_view(question, await self._archive.reports_of(identifier))
+        trail = await self._archive.trail_of(identifier)
+        if trail is not None:
+            yield {**question_view(trail.question, trail.reports), **trail_view(trail)}
+
+    async def export(self, arguments: Arguments) -> Answers:
+        """Yield the lines of an export but for the last.
+
+        It is about what happened from `since_seconds` to `until_seconds` ago.
+        """
+        now = self._clock()
+        since, until = (now - timedelta(seconds=float(arguments[f"{name}_seconds"])) for name in _SPAN)
+        yield first_line(since, until)
+        async for trail in self._archive.trails(since, until):
+            for line in alert_lines(trail):
+                yield line
 
     async def statistics(self, arguments: Arguments) -> Answers:
         """Yield each alert's statistics for the questions asked in the last `since_seconds`."""
@@ -158,9 +176,9 @@ class _StoreCommands:
         return identifiers
 
 
-async def _find_store_trouble(store: Probeable) -> str:
+async def _find_store_trouble(store: Probeable) -> StoreError | str:
     try:
         await store.probe()
     except StoreError as error:
-        return str(error)
+        return error
     return ""

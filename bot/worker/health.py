@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.clock import Clock
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.triage.ports import Backlog
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
@@ -31,6 +31,8 @@ class Trouble(StrEnum):
     LINK_SHARED = "link_shared"
     NOT_POLLING = "not_polling"
     STORE_REFUSES = "store_refuses"
+    STORE_REPLACED = "store_replaced"
+    HEAD_UNWRITTEN = "head_unwritten"
     ASKING_HALTED = "asking_halted"
     CREDENTIALS = "credentials"
     CLOCK_WRONG = "clock_wrong"
@@ -41,6 +43,8 @@ class StoreHealth:
     """The state of the store, and the oldest work in it."""
 
     trouble: str = ""  #: why it accepts no writes; empty if it does
+    is_replaced: bool = False  #: because its file is gone, or another is in its place
+    head_trouble: str = ""  #: why NAME.head could not be written; empty if it could
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
 
@@ -95,13 +99,22 @@ class StoreWatch:
             async with asyncio.timeout(self._patience):
                 await self._store.probe()
                 return StoreHealth(
+                    head_trouble=self._store.head_trouble,
                     oldest_open=await self._store.oldest_open(),
                     oldest_unsent=await self._store.oldest_unsent(),
                 )
         except StoreError as error:
-            return StoreHealth(trouble=str(error))
+            return StoreHealth(trouble=str(error), is_replaced=isinstance(error, StoreReplaced))
         except TimeoutError:
             return StoreHealth(trouble=f"the store has not answered for {self._patience:g} s")
+
+
+def _find_store_problems(store: StoreHealth) -> Iterator[Problem]:
+    if store.trouble:
+        trouble = Trouble.STORE_REPLACED if store.is_replaced else Trouble.STORE_REFUSES
+        yield Problem(trouble=trouble, why=store.trouble)
+    if store.head_trouble:
+        yield Problem(trouble=Trouble.HEAD_UNWRITTEN, why=store.head_trouble)
 
 
 def find_problems(health: WorkerHealth) -> Iterator[Problem]:
@@ -122,8 +135,7 @@ def find_problems(health: WorkerHealth) -> Iterator[Problem]:
     if health.silence > POLL_SILENCE:
         why = f"SQS has answered no poll of the request queue for {health.silence.total_seconds():.0f} s"
         yield Problem(trouble=Trouble.NOT_POLLING, why=why)
-    if health.store.trouble:
-        yield Problem(trouble=Trouble.STORE_REFUSES, why=health.store.trouble)
+    yield from _find_store_problems(health.store)
     if health.rejection_code:
         why = f"asking is halted, because Slack rejects this app with {health.rejection_code}"
         yield Problem(trouble=Trouble.ASKING_HALTED, why=why)

@@ -75,6 +75,11 @@ def configure_logging(
         logging.getLogger(name).setLevel(libraries)
 
 
+def writes_json() -> bool:
+    """Whether `configure_logging` has set up a log of JSON objects."""
+    return any(isinstance(each.formatter, JsonFormatter) for each in logging.getLogger().handlers)
+
+
 class RedactingFormatter(logging.Formatter):
     """The base of both formats: redacts everything that looks like a secret, wherever in a record it is."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Collection
 from datetime import datetime
 
@@ -54,7 +55,7 @@ class Metrics(Meter):
         self._reasons = _BoundedLabels()
         self._methods = _BoundedLabels()
         self._registry = CollectorRegistry()
-        ProcessCollector(namespace="triage", registry=self._registry)
+        _ProcessMetrics(namespace="triage", registry=self._registry)
         Info("triage_build", "The release that runs.", registry=self._registry).info({"version": version})
         self._register_counters()
 
@@ -187,6 +188,14 @@ class Metrics(Meter):
 
     def _histogram(self, name: str, text: str, *, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"triage_{name}", text, ["alert"], buckets=buckets, registry=self._registry)
+
+
+class _ProcessMetrics(ProcessCollector):
+    """CPU, memory and descriptors of this process."""
+
+    def _boot_time(self) -> float:
+        """Return when the machine started. The library reads it in /proc/stat, which the unit hides."""
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class _BoundedLabels:

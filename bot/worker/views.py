@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.sqs.wire import category_of, read_report
-from bot.triage.model import OutboxRow, Question, TriageRequest
+from bot.triage.model import OutboxRow, Question, Trail, TrailEvent, TriageRequest
 from bot.triage.statistics import AlertStatistics
+from bot.triage.trail import find_breaks
 
 #: A question or a report: strings, numbers, lists, objects, and None for what is not known, or not yet.
 View = dict[str, Any]
@@ -63,8 +64,36 @@ def question_view(question: Question, reports: Sequence[OutboxRow] | None = None
     if reports is None:
         return view
     told = [report_view(report) for report in reports]
-    found = {"foundBy": question.found_by or None, "askedSlackOther": question.other_slack_id or None}
-    return {**view, **found, **_evidence_view(question.request), "reports": told}
+    return {**view, **_rare_view(question), **_evidence_view(question.request), "reports": told}
+
+
+def _rare_view(question: Question) -> View:
+    return {
+        "foundBy": question.found_by or None,
+        "askedSlackOther": question.other_slack_id or None,
+        "unsure": question.is_unsure,
+    }
+
+
+def event_view(event: TrailEvent) -> View:
+    """Return all that an event says, in which its hash is that of the rest."""
+    return {
+        "version": event.version,
+        "at": format_time(event.at),
+        "event": event.kind.value,
+        "facts": dict(event.facts),
+        "previous": event.previous or None,
+        "hash": event.hash,
+    }
+
+
+def trail_view(trail: Trail) -> View:
+    """Return an alert's events in order, where their chain is broken, and how many clicks were refused."""
+    return {
+        "events": [event_view(event) for event in trail.events],
+        "breaks": list(find_breaks(trail)),
+        "refusals": trail.question.refusals,
+    }
 
 
 def report_view(row: OutboxRow) -> View:

@@ -61,7 +61,11 @@ def test_without_a_worker_the_command_copies_the_store_itself_and_replaces_an_ea
 
     copy = _backed_up(world, "copy.db")
 
-    assert sorted(file.name for file in world.worker.folder.iterdir()) == ["copy.db", "triage-bot.db"]
+    assert sorted(file.name for file in world.worker.folder.iterdir()) == [
+        "copy.db",
+        "triage-bot.db",
+        "triage-bot.db.head",
+    ]
     assert _facts(copy, "SELECT count(*) FROM question") == [(1,)]
 
 
@@ -116,6 +120,10 @@ def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(
     world.reports(unknown_to_all)
 
     _restore(world, copy)
+    refused = world.worker.command("run")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (78, 1)
+    assert "it is a backup" in refused.stderr
+    assert "run --restored" in refused.stderr
     world.start("--restored")
 
     click = world.slack.press(question, "no")

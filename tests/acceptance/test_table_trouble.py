@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import boto3
 import pytest
 from world import World, until
 from world.table_proxy import TableProxy
@@ -13,6 +15,12 @@ from world.table_proxy import TableProxy
 def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
     with TableProxy(sqs_endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def dynamodb(aws_session: boto3.Session, sqs_endpoint: str) -> Any:
+    make: Any = aws_session.client
+    return make("dynamodb", endpoint_url=sqs_endpoint)
 
 
 @pytest.fixture
@@ -52,9 +60,31 @@ def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
     proxy.is_away = True
     world.start()
     identifier = world.send()
-    world.worker.until_logged("poll.failed", "StoreError")
+    world.worker.until_logged("store.delayed")
 
     proxy.is_away = False
 
     assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
     assert world.status(identifier) == "acknowledged"
+
+
+def test_a_worker_that_starts_on_a_recovered_table_while_that_is_away_asks_nobody(
+    world: World, proxy: TableProxy, create_table: Callable[[], str], dynamodb: Any
+) -> None:
+    world.start()
+    assert world.worker.stop() == 0
+    past = {"pk": {"S": "past"}, "sk": {"S": "past"}}
+    before, recovered = world.worker.environment["STORE_URL"], create_table()
+    item = dynamodb.get_item(TableName=before.removeprefix("dynamodb://"), Key=past)["Item"]
+    dynamodb.put_item(TableName=recovered.removeprefix("dynamodb://"), Item=item)
+    world.worker.environment["STORE_URL"] = recovered
+    proxy.is_away = True
+    world.start()
+    world.send()
+    world.worker.until_logged("store.delayed")
+
+    proxy.is_away = False
+
+    assert world.worker.exit_code() == 78
+    assert "run --restored" in world.worker.log.splitlines()[-1]
+    assert world.slack.all_questions() == []

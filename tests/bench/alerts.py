@@ -14,7 +14,6 @@ _SUMMARY: Final = (
 
 
 def identifier(number: int) -> str:
-    """Return the identifier of an alert."""
     return f"bench-{number:010}"
 
 
@@ -24,22 +23,18 @@ def number_in(identifier_or_id: str) -> int:
 
 
 def address(number: int) -> str:
-    """Return the e-mail address of the person of an alert."""
     return f"p{number:08}@example.com"
 
 
 def number_of(email: str) -> int:
-    """Return the number of the person with this address."""
     return int(email[1:9])
 
 
 def slack_id(number: int) -> str:
-    """Return the id that this person has in Slack."""
     return f"U0P{number:08}"
 
 
 def channel_id(number: int) -> str:
-    """Return the id of this person's direct messages."""
     return f"D0P{number:08}"
 
 
@@ -55,6 +50,12 @@ def request_body(number: int) -> str:
     return json.dumps(request)
 
 
+_NO: Final = (
+    *("deleted", "is_admin", "is_owner", "is_primary_owner", "is_restricted", "is_ultra_restricted"),
+    *("is_bot", "is_app_user"),
+)
+
+
 def user_object(number: int) -> dict[str, Any]:
     """Return the person as users.lookupByEmail shows an active member."""
     name = f"p{number:08}"
@@ -62,20 +63,13 @@ def user_object(number: int) -> dict[str, Any]:
         "id": slack_id(number),
         "team_id": TEAM,
         "name": name,
-        "deleted": False,
         "color": "4bbe2e",
         "real_name": f"Person {number}",
         "tz": "Europe/Amsterdam",
         "tz_label": "Central European Time",
         "tz_offset": 3600,
         "profile": _profile(number, name),
-        "is_admin": False,
-        "is_owner": False,
-        "is_primary_owner": False,
-        "is_restricted": False,
-        "is_ultra_restricted": False,
-        "is_bot": False,
-        "is_app_user": False,
+        **dict.fromkeys(_NO, False),
         "updated": 1_700_000_000,
         "is_email_confirmed": True,
         "who_can_share_contact_card": "EVERYONE",
@@ -86,13 +80,9 @@ def _profile(number: int, name: str) -> dict[str, Any]:
     images = {f"image_{size}": f"https://avatars.example.com/{name}_{size}.png" for size in (24, 48, 72, 192)}
     return {
         "title": "Engineer",
-        "phone": "",
-        "real_name": f"Person {number}",
-        "real_name_normalized": f"Person {number}",
-        "display_name": name,
-        "display_name_normalized": name,
-        "status_text": "",
-        "status_emoji": "",
+        **dict.fromkeys(("real_name", "real_name_normalized"), f"Person {number}"),
+        **dict.fromkeys(("display_name", "display_name_normalized"), name),
+        **dict.fromkeys(("phone", "status_text", "status_emoji"), ""),
         "status_expiration": 0,
         "avatar_hash": "ge3b51ca72de",
         "email": address(number),

@@ -28,27 +28,19 @@ class Contestant:
     """One that is compared. `share` is how much of the work it gets where the work of all would take ages."""
 
     name: str
-    words: str  #: what it is
     program: Sequence[str]  #: what Python is told to run
     variables: Mapping[str, str] = field(default_factory=dict)  #: of its environment, beside those of all
     share: float = 1.0
-    link_has_tls: bool = (
-        True  #: the SDK's synchronous client speaks TLS to port 443 only: its link goes without
-    )
+    #: The SDK's synchronous client speaks TLS to port 443 only: its link goes without.
+    link_has_tls: bool = True
 
 
-OURS: Final = Contestant(name="ours", words="the worker", program=("-m", "bot", "run"))
-PLAIN: Final = Contestant(
-    name="plain",
-    words="a Bolt app as the documentation teaches",
-    program=("-m", "tests.bench.plain_app"),
-    share=0.05,
-    link_has_tls=False,
+OURS: Final = Contestant(name="ours", program=("-m", "bot", "run"))
+CONTESTANTS: Final = (
+    OURS,
+    Contestant(name="plain", program=("-m", "tests.bench.plain_app"), share=0.05, link_has_tls=False),
+    Contestant(name="floor", program=("-m", "tests.bench.floor_app")),
 )
-FLOOR: Final = Contestant(
-    name="floor", words="the least: no store, no checks", program=("-m", "tests.bench.floor_app")
-)
-CONTESTANTS: Final = (OURS, PLAIN, FLOOR)
 
 
 @cache  # before anything here is bound to one of them
@@ -73,12 +65,10 @@ class ContestantProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
         assert self._process is not None
         return self._process.pid
 
     def start(self) -> None:
-        """Start it."""
         own, others = cores()
         os.sched_setaffinity(0, own)  # inherited: so not even its first instruction runs elsewhere
         try:
@@ -129,12 +119,8 @@ def _environment(addresses: Mapping[str, str], trusted: Path | None) -> dict[str
         "PYTHONPATH": str(HOME),
         "SLACK_BOT_TOKEN": BOT_TOKEN,
         "SLACK_APP_TOKEN": APP_TOKEN,
-        "SLACK_API_URL": addresses["slack"],
-        "REQUEST_QUEUE_URL": addresses["requests"],
-        "RESPONSE_QUEUE_URL": addresses["responses"],
+        **addresses,
         "MOZDEF_SYNC_SECONDS": "0",  # the wait for MozDef costs nothing and would take 90 s of each run
-        "AWS_ENDPOINT_URL_SQS": addresses["sqs"],
-        "AWS_ENDPOINT_URL_DYNAMODB": addresses["dynamodb"],
         "AWS_REGION": "us-west-2",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

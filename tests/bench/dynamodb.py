@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT, table_description
 
-from .lean_http import LeanServer, Reply, Request
+from .lean_http import LeanServer, Reply, Request, aws_reply
 from .ledger import Ledger
 
 Json = dict[str, Any]
@@ -24,7 +24,6 @@ Item = dict[str, Value]
 
 TABLE: Final = "bench"
 
-_CONTENT: Final = "application/x-amz-json-1.0"
 _CLAUSE: Final = re.compile(r"([\w#]+) (=|<=) (:\w+)")
 _EXISTS: Final = re.compile(r"attribute_(not_)?exists\((\w+)\)")
 _FAILED: Final = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
@@ -48,14 +47,14 @@ class DynamoStandIn:
         self.server = LeanServer(self._serve)
 
     def _serve(self, request: Request, answer: Callable[[Reply], None]) -> None:
-        operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = request.aws_action
         try:
-            answer(_reply(_OPERATIONS[operation](self, json.loads(request.body))))
+            answer(aws_reply(_OPERATIONS[operation](self, json.loads(request.body))))
         except _ConditionFailed:
-            answer(_reply({"__type": _FAILED, "message": "The conditional request failed"}, status=400))
+            answer(aws_reply({"__type": _FAILED, "message": "The conditional request failed"}, status=400))
         except (KeyError, _NotUnderstood) as error:
             self._ledger.faults.append(f"DynamoDB does not know {operation}: {error!r}")
-            answer(_reply({"__type": "ValidationException"}, status=400))
+            answer(aws_reply({"__type": "ValidationException"}, status=400))
 
     def _describe(self, _: Json) -> Json:
         return {"Table": {**table_description(TABLE), "TableStatus": "ACTIVE"}}
@@ -146,8 +145,3 @@ def _value(call: Json, name: str) -> Value:
 
 def _key(item: Item) -> tuple[str, str]:
     return item[PARTITION]["S"], item[SORT]["S"]
-
-
-def _reply(body: Json, *, status: int = 200) -> Reply:
-    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
-    return Reply(body=json.dumps(body).encode(), status=status, content_type=_CONTENT, headers=headers)

@@ -52,11 +52,7 @@ class Floor:
     def __init__(self, session: aiohttp.ClientSession, tls: ssl.SSLContext) -> None:
         self._session = session
         make_client = partial(
-            AsyncWebClient,
-            base_url=os.environ["SLACK_API_URL"],
-            session=session,
-            ssl=tls,
-            retry_handlers=[],
+            AsyncWebClient, base_url=os.environ["SLACK_API_URL"], session=session, ssl=tls, retry_handlers=[]
         )
         self._client = make_client(token=os.environ["SLACK_BOT_TOKEN"])
         # boto3's own creation of a client is not to be shared between threads; a client is.
@@ -69,7 +65,6 @@ class Floor:
         self.app.action("answer-yes")(self._on_yes)
 
     async def run(self) -> None:
-        """Work for ever."""
         self._identity = await self._client.auth_test()
         await AsyncSocketModeHandler(self.app, os.environ["SLACK_APP_TOKEN"]).connect_async()
         await asyncio.gather(self._receive(), self._send())
@@ -121,7 +116,7 @@ class Floor:
 
     async def _redraw(self, body: dict[str, Any]) -> None:
         text = "Understood, thanks for letting us know."
-        blocks = [*body["message"]["blocks"], _section(text, "answer")]
+        blocks = [*body["message"]["blocks"], {"type": "section", "block_id": "answer", "text": _plain(text)}]
         webhook = AsyncWebhookClient(body["response_url"], session=self._session, retry_handlers=[])
         await webhook.send(text=text, blocks=blocks, replace_original=True)
 
@@ -146,18 +141,15 @@ class Floor:
 def question(alert: dict[str, Any]) -> dict[str, Any]:
     """Return a message that says and offers as much as the worker's: so much Slack has to be sent."""
     value = json.dumps({name: alert[name] for name in ("identifier", "user", "identityConfidence")})
-    buttons = [_button(choice, label, value) for choice, label in _LABELS.items()]
+    buttons: list[dict[str, Any]] = [
+        {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
+        for choice, label in _LABELS.items()
+    ]
     buttons[0]["style"], buttons[1]["style"] = "primary", "danger"
     buttons[1]["confirm"] = _confirm(
-        "This was not you?",
-        "The security team will look at it, and get in touch with you.",
-        "It was not me",
+        "This was not you?", "The security team will look at it, and get in touch with you.", "It was not me"
     )
-    buttons[3]["confirm"] = _confirm(
-        "Somebody else?",
-        f"The alert names {alert['user']}.",
-        "Not my account",
-    )
+    buttons[3]["confirm"] = _confirm("Somebody else?", f"The alert names {alert['user']}.", "Not my account")
     asked: list[dict[str, Any]] = [
         {"type": "text", "text": "Did you open this session?", "style": {"bold": True}},
         {"type": "text", "text": " It was opened with the account of "},
@@ -177,17 +169,9 @@ def question(alert: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "blocks": blocks, "metadata": metadata}
 
 
-def _button(choice: str, label: str, value: str) -> dict[str, Any]:
-    return {"type": "button", "action_id": f"answer-{choice}", "value": value, "text": _plain(label)}
-
-
 def _confirm(title: str, text: str, confirm: str) -> dict[str, Any]:
     texts = {"title": title, "text": text, "confirm": confirm, "deny": "Go back"}
     return {name: _plain(each) for name, each in texts.items()}
-
-
-def _section(text: str, block_id: str) -> dict[str, Any]:
-    return {"type": "section", "block_id": block_id, "text": _plain(text)}
 
 
 def _rich_text(kind: str, elements: list[dict[str, Any]], block_id: str) -> dict[str, Any]:
@@ -210,7 +194,6 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 async def main() -> None:
-    """Work until the process is ended."""
     tls = ssl.create_default_context()
     connector = aiohttp.TCPConnector(ssl=tls, limit=256)
     async with aiohttp.ClientSession(connector=connector) as session:

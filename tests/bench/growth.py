@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +18,10 @@ from bot.triage.model import Work, utc_now
 from .arena import Arena
 from .certificates import Certificates, make_certificates
 from .contestants import OURS, cores
-from .figures import Figures
 from .kept_alerts import STORE, make_pattern, multiply
-from .machine import Others, binding, machine
-from .measures import PromiseResult
+from .measures import Figures, PromiseResult
+from .report import Others, binding, conclude, describe, tell
 from .runs import cycle_ms
-from .table import describe, filled, render_results
 
 #: Measure → what it is called, and how much more it may be than with an empty store (None: not promised).
 _MEASURES: Final[Mapping[str, tuple[str, float | None]]] = {
@@ -52,25 +49,22 @@ def measure_growth(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-growth-", dir=options.folder) as folder:
         figures = _measured(options, Path(folder))
     names = [str(size) for size in options.sizes]
-    print("\n".join(_table(figures, names)))
-    notes = (describe(machine()), binding(*cores()), others.sentence())
-    print("\n" + "\n".join(filled(notes)) + "\n")
+    notes = (describe(), binding(), others.sentence())
     verdicts = [] if options.quick else list(_judged(figures, names))
-    print("\n".join(render_results(verdicts)))
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return conclude(_table(figures, names), notes, verdicts)
 
 
 def _measured(options: argparse.Namespace, folder: Path) -> Figures:
     certificates, pattern = make_certificates(folder), make_pattern(folder / "pattern")
     homes = {size: folder / str(size) for size in options.sizes}
     for size, home in homes.items():
-        _tell(f"making a store of {size:,} alerts")
+        tell(f"making a store of {size:,} alerts")
         home.mkdir()
         multiply(pattern, home / STORE, alerts=size)
     figures = Figures()
     for number in range(options.rounds):
         for size, home in homes.items():
-            _tell(f"round {number + 1} of {options.rounds}: {size:,} alerts")
+            tell(f"round {number + 1} of {options.rounds}: {size:,} alerts")
             first = (2 * number + 1) * _NUMBERS
             figures.add(str(size), _round(home, certificates, first=first, cycles=options.cycles))
     return figures
@@ -86,13 +80,8 @@ def _round(home: Path, certificates: Certificates, *, first: int, cycles: int) -
         after_kill = arena.start()
         arena.process.stop()
     sweep = asyncio.run(_sweep_ms(home / STORE))
-    return {
-        "cycle": cost,
-        "ready": ready,
-        "ready_after_kill": after_kill,
-        "memory": resident,
-        "sweep": sweep,
-    }
+    again = {"ready_after_kill": after_kill, "sweep": sweep}
+    return {"cycle": cost, "ready": ready, "memory": resident, **again}
 
 
 async def _sweep_ms(path: Path) -> float:
@@ -131,8 +120,4 @@ def _judged(figures: Figures, names: Sequence[str]) -> Iterator[PromiseResult]:
         figure = figures.ratio(measure, full, empty)
         if bound is not None and figure is not None:
             promise = f"{words.partition(',')[0]}: with {int(full):,} alerts, times with {int(empty):,}"
-            yield PromiseResult(promise=promise, bound=bound, figure=figure)
-
-
-def _tell(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+            yield PromiseResult(promise, bound, figure)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from bot.store import open_store
+from bot.store.sqlite.head import head_path
 
 from .arena import Arena
 from .contestants import OURS
@@ -25,7 +30,7 @@ _SPREAD_SECONDS: Final = 28 * 24 * 3600
 #: How many people there are for each person of the pattern.
 _PEOPLE: Final = 50
 
-_MOMENT_ENDINGS: Final = ("_at", "_since")
+_MOMENTS: Final = re.compile("at|.*_at|.*_since")
 
 _NUMBERS: Final = """WITH RECURSIVE number(n) AS
     (SELECT 1 WHERE :copies > 0 UNION ALL SELECT n + 1 FROM number WHERE n < :copies)"""
@@ -33,6 +38,7 @@ _NUMBERS: Final = """WITH RECURSIVE number(n) AS
 _SOURCES: Final = {
     "question": "pattern.question AS question",
     "report": "pattern.question AS question JOIN pattern.report AS report ON report.key = question.key",
+    "event": "pattern.question AS question JOIN pattern.event AS event ON event.key = question.key",
 }
 
 
@@ -49,7 +55,8 @@ def make_pattern(folder: Path) -> Path:
 
 def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
     """Write a store that has so many alerts, each like one of the pattern."""
-    shutil.copyfile(pattern, target)
+    for source, copy in ((pattern, target), (head_path(pattern), head_path(target))):
+        shutil.copyfile(source, copy)
     with contextlib.closing(sqlite3.connect(target, isolation_level=None)) as store:
         store.create_function("key_of", 1, _key, deterministic=True)
         # Nobody is hurt if this one is lost.
@@ -60,13 +67,19 @@ def multiply(pattern: Path, target: Path, *, alerts: int) -> None:
         for statement in _statements(store):
             store.execute(statement, {"copies": alerts // (_ANSWERED + _OPEN)})
         store.execute("COMMIT")
+    asyncio.run(_open_once(target))
     os.sync()  # or the worker's first commits wait until all of this is on the disk
 
 
+async def _open_once(store: Path) -> None:
+    """Let the head note what the file looks like now: a file that has changed is checked at the start."""
+    opened = await open_store(f"sqlite:///{store}")
+    await opened.close()
+
+
 def _statements(store: sqlite3.Connection) -> Iterator[str]:
-    """Yield what empties both tables and fills them again: the pattern's own identifiers come once more."""
-    yield "DELETE FROM main.report"
-    yield "DELETE FROM main.question"
+    """Yield what empties the tables and fills them again: the pattern's own identifiers come once more."""
+    yield from (f"DELETE FROM main.{table}" for table in reversed(_SOURCES))
     for table, source in _SOURCES.items():
         columns = [row[1] for row in store.execute(f"PRAGMA main.table_info({table})")]
         values = ", ".join(_copied(table, column) for column in columns)
@@ -85,7 +98,7 @@ def _copied(table: str, column: str) -> str:
         return "report.event_id || '-' || n"
     if column in ("user", "slack_id"):
         return f"question.{column} || (n % {_PEOPLE})"
-    if column.endswith(_MOMENT_ENDINGS):
+    if _MOMENTS.fullmatch(column):
         # What is open is of today: it must not fall due while it is measured.
         age = f"n * {_SPREAD_SECONDS * 1_000_000} / :copies"
         return f"{table}.{column} - iif(question.standing = '', 0, {age})"

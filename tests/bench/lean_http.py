@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Final
@@ -32,13 +33,16 @@ class Request:
     body: bytes
 
     @property
+    def aws_action(self) -> str:
+        """Such as `SendMessage`, where it is a call to AWS."""
+        return self.headers.get("x-amz-target", "").rpartition(".")[2]
+
+    @property
     def path(self) -> str:
-        """The target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields of the query."""
         return dict(parse_qsl(self.target.partition("?")[2]))
 
 
@@ -61,6 +65,13 @@ class Reply:
             *(f"{name}: {value}" for name, value in self.headers.items()),
         ]
         return "\r\n".join(head).encode() + _END_OF_HEADERS + self.body
+
+
+def aws_reply(body: object, *, status: int = 200) -> Reply:
+    """Return an answer as AWS gives it."""
+    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
+    content_type = "application/x-amz-json-1.0"
+    return Reply(body=json.dumps(body).encode(), status=status, content_type=content_type, headers=headers)
 
 
 class LeanServer:
@@ -98,7 +109,9 @@ class _Connection(asyncio.Protocol):
         end = self._buffer.find(_END_OF_HEADERS)
         if end < 0:
             return
-        target, headers = _parsed(self._buffer[:end].decode("latin-1"))
+        first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
+        fields = (line.partition(":") for line in lines)
+        headers = {name.lower(): value.strip() for name, _, value in fields}
         begin = end + len(_END_OF_HEADERS)
         length = int(headers.get("content-length", "0"))
         if len(self._buffer) < begin + length:
@@ -106,7 +119,7 @@ class _Connection(asyncio.Protocol):
         body = bytes(self._buffer[begin : begin + length])
         del self._buffer[: begin + length]
         self._closes = headers.get("connection", "").lower() == "close"
-        self._handler(Request(target=target, headers=headers, body=body), self._answer)
+        self._handler(Request(target=first.split(" ")[1], headers=headers, body=body), self._answer)
 
     def _answer(self, reply: Reply) -> None:
         if self._transport is None:
@@ -115,9 +128,3 @@ class _Connection(asyncio.Protocol):
             self._transport.write(reply.encoded())
         if self._closes:
             self._transport.close()
-
-
-def _parsed(head: str) -> tuple[str, dict[str, str]]:
-    first, *lines = head.split("\r\n")
-    fields = (line.partition(":") for line in lines)
-    return first.split(" ")[1], {name.lower(): value.strip() for name, _, value in fields}

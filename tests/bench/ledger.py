@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +11,11 @@ from typing import Any
 
 @dataclass(kw_only=True, slots=True)
 class Cycle:
-    """One alert on its way. Moments are seconds of the machine's monotonic clock, 0 before they come."""
+    """One alert on its way."""
 
     number: int
-    asked_at: float = 0.0  #: the post was answered
-    clicked_at: float = 0.0
-    acknowledged_at: float = 0.0
+    asked: bool = False  #: the post was answered
+    acknowledged: bool = False  #: the click was
     redrawn: bool = False  #: the message was updated after the click
     taken: bool = False  #: its request was deleted from the queue
     reported: bool = False  #: the response queue has the answer
@@ -27,7 +25,7 @@ class Cycle:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left to do for it."""
-        return bool(self.asked_at and self.acknowledged_at and self.redrawn and self.taken and self.reported)
+        return self.asked and self.acknowledged and self.redrawn and self.taken and self.reported
 
 
 class Ledger:
@@ -56,8 +54,7 @@ class Ledger:
         if cycle.posts > 1:
             self.faults.append(f"alert {number} was asked {cycle.posts} times")
             return
-        cycle.message = message
-        cycle.asked_at = time.monotonic()
+        cycle.message, cycle.asked = message, True
         self.asked += 1
         self._changed.set()
         self.on_asked(cycle)
@@ -83,8 +80,6 @@ class Ledger:
             try:
                 await asyncio.wait_for(self._changed.wait(), seconds)
             except TimeoutError:
-                raise TimeoutError(f"nothing happened for {seconds:g} s; {self._state()}") from None
-
-    def _state(self) -> str:
-        open_ones = [cycle for cycle in self.cycles.values() if not cycle.is_whole]
-        return f"{self.asked} asked, {self.whole} whole of {len(self.cycles)}; the first: {open_ones[:1]}"
+                first = next((cycle for cycle in self.cycles.values() if not cycle.is_whole), None)
+                known = f"{self.asked} asked, {self.whole} whole of {len(self.cycles)}; the first: {first}"
+                raise TimeoutError(f"nothing happened for {seconds:g} s; {known}") from None

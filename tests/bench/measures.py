@@ -1,16 +1,13 @@
-"""What is measured, in the order of the table, and what is to be kept."""
+"""What is measured, in the order of the table, what was, and what is to be kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
-
-from .figures import Figures
+from collections.abc import Iterator, Mapping
+from statistics import median
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
+class Measure(NamedTuple):
     """One line of the table. `part` is what it is measured with."""
 
     name: str
@@ -22,41 +19,50 @@ class Measure:
 
 
 MEASURES: Final = (
-    Measure(name="cycle_http", part="cycle", words="CPU a cycle, HTTP", unit="ms", digits=2),
-    Measure(name="cycle_tls", part="cycle", words="CPU a cycle, TLS", unit="ms", digits=2),
-    Measure(name="cycle_alone", part="cycle", words="CPU a cycle, TLS, one at a time", unit="ms", digits=2),
-    Measure(
-        name="asked_0", part="asked", words="asked, Slack at 0 ms", unit="/s", digits=0, more_is_better=True
-    ),
-    Measure(
-        name="asked_100",
-        part="asked",
-        words="asked, Slack at 100 ms",
-        unit="/s",
-        digits=0,
-        more_is_better=True,
-    ),
-    Measure(name="asked_cpu", part="asked", words="CPU a question in a flood", unit="ms", digits=2),
-    Measure(name="click_idle_p50", part="clicks", words="click acknowledged, idle, p50", unit="ms"),
-    Measure(name="click_idle_p99", part="clicks", words="click acknowledged, idle, p99", unit="ms"),
-    Measure(name="click_flood_p50", part="clicks", words="click acknowledged in a flood, p50", unit="ms"),
-    Measure(name="click_flood_p99", part="clicks", words="click acknowledged in a flood, p99", unit="ms"),
-    Measure(name="ready", part="start", words="start to ready", unit="s", digits=2),
-    Measure(name="ready_cpu", part="start", words="start to ready, CPU", unit="s", digits=2),
-    Measure(name="memory_ready", part="start", words="memory when ready (RSS)", unit="MiB"),
-    Measure(name="memory_ready_pss", part="start", words="memory when ready (PSS)", unit="MiB"),
-    Measure(name="memory_half", part="memory", words="memory after half the cycles (RSS)", unit="MiB"),
-    Measure(name="memory_end", part="memory", words="memory after all the cycles (RSS)", unit="MiB"),
-    Measure(name="memory_end_pss", part="memory", words="memory after all the cycles (PSS)", unit="MiB"),
-    Measure(name="idle_cpu", part="idle", words="idle, CPU a minute", unit="ms"),
-    Measure(name="idle_calls", part="idle", words="idle, SQS requests an hour, busiest queue", unit=""),
+    Measure("cycle_http", "cycle", "CPU a cycle, HTTP", "ms", digits=2),
+    Measure("cycle_tls", "cycle", "CPU a cycle, TLS", "ms", digits=2),
+    Measure("cycle_alone", "cycle", "CPU a cycle, TLS, one at a time", "ms", digits=2),
+    Measure("asked_0", "asked", "asked, Slack at 0 ms", "/s", digits=0, more_is_better=True),
+    Measure("asked_100", "asked", "asked, Slack at 100 ms", "/s", digits=0, more_is_better=True),
+    Measure("asked_cpu", "asked", "CPU a question in a flood", "ms", digits=2),
+    Measure("click_idle_p50", "clicks", "click acknowledged, idle, p50", "ms"),
+    Measure("click_idle_p99", "clicks", "click acknowledged, idle, p99", "ms"),
+    Measure("click_flood_p50", "clicks", "click acknowledged in a flood, p50", "ms"),
+    Measure("click_flood_p99", "clicks", "click acknowledged in a flood, p99", "ms"),
+    Measure("ready", "start", "start to ready", "s", digits=2),
+    Measure("ready_cpu", "start", "start to ready, CPU", "s", digits=2),
+    Measure("memory_ready", "start", "memory when ready (RSS)", "MiB"),
+    Measure("memory_ready_pss", "start", "memory when ready (PSS)", "MiB"),
+    Measure("memory_half", "memory", "memory after half the cycles (RSS)", "MiB"),
+    Measure("memory_end", "memory", "memory after all the cycles (RSS)", "MiB"),
+    Measure("memory_end_pss", "memory", "memory after all the cycles (PSS)", "MiB"),
+    Measure("idle_cpu", "idle", "idle, CPU a minute", "ms"),
+    Measure("idle_calls", "idle", "idle, SQS requests an hour, busiest queue", ""),
 )
 
 PARTS: Final = tuple(dict.fromkeys(measure.part for measure in MEASURES))
 
 
-@dataclass(frozen=True, kw_only=True)
-class PromiseResult:
+class Figures:
+    """Samples by contestant and measure; figures that were not measured are None."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, dict[str, list[float]]] = {}
+
+    def add(self, whose: str, measured: Mapping[str, float]) -> None:
+        for measure, figure in measured.items():
+            self.samples.setdefault(whose, {}).setdefault(measure, []).append(figure)
+
+    def median(self, whose: str, measure: str) -> float | None:
+        samples = self.samples.get(whose, {}).get(measure)
+        return median(samples) if samples else None
+
+    def ratio(self, measure: str, whose: str, of_whose: str) -> float | None:
+        above, below = self.median(whose, measure), self.median(of_whose, measure)
+        return above / below if above is not None and below else None
+
+
+class PromiseResult(NamedTuple):
     """One promise, the figure that was measured, and whether it keeps to the bound."""
 
     promise: str
@@ -66,7 +72,6 @@ class PromiseResult:
 
     @property
     def kept(self) -> bool:
-        """Whether the promise is kept."""
         return self.figure >= self.bound if self.at_least else self.figure <= self.bound
 
 
@@ -87,19 +92,14 @@ _PROMISES: Final = (
 _FLAT: Final = 1.03
 
 
-def judge(figures: Figures) -> Sequence[PromiseResult]:
-    """Return a verdict for each promise whose figures were measured."""
-    verdicts = []
+def judge(figures: Figures) -> Iterator[PromiseResult]:
+    """Yield a verdict for each promise whose figures were measured."""
     for promise, bound, (measure, whose, of_whose), at_least in _PROMISES:
         figure = figures.ratio(measure, whose, of_whose) if of_whose else figures.median(whose, measure)
         if figure is not None:
-            verdicts.append(PromiseResult(promise=promise, bound=bound, figure=figure, at_least=at_least))
-    return [*verdicts, *_flatness(figures)]
-
-
-def _flatness(figures: Figures) -> Sequence[PromiseResult]:
+            yield PromiseResult(promise, bound, figure, at_least)
     half, end = figures.median("ours", "memory_half"), figures.median("ours", "memory_end")
-    if half is None or end is None:
-        return []
-    promise = "memory is flat: after all the cycles, times after half of them"
-    return [PromiseResult(promise=promise, bound=_FLAT, figure=end / half)]
+    if half is not None and end is not None:
+        yield PromiseResult(
+            "memory is flat: after all the cycles, times after half of them", _FLAT, end / half
+        )

@@ -21,7 +21,6 @@ from bot.worker.log import configure_logging
 
 
 def main() -> None:
-    """Work until a signal comes."""
     settings = load_settings(Purpose.RUN)
     settle_environment(settings)
     configure_logging(settings.log_level, sys.stderr, journal_stream="", secrets=[])

@@ -7,8 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from .figures import Figures
-from .measures import MEASURES, Measure
+from .measures import MEASURES, Figures, Measure
 
 #: Apart from each other for the colour-blind too (after Okabe and Ito).
 _COLOURS: Final = {"ours": "#0072b2", "plain": "#e69f00", "floor": "#bbbbbb"}
@@ -26,12 +25,7 @@ _FONT: Final = 'font-family="system-ui, sans-serif" font-size="12" fill="#222222
 
 
 def write_plot(path: Path, figures: Figures, *, title: str) -> None:
-    """Write the plot into a file. `OSError` if that cannot be."""
-    path.write_text(plot(figures, title=title), encoding="utf-8")
-
-
-def plot(figures: Figures, *, title: str) -> str:
-    """Return an SVG document: a bar for each contestant and measure, each measure to its own scale."""
+    """Write an SVG document: a bar for each contestant and measure, each measure to its own scale."""
     rows: list[str] = []
     y = _TOP
     for measure in MEASURES:
@@ -50,7 +44,7 @@ def plot(figures: Figures, *, title: str) -> str:
         *rows,
         "</svg>",
     ]
-    return "".join(f"{part}\n" for part in parts)
+    path.write_text("".join(f"{part}\n" for part in parts), encoding="utf-8")
 
 
 def _legend() -> Iterator[str]:

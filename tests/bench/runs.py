@@ -1,22 +1,23 @@
-"""What is done with one contestant, and what is read off it then: figures by the names of `measures`."""
+"""What is done with the contestants, and what is read off them then: figures by the names of `measures`.
+
+The runs are interleaved, so that whatever else the machine does hits all contestants alike.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean, quantiles
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .arena import Arena
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    from .certificates import Certificates
-    from .contestants import Contestant
-
-    Run = Callable[[Arena, Contestant, "Effort"], Mapping[str, float]]
+from .certificates import Certificates
+from .contestants import Contestant
+from .measures import Figures
+from .report import tell
 
 #: Cycles under way at a time, as in a busy hour: enough that batches fill, too few to be a flood.
 CONCURRENCY: Final = 50
@@ -44,26 +45,60 @@ class Effort:
     idle_seconds: float
 
 
-def over_http(contestant: Contestant, effort: Effort) -> Mapping[str, float]:
-    """Measure what is measured without TLS."""
-    with Arena(contestant, None) as arena:
-        arena.start()
-        return {"cycle_http": cycle_ms(arena, _share(contestant, effort.cycles))}
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is measured, of whom. `parts` are those of `measures`."""
+
+    contestants: Sequence[Contestant]
+    parts: Collection[str]
+    rounds: int
+    effort: Effort
+    certificates: Certificates
 
 
-def over_tls(
-    contestant: Contestant, effort: Effort, certificates: Certificates, parts: Collection[str]
-) -> Mapping[str, float]:
-    """Start it once, and measure the wanted parts with TLS."""
-    with Arena(contestant, certificates) as arena:
-        measured = dict(_start(arena))
-        for part, run in OVER_TLS.items():
-            if part in parts:
-                measured |= run(arena, contestant, effort)
-        return measured
+def run_rounds(plan: Plan) -> Figures:
+    """Measure it all. `BenchFailed` if a contestant does not do its work."""
+    figures = Figures()
+    for number in range(plan.rounds):
+        # Each is first, second and last in turn.
+        turn = number % len(plan.contestants)
+        for contestant in (*plan.contestants[turn:], *plan.contestants[:turn]):
+            tell(f"round {number + 1} of {plan.rounds}: {contestant.name}")
+            figures.add(contestant.name, _round(contestant, plan))
+    _add_long_runs(figures, plan)
+    return figures
 
 
-def memory(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
+def _round(contestant: Contestant, plan: Plan) -> Mapping[str, float]:
+    measured: dict[str, float] = {}
+    if "cycle" in plan.parts:
+        with Arena(contestant) as arena:
+            arena.start()
+            measured["cycle_http"] = cycle_ms(arena, _share(contestant, plan.effort.cycles))
+    if {"start", *_OVER_TLS} & set(plan.parts):
+        with Arena(contestant, plan.certificates) as arena:
+            measured |= _start(arena)
+            for part, run in _OVER_TLS.items():
+                if part in plan.parts:
+                    measured |= run(arena, contestant, plan.effort)
+    return measured
+
+
+def _add_long_runs(figures: Figures, plan: Plan) -> None:
+    """Do what takes too long for every round, and hardly varies."""
+    if "memory" in plan.parts:
+        for contestant in plan.contestants:
+            tell(f"memory: {contestant.name}")
+            figures.add(contestant.name, _memory(contestant, plan.effort, plan.certificates))
+    if "idle" in plan.parts:
+        tell(f"idle for {plan.effort.idle_seconds:g} s: all at once, since they mostly wait")
+        with ThreadPoolExecutor(len(plan.contestants)) as threads:
+            idle = threads.map(lambda each: _idle(each, plan.effort, plan.certificates), plan.contestants)
+            for contestant, measured in zip(plan.contestants, idle, strict=True):
+                figures.add(contestant.name, measured)
+
+
+def _memory(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
     """Measure memory after many cycles, and when half of them were done."""
     count = _share(contestant, effort.memory_cycles) // 2
     with Arena(contestant, certificates) as arena:
@@ -75,7 +110,7 @@ def memory(contestant: Contestant, effort: Effort, certificates: Certificates) -
     return {"memory_half": half, "memory_end": end, "memory_end_pss": proportional}
 
 
-def idle(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
+def _idle(contestant: Contestant, effort: Effort, certificates: Certificates) -> Mapping[str, float]:
     """Measure what it costs while nothing is to do."""
     seconds = effort.idle_seconds
     with Arena(contestant, certificates) as arena:
@@ -86,10 +121,7 @@ def idle(contestant: Contestant, effort: Effort, certificates: Certificates) -> 
         used = arena.process.cpu_seconds() - used
         after = arena.order("calls")
     calls = {name: count - before.get(name, 0) for name, count in after["calls"].items()}
-    return {
-        "idle_cpu": used * _MS * 60 / seconds,
-        "idle_calls": _hourly(calls, after["polls"], seconds),
-    }
+    return {"idle_cpu": used * _MS * 60 / seconds, "idle_calls": _hourly(calls, after["polls"], seconds)}
 
 
 def cycle_ms(arena: Arena, count: int, *, concurrency: int = CONCURRENCY) -> float:
@@ -102,12 +134,7 @@ def _start(arena: Arena) -> Mapping[str, float]:
     seconds, used = arena.start(), arena.process.cpu_seconds()
     time.sleep(_STARTED)  # the second link, and what is done right after the start
     resident, proportional = arena.process.memory()
-    return {
-        "ready": seconds,
-        "ready_cpu": used,
-        "memory_ready": resident,
-        "memory_ready_pss": proportional,
-    }
+    return {"ready": seconds, "ready_cpu": used, "memory_ready": resident, "memory_ready_pss": proportional}
 
 
 def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
@@ -120,10 +147,10 @@ def _asked(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str,
     count = _share(contestant, effort.flood)
     measured, used = {}, arena.process.cpu_seconds()
     for latency in (0, 100):
-        arena.order("set latency", seconds=latency / _MS)
+        arena.order("set_latency", seconds=latency / _MS)
         measured[f"asked_{latency}"] = count / arena.order("flood", count=count)["seconds"]
     measured["asked_cpu"] = (arena.process.cpu_seconds() - used) / (2 * count) * _MS
-    arena.order("set latency", seconds=0)
+    arena.order("set_latency", seconds=0)
     return measured
 
 
@@ -131,12 +158,16 @@ def _clicks(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str
     count = max(_share(contestant, effort.clicks), min(_CLICKS_LEAST, effort.clicks))
     at_peace = arena.order("clicks", count=count)["acknowledged"]
     flood = _share(contestant, effort.flood)
-    flooded = arena.order("clicks in flood", count=count, flood=flood)["acknowledged"]
+    flooded = arena.order("clicks_in_flood", count=count, flood=flood)["acknowledged"]
     return {**_percentiles("click_idle", at_peace), **_percentiles("click_flood", flooded)}
 
 
 #: What is measured in one run, in this order: clicks before the questions pile up that nobody answers.
-OVER_TLS: Final[Mapping[str, Run]] = {"cycle": _cycle, "clicks": _clicks, "asked": _asked}
+_OVER_TLS: Final[Mapping[str, Callable[[Arena, Contestant, Effort], Mapping[str, float]]]] = {
+    "cycle": _cycle,
+    "clicks": _clicks,
+    "asked": _asked,
+}
 
 
 def _percentiles(name: str, seconds: Sequence[float]) -> Mapping[str, float]:

@@ -8,33 +8,25 @@ import itertools
 import json
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 from .alerts import address, number_in, request_body
-from .lean_http import LeanServer, Reply
+from .lean_http import LeanServer, Reply, Request, aws_reply
+from .ledger import Ledger
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .lean_http import Request
-    from .ledger import Ledger
-
-    Answer = Callable[[Reply], None]
-
+Answer = Callable[[Reply], None]
 Json = dict[str, Any]
 
-_CONTENT: Final = "application/x-amz-json-1.0"
 
-
+@dataclass(slots=True)
 class _Poll:
     """A long poll that waits for its messages."""
 
-    __slots__ = ("answer", "limit", "timer")
-
-    def __init__(self, limit: int, answer: Answer) -> None:
-        self.limit = limit
-        self.answer = answer
-        self.timer: asyncio.TimerHandle | None = None
+    limit: int
+    answer: Answer
+    timer: asyncio.TimerHandle | None = None
 
 
 class LeanSqs:
@@ -56,7 +48,6 @@ class LeanSqs:
         return len(self._waiting)
 
     def url(self, queue: str) -> str:
-        """Return the URL of a queue."""
         return f"{self.server.address}/000000000000/{queue}"
 
     def put(self, number: int) -> None:
@@ -66,17 +57,17 @@ class LeanSqs:
         asyncio.get_running_loop().call_soon(self._wake)
 
     def _serve(self, request: Request, answer: Answer) -> None:
-        action = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        action = request.aws_action
         parameters = json.loads(request.body)
         queue = str(parameters.get("QueueUrl", "")).rpartition("/")[2] or parameters.get("QueueName", "")
         self.calls[f"{queue} {action}"] += 1
         if action == "ReceiveMessage":
             self._receive(parameters, answer)
         elif action in _ACTIONS:
-            answer(_reply(_ACTIONS[action](self, parameters, queue)))
+            answer(aws_reply(_ACTIONS[action](self, parameters, queue)))
         else:
             self._ledger.faults.append(f"SQS does not know {action}")
-            answer(Reply(body=b'{"__type": "UnsupportedOperation"}', status=400, content_type=_CONTENT))
+            answer(aws_reply({"__type": "UnsupportedOperation"}, status=400))
 
     def _receive(self, parameters: Json, answer: Answer) -> None:
         self.polls.append(time.monotonic())
@@ -96,11 +87,8 @@ class LeanSqs:
         self._waiting.remove(poll)
         if poll.timer is not None:
             poll.timer.cancel()
-        poll.answer(self._hand_out(poll.limit))
-
-    def _hand_out(self, limit: int) -> Reply:
-        numbers = [self._visible.popleft() for _ in range(min(limit, len(self._visible)))]
-        return _reply({"Messages": [self._message(number) for number in numbers]} if numbers else {})
+        numbers = [self._visible.popleft() for _ in range(min(poll.limit, len(self._visible)))]
+        poll.answer(aws_reply({"Messages": [self._message(number) for number in numbers]} if numbers else {}))
 
     def _message(self, number: int) -> Json:
         # As long as SQS's own.
@@ -111,30 +99,22 @@ class LeanSqs:
         return {"MessageId": message_id, "ReceiptHandle": handle, "Body": body, "MD5OfBody": _md5(body)}
 
     def _delete(self, parameters: Json, _: str) -> Json:
-        self._take(parameters["ReceiptHandle"])
+        handle = parameters["ReceiptHandle"]
+        if handle in self._hidden:
+            self._ledger.note(self._hidden.pop(handle), taken=True)
         return {}
 
     def _delete_batch(self, parameters: Json, _: str) -> Json:
-        for entry in parameters["Entries"]:
-            self._take(entry["ReceiptHandle"])
-        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
-
-    def _take(self, handle: str) -> None:
-        if handle in self._hidden:
-            self._ledger.note(self._hidden.pop(handle), taken=True)
+        return _done(parameters, lambda entry: self._delete(entry, ""))
 
     def _hand_back(self, parameters: Json, _: str) -> Json:
-        return {"Successful": [{"Id": entry["Id"]} for entry in parameters["Entries"]], "Failed": []}
+        return _done(parameters, lambda _: {})
 
     def _send(self, parameters: Json, queue: str) -> Json:
         return self._take_in(queue, parameters["MessageBody"])
 
     def _send_batch(self, parameters: Json, queue: str) -> Json:
-        done = [
-            {"Id": entry["Id"], **self._take_in(queue, entry["MessageBody"])}
-            for entry in parameters["Entries"]
-        ]
-        return {"Successful": done, "Failed": []}
+        return _done(parameters, lambda entry: self._take_in(queue, entry["MessageBody"]))
 
     def _take_in(self, queue: str, body: str) -> Json:
         details = json.loads(body)["details"]
@@ -169,9 +149,9 @@ _ACTIONS: Final[dict[str, Callable[[LeanSqs, Json, str], Json]]] = {
 }
 
 
-def _reply(body: Json) -> Reply:
-    headers = {"x-amzn-RequestId": "00000000-0000-5000-8000-000000000000"}
-    return Reply(body=json.dumps(body).encode(), content_type=_CONTENT, headers=headers)
+def _done(parameters: Json, work: Callable[[Json], Json]) -> Json:
+    """Do a batch entry by entry; none fails."""
+    return {"Successful": [{"Id": each["Id"], **work(each)} for each in parameters["Entries"]], "Failed": []}
 
 
 def _md5(text: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import random
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import quantiles
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bot.cli.output.questions import render_list, render_question
 from bot.settings.messages import load_messages
@@ -22,15 +24,8 @@ from bot.triage.policy import Policy
 from bot.worker.log import LineFormatter
 from bot.worker.views import question_view
 
-from .machine import Others, machine
 from .measures import PromiseResult
-from .table import describe, filled, render_results
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from bot.triage.model import Question
+from .report import Others, conclude, describe
 
 #: Every text is measured so often, and the least counts: nothing but the text itself is to be seen.
 _ROUNDS: Final = 3
@@ -71,11 +66,8 @@ def measure_texts(options: argparse.Namespace) -> int:
     others = Others()
     costs = [_costs(text) for text in _texts(random.Random(options.seed), options.texts)]
     rows = {name: sorted(each[name] for each in costs) for name in _BOUNDS}
-    print("\n".join(_table(rows, options.texts)))
-    print("\n" + "\n".join(filled([describe(machine()), others.sentence()])) + "\n")
     verdicts = [] if options.quick else list(_judged(rows))
-    print("\n".join(render_results(verdicts)))
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    return conclude(_table(rows, options.texts), (describe(), others.sentence()), verdicts)
 
 
 def _texts(dice: random.Random, count: int) -> Iterator[str]:
@@ -98,13 +90,14 @@ def _costs(text: str) -> Mapping[str, float]:
     assert isinstance(request, TriageRequest)
     step = accept(request, new_ref(request.identifier, "1" * 32), now, policy)
     question = replace(step.question, slack_id="U0ADA", slack_name="ada")
-    view, record = question_view(question, []), _record(text)
+    view = question_view(question, [])
+    words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
+    record = logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
+    links = CardLinks(workspace="https://example.slack.com")
     works: Mapping[str, Callable[[], object]] = {
         "question": lambda: question_message(question, wording, policy),
-        "card": lambda: card_message(
-            question, wording, policy, CardLinks(workspace="https://example.slack.com")
-        ),
-        f"Home of {OPEN_MAX}": lambda: home_view(_many(question), [], wording, policy),
+        "card": lambda: card_message(question, wording, policy, links),
+        f"Home of {OPEN_MAX}": lambda: home_view([question] * OPEN_MAX, [], wording, policy),
         "decoding": lambda: decode_request(body),
         "a line of the log": lambda: LineFormatter().format(record),
         "list": lambda: render_list([view], now),
@@ -119,15 +112,6 @@ _FIELDS: Final = {
     "user": "ada@example.com",
     "identityConfidence": "low",
 }
-
-
-def _many(question: Question) -> Sequence[Question]:
-    return [question] * OPEN_MAX
-
-
-def _record(text: str) -> logging.LogRecord:
-    words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
-    return logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
 
 
 def _cpu_ms(work: Callable[[], object]) -> float:
@@ -148,8 +132,8 @@ def _table(rows: Mapping[str, Sequence[float]], count: int) -> Iterator[str]:
 def _judged(rows: Mapping[str, Sequence[float]]) -> Iterator[PromiseResult]:
     for name, (bound, worst) in _BOUNDS.items():
         figure = _percentile(rows[name], 99)
-        yield PromiseResult(promise=f"{name}, p99, ms", bound=bound, figure=figure)
-        yield PromiseResult(promise=f"{name}, the worst text, ms", bound=worst, figure=rows[name][-1])
+        yield PromiseResult(f"{name}, p99, ms", bound, figure)
+        yield PromiseResult(f"{name}, the worst text, ms", worst, rows[name][-1])
 
 
 def _percentile(costs: Sequence[float], percent: int) -> float:

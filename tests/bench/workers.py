@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from .arena import Arena
 from .contestants import OURS, Contestant, cores
-from .crew import Crew
 from .dynamodb import TABLE
-from .figures import Figures
-from .machine import Others, binding, machine
-from .measures import PromiseResult
-from .table import describe, filled, render_results
+from .measures import Figures, PromiseResult
+from .report import Others, binding, conclude, describe, tell
 
 #: Seconds that each call to Slack takes.
 _LATENCY: Final = 0.1
@@ -39,22 +36,20 @@ def measure_workers(options: argparse.Namespace) -> int:
     others, figures, counts = Others(), Figures(), (1, options.workers)
     for number in range(options.rounds):
         for count in counts:
-            _tell(f"round {number + 1} of {options.rounds}: {count} at work")
+            tell(f"round {number + 1} of {options.rounds}: {count} at work")
             figures.add(str(count), {**_asked(count, options), **_flood(count, options)})
     few, many = map(str, counts)
-    print("\n".join(_table(figures, _words(options), few, many)))
-    print("\n" + "\n".join(filled([describe(machine()), binding(*cores()), others.sentence()])) + "\n")
-    verdicts = [] if options.quick else list(_judged(figures, few, many))
-    print("\n".join(render_results(verdicts)))
-    return 0 if all(verdict.kept for verdict in verdicts) else 1
+    notes = (describe(), binding(), others.sentence())
+    verdicts = [] if options.quick else _judged(figures, few, many)
+    return conclude(_table(figures, _words(options), few, many), notes, verdicts)
 
 
 def _asked(count: int, options: argparse.Namespace) -> Mapping[str, float]:
     """Return the questions a second of workers that are limited to so many at a time."""
     program = ("-m", "tests.bench.narrow_app", str(options.concurrency))
-    narrow = Contestant(name="narrow", words="a worker", program=program, variables=_SHARED)
-    with Crew(narrow, count) as crew:
-        crew.order("set latency", seconds=_LATENCY)
+    narrow = Contestant(name="narrow", program=program, variables=_SHARED)
+    with Arena(narrow, count=count) as crew:
+        _begin(crew, count)
         crew.order("flood", count=_WARM_UP * count)
         requests = options.requests * count
         flood = crew.order("flood", count=requests)
@@ -65,15 +60,21 @@ def _asked(count: int, options: argparse.Namespace) -> Mapping[str, float]:
 def _flood(count: int, options: argparse.Namespace) -> Mapping[str, float]:
     """Return how long a flood takes that Slack takes slowly, and how many posts it refuses."""
     messages, seconds = options.limit
-    with Crew(replace(OURS, variables=_SHARED), count) as crew:
-        crew.order("set latency", seconds=_LATENCY)
-        crew.order("set limit", messages=int(messages), seconds=seconds)
+    with Arena(replace(OURS, variables=_SHARED), count=count) as crew:
+        _begin(crew, count)
+        crew.order("set_limit", messages=int(messages), seconds=seconds)
         taken = crew.order("flood", count=options.flood)["seconds"]
         refused = _settle(crew)
     return {"flood": taken, "refused": refused}
 
 
-def _settle(crew: Crew) -> float:
+def _begin(crew: Arena, count: int) -> None:
+    crew.start()
+    crew.order("await_workers", count=count)
+    crew.order("set_latency", seconds=_LATENCY)
+
+
+def _settle(crew: Arena) -> float:
     """Wait a little; return how many posts were refused. `BenchFailed` if somebody was asked twice."""
     time.sleep(_SETTLED)
     return float(crew.order("refused")["refused"])
@@ -101,12 +102,6 @@ def _judged(figures: Figures, few: str, many: str) -> Sequence[PromiseResult]:
     asked, flood = (figures.ratio(measure, many, few) or 0 for measure in ("asked", "flood"))
     bound = _SCALES * int(many)
     return [
-        PromiseResult(
-            promise=f"asked a second by {many}: times one's", bound=bound, figure=asked, at_least=True
-        ),
-        PromiseResult(promise=f"a flood shared by {many}: times one's seconds", bound=1.0, figure=flood),
+        PromiseResult(f"asked a second by {many}: times one's", bound, asked, at_least=True),
+        PromiseResult(f"a flood shared by {many}: times one's seconds", 1.0, flood),
     ]
-
-
-def _tell(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)

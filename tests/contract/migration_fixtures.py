@@ -10,6 +10,8 @@ import pytest
 from local_dynamodb import create_table
 from migrated_alerts import fill, the_file
 
+from bot.store.sqlite.head import head_path
+
 
 @pytest.fixture(scope="session")
 def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,7 +27,8 @@ def filled_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(filled_file: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(filled_file, tmp_path))
+    shutil.copy2(head_path(filled_file), tmp_path)
+    return Path(shutil.copy2(filled_file, tmp_path))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import re
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,13 +23,17 @@ from local_dynamodb import KEEP, connection, create_table
 from released_worker import POLICY, message_from
 from truthful_slack import Message
 
+from bot.cli.verification import Verdict, export_bytes, verify_export
 from bot.sqs.wire import read_report
 from bot.store import open_store
 from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.trails import read_trail
 from bot.store.migration.copies import Copies
 from bot.store.migration.inventory import digest_of
 from bot.store.migration.source import SqliteSource
+from bot.triage.asking_rules import row_key
 from bot.triage.model import Choice, OutboxRow, Question, State
+from bot.worker.export_lines import alert_lines, first_line
 
 MINUTE = timedelta(minutes=1)
 MINUTES_SHARED = 60
@@ -68,7 +72,7 @@ class SharedTable:
         self.now = NOON
         self.messages: list[Message] = []
         self.accepted: list[str] = []
-        self.facts: dict[str, str] = {}  #: of each request that this release has accepted with one
+        self.facts: dict[str, str] = {}  #: of each request that was accepted with one
         self.sent: set[str] = set()
         self._promises = Promises()
         self._name = create_table()
@@ -103,6 +107,16 @@ class SharedTable:
             self._promises.deliver([OutboxRow(**sent, due_at=self.now) for sent in answer["result"]])
             self.sent.update(sent["event_id"] for sent in answer["result"])
         return answer["result"]
+
+    def verify_trails(self) -> Verdict:
+        """Verify an export of the whole table."""
+
+        async def export() -> list[Mapping[str, Any]]:
+            trails = [await read_trail(self._table, row_key(name)) for name in self.accepted]
+            lines = (line for trail in trails if trail for line in alert_lines(trail))
+            return [first_line(NOON, self.now), *lines]
+
+        return verify_export(export_bytes(self._runner.run(export())))
 
     def _check(self) -> None:
         self.rows = self._runner.run(self._look())
@@ -141,10 +155,9 @@ def assert_body_and_facts_agree(row: OutboxRow) -> None:
 
 
 def receive(table: SharedTable, release: str, identifier: str, *facts: str) -> None:
-    """Let a worker take a request in; the release before does so without its facts."""
+    """Let a worker take a request in."""
     table.accepted.append(identifier)
-    if release == "present":
-        table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
+    table.facts |= dict.fromkeys([identifier][: len(facts)], "".join(facts))
     assert table.do(release, "receive", identifier, *facts) is True
 
 
@@ -191,6 +204,9 @@ def test_workers_of_both_releases_share_a_table_for_an_hour(former: Path, tmp_pa
         assert all(each.state in (State.ASKED, State.CLOSED) for each in table.rows.questions)
         assert {row.event_id for row in table.rows.reports} == table.sent
         assert 0 < len(table.facts) < len(table.accepted)
+        verdict = table.verify_trails()
+        assert verdict.faults == []
+        assert 0 < len(verdict.gaps) < verdict.events
     finally:
         table.close()
 
@@ -269,7 +285,7 @@ def schema_of(path: Path) -> tuple[int, list[Any]]:
     """Return the version of a file, and the columns of its tables in order."""
     with closing(sqlite3.connect(path)) as connection:
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        tables = ("question", "report", "probe")
+        tables = ("question", "report", "probe", "past")
         return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
 
 
@@ -332,7 +348,7 @@ def test_a_former_release_leaves_a_file_of_this_one_alone(
     worker = WorkerOfRelease(release.folder, f"sqlite:///{path}", tmp_path)
     worker.stop()
 
-    assert re.search(f"has schema 3,.* this release reads .*{release.version}", worker.complaints)
+    assert re.search(f"has schema 4,.* this release reads .*{release.version}", worker.complaints)
     assert path.read_bytes() == before
 
 

@@ -22,10 +22,11 @@ from bot.errors import StoreUnusable
 from bot.store import OpenStore
 from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
-from bot.store.records.rows import FIXED, MUTABLE
-from bot.store.sqlite.opening import connect_to_read
+from bot.store.records.rows import FIXED, MUTABLE, event_row
+from bot.store.sqlite.opening import open_to_read
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Question, Work
+from bot.triage.model import EventKind, Question, Work
+from bot.triage.trail import make_event
 
 pytest_plugins = ["migration_fixtures"]
 
@@ -33,7 +34,7 @@ IDENTIFIERS = [question.request.identifier for question in questions()]
 
 
 async def all_rows(store: OpenStore) -> Mapping[str, Any]:
-    return {name: (await store.find(name), await store.reports_of(name)) for name in IDENTIFIERS}
+    return {name: (await store.find(name), await store.trail_of(name)) for name in IDENTIFIERS}
 
 
 async def all_that_is_due(store: OpenStore) -> Mapping[str, Any]:
@@ -64,7 +65,7 @@ def _name(row: Any) -> str:
     return row.request.identifier if isinstance(row, Question) else ""
 
 
-async def test_all_questions_and_reports_are_moved_with_every_column_and_body(tmp_path: Path) -> None:
+async def test_all_questions_reports_and_events_are_moved_with_every_column_and_body(tmp_path: Path) -> None:
     path, table = tmp_path / "store.db", create_table()
     async with the_file(path) as store:
         await fill(store)
@@ -84,6 +85,7 @@ async def test_all_questions_and_reports_are_moved_with_every_column_and_body(tm
         "reports unsent": 5,
         "reports parked": 1,
         "reports sent": 4,
+        "events": 8,
     }
     assert all(each.is_equal for each in verdict.comparisons)
 
@@ -103,8 +105,11 @@ async def test_every_column_of_the_schema_is_compared() -> None:
         connection.executescript(schema)
         columns = {row[1] for row in connection.execute("PRAGMA table_info(question)")}
         of_reports = [row[1] for row in connection.execute("PRAGMA table_info(report)")]
+        of_events = [row[1] for row in connection.execute("PRAGMA table_info(event)")]
 
     assert columns == {*FIXED, *MUTABLE}
+    event = make_event("alert", 1, "", kind=EventKind.SENT, facts={"sequence": 0}, at=NOON)
+    assert of_events == list(event_row(event))
     changed: dict[str, Any] = {
         "sequence": 1,
         "event_id": "other",
@@ -129,7 +134,7 @@ async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(path: 
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
     assert not path.with_name("store.db-wal").exists()
     with (
-        closing(connect_to_read(path)) as connection,
+        closing(open_to_read(path)) as connection,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
         connection.execute("DELETE FROM report")
@@ -139,7 +144,7 @@ async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path) -> None
     path, crashed, table = tmp_path / "store.db", tmp_path / "crashed.db", create_table()
     async with the_file(path) as store:
         await fill(store)
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", ".head"):
             crashed.with_name(crashed.name + suffix).write_bytes(
                 path.with_name(path.name + suffix).read_bytes()
             )
@@ -147,7 +152,7 @@ async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path) -> None
     verdict, _ = await migrate(crashed, table)
 
     assert verdict.differs is None
-    assert sum(each.target.rows for each in verdict.comparisons) == 23
+    assert sum(each.target.rows for each in verdict.comparisons) == 31
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all, but long enough to look like one" * 20])

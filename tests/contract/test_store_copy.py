@@ -106,10 +106,10 @@ async def test_a_copy_opens_as_a_store_and_is_its_owners_alone(tmp_path: Path) -
     store, questions = await filled(tmp_path)
     await store.copy_to(tmp_path / "copy.db")
     await store.close()
-    assert names_in(tmp_path) == {"store.db", "copy.db"}
+    assert names_in(tmp_path) == {"store.db", "store.db.head", "copy.db"}
     assert stat.S_IMODE((tmp_path / "copy.db").stat().st_mode) == 0o600
 
-    copy = await open_store(f"sqlite:///{tmp_path / 'copy.db'}")
+    copy = await open_store(f"sqlite:///{tmp_path / 'copy.db'}", restored=True)
 
     assert await copy.load(questions[7].ref) == questions[7]
     assert list(await copy.add([Change(question=a_question("new"))])) == [True]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from any_store import IDENTIFIER, SECOND, a_question, a_report, add
-from fakes import NOON
+from fakes import NOON, apart_from_trail
 from memory_store import AnyStore
 
 from bot.triage.model import Change, Question, State, Work
@@ -129,7 +129,7 @@ async def test_a_question_that_is_not_at_its_end_stays(store: AnyStore, question
 
     assert await store.remove_ended(NOON + DAY, limit=10) == 0
 
-    assert await store.find(IDENTIFIER) == question
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
 
 
 @pytest.mark.parametrize("fate", ["unsent", "parked", "sent later"])
@@ -137,7 +137,7 @@ async def test_a_question_whose_last_report_is_still_needed_stays_with_all_of_th
     store: AnyStore, fate: str
 ) -> None:
     await keep(store, ended())
-    later = replace(ended(), version=1, reports=2, shown=2)
+    later = replace(ended(), version=2, reports=2, shown=2)  # the first report's event took 1
     assert await store.save(Change(question=later, report=a_report(1)))
     if fate == "parked":
         await store.mark_parked([a_report(1)], NOON)

@@ -11,7 +11,7 @@ from any_store import IDENTIFIER, SECOND, a_question, a_report, add
 from fakes import NOON
 from memory_store import AnyStore
 
-from bot.triage.model import Change, Choice, Question, State, Work
+from bot.triage.model import RESTORE_SETTLES, Change, Choice, Question, State, Work
 from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]
@@ -155,7 +155,7 @@ async def test_what_has_ended_stays_until_its_card_is_shown(store: AnyStore) -> 
     await store.mark_sent([report], NOON)
 
     assert await store.remove_ended(NOON + HOUR, limit=10) == 0
-    shown = replace(ended, version=1, card_due_at=None, card_ts="7.000007")
+    shown = replace(ended, version=2, card_due_at=None, card_ts="7.000007")
     assert await store.save(Change(question=shown))
     assert await store.remove_ended(NOON + HOUR, limit=10) == 1
 
@@ -171,7 +171,7 @@ async def test_only_an_open_question_has_a_reminder_due(store: AnyStore) -> None
     assert names(await store.due(Work.REMIND, NOON + HOUR - SECOND, limit=10)) == []
 
 
-async def test_a_restored_store_reminds_anew_and_only_where_it_would_have(store: AnyStore) -> None:
+async def test_what_is_open_is_due_once_the_history_has_settled_after_a_restore(store: AnyStore) -> None:
     before = [asked("open"), asked("reminded", due_at=None), answered("answered", seconds=0)]
     await add(store, *before)
     restored = NOON + 30 * HOUR
@@ -179,6 +179,7 @@ async def test_a_restored_store_reminds_anew_and_only_where_it_would_have(store:
     await store.reset_after_restore(restored)
 
     after = [await store.find(name) for name in names(before)]
-    assert [each and each.due_at for each in after] == [restored + HOUR, None, None]
-    assert names(await store.due(Work.REMIND, restored, limit=10)) == []
-    assert names(await store.due(Work.REMIND, restored + HOUR, limit=10)) == ["open"]
+    settled = restored + RESTORE_SETTLES
+    assert [each and each.due_at for each in after] == [settled, settled, None]
+    assert names(await store.due(Work.REMIND, settled - SECOND, limit=10)) == []
+    assert sorted(names(await store.due(Work.REMIND, settled, limit=10))) == ["open", "reminded"]

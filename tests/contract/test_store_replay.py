@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from any_store import IDENTIFIER, SECOND, a_question, add, report_times, sendable
-from fakes import NOON
+from fakes import NOON, apart_from_trail
 from memory_store import APART, AnyStore
 
 from bot.triage.model import Choice, OutboxRow, State, Work
@@ -80,7 +80,7 @@ async def test_a_replay_touches_nobody_else(store: AnyStore) -> None:
 
     assert list(await store.reports_of("another")) == [replace(other, sent_at=NOON)]
     assert list(await store.reports_of("unknown")) == []
-    assert await store.find(IDENTIFIER) == question
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
 
 
 async def test_what_was_sent_since_a_moment_is_found_the_oldest_alert_first(store: AnyStore) -> None:
@@ -131,14 +131,13 @@ async def test_open_deadlines_start_anew_as_long_as_they_were(store: AnyStore) -
     assert [each.request.identifier for each in overdue] == ["open"]
 
 
-async def test_what_was_asked_or_has_ended_is_left_as_it_was(store: AnyStore) -> None:
+async def test_what_was_answered_or_has_ended_is_left_as_it_was(store: AnyStore) -> None:
     place = {"channel": "D0ADA", "ts": "1.1"}
-    asked = a_question("asked", state=State.ASKED, due_at=None, **place)
     answered = replace(a_question("answered", state=State.ASKED, **place), said=Choice.YES, reports=1)
     closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
-    await add(store, asked, answered, closed)
+    await add(store, answered, closed)
 
     await store.reset_after_restore(LATER)
 
-    for before in (asked, answered, closed):
+    for before in (answered, closed):
         assert await store.find(before.request.identifier) == before

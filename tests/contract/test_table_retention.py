@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import pytest
 from any_store import IDENTIFIER, a_question, a_report, add
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 
 from bot.clock import Clock
 from bot.store.dynamodb.store import DynamoStore
+from bot.store.dynamodb.table import TRANSACTION_MAX
 from bot.triage.asking_rules import row_key
 from bot.triage.model import Change, Question, State
 from bot.triage.outcomes import Outcome
@@ -130,3 +132,26 @@ async def test_the_usual_end_of_an_alert_takes_no_write_for_its_expiry() -> None
         await store.remove_ended(NOON + DAY - KEEP, limit=10)
 
         assert expiry(table, "question") == before
+
+
+@pytest.mark.parametrize(("deadline", "kept"), [(None, 15 * DAY), (NOON + 20 * DAY, 35 * DAY)])
+async def test_an_event_expires_a_while_after_it_was_stored_or_its_question_ran_out(
+    deadline: datetime | None, kept: timedelta
+) -> None:
+    async with a_table() as (store, table):
+        await add(store, a_question(deadline=deadline), report=a_report())
+
+        await store.mark_sent([a_report()], NOON)
+
+        assert expiry(table, "event#01234567#000001") == KEEP + kept
+
+
+async def test_more_events_than_fit_in_one_transaction_go_with_their_question() -> None:
+    async with a_table() as (store, table):
+        await add(store, ended(), report=a_report())
+        for _ in range(TRANSACTION_MAX):
+            await store.mark_sent([a_report()], NOON)
+
+        assert await store.remove_ended(NOON + 8 * DAY, limit=1) == 1
+
+        assert dynamodb().scan(TableName=table)["Items"] == []

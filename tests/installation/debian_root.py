@@ -81,7 +81,6 @@ class DebianRoot:
         return ran.stdout
 
     def program(self, user: str, *words: str) -> list[str]:
-        """Return what starts a program in the root as this user."""
         return ["unshare", "--mount", "/bin/bash", "-c", _INSIDE, "bash", str(self.path), user, *words]
 
     def write(self, name: str, text: str, *, mode: int = 0o644) -> Path:

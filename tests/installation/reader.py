@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from installation.chapters import commands_of, settings_of
+from documents import code_blocks, document, section
+
 from installation.debian_root import DebianRoot
 from installation.service import Service
+
+INSTALL = "docs/install.md"
+OPERATE = "docs/operate.md"
 
 
 class Reader:
@@ -29,8 +33,8 @@ class Reader:
         AssertionError if a command fails.
         """
         print(f"\n### {guide}: {chapter}\n", flush=True)
-        written = partial(settings_of, guide, chapter)
-        return "".join(self._do(command, written) for command in commands_of(guide, chapter))
+        written = partial(_settings_of, guide, chapter)
+        return "".join(self._do(command, written) for command in _commands_of(guide, chapter))
 
     def do(self, command: str) -> str:
         """Run one command; return what it printed. AssertionError if it fails."""
@@ -49,3 +53,21 @@ class Reader:
         print(f"$ {command}\n(no systemd here: see service.py)", flush=True)
         self._service.systemctl(*words[2:], written=written() if "edit" in words else "")
         return ""
+
+
+def _commands_of(guide: str, chapter: str) -> list[str]:
+    """Return the commands of a chapter's plain code blocks, each as one line. AssertionError if none."""
+    blocks = [text for language, text in _blocks(guide, chapter) if not language]
+    commands = "".join(blocks).replace("\\\n", " ").splitlines()
+    assert commands, f"{chapter} has no commands"
+    return [" ".join(command.split()) for command in commands]
+
+
+def _settings_of(guide: str, chapter: str) -> str:
+    """Return what a chapter says to write into a file of systemd's: its one `ini` block."""
+    (text,) = (text for language, text in _blocks(guide, chapter) if language == "ini")
+    return text
+
+
+def _blocks(guide: str, chapter: str) -> list[tuple[str, str]]:
+    return code_blocks(section(document(guide), chapter))

@@ -13,7 +13,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from world.service_manager import ServiceManager
@@ -43,7 +42,6 @@ class Service:
 
     @property
     def log(self) -> str:
-        """What the journal would have of it."""
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
     def systemctl(self, *words: str, written: str = "") -> None:
@@ -92,7 +90,10 @@ class Service:
     def _await_ready(self, manager: ServiceManager) -> None:
         process = self._process
         assert process is not None
-        until(lambda: process.poll() is not None or _is_ready(manager), what="the worker is ready or ends")
+        until(
+            lambda: process.poll() is not None or any("READY" in facts for facts in manager.told()),
+            what="the worker is ready or ends",
+        )
         manager.close()
         Path(manager.address).unlink()
         if process.poll() is not None:
@@ -147,15 +148,6 @@ class Service:
         private.chmod(0o711)
 
 
-def _is_ready(manager: ServiceManager) -> bool:
-    return any(facts.get("READY") == "1" for facts in manager.told())
-
-
 def _give(folder: Path) -> None:
-    for path in _tree(folder):
+    for path in (folder, *folder.rglob("*")):
         os.chown(path, USER, USER)
-
-
-def _tree(folder: Path) -> Iterator[Path]:
-    yield folder
-    yield from folder.rglob("*")

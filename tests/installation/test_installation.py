@@ -17,9 +17,8 @@ import pytest
 from world import until
 from world.slack import SlackSide, newcomer
 
-from installation.chapters import INSTALL, OPERATE
 from installation.debian_root import DebianRoot
-from installation.reader import Reader
+from installation.reader import INSTALL, OPERATE, Reader
 from installation.service import Service
 
 CHECKOUT = Path(__file__).parents[2]
@@ -96,7 +95,7 @@ def test_the_guides_lead_from_a_clean_debian_to_a_worker_that_asks_is_restored_a
     installed = reader.follow(INSTALL, "3. Install the worker")
     asked = until(slack.all_questions, what="the question is in Slack")
     click = slack.press(asked[0], "no")
-    checked = reader.do("sudo CREDENTIALS_DIRECTORY=/etc/triage-bot .venv/bin/triage-bot check")
+    checked = reader.do("sudo .venv/bin/triage-bot check")
     restored = reader.follow(OPERATE, "Back up and restore")
     replayed = reader.follow(OPERATE, "Replay what MozDef lost")
     upgraded = reader.follow(OPERATE, "Upgrade and roll back")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from fakes import NOON, a_request
 
 from bot.store import OpenStore, open_store
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.opening import connect
+from bot.store.sqlite.opening import _MIGRATIONS, open_file
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Question
 
@@ -31,9 +32,9 @@ async def opened(path: Path, *, create: bool = True) -> AsyncIterator[OpenStore]
 
 @asynccontextmanager
 async def a_database(path: Path) -> AsyncIterator[Database]:
-    connection = connect(path, create=True)
-    connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
-    database = Database(connection)
+    store = open_file(path, create=True)
+    store.connection.execute("CREATE TABLE fact (name TEXT PRIMARY KEY)")
+    database = Database(store.connection, store.past, reopen=store.reopen)
     try:
         yield database
     finally:
@@ -59,3 +60,28 @@ def execute(path: Path, *statements: str) -> None:
         for statement in statements:
             connection.execute(statement)
         connection.commit()
+
+
+def undo_upgrade(path: Path) -> None:
+    """Leave the file as the release before this one had it, with version 3 of the schema."""
+    step = _MIGRATIONS[3]
+    columns = [(table, each.split()[0]) for table, names in step.columns.items() for each in names]
+    with closing(sqlite3.connect(path)) as connection:
+        # SQLite cannot drop the last column of a table where a comment stands before it.
+        connection.execute("PRAGMA writable_schema = ON")
+        tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        bare = [(re.sub("--.*", "", sql), name) for name, sql in tables if sql]
+        connection.executemany("UPDATE sqlite_master SET sql = ? WHERE name = ?", bare)
+        connection.commit()
+    execute(
+        path,
+        *(f"DROP TABLE {table}" for table in step.tables),
+        *(f"ALTER TABLE {table} DROP COLUMN {name}" for table, name in columns),
+        "PRAGMA user_version = 3",
+    )
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)

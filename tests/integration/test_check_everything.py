@@ -91,14 +91,17 @@ async def test_a_setting_that_this_release_does_not_know_is_a_warning(tmp_path: 
 
     finding = next(each for each in findings if each.subject == "settings")
     assert finding.verdict is Verdict.WARNING
-    assert finding.detail == "ignored in .env, because nothing reads them there: SLACK_BOT_TOKNE"
+    assert finding.detail == (
+        f"ignored in {tmp_path / '.env'}, because nothing reads them there:"
+        " SLACK_BOT_TOKNE (did you mean SLACK_BOT_TOKEN?)"
+    )
     assert finding.remedy == "remove them, or install the release that knows them"
 
 
 async def test_an_env_file_that_others_may_read_is_a_warning_with_the_command(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_text("SLACK_BOT_TOKEN=xoxb-1-2\n", encoding="utf-8")
-    path.chmod(0o666)
+    path.chmod(0o664)
 
     findings = await check_everything(settings(tmp_path, SLACK_API_URL="http://127.0.0.1:9"))
 

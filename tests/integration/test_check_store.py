@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from store_files import overwrite
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
+from bot.store.sqlite.head import Note, head_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 #: Opens a store, says so, and waits for its end.
 HOLD = """
 import asyncio
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
+from bot.store.sqlite.head import Note, head_path
 
 async def hold():
     store = await open_store('sqlite:///bot.db', create=True)
@@ -104,9 +107,45 @@ def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) 
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 3, not in use, intact")
+    assert finding.detail.endswith(".db, schema 4, not in use, intact")
     assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert set(tmp_path.iterdir()) == {path, head_path(path)}
+
+
+def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    with closing(sqlite3.connect(path)) as connection:
+        [page] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'probe'").fetchone()
+    overwrite(path, 4096 * (page - 1), b"\xa5" * 4096)
+
+    usual, (deep, *_) = look(path), asyncio.run(check_store(url_of(path), deep=True))
+
+    assert usual.verdict is Verdict.OK
+    assert deep.verdict is Verdict.FAILED
+    assert "corrupt" in deep.detail
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Path.unlink, "gone or empty"),
+        (lambda path: head_path(path).unlink(), "bot.db.head, which belongs beside it, is missing"),
+    ],
+)
+def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(
+    tmp_path: Path, fault: Callable[[Path], None], words: str
+) -> None:
+    path = tmp_path / "bot.db"
+    make(path)
+    head_path(path).write_bytes(Note(identity="0" * 32, commits=7).write())
+    fault(path)
+
+    finding = look(path)
+
+    assert finding.verdict is Verdict.FAILED
+    assert words in finding.detail
+    assert "run --restored" in finding.remedy
 
 
 def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tmp_path: Path) -> None:
@@ -118,7 +157,7 @@ def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tm
     finding = look(path)
 
     assert finding.verdict is Verdict.OK
-    assert "schema 1 (upgraded to 3 when the worker starts)" in finding.detail
+    assert "schema 1 (upgraded to 4 when the worker starts)" in finding.detail
     assert path.read_bytes() == before
 
 
@@ -132,7 +171,7 @@ def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_work
 
     finding = look(path)
 
-    assert finding.detail.endswith("schema 3, not in use, intact")
+    assert finding.detail.endswith("schema 4, not in use, intact")
     assert log.read_bytes() == before
 
 
@@ -224,7 +263,7 @@ def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
 
     finding = look(path)
 
-    assert finding.detail.endswith("has schema 99, but this release reads only up to 3")
+    assert finding.detail.endswith("has schema 99, but this release reads only up to 4")
     assert "install the release that wrote it" in finding.remedy
 
 

@@ -13,6 +13,7 @@ from bot.cli.checks.dynamodb import (
     COPY,
     ENCRYPTION,
     EXPIRY,
+    PAST,
     PERMISSIONS,
     RECOVERY,
     SUBJECT,
@@ -21,6 +22,7 @@ from bot.cli.checks.dynamodb import (
 from bot.cli.checks.findings import Verdict
 from bot.store.address import Address
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished
+from bot.store.dynamodb.past import mark_as_backup
 from bot.store.dynamodb.schema import table_description
 from bot.store.dynamodb.table import Table
 
@@ -76,6 +78,19 @@ async def test_half_of_a_copy_is_to_be_completed_first() -> None:
     assert found.detail == f"{name} in {REGION} is an unfinished copy of /var/lib/triage-bot/triage-bot.db"
     assert found.remedy == "run `triage-bot migrate` again until it says that everything matches"
     assert COPY not in await look(name)
+
+
+async def test_a_table_that_was_filled_from_a_backup_is_to_be_restored() -> None:
+    name = kept_table()
+    table = Table(name, connection(name), random=Random(2026))
+    assert PAST not in await look(name)
+    await mark_as_backup(table)
+
+    found = (await look(name))[PAST]
+
+    assert found.verdict is Verdict.FAILED
+    assert "is not what it was: it was copied from a backup" in found.detail
+    assert "run --restored" in found.remedy
 
 
 async def test_a_table_that_is_not_there_is_to_be_created() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 from mypy_boto3_sqs import SQSClient
+from store_files import fill, overwrite
 from world import World, until
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.worker import check_store_and_worker
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.settings.settings import Purpose, Settings, load_settings
 from bot.worker.control import ControlServer, Handler
 from bot.worker.handlers import CONDITION, condition_handler
@@ -22,12 +24,14 @@ CHANNEL = "C0SECURITY1"
 
 
 class Store:
-    """Takes writes, or refuses them with a sentence."""
+    """Takes writes, or refuses them with a sentence, or because it was replaced."""
 
-    def __init__(self, trouble: str = "") -> None:
+    def __init__(self, trouble: str | StoreError = "") -> None:
         self._trouble = trouble
 
     async def probe(self) -> None:
+        if isinstance(self._trouble, StoreError):
+            raise self._trouble
         if self._trouble:
             raise StoreError(self._trouble)
 
@@ -36,7 +40,9 @@ def settings(folder: Path, **environ: str) -> Settings:
     return load_settings(Purpose.CHECK, environ={"SECURITY_CHANNEL": CHANNEL, **environ}, directory=folder)
 
 
-def condition(*, trouble: str = "", card: str | None = None, links: int = 2, clock: str = "") -> Handler:
+def condition(
+    *, trouble: str | StoreError = "", card: str | None = None, links: int = 2, clock: str = ""
+) -> Handler:
     told = {"card": card, "links": links, "clock": clock, "ahead_seconds": 0.4}
     return condition_handler(Store(trouble), lambda: told)
 
@@ -66,6 +72,39 @@ async def test_a_worker_that_does_its_job_is_fine(tmp_path: Path) -> None:
     assert findings["worker"].detail == "running, with 2 connections to Slack"
     assert findings["security channel"].detail == f"{CHANNEL}: the last card arrived"
     assert findings["worker's time"].detail == "Slack's and AWS's; this machine's clock is +0.4 s off"
+
+
+async def test_a_store_that_was_taken_from_its_worker_is_told_by_it(tmp_path: Path) -> None:
+    chosen = settings(tmp_path)
+
+    async with worker(chosen, **{CONDITION: condition(trouble=StoreReplaced())}):
+        findings = await look(chosen)
+
+    assert findings["store"].verdict is Verdict.FAILED
+    assert "was removed or replaced while the worker runs" in findings["store"].detail
+    assert "triage-bot.db.rescue" in findings["store"].remedy
+    assert "run --restored" in findings["store"].remedy
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+async def test_every_part_of_a_store_is_checked_in_a_copy_that_its_worker_makes(
+    tmp_path: Path, *, is_damaged: bool
+) -> None:
+    chosen = settings(tmp_path)
+    copy = tmp_path / "copy.db"
+    await fill(copy, 200)
+    if is_damaged:
+        overwrite(copy, 4096 * 4, b"\xa5" * 4096 * 4)
+
+    async def backup(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+        yield {"data": base64.b64encode(copy.read_bytes()).decode()}
+
+    async with worker(chosen, **{CONDITION: condition(), "backup": backup}):
+        findings = {each.subject: each for each in await check_store_and_worker(chosen, deep=True)}
+
+    finding = findings["store, every part"]
+    assert finding.verdict is (Verdict.FAILED if is_damaged else Verdict.OK)
+    assert ("is corrupt" if is_damaged else "triage-bot.db is intact") in finding.detail
 
 
 async def test_a_store_that_takes_no_writes_is_told_by_its_worker(tmp_path: Path) -> None:

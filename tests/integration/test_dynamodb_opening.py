@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from random import Random
 
 import pytest
 from dynamodb_replies import UNREACHED, Unreliable
-from local_dynamodb import REGION, connection, create_table, endpoint
+from fakes import NOON, ToldClock
+from local_dynamodb import KEEP, REGION, connection, create_table, dynamodb, endpoint
+from store_files import fill
 
-from bot.errors import ConfigError, StartRefused, StoreError
+from bot.errors import ConfigError, StartRefused, StoreError, StoreUnusable
 from bot.store.address import Address, parse_address
-from bot.store.dynamodb.opening import open_table, require_usable
+from bot.store.dynamodb.opening import open_table, recognise, require_usable
+from bot.store.dynamodb.past import restored_at
+from bot.store.dynamodb.store import DynamoStore
 from bot.store.dynamodb.table import Table
+from bot.store.migration.migrate import migrate_store
 
 
 @pytest.fixture
@@ -98,3 +105,98 @@ def test_the_region_of_the_url_counts_before_that_of_the_settings(
 def test_a_url_that_names_no_table_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="expected dynamodb://TABLE"):
         parse_address(url)
+
+
+# Only the table that the rows were written to
+
+PAST = {"pk": {"S": "past"}, "sk": {"S": "past"}}
+
+
+async def open_once(name: str, *, restored: bool = False, read_only: bool = False) -> DynamoStore:
+    store = await open_table(
+        parse_address(f"dynamodb://{name}?region={REGION}"), restored=restored, read_only=read_only
+    )
+    await store.close()
+    return store
+
+
+def recover(source: str, target: str) -> None:
+    """Copy into a new table what tells the old one, as point-in-time recovery copies everything."""
+    item = dynamodb().get_item(TableName=source, Key=PAST)["Item"]
+    dynamodb().put_item(TableName=target, Item=item)
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_table_is_opened_again_and_again() -> None:
+    name = create_table()
+
+    assert [(await open_once(name)).is_known for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_recovered_table_is_refused_until_it_is_restored(caplog: pytest.LogCaptureFixture) -> None:
+    source, target = create_table(), create_table()
+    await open_once(source)
+    recover(source, target)
+
+    with pytest.raises(StoreUnusable, match=f"table/{source} of .*run --restored"):
+        await open_once(target)
+    assert not caplog.text
+    await open_once(target, read_only=True)
+    assert "is not what it was" in caplog.text
+
+    store = await open_table(parse_address(f"dynamodb://{target}?region={REGION}"), restored=True)
+    await store.reset_after_restore(NOON)
+    await store.close()
+    await open_once(target)
+    table = Table(target, connection(target), random=Random(0))
+    assert await restored_at(table) == NOON
+    table.close()
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_table_that_was_made_anew_under_its_name_is_another_one() -> None:
+    name = create_table()
+    await open_once(name)
+    item = dynamodb().get_item(TableName=name, Key=PAST)["Item"]
+    item["created"] = {"S": "2025-01-01T00:00:00+00:00"}
+    dynamodb().put_item(TableName=name, Item=item)
+
+    with pytest.raises(StoreUnusable, match="of 2025-01-01"):
+        await open_once(name)
+
+
+@pytest.mark.usefixtures("aws")
+async def test_where_the_table_was_not_described_it_is_asked_again() -> None:
+    source, target = create_table(), create_table()
+    await open_once(source)
+    recover(source, target)
+    for name, is_same in ((source, True), (target, False)):
+        caller = Unreliable(connection(name))
+        caller.plan = {"describe_table": [UNREACHED] * 12}
+        table = Table(name, caller, random=Random(0))
+        store = DynamoStore(table, clock=ToldClock(lambda: NOON), recognise=partial(recognise, table))
+
+        assert [await store.confirm() for _ in range(2)] == [False, False]
+        if is_same:
+            assert await store.confirm()
+        else:
+            with pytest.raises(StoreUnusable):
+                await store.confirm()
+        await store.close()
+
+
+@pytest.mark.usefixtures("aws")
+async def test_a_table_that_was_filled_from_a_backup_is_one(tmp_path: Path) -> None:
+    path, table = tmp_path / "store.db", create_table()
+    await fill(path)
+    path.with_name("store.db.head").unlink()
+    urls = (f"sqlite:///{path}", f"dynamodb://{table}?region={REGION}")
+
+    with pytest.raises(StoreUnusable, match="missing"):
+        await migrate_store(*urls, region=None, keep=KEEP, tell=print)
+    result = await migrate_store(*urls, region=None, keep=KEEP, tell=print, restored=True)
+
+    assert result.differs is None
+    with pytest.raises(StoreUnusable, match="from a backup"):
+        await open_once(table)

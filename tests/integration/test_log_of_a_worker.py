@@ -33,9 +33,23 @@ def test_every_line_of_a_workers_life_is_an_object(world: World) -> None:
     world.worker.exit_code()
 
     found = entries(world)
-
     assert found[-1]["event"] == "worker.stopped"
-    assert {frozenset(entry) for entry in found} == {
+
+    # A start that is refused is told in the same form, and so is a doubt about the settings.
+    world.worker.environment |= {"EXPIRE_AFTR": "4h", "REMIND_AFTER": "soon"}
+    world.worker.start()
+    assert world.worker.exit_code() == 78
+    world.worker.environment |= {"REMIND_AFTER": "1h", "STORE_URL": "sqlite:////nowhere/store.db"}
+    world.worker.start()
+    assert world.worker.exit_code() == 78
+
+    refused = entries(world)[len(found) :]
+    assert [(entry["event"], entry["message"].partition(" ")[0]) for entry in refused] == [
+        ("start.failed", "REMIND_AFTER"),
+        ("setting.doubtful", "nothing"),
+        ("start.failed", "the"),
+    ]
+    assert {frozenset(entry) for entry in entries(world)} == {
         frozenset({"time", "level", "event", "message", "fields"})
     }
 

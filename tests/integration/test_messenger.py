@@ -27,7 +27,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.slack.render.question import question_message
 from bot.triage import asking_rules
-from bot.triage.model import Bookmark, MessageRef, Person
+from bot.triage.model import Bookmark, MessageRef, Person, Shown
 
 
 def page(*messages: Any, cursor: str = "", has_more: bool = False) -> Answer:
@@ -117,7 +117,6 @@ async def test_a_question_is_posted_with_its_ref_and_unfolds_no_links() -> None:
     assert call.values == {
         **question_message(CLAIMED, WORDING, POLICY),
         "channel": "U0ADA",
-        "metadata": {"event_type": "triage_question", "event_payload": {"ref": "key.secret"}},
         **LITERAL_POST,
     }
 
@@ -245,3 +244,41 @@ async def test_looking_needs_the_history_scope(scopes: set[str], *, can: bool) -
         identity = Identity(team_id="T0HOME", scopes=frozenset(scopes))
 
         assert SlackMessenger(api, identity, WORDING, POLICY).can_look_up is can
+
+
+# Reading after a restore
+
+
+async def test_a_message_is_read_alone() -> None:
+    sent = question_message(CLAIMED, WORDING, POLICY)
+    place = MessageRef(channel="D0ADA", ts="5.000005")
+    async with messenger_of(page({**sent, "ts": place.ts}), page()) as (messenger, slack):
+        found = await messenger.read_message(place)
+        assert found is not None
+        assert (found.ref, found.message_ref, found.shown) == (CLAIMED.ref, place, Shown(reports=0))
+        assert await messenger.read_message(place) is None
+
+    assert slack.received[0].values == {
+        "channel": "D0ADA",
+        "oldest": place.ts,
+        "latest": place.ts,
+        "inclusive": "1",
+        "include_all_metadata": "1",
+        "limit": "1",
+    }
+
+
+async def test_a_conversation_is_read_page_by_page() -> None:
+    pages = page(message(), {"text": "hello"}, cursor="two"), page(message("another.ref"))
+    async with messenger_of(OPENED, *pages) as (messenger, slack):
+        first = await messenger.read_conversation("U0ADA", NOON)
+        last = await messenger.read_conversation("U0ADA", NOON, after=first.next)
+
+    assert [[each.ref for each in read.questions] for read in (first, last)] == [
+        ["key.secret"],
+        ["another.ref"],
+    ]
+    assert last.next is None
+    assert slack.methods == ["conversations.open", *["conversations.history"] * 2]
+    assert slack.received[1].values["oldest"] == f"{NOON.timestamp():.6f}"
+    assert slack.received[2].values["cursor"] == "two"

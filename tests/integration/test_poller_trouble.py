@@ -24,18 +24,20 @@ async def test_polling_goes_on_after_any_trouble(
 ) -> None:
     queue, triage = ScriptedQueue(), ScriptedTriage(fails=[trouble])
     poller = poller_of(queue, triage.receive)
+    caplog.set_level("INFO")
 
     async with polling(poller, queue):
         queue.polls.put_nowait(trouble)
         queue.polls.put_nowait([received("handed back")])
         queue.polls.put_nowait([received("stored")])
-        await eventually(lambda: queue.deleted)
+        await eventually(lambda: events(caplog, "poll.recovered"))
 
     assert queue.handed_back == ["handed back"]
     assert queue.deleted == ["stored"]
     assert [record.__dict__["fields"]["error"] for record in events(caplog, "poll.failed")] == [
         type(trouble).__name__
     ] * 2
+    assert len(events(caplog, "poll.recovered")) == 1
 
 
 async def test_nothing_is_polled_while_the_store_refuses_writes() -> None:

@@ -13,6 +13,7 @@ from bot.errors import TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES
 from bot.sqs.queues import BATCH_BYTES
+from bot.triage.model import Fate, OutboxRow
 
 CreateQueue = Callable[..., str]
 
@@ -120,3 +121,19 @@ async def test_a_flush_ends_at_the_first_trouble() -> None:
     await publisher_of(outbox, queue).flush()
 
     assert [row.identifier for row in outbox.waiting] == ["one"]
+
+
+async def test_what_was_overtaken_is_not_sent_and_what_cannot_be_judged_yet_waits() -> None:
+    outbox, queue = MemoryOutbox(*(row_of(fate.name, body=fate.name) for fate in Fate)), ScriptedQueue()
+    publisher = publisher_of(outbox, queue)
+
+    async def judge(row: OutboxRow) -> Fate:
+        return Fate[row.identifier]
+
+    publisher.judge = judge
+
+    async with publishing(publisher):
+        await eventually(lambda: len(outbox.sent) == 2)
+
+    assert queue.batches == [[Fate.SEND.name]]
+    assert [row.identifier for row in outbox.waiting] == [Fate.WAIT.name]

@@ -78,14 +78,19 @@ async def test_a_queue_that_takes_none_of_a_whole_batch_is_given_time(
     "trouble",
     [TransientError("SQS is away"), StartRefused("the queue is gone"), RuntimeError("a fault of ours")],
 )
-async def test_publishing_goes_on_after_any_trouble(trouble: Exception) -> None:
+async def test_publishing_goes_on_after_any_trouble_and_says_when(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     outbox, queue = MemoryOutbox(row_of("one")), ScriptedQueue()
     queue.fails = [trouble, trouble]
 
     async with publishing(publisher_of(outbox, queue)):
-        await eventually(lambda: outbox.sent)
+        await eventually(lambda: events(caplog, "publishing.recovered"))
 
     assert queue.bodies == ["one 0"]
+    assert len(events(caplog, "publishing.failed")) == 2
+    assert len(events(caplog, "publishing.recovered")) == 1
 
 
 async def test_a_report_that_was_sent_but_could_not_be_marked_is_not_sent_again() -> None:

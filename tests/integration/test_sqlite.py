@@ -170,7 +170,7 @@ async def test_a_store_of_a_later_release_is_refused_and_left_as_it_is(tmp_path:
     execute(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
 
-    with pytest.raises(StoreUnusable, match=r"schema 99.*reads only up to 3"):
+    with pytest.raises(StoreUnusable, match=r"schema 99.*reads only up to 4"):
         await open_store(f"sqlite:///{path}", create=True)
 
     assert path.read_bytes() == before

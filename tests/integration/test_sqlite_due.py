@@ -15,7 +15,7 @@ from fakes import NOON, a_request
 
 from bot.store import open_store
 from bot.store.sqlite.connection import Database
-from bot.store.sqlite.opening import connect
+from bot.store.sqlite.opening import open_file
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.asking_rules import new_ref
 from bot.triage.model import Change, Choice, Question, State, Work
@@ -88,9 +88,9 @@ async def fill(path: Path, count: int) -> None:
 async def counted(path: Path) -> AsyncIterator[tuple[SqliteStore, list[None]]]:
     """Open a store, with a list that grows by one for each step of SQLite's."""
     steps: list[None] = []
-    connection = connect(path, create=False)
+    connection = open_file(path, create=False).connection
     connection.row_factory = sqlite3.Row
-    store = SqliteStore(Database(connection))
+    store = SqliteStore(Database(connection), path=path)
     connection.set_progress_handler(lambda: steps.append(None), 1)
     try:
         yield store, steps
@@ -113,9 +113,9 @@ async def costs(path: Path) -> dict[str, tuple[int, object]]:
 async def queries(path: Path) -> dict[str, list[str]]:
     """Return what each look asks of SQLite, as SQL with its values filled in."""
     asked: dict[str, list[str]] = {}
-    connection = connect(path, create=False)
+    connection = open_file(path, create=False).connection
     connection.row_factory = sqlite3.Row
-    store = SqliteStore(Database(connection))
+    store = SqliteStore(Database(connection), path=path)
     for name, look in LOOKS.items():
         connection.set_trace_callback(asked.setdefault(name, []).append)
         await look(store)
@@ -178,11 +178,11 @@ async def test_every_look_for_what_is_due_goes_straight_to_it_by_an_index(tmp_pa
 async def test_no_look_for_reports_to_send_goes_through_those_that_are_sent(tmp_path: Path) -> None:
     path = tmp_path / "few.db"
     await fill(path, FEW)
-    connection = connect(path, create=False)
+    connection = open_file(path, create=False).connection
     connection.row_factory = sqlite3.Row
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
-    store = SqliteStore(Database(connection))
+    store = SqliteStore(Database(connection), path=path)
 
     await store.sendable(NOON, limit=10)
     await store.next_sendable(NOON)

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from confinement import USER, settings_of
+from metrics_world import LISTEN, address_of, fetch, read_samples
 from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World
@@ -21,6 +23,9 @@ HERE = Path(__file__).parent
 UNITS = HERE.parents[1] / "systemd"
 UNIT = UNITS / "triage-bot.service"
 DROP_INS = sorted((UNITS / "triage-bot.service.d").iterdir())
+
+#: In seconds: a process is known by now, however busy the machine.
+PROBABLE = 600
 
 #: Of systemd's ten: 1.3.
 EXPOSURE = "--threshold=13"
@@ -146,9 +151,10 @@ def test_the_restrictions_hold(folder: Path) -> None:
 def test_the_whole_loop_works_under_the_restrictions(
     folder: Path, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> None:
-    with World(folder, sqs, aws_environment) as world:
+    with World(folder, sqs, aws_environment, variables=LISTEN) as world:
         world.worker.program = confined(world.worker.folder, "-m", "bot")
         world.start()
+        started_at = time.time()
 
         identifier = world.send()
         click = world.slack.press(world.slack.question(identifier), "no")
@@ -160,5 +166,10 @@ def test_the_whole_loop_works_under_the_restrictions(
         )
         assert world.status(identifier) == "escalated"
         assert identifier in world.worker.command("list").stdout
+        # The unit hides /proc/stat, by which the library would date the process.
+        meters = read_samples(fetch(address_of(world.worker), "/metrics")[1])
+        assert meters["triage_process_resident_memory_bytes", ()] > 0
+        assert meters["triage_process_cpu_seconds_total", ()] > 0
+        assert abs(meters["triage_process_start_time_seconds", ()] - started_at) < PROBABLE
         assert world.worker.stop() == 0
         assert "ERROR" not in world.worker.log, world.worker.log

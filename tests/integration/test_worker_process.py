@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from mypy_boto3_sqs import SQSClient
 from world import World, alert, until
+from world.worker import bare_environment
 
 from bot.cli.parser import main
 
@@ -248,7 +254,7 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     path = world.worker.folder / ".env"
     path.write_text("".join(lines), encoding="utf-8")
     path.chmod(0o644)
-    for name in world.settings:
+    for name in (*world.settings, "TRIAGE_BOT_ENV"):
         del world.worker.environment[name]
 
     world.start()
@@ -315,6 +321,7 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
     assert [one.returncode for one in (sample, named, from_file)] == [0, 0, 0]
     assert named.stdout.splitlines()[0].split() == ["identifier", "A1"]
     assert from_file.stdout.splitlines()[0].split() == ["identifier", given["identifier"]]
+    assert all("MozDef drops the report unless" in one.stderr for one in (sample, from_file))
     messages = world.sqs.receive_message(QueueUrl=world.requests, MaxNumberOfMessages=10)["Messages"]
     printed = {one.stdout.split()[-1] for one in (sample, named, from_file)}
     assert {message["MessageId"] for message in messages} == printed
@@ -336,14 +343,41 @@ NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("dance",), ("show",), ("send",), ("list", "--limit", "0"), NO_FACT]
+    ("arguments", "told"),
+    [
+        (("dance",), "invalid choice: 'dance'"),
+        (("show",), "required: IDENTIFIER"),
+        (("send",), "one of the arguments --user --file is required"),
+        (("list", "--limit", "0"), "--limit expects a whole number of 1 or more, not '0'"),
+        (("list", "--limit", "x"), "--limit expects a whole number of 1 or more, not 'x'"),
+        (("sandbox", "--port", "65536"), "--port expects a port from 0 to 65535, not '65536'"),
+        (
+            ("stats", "--since", "5"),
+            "--since expects a duration such as 90s, 15m or 4h, at most 3650d, not '5'",
+        ),
+        (("stats", "--plot", "x.png"), "--plot expects FILE.svg, not 'x.png'"),
+        (("migrate", "--from", "x", "--to", "y"), "--from expects sqlite:///…, not 'x': only SQLite"),
+        (NO_FACT, "--fact expects NAME=VALUE, such as Host=db1, not 'Host'"),
+        (("send", "--user", "N/A"), "user must be an ASCII e-mail address of at most 254 characters"),
+        (("send", "--user", "a@b.c", "--alert", "mine"), "--alert 'mine' has no sample text; add --summary"),
+    ],
 )
-def test_wrong_usage_is_told_apart(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_told_with_what_is_expected(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
 
     assert ended.value.code == 2
-    assert "usage: triage-bot" in capsys.readouterr().err
+    usage, _, error = capsys.readouterr().err.rpartition("error: ")
+    assert "usage: triage-bot" in usage
+    assert told in error
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    assert "commands:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("name", "posts"), [("posted", 1), ("not posted", 2)])
@@ -380,3 +414,70 @@ def _count(world: World, method: str) -> int:
 def _at_rest(world: World, identifier: str) -> bool:
     row = world.known_row(identifier)
     return row["dueAt"] is None and all(report["sentAt"] for report in row["reports"])
+
+
+def _run_on_terminal(*arguments: str, **environ: str) -> str:
+    """Return what a command shows on a terminal."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(  # noqa: S603 - the program under test
+        [sys.executable, "-P", "-m", "bot", *arguments],
+        env={**bare_environment(Path("/")), "TERM": "xterm", **environ},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd="/",
+    ) as process:
+        process.wait()
+    os.close(follower)
+    with os.fdopen(leader, "rb") as shown:
+        return shown.read1().decode(errors="replace")
+
+
+def test_colour_is_for_terminals_whose_user_wants_it() -> None:
+    told = "triage-bot: {}: RETAIN_DAYS is 'x'; expected a number of days, at least 15"
+
+    shown = [
+        _run_on_terminal("run", RETAIN_DAYS="x", **environ)
+        for environ in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"})
+    ]
+
+    assert told.format("\x1b[31merror\x1b[0m") in shown[0]
+    assert all(told.format("error") in one for one in shown[1:])
+
+
+def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path) -> None:
+    command = subprocess.run(
+        [sys.executable, "-P", "-m", "bot", "check"],
+        env={**bare_environment(tmp_path), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert command.returncode == 1
+    assert "? failed   SLACK_BOT_TOKEN" in command.stdout
+    assert command.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "loaded",
+    ["bot.errors", "bot.settings.parsers", "bot.cli.commands", "bot.cli.sample_requests", "bot.sqs.wire"],
+)
+def test_ctrl_c_shows_no_traceback_once_the_program_has_begun(tmp_path: Path, loaded: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-P", "-X", "importtime", "-m", "bot", "send", "--file", "-"],
+        env=bare_environment(tmp_path),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        while not process.stderr.readline().endswith(f" {loaded}\n"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+
+    assert "Traceback" not in rest
+    assert process.returncode != 0

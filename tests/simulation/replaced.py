@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -45,6 +46,7 @@ def replaced(
         (threading.Thread, "start"): lambda thread: _start(threads, thread),
         (queue, "SimpleQueue"): queues,
         (socket.socket, "__init__"): _refuse_socket,
+        (sys, "unraisablehook"): lambda _: None,  # coroutines of dead lives may refuse to be closed
         **{(gc, name): lambda *_: 0 for name in ("collect", "freeze", "set_threshold")},
         **others,
     }
@@ -58,6 +60,7 @@ def replaced(
             warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of dead lives are never awaited
             yield
     finally:
+        kept[gc, "collect"]()
         for (owner, name), value in kept.items():
             setattr(owner, name, value)
         gc.enable()

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from torture.dynamodb_faults import draw_fault
 from bot.aws.responses import NotAnAnswer
 from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT, table_description
 
-from .machines import LIFE, Died, Life
+from .machines import BEGINNING, LIFE, Died, Life
 from .virtual_loop import VirtualLoop, in_world
 
 Wire = dict[str, dict[str, str]]
@@ -56,7 +57,10 @@ class SharedTable:
         return _OPERATIONS[operation](self, arguments)
 
     def _describe(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Table": {**table_description("simulated"), "TableStatus": "ACTIVE"}}
+        arn = "arn:aws:dynamodb:us-west-2:000000000000:table/simulated"
+        created = datetime.fromtimestamp(BEGINNING, UTC)
+        state = {"TableStatus": "ACTIVE", "TableArn": arn, "CreationDateTime": created}
+        return {"Table": {**table_description("simulated"), **state}}
 
     def _get(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         item = self._items.get(_key(arguments["Key"]))

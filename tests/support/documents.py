@@ -20,7 +20,6 @@ def document(name: str) -> str:
 
 
 def documents() -> Sequence[Path]:
-    """Return every Markdown file of the repository."""
     found: list[Path] = []
     for folder, below, names in os.walk(CHECKOUT):
         below[:] = [name for name in below if name == ".github" or not name.startswith(".")]
@@ -57,18 +56,15 @@ def table_rows(text: str) -> Iterator[list[str]]:
 
 
 def links(text: str) -> Iterator[str]:
-    """Yield the targets of all links and pictures."""
     for found in _LINK.finditer(re.sub(r"`[^`\n]*`", "", without_code(text))):
         yield found[1] or found[2]
 
 
 def anchors(text: str) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
     return {_anchor(each[2]) for each in _HEADING.finditer(without_code(text))}
 
 
 def _is_rule(line: str) -> bool:
-    """Whether a line is the rule below a table's headings."""
     return re.fullmatch(r"\|[-:|]+\|", line) is not None
 
 

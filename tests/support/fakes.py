@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeVar
 
 from bot.clock import Clock, Machine, Service
 from bot.triage.answer_rules import Notice
+from bot.triage.asking_rules import AS_SHOWN
 from bot.triage.model import (
     AlertTaken,
     Bookmark,
     Confidence,
+    FoundQuestion,
+    HistoryPage,
     MessageRef,
     Person,
     Question,
     Report,
+    Shown,
     TriageRequest,
 )
 from bot.triage.ports import Meter
@@ -41,6 +45,24 @@ def a_request(
         user=user,
         confidence=Confidence.LOWEST,
     )
+
+
+def a_message(
+    question: Question, *, ts: str = "1764000000.000100", shown: Shown | None = None
+) -> FoundQuestion:
+    """Return a question's message as Slack has it; one of an earlier release does not say what it shows."""
+    return FoundQuestion(
+        ref=question.ref,
+        message_ref=MessageRef(channel="D0ADA", ts=question.ts or ts),
+        posted_at=NOON,
+        shown=shown,
+        request=replace(question.request, summary="", left_out=(AS_SHOWN,)),
+    )
+
+
+def apart_from_trail(question: Question | None) -> Question | None:
+    """Return a question without what events change in it that tell of nothing else in it."""
+    return question and replace(question, version=0, trail_hash="", refusals=0)
 
 
 class ToldClock(Clock):
@@ -96,11 +118,17 @@ class ScriptedMessenger:
     open_ends: list[Exception | str] = field(default_factory=list)
     look_ends: list[Exception | MessageRef | Bookmark | None] = field(default_factory=list)
     redraw_ends: list[Exception | None] = field(default_factory=list)
+    shown: dict[str, FoundQuestion | Exception] = field(default_factory=dict)  #: what messages say, by ref
+    pages: list[HistoryPage | Exception] = field(
+        default_factory=list
+    )  #: of conversations; else all of `shown`
+    reads: list[tuple[datetime, str]] = field(
+        default_factory=list
+    )  #: of messages, by ts, and of conversations
     tell_ends: list[Exception | None] = field(default_factory=list)
     remind_ends: list[Exception | None] = field(default_factory=list)
-    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(
-        default_factory=dict
-    )  #: run inside a call, before it ends
+    #: Run inside a call, before it ends.
+    before: dict[Call, Callable[[Question | None], Awaitable[None]]] = field(default_factory=dict)
     posts: list[tuple[datetime, Question]] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)  #: of the posts; "": the person
     looks: list[datetime] = field(default_factory=list)
@@ -109,9 +137,10 @@ class ScriptedMessenger:
     reminders: list[tuple[datetime, Question]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
 
-    async def find_person(self, email: str) -> Person:
+    async def find_person(self, wanted: str) -> Person:
         await self._before("find", None)
-        return _play(self.people[email])
+        by_id = {each.slack_id: each for each in self.people.values() if isinstance(each, Person)}
+        return _play(self.people[wanted] if wanted in self.people else by_id[wanted])
 
     async def post(self, question: Question, *, channel: str = "") -> MessageRef:
         self.posts.append((self.clock(), question))
@@ -133,6 +162,22 @@ class ScriptedMessenger:
         self.looks.append(self.clock())
         self.bookmarks.append(after)
         return _play(self.look_ends.pop(0) if self.look_ends else None)
+
+    async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
+        self.reads.append((self.clock(), message_ref.ts))
+        known = [_play(each) for each in self.shown.values()]
+        return next((each for each in known if each.message_ref == message_ref), None)
+
+    async def read_conversation(
+        self, slack_id: str, since: datetime, *, after: Bookmark | None = None
+    ) -> HistoryPage:
+        self.reads.append((self.clock(), slack_id))
+        self.bookmarks.append(after)
+        found = tuple(_play(each) for each in self.shown.values()) if not self.pages else ()
+        theirs = (each for each in found if each.message_ref.channel == f"D{slack_id[1:]}")
+        questions = (replace(each, slack_id=slack_id) for each in theirs if each.posted_at >= since)
+        whole = HistoryPage(questions=tuple(questions), next=None)
+        return _play(self.pages.pop(0) if self.pages else whole)
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         self.redraws.append((question, response_url))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,9 +9,10 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from tarfile import TarFile
-from typing import Any, Self
+from typing import Any
 
 import pytest
+from line_process import LineProcess
 from local_dynamodb import OTHER, endpoint
 from released_worker import message_told
 from truthful_slack import Message
@@ -22,6 +22,7 @@ from world.worker import bare_environment
 RELEASES = {
     1: "6f0367f6c86e971c8381d5ea3439fb1326cb1c6e",
     2: "949947e94fec935a5b73629acd8bee97361ff9af",
+    3: "12c272b345ff2c3371bd03a5daf0af02adb9bf63",
 }
 
 CHECKOUT = Path(__file__).parents[2]
@@ -42,32 +43,23 @@ def unpack_release(version: int, folder: Path) -> Path:
     return folder
 
 
-class WorkerOfRelease:
+class WorkerOfRelease(LineProcess):
     """A process with the program of one release, on a table by its name or on a file by its URL."""
 
     def __init__(self, release: Path, store: str, home: Path) -> None:
-        variables = bare_environment(home)
         tests = release / "tests"  # where the former release had all that its tests share
-        variables["PYTHONPATH"] = f"{release}:{tests}:{tests / 'support'}"
-        variables[OTHER] = endpoint()
-        self._complaints = home / "complaints.log"
-        log = self._complaints.open("a", encoding="utf-8")
-        self._process = subprocess.Popen(  # noqa: S603 - the program under test
-            [sys.executable, "-P", str(Path(__file__).with_name("released_worker.py")), store],
-            cwd=home,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-        log.close()
+        variables = {
+            **bare_environment(home),
+            "PYTHONPATH": f"{release}:{tests}:{tests / 'support'}",
+            OTHER: endpoint(),
+        }
+        program = (sys.executable, "-P", Path(__file__).with_name("released_worker.py"), store)
+        super().__init__(*program, folder=home, environment=variables, log_file=home / "complaints.log")
+        self.__enter__()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    @property
+    def complaints(self) -> str:
+        return self.log
 
     def do(
         self,
@@ -78,36 +70,7 @@ class WorkerOfRelease:
         post_ends: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Have one thing done, by the name of a method of `ReleasedWorker`; return what came of it."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin
-        assert stdout
-        order = {
-            "do": what,
-            "with": arguments,
-            "now": now.isoformat(),
-            "messages": [message_told(each) for each in messages],
-            "post_ends": list(post_ends),
-        }
-        try:
-            stdin.write(f"{json.dumps(order)}\n")
-            stdin.flush()
-            line = stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        assert line, self.complaints
-        answer: dict[str, Any] = json.loads(line)
+        known = [message_told(each) for each in messages]
+        order = {"do": what, "with": arguments, "now": now.isoformat()}
+        answer: dict[str, Any] = self.tell({**order, "messages": known, "post_ends": list(post_ends)})
         return answer
-
-    @property
-    def complaints(self) -> str:
-        """What it has written to stderr."""
-        return self._complaints.read_text(encoding="utf-8")
-
-    def stop(self) -> None:
-        """Let it end in order."""
-        self._process.communicate()
-
-    def kill(self) -> None:
-        """End it in the middle of whatever it does."""
-        self._process.kill()
-        self.stop()

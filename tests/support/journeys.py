@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +17,11 @@ from mortal_store import WRITE_ENDS, Home, KilledError, MortalStore
 from truthful_slack import LOOK_ENDS, POST_ENDS, Message, TruthfulSlack
 from wiring import instead, wired
 
-from bot.errors import StoreError
+from bot.errors import StoreError, TransientError
 from bot.triage.answer_rules import Refusal
 from bot.triage.model import Choice, InvalidBody, OutboxRow, Question, State, TriageRequest, Work
 from bot.triage.policy import Policy
+from bot.triage.restore_rules import is_unread
 
 NAMES = tuple("abcdefghijkl")
 #: So few that some of them get more questions than may be put to somebody at once.
@@ -29,6 +30,8 @@ PEOPLE = 3
 batches = st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True)
 #: An answer that is lost is what most goes wrong after: it is drawn more often than the others.
 POST_ENDS_TO_DRAW = [*["done, answer lost"] * 4, *sorted(POST_ENDS)]
+#: How a click ends that nobody acknowledges: it is not stored, or it is not known yet what it would change.
+UNACKNOWLEDGED = (StoreError, TransientError)
 writes = st.lists(st.sampled_from(WRITE_ENDS), max_size=4)
 choices = st.sampled_from(Choice)
 
@@ -47,7 +50,6 @@ class Journeys(RuleBasedStateMachine):
         self.home = self.new_home()
         self.slack = TruthfulSlack(self.clock)
         self.promises = Promises()
-        self.lost: set[str] = set()  #: accepted after the backup that was put in place
 
     def new_home(self) -> Home:
         """Return where the store lives on; each kind of store has its own."""
@@ -77,12 +79,11 @@ class Journeys(RuleBasedStateMachine):
 
     @rule(names=batches, ends=writes)
     def receive(self, names: list[str], ends: list[str]) -> None:
-        self._receive([request_for(name) for name in names if name not in self.lost], ends)
+        self._receive([request_for(name) for name in names], ends)
 
     @rule(name=st.sampled_from(NAMES), ends=writes)
     def receive_what_is_invalid(self, name: str, ends: list[str]) -> None:
-        if name not in self.lost:
-            self._receive([InvalidBody(reason="no user", salvaged=a_request(name, user=""))], ends)
+        self._receive([InvalidBody(reason="no user", salvaged=a_request(name, user=""))], ends)
 
     @rule(
         hops=st.lists(st.sampled_from([10, 5, 1, 60, 1000, 100_000]), min_size=1, max_size=4),
@@ -107,29 +108,19 @@ class Journeys(RuleBasedStateMachine):
         """Press buttons of a message that is there, whatever we know of it."""
         message = data.draw(st.sampled_from(self.slack.messages))
         before = self.run(self.kept.load(message.ref))
-        self.store.ends = ends
-        try:
+        with self._writes_ending(ends):
             for choice in pressed:
-                with suppress(StoreError):  # nothing was acknowledged: the person clicks again
+                with suppress(*UNACKNOWLEDGED):  # the person clicks again
                     judge_click(before, choice, self.run(self._click(message, choice)))
                     self.what_was_promised_holds()
-        except KilledError:
-            self.start()
-        self.store.ends = []
 
     @precondition(lambda self: self.promises.has_reports)
     @rule(ends=writes)
     def publish(self, ends: list[str]) -> None:
-        self.store.ends = ends
         rows: Sequence[OutboxRow] = self.run(self.kept.sendable(self.clock(), limit=10))
         self.promises.deliver(rows)
-        try:
+        with self._writes_ending(ends):
             self.run(self.store.mark_sent(rows, self.clock()))
-        except KilledError:
-            self.start()
-        except StoreError:
-            pass
-        self.store.ends = []
 
     @precondition(lambda self: self.promises.has_reports)
     @rule(names=batches)
@@ -140,15 +131,14 @@ class Journeys(RuleBasedStateMachine):
     def back_up(self) -> None:
         self.run(self.home.back_up())
 
-    @precondition(lambda self: not self.lost)
     @rule()
     def restore(self) -> None:
-        """Put the last backup in place. What was accepted after it is lost, and MozDef asks nothing twice."""
-        before = {each.request.identifier for each in self._questions()}
+        """Put the last backup in place. What was accepted after it is lost, and may be delivered again."""
         self.kept = self.run(self.home.restore())
-        self.lost |= before - {each.request.identifier for each in self._questions()}
-        self.promises = Promises()
-        self.slack.shown = {each.ref: each.said for each in self._questions() if not each.outdated}
+        self.promises = Promises(
+            shown={each.identifier: each.standing for each in self.slack.drawn.values()},
+            kept=self.run(self._count_reports()),
+        )
         self.slack.reminded.clear()  # the backup does not know of those, either
         self.run(self.kept.reset_after_restore(self.clock(), longest=self.policy.expire_after))
         self._start_with_store()
@@ -165,11 +155,12 @@ class Journeys(RuleBasedStateMachine):
             is_open = question.state is State.ASKED and question.standing is None
             assert question.work is None or is_open
             assert question.deadline is None or is_open
-            assert self.slack.shown.get(question.ref) == question.said
+            if not question.is_unsure and not is_unread(question, self.run(self.kept.restored())):
+                assert self.slack.shown.get(question.ref) == question.said
 
     @invariant()
     def nobody_has_two_messages(self) -> None:
-        asked = Counter(message.ref for message in self.slack.messages)
+        asked = Counter(message.ref.partition(".")[0] for message in self.slack.messages)
         assert not asked or max(asked.values()) == 1
 
     @invariant()
@@ -199,18 +190,27 @@ class Journeys(RuleBasedStateMachine):
         questions: Sequence[Question] = self.run(self.kept.list_questions(limit=100))
         return questions
 
+    async def _count_reports(self) -> dict[str, int]:
+        questions = await self.kept.list_questions(limit=100)
+        return {each.identifier: len(await self.kept.reports_of(each.identifier)) for each in questions}
+
     def _receive(self, batch: list[TriageRequest | InvalidBody], ends: list[str]) -> None:
-        self.store.ends = list(ends)
-        try:
+        with self._writes_ending(list(ends)):
             fates = self.run(self.service.receive(batch))
+            # A valid request after an invalid one is saved by itself: that write may fail alone.
+            assert False not in fates or "refused" in ends
+            self.promises.accept([each for each, fate in zip(batch, fates, strict=True) if fate])
+
+    @contextmanager
+    def _writes_ending(self, ends: list[str]) -> Iterator[None]:
+        """Let the next writes end so; the process that dies of one is started again."""
+        self.store.ends = ends
+        try:
+            yield
         except KilledError:
             self.start()
         except StoreError:
             pass
-        else:
-            # A valid request after an invalid one is saved by itself: that write may fail alone.
-            assert False not in fates or "refused" in ends
-            self.promises.accept([each for each, fate in zip(batch, fates, strict=True) if fate])
         self.store.ends = []
 
     async def _click(self, message: Message, choice: Choice) -> Question | Refusal:

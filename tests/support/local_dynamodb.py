@@ -44,7 +44,6 @@ from bot.store.dynamodb.table import Caller, Connection, Table
 REGION = "us-west-2"
 KEEP = timedelta(days=30)
 
-
 #: The variable that names another emulator, which runs already: `http://127.0.0.1:4567`.
 OTHER = "TEST_DYNAMODB_ENDPOINT"
 
@@ -65,7 +64,8 @@ def _own_server() -> str:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    atexit.register(_end, server, folder)
+    for end in (folder.cleanup, server.communicate, server.kill):
+        atexit.register(end)  # the last of them is called first
     assert server.stdout
     port = server.stdout.readline().strip()
     assert port, "the local DynamoDB has not started"
@@ -155,9 +155,3 @@ async def dynamodb_store() -> AsyncIterator[DynamoStore]:
         yield store
     finally:
         await store.close()
-
-
-def _end(server: subprocess.Popen[str], folder: tempfile.TemporaryDirectory[str]) -> None:
-    server.kill()
-    server.communicate()
-    folder.cleanup()

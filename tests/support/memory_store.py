@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from bot.errors import StoreError
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change, OutboxRow, Question, State, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    EventFacts,
+    EventKind,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Trail,
+    TrailEvent,
+    Work,
+)
 from bot.triage.ports import Archive, Backlog, Outbox, Store
 from bot.triage.statistics import AlertStatistics, Tally
+from bot.triage.trail import make_event
 
 APART = timedelta(seconds=5)
 
@@ -23,17 +38,25 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 class AnyStore(Store, Outbox, Archive, Backlog, Protocol):
     """All that a store must be."""
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """Make up for what a restored backup cannot know."""
 
 
 class MemoryStore:
     """Keeps what a store must keep, in dictionaries. `fails` are raised by the next writes, one each."""
 
+    head_trouble = ""
+
     def __init__(self) -> None:
         self.questions: dict[str, Question] = {}
         self.reports: dict[str, list[OutboxRow]] = defaultdict(list)
+        self.events: dict[str, list[TrailEvent]] = defaultdict(list)
         self.fails: list[StoreError] = []
+        self.restore: Restore | None = None
+        self.conversations: dict[str, datetime] = {}
+        self.found: dict[str, FoundQuestion] = {}
 
     # Store
 
@@ -44,7 +67,7 @@ class MemoryStore:
 
     async def save(self, change: Change) -> bool:
         self._fail()
-        stored = await self.load(change.question.ref)
+        stored = await self.load((change.before or change.question).ref)
         if stored is None or stored.version != change.question.version - 1:
             return False
         self._put(change)
@@ -61,13 +84,10 @@ class MemoryStore:
         self, work: Work, now: datetime, *, limit: int, exclude: frozenset[str] = frozenset()
     ) -> Sequence[Question]:
         found = [(_due_at(each, work), each) for each in self.questions.values() if each.ref not in exclude]
-        due = [(due_at, each) for due_at, each in found if due_at and due_at <= now]
-        return [each for _, each in sorted(due, key=lambda pair: pair[0])][:limit]
+        return _oldest_first(found, now)[:limit]
 
     async def overdue(self, now: datetime, *, limit: int) -> Sequence[Question]:
-        found = [(each.deadline, each) for each in self.questions.values() if each.deadline]
-        overdue = [(deadline, each) for deadline, each in found if deadline <= now]
-        return [each for _, each in sorted(overdue, key=lambda pair: pair[0])][:limit]
+        return _oldest_first([(each.deadline, each) for each in self.questions.values()], now)[:limit]
 
     async def next_due(self, after: datetime) -> datetime | None:
         due = [_due_at(each, work) for each in self.questions.values() for work in Work]
@@ -75,25 +95,18 @@ class MemoryStore:
         return min((moment for moment in due + deadlines if moment and moment > after), default=None)
 
     async def open_for(self, slack_id: str, *, limit: int) -> Sequence[Question]:
-        found = [
-            (each.asked_at, each)
-            for each in self.questions.values()
-            if each.slack_id == slack_id and each.state is State.ASKED and each.answered_at is None
-        ]
-        newest_first = sorted(found, key=lambda pair: pair[0] or _NEVER, reverse=True)
-        return [each for _, each in newest_first][:limit]
+        asked = [each for each in self.questions.values() if each.slack_id == slack_id]
+        found = [each for each in asked if each.state is State.ASKED and each.answered_at is None]
+        return sorted(found, key=lambda each: each.asked_at or _NEVER, reverse=True)[:limit]
 
     async def asked_as(self, other_slack_id: str) -> str:
         found = (each for each in self.questions.values() if each.other_slack_id == other_slack_id)
         return next((each.slack_id for each in found if other_slack_id), "")
 
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
-        found = [
-            (each.answered_at, each)
-            for each in self.questions.values()
-            if each.slack_id == slack_id and each.answered_at and each.answered_at >= since
-        ]
-        return [each for _, each in sorted(found, key=lambda pair: pair[0], reverse=True)][:limit]
+        asked = [each for each in self.questions.values() if each.slack_id == slack_id]
+        found = [each for each in asked if each.answered_at and each.answered_at >= since]
+        return sorted(found, key=lambda each: each.answered_at or _NEVER, reverse=True)[:limit]
 
     async def probe(self) -> None:
         self._fail()
@@ -106,20 +119,43 @@ class MemoryStore:
         ]
         removed = [key for _, key in sorted(ended)[:limit]]
         for key in removed:
-            del self.reports[self.questions.pop(key).request.identifier]
+            identifier = self.questions.pop(key).request.identifier
+            self.reports.pop(identifier, None)
+            self.events.pop(identifier, None)
         return len(removed)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def restored(self) -> Restore | None:
+        return self.restore
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        return self.conversations.get(slack_id)
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        self._fail()
+        self.found |= {each.ref.partition(".")[0]: each for each in found}
+        self.conversations[slack_id] = at
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        return self.found.get(key)
+
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
+        self.restore = restore_rules.widen(self.restore, since, now)
         for key, each in self.questions.items():
             since = each.asked_at or each.accepted_at
-            later = now - since
             span = each.deadline - since if each.deadline else None
             open_till = now + min(span, longest or span) if span else None
-            due_at = each.due_at + later if each.due_at and each.work is Work.REMIND else each.due_at
-            self.questions[key] = replace(each, deadline=open_till, due_at=due_at)
+            self.questions[key] = replace(each, deadline=open_till)
+            if each.state is State.ASKED and not each.standing and each.ts and not each.outdated:
+                self.questions[key] = replace(
+                    each, deadline=open_till, due_at=now + RESTORE_SETTLES, attempts=0
+                )
             if each.state in (State.ACCEPTED, State.POSTING):
                 doubted = replace(each, deadline=open_till, in_doubt_since=now, due_at=now, paced=False)
                 self.questions[key] = doubted
+            kept = self.questions[key]
+            self.questions[key] = replace(kept, accepted_at=min(kept.accepted_at, now))
 
     # Outbox
 
@@ -133,10 +169,12 @@ class MemoryStore:
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, sent_at=at))
+            self._tell(row.identifier, EventKind.SENT, {"sequence": row.sequence}, at)
 
     async def mark_parked(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         for row in rows:
             self._replace(replace(row, parked_at=at))
+            self._tell(row.identifier, EventKind.PARKED, {"sequence": row.sequence}, at)
 
     # Archive
 
@@ -162,6 +200,23 @@ class MemoryStore:
                 )
                 for row in self.reports[identifier]
             ]
+            if replayed := len(self.reports[identifier]):
+                self._tell(identifier, EventKind.REPLAYED, {"reports": replayed}, now)
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        question = await self.find(identifier)
+        if question is None:
+            return None
+        events, reports = self.events.get(identifier, ()), self.reports.get(identifier, ())
+        return Trail(question=question, events=list(events), reports=list(reports))
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        for question in list(self.questions.values()):
+            moments = [question.accepted_at, *(each.at for each in self.events.get(question.identifier, ()))]
+            if any(since <= each < until for each in moments):
+                trail = await self.trail_of(question.identifier)
+                assert trail
+                yield trail
 
     async def copy_to(self, path: Path) -> None:
         raise StoreError(f"a store in memory has no file that could be copied to {path}")
@@ -182,8 +237,7 @@ class MemoryStore:
         return min((each.accepted_at for each in self.questions.values() if not each.standing), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
-        rows = [row for reports in self.reports.values() for row in reports]
-        waiting = [row.due_at for row in rows if row.sent_at is None and row.parked_at is None]
+        waiting = [row.due_at for row in self._rows() if row.sent_at is None and row.parked_at is None]
         return min(waiting, default=None)
 
     def _add(self, change: Change) -> bool | StoreError:
@@ -201,6 +255,16 @@ class MemoryStore:
         self.questions[change.question.ref.partition(".")[0]] = change.question
         if change.report:
             self.reports[change.report.identifier].append(change.report)
+        if change.event:
+            self.events[change.event.identifier].append(change.event)
+
+    def _tell(self, identifier: str, kind: EventKind, facts: EventFacts, at: datetime) -> None:
+        question = self.questions[row_key(identifier)]
+        event = make_event(
+            identifier, question.version + 1, question.trail_hash, kind=kind, facts=facts, at=at
+        )
+        self.events[identifier].append(event)
+        self.questions[row_key(identifier)] = replace(question, version=event.version, trail_hash=event.hash)
 
     def _is_at_rest(self, question: Question, before: datetime) -> bool:
         rows = self.reports.get(question.request.identifier, ())
@@ -216,7 +280,8 @@ class MemoryStore:
         return [each.request.identifier for each in oldest_first if each.request.identifier in wanted]
 
     def _replace(self, row: OutboxRow) -> None:
-        self.reports[row.identifier][row.sequence] = row
+        rows = self.reports[row.identifier]
+        rows[[each.sequence for each in rows].index(row.sequence)] = row
 
     def _ready(self) -> list[tuple[datetime, OutboxRow]]:
         """Each first report that waits, and when it may go."""
@@ -227,6 +292,12 @@ class MemoryStore:
                 sent = [row.sent_at + APART for row in rows if row.sent_at]
                 ready.append((max([waiting[0].due_at, *sent]), waiting[0]))
         return ready
+
+
+def _oldest_first(found: Sequence[tuple[datetime | None, Question]], now: datetime) -> list[Question]:
+    """Return those of which the moment has come, in the order of their moments."""
+    due = [(moment, each) for moment, each in found if moment and moment <= now]
+    return [each for _, each in sorted(due, key=lambda pair: pair[0])]
 
 
 def _due_at(question: Question, work: Work) -> datetime | None:

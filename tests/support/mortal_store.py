@@ -14,7 +14,7 @@ from memory_store import AnyStore, MemoryStore
 
 from bot.errors import StoreError
 from bot.store import OpenStore, open_store
-from bot.triage.model import Change, OutboxRow
+from bot.triage.model import Change, FoundQuestion, OutboxRow
 
 T = TypeVar("T")
 
@@ -37,6 +37,8 @@ class MortalStore:
         self.due, self.overdue, self.next_due = kept.due, kept.overdue, kept.next_due
         self.probe, self.remove_ended = kept.probe, kept.remove_ended
         self.open_for, self.answered_by = kept.open_for, kept.answered_by
+        self.restored, self.found_question = kept.restored, kept.found_question
+        self.conversation_read_at = kept.conversation_read_at
 
     async def add(self, changes: Sequence[Change]) -> Sequence[bool | StoreError]:
         try:
@@ -46,6 +48,9 @@ class MortalStore:
 
     async def save(self, change: Change) -> bool:
         return await self._write(lambda: self._kept.save(change))
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        await self._write(lambda: self._kept.keep_conversation(slack_id, found, at))
 
     async def mark_sent(self, rows: Sequence[OutboxRow], at: datetime) -> None:
         await self._write(lambda: self._kept.mark_sent(rows, at))
@@ -118,7 +123,8 @@ class SqliteHome:
         await self._close_store()
         self._path = self._new_path()
         self._path.write_bytes(self._backup.read_bytes())
-        return await self.open()
+        self._store = await open_store(f"sqlite:///{self._path}", restored=True)
+        return self._store
 
     async def close(self) -> None:
         await self._close_store()

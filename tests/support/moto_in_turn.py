@@ -21,7 +21,6 @@ class InTurn:
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request when those before it are answered."""
         with self._lock:
             answer: Iterable[bytes] = self._application(environ, start_response)
             return answer

@@ -32,7 +32,6 @@ def install(version: str, folder: Path) -> Path | None:
 
 
 def run_tests(python: Path) -> bool:
-    """Run the tests on this Python; tell whether they passed."""
     tests = subprocess.run(  # noqa: S603 - our own tests
         [python, "-m", "pytest", "-q", "tests/unit", "tests/contract"], cwd=CHECKOUT, check=False
     )

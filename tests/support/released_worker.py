@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fakes import ScriptedSecurityTeam, SteppedClock
 from local_dynamodb import store_in
@@ -30,11 +31,6 @@ from bot.triage.policy import Policy
 from bot.triage.recorder import Recorder
 from bot.triage.reminding import Reminder
 from bot.triage.service import TriageService
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from memory_store import AnyStore
 
 #: Within an hour there are reminders and deadlines, and the security team hears of all but a yes.
 POLICY = Policy(
@@ -64,7 +60,7 @@ def in_order(kind: Any, *values: object) -> Any:
 class ReleasedWorker:
     """A worker on a table, or on a file, that has no clock and no Slack but those that it is told of."""
 
-    def __init__(self, store: AnyStore, clock: SteppedClock) -> None:
+    def __init__(self, store: Any, clock: SteppedClock) -> None:
         self.store = store
         self.clock = clock
         self.slack = TruthfulSlack(clock)
@@ -114,15 +110,8 @@ class ReleasedWorker:
                 await self.service.work_on(question, work)
         rows = await self.store.sendable(self.clock(), limit=10)
         await self.store.mark_sent(rows, self.clock())
-        return [
-            {
-                "identifier": row.identifier,
-                "sequence": row.sequence,
-                "event_id": row.event_id,
-                "body": row.body,
-            }
-            for row in rows
-        ]
+        told = ("identifier", "sequence", "event_id", "body")
+        return [{name: getattr(row, name) for name in told} for row in rows]
 
     async def click(self, ref: str, choice: str) -> str:
         """Take a click of the person who was asked; tell what they said, or why it was refused."""
@@ -138,7 +127,6 @@ class ReleasedWorker:
         return not isinstance(await self.service.add_note(note), str)
 
     async def replay(self, identifier: str) -> None:
-        """Have the reports of an alert sent again."""
         await self.store.replay([identifier], self.clock())
 
     async def digests(self, identifier: str) -> list[str]:

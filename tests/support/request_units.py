@@ -8,18 +8,14 @@ takes half a unit for each 4 KiB, a consistent one a whole. A write whose condit
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bot.store.dynamodb.schema import DEADLINES, DUE, INDEXES, PARTITION, SORT
+from bot.store.dynamodb.schema import DEADLINES, DUE, INDEXES, PARTITION, SORT, Index
+from bot.store.dynamodb.table import Caller
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from bot.store.dynamodb.schema import Index
-    from bot.store.dynamodb.table import Caller
-
-    Wire = Mapping[str, Mapping[str, str]]
+Wire = Mapping[str, Mapping[str, str]]
 
 _READS = {"get_item", "query", "scan", "batch_get_item"}
 #: What workers look at all the time, however many alerts there are.
@@ -66,7 +62,6 @@ class Meter:
 
 
 def stored_bytes(items: Sequence[Wire]) -> int:
-    """Return what these items take in the table and its indexes."""
     entries = [_entry(item, index) for item in items for index in INDEXES]
     kept = [*items, *(entry for entry in entries if entry)]
     return sum(_size(each) + _OVERHEAD for each in kept)
@@ -80,13 +75,8 @@ def _parts(operation: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _write_units(before: Wire, after: Wire, factor: int) -> int:
     own = factor * max(_kibibytes(before), _kibibytes(after), 1)
-    return own + sum(_index_units(_entry(before, index), _entry(after, index)) for index in INDEXES)
-
-
-def _index_units(before: Wire, after: Wire) -> int:
-    if before == after:
-        return 0
-    return _kibibytes(before) + _kibibytes(after)
+    entries = [(_entry(before, index), _entry(after, index)) for index in INDEXES]
+    return own + sum(_kibibytes(old) + _kibibytes(new) for old, new in entries if old != new)
 
 
 def _entry(item: Wire, index: Index) -> Wire:

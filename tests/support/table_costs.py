@@ -6,19 +6,14 @@ The emulator of `local_dynamodb` keeps the table; the units are those that `requ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from table_crew import crew_of
+from table_crew import Crew, crew_of
 
 from bot.store.dynamodb.leases import LOOK_INTERVAL
 from bot.triage.model import Choice, Fact
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-    from table_crew import Crew
 
 #: Dollars for a million, on demand, in us-east-1 (AWS's price pages, read 2026-11).
 WRITES = 0.625
@@ -45,20 +40,10 @@ class Units:
     kept: int = 0
 
 
-async def answered(crew: Crew, *facts: Fact) -> None:
+async def answered(crew: Crew, *facts: Fact, remind: bool = False) -> None:
     await crew.ask(*facts)
-    crew.clock.advance(seconds=10 * MINUTE)
-    await crew.answer(Choice.YES)
-    await crew.pass_time(seconds=0)
-
-
-async def answered_with_facts(crew: Crew) -> None:
-    await answered(crew, Fact(name="Host", value="db1.example.com"))
-
-
-async def reminded(crew: Crew) -> None:
-    await crew.ask()
-    await crew.pass_time(seconds=FOUR_HOURS)
+    if remind:
+        await crew.pass_time(seconds=FOUR_HOURS)
     crew.clock.advance(seconds=10 * MINUTE)
     await crew.answer(Choice.YES)
     await crew.pass_time(seconds=0)
@@ -96,8 +81,8 @@ async def taken_over(crew: Crew) -> None:
 #: A way → what happens on it, and how many reports come of it.
 WAYS: Mapping[str, tuple[Callable[[Crew], Awaitable[None]], int]] = {
     "answered": (answered, 1),
-    "with facts, answered": (answered_with_facts, 1),
-    "reminded once, then answered": (reminded, 1),
+    "with facts, answered": (lambda crew: answered(crew, Fact(name="Host", value="db1.example.com")), 1),
+    "reminded once, then answered": (lambda crew: answered(crew, remind=True), 1),
     "answered, with a note": (noted, 2),
     "answered, then another answer": (changed, 2),
     "reminded once, never answered": (unanswered, 1),
@@ -126,14 +111,11 @@ async def measure_hours() -> tuple[Units, Units, Units]:
         look = crew.meter.looked
         start = Units(written=crew.meter.written, read=look + crew.meter.read)
         await crew.look_for_old_ones()
-        idle = Units(
-            written=crew.meter.written,
-            read=look * (HOUR / LOOK_INTERVAL - 1) + crew.meter.looked + crew.meter.read,
-        )
+        looks = look * (HOUR / LOOK_INTERVAL - 1) + crew.meter.looked
+        idle = Units(written=crew.meter.written, read=looks + crew.meter.read)
     async with crew_of(1) as crew:
         await crew.be_scraped()
-        scrapes = HOUR / SCRAPE_INTERVAL
-        meter = crew.meter
+        scrapes, meter = HOUR / SCRAPE_INTERVAL, crew.meter
         return start, idle, Units(written=meter.written * scrapes, read=(meter.read + meter.looked) * scrapes)
 
 

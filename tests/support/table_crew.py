@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from fakes import ScriptedMessenger, SteppedClock, a_request
 from local_dynamodb import connection, create_table, dynamodb, store_in
@@ -53,16 +54,12 @@ class Crew:
         self.clock = SteppedClock()
         self.meter = Meter(connection(name))
         self._slack = ScriptedMessenger(clock=self.clock)
-        self.members = [self._join() for _ in range(size)]
+        options: dict[str, Any] = {"clock": self.clock, "caller": self.meter, "look_interval": _NEVER}
+        self.members = [Member(store_in(name, **options), self._slack, self.clock) for _ in range(size)]
         self._dead: list[Member] = []
-
-    def _join(self) -> Member:
-        store = store_in(self._name, clock=self.clock, caller=self.meter, look_interval=_NEVER)
-        return Member(store, self._slack, self.clock)
 
     @property
     def stored_bytes(self) -> int:
-        """What the alert takes in the table."""
         return stored_bytes(dynamodb().scan(TableName=self._name)["Items"])
 
     async def pass_time(self, *, seconds: float) -> None:
@@ -75,7 +72,6 @@ class Crew:
             await member.work()
 
     async def ask(self, *facts: Fact) -> None:
-        """Take a request in, and ask."""
         await self.members[0].service.receive([replace(a_request(summary=SUMMARY), facts=facts)])
         await self.pass_time(seconds=0)
         assert len(self._slack.posts) == 1
@@ -95,32 +91,15 @@ class Crew:
 
     async def answer(self, choice: Choice) -> None:
         """Take the person's click, if possible at a worker that did not ask, and show it."""
-        asked = await self._question()
-        click = Answer(
-            ref=asked.ref,
-            choice=choice,
-            slack_id=asked.slack_id,
-            same_workspace=True,
-            message_ref=asked.message_ref,
-            at=self.clock(),
-        )
+        said: dict[str, Any] = {"choice": choice, "message_ref": self._question.message_ref}
         service = self.members[-1].service
-        answered = await service.answer(click)
+        answered = await service.answer(Answer(**self._by_person(), **said))
         assert isinstance(answered, Question)
         await service.redraw(answered, response_url=_URL)
 
     async def write_note(self) -> None:
-        """Take a note of the person, and show it."""
-        asked = await self._question()
-        note = Note(
-            ref=asked.ref,
-            text="I was on a train.",
-            slack_id=asked.slack_id,
-            same_workspace=True,
-            at=self.clock(),
-            view_id="V0123456789",
-        )
         service = self.members[-1].service
+        note = Note(**self._by_person(), text="I was on a train.", view_id="V0123456789")
         noted = await service.add_note(note)
         assert isinstance(noted, Question)
         await service.redraw(noted)
@@ -143,10 +122,14 @@ class Crew:
         for member in (*self.members, *self._dead):
             await member.store.close()
 
-    async def _question(self) -> Question:
-        """Return the question without a read that costs: Slack sends its ref with the click."""
-        _, question = self._slack.posts[-1]
-        return question
+    @property
+    def _question(self) -> Question:
+        """The question without a read that costs: Slack sends its ref with the click."""
+        return self._slack.posts[-1][1]
+
+    def _by_person(self) -> dict[str, Any]:
+        asked = self._question
+        return {"ref": asked.ref, "slack_id": asked.slack_id, "same_workspace": True, "at": self.clock()}
 
 
 @asynccontextmanager

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from mortal_store import KilledError
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.triage.answer_rules import Notice
-from bot.triage.model import Answer, Bookmark, Choice, MessageRef, Person, Question
+from bot.triage.asking_rules import AS_SHOWN
+from bot.triage.model import (
+    Answer,
+    Bookmark,
+    Choice,
+    FoundQuestion,
+    HistoryPage,
+    MessageRef,
+    Person,
+    Question,
+    Shown,
+)
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 #: How a post may end: whether the message is there, and what we hear of it.
 POST_ENDS: dict[str, tuple[bool, Exception | None]] = {
@@ -60,6 +74,7 @@ class TruthfulSlack:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self.messages: list[Message] = []
         self.shown: dict[str, Choice | None] = {}  #: what each redrawn message says was answered
+        self.drawn: dict[str, Question] = {}  #: as each message was drawn last
         self.reminded: Counter[str] = Counter()
         self.lag = timedelta(0)
         self.post_ends: list[str] = []
@@ -67,8 +82,9 @@ class TruthfulSlack:
         self.quick_person: Callable[[Message], Awaitable[object]] | None = None  #: clicks before the reply
         self._clock = clock
 
-    async def find_person(self, email: str) -> Person:
-        return Person(slack_id=f"U0{email}", slack_name=email)
+    async def find_person(self, wanted: str) -> Person:
+        name = wanted.removeprefix("U0")
+        return Person(slack_id=f"U0{name}", slack_name=name)
 
     async def open_conversation(self, question: Question) -> str:
         return f"D0{question.slack_id}"
@@ -80,6 +96,7 @@ class TruthfulSlack:
         if done:
             message = Message(question.ref, question.slack_id, place, self._clock())
             self.messages.append(message)
+            self.drawn[question.ref] = question
             if self.quick_person:
                 await self.quick_person(message)
         if error:
@@ -88,23 +105,49 @@ class TruthfulSlack:
 
     async def look_up(self, question: Question, *, after: Bookmark | None = None) -> MessageRef | None:
         assert after is None
+        assert question.claimed_at
+        seen = self._see(question.claimed_at - timedelta(minutes=30))
+        return next((each.message_ref for each in seen if each.ref == question.ref), None)
+
+    async def read_message(self, message_ref: MessageRef) -> FoundQuestion | None:
+        seen = self._see(_NEVER)
+        return next((self._found(each) for each in seen if each.message_ref == message_ref), None)
+
+    async def read_conversation(
+        self, slack_id: str, since: datetime, *, after: Bookmark | None = None
+    ) -> HistoryPage:
+        assert after is None
+        seen = [each for each in self._see(since) if each.person == slack_id]
+        found = (replace(self._found(each), slack_id=slack_id) for each in seen)
+        return HistoryPage(questions=tuple(found), next=None)
+
+    def _see(self, since: datetime) -> list[Message]:
         error = LOOK_ENDS[self.look_ends.pop(0) if self.look_ends else "read"]
         if error:
             raise error
-        assert question.claimed_at
-        since, until = question.claimed_at - timedelta(minutes=30), self._clock() - self.lag
-        return next(
-            (
-                each.message_ref
-                for each in self.messages
-                if each.ref == question.ref and since <= each.at <= until
-            ),
-            None,
+        return [each for each in self.messages if since <= each.at <= self._clock() - self.lag]
+
+    def _found(self, message: Message) -> FoundQuestion:
+        drawn = self.drawn[message.ref]
+        shown = Shown(
+            reports=drawn.reports,
+            standing=drawn.standing,
+            said=drawn.said,
+            answered_at=drawn.answered_at,
+            is_unsure=drawn.is_unsure,
+        )
+        return FoundQuestion(
+            ref=message.ref,
+            message_ref=message.message_ref,
+            posted_at=message.at,
+            shown=shown,
+            request=replace(drawn.request, summary="", left_out=(AS_SHOWN,)),
         )
 
     async def redraw(self, question: Question, *, response_url: str = "") -> None:
         assert question.ts
         assert response_url == ""
+        self.drawn[question.ref] = question
         self.shown[question.ref] = question.said
 
     async def link_to(self, question: Question) -> str:

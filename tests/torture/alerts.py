@@ -49,13 +49,7 @@ class Kind(StrEnum):
     UNREADABLE = "unreadable"  #: is no JSON
 
 
-_MIX: Final = {
-    Kind.ASKABLE: 94,
-    Kind.UNKNOWN: 2,
-    Kind.DEACTIVATED: 1,
-    Kind.INVALID: 2,
-    Kind.UNREADABLE: 1,
-}
+_MIX: Final = {Kind.ASKABLE: 94, Kind.UNKNOWN: 2, Kind.DEACTIVATED: 1, Kind.INVALID: 2, Kind.UNREADABLE: 1}
 
 
 @dataclass(frozen=True, kw_only=True)

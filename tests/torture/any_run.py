@@ -43,29 +43,19 @@ def an_alert(kind: Kind = Kind.ASKABLE, *, carded: bool = True) -> Alert:
 
 def a_question(alert: Alert, *, ts: float = ASKED_AT, channel: str = "", answer: str = THANKS) -> Message:
     shown = {"facts": alert.facts, "question": "Was it you?", "answer": answer}
-    return Message(
-        channel=channel or f"D{alert.person[1:]}",
-        ts=f"{ts:.6f}",
-        user="U0TRIAGEBOT",
-        text="Was it you?",
+    return _message(
+        ts,
+        channel or f"D{alert.person[1:]}",
         blocks=[_section(block_id, text) for block_id, text in shown.items() if text],
         metadata={"event_type": "triage_question", "event_payload": {"ref": f"{alert.key}.secret"}},
     )
 
 
 def a_reminder(alert: Alert, *, at: float, number: int = 1, thread: str = f"{ASKED_AT:.6f}") -> Message:
-    return Message(
-        channel=f"D{alert.person[1:]}",
-        ts=f"{at:.6f}",
-        user="U0TRIAGEBOT",
-        text="A friendly reminder",
-        metadata={
-            "event_type": "triage_reminder",
-            "event_payload": {"ref": f"{alert.key}.secret", "n": number},
-        },
-        thread_ts=thread,
-        is_broadcast=True,
-    )
+    payload = {"ref": f"{alert.key}.secret", "n": number}
+    metadata = {"event_type": "triage_reminder", "event_payload": payload}
+    channel = f"D{alert.person[1:]}"
+    return _message(at, channel, metadata=metadata, thread_ts=thread, is_broadcast=True)
 
 
 def a_card(
@@ -73,11 +63,9 @@ def a_card(
 ) -> Message:
     """Return a card; what it shows besides may be what was `said_later`, and a `note`."""
     said_later = f"\nSaid later: {shown['said_later']}" if "said_later" in shown else ""
-    return Message(
-        channel=SECURITY_CHANNEL,
-        ts=f"{at:.6f}",
-        user="U0TRIAGEBOT",
-        text="An alert",
+    return _message(
+        at,
+        SECURITY_CHANNEL,
         blocks=[
             _section("outcome", HEADLINES[outcome]),
             _section("summary", f"{alert.identifier}: a login from somewhere"),
@@ -113,17 +101,8 @@ def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0,
 
 
 def presses(alert: Alert, *choices: str, acknowledged: bool = True, at: float = ANSWERED_AT) -> list[Press]:
-    return [
-        Press(
-            number=n,
-            identifier=alert.identifier,
-            choice=choice,
-            honest=True,
-            acknowledged=acknowledged,
-            ended_at=at + n,
-        )
-        for n, choice in enumerate(choices)
-    ]
+    facts: dict[str, Any] = {"identifier": alert.identifier, "honest": True, "acknowledged": acknowledged}
+    return [Press(number=n, choice=choice, ended_at=at + n, **facts) for n, choice in enumerate(choices)]
 
 
 def a_run(alert: Alert, **changes: Any) -> History:
@@ -141,6 +120,10 @@ def a_run(alert: Alert, **changes: Any) -> History:
 
 def broken(history: History) -> set[Promise]:
     return {violation.promise for violation in judge(history)}
+
+
+def _message(at: float, channel: str, **facts: Any) -> Message:
+    return Message(channel=channel, ts=f"{at:.6f}", user="U0TRIAGEBOT", text="As notified", **facts)
 
 
 def _section(block_id: str, text: str) -> dict[str, Any]:

@@ -96,7 +96,6 @@ def without_repeats(receipts: Sequence[Receipt]) -> list[Receipt]:
 
 
 def read_receipt(sent: Sent) -> Receipt:
-    """Read a body of the response queue."""
     body = json.loads(sent.body)
     facts = body["details"]["triagebot"]
     return Receipt(

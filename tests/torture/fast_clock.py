@@ -33,7 +33,6 @@ class FastClock:
     pace: float = PACE
 
     def __call__(self) -> datetime:
-        """Return the time, aware and in UTC."""
         return datetime.fromtimestamp(self.seconds(), UTC)
 
     def seconds(self) -> float:

@@ -25,16 +25,13 @@ class Feeder:
 
     @property
     def is_done(self) -> bool:
-        """Whether all were sent."""
         return not self._waiting
 
     async def run(self, share: Callable[[], float]) -> None:
         """Send the share of all alerts (0 to 1) that is wanted by now, again and again. Never returns."""
         while True:
             while self._waiting and len(self._waiting) > self._count * (1 - share()):
-                self._send(self._waiting.pop())
+                body = self._waiting.pop().body
+                for _ in range(2 if self._random.random() < _REPEATED_SHARE else 1):
+                    self._queue.send(body, attributes={})
             await asyncio.sleep(0.05)
-
-    def _send(self, alert: Alert) -> None:
-        for _ in range(2 if self._random.random() < _REPEATED_SHARE else 1):
-            self._queue.send(alert.body, attributes={})

@@ -78,7 +78,6 @@ class KillableRecorder(Recorder):
     kill_switch: KillSwitch
 
     async def save(self, before: Question, step: Step) -> Question | None:
-        """See `Recorder`."""
         verb = verb_of(before, step)
         self.kill_switch.pass_by(f"before {verb}")
         saved = await super().save(before, step)

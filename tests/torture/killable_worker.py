@@ -12,8 +12,8 @@ import json
 import os
 import sys
 import traceback
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import aiohttp
 
@@ -60,12 +60,13 @@ if TYPE_CHECKING:
 
     from bot.settings.settings import Settings
     from bot.slack.render.templates import Wording
-    from bot.sqs.queues import Queue
     from bot.store import OpenStore
     from bot.triage.policy import Policy
     from bot.triage.ports import Messenger, Meter, SecurityTeam
     from bot.triage.recorder import Recorder
     from bot.worker.lifecycle import Loop
+
+Part = TypeVar("Part")
 
 #: How long a call to Slack may take, and connecting for it, in seconds of the torture's time.
 _CALL_TAKES: Final = 15.0
@@ -112,7 +113,6 @@ class KillableWorker(App):
         super().__init__(settings, *words, dependencies=dependencies)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
-        """See `App.stages`."""
         first, *others = super().stages()
         return ({**first, "tick": self._tick}, *others)
 
@@ -122,11 +122,10 @@ class KillableWorker(App):
             await asyncio.sleep(_TICK)
 
     async def _killable_store(self, url: str, **options: Any) -> OpenStore:
-        store: Any = await (
-            self._shared_store(url, **options) if is_shared(url) else open_store(url, **options)
-        )
+        store: Any = await (self._shared_store if is_shared(url) else open_store)(url, **options)
         store = CarelessStore(store) if self._cue.outbox_after_ack else store
-        return cast("OpenStore", KillableProxy(store, STORE_VERBS, self._kill_switch))
+        killable: OpenStore = self._killable(store, STORE_VERBS)
+        return killable
 
     async def _shared_store(
         self, url: str, *, region: str | None, keep: timedelta, on_found: Callable[[], None], **_: object
@@ -147,11 +146,9 @@ class KillableWorker(App):
     ) -> Queues:
         queues = open_queues(settings, access, meter, stack)
         return Queues(
-            requests=cast("Queue", KillableProxy(queues.requests, REQUEST_VERBS, self._kill_switch)),
-            responses=cast("Queue", KillableProxy(queues.responses, RESPONSE_VERBS, self._kill_switch)),
-            dead_letters=cast(
-                "Queue", KillableProxy(queues.dead_letters, DEAD_LETTER_VERBS, self._kill_switch)
-            ),
+            requests=self._killable(queues.requests, REQUEST_VERBS),
+            responses=self._killable(queues.responses, RESPONSE_VERBS),
+            dead_letters=self._killable(queues.dead_letters, DEAD_LETTER_VERBS),
         )
 
     def _quick_session(self, _: ssl.SSLContext) -> aiohttp.ClientSession:
@@ -164,28 +161,26 @@ class KillableWorker(App):
     def _killable_messenger(self, *given: Any, **options: Any) -> Messenger:
         messenger: Any = SlackMessenger(*given, **options)
         messenger = BlindMessenger(messenger) if self._cue.without_look_up else messenger
-        return cast("Messenger", KillableProxy(messenger, MESSENGER_VERBS, self._kill_switch))
+        killable: Messenger = self._killable(messenger, MESSENGER_VERBS)
+        return killable
 
     def _killable_team(self, *given: Any) -> SecurityTeam:
-        return cast("SecurityTeam", KillableProxy(SlackSecurityTeam(*given), TEAM_VERBS, self._kill_switch))
+        return self._killable(SlackSecurityTeam(*given), TEAM_VERBS)
 
     def _killable_recorder(self, *given: Any, **options: Any) -> Recorder:
         recorder = KillableRecorder(*given, **options)
         recorder.kill_switch = self._kill_switch
         return recorder
 
+    def _killable(self, part: Part, verbs: Mapping[str, str]) -> Part:
+        return cast("Part", KillableProxy(part, verbs, self._kill_switch))
+
 
 def _quick_links(pace: float) -> LinkTimes:
     """Return the times of links by the fast clock; but a hello takes as long as it does."""
     usual = LinkTimes()
-    return LinkTimes(
-        served_after=usual.served_after / pace,
-        broken_max=usual.broken_max / pace,
-        refused_max=usual.refused_max / pace,
-        steady_after=usual.steady_after / pace,
-        look_interval=usual.look_interval / pace,
-        ping_interval=usual.ping_interval / pace,
-    )
+    waits = ("served_after", "broken_max", "refused_max", "steady_after", "look_interval", "ping_interval")
+    return replace(usual, **{name: getattr(usual, name) / pace for name in waits})
 
 
 def main() -> None:

@@ -52,7 +52,6 @@ class Killing:
 
     @property
     def deaths(self) -> int:
-        """How many lives ended with SIGKILL."""
         return sum(end.status == "SIGKILL" for end in self.ends)
 
     async def run(self, workers: Sequence[Lives]) -> None:
@@ -83,7 +82,6 @@ class Killing:
         )
 
     def note(self, end: End) -> None:
-        """Take note of an end that came just now."""
         self.ends.append(replace(end, at=self.clock.seconds()))
 
     def _is_over(self, until: float) -> bool:

@@ -38,8 +38,6 @@ class Lives:
         self.name = name
         self._process = process
         self._facts: dict[str, Any] = {}
-        self._changed = asyncio.Condition()
-        self._reader = asyncio.create_task(self._read())
 
     @classmethod
     async def start(cls, name: str, folder: Path, environment: Mapping[str, str]) -> Lives:
@@ -49,11 +47,7 @@ class Lives:
                 sys.executable,
                 *("-W", "error", "-m", "tests.torture.killable_worker"),
                 cwd=folder,
-                env={
-                    **bare_environment(folder),
-                    **environment,
-                    "PYTHONPATH": str(_HOME),
-                },
+                env={**bare_environment(folder), **environment, "PYTHONPATH": str(_HOME)},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -72,7 +66,6 @@ class Lives:
         return self._end(wanted, 0.0)
 
     async def begin(self, cue: Cue) -> None:
-        """Begin a life, and wait until it has."""
         assert self._process.stdin is not None
         self._facts.clear()
         self._process.stdin.write(json.dumps(asdict(cue)).encode() + b"\n")
@@ -98,7 +91,6 @@ class Lives:
                 self._send(signal.SIGKILL)
             self._process.kill()
         await self._process.wait()
-        await self._reader
 
     def _send(self, number: signal.Signals) -> None:
         # The pid cannot be another's: the nursery reaps a life only when it is told to begin the next.
@@ -112,19 +104,10 @@ class Lives:
         return End(wanted=wanted, status=status, seconds=seconds, place=place, worker=self.name)
 
     async def _until(self, fact: str) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: fact in self._facts or self._reader.done())
-        if fact not in self._facts:
-            raise RuntimeError("the nursery ended; see its log")
-
-    async def _read(self) -> None:
+        """Read what the nursery tells. `RuntimeError` if it ends before that."""
         assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            async with self._changed:
-                self._facts.update(json.loads(line))
-                self._changed.notify_all()
-        asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._wake()))
-
-    async def _wake(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        while fact not in self._facts:
+            line = await self._process.stdout.readline()
+            if not line:
+                raise RuntimeError("the nursery ended; see its log")
+            self._facts.update(json.loads(line))

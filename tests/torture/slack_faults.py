@@ -5,29 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from random import Random
+from typing import Final, Literal
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.installation import Quirks, Rate
 
+from .fast_clock import FastClock
 from .history import Place, Post
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from random import Random
-
-    from aiohttp.typedefs import Handler
-
-    from bot.sandbox.fake_slack import SlackStandIn
-
-    from .fast_clock import FastClock
-
-    Fault = Callable[["SlackFaults", web.Request, Handler], Awaitable[web.StreamResponse]]
+from .sqs import cut
 
 #: How long a call may hang, in seconds of the torture's time; the worker gives up after 15.
 _HANG: Final = (3.0, 20.0)
+
+#: How late an answer comes that people overtake with a click, in seconds of ours.
+_OVERTAKEN: Final = (0.05, 0.6)
 
 #: How far the history lags, in seconds of Slack's clock, at the most.
 _LAG: Final = 8.0
@@ -57,6 +55,18 @@ _REASONS: Final[tuple[Literal["warning", "refresh_requested", "link_disabled"], 
     "refresh_requested",
     "link_disabled",
 )
+
+
+_Answer = Callable[[web.Request, Random], web.Response]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fault:
+    """What becomes of a call: whether it is done, when it hangs, what is answered in Slack's place."""
+
+    is_done: bool = False
+    hangs: Literal["", "before", "after", "shortly"] = ""
+    answer: _Answer | None = None
 
 
 class SlackFaults:
@@ -90,9 +100,9 @@ class SlackFaults:
 
     async def _serve(self, name: str, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return await (_FAULTS[name](self, request, handler) if name else handler(request))
+            return await (self._spoil(_FAULTS[name], request, handler) if name else handler(request))
         except ConnectionError:  # the caller was killed before it had its answer
-            return _cut(request)
+            return cut(request)
 
     async def weather(self, slack: SlackStandIn) -> None:
         """End links in every way there is, and let the history lag now more and now less. Never returns."""
@@ -124,72 +134,53 @@ class SlackFaults:
             return ""
         return self._random.choices(list(faults), weights=list(faults.values()))[0]
 
+    async def _spoil(self, fault: _Fault, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if fault.hangs == "before":
+            await request.read()  # it has arrived, whatever becomes of the caller meanwhile
+            await self._hang()
+        response = await handler(request) if fault.is_done else None
+        if fault.hangs == "after":
+            await self._hang()
+        elif fault.hangs == "shortly":
+            await asyncio.sleep(self._random.uniform(*_OVERTAKEN))
+        if fault.answer is not None:
+            return fault.answer(request, self._random)
+        assert response is not None, "what is not done must be answered"
+        return response
+
     async def _hang(self) -> None:
         await asyncio.sleep(self._random.uniform(*_HANG) / self._clock.pace)
 
-    async def _dropped_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        await handler(request)
-        return _cut(request)
 
-    async def _reset_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
-        return _cut(request)
+def _limited(status: int, *waits: str) -> _Answer:
+    def answer(_: web.Request, random: Random) -> web.Response:
+        refusal, headers = {"ok": False, "error": "ratelimited"}, {"Retry-After": random.choice(waits)}
+        return web.json_response(refusal, status=status, headers=headers)
 
-    async def _too_many(self, _: web.Request, __: Handler) -> web.StreamResponse:
-        wait = self._random.choice(["1", "1.5", "0", "soon", "4"])
-        refusal = {"ok": False, "error": "ratelimited"}
-        return web.json_response(refusal, status=429, headers={"Retry-After": wait})
-
-    async def _limited_with_200(self, _: web.Request, __: Handler) -> web.StreamResponse:
-        return web.json_response({"ok": False, "error": "ratelimited"}, headers={"Retry-After": "2"})
-
-    async def _broken_before(self, _: web.Request, __: Handler) -> web.StreamResponse:
-        return web.Response(status=503, text=_HTML, content_type="text/html")
-
-    async def _broken_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        await handler(request)
-        return web.Response(status=502, text=_HTML, content_type="text/html")
-
-    async def _hung_before(self, request: web.Request, _: Handler) -> web.StreamResponse:
-        await self._hang()
-        return _cut(request)
-
-    async def _done_late(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        await request.read()  # it has arrived, whatever becomes of the caller meanwhile
-        await self._hang()
-        return await handler(request)
-
-    async def _hung_after(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
-        await self._hang()
-        return response
-
-    async def _overtaken(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer so late that people click first."""
-        response = await handler(request)
-        await asyncio.sleep(self._random.uniform(0.05, 0.6))
-        return response
-
-    async def _refused_handshake(self, _: web.Request, __: Handler) -> web.StreamResponse:
-        raise web.HTTPServiceUnavailable(text=_HTML, content_type="text/html")
-
-    async def _slow_handshake(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        await self._hang()
-        return await handler(request)
+    return answer
 
 
-_FAULTS: Final[Mapping[str, Fault]] = {
-    "dropped after": SlackFaults._dropped_after,
-    "reset before": SlackFaults._reset_before,
-    "429": SlackFaults._too_many,
-    "200 ratelimited": SlackFaults._limited_with_200,
-    "503 before": SlackFaults._broken_before,
-    "502 after": SlackFaults._broken_after,
-    "hung before": SlackFaults._hung_before,
-    "done late": SlackFaults._done_late,
-    "hung after": SlackFaults._hung_after,
-    "overtaken": SlackFaults._overtaken,
-    "handshake refused": SlackFaults._refused_handshake,
-    "handshake slow": SlackFaults._slow_handshake,
+def _broken(status: int) -> _Answer:
+    return lambda _, __: web.Response(status=status, text=_HTML, content_type="text/html")
+
+
+def _cut(request: web.Request, _: Random) -> web.Response:
+    return cut(request)
+
+
+_FAULTS: Final[Mapping[str, _Fault]] = {
+    "dropped after": _Fault(is_done=True, answer=_cut),
+    "reset before": _Fault(answer=_cut),
+    "429": _Fault(answer=_limited(429, "1", "1.5", "0", "soon", "4")),
+    "200 ratelimited": _Fault(answer=_limited(200, "2")),
+    "503 before": _Fault(answer=_broken(503)),
+    "502 after": _Fault(is_done=True, answer=_broken(502)),
+    "hung before": _Fault(hangs="before", answer=_cut),
+    "done late": _Fault(hangs="before", is_done=True),
+    "hung after": _Fault(is_done=True, hangs="after"),
+    "overtaken": _Fault(is_done=True, hangs="shortly"),
+    "handshake refused": _Fault(answer=_broken(503)),
+    "handshake slow": _Fault(hangs="before", is_done=True),
 }
 
 #: Those after which a post may have been done, for all that its caller knows.
@@ -217,12 +208,6 @@ _SHARES: Final[tuple[tuple[str, float, Mapping[str, int]], ...]] = (
     ("/link/", 0.08, {"handshake refused": 1, "handshake slow": 2}),
     ("/", 0.12, _CALL_FAULTS),
 )
-
-
-def _cut(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)
 
 
 def _noting(handler: Handler, places: list[Place]) -> Handler:

@@ -6,23 +6,16 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from random import Random
+from typing import Any, Final
 
 from aiohttp import web
 
-from .sqs_knobs import CALM
-from .sqs_queue import StandInQueue
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from random import Random
-
-    from .fast_clock import FastClock
-    from .sqs_knobs import Knobs
-    from .sqs_queue import Stored
-
-    _Work = Callable[["FaultySqs", web.Request, StandInQueue, "Json"], Awaitable["Json"]]
+from .fast_clock import FastClock
+from .sqs_knobs import CALM, Knobs
+from .sqs_queue import StandInQueue, Stored
 
 Json = dict[str, Any]
 
@@ -55,7 +48,6 @@ class FaultySqs:
     _runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Serve on a free port."""
         application = web.Application(client_max_size=4 * 1024 * 1024)
         application.on_response_prepare.append(self.clock.date)
         application.router.add_post("/{rest:.*}", self._handle)
@@ -86,22 +78,22 @@ class FaultySqs:
         try:
             parameters = json.loads(await request.text())
         except ConnectionResetError:  # the caller was killed in the middle of its request
-            return _cut(request)
+            return cut(request)
         fault = self._draw()
         if fault:
             self.counts[fault] += 1
         if fault in {"reset", "hang_before"}:
             await self._hang(fault)
-            return _cut(request)
+            return cut(request)
         if fault == "empty" and action != "ReceiveMessage":
             fault = ""
         if fault in _INSTEAD:
-            return _INSTEAD[fault]()
+            return _INSTEAD[fault](request)
         answer = await self._answer(request, action, parameters)
         if fault == "lost_reply":
-            return _cut(request)
+            return cut(request)
         await self._hang(fault)
-        return _page() if fault == "page_after" else answer
+        return page(request) if fault == "page_after" else answer
 
     def _draw(self) -> str:
         names = ("error", "reset", "lost_reply", "hang_before", "hang_after", "page", "page_after", "empty")
@@ -118,12 +110,15 @@ class FaultySqs:
 
     async def _answer(self, request: web.Request, action: str, parameters: Json) -> web.Response:
         try:
-            queue = self._queue(parameters)
-            return _answer(await _work_of(action)(self, request, queue, parameters))
+            queue = self._queue(action, parameters)
+            return _answer(await _ACTIONS[action](self, request, queue, parameters))
         except _RefusedError as refusal:
             return _answer({"__type": f"com.amazonaws.sqs#{refusal.code}", "message": "refused"}, status=400)
 
-    def _queue(self, parameters: Json) -> StandInQueue:
+    def _queue(self, action: str, parameters: Json) -> StandInQueue:
+        """Return the queue that is meant. `_RefusedError` if there is no such action, or no such queue."""
+        if action not in _ACTIONS:
+            raise _RefusedError("UnsupportedOperation")
         name = parameters.get("QueueName") or str(parameters.get("QueueUrl", "")).rpartition("/")[2]
         if name not in self.queues:
             raise _RefusedError("QueueDoesNotExist")
@@ -201,7 +196,7 @@ class FaultySqs:
         return self.random.choice(_PASSING) if self.random.random() < self._knobs.entry_failed else None
 
 
-_ACTIONS: Final[Mapping[str, _Work]] = {
+_ACTIONS: Final[Mapping[str, Callable[[FaultySqs, web.Request, StandInQueue, Json], Awaitable[Json]]]] = {
     "ReceiveMessage": FaultySqs._receive,
     "SendMessage": FaultySqs._send,
     "SendMessageBatch": FaultySqs._send_batch,
@@ -212,12 +207,6 @@ _ACTIONS: Final[Mapping[str, _Work]] = {
     "GetQueueAttributes": FaultySqs._attributes,
     "GetQueueUrl": FaultySqs._url,
 }
-
-
-def _work_of(action: str) -> _Work:
-    if action not in _ACTIONS:
-        raise _RefusedError("UnsupportedOperation")
-    return _ACTIONS[action]
 
 
 def _take_in(queue: StandInQueue, entry: Json) -> Json:
@@ -233,13 +222,8 @@ def _take_in(queue: StandInQueue, entry: Json) -> Json:
 
 
 def _received(message: Stored) -> Json:
-    body = message.sent.body
-    return {
-        "MessageId": message.message_id,
-        "ReceiptHandle": message.handle,
-        "Body": body,
-        "MD5OfBody": _md5(body),
-    }
+    body, ids = message.sent.body, {"MessageId": message.message_id, "ReceiptHandle": message.handle}
+    return {**ids, "Body": body, "MD5OfBody": _md5(body)}
 
 
 def _md5(text: str) -> str:
@@ -250,19 +234,21 @@ def _answer(body: Json, *, status: int = 200) -> web.Response:
     return web.Response(text=json.dumps(body), status=status, content_type=_CONTENT)
 
 
-def _page() -> web.Response:
+def page(_: web.Request) -> web.Response:
+    """Return what a proxy answers that wants somebody to log in."""
     return web.Response(text="<html><body>Please log in</body></html>", content_type="text/html")
 
 
-def _cut(request: web.Request) -> web.Response:
+def cut(request: web.Request) -> web.Response:
+    """Break the connection."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
 
 
 #: Fault → what is answered where nothing is done.
-_INSTEAD: Final[Mapping[str, Callable[[], web.Response]]] = {
-    "error": lambda: _answer({"__type": "InternalFailure", "message": "again, please"}, status=500),
-    "page": _page,
-    "empty": lambda: _answer({}),
+_INSTEAD: Final[Mapping[str, Callable[[web.Request], web.Response]]] = {
+    "error": lambda _: _answer({"__type": "InternalFailure", "message": "again, please"}, status=500),
+    "page": page,
+    "empty": lambda _: _answer({}),
 }

@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 
 from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
+from wiring import instead, wired
 
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
-from bot.triage.asking import Asker
-from bot.triage.model import Bookmark, MessageRef, Question
+from bot.triage.model import Bookmark, MessageRef, Question, Work
 from bot.triage.policy import Policy
-from bot.triage.rate_limits import ConcurrencyLimiter, Pacing, RateLimiter
 from bot.triage.recorder import Recorder
 
 #: Seconds after the claim at which Slack does the post, later than a restart and two looks may take.
@@ -35,22 +34,17 @@ async def test_a_post_that_slack_does_after_its_sender_was_killed_is_not_repeate
     clock = SteppedClock()
     store, slack = MemoryStore(), LateSlack(clock=clock)
     recorder = Recorder(store, write_report, policy=_QUIET, clock=clock)
-    await store.add(
-        [recorder.change(asking_rules.accept(a_request(), asking_rules.new_ref("x", "secret"), NOON, _QUIET))]
-    )
+    service = wired(store, _QUIET, clock=clock, messenger=instead(slack)).service
+    await service.receive([a_request()])
     [accepted] = store.questions.values()
     await recorder.save(accepted, asking_rules.claim(accepted, ADA, NOON))
 
     # The store hands the dead worker's claims to the next one at its start, one second later.
-    pacing = Pacing(
-        limiter=ConcurrencyLimiter(jitter=lambda: 1.0), rate_limiter=RateLimiter(), jitter=lambda: 1.0
-    )
-    asker = Asker(slack, recorder, pacing=pacing)
     due: datetime | None = NOON + timedelta(seconds=1)
     while due is not None:
         clock.now = due
         [question] = store.questions.values()
-        await asker.ask(question)
+        await service.work_on(question, Work.ASK)
         [question] = store.questions.values()
         due = question.due_at
 

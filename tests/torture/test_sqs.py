@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
 
-import boto3
 import pytest
+from local_dynamodb import session
 
 from bot.aws.access import Access
 from bot.errors import StartRefused, TransientError
@@ -26,10 +26,7 @@ async def running(name: str = "requests") -> AsyncIterator[tuple[FaultySqs, Queu
     sqs = FaultySqs(clock=FastClock.start(), random=Random(1))
     await sqs.start()
     url = sqs.create(name)
-    session = boto3.Session(
-        aws_access_key_id="torture", aws_secret_access_key="torture", region_name="us-west-2"
-    )
-    connector = Connector(endpoint_url=sqs.address, access=Access(lambda: session))
+    connector = Connector(endpoint_url=sqs.address, access=Access(session))
     try:
         yield sqs, connector.open(url)
     finally:
@@ -37,8 +34,8 @@ async def running(name: str = "requests") -> AsyncIterator[tuple[FaultySqs, Queu
         await sqs.stop()
 
 
-def outgoing(body: str, *, deduplication: str = "") -> Outgoing:
-    return Outgoing(body=body, group="group", deduplication=deduplication or body)
+def outgoing(body: str) -> Outgoing:
+    return Outgoing(body=body, group="group", deduplication=body)
 
 
 async def test_what_was_sent_is_received_once_and_gone_when_it_is_deleted() -> None:
@@ -87,34 +84,23 @@ async def test_a_fifo_queue_drops_a_repeat_and_holds_back_a_group_in_flight() ->
         assert [sent.body for sent in sqs.queues["responses.fifo"].history] == ["one", "two"]
 
 
-async def test_a_lost_reply_hides_that_the_work_was_done() -> None:
-    async with running() as (sqs, queue):
-        sqs.turn(Knobs(lost_reply=1.0))
-
-        with pytest.raises(TransientError):
-            await queue.send_batch([outgoing("done")])
-
-        assert {sent.body for sent in sqs.queues["requests"].history} == {"done"}
-
-
-async def test_an_error_means_that_nothing_was_done() -> None:
-    async with running() as (sqs, queue):
-        sqs.turn(Knobs(error=1.0))
-
-        with pytest.raises(TransientError):
-            await queue.send(outgoing("not done"))
-
-        assert not sqs.queues["requests"].history
-
-
-@pytest.mark.parametrize(("knobs", "done"), [(Knobs(page=1.0), False), (Knobs(page_after=1.0), True)])
-async def test_a_proxys_page_is_no_answer_whether_the_work_was_done_or_not(
-    knobs: Knobs, *, done: bool
+@pytest.mark.parametrize(
+    ("knobs", "words", "done"),
+    [
+        (Knobs(error=1.0), "InternalFailure", False),
+        (Knobs(lost_reply=1.0), None, True),
+        (Knobs(page=1.0), "not a response from AWS", False),
+        (Knobs(page_after=1.0), "not a response from AWS", True),
+    ],
+    ids=["an error", "a lost reply", "a proxy's page instead", "a proxy's page after it"],
+)
+async def test_a_call_fails_whether_the_work_was_done_or_not(
+    knobs: Knobs, words: str | None, *, done: bool
 ) -> None:
     async with running() as (sqs, queue):
         sqs.turn(knobs)
 
-        with pytest.raises(TransientError, match="not a response from AWS"):
+        with pytest.raises(TransientError, match=words):
             await queue.send(outgoing("perhaps done"))
 
         assert bool(sqs.queues["requests"].history) is done

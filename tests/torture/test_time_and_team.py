@@ -28,13 +28,13 @@ from .any_run import (
     broken,
     presses,
 )
-from .checker import judge
 from .history import End, History, Note, Post
 from .orders import EXPIRE_AFTER_SECONDS, REMIND_AFTER_SECONDS
 from .promises import Promise
 
 DEADLINE = ASKED_AT + EXPIRE_AFTER_SECONDS
 REMINDED_AT = ASKED_AT + REMIND_AFTER_SECONDS + 1
+GIVEN_UP_AT = RECEIVED_AT + EXPIRE_AFTER_SECONDS + 1
 
 #: How much later than MozDef is ready for it a report about the deadline is sent.
 LATE = EXPIRE_AFTER_SECONDS
@@ -45,14 +45,23 @@ def a_silent_run(alert: Alert, **changes: Any) -> History:
     silence = {
         "presses": [],
         "messages": [a_question(alert, answer=IS_OVER)],
-        "reminders": [
-            a_reminder(alert, at=REMINDED_AT),
-            a_reminder(alert, at=REMINDED_AT + REMIND_AFTER_SECONDS, number=2),
-        ],
+        "reminders": reminders(alert, 2),
         "reports": [a_report(alert, "timedOut", at=DEADLINE + 1, after=LATE)],
         "cards": [a_card(alert, "timedOut", at=DEADLINE + 2)],
     }
     return a_run(alert, **{**silence, **changes})
+
+
+def reminders(alert: Alert, count: int) -> list[Message]:
+    return [a_reminder(alert, at=REMINDED_AT + n * REMIND_AFTER_SECONDS, number=n + 1) for n in range(count)]
+
+
+def a_delayed_reminder(alert: Alert) -> History:
+    """Return a run in which a reminder that was under way comes after the answer."""
+    reminder = a_reminder(alert, at=REMINDED_AT + 15)
+    under_way = Post(arrived_at=REMINDED_AT, answered_at=REMINDED_AT + 15, spoiled=True)
+    answered = presses(alert, "yes", at=REMINDED_AT - 1)
+    return a_run(alert, presses=answered, reminders=[reminder], posts={place_of(reminder): under_way})
 
 
 def a_no(alert: Alert, **changes: Any) -> History:
@@ -66,25 +75,115 @@ def a_no(alert: Alert, **changes: Any) -> History:
     return a_run(alert, **{**answer, **changes})
 
 
+def a_late_question(alert: Alert, **changes: Any) -> History:
+    """Return a run in which nobody could be asked in time, and then was."""
+    run = a_run(
+        alert,
+        presses=[],
+        messages=[a_question(alert, ts=GIVEN_UP_AT + 5, answer="")],
+        reports=[given_up(alert, at=GIVEN_UP_AT)],
+        cards=[a_card(alert, "undeliverable")],
+    )
+    return replace(run, **changes)
+
+
+def given_up(alert: Alert, *, at: float, **facts: Any) -> Any:
+    return a_report(
+        alert, "undeliverable", **{"reason": "not_asked_in_time", "at": at, "after": LATE, **facts}
+    )
+
+
+def given_up_twice(kind: Kind, reason: str) -> History:
+    """Return a run in which somebody is not asked in time, and the bot decides once more after that."""
+    alert = an_alert(kind)
+    later = given_up(alert, at=GIVEN_UP_AT + 9, sequence=1, after=LATE + 60, reason=reason, said="")
+    reports = [given_up(alert, at=GIVEN_UP_AT), later]
+    return a_late_question(alert, messages=[], reports=reports)
+
+
+def a_late_answer(alert: Alert, outcome: str, **facts: Any) -> History:
+    """Return a run in which somebody says *yes* when the time is over, and what is reported then."""
+    run = a_silent_run(alert)
+    return replace(
+        run,
+        presses=presses(alert, "yes", at=DEADLINE + 20),
+        messages=[a_question(alert)],
+        reports=[*run.reports, a_report(alert, outcome, sequence=1, after=LATE + 20, **facts)],
+        cards=[a_card(alert, "yes")],
+    )
+
+
+def a_retraction(alert: Alert, outcome: str, **facts: Any) -> History:
+    """Return a run in which somebody turns *no* into *yes*, and what is reported then."""
+    return a_no(
+        alert,
+        presses=presses(alert, "no", "yes"),
+        messages=[a_question(alert, answer=STILL)],
+        reports=[a_report(alert, "no"), a_report(alert, outcome, sequence=1, after=6, **facts)],
+        cards=[a_card(alert, "no", said_later="Yes, that was me")],
+    )
+
+
+def a_change(alert: Alert, answer: str) -> History:
+    """Return a run in which somebody turns *yes* into *no*, and what their message shows then."""
+    return a_no(
+        alert,
+        presses=presses(alert, "yes", "no"),
+        messages=[a_question(alert, answer=answer)],
+        reports=[a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=6)],
+    )
+
+
+def a_noted(alert: Alert, *, shown: str) -> History:
+    """Return a run in which somebody writes a note, and what the card shows of it."""
+    comment = a_report(alert, "no", sequence=1, after=6, said="no", comment="I was away")
+    card = a_card(alert, "no", note=shown)
+    return a_no(alert, notes=[a_note(alert)], reports=[a_report(alert, "no"), comment], cards=[card])
+
+
+def a_note(alert: Alert, *, acknowledged: bool = False) -> Note:
+    return Note(identifier=alert.identifier, text="I was away", tries=1, acknowledged=acknowledged)
+
+
+def two_cards(alert: Alert, **changes: Any) -> History:
+    """Return a run with an old card and the one that shows what stands."""
+    both = [a_card(alert, "timedOut"), a_card(alert, "no", at=ANSWERED_AT + 60)]
+    return a_no(alert, cards=both, **changes)
+
+
+def an_uncarded_stranger() -> History:
+    """Return a run about somebody whom nobody knows, and about whom there is no card."""
+    alert = an_alert(Kind.UNKNOWN)
+    report = a_report(alert, "undeliverable", reason="users_not_found")
+    return a_run(alert, presses=[], messages=[], reports=[report])
+
+
+def posted_by(card: Message, worker: str = "", *, spoiled: bool = False) -> dict[tuple[str, str], Post]:
+    post = Post(arrived_at=ANSWERED_AT, answered_at=ANSWERED_AT, spoiled=spoiled, worker=worker)
+    return {place_of(card): post}
+
+
+def two_cards_of(worker: str, *, killed: str) -> History:
+    """Return a run in which a worker posts a card, some worker is killed, and the card is posted again."""
+    run = two_cards(an_alert(), ends=[a_death(after=1, worker=killed)])
+    return replace(run, posts=posted_by(run.cards[0], worker))
+
+
+def a_death(*, at: float = ANSWERED_AT, after: float, worker: str = "") -> End:
+    return End(wanted="kill", status="SIGKILL", seconds=0.1, at=at + after, worker=worker)
+
+
 def place_of(message: Message) -> tuple[str, str]:
     return message.channel, message.ts
 
 
-def test_a_run_in_which_somebody_never_answers_breaks_no_promise() -> None:
-    assert judge(a_silent_run(an_alert())) == []
-
-
-def test_a_third_reminder_is_one_too_many() -> None:
-    alert = an_alert()
-    run = a_silent_run(alert)
-
-    third = a_reminder(alert, at=REMINDED_AT + 2 * REMIND_AFTER_SECONDS, number=3)
-
-    assert broken(replace(run, reminders=[*run.reminders, third])) == {Promise.NAGGED}
-
-
 #: How a run looks that goes like this, and which promises it breaks.
 CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
+    "somebody may never answer": (a_silent_run, set()),
+    "a third reminder is one too many": (
+        lambda alert: a_silent_run(alert, reminders=reminders(alert, 3)),
+        {Promise.NAGGED},
+    ),
     "no reminder comes twice": (
         lambda alert: a_silent_run(
             alert, reminders=[a_reminder(alert, at=REMINDED_AT + after) for after in (0, 9)]
@@ -109,6 +208,7 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: a_silent_run(alert, reminders=[a_reminder(alert, at=DEADLINE + 15)]),
         {Promise.REMINDED_LATE},
     ),
+    "a reminder that was under way may come after the answer": (a_delayed_reminder, set()),
     "a deadline does not come early": (
         lambda alert: a_silent_run(alert, reports=[a_report(alert, "timedOut", at=DEADLINE - 1, after=LATE)]),
         {Promise.EARLY},
@@ -117,14 +217,82 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         lambda alert: a_silent_run(alert, messages=[], reminders=[]),
         {Promise.LOST, Promise.EARLY},
     ),
-    "who was asked is not reported as unasked": (
-        lambda alert: replace(a_late_question(alert), messages=[a_question(alert, answer="")]),
-        {Promise.GIVEN_UP},
-    ),
+    "a question that nobody answers ends": (lambda alert: a_silent_run(alert, reports=[]), {Promise.OPEN}),
     "a deadline does not overrule an answer": (
         lambda alert: a_silent_run(alert, presses=presses(alert, "yes", at=DEADLINE - 30)),
         {Promise.OVERRULED, Promise.UNREPORTED},
     ),
+    "a deadline does not come after the report of an answer": (
+        lambda alert: a_run(
+            alert,
+            reports=[
+                a_report(alert, "yes"),
+                a_report(alert, "timedOut", sequence=1, at=DEADLINE + 1, after=LATE),
+            ],
+            cards=[a_card(alert, "timedOut")],
+        ),
+        {Promise.OVERRULED, Promise.UNSHOWN, Promise.STALE},
+    ),
+    "who could not be asked in time is given up for now": (a_late_question, set()),
+    "nobody is given up before the time": (
+        lambda alert: a_late_question(alert, reports=[given_up(alert, at=GIVEN_UP_AT - 2)]),
+        {Promise.EARLY},
+    ),
+    "who is given up for now is asked in the end": (
+        lambda alert: a_late_question(alert, messages=[]),
+        {Promise.LOST},
+    ),
+    "who was asked is not reported as unasked": (
+        lambda alert: a_late_question(alert, messages=[a_question(alert, answer="")]),
+        {Promise.GIVEN_UP},
+    ),
+    "a worker that died of its question may not know that it asked": (
+        lambda alert: a_late_question(
+            alert, messages=[a_question(alert, answer="")], ends=[a_death(at=ASKED_AT, after=1)]
+        ),
+        set(),
+    ),
+    "a note may say why somebody who was not asked in time never will be": (
+        lambda _: given_up_twice(Kind.DEACTIVATED, "users_not_found"),
+        set(),
+    ),
+    "the bot decides no second time over somebody who can be asked": (
+        lambda _: given_up_twice(Kind.ASKABLE, "users_not_found"),
+        {Promise.LOST, Promise.OVERRULED, Promise.GIVEN_UP},
+    ),
+    "the bot does not give up twice for want of time": (
+        lambda _: given_up_twice(Kind.DEACTIVATED, "not_asked_in_time"),
+        {Promise.OVERRULED},
+    ),
+    "a late answer replaces what the bot decided": (lambda alert: a_late_answer(alert, "yes"), set()),
+    "a late answer that replaces nothing is found": (
+        lambda alert: a_late_answer(alert, "timedOut", said="yes"),
+        {Promise.UNREPLACED},
+    ),
+    "a late answer that is not reported is found": (
+        lambda alert: replace(a_late_answer(alert, "yes"), reports=a_silent_run(alert).reports),
+        {Promise.UNREPORTED, Promise.UNSHOWN, Promise.STALE},
+    ),
+    "a no stays escalated": (lambda alert: a_retraction(alert, "no", said="yes", retracted=True), set()),
+    "a no that a yes silences is found": (lambda alert: a_retraction(alert, "yes"), {Promise.SILENCED}),
+    "a changed mind is shown as one": (lambda alert: a_change(alert, CHANGED.format(answer=ALERTED)), set()),
+    "a changed mind is not shown as a first answer": (
+        lambda alert: a_change(alert, ALERTED),
+        {Promise.UNSHOWN},
+    ),
+    "a note is reported": (
+        lambda alert: a_no(alert, notes=[a_note(alert, acknowledged=True)]),
+        {Promise.UNNOTED},
+    ),
+    "a note that slack calls failed may have been taken": (
+        lambda alert: a_noted(alert, shown="I was away"),
+        set(),
+    ),
+    "a note that nobody wrote is made up": (
+        lambda alert: replace(a_noted(alert, shown="I was away"), notes=[]),
+        {Promise.UNNOTED},
+    ),
+    "a card shows the note": (lambda alert: a_noted(alert, shown=""), {Promise.STALE}),
     "a card of another outcome is stale": (
         lambda alert: a_no(alert, cards=[a_card(alert, "timedOut")]),
         {Promise.STALE},
@@ -135,6 +303,49 @@ CASES: dict[str, tuple[Callable[[Alert], History], set[Promise]]] = {
         ),
         {Promise.STALE},
     ),
+    "a card that does not show who took the alert is stale": (
+        lambda alert: a_no(alert, taken={alert.identifier}),
+        {Promise.STALE},
+    ),
+    "a card shows who took the alert": (
+        lambda alert: a_no(alert, taken={alert.identifier}, cards=[a_card(alert, "no", last="taken")]),
+        set(),
+    ),
+    "an alert that is escalated has a card": (lambda alert: a_no(alert, cards=[]), {Promise.CARDLESS}),
+    "an alert about which nobody could be asked has a card": (
+        lambda _: an_uncarded_stranger(),
+        {Promise.CARDLESS},
+    ),
+    "an alert whose policy wants no card needs none": (
+        lambda _: a_no(an_alert(carded=False), cards=[]),
+        set(),
+    ),
+    "an alert whose policy wants no card has none": (
+        lambda _: a_no(an_alert(carded=False)),
+        {Promise.DOUBLED},
+    ),
+    "a second card needs a reason": (two_cards, {Promise.DOUBLED}),
+    "a card whose post was ambiguous may be repeated": (
+        lambda alert: two_cards(alert, posts=posted_by(a_card(alert, "timedOut"), spoiled=True)),
+        set(),
+    ),
+    "a card whose worker died of it may be repeated": (
+        lambda alert: two_cards(alert, ends=[a_death(after=1)]),
+        set(),
+    ),
+    "a card whose worker died long after may not be repeated": (
+        lambda alert: two_cards(alert, ends=[a_death(after=40)]),
+        {Promise.DOUBLED},
+    ),
+    "of several workers the one that posted is excused by its death": (
+        lambda _: two_cards_of("2", killed="2"),
+        set(),
+    ),
+    "of several workers none is excused by the death of another": (
+        lambda _: two_cards_of("2", killed="3"),
+        {Promise.DOUBLED},
+    ),
+    "every death is an excuse where nobody knows who posted": (lambda _: two_cards_of("", killed="3"), set()),
 }
 
 
@@ -143,215 +354,3 @@ def test_a_run_breaks_these_promises_and_no_other(
     make: Callable[[Alert], History], promises: set[Promise]
 ) -> None:
     assert broken(make(an_alert())) == promises
-
-
-def test_a_reminder_that_was_under_way_may_come_after_the_answer() -> None:
-    alert = an_alert()
-    reminder = a_reminder(alert, at=REMINDED_AT + 15)
-    under_way = Post(arrived_at=REMINDED_AT, answered_at=REMINDED_AT + 15, spoiled=True)
-
-    run = a_run(
-        alert,
-        presses=presses(alert, "yes", at=REMINDED_AT - 1),
-        reminders=[reminder],
-        posts={place_of(reminder): under_way},
-    )
-
-    assert judge(run) == []
-
-
-def a_late_question(alert: Alert) -> History:
-    """Return a run in which nobody could be asked in time, and then was."""
-    at = RECEIVED_AT + EXPIRE_AFTER_SECONDS + 1
-    return a_run(
-        alert,
-        presses=[],
-        messages=[a_question(alert, ts=at + 5, answer="")],
-        reports=[a_report(alert, "undeliverable", reason="not_asked_in_time", at=at, after=LATE)],
-        cards=[a_card(alert, "undeliverable")],
-    )
-
-
-def test_who_could_not_be_asked_in_time_is_given_up_for_now() -> None:
-    assert judge(a_late_question(an_alert())) == []
-
-
-def test_nobody_is_given_up_before_the_time() -> None:
-    alert = an_alert()
-    at = RECEIVED_AT + EXPIRE_AFTER_SECONDS - 1
-    early = a_report(alert, "undeliverable", reason="not_asked_in_time", at=at, after=LATE)
-
-    assert broken(replace(a_late_question(alert), reports=[early])) == {Promise.EARLY}
-
-
-def test_who_is_given_up_for_now_is_asked_in_the_end() -> None:
-    assert broken(replace(a_late_question(an_alert()), messages=[])) == {Promise.LOST}
-
-
-def test_a_worker_that_died_of_its_question_may_not_know_that_it_asked() -> None:
-    alert = an_alert()
-    death = End(wanted="kill", status="SIGKILL", seconds=0.1, at=ASKED_AT + 1)
-
-    run = replace(a_late_question(alert), messages=[a_question(alert, answer="")], ends=[death])
-
-    assert judge(run) == []
-
-
-def test_a_deadline_does_not_come_after_the_report_of_an_answer() -> None:
-    alert = an_alert()
-    second = a_report(alert, "timedOut", sequence=1, at=DEADLINE + 1, after=LATE)
-
-    run = a_run(alert, reports=[a_report(alert, "yes"), second], cards=[a_card(alert, "timedOut")])
-
-    assert Promise.OVERRULED in broken(run)
-
-
-def test_a_question_that_nobody_answers_ends() -> None:
-    run = a_silent_run(an_alert(), reports=[])
-
-    assert broken(run) == {Promise.OPEN}
-
-
-def a_late_answer(alert: Alert, outcome: str, **facts: Any) -> History:
-    """Return a run in which somebody says *yes* when the time is over, and what is reported then."""
-    run = a_silent_run(alert)
-    return replace(
-        run,
-        presses=presses(alert, "yes", at=DEADLINE + 20),
-        messages=[a_question(alert)],
-        reports=[*run.reports, a_report(alert, outcome, sequence=1, after=LATE + 20, **facts)],
-        cards=[a_card(alert, "yes")],
-    )
-
-
-def test_a_late_answer_replaces_what_the_bot_decided() -> None:
-    assert judge(a_late_answer(an_alert(), "yes")) == []
-
-
-def test_a_late_answer_that_replaces_nothing_is_found() -> None:
-    run = a_late_answer(an_alert(), "timedOut", said="yes")
-
-    assert broken(run) == {Promise.UNREPLACED}
-
-
-def test_a_late_answer_that_is_not_reported_is_found() -> None:
-    run = a_late_answer(an_alert(), "yes")
-
-    assert Promise.UNREPORTED in broken(replace(run, reports=run.reports[:1]))
-
-
-def a_retraction(alert: Alert, outcome: str, **facts: Any) -> History:
-    """Return a run in which somebody turns *no* into *yes*, and what is reported then."""
-    return a_no(
-        alert,
-        presses=presses(alert, "no", "yes"),
-        messages=[a_question(alert, answer=STILL)],
-        reports=[a_report(alert, "no"), a_report(alert, outcome, sequence=1, after=6, **facts)],
-        cards=[a_card(alert, "no", said_later="Yes, that was me")],
-    )
-
-
-def test_a_no_stays_escalated() -> None:
-    assert judge(a_retraction(an_alert(), "no", said="yes", retracted=True)) == []
-
-
-def test_a_no_that_a_yes_silences_is_found() -> None:
-    assert broken(a_retraction(an_alert(), "yes")) == {Promise.SILENCED}
-
-
-def test_a_note_is_reported() -> None:
-    alert = an_alert()
-    note = Note(identifier=alert.identifier, text="I was away", tries=1, acknowledged=True)
-
-    assert broken(a_no(alert, notes=[note])) == {Promise.UNNOTED}
-
-
-def a_noted(alert: Alert, *, shown: str, tries: int = 1) -> History:
-    """Return a run in which somebody writes a note, and what the card shows of it."""
-    note = Note(identifier=alert.identifier, text="I was away", tries=tries)
-    comment = a_report(alert, "no", sequence=1, after=6, said="no", comment="I was away")
-    card = a_card(alert, "no", note=shown)
-    return a_no(alert, notes=[note], reports=[a_report(alert, "no"), comment], cards=[card])
-
-
-def test_a_note_that_slack_calls_failed_may_have_been_taken() -> None:
-    assert judge(a_noted(an_alert(), shown="I was away")) == []
-
-
-def test_a_note_that_nobody_wrote_is_made_up() -> None:
-    run = a_noted(an_alert(), shown="I was away")
-
-    assert broken(replace(run, notes=[])) == {Promise.UNNOTED}
-
-
-def test_a_card_shows_the_note() -> None:
-    assert broken(a_noted(an_alert(), shown="")) == {Promise.STALE}
-
-
-def test_an_alert_that_is_escalated_has_a_card() -> None:
-    assert broken(a_no(an_alert(), cards=[])) == {Promise.CARDLESS}
-
-
-def test_an_alert_about_which_nobody_could_be_asked_has_a_card() -> None:
-    alert = an_alert(Kind.UNKNOWN)
-    report = a_report(alert, "undeliverable", reason="users_not_found")
-
-    run = a_run(alert, presses=[], messages=[], reports=[report])
-
-    assert broken(run) == {Promise.CARDLESS}
-
-
-def test_an_alert_whose_policy_wants_no_card_has_none() -> None:
-    alert = an_alert(carded=False)
-
-    assert judge(a_no(alert, cards=[])) == []
-    assert broken(a_no(alert)) == {Promise.DOUBLED}
-
-
-def test_a_card_shows_who_took_the_alert() -> None:
-    alert = an_alert()
-
-    assert broken(a_no(alert, taken={alert.identifier})) == {Promise.STALE}
-    assert judge(a_no(alert, taken={alert.identifier}, cards=[a_card(alert, "no", last="taken")])) == []
-
-
-def two_cards(alert: Alert, **changes: Any) -> History:
-    """Return a run with an old card and the one that shows what stands."""
-    both = [a_card(alert, "timedOut"), a_card(alert, "no", at=ANSWERED_AT + 60)]
-    return a_no(alert, cards=both, **changes)
-
-
-def test_a_second_card_needs_a_reason() -> None:
-    assert broken(two_cards(an_alert())) == {Promise.DOUBLED}
-
-
-def test_a_card_whose_post_was_ambiguous_may_be_repeated() -> None:
-    alert = an_alert()
-    place = place_of(a_card(alert, "timedOut"))
-    post = Post(arrived_at=ANSWERED_AT, answered_at=ANSWERED_AT, spoiled=True)
-
-    assert judge(two_cards(alert, posts={place: post})) == []
-
-
-def test_a_card_whose_worker_died_of_it_may_be_repeated() -> None:
-    death = End(wanted="kill", status="SIGKILL", seconds=0.1, at=ANSWERED_AT + 1)
-
-    assert judge(two_cards(an_alert(), ends=[death])) == []
-
-
-def test_a_card_whose_worker_died_long_after_may_not_be_repeated() -> None:
-    death = End(wanted="kill", status="SIGKILL", seconds=0.1, at=ANSWERED_AT + 40)
-
-    assert broken(two_cards(an_alert(), ends=[death])) == {Promise.DOUBLED}
-
-
-def test_a_changed_mind_is_shown_as_one() -> None:
-    alert = an_alert()
-    run = a_no(
-        alert,
-        presses=presses(alert, "yes", "no"),
-        reports=[a_report(alert, "yes"), a_report(alert, "no", sequence=1, after=6)],
-    )
-
-    assert broken(run) == {Promise.UNSHOWN}
-    assert judge(replace(run, messages=[a_question(alert, answer=CHANGED.format(answer=ALERTED))])) == []

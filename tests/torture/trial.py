@@ -64,7 +64,6 @@ class Result:
 
     @property
     def kills(self) -> int:
-        """How many lives ended with SIGKILL."""
         return sum(end.status == "SIGKILL" for end in self.history.ends)
 
 

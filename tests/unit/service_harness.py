@@ -45,6 +45,7 @@ class ServiceHarness:
             security_team=instead(self.team),
         )
         self.service, self.recorder = parts.service, parts.recorder
+        self.restores = parts.actors.asker.restores
         self.pacing, self.limiter = parts.pacing, parts.pacing.limiter
 
     def _wake(self) -> None:

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 from asking_harness import PLACE, AskingHarness
-from fakes import ADA, ADDRESS, NOON, a_request
+from fakes import ADA, ADDRESS, NOON, a_message, a_request
 from service_harness import PLACE as CLICKED
 from service_harness import ServiceHarness as ServiceDesk
 from service_harness import a_click
 
 from bot.errors import TransientError, Undeliverable
 from bot.triage.answer_rules import Refusal
-from bot.triage.model import Choice, Question, State
+from bot.triage.model import Choice, Question, Shown, State
 from bot.triage.outcomes import Outcome
 
 RESTORED = NOON + timedelta(hours=3)
@@ -119,7 +119,10 @@ async def restored_at_once() -> tuple[ServiceDesk, Question]:
     harness = ServiceDesk()
     await harness.accept()
     await harness.store.reset_after_restore(NOON)
-    return harness, await harness.question()
+    harness.restart()
+    question = await harness.question()
+    harness.messenger.shown = {question.ref: a_message(question, shown=Shown(reports=0))}
+    return harness, question
 
 
 async def test_a_click_finds_out_whom_the_question_was_put_to_and_is_an_answer() -> None:
@@ -160,10 +163,12 @@ async def test_a_click_on_a_question_of_somebody_who_is_not_there_any_more_is_re
     assert await harness.service.answer(a_click(question)) is Refusal.OTHER_PERSON
 
 
-async def test_a_request_that_comes_after_the_restoring_is_asked_at_once(harness: AskingHarness) -> None:
+async def test_a_request_that_comes_after_the_restoring_is_asked_once_the_history_has_settled(
+    harness: AskingHarness,
+) -> None:
     await restore(harness)
     await harness.accept(a_request("new"))
 
-    await harness.work()
+    await harness.work(seconds=30)
 
     assert (await harness.question("new")).state is State.ASKED

@@ -174,7 +174,7 @@ def test_an_env_file_in_another_encoding_is_a_problem(folder: Path) -> None:
 
 def test_aws_variables_that_stand_only_in_the_env_file_are_handed_over(folder: Path) -> None:
     (folder / ".env").write_text(
-        "AWS_PROFILE=bot\nAWS_ENDPOINT_URL=http://file\nAWS_CA_BUNDLE=/ca\nHOME=/x\n"
+        "AWS_PROFILE=bot\nAWS_ENDPOINT_URL=http://file\nAWS_CA_BUNDLE=/ca\nHOME=/x\nLOG_LEVEL=INFO\n"
     )
 
     settings = load(folder, AWS_ENDPOINT_URL="http://environment", AWS_CA_BUNDLE="")
@@ -248,7 +248,8 @@ def test_what_stands_in_the_file_in_vain_is_named_in_one_warning(folder: Path) -
 
     (warning,) = settings.warnings
     assert warning == (
-        "ignored in .env, because nothing reads them there: LOG_LEVLE, HTTPS_PROXY;"
+        f"ignored in {folder / '.env'}, because nothing reads them there:"
+        " LOG_LEVLE (did you mean LOG_LEVEL?), HTTPS_PROXY;"
         " remove them, or install the release that knows them"
     )
     assert load(folder / "elsewhere").warnings == ()
@@ -258,17 +259,17 @@ SECRETS = ["SLACK_BOT_TOKEN=xoxb-1-2", "SLACK_APP_TOKEN=mistyped", "AWS_SECRET_A
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
 def test_a_secret_that_others_may_read_is_a_warning_with_the_command(
     folder: Path, secret: str, mode: int
 ) -> None:
     path = folder / ".env"
-    path.write_text(f"{secret}\n")
+    path.write_text(f"{secret}\nLOG_LEVEL=INFO\n")
     path.chmod(mode)
 
     (warning,) = load(folder).warnings
 
-    changed = " and changed" if mode == 0o666 else ""
+    changed = " and changed" if mode == 0o660 else ""
     what = f"holds tokens or keys and can be read{changed} by other users than its owner"
     assert f"{path} {what} (mode {mode:04o})" in warning
     assert warning.endswith(f"; restrict it to its owner: chmod 600 {path}")

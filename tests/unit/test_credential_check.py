@@ -18,8 +18,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def look(folder: Path, **values: str) -> Finding:
-    surroundings = {"CREDENTIALS_DIRECTORY": str(folder)}
-    return check_credentials(read_credentials(surroundings, values))
+    return check_credentials(read_credentials(folder, values))
 
 
 def test_credentials_that_are_there_are_named(folder: Path) -> None:
@@ -30,10 +29,10 @@ def test_credentials_that_are_there_are_named(folder: Path) -> None:
 
 
 def test_without_systemd_it_says_how_to_check_with_them() -> None:
-    finding = check_credentials(read_credentials({}, {}))
+    finding = check_credentials(read_credentials(None, {}))
 
     assert finding.verdict is Verdict.OK
-    assert "CREDENTIALS_DIRECTORY=/etc/triage-bot triage-bot check" in finding.detail
+    assert "with the settings in /etc/triage-bot.env" in finding.detail
 
 
 def test_a_credential_that_does_not_count_is_a_warning(folder: Path) -> None:

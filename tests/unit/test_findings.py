@@ -60,6 +60,17 @@ def test_a_text_from_outside_cannot_begin_a_line_of_its_own(width: int | None) -
     assert lines[0] == "✗ failed   bot token  no ✓ ok bot token good"
 
 
+def test_on_a_terminal_each_verdict_has_its_colour_and_a_text_from_outside_none() -> None:
+    forged = Finding(subject="bot token", verdict=Verdict.FAILED, detail="\x1b[32mgood\x1b[0m")
+
+    lines = render_findings([QUEUE, forged], colour=True).splitlines()
+
+    assert lines[0].startswith("\x1b[32m✓ ok     \x1b[0m  ")
+    assert [line for line in lines if "good" in line] == [
+        "\x1b[31m✗ failed \x1b[0m  bot token      \\x1b[32mgood\\x1b[0m"
+    ]
+
+
 def test_a_warning_is_no_failure() -> None:
     assert is_sound([QUEUE, HISTORY, HISTORY])
     assert render_findings([QUEUE, HISTORY, HISTORY]).splitlines()[-1] == "1 ok, 2 warnings."

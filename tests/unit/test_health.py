@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes import NOON, SteppedClock
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced
 from bot.worker.health import (
     LOOK_INTERVAL,
     POLL_SILENCE,
@@ -34,6 +34,8 @@ WELL = WorkerHealth(
 
 class ScriptedBacklog:
     """A store that fails, or hangs, when it is told to."""
+
+    head_trouble = ""
 
     def __init__(self) -> None:
         self.probes = 0
@@ -71,6 +73,8 @@ def test_one_link_that_is_up_is_enough() -> None:
         ({"store": StoreHealth(trouble="disk full")}, Trouble.STORE_REFUSES, "disk full"),
         ({"silence": POLL_SILENCE + timedelta(seconds=1)}, Trouble.NOT_POLLING, "for 121 s"),
         ({"clock_trouble": "Slack and AWS are 90 s apart"}, Trouble.CLOCK_WRONG, "90 s apart"),
+        ({"store": StoreHealth(trouble="gone", is_replaced=True)}, Trouble.STORE_REPLACED, "gone"),
+        ({"store": StoreHealth(head_trouble="no space")}, Trouble.HEAD_UNWRITTEN, "no space"),
     ],
 )
 def test_whatever_keeps_it_from_its_job_is_named(
@@ -107,3 +111,19 @@ async def test_a_store_that_hangs_does_not_hang_who_looks() -> None:
     signs = await StoreWatch(store, clock=SteppedClock(), patience=timedelta(seconds=0.01)).look()
 
     assert "has not answered" in signs.trouble
+
+
+async def test_a_store_whose_file_was_replaced_is_told_from_one_that_refuses() -> None:
+    backlog = ScriptedBacklog()
+    backlog.error = StoreReplaced()
+
+    health = await StoreWatch(backlog, clock=SteppedClock()).look()
+
+    assert (health.is_replaced, health.trouble) == (True, str(StoreReplaced()))
+
+
+async def test_a_head_that_cannot_be_written_is_told_by_the_store() -> None:
+    backlog = ScriptedBacklog()
+    backlog.head_trouble = "no space"
+
+    assert (await StoreWatch(backlog, clock=SteppedClock()).look()).head_trouble == "no space"

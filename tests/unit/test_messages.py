@@ -136,8 +136,12 @@ def test_all_buttons_stay_whatever_was_answered(question: Question) -> None:
     )
 
     assert buttons(after) == without_colours(buttons(before))
-    kept = [each for each in before["blocks"] if each["block_id"] not in ("answers", "deadline")]
+    kept = [each for each in before["blocks"] if _stays(each["block_id"])]
     assert [each for each in after["blocks"] if each in kept] == kept
+
+
+def _stays(block_id: str) -> bool:
+    return block_id not in ("answers", "deadline") and not block_id.startswith("shows:")
 
 
 def test_a_choice_that_was_not_offered_is_never_drawn() -> None:
@@ -233,7 +237,16 @@ def test_the_metadata_names_the_question() -> None:
 
     metadata = question_message(question, WORDING, POLICY)["metadata"]
 
-    assert metadata == {"event_type": "triage_question", "event_payload": {"ref": question.ref}}
+    assert metadata == {
+        "event_type": "triage_question",
+        "event_payload": {
+            "ref": question.ref,
+            "identifier": question.identifier,
+            "user": question.request.user,
+            "alert": question.request.alert,
+            "confidence": question.request.confidence,
+        },
+    }
     assert problem_of_metadata(metadata) is None
 
 

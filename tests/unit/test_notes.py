@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from drawn import block
-from fakes import NOON, a_request
+from fakes import NOON, a_request, apart_from_trail
 from hypothesis import given
 from hypothesis import strategies as st
 from service_harness import ServiceHarness, a_click, a_note
@@ -149,7 +149,7 @@ async def test_twenty_notes_are_taken_and_no_more(harness: ServiceHarness) -> No
 
     assert NOTES_MAX == 20
     assert refusal is Refusal.TOO_MANY_NOTES
-    assert await harness.question() == question
+    assert apart_from_trail(await harness.question()) == apart_from_trail(question)
     assert len(await harness.reports()) == 21
 
 
@@ -176,7 +176,7 @@ async def test_a_note_of_anybody_else_changes_nothing(
 
     assert await harness.service.add_note(spoil(a_note(question))) is refusal
 
-    assert await harness.question() == question
+    assert apart_from_trail(await harness.question()) == apart_from_trail(question)
     assert len(await harness.reports()) == 1
 
 
@@ -185,7 +185,7 @@ async def test_a_note_before_an_answer_is_refused(harness: ServiceHarness) -> No
 
     assert await harness.service.add_note(a_note(question)) is Refusal.NOT_ANSWERED
 
-    assert await harness.question() == question
+    assert apart_from_trail(await harness.question()) == apart_from_trail(question)
 
 
 async def test_a_note_after_the_deadline_alone_is_refused(harness: ServiceHarness) -> None:

@@ -156,7 +156,8 @@ def test_a_clicker_is_known_by_how_they_can_be_told_something() -> None:
     expected = Clicker(
         slack_id="U0ADA", response_url="https://hooks.example/1", trigger_id="1.2.3", ref="key.secret"
     )
-    assert read_clicker(ON_MESSAGE) == expected
+    place = MessageRef(channel="D0ADA", ts="1764000001.000100")
+    assert read_clicker(ON_MESSAGE) == replace(expected, message_ref=place)
     assert read_clicker(IN_HOME) == replace(expected, response_url="", in_home=True)
     assert read_clicker(SUBMITTED) == Clicker(slack_id="U0ADA", ref="key.secret")
 

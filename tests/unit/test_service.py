@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes import NOON, a_request
+from fakes import NOON, a_request, apart_from_trail
 from memory_store import MemoryStore
 from service_harness import URL, ServiceHarness, a_click
 
@@ -251,7 +251,7 @@ async def test_an_unknown_ref_is_a_closed_question(harness: ServiceHarness) -> N
         ),
     ],
 )
-async def test_a_click_that_is_refused_changes_nothing(
+async def test_a_click_that_is_refused_is_counted_and_changes_nothing_else(
     harness: ServiceHarness, spoil: Callable[[Answer], Answer], refusal: Refusal
 ) -> None:
     question = await harness.ask()
@@ -259,7 +259,9 @@ async def test_a_click_that_is_refused_changes_nothing(
     result = await harness.service.answer(spoil(a_click(question)))
 
     assert result is refusal
-    assert await harness.question() == question
+    stored = await harness.question()
+    assert stored.refusals == 1
+    assert apart_from_trail(stored) == apart_from_trail(question)
     assert await harness.reports() == []
 
 

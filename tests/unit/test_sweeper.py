@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
 from fakes import NOON, ToldClock
 from memory_store import MemoryStore
 from simulated_time import run_simulated
@@ -147,7 +148,10 @@ def test_a_bug_in_one_question_does_not_end_the_others() -> None:
     assert failed == 1
 
 
-async def test_a_store_that_fails_is_asked_again() -> None:
+async def test_a_store_that_fails_is_asked_again_until_it_is_said_to_work(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
     asked = 0
 
     class FailingStore(MemoryStore):
@@ -168,6 +172,12 @@ async def test_a_store_that_fails_is_asked_again() -> None:
         await eventually(lambda: asked >= 1)
         sweeper.wake()
         await harness.until_done("one")
+
+    logged = [record.__dict__.get("event") for record in caplog.records]
+    assert [event for event in logged if event in {"sweep.failed", "sweep.recovered"}] == [
+        "sweep.failed",
+        "sweep.recovered",
+    ]
 
 
 async def test_stopping_finishes_what_is_under_way_and_begins_nothing() -> None:

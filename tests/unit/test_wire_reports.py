@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -57,7 +58,7 @@ def test_an_answer_is_written_as_the_consumer_reads_it() -> None:
         '{"category":"triagebot","details":{"identifier":"9Zo02m4B7gIfixq3c4Xh","identityConfidence":"lowest",'
         '"response":"yes","triagebot":{"alert":"duo_bypass_codes_generated",'
         '"answeredAt":"2026-11-24T12:00:00+00:00","askedAt":"2026-11-24T12:00:00+00:00","askedSlack":"U1",'
-        f'"eventId":"{event_id}","outcome":"yes","sequence":0}},'
+        f'"eventId":"{event_id}","hash":"{row.hash}","outcome":"yes","sequence":0}},'
         '"user":{"email":"ada@example.com","slack":"U1","slackName":"ada "}},'
         '"processname":"triage-bot","source":"triage-bot","timestamp":"2026-11-24T12:00:00+00:00"}'
     )
@@ -113,7 +114,19 @@ def test_what_is_padded_is_read_back_to_the_letter(value: str) -> None:
 def test_facts_without_a_value_are_left_out() -> None:
     facts = written(report_with(alert=""))["details"]["triagebot"]
 
-    assert set(facts) == {"outcome", "eventId", "sequence"}
+    assert set(facts) == {"outcome", "eventId", "sequence", "hash"}
+
+
+@pytest.mark.parametrize("previous", ["", "5" * 64, "unknown"])
+def test_a_report_carries_its_hash_and_that_of_the_one_before(previous: str) -> None:
+    row = write_report(report_with(), NOON, previous)
+
+    told = json.loads(row.body)["details"]["triagebot"]
+    assert told.pop("hash") == row.hash
+    assert told.get("previous", "") == previous
+    covered = {"identifier": row.identifier, "triagebot": told}
+    text = json.dumps(covered, sort_keys=True, separators=(",", ":"))
+    assert row.hash == sha256(text.encode()).hexdigest()
 
 
 def test_the_bot_s_own_outcomes_name_nobody_but_whom_was_asked() -> None:

@@ -15,12 +15,14 @@ from bot.errors import ConfigError, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.opening import find_unfinished_copy
+from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.permissions import denied_actions
 from bot.store.dynamodb.schema import find_faults
 from bot.store.dynamodb.table import Caller, Connection, Table
 
 SUBJECT = "store"
 COPY = "store's copy"
+PAST = "store's past"
 EXPIRY = "store's expiry"
 RECOVERY = "store's recovery"
 ENCRYPTION = "store's encryption"
@@ -57,6 +59,7 @@ async def _inspect(table: Table) -> Sequence[Finding]:
         _describe(table, described),
         await _check_permissions(table),
         *await _check_unfinished_copy(table),
+        *await _check_past(table, described),
         await _check_expiry(table),
         await _check_recovery(table),
         _check_encryption(described),
@@ -85,6 +88,16 @@ async def _check_permissions(table: Table) -> Finding:
             " config/cloudformation.yaml",
         )
     return Finding.ok(PERMISSIONS, "every action that the worker needs was tried, and none is denied")
+
+
+async def _check_past(table: Table, described: Mapping[str, Any]) -> Sequence[Finding]:
+    """Report rows of another table, or of a backup, on which no worker starts; nothing if there are none."""
+    try:
+        doubt = await TablePast(table, TableIdentity.of(described)).find_doubt()
+    except StoreError:
+        return []  # reported with the permissions
+    remedy = "stop all workers, and start one with `triage-bot run --restored`: see docs/operate.md"
+    return [Finding.failed(PAST, f"{table.shown} is not what it was: {doubt}", remedy)] if doubt else []
 
 
 async def _check_unfinished_copy(table: Table) -> Sequence[Finding]:

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from bot.printable import GREEN, GREY, RED, YELLOW, make_printable, paint
+
 
 class Verdict(StrEnum):
     """The result of one check."""
@@ -24,6 +26,7 @@ RETRY_LATER = "try again in a minute; for outages see https://health.aws.amazon.
 
 #: Distinct without colour.
 _MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.FAILED: "✗", Verdict.SKIPPED: "-"}
+_COLOURS = {Verdict.OK: GREEN, Verdict.WARNING: YELLOW, Verdict.FAILED: RED, Verdict.SKIPPED: GREY}
 _REMEDY_MARK = "→ "
 _GAP = "  "
 _VERDICT_WIDTH = max(map(len, Verdict))
@@ -78,26 +81,29 @@ def findings_view(findings: Sequence[Finding]) -> dict[str, object]:
     return {"sound": is_sound(findings), "findings": list(flat)}
 
 
-def render_findings(findings: Sequence[Finding], *, width: int | None = None) -> str:
+def render_findings(findings: Sequence[Finding], *, width: int | None = None, colour: bool = False) -> str:
     """Return the findings as aligned lines with a summary below.
 
     Facts and remedies are indented below their finding. Lines are wrapped at `width` columns; None: never.
+    `colour` shows each verdict in a colour of its own.
     """
     column = max((len(finding.subject) for finding in findings), default=0)
-    lines = [line for finding in findings for line in _lines(finding, column, width)]
+    lines = [line for finding in findings for line in _lines(finding, column, width, colour=colour)]
     return "\n".join([*lines, "", _summary(findings)])
 
 
-def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
+def _lines(finding: Finding, column: int, width: int | None, *, colour: bool) -> Iterator[str]:
     verdict = f"{_MARKS[finding.verdict]} {finding.verdict:<{_VERDICT_WIDTH}}"
     head = f"{verdict}{_GAP}{finding.subject:<{column}}{_GAP}"
     room = None if width is None else max(_NARROWEST_TEXT, width - len(head))
     indent = " " * len(head)
     first, *others = _wrap(finding.detail, room)
-    yield f"{head}{first}"
+    yield f"{paint(verdict, _COLOURS[finding.verdict]) if colour else verdict}{head[len(verdict) :]}{first}"
     names = max(map(len, finding.facts), default=0)
     # Facts are not wrapped, so that they can be copied.
-    others += [f"{name:<{names}}{_GAP}{_one_line(value)}" for name, value in finding.facts.items()]
+    others += [
+        f"{name:<{names}}{_GAP}{make_printable(_one_line(value))}" for name, value in finding.facts.items()
+    ]
     if finding.remedy:
         others += _wrap(finding.remedy, room, mark=_REMEDY_MARK)
     yield from (f"{indent}{line}" for line in others)
@@ -105,10 +111,11 @@ def _lines(finding: Finding, column: int, width: int | None) -> Iterator[str]:
 
 def _wrap(text: str, room: int | None, *, mark: str = "") -> list[str]:
     """Wrap a text to `room` columns; None: never. Words stay whole, and line breaks in it are dropped."""
+    printable = make_printable(_one_line(text))
     if room is None:
-        return [f"{mark}{_one_line(text)}"]
+        return [f"{mark}{printable}"]
     return textwrap.wrap(
-        _one_line(text),
+        printable,
         room,
         initial_indent=mark,
         subsequent_indent=" " * len(mark),

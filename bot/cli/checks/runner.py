@@ -31,13 +31,16 @@ Check = Callable[[], Awaitable[Sequence[Finding]]]
 PATIENCE = timedelta(seconds=10)
 
 
-async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE) -> Sequence[Finding]:
+async def check_everything(
+    settings: Settings, *, patience: timedelta = PATIENCE, deep: bool = False
+) -> Sequence[Finding]:
     """Check everything that the worker needs, from the settings to the store; return the findings in order.
 
-    `settings` are those of `Purpose.CHECK`; `patience` is the time limit of each check. What depends on a
+    `settings` are those of `Purpose.CHECK`; `patience` is the time limit of each check, but for that of a
+    store which is checked in every part (`deep`). What depends on a
     wrong setting is skipped. Raises nothing.
     """
-    checkup = _Checkup(settings, patience)
+    checkup = _Checkup(settings, patience, deep=deep)
     outside = await asyncio.gather(checkup.check_slack(), checkup.check_queues(), checkup.check_store())
     own = [*checkup.of_settings, check_credentials(settings.credentials), *checkup.check_wording()]
     return [*own, *check_name_servers(), *chain.from_iterable(outside)]
@@ -46,9 +49,10 @@ async def check_everything(settings: Settings, *, patience: timedelta = PATIENCE
 class _Checkup:
     """One run of the command: each method checks one part, or skips it if a setting it needs is wrong."""
 
-    def __init__(self, settings: Settings, patience: timedelta) -> None:
+    def __init__(self, settings: Settings, patience: timedelta, *, deep: bool) -> None:
         self._settings = settings
         self._patience = patience
+        self._is_deep = deep
         self.of_settings = list(check_settings(settings))
         self._faulty = {each.subject for each in self.of_settings if each.verdict is Verdict.FAILED}
         #: The wrong ones: until they are corrected, no check reaches the network as the worker does.
@@ -82,9 +86,10 @@ class _Checkup:
         )
 
     async def check_store(self) -> Sequence[Finding]:
-        check = partial(check_store_and_worker, self._settings)
+        check = partial(check_store_and_worker, self._settings, deep=self._is_deep)
         proxies = self._proxies if self._settings.store_path is None else ()
-        return await self._run_check(store.SUBJECT, check, needs=("STORE_URL", *proxies))
+        needs, endless = ("STORE_URL", *proxies), self._is_deep
+        return await self._run_check(store.SUBJECT, check, needs=needs, endless=endless)
 
     async def _check_bot_token(self, client: AsyncWebClient) -> Sequence[Finding]:
         try:
@@ -112,12 +117,14 @@ class _Checkup:
         check = partial(sqs.check_queue, role, url, region=self._settings.aws_region)
         return await self._run_check(role.subject, check, needs=(role.variable, "AWS_REGION", *self._proxies))
 
-    async def _run_check(self, subject: str, check: Check, *, needs: Sequence[str]) -> Sequence[Finding]:
+    async def _run_check(
+        self, subject: str, check: Check, *, needs: Sequence[str], endless: bool = False
+    ) -> Sequence[Finding]:
         faulty = [name for name in needs if name in self._faulty]
         if faulty:
             return [Finding.skipped(subject, *faulty)]
         try:
-            async with asyncio.timeout(self._patience.total_seconds()):
+            async with asyncio.timeout(None if endless else self._patience.total_seconds()):
                 return await check()
         except TimeoutError:
             detail = f"no answer within {self._patience.total_seconds():g} s"

@@ -32,7 +32,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         detail, _, remedy = warning.rpartition("; ")
         yield Finding.warning(SETTINGS, detail, remedy)
     if not settings.problems:
-        yield Finding.ok(SETTINGS, "complete and valid")
+        yield Finding.ok(SETTINGS, f"complete and valid, from {settings.source}")
 
 
 def check_wording(folder: Path | None) -> Sequence[Finding]:

@@ -7,14 +7,13 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from bot.cli.checks.findings import Finding
 from bot.errors import StoreUnusable
 from bot.store.address import is_shared, store_path
-from bot.store.sqlite.opening import SCHEMA_VERSION, version_of
+from bot.store.sqlite.head import head_path
+from bot.store.sqlite.opening import CHECKED_TABLES, SCHEMA_VERSION, foreign_log_refusal, look_at, refusal_of
 
 SUBJECT = "store"
 DISK = "store's disk"
@@ -29,14 +28,12 @@ FULL_BYTES = 32 * MEBIBYTE
 #: Where systemd creates the folder of a service (StateDirectory=), and nobody else should.
 STATE_ROOT = Path("/var/lib")
 
-#: How long to wait for the lock of another process on the store, in seconds.
-_LOCK_WAIT_SECONDS = 2.0
 
-
-async def check_store(url: str, *, region: str | None = None) -> Sequence[Finding]:
+async def check_store(url: str, *, region: str | None = None, deep: bool = False) -> Sequence[Finding]:
     """Judge whether a store that no worker has open can be used, or created.
 
-    `region` applies to a table whose URL names none. Raises `ConfigError` if the URL is wrong, else nothing.
+    `region` applies to a table whose URL names none; `deep` also checks every part of a file. Raises
+    `ConfigError` if the URL is wrong, else nothing.
     """
     if is_shared(url):
         from bot.cli.checks.dynamodb import check_table
@@ -44,12 +41,21 @@ async def check_store(url: str, *, region: str | None = None) -> Sequence[Findin
 
         return await check_table(parse_address(url, region=region))
     path = store_path(url)
-    return [await asyncio.to_thread(_judge, path), *check_disk(url)]
+    return [await asyncio.to_thread(_judge, path, deep=deep), *check_disk(url)]
 
 
-def held_by_worker_finding(url: str, trouble: str) -> Finding:
-    """Return the finding that the running worker has the store open; `trouble`: why it cannot write."""
+def held_by_worker_finding(url: str, trouble: str, *, is_replaced: bool = False) -> Finding:
+    """Return the finding that the running worker has the store open; `trouble`: why it cannot write.
+
+    `is_replaced`: because the file is gone, or another is in its place.
+    """
     path = store_path(url)
+    if is_replaced:
+        remedy = (
+            f"the worker ends once it has written {path.name}.rescue beside it: put that in its place, and"
+            " start once with `triage-bot run --restored`"
+        )
+        return Finding.failed(SUBJECT, f"{path}: {trouble}", remedy)
     if trouble:
         remedy = f"free space or repair the disk (df -h {path.parent}); the worker then recovers by itself"
         return Finding.failed(SUBJECT, f"{path}, open in the running worker: {trouble}", remedy)
@@ -82,19 +88,18 @@ def perhaps_held_finding(url: str, reason: str) -> Finding:
     return Finding.failed(SUBJECT, detail, remedy)
 
 
-def _judge(path: Path) -> Finding:
+def _judge(path: Path, *, deep: bool) -> Finding:
     folder = path.parent
     if not folder.is_dir():
         return _no_folder_finding(folder)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return _not_permitted_finding(f"the folder {folder}")
-    if not path.exists():
-        return Finding.ok(SUBJECT, f"{path} will be created at the first run")
     if path.is_dir():
         return Finding.failed(SUBJECT, f"{path} is a folder", "set STORE_URL to a file in it")
-    if not os.access(path, os.R_OK | os.W_OK):
-        return _not_permitted_finding(f"the file {path}")
-    return _judge_file(path)
+    files = [each for each in (path, head_path(path)) if each.exists()]
+    if locked := [each for each in files if not os.access(each, os.R_OK | os.W_OK)]:
+        return _not_permitted_finding(f"the file {locked[0]}")
+    return _judge_file(path, deep=deep)
 
 
 def _no_folder_finding(folder: Path) -> Finding:
@@ -106,36 +111,55 @@ def _no_folder_finding(folder: Path) -> Finding:
     return Finding.warning(SUBJECT, detail, remedy)
 
 
-def _judge_file(path: Path) -> Finding:
+def _doubt_finding(path: Path, doubt: str) -> Finding:
+    detail, _, remedy = refusal_of(path, doubt).rpartition("; ")
+    return Finding.failed(SUBJECT, detail, remedy)
+
+
+def _judge_file(path: Path, *, deep: bool) -> Finding:
     try:
-        version, verdict = _inspect_file(path)
+        found = look_at(path, tables=() if deep else CHECKED_TABLES, always=True)
     except StoreUnusable as error:
-        detail, _, remedy = str(error).rpartition("; ")
-        return Finding.failed(SUBJECT, detail, remedy)
-    except sqlite3.Error as error:
+        return _finding_of(str(error))
+    except (sqlite3.Error, OSError) as error:
         return _explain_unreadable(path, error)
+    if found.has_foreign_log:
+        return _finding_of(foreign_log_refusal(path))
+    if found.verdict:
+        return _corrupt_finding(path, found.verdict)
+    if found.doubt:
+        return _finding_of(refusal_of(path, found.doubt))
+    return Finding.ok(SUBJECT, f"{path}{_describe(path, found.version, deep=deep)}")
+
+
+def check_copy(subject: str, copy: Path, *, of: Path) -> Finding:
+    """Judge every part of a store by a copy of it, page by page."""
+    try:
+        verdict = look_at(copy, tables=(), always=True).verdict
+    except (StoreUnusable, sqlite3.Error) as error:
+        verdict = str(error)
+    return _corrupt_finding(of, verdict, subject) if verdict else Finding.ok(subject, f"{of} is intact")
+
+
+def _corrupt_finding(path: Path, verdict: str, subject: str = SUBJECT) -> Finding:
+    return Finding.failed(subject, f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md")
+
+
+def _finding_of(refusal: str) -> Finding:
+    detail, _, remedy = refusal.rpartition("; ")
+    return Finding.failed(SUBJECT, detail, remedy)
+
+
+def _describe(path: Path, version: int, *, deep: bool) -> str:
+    if not path.exists():
+        return " will be created at the first run"
     if not version:
-        return Finding.ok(SUBJECT, f"{path} is empty; its tables will be created at the first run")
-    if verdict != "ok":
-        return Finding.failed(
-            SUBJECT, f"{path} is corrupt ({verdict})", "restore a backup: see docs/operate.md"
-        )
+        return " is empty; its tables will be created at the first run"
     later = "" if version == SCHEMA_VERSION else f" (upgraded to {SCHEMA_VERSION} when the worker starts)"
-    return Finding.ok(SUBJECT, f"{path}, schema {version}{later}, not in use, intact")
+    return f", schema {version}{later}, not in use, intact{' in every part' if deep else ''}"
 
 
-def _inspect_file(path: Path) -> tuple[int, str]:
-    """Return the schema version, and `ok` or what is corrupt. Raises `StoreUnusable` or `sqlite3.Error`."""
-    # Read-only, so that nothing is converted or checkpointed. After a clean stop the one file has everything,
-    # and `immutable` reads it without creating others; after a crash the write-ahead log counts too.
-    after_crash = path.with_name(f"{path.name}-wal").exists()
-    how = "mode=ro" if after_crash else "immutable=1"
-    uri = f"file:{quote(str(path))}?{how}"
-    with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_WAIT_SECONDS)) as connection:
-        return version_of(connection, path), str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-
-
-def _explain_unreadable(path: Path, error: sqlite3.Error) -> Finding:
+def _explain_unreadable(path: Path, error: sqlite3.Error | OSError) -> Finding:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         detail = f"{path} is locked by another process, which is not a worker"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +11,17 @@ from typing import Any
 
 from bot.cli.checks import sqlite as store
 from bot.cli.checks.findings import Finding
+from bot.cli.files import write_backup
+from bot.errors import TriageBotError
 from bot.settings.settings import Settings
+from bot.store.address import store_path
 from bot.worker.control import CallFailed, NoWorker, call
 from bot.worker.handlers import CONDITION
 
 SUBJECT = "worker"
 TIME = "worker's time"
 CHANNEL = "security channel"
+PARTS = "store, every part"
 
 #: How long the worker may take to answer: it is on the same machine.
 PATIENCE = timedelta(seconds=5)
@@ -30,9 +35,10 @@ _REMEDIES = {
 }
 
 
-async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
-    """Judge the store, the worker and the channel; a worker that has the store open is asked about all.
+async def check_store_and_worker(settings: Settings, *, deep: bool = False) -> Sequence[Finding]:
+    """Judge the store, the worker and the channel; a worker that has the store open is asked about all three.
 
+    `deep` checks every part of a file; of one that a worker has open, in a copy that the worker makes.
     Raises `ConfigError` if the store's URL is wrong.
     """
     url, channel = settings.store_url, settings.security_channel
@@ -42,17 +48,30 @@ async def check_store_and_worker(settings: Settings) -> Sequence[Finding]:
     try:
         condition = await asyncio.to_thread(_ask, settings.control_path)
     except NoWorker:
-        return [*await store.check_store(url), _not_tried(channel, "no worker is running here")]
+        return [*await store.check_store(url, deep=deep), _not_tried(channel, "no worker is running here")]
     except CallFailed as error:
         skipped = Finding.skipped(CHANNEL, "the worker")
         return [store.perhaps_held_finding(url, str(error)), *store.check_disk(url), skipped]
-    held = store.held_by_worker_finding(url, str(condition.get("store") or ""))
+    trouble, is_replaced = str(condition.get("store") or ""), bool(condition.get("replaced"))
+    held = store.held_by_worker_finding(url, trouble, is_replaced=is_replaced)
     card = _check_channel(channel, condition.get("card"))
-    return [held, *store.check_disk(url), _check_worker(condition), *_check_time(condition), card]
+    parts = [await asyncio.to_thread(_check_copy, settings.control_path, store_path(url))] if deep else []
+    disk = store.check_disk(url)
+    return [held, *parts, *disk, _check_worker(condition), *_check_time(condition), card]
 
 
 def _ask(control_path: Path) -> Mapping[str, Any]:
     return next(iter(list(call(control_path, CONDITION, patience=PATIENCE))), {})
+
+
+def _check_copy(control_path: Path, path: Path) -> Finding:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        try:
+            write_backup(copy, call(control_path, "backup"))
+        except TriageBotError as error:
+            return Finding.failed(PARTS, f"{path} could not be copied: {error}", "try again, or see the log")
+        return store.check_copy(PARTS, copy, of=path)
 
 
 def _check_worker(condition: Mapping[str, Any]) -> Finding:

@@ -9,9 +9,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.cli.output.tables import align_table
+from bot.cli.output.tables import align_table, pluralize
 from bot.printable import make_printable
 from bot.triage.outcomes import explain
+from bot.triage.trail import REPEATS_MAX, UNKNOWN
 from bot.worker.views import View
 
 _HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
@@ -21,6 +22,9 @@ _WIDEST_LINE = 76
 
 #: Characters that are wrapped at a time: `textwrap` copies the rest of a long word for each line of it.
 _WRAPPED = 50 * _WIDEST_LINE
+
+#: Said of a question whose message could not be read after a restore.
+_UNSURE = "what was answered before the restore is unknown: only a no counts"
 
 
 def render_list(views: Sequence[View], now: datetime) -> str:
@@ -37,6 +41,7 @@ def render_question(view: View) -> str:
         _notes_section(view),
         _team_section(view),
         _reports_section(view),
+        _trail_section(view),
     ]
     return "\n\n".join(filter(None, ("\n".join(section) for section in sections)))
 
@@ -49,12 +54,8 @@ def render_replay(views: Sequence[View]) -> str:
         f" {_describe_response(view)}, {_describe_delivery(view)}"
         for view in views
     ]
-    heading = f"{_pluralize(len(views), 'report')} of {_pluralize(len(alerts), 'alert')}, in this order:"
+    heading = f"{pluralize(len(views), 'report')} of {pluralize(len(alerts), 'alert')}, in this order:"
     return "\n".join([heading, *(make_printable(line) for line in lines)])
-
-
-def _pluralize(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _row(view: View, now: datetime) -> tuple[str, ...]:
@@ -139,6 +140,7 @@ def _outcome_section(view: View) -> Iterator[str]:
     yield from _facts(
         {
             "stands": view["outcome"] or "open",
+            "but": _UNSURE if view.get("unsure") else None,
             "reason": explain(str(view["reason"] or "")),
             "last said": view["said"],
             "answered": _moment(view["firstAnsweredAt"]),
@@ -182,6 +184,18 @@ def _reports_section(view: View) -> Iterator[str]:
         fate = f"{_describe_response(report)}, {_describe_delivery(report)}"
         yield make_printable(f"  {report['sequence']}  {report['outcome']}, {fate}")
         yield from _quote(str(report["body"]))
+
+
+def _trail_section(view: View) -> Iterator[str]:
+    """Yield the events of the trail, a line each, and where its chain is broken."""
+    yield "Trail"
+    for event in view["events"]:
+        facts = ", ".join(f"{name} {value}" for name, value in event["facts"].items() if name != "report")
+        gap = "  (what came before is unknown)" if event["previous"] == UNKNOWN else ""
+        yield make_printable(f"  {_moment(event['at'])}  {event['event']:<11}  {facts}{gap}".rstrip())
+    yield from (make_printable(f"  BROKEN: {each}") for each in view["breaks"])
+    if view["refusals"] > REPEATS_MAX:
+        yield f"  {view['refusals']:,} clicks were refused: the first {REPEATS_MAX} are listed"
 
 
 def _describe_response(report: View) -> str:

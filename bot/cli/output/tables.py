@@ -24,3 +24,8 @@ def _count_columns(text: str) -> int:
 def _align(row: Sequence[str], widths: Sequence[int]) -> str:
     padded = (cell + " " * (width - _count_columns(cell)) for cell, width in zip(row, widths, strict=True))
     return "  ".join(padded).rstrip()
+
+
+def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 alert" and "2,000 alerts"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

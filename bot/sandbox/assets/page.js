@@ -2,7 +2,7 @@
 import { arrange, byId, element } from "./elements.js";
 import { showMozdef } from "./mozdef.js";
 import { showReceived, spokenReceipt } from "./received.js";
-import { follow } from "./server.js";
+import { follow, post } from "./server.js";
 import { showSlack } from "./slack.js";
 
 let spokenUpTo = null;
@@ -28,13 +28,20 @@ function showHealth(health) {
 function healthElement(part) {
   return element("li", { class: `pill is-${part.state}` },
     element("span", { class: "dot", "aria-hidden": "true" }),
-    element("span", { class: "pill-name" }, part.name), element("span", { class: "pill-words" }, part.words));
+    element("span", { class: "pill-name" }, part.name), element("span", { class: "pill-words" }, part.words),
+    part.fault ? element("button", { type: "button", class: "pill-fault", "data-control": "fault",
+      onclick: () => post("/api/faults", { fault: part.fault }).then((answer) => announceTrouble(answer.trouble)) },
+    part.offer) : null);
 }
 
 function banner(words, failed) {
   byId("banner").hidden = !words;
   byId("banner").classList.toggle("is-failure", Boolean(failed));
   if (byId("banner").textContent !== (words ?? "")) byId("banner").textContent = words ?? "";
+}
+
+function announceTrouble(trouble) {
+  if (trouble) byId("announcer").textContent = trouble;
 }
 
 function lost() {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.slack.render import blocks
 from bot.slack.render.blocks import CONFIRM_TEXT_MAX, Block
+from bot.slack.render.marks import ACTION_PREFIX, question_metadata, shown_id
 from bot.slack.render.rich_text import as_text, date, fill, literal, quote, sentence
 from bot.slack.render.rich_text import link as link_to
 from bot.slack.render.templates import CONFIRMS, NOTIFICATION_MAX, words_for
@@ -24,14 +25,10 @@ if TYPE_CHECKING:
     from bot.triage.model import Fact, Question
     from bot.triage.policy import Policy
 
-#: What each answer button's action_id starts with; no other action_id of ours does.
-ACTION_PREFIX = "answer-"
-
 #: The button that opens the window for a note.
 NOTE_ACTION = "note"
 
-#: Mark a question's message and its reminders, so that they can be known again.
-QUESTION_EVENT = "triage_question"
+#: Marks a question's reminders, so that they can be known again.
 REMINDER_EVENT = "triage_reminder"
 
 #: Shown of a summary, and of the facts: characters, and lines of the summary.
@@ -51,12 +48,11 @@ def question_message(question: Question, wording: Wording, policy: Policy) -> di
         sentence(fill(words["question"]["ask"], user=address(question)), block_id="question"),
         blocks.actions(answer_buttons(question, words), block_id="answers"),
         *deadline_block(question, words, policy),
-        blocks.context(words["question"]["about"], block_id="about"),
+        blocks.context(words["question"]["about"], block_id=shown_id(question)),
         *_answer_blocks(question, answer, words, policy),
     ]
-    metadata = {"event_type": QUESTION_EVENT, "event_payload": {"ref": question.ref}}
     text = escape(answer) if answer else _notification(question, words)
-    return {"text": text, "blocks": content, "metadata": metadata}
+    return {"text": text, "blocks": content, "metadata": question_metadata(question)}
 
 
 def evidence(
@@ -107,22 +103,6 @@ def answer_text(question: Question, words: Wording) -> str:
         return texts["retracted"]
     answer = texts[question.said]
     return texts["changed"].format(answer=answer) if question.answers > 1 else answer
-
-
-def is_question(message: Mapping[str, Any], ref: str) -> bool:
-    """Whether a message of the history is the question with this ref.
-
-    It is known by its metadata; or by its answer buttons, for Slack may drop the metadata with a redraw.
-    """
-    metadata = message.get("metadata")
-    if isinstance(metadata, dict) and metadata.get("event_type") == QUESTION_EVENT:
-        payload = metadata.get("event_payload")
-        return isinstance(payload, dict) and payload.get("ref") == ref
-    return any(
-        str(element.get("action_id")).startswith(ACTION_PREFIX) and element.get("value") == ref
-        for block in _dicts(message.get("blocks"))
-        for element in _dicts(block.get("elements"))
-    )
 
 
 def reminder_message(question: Question, wording: Wording, policy: Policy, *, link: str) -> dict[str, Any]:
@@ -187,10 +167,6 @@ def summary_text(question: Question, words: Wording, limit: int) -> str:
 
 def _value_text(fact: Fact) -> str:
     return shorten(fact.value, FACT_VALUE_MAX, mark="…", lines=1)
-
-
-def _dicts(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _button(choice: Choice, ref: str, user: str, words: Wording, *, coloured: bool) -> Block:

@@ -25,8 +25,8 @@ from bot.store.dynamodb.leases import (
     read_moment,
 )
 from bot.store.dynamodb.table import Item, Table
-from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import Question, State, Work
+from bot.triage.asking_rules import CLAIM_LEASE, row_key
+from bot.triage.model import Question, State, TrailEvent, Work
 
 #: If several kinds of work are due for a row now, the index lists it under the first of these.
 _ORDER = (Work.REDRAW, Work.CARD, Work.ASK, Work.REMIND)
@@ -72,6 +72,13 @@ class DueQuestions:
         held = self._leases.held.get((key_of(question), QUESTION))
         if held is not None and held.row.version < question.version:
             self.forget(question)
+
+    def note_event(self, event: TrailEvent) -> None:
+        """Record that this worker has added an event to a question, and changed nothing else in it."""
+        held = self._leases.held.get((row_key(event.identifier), QUESTION))
+        if held is not None and held.row.version == event.version - 1:
+            row = replace(held.row, version=event.version, trail_hash=event.hash)
+            self._leases.held.put(replace(held, row=row))
 
     def forget(self, question: Question) -> None:
         """Drop a question's lease and its moments."""

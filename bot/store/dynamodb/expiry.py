@@ -15,15 +15,16 @@ from typing import Any
 from bot.clock import Clock
 from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.leases import query_index, query_until, read_moment
-from bot.store.dynamodb.table import Condition, Item, Table, to_wire
+from bot.store.dynamodb.table import TRANSACTION_MAX, Condition, Item, Table, to_wire
+from bot.store.dynamodb.trails import read_trail
 from bot.triage.asking_rules import row_key
-from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, TrailEvent
 
 #: A report that waits longer than this keeps its question from expiring. Questions outlive reports by this.
 WAITS_LONG = timedelta(days=1)
 
 #: What is added to a question expires this long, and as long as ended questions are kept, after the question
-#: was accepted.
+#: was accepted; an event, after it was stored or after the question's deadline.
 ADDITION_KEPT = timedelta(days=15)
 
 #: How long DynamoDB may take to remove an expired item before the worker does.
@@ -68,6 +69,10 @@ class Lifetime:
     def of_addition(self, question: Question) -> Item:
         """Return the expiry attribute of what is added to a question, in seconds since 1970."""
         return self.since(question.accepted_at + ADDITION_KEPT)
+
+    def of_event(self, event: TrailEvent, deadline: datetime | None) -> Item:
+        """Return the expiry attribute of an event of a question with this deadline, in seconds since 1970."""
+        return self.since(max(event.at, deadline or event.at) + ADDITION_KEPT)
 
     def since(self, end: datetime) -> Item:
         """Return the expiry attribute of an item that ended then, in seconds since 1970."""
@@ -126,16 +131,25 @@ class Expiry:
         ]
 
     async def _remove(self, question: Question, before: datetime) -> bool:
-        rows = await items.reports_of(self._table, items.key_of(question))
+        trail = await read_trail(self._table, items.key_of(question))
+        rows = trail.reports if trail else ()
         if not all(row.sent_at is not None and row.sent_at < before for row in rows):
             return False
         stands = Condition(expression=f"{items.VERSION} = :version", values={"version": question.version})
         gone = [self._make_deletion(items.report_key(items.key_of(question), row.sequence)) for row in rows]
         if items.has_addition(question):
             gone.append(self._make_deletion(items.addition_key(items.key_of(question))))
-        return await self._table.try_transact(
-            [self._make_deletion(items.question_key(items.key_of(question)), stands), *gone]
-        )
+        first = self._make_deletion(items.question_key(items.key_of(question)), stands)
+        key, _, secret = question.ref.partition(".")
+        gone += [
+            self._make_deletion(items.event_key(key, secret, event.version))
+            for event in (trail.events if trail else ())
+        ]
+        if not await self._table.try_transact([first, *gone[: TRANSACTION_MAX - 1]]):
+            return False
+        for start in range(TRANSACTION_MAX - 1, len(gone), TRANSACTION_MAX):
+            await self._table.transact(gone[start : start + TRANSACTION_MAX])
+        return True
 
     def _make_deletion(self, key: Item, condition: Condition | None = None) -> dict[str, Any]:
         arguments = condition.arguments() if condition else {}

@@ -7,16 +7,20 @@ from typing import Any
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
+from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     added_row,
+    event_row,
+    events_of,
     microseconds,
     question_of,
     question_row,
     report_facts,
     report_of,
+    restore_of,
 )
 from bot.triage.asking_rules import row_key
-from bot.triage.model import OutboxRow, Question, State
+from bot.triage.model import FoundQuestion, OutboxRow, Question, Restore, State, TrailEvent
 
 #: The sort key of a question.
 QUESTION = "question"
@@ -27,6 +31,11 @@ ADDITION = "addition"
 
 #: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
 REPORT = "report#"
+
+#: The prefix of the sort keys of events. Digits of the question's secret follow, because an event may outlive
+#: a question that a worker of version 3 removes, and then six digits for the version, so that they sort.
+EVENT = "event#"
+_SECRET_DIGITS = 8
 
 #: The partitions, without their shards, of reports in the index `due`.
 UNSENT = "unsent"
@@ -39,6 +48,7 @@ ENDED = "ended"
 SECRET = "s"  # noqa: S105 - the name of an attribute
 VERSION = "v"
 IDENTIFIER = "i"
+TRAIL_HASH = "eh"  #: of a question: see `Question.trail_hash`
 REPLAYS = "n"
 
 #: The sort key, in the index `person`, of an addition that has a person's other id.
@@ -47,6 +57,7 @@ OTHER = "other"
 #: Of a question: 1, it has an addition; 0, it has none; missing: a worker of version 2 wrote the question.
 HAS_ADDITION = "ad"
 SENT_AT = "sn"
+EVENT_AT = "t"
 PARKED_AT = "pa"
 
 
@@ -69,7 +80,8 @@ _QUESTION = {
         "offered:o claimed_at:cl in_doubt_since:dt channel:ch ts:ts asked_at:ak reminders:rm "
         "standing:sd reason:rs said:sa answered_at:aw clicked_at:ck first_answered_at:fa answers:ac "
         "idle_changes:ic settled_at:se reports:rp shown:sh note:no notes:nn card_due_at:cd card_ts:ct "
-        "card_shown:cs taken_by:tb taken_name:tn taken_at:ta"
+        "card_shown:cs taken_by:tb taken_name:tn taken_at:ta "
+        f"refusals:rf trail_hash:{TRAIL_HASH} report_hash:rh"
     ),
 }
 _ADDITION = {
@@ -79,6 +91,8 @@ _ADDITION = {
     "is_cut": "cu",
     "note_keys": "nk",
     "found_by": "fb",
+    "read_at": "ra",
+    "is_unsure": "un",
     "other_slack_id": schema.SLACK_ID,  # so that the index `person` leads from either id to the question
 }
 _REPORT = {
@@ -93,14 +107,67 @@ _REPORT = {
     "facts": "f",  # since version 2 of the store; a worker of version 1 drops it when it replays a report
 }
 
+_EVENT = {
+    "identifier": IDENTIFIER,
+    "version": VERSION,
+    "at": EVENT_AT,
+    "kind": "e",
+    "facts": "f",
+    "after_gap": "g",
+    "hash": "h",
+}
+
 _MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith("_at")} | {
     "deadline",
     "in_doubt_since",
 }
 _COUNTS = frozenset(
-    "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut sequence"
-    " replays".split()
+    "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut is_unsure"
+    " sequence replays refusals after_gap".split()
 )
+
+
+#: The item that says that the table was restored.
+RESTORE_KEY: Item = {schema.PARTITION: "restore", schema.SORT: "restore"}
+
+#: Of a conversation: when it was read.
+READ_AT = "ra"
+
+
+def restore_item(restore: Restore) -> Item:
+    """Return the window of a restore as its item."""
+    window: Item = {"since": microseconds(restore.since), "until": microseconds(restore.until)}
+    return RESTORE_KEY | window
+
+
+def restore_from(item: Mapping[str, Any]) -> Restore:
+    """Return the window that an item holds."""
+    return restore_of(int(item["since"]), int(item["until"]))
+
+
+def conversation_key(slack_id: str) -> Item:
+    """Return the key of the item that says when a person's conversation was read after a restore."""
+    return {schema.PARTITION: f"conversation#{slack_id}", schema.SORT: "conversation"}
+
+
+def read_item(slack_id: str, read_at: int) -> Item:
+    """Return that a person's conversation was read then (microseconds since 1970) as an item."""
+    return conversation_key(slack_id) | {READ_AT: read_at}
+
+
+def found_key(key: str) -> Item:
+    """Return the key of a question that was found in a conversation."""
+    return {schema.PARTITION: key, schema.SORT: "found"}
+
+
+def found_item(found: FoundQuestion) -> Item:
+    """Return a question that was found as its item."""
+    return found_key(found.ref.partition(".")[0]) | {"f": found_facts(found)}
+
+
+def found_question_from(item: Mapping[str, Any]) -> FoundQuestion:
+    """Return the question that such an item holds."""
+    return found_from(item["f"])
 
 
 def question_key(key: str) -> Item:
@@ -116,6 +183,16 @@ def addition_key(key: str) -> Item:
 def report_key(key: str, sequence: int) -> Item:
     """Return the key of a report's item."""
     return {schema.PARTITION: key, schema.SORT: f"{REPORT}{sequence:06}"}
+
+
+def event_prefix(secret: str) -> str:
+    """Return how the sort keys of a question's events begin, by the second part of its ref."""
+    return f"{EVENT}{secret[:_SECRET_DIGITS]}#"
+
+
+def event_key(key: str, secret: str, version: int) -> Item:
+    """Return the key of an event's item."""
+    return {schema.PARTITION: key, schema.SORT: f"{event_prefix(secret)}{version:06}"}
 
 
 def key_of(question: Question) -> str:
@@ -162,7 +239,7 @@ async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> li
     """
     keys = [addition_key(item[schema.PARTITION]) for item in items if item.get(HAS_ADDITION) != 0]
     additions = {item[schema.PARTITION]: item for item in await table.get_many(keys)}
-    return [_question_from(item, additions.get(item[schema.PARTITION], {})) for item in items]
+    return [question_from(item, additions.get(item[schema.PARTITION], {})) for item in items]
 
 
 async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
@@ -171,7 +248,8 @@ async def read_question(table: Table, item: Mapping[str, Any]) -> Question:
     return question
 
 
-def _question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Question:
+def question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Question:
+    """Return the question that an item holds, with the addition that was read for it ({}: none)."""
     is_its_own = addition.get(SECRET) == item[SECRET]
     added = _to_columns(addition if is_its_own else {}, _ADDITION)
     return question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
@@ -189,6 +267,19 @@ def report_item(row: OutboxRow) -> Item:
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
     """Return the report that an item holds."""
     return report_of(_to_columns(item, _REPORT))
+
+
+def event_item(event: TrailEvent, secret: str) -> Item:
+    """Return an event of the question with this secret as its item."""
+    row = event_row(event)
+    item: Item = event_key(row["key"], secret, event.version)
+    return item | _to_attributes(row | {"identifier": event.identifier}, _EVENT)
+
+
+def events_from(items: Sequence[Mapping[str, Any]]) -> list[TrailEvent]:
+    """Return the events of one alert that items hold, which are in order of their sort keys."""
+    rows = [_to_columns(item, _EVENT) for item in items]
+    return events_of(rows[0]["identifier"], rows) if rows else []
 
 
 async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:

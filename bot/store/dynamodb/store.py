@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,12 +18,26 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
+from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
+from bot.store.dynamodb.trails import Trails, read_trail
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
+from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
 from bot.triage.log_events import log_event
-from bot.triage.model import Change, OutboxRow, Question, State, Work
+from bot.triage.model import (
+    RESTORE_SETTLES,
+    Change,
+    EventKind,
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    Trail,
+    Work,
+)
 from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
@@ -68,6 +82,7 @@ class DynamoStore:
         clock: Clock,
         upkeep: TableOptions | None = None,
         rng: random.Random | None = None,
+        recognise: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         rng, upkeep = rng or random.Random(), upkeep or TableOptions()
         self._table = table
@@ -75,10 +90,25 @@ class DynamoStore:
         self._due = DueQuestions(table, clock=clock, random=rng)
         self._unsent = UnsentReports(table, clock=clock, random=rng)
         self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
+        self._trails = Trails(table, expiry=self._lifetime.of_event, on_event=self._due.note_event)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
+        self.is_known = recognise is None  #: that the table is what it was
+        self._recognise = recognise
+        self.head_trouble = ""
+        self.written_at: datetime | None = None
+
+    async def confirm(self) -> bool:
+        """See `OpenStore`."""
+        if not self.is_known and self._recognise:
+            self.is_known = await self._recognise()
+        return self.is_known
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """See `OpenStore`. A table cannot be exchanged under a worker: its name and its ARN are one."""
+        await stop.wait()
 
     async def close(self) -> None:
         """Stop looking and close the connections. Leases are not returned, but expire."""
@@ -99,7 +129,7 @@ class DynamoStore:
 
     async def save(self, change: Change) -> bool:
         question = change.question
-        _, _, secret = question.ref.partition(".")
+        _, _, secret = (change.before or question).ref.partition(".")
         before = Condition(expression=_UNCHANGED, values={"secret": secret, "version": question.version - 1})
         is_written = await self._write(change, before)
         if not is_written:
@@ -153,14 +183,41 @@ class DynamoStore:
         """See `Store`. Normally finds none: DynamoDB removes expired items."""
         return await self._expiry.remove_ended(before, limit=limit)
 
-    async def reset_after_restore(self, now: datetime, *, longest: timedelta | None = None) -> None:
+    async def reset_after_restore(
+        self, now: datetime, *, longest: timedelta | None = None, since: datetime | None = None
+    ) -> None:
         """See `OpenStore`. Reads the whole table."""
+        restore = restore_rules.widen(await self.restored(), since, now)
+        # First, so that a restore that breaks off half-way is known to the next process.
+        await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
             changed = _restore(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
+        described = (await self._table.call("describe_table"))["Table"]
+        await TablePast(self._table, TableIdentity.of(described)).restore(now)
+
+    async def restored(self) -> Restore | None:
+        item = await self._table.get(items.RESTORE_KEY)
+        return items.restore_from(item) if item else None
+
+    async def conversation_read_at(self, slack_id: str) -> datetime | None:
+        item = await self._table.get(items.conversation_key(slack_id))
+        return read_moment(item, items.READ_AT) if item else None
+
+    async def keep_conversation(self, slack_id: str, found: Sequence[FoundQuestion], at: datetime) -> None:
+        expires = self._lifetime.since(at)
+        for each in found:
+            await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
+        # Last: whoever reads that the conversation was read finds what was found there.
+        read = items.read_item(slack_id, microseconds(at)) | expires
+        await self._table.call("put_item", Item=to_wire(read))
+
+    async def found_question(self, key: str) -> FoundQuestion | None:
+        item = await self._table.get(items.found_key(key))
+        return items.found_question_from(item) if item else None
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._unsent.sendable(now, limit=limit)
@@ -206,6 +263,14 @@ class DynamoStore:
     async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
         for identifier in identifiers:
             await self._replay(identifier, now)
+
+    async def trail_of(self, identifier: str) -> Trail | None:
+        return await read_trail(self._table, row_key(identifier))
+
+    async def trails(self, since: datetime, until: datetime) -> AsyncIterator[Trail]:
+        """See `Archive`. Reads the whole table."""
+        async for trail in self._trails.between(since, until):
+            yield trail
 
     async def copy_to(self, path: Path) -> None:
         """Raise `StoreError`, which names the backups that DynamoDB offers instead."""
@@ -263,6 +328,8 @@ class DynamoStore:
         if report is not None:
             waiting = self._unsent.place(report, now)
             others.append(items.report_item(report) | waiting.attributes())
+        if change.event is not None:
+            others.append(self._trails.event_item(change.event, question))
         is_written = await self._table.put_all(item, condition, others)
         if is_written:
             self._due.note_written(question, place, now)
@@ -298,41 +365,52 @@ class DynamoStore:
         expires = self._lifetime.since(at)
         values: dict[str, Value] = {f"{name}_expires": value for name, value in expires.items()}
         setting = "".join(f", {name} = :{name}_expires" for name in expires)
-        await self._mark(row, _SENT.format(expires=setting), {"at": microseconds(at), **values})
+        values["at"] = microseconds(at)
+        await self._mark(row, _SENT.format(expires=setting), values, EventKind.SENT, at)
         await self._expiry.release(row, at)
         self._unsent.note_gone(row, at)
 
     async def _mark_parked(self, row: OutboxRow, at: datetime) -> None:
         parked = schema.in_shard(items.PARKED, row_key(row.identifier))
-        await self._mark(row, _PARKED, {"at": microseconds(at), "parked": parked})
+        values: dict[str, Value] = {"at": microseconds(at), "parked": parked}
+        await self._mark(row, _PARKED, values, EventKind.PARKED, at)
         await self._expiry.hold(row_key(row.identifier))
         self._unsent.note_gone(row, None)
 
-    async def _mark(self, row: OutboxRow, change: str, values: dict[str, Value]) -> None:
-        condition = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
-        await self._table.update(items.report_key(row_key(row.identifier), row.sequence), change, condition)
+    async def _mark(
+        self, row: OutboxRow, change: str, values: dict[str, Value], kind: EventKind, at: datetime
+    ) -> None:
+        """Change a report in place, unless it was replayed, and tell the trail in the same transaction."""
+        key = items.report_key(row_key(row.identifier), row.sequence)
+        same = Condition(expression=_SAME_REPLAY, values={"replays": row.replays, **values})
+        mark = {"Update": self._table.about(key) | {"UpdateExpression": change} | same.arguments()}
+        while question := await self._trails.find_question(row.identifier):
+            if await self._trails.tell(question, kind, {"sequence": row.sequence}, at, [mark]):
+                return
+            stored = await self._table.get(key)
+            if stored is None or stored[items.REPLAYS] != row.replays:
+                return
+        await self._table.update(key, change, same)  # its question was removed
 
     async def _replay(self, identifier: str, now: datetime) -> None:
         """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
-        while rows := await self.reports_of(identifier):
+        while (trail := await self.trail_of(identifier)) and trail.reports:
             again = [
                 replace(
                     row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
                 )
-                for row in rows
+                for row in trail.reports
             ]
-            if await self._put_back(rows, again, now):
+            if await self._put_back(trail, again, now):
                 return
 
-    async def _put_back(self, rows: Sequence[OutboxRow], again: Sequence[OutboxRow], now: datetime) -> bool:
+    async def _put_back(self, trail: Trail, again: Sequence[OutboxRow], now: datetime) -> bool:
         places = [self._unsent.place(row, now) for row in again]
-        pairs = zip(rows, again, places, strict=True)
+        pairs = zip(trail.reports, again, places, strict=True)
         puts = [self._make_put(items.report_item(new) | place.attributes(), old) for old, new, place in pairs]
-        key = row_key(rows[0].identifier)
-        hold = {"Key": to_wire(items.question_key(key)), "UpdateExpression": f"REMOVE {schema.EXPIRES}"}
-        there = {"ConditionExpression": f"attribute_exists({schema.PARTITION})"}
-        held = {"Update": {"TableName": self._table.name, **hold, **there}}
-        if not await self._table.try_transact([held, *puts]):
+        facts = {"reports": len(again)}
+        held = f" REMOVE {schema.EXPIRES}"  # by `release`, once they are sent
+        if not await self._trails.tell(trail.question, EventKind.REPLAYED, facts, now, puts, held):
             return False
         for row, place in zip(again, places, strict=True):
             self._unsent.note_written(row, place)
@@ -383,8 +461,10 @@ def _restore(question: Question, now: datetime, *, longest: timedelta | None) ->
     if question.deadline is not None:
         span = question.deadline - since
         question = replace(question, deadline=now + min(span, longest or span))
-    if question.work is Work.REMIND and question.due_at is not None:
-        question = replace(question, due_at=now + (question.due_at - since))
+    if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
+        # It is read in Slack, which is due as a reminder is.
+        question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
     if question.state in (State.ACCEPTED, State.POSTING):
         question = replace(question, in_doubt_since=now, due_at=now, paced=False)
-    return question
+    # By a clock that was ahead: it came before the restore, whatever that clock said.
+    return question if question.accepted_at <= now else replace(question, accepted_at=now)

@@ -44,6 +44,8 @@ _CALLS = Config(
 #: The most items in one BatchGetItem (DynamoDB quotas, as of 2026-11).
 _BATCH = 100
 
+#: The most parts of one TransactWriteItems (likewise).
+TRANSACTION_MAX = 100
 
 #: An item in DynamoDB's JSON: `{"v": {"N": "3"}}`.
 WireItem = dict[str, dict[str, str]]
@@ -174,6 +176,10 @@ class Table:
         self._caller = caller
         self._random = random
         self._retries = retries
+
+    def about(self, key: Item) -> dict[str, Any]:
+        """Return the arguments of a part of a transaction that name the item under this key."""
+        return {"TableName": self.name, "Key": to_wire(key)}
 
     async def put(self, item: Item, condition: Condition) -> bool:
         """Write an item if the condition holds for the stored one; return whether it was written."""

@@ -17,11 +17,12 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.leases import Key, read_key
-from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value
+from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value, to_wire
 from bot.store.migration.inventory import Alert, Row, digest_of
-from bot.store.records.rows import microseconds
+from bot.store.migration.source import RestoreRow
+from bot.store.records.rows import EPOCH, microseconds
 from bot.triage.asking_rules import row_key
-from bot.triage.model import OutboxRow, Question
+from bot.triage.model import OutboxRow, Question, Restore, TrailEvent
 
 #: The attribute that holds the digest.
 COPIED = "cp"
@@ -54,14 +55,15 @@ class Copies:
         self._clock = clock
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
-        """Yield all questions and reports of the table as they are now, up to 100 at a time."""
+        """Yield all questions, reports and events of the table as they are now, up to 100 at a time."""
         async for page in self.table.scan_pages(_PAGE, ConsistentRead=True):
             if copies := await self._read(page):
                 yield copies
 
     async def find(self, alerts: Sequence[Alert]) -> Mapping[Key, Copy]:
         """Return the rows of these alerts that the table holds, as they are now."""
-        found = await self.table.get_many([_item_key(row) for alert in alerts for row in alert.rows])
+        keys = [_item_key(row, alert.question) for alert in alerts for row in alert.rows]
+        found = await self.table.get_many(keys)
         return {copy.key: copy for copy in await self._read(found)}
 
     async def write(self, alerts: Sequence[Alert], existing: Mapping[Key, Copy]) -> Sequence[Row]:
@@ -89,23 +91,36 @@ class Copies:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
 
+    async def write_restores(self, rows: Sequence[RestoreRow]) -> None:
+        """Copy what the source remembers of its last restore."""
+        for row in rows:
+            if isinstance(row, Restore):
+                item = items.restore_item(row)
+            else:
+                what, at = row
+                kept = items.read_item(what, at) if isinstance(what, str) else items.found_item(what)
+                item = kept | self._lifetime.since(EPOCH + timedelta(microseconds=at))
+            await self.table.call("put_item", Item=to_wire(item))
+
     async def _write(self, row: Row, item: Item, old: Copy | None) -> bool:
         if _is_copy(old, row):
             return True
         condition = _unchanged_condition(old) if old else NEW
         if await self.table.put_all(item | {COPIED: digest_of(row)}, condition, self._additions_of(row)):
             return True
-        found = await self.table.get(_item_key(row))
+        found = await self.table.get({name: item[name] for name in (schema.PARTITION, schema.SORT)})
         # The reply to a write may have been lost, or a process that has died since may have sent it.
         return any(_is_copy(copy, row) for copy in await self._read([found] if found else []))
 
     async def _read(self, found: Sequence[Item]) -> list[Copy]:
-        """Return the rows that items hold; what is neither a question nor a report is left out."""
+        """Return the rows that items hold; what is none of an alert's is left out."""
         asked = [item for item in found if item[schema.SORT] == items.QUESTION]
         rows: list[tuple[Item, Row]] = []
         rows += zip(asked, await items.read_questions(self.table, asked), strict=True)
         reported = [item for item in found if str(item[schema.SORT]).startswith(items.REPORT)]
         rows += [(item, items.report_from(item)) for item in reported]
+        told = [item for item in found if str(item[schema.SORT]).startswith(items.EVENT)]
+        rows += [(item, event) for item in told for event in items.events_from([item])]
         return [
             Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
             for item, row in rows
@@ -120,7 +135,16 @@ class Copies:
         question = items.question_item(alert.question) | self._expiry_of(alert, now)
         if next_work := find_next_work(alert.question, now):
             question |= _place(next_work[0], items.key_of(alert.question), next_work[1])
-        return [(alert.question, question), *((row, self._report_item(row, now)) for row in alert.reports)]
+        return [
+            (alert.question, question),
+            *((row, self._report_item(row, now)) for row in alert.reports),
+            *((event, self._event_item(event, alert.question, now)) for event in alert.events),
+        ]
+
+    def _event_item(self, event: TrailEvent, question: Question, now: datetime) -> Item:
+        _, _, secret = question.ref.partition(".")
+        expiry = self._no_sooner(self._lifetime.of_event(event, question.deadline), now)
+        return items.event_item(event, secret) | expiry
 
     def _report_item(self, row: OutboxRow, now: datetime) -> Item:
         item, key = items.report_item(row), row_key(row.identifier)
@@ -139,19 +163,24 @@ class Copies:
         return self._expiry(max(ends) + WAITS_LONG, now)
 
     def _expiry(self, end: datetime, now: datetime) -> Item:
-        item = self._lifetime.since(end)
+        return self._no_sooner(self._lifetime.since(end), now)
+
+    def _no_sooner(self, item: Item, now: datetime) -> Item:
         soonest = int((now + _KEPT_AT_LEAST).timestamp())
         return {name: max(int(value), soonest) for name, value in item.items()}
 
 
-def key_of_row(row: Row) -> Key:
-    """Return the partition key and sort key of a row's item."""
-    return read_key(_item_key(row))
+def key_of_row(row: Row, question: Question) -> Key:
+    """Return the partition key and sort key of the item of a row, which belongs to this question."""
+    return read_key(_item_key(row, question))
 
 
-def _item_key(row: Row) -> Item:
+def _item_key(row: Row, question: Question) -> Item:
     if isinstance(row, Question):
         return items.question_key(items.key_of(row))
+    if isinstance(row, TrailEvent):
+        key, _, secret = question.ref.partition(".")
+        return items.event_key(key, secret, row.version)
     return items.report_key(row_key(row.identifier), row.sequence)
 
 
@@ -163,7 +192,7 @@ def _unchanged_condition(old: Copy) -> Condition:
     """Return the condition that no worker has changed a copy since it was read."""
     was: dict[str, Value] = {COPIED: digest_of(old.row)}
     gone: list[str] = []
-    if not isinstance(old.row, Question):
+    if isinstance(old.row, OutboxRow):
         was[items.REPLAYS] = old.row.replays
         for name, at in ((items.SENT_AT, old.row.sent_at), (items.PARKED_AT, old.row.parked_at)):
             if (stored := microseconds(at)) is None:

@@ -9,15 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from bot.store.records.rows import ADDED, added_row, microseconds, question_row, report_facts
-from bot.triage.model import OutboxRow, Question, State
+from bot.store.records.rows import (
+    ADDED,
+    TRAIL,
+    added_row,
+    event_row,
+    microseconds,
+    question_row,
+    report_facts,
+)
+from bot.triage.model import OutboxRow, Question, State, TrailEvent
 
-Row = Question | OutboxRow
+Row = Question | OutboxRow | TrailEvent
 
 #: What is counted, in this order. A report that is parked waits for a person.
 KINDS = (
     *(f"questions {state.value}" for state in State),
     *(f"reports {fate}" for fate in ("unsent", "parked", "sent")),
+    "events",
 )
 
 #: Checksums are sums of digests modulo this, so that the order of the rows does not matter.
@@ -26,15 +35,16 @@ _MODULUS = 1 << 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """A question with its reports, in order of sequence."""
+    """A question with its reports and events, in order."""
 
     question: Question
     reports: Sequence[OutboxRow]
+    events: Sequence[TrailEvent] = ()
 
     @property
     def rows(self) -> Sequence[Row]:
-        """The question and its reports."""
-        return (self.question, *self.reports)
+        """The question, its reports and its events."""
+        return (self.question, *self.reports, *self.events)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +96,8 @@ def kind_of(row: Row) -> str:
     """Return which of `KINDS` a row is counted as."""
     if isinstance(row, Question):
         return f"questions {row.state.value}"
+    if isinstance(row, TrailEvent):
+        return "events"
     if row.sent_at is not None:
         return "reports sent"
     return "reports unsent" if row.parked_at is None else "reports parked"
@@ -93,19 +105,30 @@ def kind_of(row: Row) -> str:
 
 def digest_of(row: Row) -> str:
     """Return the SHA-256 of a row's contents, in hex."""
-    columns = _question_columns(row) if isinstance(row, Question) else _report_columns(row)
-    text = json.dumps(columns, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(_columns_of(row), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _columns_of(row: Row) -> dict[str, object]:
+    if isinstance(row, TrailEvent):
+        return event_row(row)
+    return _question_columns(row) if isinstance(row, Question) else _report_columns(row)
+
+
 def _question_columns(row: Question) -> dict[str, object]:
-    # Without what is empty, the digest equals that of the previous release, which may have begun the copy.
-    others = {name: value for name, value in question_row(row).items() if name not in ADDED}
+    # Without what is empty, the digest equals that of an earlier release, which may have begun the copy.
+    others = {
+        name: value
+        for name, value in question_row(row).items()
+        if name not in ADDED and (value or name not in TRAIL)
+    }
     return others | added_row(row)
 
 
 def _report_columns(row: OutboxRow) -> dict[str, object]:
-    columns = {each.name: getattr(row, each.name) for each in fields(row) if each.name != "report"}
+    columns = {
+        each.name: getattr(row, each.name) for each in fields(row) if each.name not in ("report", "hash")
+    }
     # Without facts, the digest equals that of the previous release, which may have begun the copy.
     facts = {"facts": report_facts(row.report)} if row.report else {}
     return facts | {

@@ -16,11 +16,12 @@ from bot.clock import Clock
 from bot.errors import TriageBotError
 from bot.store.address import parse_address, store_path
 from bot.store.dynamodb.opening import mark_finished, mark_unfinished, require_usable
+from bot.store.dynamodb.past import mark_as_backup
 from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
-from bot.triage.model import Question
+from bot.triage.model import Question, TrailEvent
 
 Tell = Callable[[str], None]
 
@@ -47,19 +48,27 @@ class MigrationResult:
     differs: str | None
 
 
-async def migrate_store(
-    source_url: str, target_url: str, *, region: str | None, keep: timedelta, tell: Tell
+async def migrate_store(  # noqa: PLR0913 - from where, to where, and how
+    source_url: str,
+    target_url: str,
+    *,
+    region: str | None,
+    keep: timedelta,
+    tell: Tell,
+    restored: bool = False,
 ) -> MigrationResult:
     """Copy the file at one URL to the table at the other, and compare them.
 
-    `keep` is how long ended questions are kept; `tell` receives progress messages. Raises
+    `keep` is how long ended questions are kept; `tell` receives progress messages. With `restored` the file
+    need not be what it was, and neither is the table then: a worker refuses it without `--restored`. Raises
 
     - `MigrationRefused` if the table holds rows of another store, or rows that a worker has changed;
     - `StartRefused` if a worker holds the file, or the table is missing or has the wrong schema;
-    - `StoreUnusable` if the file is missing, empty or corrupt; `ConfigError` for an invalid URL or region;
+    - `StoreUnusable` if the file is missing, empty, corrupt or not what it was;
+    - `ConfigError` for an invalid URL or region;
     - `StoreError` if either store fails. What was copied stays, and another run resumes from there.
     """
-    source, clock = await SqliteSource.open(store_path(source_url)), Clock()
+    source, clock = await SqliteSource.open(store_path(source_url), restored=restored), Clock()
     try:
         address = parse_address(target_url, region=region)
         table = Table(
@@ -71,6 +80,8 @@ async def migrate_store(
         )
         try:
             await require_usable(table)
+            if restored:
+                await mark_as_backup(table)
             copies = Copies(table, keep=keep, clock=clock)
             return await Migration(source, copies, tell=tell).run()
         finally:
@@ -108,6 +119,7 @@ class Migration:
         await self._require_untouched()
         await mark_unfinished(self._table, str(self._source.path))
         copied = await self._copy()
+        await self._copies.write_restores(await self._source.restores())
         self._tell("reading the table back")
         comparisons = compare(copied, await self._read_back())
         if all(each.is_equal for each in comparisons):
@@ -137,7 +149,7 @@ class Migration:
 
     async def _copy(self) -> Inventory:
         inventory, total, done = Inventory(), await self._source.size(), 0
-        self._tell(f"copying {total:,} questions and their reports to the table {self._table.shown}")
+        self._tell(f"copying {total:,} questions, reports and trails to the table {self._table.shown}")
         async for page in self._source.pages():
             await self._write(page)
             for row in (row for alert in page for row in alert.rows):
@@ -164,15 +176,15 @@ class Migration:
         """Return the identifier of the first alert that differs between the stores."""
         async for page in self._source.pages():
             there = await self._copies.find(page)
-            for row in (row for alert in page for row in alert.rows):
-                copy = there.get(key_of_row(row))
+            for alert, row in ((each, row) for each in page for row in each.rows):
+                copy = there.get(key_of_row(row, alert.question))
                 if copy is None or digest_of(copy.row) != digest_of(row):
                     return _identifier_of(row)
         return await self._find_first_stranger()
 
     async def _find_first_stranger(self) -> str:
         async for copy, alert in self._copies_with_source():
-            if alert is None or copy.key not in map(key_of_row, alert.rows):
+            if alert is None or copy.key not in {key_of_row(row, alert.question) for row in alert.rows}:
                 return _identifier_of(copy.row)
         return ""
 
@@ -193,6 +205,8 @@ def _is_newer(copy: Copy, alert: Alert) -> bool:
     """Whether the source is older than the copy, e.g. because it is a restored backup."""
     if isinstance(copy.row, Question):
         return copy.row.version > alert.question.version
+    if isinstance(copy.row, TrailEvent):
+        return copy.row.version not in {event.version for event in alert.events}
     return copy.row.sequence not in {row.sequence for row in alert.reports}
 
 

@@ -15,15 +15,19 @@ from bot.triage.model import (
     Change,
     Choice,
     Confidence,
+    EventKind,
     Fact,
     OutboxRow,
     Question,
     Report,
+    Restore,
     State,
+    TrailEvent,
     TriageRequest,
     make_question,
 )
 from bot.triage.outcomes import Outcome
+from bot.triage.trail import UNKNOWN
 
 #: Stored moments count from here.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,10 +40,10 @@ FIXED = ("key", "secret", "identifier")
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 _EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
 
-#: Columns of version 3 that a question has beside its request.
-_OWN = ("note_keys", "found_by", "other_slack_id")
+#: Columns of versions 3 and 4 that a question has beside its request.
+_OWN = ("note_keys", "found_by", "other_slack_id", "read_at", "is_unsure")
 
-#: Columns of version 3. A table has them in an item of its own, which workers of version 2 do not write.
+#: Columns of versions 3 and 4. A table has them in an item of its own, which version 2 does not write.
 ADDED: Mapping[str, Any] = {
     "occurred_at": None,
     "facts": "",
@@ -48,20 +52,32 @@ ADDED: Mapping[str, Any] = {
     "note_keys": "",
     "found_by": "",
     "other_slack_id": "",
+    "read_at": None,
+    "is_unsure": 0,
 }
 
 _PLAIN = tuple(
     "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
-    "taken_name reminders answers idle_changes reports shown notes card_shown".split()
+    "taken_name reminders answers idle_changes reports shown notes card_shown "
+    "refusals trail_hash report_hash".split()
 )
+
+#: Columns of version 4 that a question has. Like any other they are attributes of its item in a table, and a
+#: worker of version 3 drops them there: so what they hold is unknown where they are empty.
+TRAIL: Mapping[str, Any] = {"refusals": 0, "trail_hash": "", "report_hash": ""}
+
 _plain_of = itemgetter(*_PLAIN)
 _TIMES = tuple(
     "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
-    "answered_at clicked_at first_answered_at".split()
+    "answered_at clicked_at first_answered_at read_at".split()
 )
 
 #: Columns that a save writes.
-MUTABLE = (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
+MUTABLE = tuple(
+    dict.fromkeys(
+        (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
+    )
+)
 
 #: All columns, in the table's order.
 COLUMNS = (*FIXED, *MUTABLE)
@@ -85,12 +101,18 @@ def moment(stored: int | None) -> datetime | None:
     return None if stored is None else EPOCH + stored * _MICROSECOND
 
 
+def restore_of(since: int, until: int) -> Restore:
+    """Return the window of a restore from its two moments as stored."""
+    return Restore(since=EPOCH + since * _MICROSECOND, until=EPOCH + until * _MICROSECOND)
+
+
 #: Columns whose stored form differs from the attribute.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, microseconds),
     **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
     "state": lambda state: state.value,
     "paced": int,
+    "is_unsure": int,
     "offered": " ".join,
     "note_keys": " ".join,
 }
@@ -115,7 +137,7 @@ def mutable_row(question: Question) -> dict[str, Any]:
 
 
 def added_row(question: Question) -> dict[str, Any]:
-    """Return the columns of version 3 that say anything, with their stored values."""
+    """Return the columns of versions 3 and 4 that say anything, with their stored values."""
     request = question.request
     if not any(getattr(question, name) for name in _OWN) and not any(
         getattr(request, name) for name in _EVIDENCE
@@ -182,6 +204,7 @@ def question_of(row: Mapping[str, Any]) -> Question:
         note_keys=tuple(row["note_keys"].split()),
         found_by=row["found_by"],
         other_slack_id=row["other_slack_id"],
+        is_unsure=bool(row["is_unsure"]),
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )
@@ -261,6 +284,41 @@ def report_row(change: Change, report: OutboxRow) -> dict[str, Any]:
         "due_at": microseconds(report.due_at),
         "facts": report_facts(report.report),
     }
+
+
+def event_row(event: TrailEvent) -> dict[str, Any]:
+    """Return an event as the columns of its row; `at` in microseconds since 1970.
+
+    The hash of the event before is not stored twice: see `events_of`.
+    """
+    return {
+        "key": row_key(event.identifier),
+        "version": event.version,
+        "at": microseconds(event.at),
+        "kind": event.kind.value,
+        "facts": _write_facts(event.facts),
+        "after_gap": int(event.previous == UNKNOWN),
+        "hash": event.hash,
+    }
+
+
+def events_of(identifier: str, rows: Iterable[Mapping[str, Any]]) -> list[TrailEvent]:
+    """Return the events that the rows of one alert hold, which are in order of their versions."""
+    events: list[TrailEvent] = []
+    for row in rows:
+        previous = events[-1].hash if events else ""
+        events.append(
+            TrailEvent(
+                identifier=identifier,
+                version=row["version"],
+                at=EPOCH + row["at"] * _MICROSECOND,
+                kind=EventKind(row["kind"]),
+                facts=json.loads(row["facts"]),
+                previous=UNKNOWN if row["after_gap"] else previous,
+                hash=row["hash"],
+            )
+        )
+    return events
 
 
 def report_of(row: Mapping[str, Any]) -> OutboxRow:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -17,7 +18,10 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.errors import StoreError
+from bot.errors import StoreError, StoreReplaced, TriageBotError
+from bot.store.sqlite.head import sync_folder
+from bot.store.sqlite.past import Past, mark_as_backup
+from bot.threads import DaemonThreads
 
 T = TypeVar("T")
 
@@ -27,6 +31,9 @@ COPY_PAGES = 64
 #: When this many jobs wait, they are run and share a commit, with any others handed over in the same batch.
 GROUP_MAX = 200
 
+#: How long the head may lag behind on disk, in seconds: it is synced at most this often.
+SYNC_INTERVAL = 1.0
+
 
 class _Kind(Enum):
     """Kinds of jobs. Those that wait together run in this order."""
@@ -34,6 +41,7 @@ class _Kind(Enum):
     READ = auto()
     WRITE = auto()
     LONG = auto()  #: lets other jobs run in between
+    LOOK = auto()  #: also runs when the file has been replaced
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,14 +56,34 @@ class _Job:
 class Database:
     """Runs work on the connection, in a thread of its own, for the event loop that created it."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        past: Past | None = None,
+        *,
+        reopen: Callable[[], sqlite3.Connection] | None = None,
+    ) -> None:
+        self.replaced = asyncio.Event()  #: set once the file is gone, or another is at its path
         self._connection = connection
+        self._past = past
+        self._reopen = reopen
+        self._is_replaced = False
         self._loop = asyncio.get_running_loop()
         self._submitted: list[_Job] = []
         self._handed_over: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._closing = False
         self._closed = asyncio.Event()
+        self._syncer = DaemonThreads("store's head")
+        self._sync_task: asyncio.Task[None] | None = None
+        self._is_unsynced = False
+        self._is_copying = False
+        self._is_between = False  #: the connection was closed to be opened anew, which has not succeeded yet
         threading.Thread(target=self._serve, name="store", daemon=True).start()
+
+    @property
+    def head_trouble(self) -> str:
+        """Why the head could not be written; "" if it could."""
+        return self._past.trouble if self._past else ""
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run work that changes nothing. `StoreError` if SQLite fails or the database is closed."""
@@ -76,8 +104,23 @@ class Database:
         """
         await self._submit(lambda connection: self._copy(connection, path), kind=_Kind.LONG)
 
+    async def look(self) -> None:
+        """Look whether file, log and head are in place; renew log and head if not.
+
+        `StoreReplaced` if the file is gone, or another is at its path. `StoreError` if the log is gone and
+        what was in it cannot be written into the file.
+        """
+        await self._submit(self._look_after, kind=_Kind.LOOK)
+
+    async def rescue(self, path: Path) -> None:
+        """Write a backup to a new file and sync it, also where the store's own file is gone. `StoreError`."""
+        await self._submit(lambda connection: _rescue(connection, path), kind=_Kind.LOOK)
+
     async def close(self) -> None:
         """Finish the submitted work, then close. Work submitted later raises `StoreError`."""
+        if self._sync_task:
+            self._sync_task.cancel()
+        self._syncer.close()
         self._closing = True
         self._hand_over()
         self._handed_over.put(None)
@@ -103,8 +146,13 @@ class Database:
         while not last:
             group, last = self._next_group()
             self._run(group)
-        with contextlib.suppress(sqlite3.Error):
+        is_clean = not self._is_replaced
+        try:
             self._connection.close()
+        except sqlite3.Error:
+            is_clean = False
+        if self._past:
+            self._past.close(is_clean=is_clean)
         self._tell_loop(self._closed.set)
 
     def _next_group(self) -> tuple[list[_Job], bool]:
@@ -122,12 +170,14 @@ class Database:
             jobs = [job for job in group if job.kind is kind]
             if not jobs:
                 continue
-            if kind is _Kind.WRITE:
+            if self._is_replaced and kind is not _Kind.LOOK:
+                _refuse(jobs)
+            elif kind is _Kind.WRITE:
                 self._write(jobs)
             else:
                 for job in jobs:
                     _attempt(job, self._connection)
-            self._tell_loop(_settle, jobs)
+            self._tell_loop(self._settle, jobs)
 
     def _write(self, jobs: Sequence[_Job]) -> None:
         if not self._commit(jobs) and len(jobs) > 1:
@@ -136,7 +186,14 @@ class Database:
 
     def _copy(self, connection: sqlite3.Connection, path: Path) -> None:
         with _new_file(path), contextlib.closing(sqlite3.connect(path)) as copy:
-            connection.backup(copy, pages=COPY_PAGES, progress=lambda *_: self._serve_waiting())
+            self._is_copying = True
+            try:
+                connection.backup(copy, pages=COPY_PAGES, progress=lambda *_: self._serve_waiting())
+            finally:
+                self._is_copying = False
+            if self._is_replaced:
+                raise StoreReplaced
+            mark_as_backup(copy)
 
     def _serve_waiting(self) -> None:
         """Run waiting jobs between two steps of a copy: SQLite includes their changes in it."""
@@ -154,12 +211,20 @@ class Database:
 
     def _commit(self, jobs: Sequence[_Job]) -> bool:
         """Run jobs in one transaction. Return False if one failed and all were rolled back."""
-        connection = self._connection
+        connection, past = self._connection, self._past
+        changes = connection.total_changes
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if past:
+                past.begin()
             # No savepoint per job: each statement costs time and switches threads.
             if all(_attempt(job, connection) for job in jobs):
+                has_changed = connection.total_changes != changes
+                if past and has_changed:
+                    past.count(connection)
                 connection.execute("COMMIT")
+                if past and has_changed:
+                    self._note_commit(past, jobs)
                 return True
             _roll_back(connection)
         except sqlite3.Error as error:
@@ -167,6 +232,96 @@ class Database:
             for job in jobs:
                 job.error = _translate(error)
         return False
+
+    def _note_commit(self, past: Past, jobs: Sequence[_Job]) -> None:
+        """Write the head. Where the commit may be lost with its file, nobody must be told of it."""
+        past.note_commit()
+        try:
+            self._require_in_place(past)
+        except StoreError as error:
+            for job in jobs:
+                job.error = error
+
+    def _look_after(self, _: sqlite3.Connection) -> None:
+        if self._is_replaced:
+            raise StoreReplaced
+        if self._past:
+            self._require_in_place(self._past)
+            self._past.look_after_head()
+
+    def _require_in_place(self, past: Past) -> None:
+        if not past.is_in_place():
+            self._is_replaced = True
+            self._tell_loop(self.replaced.set)
+            raise StoreReplaced
+        if not past.is_log_in_place():
+            try:
+                self._renew_log(past)
+            except (sqlite3.Error, TriageBotError) as error:
+                raise StoreError(f"the store's log is gone and cannot be renewed: {error}") from error
+
+    def _renew_log(self, past: Past) -> None:
+        """Bring what is in the removed log into the file, and open that anew, with a log of its own."""
+        if self._reopen is None:
+            return
+        if not self._is_between:
+            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if self._is_copying:  # a copy needs the connection: the next look opens it anew
+                return
+            self._connection.close()
+            self._is_between = True
+        row_factory = self._connection.row_factory
+        self._connection = self._reopen()
+        self._connection.row_factory = row_factory
+        self._is_between = False
+        past.remember_log()
+
+    def _settle(self, group: Sequence[_Job]) -> None:
+        for job in group:
+            if job.future.done():  # its waiter was cancelled
+                continue
+            if job.error is not None:
+                job.future.set_exception(job.error)
+            else:
+                job.future.set_result(job.result)
+        if self._past and any(job.kind is _Kind.WRITE for job in group):
+            self._is_unsynced = True
+            if self._sync_task is None and not self._closing:
+                self._sync_task = self._loop.create_task(self._sync_later(self._past), name="store's head")
+
+    async def _sync_later(self, past: Past) -> None:
+        while self._is_unsynced:
+            await asyncio.sleep(SYNC_INTERVAL)
+            self._is_unsynced = False
+            await self._syncer.run(past.sync)
+        self._sync_task = None
+
+
+def _refuse(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        job.error = StoreReplaced()
+
+
+def _rescue(connection: sqlite3.Connection, path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")  # so that nobody takes half of it
+    try:
+        part.unlink(missing_ok=True)
+        with _new_file(part):
+            with contextlib.closing(sqlite3.connect(part)) as copy:
+                connection.backup(copy)
+                mark_as_backup(copy)
+                [verdict] = copy.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise StoreError(f"what is left of the store is corrupt ({verdict})")
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.rename(path)
+        sync_folder(path)
+        # SQLite would replay a log that is left here into whatever file comes to its side.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot write {path}: {error}") from error
 
 
 @contextlib.contextmanager
@@ -203,13 +358,3 @@ def _translate(error: sqlite3.Error) -> StoreError:
 def _roll_back(connection: sqlite3.Connection) -> None:
     with contextlib.suppress(sqlite3.Error):  # on some errors SQLite has rolled back already
         connection.execute("ROLLBACK")
-
-
-def _settle(group: Sequence[_Job]) -> None:
-    for job in group:
-        if job.future.done():  # its waiter was cancelled
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)

@@ -1,4 +1,4 @@
--- Version 3 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- Version 4 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
 -- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
 -- upgrades a file of an earlier one, which then has the same columns in the same order.
 
@@ -53,7 +53,12 @@ CREATE TABLE question (
     is_cut         INTEGER NOT NULL DEFAULT 0,   -- 1: the end of the summary was not kept
     note_keys      TEXT    NOT NULL DEFAULT '',  -- digests by which known notes are told, separated by spaces
     found_by       TEXT    NOT NULL DEFAULT '',  -- the rule by which the person was found
-    other_slack_id TEXT    NOT NULL DEFAULT ''   -- of the same person, on Enterprise Grid
+    other_slack_id TEXT    NOT NULL DEFAULT '',  -- of the same person, on Enterprise Grid
+    read_at        INTEGER,              -- when its standing was made certain after the store was restored
+    is_unsure      INTEGER NOT NULL DEFAULT 0,   -- 1: it could not be read then; only a no counts
+    refusals       INTEGER NOT NULL DEFAULT 0,   -- clicks on it that were refused
+    trail_hash     TEXT    NOT NULL DEFAULT '',  -- of its last event; '': unknown, as in an upgraded file
+    report_hash    TEXT    NOT NULL DEFAULT ''   -- of its last report; '': there is none, or unknown likewise
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;
@@ -80,8 +85,55 @@ CREATE TABLE report (
 
 CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_at IS NULL;
 
+-- The trail: every decision about an alert. Rows are added, none changes, and they go with their question, in
+-- one transaction. (No foreign key: looking it up costs more than the rest of an insert.)
+CREATE TABLE event (
+    key       TEXT    NOT NULL,  -- the question it belongs to
+    version   INTEGER NOT NULL,  -- of the question as stored with it: events are ordered by it
+    at        INTEGER NOT NULL,  -- when it was stored
+    kind      TEXT    NOT NULL,  -- what was decided
+    facts     TEXT    NOT NULL,  -- a JSON object of words of ours, ids of Slack's, counts and hashes
+    after_gap INTEGER NOT NULL,  -- 1: what came before is unknown; 0: the event before is the one that it follows
+    hash      TEXT    NOT NULL,  -- sha256 of all that, of the identifier, and of the hash before
+    PRIMARY KEY (key, version)
+) STRICT, WITHOUT ROWID;
+
 -- Written to test whether the store takes writes; nobody reads it.
 CREATE TABLE probe (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     at INTEGER NOT NULL
 ) STRICT;
+
+-- What the store knows of its own past: one row. `NAME.head`, beside the file, has identity and count as well.
+CREATE TABLE past (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    identity      TEXT    NOT NULL,            -- which store this is: 128 random bits in hex
+    commits       INTEGER NOT NULL,            -- write transactions so far; never lowered
+    written_at    INTEGER,                     -- when the last one was committed; NULL: unknown (an upgraded file)
+    is_backup     INTEGER NOT NULL DEFAULT 0,  -- 1: a copy that `backup` made; `run --restored` takes the mark away
+    restored_at   INTEGER,                     -- when `run --restored` drew the identity; NULL: never
+    restored_from INTEGER,                     -- and `written_at` before that, the backup's last commit; NULL: unknown
+    replaces      TEXT    NOT NULL DEFAULT ''  -- the head that this identity replaces, until its own is on disk
+) STRICT;
+
+-- That the store was restored: one row. What was posted in between may be missing in the table `question`.
+CREATE TABLE restore (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    since INTEGER NOT NULL,  -- half an hour before the backup's last commit, or before that of an earlier restore
+    until INTEGER NOT NULL   -- when it was restored
+) STRICT;
+
+-- Conversations that were read after a restore, before their person was asked anything.
+CREATE TABLE conversation (
+    slack_id TEXT    PRIMARY KEY,
+    read_at  INTEGER NOT NULL
+) STRICT;
+
+-- Questions that were found there.
+CREATE TABLE found_question (
+    key      TEXT    PRIMARY KEY,  -- the first part of the ref
+    facts    TEXT    NOT NULL,     -- what the message says of it, as JSON
+    found_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX found_question_at ON found_question (found_at);

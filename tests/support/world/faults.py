@@ -24,31 +24,43 @@ async def refused(_request: web.Request, _handler: Handler) -> web.StreamRespons
     return web.Response(status=503, text="busy")
 
 
-async def mute(request: web.Request, _handler: Handler) -> web.StreamResponse:
-    """Take the websocket, and never say hello."""
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    async for _ in websocket:
-        pass
-    return websocket
+def says_hello(*hello: dict[str, Any]) -> Handshake:
+    """Take the websocket, say this, and listen."""
+
+    async def meet(request: web.Request, _handler: Handler) -> web.StreamResponse:
+        websocket = await _opened(request, *hello)
+        async for _ in websocket:
+            pass
+        return websocket
+
+    return meet
+
+
+#: Takes the websocket, and never says hello.
+mute = says_hello()
 
 
 async def turned_away(request: web.Request, _handler: Handler) -> web.StreamResponse:
     """Take the websocket, and say that there are too many."""
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    await websocket.send_json({"type": "disconnect", "reason": "too_many_websockets", "debug_info": {}})
+    notice = {"type": "disconnect", "reason": "too_many_websockets", "debug_info": {}}
+    websocket = await _opened(request, notice)
     await websocket.close()
     return websocket
 
 
 async def cut_after_hello(request: web.Request, _handler: Handler) -> web.StreamResponse:
     """Take the websocket, say hello, and cut it."""
-    websocket = web.WebSocketResponse()
-    await websocket.prepare(request)
-    await websocket.send_json({"type": "hello", "num_connections": 1})
+    websocket = await _opened(request, {"type": "hello", "num_connections": 1})
     assert request.transport
     request.transport.close()
+    return websocket
+
+
+async def _opened(request: web.Request, *messages: dict[str, Any]) -> web.WebSocketResponse:
+    websocket = web.WebSocketResponse()
+    await websocket.prepare(request)
+    for message in messages:
+        await websocket.send_json(message)
     return websocket
 
 
@@ -57,20 +69,6 @@ def busy(retry_after: str) -> Handshake:
 
     async def meet(_request: web.Request, _handler: Handler) -> web.StreamResponse:
         return web.Response(status=429, headers={"Retry-After": retry_after})
-
-    return meet
-
-
-def says_hello(hello: dict[str, Any]) -> Handshake:
-    """Take the websocket, and say this hello."""
-
-    async def meet(request: web.Request, _handler: Handler) -> web.StreamResponse:
-        websocket = web.WebSocketResponse()
-        await websocket.prepare(request)
-        await websocket.send_json(hello)
-        async for _ in websocket:
-            pass
-        return websocket
 
     return meet
 
@@ -106,7 +104,6 @@ class Hold:
         assert self._reached.wait(PATIENCE_SECONDS), f"nobody called {self.method}"
 
     def release(self) -> None:
-        """Let every call go on, now and later."""
         self.loop.call_soon_threadsafe(self._released.set)
 
     async def keep(self) -> None:
@@ -137,11 +134,9 @@ class Faults:
         self._handshakes: list[Handshake] = []
 
     def count(self, method: str) -> int:
-        """Return how often a method was called."""
         return len(self.calls_of(method))
 
     def calls_of(self, method: str) -> list[Call]:
-        """Return the calls of a method, in order."""
         return [call for call in list(self.calls) if call.method == method]
 
     def hold(self, hold: Hold) -> None:
@@ -182,13 +177,9 @@ class Faults:
 
     def middleware(self) -> Middleware:
         """Return the middleware, for the stand-in."""
+        return self._pass_on
 
-        @web.middleware
-        async def pass_on(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._pass_on(request, handler)
-
-        return pass_on
-
+    @web.middleware
     async def _pass_on(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Pass a request on, or do to it what was decided."""
         method = request.match_info.get("method", "")
@@ -200,11 +191,8 @@ class Faults:
         if method in self._refusals:
             return web.json_response({"ok": False, "error": self._refusals[method]})
         if method in self._limits:
-            return web.json_response(
-                {"ok": False, "error": "ratelimited"},
-                status=429,
-                headers={"Retry-After": self._limits[method]},
-            )
+            refusal, headers = {"ok": False, "error": "ratelimited"}, {"Retry-After": self._limits[method]}
+            return web.json_response(refusal, status=429, headers=headers)
         hold = self._holds.get(method)
         if hold and not hold.after_work:
             await hold.keep()

@@ -25,7 +25,6 @@ class Letter:
 
     @property
     def details(self) -> dict[str, Any]:
-        """The details of a report."""
         details: dict[str, Any] = json.loads(self.body)["details"]
         return details
 
@@ -42,14 +41,9 @@ class Mailbox:
         """Take what is in the queue now; return all that was ever taken."""
         while messages := self._receive():
             for message in messages:
-                attribute = message.get("MessageAttributes", {}).get("reason", {})
-                self._letters.append(
-                    Letter(
-                        body=message["Body"],
-                        reason=attribute.get("StringValue", ""),
-                        attributes=dict(message["Attributes"]),
-                    )
-                )
+                reason = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue", "")
+                facts = dict(message["Attributes"])
+                self._letters.append(Letter(body=message["Body"], reason=reason, attributes=facts))
                 self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         return self._letters
 

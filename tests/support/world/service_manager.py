@@ -18,11 +18,9 @@ class ServiceManager:
         self._told: list[dict[str, str]] = []
 
     def close(self) -> None:
-        """Listen no more."""
         self._socket.close()
 
     def told(self) -> list[dict[str, str]]:
-        """Return all that it was told so far."""
         try:
             while True:
                 lines = self._socket.recv(4096).decode().splitlines()

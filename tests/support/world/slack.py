@@ -63,7 +63,6 @@ class SlackSide:
         self.faults.heal()
 
     def close(self) -> None:
-        """End for good."""
         self.faults.heal()
         self.stop()
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -97,7 +96,6 @@ class SlackSide:
         self.run(self.faults.break_off())
 
     def admit(self, person: Person) -> None:
-        """Let somebody join the workspace."""
         self.do(lambda: self.stand_in.workspace.admit(person))
 
     def without_scope(self, scope: str) -> None:
@@ -142,11 +140,11 @@ class SlackSide:
     def questions(self, identifier: str) -> Sequence[Message]:
         """Return every message that puts the question about this alert, known by its metadata."""
         key = hashlib.sha256(identifier.encode()).hexdigest()[:32]
-        return [one for one in self.messages() if _ref(one).startswith(f"{key}.")]
+        return [one for one in self.messages() if ref_of(one).startswith(f"{key}.")]
 
     def all_questions(self) -> Sequence[Message]:
         """Return every message that puts a question."""
-        return [one for one in self.messages() if _ref(one)]
+        return [one for one in self.messages() if ref_of(one)]
 
     def question(self, identifier: str) -> Message:
         """Wait until the question about this alert was asked, and return it as it stands."""
@@ -181,13 +179,7 @@ def newcomer(name: str) -> Person:
     return Person(id=f"U0{name.upper()}", name=name, real_name=name, email=f"{name}@example.com")
 
 
-def ref_of(question: Message) -> str:
-    """Return the ref in a question's metadata."""
-    return _ref(question)
-
-
 def buttons(message: Message) -> list[dict[str, Any]]:
-    """Return a message's buttons, in order."""
     return [one for block in message.blocks if block["type"] == "actions" for one in block["elements"]]
 
 
@@ -196,7 +188,8 @@ def paragraphs(message: Message) -> list[str]:
     return [text for block in message.blocks if (text := text_of_block(block))]
 
 
-def _ref(message: Message) -> str:
+def ref_of(message: Message) -> str:
+    """Return the ref in a question's metadata, "" if it is none."""
     metadata = message.metadata or {}
     is_question = metadata.get("event_type") == "triage_question"
     return str(metadata["event_payload"]["ref"]) if is_question else ""

@@ -19,7 +19,6 @@ RADIA = "U0RADIAP009"
 
 
 def reminders_of(slack: SlackSide, question: Message) -> Sequence[Message]:
-    """Return the reminders of a question, the oldest first."""
     ref = ref_of(question)
     sent = [one for one in slack.messages() if (one.metadata or {}).get("event_type") == "triage_reminder"]
     return sorted(
@@ -42,7 +41,6 @@ def send_note(slack: SlackSide, question: Message, text: str) -> Click:
 
 
 def modal_of(slack: SlackSide, user: str) -> dict[str, Any] | None:
-    """Return the window that somebody sees."""
     return slack.do(lambda: slack.stand_in.workspace.modals.seen_by(user))
 
 
@@ -53,7 +51,6 @@ def open_home(slack: SlackSide, user: str) -> dict[str, Any]:
 
 
 def home_of(slack: SlackSide, user: str) -> dict[str, Any] | None:
-    """Return the Home that somebody was shown last."""
     return slack.do(lambda: slack.stand_in.workspace.homes.get(user))
 
 

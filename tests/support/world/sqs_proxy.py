@@ -30,7 +30,6 @@ class SqsProxy(AwsProxy):
         self.failed: list[tuple[str, str]] = []
 
     def answer(self, action: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        """See `AwsProxy`: what SQS answers, or would."""
         call = json.loads(body)
         failed = [self._failure(action, entry) for entry in call.get("Entries", ())]
         if not any(failed):

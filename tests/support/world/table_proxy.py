@@ -13,14 +13,10 @@ from world.waiting import PATIENCE_SECONDS
 _AWAY: Final = (500, b'{"__type": "InternalServerError"}')
 
 
-def _nothing(_: dict[str, Any]) -> bool:
-    return False
-
-
 class TableProxy(AwsProxy):
     """Hands everything on; replies to what `holds` says wait until they are let go."""
 
-    def __init__(self, upstream: str, *, holds: Callable[[dict[str, Any]], bool] = _nothing) -> None:
+    def __init__(self, upstream: str, *, holds: Callable[[dict[str, Any]], bool] = lambda _: False) -> None:
         super().__init__(upstream)
         self.is_away = False  #: whether it does nothing that it is asked
         self.holds = holds
@@ -32,7 +28,6 @@ class TableProxy(AwsProxy):
         super().__exit__(*exception)
 
     def wait_until_held(self) -> None:
-        """Wait until a reply is kept waiting."""
         assert self._reached.wait(PATIENCE_SECONDS), "nobody made the call"
 
     def release(self) -> None:

@@ -17,12 +17,13 @@ _PACKAGE_HOME = Path(bot.__file__).resolve().parents[1]
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """Return what Python needs to find the program, and nothing that configures it."""
+    """Return what Python needs to find the program, and nothing that configures it, a file neither."""
     return {
         "PATH": os.defpath,
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(_PACKAGE_HOME),
+        "TRIAGE_BOT_ENV": "/dev/null",
     }
 
 
@@ -45,11 +46,9 @@ class WorkerProcess:
 
     @property
     def log(self) -> str:
-        """All that its runs have written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
     def start(self, *options: str) -> None:
-        """Start a run."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the program under test
                 [sys.executable, "-P", *self.program, "run", *options],
@@ -73,11 +72,9 @@ class WorkerProcess:
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, hard))
 
     def is_running(self) -> bool:
-        """Whether a run is under way."""
         return self._process is not None and self._process.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the run."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -97,7 +94,6 @@ class WorkerProcess:
         self.exit_code()
 
     def close(self) -> None:
-        """End the run, if there is one."""
         if self.is_running():
             self.kill()
 

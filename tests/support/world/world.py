@@ -66,7 +66,6 @@ class World:
         self.slack.close()
 
     def start(self, *options: str) -> None:
-        """Start the worker, and wait until it listens."""
         self.worker.start(*options)
         self.slack.until_linked()
         self.worker.until_logged("worker.started")

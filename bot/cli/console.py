@@ -1,0 +1,53 @@
+"""What every command does first: load its settings, and print what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from bot.printable import GREY, RED, YELLOW, paint
+from bot.settings.settings import Purpose, Settings, load_settings, settle_environment, takes_colour
+from bot.triage.log_events import log_event
+from bot.worker.log import configure_logging, writes_json
+
+log = logging.getLogger(__name__)
+
+_COLOURS = {"error": RED, "warning": YELLOW}
+
+
+def load_for_command(purpose: Purpose, options: argparse.Namespace) -> Settings:
+    """Load the settings that a command needs, and print their warnings. Raises `ConfigError`."""
+    settings = load_without_warnings(purpose, options)
+    for warning in settings.warnings:
+        complain(warning, level="warning")
+    return settings
+
+
+def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Settings:
+    """Load the settings that a command needs, and configure the log by them. Raises `ConfigError`."""
+    settings = load_settings(purpose)
+    if options.verbose:
+        complain(f"settings come from {settings.source}", level="info")
+    settle_environment(settings)
+    tokens = (settings.slack_bot_token, settings.slack_app_token)
+    configure_logging(
+        settings.log_level,
+        sys.stderr,
+        as_json=settings.log_format == "json",
+        journal_stream=settings.journal_stream,
+        secrets=[token.reveal() for token in tokens if not token.parameter],
+    )
+    return settings
+
+
+def complain(problem: str, *, level: str = "error") -> None:
+    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON."""
+    if writes_json():
+        if level == "error":
+            log_event(log.error, "start.failed", "%s", problem)
+        else:
+            log_event(log.warning, "setting.doubtful", "%s", problem)
+        return
+    word = paint(level, _COLOURS.get(level, GREY)) if takes_colour(sys.stderr) else level
+    print(f"triage-bot: {word}: {problem}", file=sys.stderr)

@@ -1,0 +1,196 @@
+"""Writes exports, and reads them back to say what is missing in them or changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from bot.triage.trail import UNKNOWN, encode_canonical, hash_of, hash_of_report
+from bot.worker.export_lines import FORMAT, last_line
+
+#: What the hash of an event covers, in this order.
+_OF_EVENT = ("identifier", "version", "at", "event", "facts", "previous")
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What came of reading an export: how much is in it, what is wrong with it, and where it has gaps."""
+
+    alerts: int = 0
+    events: int = 0
+    reports: int = 0
+    faults: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+
+
+def export_bytes(lines: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """Yield the lines of an export as they are written, and then its last."""
+    digest, count = sha256(), 0
+    for line in lines:
+        written = _written(line)
+        digest.update(written)
+        count += 1
+        yield written
+    yield _written(last_line(count, digest.hexdigest()))
+
+
+def verify_export(written: Iterable[bytes], hashes: Collection[str] | None = None) -> Verdict:
+    """Read the lines of an export, each with its line end; name what is missing or changed. Raises nothing.
+
+    `hashes`, if given, are those of the reports that MozDef has: all that were sent, and no others.
+    """
+    reader = _Reader(hashes)
+    digest, count, held = sha256(), 0, b""
+    for line in written:
+        if held:
+            digest.update(held)
+            count += 1
+            reader.read(count, held)
+        held = line
+    reader.finish()
+    if held != _written(last_line(count, digest.hexdigest())):
+        reader.complain("the last line does not fit the lines before: lines are missing, added or changed")
+    return reader.verdict
+
+
+def _written(line: Mapping[str, Any]) -> bytes:
+    return encode_canonical(line).encode("ascii") + b"\n"
+
+
+@dataclass(kw_only=True)
+class _Alert:
+    """The alert whose lines are being read: what its own line promises, and what has come so far."""
+
+    identifier: str
+    promised: Mapping[str, Any]
+    events: int = 0
+    last_event: str | None = None
+    reports: int = 0
+    last_report: str | None = None
+
+
+class _Reader:
+    """Reads lines one by one. A line that contradicts itself is a fault; what it says of others is used."""
+
+    def __init__(self, hashes: Collection[str] | None) -> None:
+        self.verdict = Verdict()
+        self._hashes = hashes
+        self._unseen = set(hashes or ())
+        self._seen: set[str] = set()
+        self._alert: _Alert | None = None
+        self._kinds: Mapping[str, Callable[[int, dict[str, Any]], None]] = {
+            "export": self._read_first,
+            "alert": self._read_alert,
+            "event": self._read_event,
+            "report": self._read_report,
+        }
+
+    def complain(self, fault: str) -> None:
+        self.verdict.faults.append(fault)
+
+    def read(self, number: int, written: bytes) -> None:
+        """Read a line of the file: its number from 1, and its bytes."""
+        try:
+            line = json.loads(written)
+            if _written(line) == written:
+                self._kinds[line["line"]](number, line)
+                return
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        self.complain(f"line {number} is not as it was written")
+
+    def finish(self) -> None:
+        """Judge the last alert, and what MozDef has besides."""
+        self._close_alert()
+        for unseen in sorted(self._unseen):
+            self.complain(f"no report here has the hash {unseen}, which MozDef has")
+
+    def _read_first(self, number: int, line: dict[str, Any]) -> None:
+        if number != 1 or line["format"] != FORMAT:
+            self.complain(
+                f"line {number} does not belong here: it begins an export of format {line['format']}"
+            )
+        self._check_seal(f"line {number}", line)
+
+    def _read_alert(self, number: int, line: dict[str, Any]) -> None:
+        self._close_alert()
+        identifier = str(line["identifier"])
+        self._check_seal(f"line {number}: the line of alert {identifier!r}", line)
+        if number == 1:
+            self.complain("the first line, which says what time the export is about, is missing")
+        if identifier in self._seen:
+            self.complain(f"line {number}: alert {identifier!r} is here twice")
+        self._seen.add(identifier)
+        self._alert = _Alert(identifier=identifier, promised=line)
+        self.verdict.alerts += 1
+
+    def _read_event(self, number: int, line: dict[str, Any]) -> None:
+        name = f"line {number}: event {line['version']} ({line['event']}) of alert {line['identifier']!r}"
+        alert = self._alert_of(name, line)
+        if len(line) != len(_OF_EVENT) + 2 or line["hash"] != hash_of([line[key] for key in _OF_EVENT]):
+            self.complain(f"{name} is changed")
+        if alert is None:
+            return
+        if line["previous"] == UNKNOWN:
+            self.verdict.gaps.append(f"{name} comes after a gap")
+        elif line["previous"] != alert.last_event or alert.reports:
+            self.complain(f"{name} does not follow the event before it: one is missing, added or moved")
+        alert.events += 1
+        alert.last_event = line["hash"]
+        self.verdict.events += 1
+
+    def _read_report(self, number: int, line: dict[str, Any]) -> None:
+        name = f"line {number}: report {line['sequence']} of alert {line['identifier']!r}"
+        alert, told = self._alert_of(name, line), line["triagebot"]
+        self._check_seal(name, line)
+        proof = told.get("hash")
+        if proof is not None and proof != hash_of_report(line["identifier"], told):
+            self.complain(f"{name} is changed")
+        if alert is not None:
+            self._follow(alert, name, line)
+        self._compare(name, proof, was_sent=line["sentAt"] is not None)
+        self.verdict.reports += 1
+
+    def _follow(self, alert: _Alert, name: str, line: dict[str, Any]) -> None:
+        told = line["triagebot"]
+        previous, is_proved = told.get("previous"), "hash" in told
+        if previous == UNKNOWN:
+            self.verdict.gaps.append(f"{name} comes after a gap")
+        if line["sequence"] != alert.reports or (is_proved and previous not in (alert.last_report, UNKNOWN)):
+            self.complain(f"{name} does not follow the report before it: one is missing, added or moved")
+        alert.reports = line["sequence"] + 1
+        alert.last_report = told.get("hash")
+
+    def _compare(self, name: str, proof: str | None, *, was_sent: bool) -> None:
+        """Compare a report with MozDef's list; one of a release that keeps no trail has no hash."""
+        if self._hashes is None or proof is None:
+            return
+        self._unseen.discard(proof)
+        if was_sent and proof not in self._hashes:
+            self.complain(f"{name} was sent, and MozDef does not have it (hash {proof})")
+
+    def _alert_of(self, name: str, line: dict[str, Any]) -> _Alert | None:
+        if self._alert is None or self._alert.identifier != line["identifier"]:
+            self.complain(f"{name} is not among the lines of its alert")
+            return None
+        return self._alert
+
+    def _close_alert(self) -> None:
+        alert, self._alert = self._alert, None
+        if alert is None:
+            return
+        found = {"events": alert.events, "reports": alert.reports}
+        for what, number in found.items():
+            if (promised := alert.promised[what]) != number:
+                self.complain(f"alert {alert.identifier!r} has {number} {what} here, and had {promised}")
+        ends = {"lastEvent": alert.last_event, "lastReport": alert.last_report}
+        for what, last in ends.items():
+            if (promised := alert.promised[what]) not in (last, None):
+                self.complain(f"alert {alert.identifier!r} does not end with its last {what[4:].lower()}")
+
+    def _check_seal(self, name: str, line: dict[str, Any]) -> None:
+        if line["sha256"] != hash_of({key: value for key, value in line.items() if key != "sha256"}):
+            self.complain(f"{name} is changed")

@@ -1,0 +1,157 @@
+"""What a question's message says to this program, beside what it says to people. Pure.
+
+A restored store lacks what came after its backup. The messages have it: their metadata names the request, and
+the id of a block names what the message shows, anew with each redraw.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bot.triage.asking_rules import AS_SHOWN
+from bot.triage.model import Choice, Confidence, FoundQuestion, MessageRef, Shown, TriageRequest
+from bot.triage.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bot.triage.model import Question
+
+#: What each answer button's action_id starts with; no other action_id of ours does.
+ACTION_PREFIX = "answer-"
+
+#: Marks a question's message, so that it can be known again.
+QUESTION_EVENT = "triage_question"
+
+#: What the id of the block starts with that says what the message shows.
+_SHOWS = "shows:"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def question_metadata(question: Question) -> dict[str, Any]:
+    """Return the metadata of a question's message: less than 7,000 characters; Slack takes 8,000."""
+    request = question.request
+    payload = {
+        "ref": question.ref,
+        "identifier": request.identifier,
+        "user": request.user,
+        "alert": request.alert,
+        "confidence": request.confidence.value,
+    }
+    return {"event_type": QUESTION_EVENT, "event_payload": payload}
+
+
+def shown_id(question: Question) -> str:
+    """Return the id of a block that says what the message shows: at most 100 characters; Slack takes 255."""
+    answered = (question.answered_at - _EPOCH) // _MICROSECOND if question.answered_at else ""
+    words = (
+        question.reports,
+        question.standing or "",
+        question.said or "",
+        answered,
+        int(question.is_unsure),
+        question.card_ts,
+    )
+    return _SHOWS + ":".join(map(str, words))
+
+
+def is_question(message: Mapping[str, Any], ref: str) -> bool:
+    """Whether a message of the history is the question with this ref."""
+    return _read_ref(message) == ref
+
+
+def read_question(message: Mapping[str, Any], channel: str) -> FoundQuestion | None:
+    """Return the question that a message of the history is; None if it is none."""
+    ref, ts = _read_ref(message), message.get("ts")
+    if not ref or not isinstance(ts, str):
+        return None
+    try:
+        posted_at = datetime.fromtimestamp(float(ts), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return FoundQuestion(
+        ref=ref,
+        message_ref=MessageRef(channel=channel, ts=ts),
+        posted_at=posted_at,
+        shown=_read_shown(message),
+        request=_read_request(message),
+    )
+
+
+def _read_ref(message: Mapping[str, Any]) -> str:
+    """Return the ref of a question's message; "" if it is none.
+
+    It is known by its metadata; or by its answer buttons, for Slack may drop the metadata with a redraw.
+    """
+    metadata = message.get("metadata")
+    if isinstance(metadata, dict) and metadata.get("event_type") == QUESTION_EVENT:
+        return str(_payload(message).get("ref") or "")
+    return next(
+        (
+            str(element.get("value"))
+            for block in _dicts(message.get("blocks"))
+            for element in _dicts(block.get("elements"))
+            if str(element.get("action_id")).startswith(ACTION_PREFIX) and element.get("value")
+        ),
+        "",
+    )
+
+
+def _read_shown(message: Mapping[str, Any]) -> Shown | None:
+    ids = (str(block.get("block_id")) for block in _dicts(message.get("blocks")))
+    found = next((each for each in ids if each.startswith(_SHOWS)), "")
+    try:
+        reports, standing, said, answered, unsure, card_ts = found.removeprefix(_SHOWS).split(":")
+        return Shown(
+            reports=int(reports),
+            standing=Outcome(standing) if standing else None,
+            said=Choice(said) if said else None,
+            answered_at=_EPOCH + int(answered) * _MICROSECOND if answered else None,
+            is_unsure=unsure == "1",
+            card_ts=card_ts,
+        )
+    except (ValueError, OverflowError):
+        return None
+
+
+def _read_request(message: Mapping[str, Any]) -> TriageRequest | None:
+    payload = _payload(message)
+    words = [payload.get(name) for name in ("identifier", "alert", "user")]
+    identifier, alert, user = (each if isinstance(each, str) else "" for each in words)
+    try:
+        confidence = Confidence(str(payload.get("confidence")))
+    except ValueError:
+        return None
+    if not identifier or not alert or not user:
+        return None
+    return TriageRequest(
+        identifier=identifier,
+        alert=alert,
+        summary=_read_summary(message),
+        user=user,
+        confidence=confidence,
+        left_out=(AS_SHOWN,),
+    )
+
+
+def _read_summary(message: Mapping[str, Any]) -> str:
+    blocks = (each for each in _dicts(message.get("blocks")) if each.get("block_id") == "summary")
+    return "".join(
+        str(part.get("text", ""))
+        for block in blocks
+        for element in _dicts(block.get("elements"))
+        for part in _dicts(element.get("elements"))
+    )
+
+
+def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = message.get("metadata")
+    payload = metadata.get("event_payload") if isinstance(metadata, dict) else None
+    return payload if isinstance(payload, dict) else {}
+
+
+def _dicts(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

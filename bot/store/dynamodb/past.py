@@ -1,0 +1,85 @@
+"""The item by which a table is recognised: a recovered copy has another ARN or another time of creation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.errors import StoreUnusable
+from bot.store.dynamodb.schema import PARTITION, SORT
+from bot.store.dynamodb.table import NEW, Item, Table, to_wire
+from bot.store.records.rows import microseconds, moment
+
+_KEY: Item = {PARTITION: "past", SORT: "past"}
+_ARN, _CREATED, _RESTORED_AT, _BACKUP = "arn", "created", "restored_at", "backup"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableIdentity:
+    """What a table is known by: its ARN, and when it was created, as ISO 8601 in UTC."""
+
+    arn: str
+    created: str
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> TableIdentity:
+        """Read it off the answer of DescribeTable."""
+        created: datetime = described["CreationDateTime"]
+        return cls(arn=str(described["TableArn"]), created=created.astimezone(UTC).isoformat())
+
+    def item(self) -> Item:
+        """Return the attributes that keep it."""
+        return {_ARN: self.arn, _CREATED: self.created}
+
+
+class TablePast:
+    """Whether a table is the one that its rows were written to. `StoreError` if DynamoDB fails."""
+
+    def __init__(self, table: Table, identity: TableIdentity) -> None:
+        self._table = table
+        self._identity = identity
+
+    async def find_doubt(self) -> str:
+        """Say why the table is not what it was; "" if it is, or if no worker of this release has used it."""
+        return self._judge(await self._table.get(_KEY))
+
+    async def require_same(self) -> None:
+        """Raise `StoreUnusable` if the table is not what it was. A new one is given its identity."""
+        item = await self._table.get(_KEY)
+        if doubt := self._judge(item):
+            raise StoreUnusable(
+                f"the table {self._table.shown} is not what it was: {doubt}. If it was recovered to another"
+                " moment or copied, stop all other workers and start one with `triage-bot run --restored`: it"
+                " then looks in Slack before it asks"
+            )
+        if item is None:
+            await self._table.put({**_KEY, **self._identity.item()}, NEW)
+
+    async def restore(self, now: datetime) -> None:
+        """Give the table its own identity, and note when; what was written last is unknown."""
+        item = {**_KEY, **self._identity.item(), _RESTORED_AT: microseconds(now)}
+        await self._table.call("put_item", Item=to_wire(item))
+
+    def _judge(self, item: Item | None) -> str:
+        if item is None:
+            return ""
+        if item.get(_BACKUP):
+            return "it was copied from a backup, which does not know what happened after it was made"
+        there = (item.get(_ARN), item.get(_CREATED))
+        if there == (self._identity.arn, self._identity.created):
+            return ""
+        return f"its rows were written to another table ({item.get(_ARN)} of {item.get(_CREATED)})"
+
+
+async def restored_at(table: Table) -> datetime | None:
+    """Return when `run --restored` was last used on the table; None if never. `StoreError`."""
+    item = await table.get(_KEY)
+    found = item.get(_RESTORED_AT) if item else None
+    return None if found is None else moment(int(found))
+
+
+async def mark_as_backup(table: Table) -> None:
+    """Note that the table's rows were copied from a backup. `StoreError`."""
+    await table.call("put_item", Item=to_wire({**_KEY, _BACKUP: 1}))

@@ -1,0 +1,191 @@
+"""`NAME.head`, beside the store's file: which store stands there, and how far it has got.
+
+A store whose file was lost, emptied, cut or replaced by an older copy cannot know that by itself. The head
+has two slots, written in turn: a torn write leaves the other. Each is one sector, which a disk writes whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from bot.errors import StartRefused
+
+SLOT_BYTES = 512
+_SLOTS = 2
+_CLOSED = -1
+_LINE = re.compile(
+    rb"(?P<noted>triage-bot head 1 (?P<identity>[0-9a-f]{32}) (?P<commits>\d{1,19})"
+    rb" (?:open|(?P<size>\d{1,19}) (?P<modified>\d{1,19}))) (?P<checksum>[0-9a-f]{64})\n *"
+)
+
+#: How long to wait for another worker to let go of the head, and how often to try, in seconds.
+LOCK_WAIT, LOCK_TRY = 5.0, 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """What the head says. Size in bytes and time in nanoseconds are those of the file after a clean stop."""
+
+    identity: str  #: of the store, 32 hex digits
+    commits: int  #: how many it had
+    file: tuple[int, int] | None = None  #: size and time; None: the store is, or was, open
+
+    def write(self) -> bytes:
+        """Return the slot that says this."""
+        state = "open" if self.file is None else "{} {}".format(*self.file)
+        noted = f"triage-bot head 1 {self.identity} {self.commits} {state}".encode()
+        return b"%s %s\n" % (noted, hashlib.sha256(noted).hexdigest().encode())
+
+    @classmethod
+    def read(cls, slot: bytes) -> Self | None:
+        """Return what a slot says; None if it is damaged."""
+        found = _LINE.fullmatch(slot)
+        if not found or hashlib.sha256(found["noted"]).hexdigest().encode() != found["checksum"]:
+            return None
+        file = (int(found["size"]), int(found["modified"])) if found["size"] else None
+        return cls(identity=found["identity"].decode(), commits=int(found["commits"]), file=file)
+
+
+#: The notes of the undamaged slots, the latest first. Empty: both are damaged. None: there is no head.
+Notes = Sequence[Note] | None
+
+
+def beside(store: Path, suffix: str) -> Path:
+    """Return a path beside the store's file itself, also where a link leads to that."""
+    actual = Path(os.path.realpath(store))
+    return actual.with_name(f"{actual.name}{suffix}")
+
+
+def head_path(store: Path) -> Path:
+    """Return where the head of a store is."""
+    return beside(store, ".head")
+
+
+def log_path(store: Path) -> Path:
+    """Return where SQLite keeps its write-ahead log of a store."""
+    return beside(store, "-wal")
+
+
+def read_notes(path: Path) -> Notes:
+    """Return what the head at `path` says. `OSError` if it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    slots = [content[start : start + SLOT_BYTES] for start in (0, SLOT_BYTES)]
+    notes = [note for note in map(Note.read, slots) if note]
+    return sorted(notes, key=lambda note: (note.commits, note.file is not None), reverse=True)
+
+
+def describe(notes: Notes) -> str:
+    """Return one line that names a head, to be recognised by."""
+    if not notes:
+        return "missing" if notes is None else "damaged"
+    return f"{notes[0].identity} {notes[0].commits}"
+
+
+class Head:
+    """An open head, locked for this process. Methods raise `OSError`."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def open(cls, path: Path) -> Self | None:
+        """Open and lock the head; None if there is none. `StartRefused` if another process has it for 5 s."""
+        tries = int(LOCK_WAIT / LOCK_TRY)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        for _ in range(tries):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return cls(path, descriptor)
+            time.sleep(LOCK_TRY)
+        os.close(descriptor)
+        raise StartRefused(f"the store's {path.name} is held by another process; stop it first")
+
+    @classmethod
+    def make(cls, path: Path, note: Note) -> Self:
+        """Put a new head in place, in one step, locked; it and its folder are synced.
+
+        If root makes it, it belongs to whom the store belongs: the worker must be able to write it.
+        """
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        head = cls(path, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            fcntl.flock(head._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _give_to_owner(head._descriptor, path)
+            for slot in range(_SLOTS):
+                head._write(note, slot)
+            os.fsync(head._descriptor)
+            part.replace(path)
+            sync_folder(path)
+        except BaseException:
+            head.close()
+            part.unlink(missing_ok=True)
+            raise
+        return head
+
+    def write(self, note: Note) -> None:
+        """Write into one slot; the other one says what was so before."""
+        self._write(note, note.commits % _SLOTS)
+
+    def sync(self) -> None:
+        """Wait until all that was written is on disk."""
+        os.fdatasync(self._descriptor)
+
+    def is_in_place(self) -> bool:
+        """Whether the file at the path is still this one."""
+        return is_at(self._path, os.fstat(self._descriptor))
+
+    def close(self) -> None:
+        """Close the file, which releases the lock. Repeated, it does nothing."""
+        if self._descriptor != _CLOSED:
+            os.close(self._descriptor)
+            self._descriptor = _CLOSED
+
+    def _write(self, note: Note, slot: int) -> None:
+        os.pwrite(self._descriptor, note.write().ljust(SLOT_BYTES), slot * SLOT_BYTES)
+
+
+def _give_to_owner(descriptor: int, head: Path) -> None:
+    if os.geteuid() == 0:
+        store = head.with_name(head.name.removesuffix(".head"))
+        owner = next(each for each in (head, store, head.parent) if each.exists()).stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def is_at(path: Path, known: os.stat_result) -> bool:
+    """Whether `path` leads to this very file."""
+    try:
+        there = path.stat()
+    except OSError:
+        return False
+    return is_same(there, known)
+
+
+def is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether both are of the same file."""
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the folder of `path` is on disk."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

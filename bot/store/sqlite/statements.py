@@ -1,0 +1,104 @@
+"""The SQL of the store in one SQLite file; `schema.sql` has its tables."""
+
+from __future__ import annotations
+
+from bot.store.records.rows import COLUMNS
+from bot.triage.model import Work
+
+INSERT = (
+    f"INSERT INTO question ({', '.join(COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT (key) DO NOTHING"
+)
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
+INSERT_REPORT = (
+    "INSERT INTO report (key, sequence, event_id, body, due_at, facts)"
+    " VALUES (:key, :sequence, :event_id, :body, :due_at, :facts)"
+)
+INSERT_EVENT = """INSERT INTO event (key, version, at, kind, facts, after_gap, hash)
+    VALUES (:key, :version, :at, :kind, :facts, :after_gap, :hash)"""
+HEAD = "SELECT identifier, version, trail_hash FROM question WHERE key = ?"
+MOVE_HEAD = "UPDATE question SET version = ?, trail_hash = ? WHERE key = ?"
+EVENTS = "SELECT * FROM event WHERE key = ? ORDER BY version"
+# This process holds the file exclusively, so the worker that made these claims is dead: do not wait for it.
+END_LEASES = """UPDATE question SET due_at = in_doubt_since
+    WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
+# Nor does anybody remember which strangers' questions waited in line: those are due, whether or not they were
+# claimed before. One with a time zone that was never claimed waits for working hours.
+END_WAITS = """UPDATE question SET due_at = accepted_at WHERE work = 'ask' AND due_at > accepted_at
+    AND attempts = 0 AND paced = 0 AND in_doubt_since IS NULL AND (state = 'posting' OR time_zone = '')"""
+NOT_AMONG = "key NOT IN (SELECT value FROM json_each(?))"
+# The kind of work is part of the SQL: as a parameter it makes the query ten times slower (SQLite 3.40.1).
+WORK_DUE = {
+    work: f"WHERE work = '{work}' AND due_at <= ? AND {NOT_AMONG} ORDER BY due_at LIMIT ?"
+    for work in Work
+    if work is not Work.CARD
+}
+CARDS_DUE = f"WHERE card_due_at <= ? AND {NOT_AMONG} ORDER BY card_due_at LIMIT ?"
+OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
+    ORDER BY asked_at DESC LIMIT ?"""
+ANSWERED_BY = "WHERE slack_id = ? AND answered_at >= ? ORDER BY answered_at DESC LIMIT ?"
+ASKED_AS = "SELECT slack_id FROM question WHERE other_slack_id = ? AND other_slack_id <> '' LIMIT 1"
+OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
+NEXT_DUE = """SELECT min(moment) FROM (
+    SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'ask' AND due_at > :after
+    UNION ALL SELECT min(due_at) FROM question WHERE work = 'remind' AND due_at > :after
+    UNION ALL SELECT min(card_due_at) FROM question WHERE card_due_at > :after
+    UNION ALL SELECT min(deadline) FROM question WHERE deadline > :after)"""
+ENDED = """SELECT key FROM question
+    WHERE work = '' AND deadline IS NULL AND card_due_at IS NULL AND settled_at < :before
+    AND NOT EXISTS (SELECT 1 FROM report WHERE report.key = question.key
+    AND (report.sent_at IS NULL OR report.sent_at >= :before)) ORDER BY settled_at LIMIT :limit"""
+OLD_FINDS = (
+    "DELETE FROM found_question WHERE found_at < :before",
+    "DELETE FROM conversation WHERE read_at < :before",
+)
+KEEP_RESTORE = "INSERT OR REPLACE INTO restore (id, since, until) VALUES (1, :since, :until)"
+KEEP_CONVERSATION = "INSERT OR REPLACE INTO conversation (slack_id, read_at) VALUES (?, ?)"
+KEEP_FOUND = "INSERT OR REPLACE INTO found_question (key, facts, found_at) VALUES (?, ?, ?)"
+PROBE = "INSERT INTO probe VALUES (1, unixepoch()) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+# A restored copy does not know what was asked after it was made, nor which deadlines have passed.
+RESTORED = (
+    """UPDATE question SET deadline = :now + min(deadline - coalesce(asked_at, accepted_at),
+        coalesce(:longest, deadline - coalesce(asked_at, accepted_at))) WHERE deadline IS NOT NULL""",
+    # Nor what was answered: each open question is read in Slack, which is due as a reminder is.
+    """UPDATE question SET work = 'remind', due_at = :settled_at, paced = 0, attempts = 0
+        WHERE standing = '' AND state = 'asked' AND work <> 'redraw' AND ts <> ''""",
+    """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
+        WHERE state IN ('accepted', 'posting')""",
+    # Accepted by a clock that was ahead: it came before the restore, whatever that clock said.
+    "UPDATE question SET accepted_at = :now WHERE accepted_at > :now",
+)
+
+REPORTS = "SELECT report.*, question.identifier FROM report JOIN question USING (key)"
+REPORTS_OF = f"{REPORTS} WHERE key = ? ORDER BY sequence"
+UNSENT = "report.sent_at IS NULL AND report.parked_at IS NULL"
+SENDABLE = f"""{REPORTS} WHERE {UNSENT} AND report.due_at <= :now AND NOT EXISTS (
+    SELECT 1 FROM report AS earlier WHERE earlier.key = report.key AND earlier.sequence < report.sequence
+    AND (earlier.sent_at > :apart OR (earlier.sent_at IS NULL AND earlier.parked_at IS NULL)))
+    ORDER BY report.due_at LIMIT :limit"""
+NEXT_SENDABLE = f"""SELECT min(moment) FROM (
+    SELECT min(due_at) AS moment FROM report WHERE {UNSENT} AND due_at > :now
+    UNION ALL
+    SELECT max(earlier.sent_at) - :apart + :now AS moment FROM report JOIN report AS earlier
+    ON earlier.key = report.key AND earlier.sequence < report.sequence
+    WHERE {UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
+    GROUP BY +report.key, report.sequence)"""
+
+# All reports of an identifier are replayed, in order: one alone could overwrite what a later one has changed.
+# A report held for MozDef stays held: sent sooner, it would be lost.
+REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = max(due_at, :now),
+    replays = replays + 1 WHERE key = :key"""
+OLDEST_OPEN = "SELECT min(accepted_at) FROM question WHERE standing = ''"
+OLDEST_UNSENT = "SELECT min(due_at) FROM report WHERE sent_at IS NULL AND parked_at IS NULL"
+
+#: All keys, in slices: they begin with hex digits of a hash, so the slices are about even. One query over a
+#: million rows would delay every click by a second; a slice takes a few milliseconds.
+SLICES = [f"{number:02x}" for number in range(256)]
+
+ALERTS_BETWEEN = """SELECT key FROM question WHERE key >= :slice AND key < :slice || 'g'
+    AND (accepted_at >= :since AND accepted_at < :until OR EXISTS (SELECT 1 FROM event
+    WHERE event.key = question.key AND event.at >= :since AND event.at < :until)) ORDER BY key"""
+
+ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
+    WHERE key >= :slice AND key < :slice || 'g' AND asked_at >= :since"""

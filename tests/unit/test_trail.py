@@ -1,0 +1,190 @@
+"""Which event tells which step, and what it says: read off the question before and after."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import ADA, ADDRESS, NOON, a_request
+from trails import PLACE, POLICY, answer, refuse
+
+from bot.sqs.wire import write_report
+from bot.triage import asking_rules
+from bot.triage.answer_rules import add_note, take_alert
+from bot.triage.model import (
+    Choice,
+    EventKind,
+    Note,
+    Question,
+    State,
+    Step,
+    Take,
+    Trail,
+    TriageRequest,
+    change_question,
+)
+from bot.triage.outcomes import Reason
+from bot.triage.trail import REPEATS_MAX, find_breaks, find_event, make_event
+
+REQUEST: TriageRequest = a_request()
+NEW = asking_rules.accept(REQUEST, "0.1", NOON, POLICY).question
+
+
+def done(step: object) -> Question:
+    assert isinstance(step, Step)
+    return step.question
+
+
+CLAIMED = done(asking_rules.claim(NEW, ADA, NOON))
+RETRIED = done(asking_rules.record_not_posted(CLAIMED, NOON))
+ASKED = done(asking_rules.record_asked(CLAIMED, PLACE, NOON, POLICY))
+ANSWERED = done(answer(ASKED, Choice.YES))
+DUE = change_question(ASKED, due_at=NOON, deadline=NOON)
+REMINDED = change_question(ASKED, reminders=1)
+REJECTED = done(asking_rules.reject(REQUEST, "0.1", NOON, POLICY))
+CARDED = change_question(ANSWERED, card_due_at=NOON)
+OTHER = replace(ADA, slack_id="U0EVE")
+
+NOTE = Note(ref="0.1", text=f"I am {ADDRESS}.", slack_id="U0ADA", same_workspace=True, at=NOON)
+CHANNEL = replace(PLACE, channel="C0SEC")
+TAKE = Take(ref="0.1", slack_id="U0SEC", slack_name="sec", same_workspace=True, message_ref=CHANNEL, at=NOON)
+PERSON, WHERE = {"person": "U0ADA"}, {"channel": PLACE.channel, "ts": PLACE.ts}
+SAID = {"by": "U0ADA", "said": "yes", "outcome": "yes", "sequence": 0}
+
+#: A question, the step that is taken with it, and the event of that.
+STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
+    (None, Step(question=NEW), "accepted", {"confidence": "lowest"}),
+    (
+        None,
+        asking_rules.reject(REQUEST, "0.1", NOON, POLICY),
+        "accepted",
+        {"confidence": "lowest", "outcome": "undeliverable", "sequence": 0, "reason": "invalid_request"},
+    ),
+    (
+        REJECTED,
+        asking_rules.receive_again(REJECTED, REQUEST, NOON, POLICY),
+        "reopened",
+        {"confidence": "lowest"},
+    ),
+    (NEW, asking_rules.claim(NEW, ADA, NOON), "claimed", PERSON),
+    (RETRIED, asking_rules.claim(RETRIED, OTHER, NOON), "claimed", {"person": "U0EVE"}),
+    (
+        change_question(NEW, in_doubt_since=NOON),
+        asking_rules.claim_restored(change_question(NEW, in_doubt_since=NOON), ADA, NOON),
+        "claimed",
+        PERSON,
+    ),
+    (CLAIMED, asking_rules.record_not_posted(CLAIMED, NOON), "notPosted", {}),
+    (CLAIMED, asking_rules.record_asked(CLAIMED, PLACE, NOON, POLICY), "asked", WHERE),
+    (DUE, asking_rules.remind(DUE, NOON, POLICY), "reminded", {"n": 1}),
+    (REMINDED, asking_rules.take_back_reminder(REMINDED, NOON), "notReminded", {"n": 1}),
+    (ASKED, answer(ASKED, Choice.YES), "answered", SAID),
+    (CLAIMED, answer(CLAIMED, Choice.YES), "answered", SAID | WHERE),
+    (
+        ANSWERED,
+        add_note(ANSWERED, NOTE, POLICY),
+        "noted",
+        {"by": "U0ADA", "outcome": "yes", "sequence": 1},
+    ),
+    (CARDED, take_alert(CARDED, TAKE), "taken", {"by": "U0SEC"}),
+    (DUE, asking_rules.expire(DUE, NOON, POLICY), "ended", {"outcome": "timedOut", "sequence": 0}),
+    (
+        CLAIMED,
+        asking_rules.close(CLAIMED, Reason.USER_IS_BOT, NOON, POLICY),
+        "ended",
+        {"outcome": "undeliverable", "sequence": 0, "reason": "user_is_bot"},
+    ),
+    (ASKED, refuse(ASKED), "refused", {"by": "U0EVE", "reason": "other_person"}),
+]
+
+
+@pytest.mark.parametrize(("before", "step", "kind", "facts"), STEPS)
+def test_a_decision_is_an_event(
+    before: Question | None, step: object, kind: str, facts: dict[str, Any]
+) -> None:
+    assert isinstance(step, Step)
+    report = write_report(step.report, NOON) if step.report else None
+
+    found = find_event(before, step, report)
+
+    assert found
+    assert found[0] == kind
+    assert dict(found[1]) == (facts | {"report": report.hash} if report else facts)
+
+
+def test_each_kind_but_those_of_the_outbox_is_among_the_steps() -> None:
+    told = {kind for *_, kind, _ in STEPS}
+
+    assert told == set(EventKind) - {EventKind.SENT, EventKind.PARKED, EventKind.REPLAYED}
+
+
+@pytest.mark.parametrize(
+    ("before", "step"),
+    [
+        (NEW, asking_rules.wait_in_line(NEW, NOON, spread=0.0)),
+        (NEW, asking_rules.defer(NEW, NOON)),
+        (CLAIMED, asking_rules.defer(CLAIMED, NOON)),
+        (ANSWERED, asking_rules.record_shown(ANSWERED, 1)),
+    ],
+)
+def test_what_is_no_decision_about_the_alert_is_no_event(before: Question, step: object) -> None:
+    assert isinstance(step, Step)
+    assert find_event(before, step, None) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "step"),
+    [
+        (change_question(RETRIED, attempts=REPEATS_MAX), asking_rules.claim(RETRIED, ADA, NOON)),
+        (change_question(CLAIMED, attempts=REPEATS_MAX), asking_rules.record_not_posted(CLAIMED, NOON)),
+        (change_question(DUE, attempts=REPEATS_MAX), asking_rules.remind(DUE, NOON, POLICY)),
+    ],
+)
+def test_an_attempt_that_fails_for_ever_is_not_told_for_ever(before: Question, step: object) -> None:
+    assert isinstance(step, Step)
+    assert find_event(before, step, None) is None
+    assert find_event(change_question(before, attempts=REPEATS_MAX - 1), step, None) is not None
+
+
+def test_the_hash_of_an_event_covers_all_that_it_says() -> None:
+    known: dict[str, Any] = {
+        "identifier": "alert",
+        "version": 3,
+        "trail_hash": "0" * 64,
+        "kind": EventKind.SENT,
+        "facts": {"sequence": 0},
+        "at": NOON,
+    }
+    others: dict[str, Any] = {
+        "identifier": "other",
+        "version": 4,
+        "trail_hash": "",
+        "kind": EventKind.PARKED,
+        "facts": {"sequence": 1},
+        "at": NOON.replace(microsecond=1),
+    }
+
+    hashes = {make_event(**(known | {name: value})).hash for name, value in others.items()}
+
+    assert len(hashes | {make_event(**known).hash}) == len(known) + 1
+
+
+def test_a_break_is_named_where_it_is() -> None:
+    question = change_question(NEW, state=State.ASKED)
+    events = []
+    for version in range(4):
+        event = make_event(
+            "alert", version, question.trail_hash, kind=EventKind.SENT, facts={"sequence": version}, at=NOON
+        )
+        events.append(event)
+        question = change_question(question, trail_hash=event.hash)
+    changed = [events[0], replace(events[1], facts={"sequence": 9}), *events[2:]]
+
+    assert list(find_breaks(Trail(question=question, events=events, reports=()))) == []
+    assert list(find_breaks(Trail(question=question, events=changed, reports=()))) == [
+        "event 1 (sent) is changed, or the one before it is missing"
+    ]
+    assert list(find_breaks(Trail(question=question, events=events[:-1], reports=()))) == [
+        "the last event is missing"
+    ]
