@@ -54,19 +54,35 @@ def _report_in_a_second_step() -> Replacements:
     return {(SqliteStore, "open"): careless}
 
 
-def _acknowledge_before_commit() -> Replacements:
+def _commit_last(before: Callable[[Any, Any], None]) -> Replacements:
+    """Do something before a COMMIT that has to come after it."""
+
     def commit(database: Any, jobs: Any) -> bool:
-        """Run the jobs and tell, and only then make them durable."""
-        connection = database._connection
+        connection, past = database._connection, database._past
         connection.execute("BEGIN IMMEDIATE")
-        done = all(sqlite_connection._attempt(job, connection) for job in jobs)
-        if done:
-            database._tell_loop(sqlite_connection._settle, jobs)
-            time.sleep(0.5)
-        connection.execute("COMMIT" if done else "ROLLBACK")
-        return done
+        past.begin()
+        if not all(sqlite_connection._attempt(job, connection) for job in jobs):
+            sqlite_connection._roll_back(connection)
+            return False
+        past.count(connection)
+        before(database, jobs)
+        connection.execute("COMMIT")
+        past.note_commit()
+        return True
 
     return {(sqlite_connection.Database, "_commit"): commit}
+
+
+def _acknowledge_before_commit() -> Replacements:
+    def acknowledge(database: Any, jobs: Any) -> None:
+        database._tell_loop(database._settle, jobs)
+        time.sleep(0.5)
+
+    return _commit_last(acknowledge)
+
+
+def _write_head_before_commit() -> Replacements:
+    return _commit_last(lambda database, _: database._past.note_commit())
 
 
 def _sync_nothing() -> Replacements:
@@ -260,6 +276,7 @@ SABOTAGES: Final[Mapping[str, tuple[str, Callable[[], Replacements]]]] = {
     "hold a claim through a suspend": ("dynamodb", _hold_a_claim_through_a_suspend),
     "report in a second step": ("sqlite", _report_in_a_second_step),
     "acknowledge before commit": ("sqlite", _acknowledge_before_commit),
+    "write the head before commit": ("sqlite", _write_head_before_commit),
     "sync nothing": ("sqlite", _sync_nothing),
     "delete before storing": ("sqlite", _delete_before_storing),
     "hold nothing": ("sqlite", _hold_nothing),
