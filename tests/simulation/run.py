@@ -530,6 +530,8 @@ class _Lines(logging.StreamHandler[Any]):
         self.setFormatter(LineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "event", "") == "store.opened":
+            return  # it tells when the file was written, which is the time of the real machine
         lines = self.format(record).splitlines()
         self._run._worker_log.extend(lines)
         for line in lines:
