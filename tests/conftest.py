@@ -133,17 +133,37 @@ def create_world(
     tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
 ) -> Iterator[Callable[..., World]]:
     """Make worlds whose worker is not started yet; each has queues of its own."""
+    yield from _make_worlds(tmp_path_factory, sqs, aws_environment)
+
+
+@pytest.fixture(scope="module")
+def create_shared_world(
+    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
+) -> Iterator[Callable[..., World]]:
+    """Make worlds as `create_world` does, which live until the last test of the module."""
+    yield from _make_worlds(tmp_path_factory, sqs, aws_environment)
+
+
+def _make_worlds(
+    folders: pytest.TempPathFactory, sqs: SQSClient, aws: Mapping[str, str]
+) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def create(**variables: str) -> World:
-        folder = tmp_path_factory.mktemp("world")
-        worlds.append(World(folder, sqs, aws_environment, variables=variables))
+    def create(*, fifo: bool = False, **variables: str) -> World:
+        worlds.append(World(folders.mktemp("world"), sqs, aws, fifo=fifo, variables=variables))
         return worlds[-1]
 
     yield create
     for world in worlds:
         world.__exit__()
+    for world in worlds:
         world.assert_clean_log()
+
+
+@pytest.fixture
+def world(create_world: Callable[..., World]) -> World:
+    """A world whose worker is not started yet."""
+    return create_world()
 
 
 @pytest.fixture

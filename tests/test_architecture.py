@@ -7,15 +7,12 @@ counts wherever it stands: within a function, and for types alone, too.
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
 
 ROOT = Path(__file__).parent.parent / "bot"
 
@@ -165,11 +162,8 @@ def test_every_folder_says_what_it_is(folder: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_module_and_no_function_is_long(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    functions = [
-        node
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
+    nodes = ast.walk(ast.parse(source))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
     long = [each.name for each in functions if (each.end_lineno or 0) - each.lineno + 1 > FUNCTION_LINES_MAX]
 
@@ -177,17 +171,11 @@ def test_no_module_and_no_function_is_long(path: Path) -> None:
     assert long == []
 
 
-def test_nothing_is_made_when_it_is_first_looked_at() -> None:
-    lazy = [name_of(path) for path in MODULES if "cached_property" in path.read_text("utf-8")]
-
-    assert lazy == []
-
-
-def test_only_the_settings_read_the_environment_and_the_files_that_configure() -> None:
+def test_nothing_is_made_when_it_is_first_looked_at_and_only_the_settings_read_what_configures() -> None:
+    sources = {path: path.read_text("utf-8") for path in MODULES}
     signs = ("os.environ", "getenv", "dotenv", "tomllib")
 
-    readers = {
-        entry(path, ROOT) for path in MODULES if any(sign in path.read_text("utf-8") for sign in signs)
-    }
+    readers = {entry(path, ROOT) for path in MODULES if any(sign in sources[path] for sign in signs)}
 
     assert readers - {"sandbox"} == {"settings"}
+    assert [name_of(path) for path in MODULES if "cached_property" in sources[path]] == []

@@ -6,14 +6,13 @@ import shutil
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, newcomer, until
 
 from bot.sandbox.fake_slack.server import Click
@@ -23,10 +22,7 @@ from bot.sandbox.fake_slack.workspace import Message
 AGE = timedelta(days=2)
 
 
-def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(world: World) -> None:
     names = [f"person-{number}" for number in range(10)]
     for name in names:
         world.slack.admit(newcomer(name))
@@ -51,9 +47,8 @@ def test_a_backup_is_whole_while_clicks_go_on_and_no_click_waits_for_it(
 
 
 def test_without_a_worker_the_command_copies_the_store_itself_and_replaces_an_earlier_copy(
-    create_world: Callable[..., World],
+    world: World,
 ) -> None:
-    world = create_world()
     world.start()
     world.slack.question(world.send())
     world.worker.stop()
@@ -90,23 +85,16 @@ def test_a_copy_that_cannot_be_is_refused_in_one_line_and_the_worker_goes_on(
 
 
 @pytest.fixture(scope="module")
-def running(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("running"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        world.assert_clean_log()
+def running(create_shared_world: Callable[..., World]) -> World:
+    world = create_shared_world()
+    world.start()
+    return world
 
 
 @pytest.mark.slow
-def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_restored_backup_asks_nobody_twice_and_its_questions_go_on(world: World) -> None:
     world.start()
-    open_question = world.send()
-    question = world.slack.question(open_question)
+    open_question, question = world.ask()
     world.until_asked(open_question)
     look_up = world.slack.hold("users.lookupByEmail")
     asked_since = world.send(user="grace@example.com")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import dropwhile
+from pathlib import Path
 
 import pytest
-from mypy_boto3_sqs import SQSClient
+from wording import WORDING
 from world import ADA, GRACE, World, buttons, paragraphs, until
 from world.slack_views import (
     ALERT_URL,
@@ -25,9 +27,7 @@ from world.slack_views import (
 
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.sandbox.fake_slack.workspace import Message
-from bot.settings.messages import load_messages
 
-WORDS = load_messages()
 EXPIRE_SECONDS = 5
 VARIABLES = {
     "REMIND_AFTER": "2s",
@@ -58,32 +58,27 @@ class Asked:
 
 
 @pytest.fixture(scope="module")
-def asked(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[Asked]:
+def asked(tmp_path_factory: pytest.TempPathFactory, create_shared_world: Callable[..., World]) -> Asked:
     """One world for all, since most of its time is waiting."""
     folder = tmp_path_factory.mktemp("people")
     (folder / "alerts.toml").write_text(UNHURRIED, encoding="utf-8")
-    variables = {**VARIABLES, "CONFIG_DIR": str(folder)}
-    with World(folder, sqs, aws_environment, variables=variables) as world:
-        world.start()
-        world.send(identifier="unasked", user="nobody@example.com")
-        people = {
-            "answered": "grace",
-            "at_home": "grace",
-            "refused": "alan",
-            "noted": "katherine",
-            "silent": "ada",
-        }
-        for identifier, name in people.items():
-            label = "unhurried" if identifier in ("at_home", "noted") else "hurried"
-            address, summary = f"{name}@example.com", f"About {identifier}."
-            world.send(identifier=identifier, alert=label, user=address, summary=summary)
-        questions = {identifier: world.slack.question(identifier) for identifier in people}
-        asked = Asked(world=world, **questions)
-        _answer(asked)
-        yield asked
-        world.assert_clean_log()
+    world = create_shared_world(**VARIABLES, CONFIG_DIR=str(folder))
+    world.start()
+    world.send(identifier="unasked", user="nobody@example.com")
+    people = {
+        "answered": "grace",
+        "at_home": "grace",
+        "refused": "alan",
+        "noted": "katherine",
+        "silent": "ada",
+    }
+    for identifier, name in people.items():
+        label = "unhurried" if identifier in ("at_home", "noted") else "hurried"
+        address, summary = f"{name}@example.com", f"About {identifier}."
+        world.send(identifier=identifier, alert=label, user=address, summary=summary)
+    asked = Asked(world=world, **{identifier: world.slack.question(identifier) for identifier in people})
+    _answer(asked)
+    return asked
 
 
 def _answer(asked: Asked) -> None:
@@ -144,7 +139,7 @@ def test_an_unanswered_question_is_reminded_of_once_in_its_thread_and_in_the_con
     assert "ada@example.com" in text
     [link] = [each for each in reminder.blocks[0]["elements"][0]["elements"] if each["type"] == "link"]
     assert link["url"].endswith(f"/p{asked.silent.ts.replace('.', '')}")
-    assert link["text"] == WORDS["reminder"]["link"]
+    assert link["text"] == WORDING["reminder"]["link"]
 
 
 def test_nobody_is_reminded_of_what_they_have_answered(asked: Asked) -> None:
@@ -159,21 +154,15 @@ def test_nobody_is_reminded_of_what_they_have_answered(asked: Asked) -> None:
 
 def test_a_late_yes_is_welcome_and_leaves_the_alert_acknowledged(asked: Asked) -> None:
     world = asked.world
-    late = world.slack.redrawn("silent", WORDS["answer"]["timedOut"])
+    late = world.slack.redrawn("silent", WORDING["answer"]["timedOut"])
     assert [one["value"] for one in buttons(late)] == [one["value"] for one in buttons(asked.silent)]
 
     click = world.slack.press(late, "yes")
 
     assert click.acknowledged
-    world.slack.redrawn("silent", WORDS["answer"]["yes"])
+    world.slack.redrawn("silent", WORDING["answer"]["yes"])
     assert outcomes(world, "silent", 2) == [("timedOut", 0, "triagebot"), ("yes", 1, "triagebot")]
     assert world.status("silent", 2) == "acknowledged"
-
-
-def test_no_and_then_yes_stays_escalated_and_is_told_kindly(asked: Asked) -> None:
-    assert outcomes(asked.world, "refused", 2) == [("no", 0, "triagebot"), ("no", 1, "triagebotnote")]
-    assert asked.world.status("refused", 2) == "escalated"
-    asked.world.slack.redrawn("refused", WORDS["answer"]["retracted"])
 
 
 # Notes
@@ -182,16 +171,14 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(asked: Asked) -> Non
 def test_a_note_reaches_mozdef_and_leaves_the_alert_as_it_is(asked: Asked) -> None:
     answer, note = asked.world.reports("noted", 2)
 
-    assert outcomes(asked.world, "noted", 2) == [
-        ("notSure", 0, "triagebot"),
-        ("notSure", 1, "triagebotnote"),
-    ]
+    assert outcomes(asked.world, "noted", 2) == [("notSure", 0, "triagebot"), ("notSure", 1, "triagebotnote")]
     assert note.details["triagebot"]["comment"] == "I was on a train."
     assert "comment" not in answer.details["triagebot"]
     assert asked.world.status("noted", 2) == "manual"
-    asked.world.slack.redrawn("noted", WORDS["answer"]["notSure"])
+    asked.world.slack.redrawn("noted", WORDING["answer"]["notSure"])
     until(
-        lambda: WORDS["note"]["thanks"] in str(asked.world.slack.questions("noted")[0].blocks), what="thanks"
+        lambda: WORDING["note"]["thanks"] in str(asked.world.slack.questions("noted")[0].blocks),
+        what="thanks",
     )
 
 
@@ -220,7 +207,7 @@ def test_a_note_updates_the_card_and_adds_a_line_that_says_only_that(asked: Aske
     until(look, what="the note on the card")
     card = card_of(slack, "noted")
     assert card is not None
-    noted = f"{WORDS['card']['noted']}\nI was on a train."
+    noted = f"{WORDING['card']['noted']}\nI was on a train."
     # A card that was posted only after the note says all of it at once.
     assert thread_of(slack, card) in ([noted], [])
 
@@ -249,14 +236,14 @@ def test_somebody_takes_an_alert_and_everybody_sees_who(asked: Asked) -> None:
 def test_an_answer_in_the_home_counts_and_the_message_shows_it(asked: Asked) -> None:
     world = asked.world
 
-    world.slack.redrawn("at_home", WORDS["answer"]["no"])
+    world.slack.redrawn("at_home", WORDING["answer"]["no"])
 
     assert outcomes(world, "at_home", 1) == [("no", 0, "triagebot")]
     assert world.status("at_home") == "escalated"
 
     def look() -> bool:
         shown = str(home_of(world.slack, GRACE))
-        return "About at_home." not in shown and WORDS["home"]["answered"] in shown
+        return "About at_home." not in shown and WORDING["home"]["answered"] in shown
 
     until(look, what="the Home without the question")
 
@@ -264,6 +251,90 @@ def test_an_answer_in_the_home_counts_and_the_message_shows_it(asked: Asked) -> 
 def test_a_home_tells_that_this_is_real_and_shows_nothing_of_others(asked: Asked) -> None:
     home = str(open_home(asked.world.slack, ADA))
 
-    assert WORDS["home"]["real"] in home
+    assert WORDING["home"]["real"] in home
     for other in ("answered", "refused", "noted", "at_home"):
         assert f"About {other}." not in home
+
+
+#: The deadline of one kind of alert is far away, and every other's is near.
+PATIENT = """
+[alert.patient]
+expire_after = "1h"
+"""
+LATER = """
+[alert.later]
+ask = "working-hours"
+"""
+EXPIRE_SECONDS = 4
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+def moment(report_time: str) -> float:
+    return datetime.fromisoformat(report_time).timestamp()
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Callable[[str], str]:
+    """Write a folder with these policies, and return its path."""
+
+    def write(text: str) -> str:
+        (tmp_path / "alerts.toml").write_text(text, encoding="utf-8")
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.mark.slow
+def test_what_fell_due_while_the_worker_was_down_is_done_when_it_is_back(
+    create_world: Callable[..., World], policies: Callable[[str], str]
+) -> None:
+    world = create_world(REMIND_AFTER="2s", EXPIRE_AFTER=f"{EXPIRE_SECONDS}s", CONFIG_DIR=policies(PATIENT))
+    world.start()
+    patient, hasty = world.send(alert="patient"), world.send(user="grace@example.com")
+    asked_at = max(moment(world.until_asked(one)["askedAt"]) for one in (patient, hasty))
+    questions = {one: world.slack.question(one) for one in (patient, hasty)}
+
+    world.worker.kill()
+    until(lambda: time.time() > asked_at + EXPIRE_SECONDS, what="the deadline")
+    sent_before = {one: len(reminders_of(world.slack, question)) for one, question in questions.items()}
+    world.start()
+
+    report = world.reports(hasty)[0]
+    facts = report.details["triagebot"]
+    assert (facts["outcome"], facts["sequence"]) == ("timedOut", 0)
+    assert moment(json.loads(report.body)["timestamp"]) >= moment(facts["askedAt"]) + EXPIRE_SECONDS
+    until(lambda: reminders_of(world.slack, questions[patient]), what="the reminder")
+    assert len(reminders_of(world.slack, questions[patient])) == 1
+    assert len(reminders_of(world.slack, questions[hasty])) == sent_before[hasty]
+    assert [one.details["identifier"] for one in world.responses.letters()] == [hasty]
+
+
+def test_clocks_and_patient_questions_wait_for_working_hours(
+    create_world: Callable[..., World], policies: Callable[[str], str]
+) -> None:
+    day = (datetime.now(UTC) + timedelta(days=3)).weekday()
+    world = create_world(
+        REMIND_AFTER="1s",
+        EXPIRE_AFTER="2s",
+        WORKING_HOURS=f"{DAYS[day]} 09:00-18:00",
+        CONFIG_DIR=policies(LATER),
+    )
+    world.start()
+
+    later = world.send(alert="later")
+    at_once = world.send(user="grace@example.com")
+
+    asked = world.until_asked(at_once)
+    waiting = until(lambda: _waiting(world, later), what="the question waits")
+    for row in (asked, waiting):
+        assert moment(row["dueAt"]) > time.time() + 24 * 3600
+    until(lambda: time.time() > moment(asked["askedAt"]) + 3, what="more than the time to answer")
+    assert world.slack.questions(later) == []
+    assert reminders_of(world.slack, world.slack.question(at_once)) == []
+    assert list(world.responses.letters()) == []
+
+
+def _waiting(world: World, identifier: str) -> dict[str, str] | None:
+    row = world.row(identifier)
+    is_late = row and row["dueAt"] and moment(row["dueAt"]) > time.time() + 3600
+    return row if is_late else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, until
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Answered:
     """A world with an alert that has two reports, whose worker runs or is stopped."""
 
@@ -25,25 +23,15 @@ class Answered:
 
 
 @pytest.fixture(scope="module")
-def both(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[Mapping[str, Answered]]:
+def both(create_shared_world: Callable[..., World]) -> Mapping[str, Answered]:
     """Both worlds, which wait at the same time: reports of one alert are some seconds apart."""
-    with ExitStack() as stack:
-        worlds = {
-            # The stopped one has a FIFO queue, which would swallow a repeat under the same id.
-            name: stack.enter_context(
-                World(tmp_path_factory.mktemp(name), sqs, aws_environment, fifo=name == "stopped")
-            )
-            for name in ("running", "stopped")
-        }
-        identifiers = {name: _answer_twice(world) for name, world in worlds.items()}
-        for name, world in worlds.items():
-            _until_all_sent(world, [identifiers[name]], 2)
-        assert worlds["stopped"].worker.stop() == 0
-        yield {name: Answered(world=world, identifier=identifiers[name]) for name, world in worlds.items()}
-        for world in worlds.values():
-            world.assert_clean_log()
+    # The stopped one has a FIFO queue, which would swallow a repeat under the same id.
+    worlds = {name: create_shared_world(fifo=name == "stopped") for name in ("running", "stopped")}
+    answered = {name: Answered(world, _answer_twice(world)) for name, world in worlds.items()}
+    for each in answered.values():
+        _until_all_sent(each.world, [each.identifier], 2)
+    assert worlds["stopped"].worker.stop() == 0
+    return answered
 
 
 @pytest.fixture(params=["running", "stopped"])
@@ -91,10 +79,7 @@ def test_all_reports_of_an_alert_go_again_byte_for_byte_and_in_order(answered: A
     assert world.status(identifier, 4) == "escalated"
 
 
-def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(world: World) -> None:
     world.start()
     sent = [world.send(user="nobody@example.com") for _ in range(3)]
     _until_all_sent(world, sent)
@@ -109,31 +94,10 @@ def test_since_takes_what_was_sent_in_that_time_and_unsent_what_was_not(
         assert len(world.reports(identifier, 2)) == 2
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        ("--since", "soon"),
-        ("--since", "0"),
-        ("--since", "1h", "--unsent"),
-        ("an-alert", "--unsent"),
-        ("an-alert", "--since", "1h"),
-    ],
-)
-def test_what_to_replay_is_said_in_one_way(
-    create_world: Callable[..., World], arguments: Sequence[str]
-) -> None:
-    ended = create_world().worker.command("replay", *arguments)
-
-    assert ended.returncode == 2
-    assert "usage: triage-bot replay" in ended.stderr
-
-
 def _answer_twice(world: World) -> str:
     """Let a person say yes, then no; return the alert's identifier."""
     world.start()
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
     world.until_asked(identifier)
     for choice in ("yes", "no"):
         assert world.slack.press(question, choice).acknowledged

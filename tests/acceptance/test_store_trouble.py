@@ -1,27 +1,22 @@
-"""The disk is full, or the store is corrupt: nothing is lost by it, and nothing is made worse."""
+"""The disk is full, or the table is away: nothing is lost by it, and work goes on by itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import boto3
 import pytest
 from world import World, until
-
-#: Bytes of a page of SQLite.
-PAGE = 4096
+from world.table_proxy import TableProxy
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(
-    create_world: Callable[..., World],
-) -> None:
-    world = create_world()
+def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_itself(world: World) -> None:
     redriven = _redrive(world, after=3)
     world.start()
-    asked = world.send()
-    question = world.slack.question(asked)
+    asked, question = world.ask()
     world.until_asked(asked)
     log_of_writes = world.worker.folder / "triage-bot.db-wal"
     world.worker.limit_files(log_of_writes.stat().st_size)
@@ -41,28 +36,6 @@ def test_a_full_disk_stops_the_polling_and_redrives_nothing_and_work_goes_on_by_
     world.until_taken()
     assert world.waiting(redriven) == (0, 0)
     assert world.worker.is_running()
-
-
-@pytest.mark.parametrize("damage", ["text", "page"])
-def test_a_corrupt_store_ends_the_start_with_78_and_is_left_as_it_is(
-    create_world: Callable[..., World], damage: str
-) -> None:
-    world = create_world()
-    path = world.worker.folder / "triage-bot.db"
-    if damage == "text":
-        path.write_text("this was a database\n" * 500, encoding="utf-8")
-    else:
-        _leave_unclean(world)
-        _damage(path)
-    before = _content(world)
-
-    world.worker.start()
-
-    assert world.worker.exit_code() == 78
-    error = next(line for line in world.worker.log.splitlines() if "triage-bot: error:" in line)
-    assert "corrupt" in error
-    assert "restore a backup" in error
-    assert _content(world) == before
 
 
 def _redrive(world: World, *, after: int) -> str:
@@ -88,27 +61,84 @@ def _next_probes(world: World) -> list[tuple[int, int]]:
     return seen
 
 
-def _content(world: World) -> dict[str, bytes]:
-    """Return what is in the store's files, those with nothing in them left out."""
-    files = [world.worker.folder / f"triage-bot.db{suffix}" for suffix in ("", "-wal")]
-    return {file.name: content for file in files if file.exists() and (content := file.read_bytes())}
+@pytest.fixture
+def proxy(sqs_endpoint: str) -> Iterator[TableProxy]:
+    with TableProxy(sqs_endpoint) as proxy:
+        yield proxy
 
 
-def _leave_unclean(world: World) -> None:
-    """Run the worker until its store has pages, then until there is more to carry over to them."""
+@pytest.fixture
+def dynamodb(aws_session: boto3.Session, sqs_endpoint: str) -> Any:
+    make: Any = aws_session.client
+    return make("dynamodb", endpoint_url=sqs_endpoint)
+
+
+@pytest.fixture
+def world_on_table(
+    create_world: Callable[..., World], create_table: Callable[[], str], proxy: TableProxy
+) -> World:
+    """A worker whose table is behind the proxy."""
+    return create_world(STORE_URL=create_table(), AWS_ENDPOINT_URL_DYNAMODB=proxy.url)
+
+
+@pytest.mark.slow
+def test_while_the_table_is_away_requests_wait_in_the_queue_and_who_clicks_is_told(
+    world_on_table: World, proxy: TableProxy
+) -> None:
+    world = world_on_table
     world.start()
-    identifiers = world.send_many(["ada@example.com", "grace@example.com"] * 3)
-    for identifier in identifiers:
-        world.until_asked(identifier)
-    world.worker.stop()
+    asked, question = world.ask()
+    world.worker.until_logged("question.asked", asked)
+
+    proxy.is_away = True
+    waiting = world.send()
+    world.worker.until_logged("poll.failed", "StoreError")
+    refused = world.slack.press(question, "no")
+    until(lambda: world.waiting(world.requests) == (1, 0), what="the request was handed back")
+    proxy.is_away = False
+
+    assert not refused.acknowledged
+    world.slack.question(waiting)
+    assert world.slack.press(question, "no").acknowledged
+    assert world.status(asked) == "escalated"
+    world.until_taken()
+    assert [len(world.slack.questions(one)) for one in (asked, waiting)] == [1, 1]
+
+
+@pytest.mark.slow
+def test_a_worker_that_starts_while_the_table_is_away_begins_when_it_is_back(
+    world_on_table: World, proxy: TableProxy
+) -> None:
+    world = world_on_table
+    proxy.is_away = True
     world.start()
-    # No request is sent: the last run's poll may still wait in SQS, and hide it for a minute.
-    assert world.slack.press(world.slack.question(identifiers[0]), "yes").acknowledged
-    world.worker.kill()
+    identifier = world.send()
+    world.worker.until_logged("store.delayed")
+
+    proxy.is_away = False
+
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
 
 
-def _damage(path: Path) -> None:
-    """Write over everything behind the first pages."""
-    content = bytearray(path.read_bytes())
-    content[3 * PAGE :] = b"\xa5" * (len(content) - 3 * PAGE)
-    path.write_bytes(content)
+def test_a_worker_that_starts_on_a_recovered_table_while_that_is_away_asks_nobody(
+    world_on_table: World, proxy: TableProxy, create_table: Callable[[], str], dynamodb: Any
+) -> None:
+    world = world_on_table
+    world.start()
+    assert world.worker.stop() == 0
+    past = {"pk": {"S": "past"}, "sk": {"S": "past"}}
+    before, recovered = world.worker.environment["STORE_URL"], create_table()
+    item = dynamodb.get_item(TableName=before.removeprefix("dynamodb://"), Key=past)["Item"]
+    dynamodb.put_item(TableName=recovered.removeprefix("dynamodb://"), Item=item)
+    world.worker.environment["STORE_URL"] = recovered
+    proxy.is_away = True
+    world.start()
+    world.send()
+    world.worker.until_logged("store.delayed")
+
+    proxy.is_away = False
+
+    assert world.worker.exit_code() == 78
+    assert "run --restored" in world.worker.log.splitlines()[-1]
+    assert world.slack.all_questions() == []

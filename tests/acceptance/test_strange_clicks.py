@@ -1,25 +1,26 @@
-"""Clicks that must change nothing, and payloads that nobody expects."""
+"""Clicks that must change nothing, or not for ever, and a thousand while Slack asks for new links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from mypy_boto3_sqs import SQSClient
-from world import ADA, GRACE, World, until
+from world import ADA, ALAN, GRACE, World, newcomer, until
+from world.faults import slow
+from world.slack import ref_of
 
+from bot.sandbox.fake_slack import SlackStandIn
 from bot.sandbox.fake_slack.workspace import Message
+from bot.worker.control import call
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("strange"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        world.assert_clean_log()
+def world(create_shared_world: Callable[..., World]) -> World:
+    world = create_shared_world()
+    world.start()
+    return world
 
 
 def assert_unanswered(world: World, identifier: str) -> None:
@@ -32,56 +33,36 @@ def until_told(world: World, user: str, words: str) -> None:
     until(lambda: any(words in text for text in world.slack.told(user)), what=f"{user} is told of {words!r}")
 
 
-def test_a_strangers_click_changes_nothing_and_the_stranger_is_told(world: World) -> None:
-    identifier = world.send()
-
-    click = world.slack.press(world.slack.question(identifier), "yes", user=GRACE)
-
-    assert click.acknowledged
-    assert_unanswered(world, identifier)
-    until_told(world, GRACE, "put to somebody else")
-
-
-def test_a_click_from_another_workspace_changes_nothing(world: World) -> None:
-    identifier = world.send()
-
-    click = world.slack.press(world.slack.question(identifier), "no", team="T0ELSEWHERE")
-
-    assert click.acknowledged
-    assert_unanswered(world, identifier)
-    until_told(world, ADA, "another workspace")
+UNKNOWN_REF = "0" * 32 + "." + "1" * 32
 
 
 @pytest.mark.parametrize(
-    "forge", [lambda _: "0" * 32 + "." + "1" * 32, lambda ref: ref[:-1] + "!", str.upper]
+    ("choice", "forged", "words"),
+    [
+        ("yes", {"user": GRACE}, "put to somebody else"),
+        ("no", {"team": "T0ELSEWHERE"}, "another workspace"),
+        ("yes", {"value": lambda _: UNKNOWN_REF}, "This question is closed"),
+        ("yes", {"value": lambda ref: ref[:-1] + "!"}, "This question is closed"),
+        ("yes", {"value": str.upper}, "This question is closed"),
+        ("wrongUser", {"value": lambda ref: ref}, "not one of the answers"),
+    ],
 )
-def test_a_ref_that_is_not_known_changes_nothing(world: World, forge: Any) -> None:
-    identifier = world.send(user="katherine@example.com")
-    question = world.slack.question(identifier)
-    assert question.metadata is not None
+def test_a_forged_click_changes_nothing_and_whoever_clicked_is_told(
+    world: World, choice: str, forged: dict[str, Any], words: str
+) -> None:
+    identifier, question = world.ask(user="alan@example.com", identityConfidence="high")
+    if "value" in forged:
+        forged = {"value": forged["value"](ref_of(question))}
 
-    click = world.slack.press(question, "yes", value=forge(question.metadata["event_payload"]["ref"]))
-
-    assert click.acknowledged
-    assert_unanswered(world, identifier)
-    until_told(world, "U0KATHER003", "This question is closed")
-
-
-def test_a_choice_that_was_not_offered_changes_nothing(world: World) -> None:
-    identifier = world.send(user="alan@example.com", identityConfidence="high")
-    question = world.slack.question(identifier)
-    assert question.metadata is not None
-
-    click = world.slack.press(question, "wrongUser", value=question.metadata["event_payload"]["ref"])
+    click = world.slack.press(question, choice, **forged)
 
     assert click.acknowledged
     assert_unanswered(world, identifier)
-    until_told(world, "U0ALANTU004", "not one of the answers")
+    until_told(world, forged.get("user", ALAN), words)
 
 
 def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     def copy() -> str:
         ts = world.slack.stand_in.installation.next_ts()
@@ -98,8 +79,7 @@ def test_a_copy_of_the_buttons_in_another_conversation_answers_nothing(world: Wo
 
 
 def test_the_same_click_again_makes_no_second_report(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     clicks = [world.slack.press(question, "no") for _ in range(3)]
 
@@ -109,8 +89,7 @@ def test_the_same_click_again_makes_no_second_report(world: World) -> None:
 
 
 def test_somebody_who_keeps_changing_their_mind_is_told_at_last_that_it_stays(world: World) -> None:
-    identifier = world.send()
-    question = world.slack.question(identifier)
+    identifier, question = world.ask()
 
     for round_ in range(13):
         for choice in ("no", "notSure"):
@@ -121,59 +100,69 @@ def test_somebody_who_keeps_changing_their_mind_is_told_at_last_that_it_stays(wo
     until_told(world, ADA, "changed your answer many times")
 
 
-def test_buttons_that_are_not_ours_are_acknowledged(world: World) -> None:
-    question = world.slack.question(world.send())
+#: A question takes four choices that each raise what stands; a person takes three questions at once.
+PEOPLE, QUESTIONS_EACH, CHOICES = 84, 3, ("yes", "notSure", "wrongUser", "no")
 
-    for action_id in ("something-else", "answer-maybe", "answer-", ""):
-        assert world.slack.press(question, "", action_id=action_id).acknowledged, action_id
+CLICKS, REFRESHES = 1000, 20
 
-
-MENU = {"type": "static_select", "action_id": "answer-yes", "selected_option": {"value": "yes"}}
-
-
-def _interaction(kind: str) -> dict[str, Any]:
-    return {
-        "type": kind,
-        "callback_id": "nobody_knows",
-        "team": {"id": "T0SANDBOX01", "domain": "sandbox"},
-        "user": {"id": ADA, "team_id": "T0SANDBOX01"},
-        "trigger_id": "1.2.3",
-        "token": "verification",
-        "api_app_id": "A0TRIAGE001",
-    }
+#: Clicks under way at a time.
+AT_ONCE = 25
 
 
-@pytest.mark.parametrize(
-    ("kind", "payload"),
-    [
-        ("interactive", _interaction("shortcut")),
-        ("interactive", _interaction("message_action")),
-        ("interactive", _interaction("view_closed") | {"view": {"type": "modal", "callback_id": "x"}}),
-        ("interactive", _interaction("something_new")),
-        ("interactive", _interaction("block_actions") | {"actions": [MENU]}),
-        ("slash_commands", {"command": "/triage", "text": "", "team_id": "T0SANDBOX01", "user_id": ADA}),
-        ("something_new", {"hello": "there"}),
-    ],
-)
-def test_a_payload_that_nobody_expects_is_acknowledged(
-    world: World, kind: str, payload: dict[str, Any]
+@pytest.mark.slow
+def test_a_thousand_clicks_during_twenty_refreshes_are_all_recorded(
+    create_world: Callable[..., World],
 ) -> None:
-    acknowledgement = world.slack.run(world.slack.stand_in.socket_mode.send(kind, payload))
+    # Reports are held: this is about clicks.
+    world = create_world(MOZDEF_SYNC_SECONDS="900")
+    world.start()
+    questions = _ask_a_crowd(world)[: CLICKS // len(CHOICES)]
+    world.slack.faults.meet(*[slow] * REFRESHES)
 
-    assert acknowledgement is not None
+    acknowledged = world.slack.run(_click_and_refresh(world.slack.stand_in, questions), seconds=200)
+
+    assert acknowledged == CLICKS
+    rows = list(call(world.worker.folder / "triage-bot.db.sock", "list", limit=1000))
+    assert sum(row["answers"] for row in rows) == CLICKS
+    assert world.slack.stand_in.socket_mode.welcomed == 2 + REFRESHES
 
 
-def test_a_modal_of_somebody_elses_is_acknowledged(world: World) -> None:
-    view = {"id": "V1", "type": "modal", "callback_id": "nobody_knows", "blocks": []}
-    world.slack.do(lambda: world.slack.stand_in.workspace.show_modal(ADA, view))
+def _ask_a_crowd(world: World) -> Sequence[Message]:
+    names = [f"person-{number}" for number in range(PEOPLE)]
+    for name in names:
+        world.slack.admit(newcomer(name))
+    identifiers = world.send_many([f"{name}@example.com" for name in names] * QUESTIONS_EACH)
 
-    click = world.slack.run(world.slack.stand_in.submit_view(user=ADA, view_id="V1", values={}))
+    posts = world.slack.faults
+    until(lambda: posts.count("chat.postMessage") >= len(identifiers), what="everybody is asked", seconds=60)
+    return world.slack.all_questions()
 
-    assert click.acknowledged
+
+async def _click_and_refresh(slack: SlackStandIn, questions: Sequence[Message]) -> int:
+    """Click all choices of all questions; return how many clicks were acknowledged."""
+    presses = [(question, choice) for choice in CHOICES for question in questions]
+    acknowledged = 0
+    refreshing = asyncio.create_task(_refresh(slack))
+    for first in range(0, len(presses), AT_ONCE):
+        together = presses[first : first + AT_ONCE]
+        clicks = await asyncio.gather(*(_press(slack, *press) for press in together))
+        acknowledged += sum(clicks)
+    await refreshing
+    return acknowledged
 
 
-@pytest.mark.parametrize("kind", ["app_home_opened", "tokens_revoked", "something_new"])
-def test_an_event_that_nobody_expects_is_acknowledged_the_first_time(world: World, kind: str) -> None:
-    delivery = world.slack.run(world.slack.stand_in.send_event({"type": kind, "user": ADA}))
+async def _press(slack: SlackStandIn, question: Message, choice: str) -> bool:
+    user = "U" + question.channel[1:]
+    click = await slack.click(
+        user=user, channel=question.channel, ts=question.ts, action_id=f"answer-{choice}"
+    )
+    return click.acknowledged
 
-    assert (delivery.acknowledged, delivery.attempts) == (True, 1)
+
+async def _refresh(slack: SlackStandIn) -> None:
+    for number in range(REFRESHES):
+        welcomed = slack.socket_mode.welcomed
+        await slack.disconnect("warning" if number % 2 else "refresh_requested")
+        await slack.socket_mode.until(
+            lambda before=welcomed: slack.socket_mode.welcomed > before and slack.links == 2  # type: ignore[misc] # mypy wants no default there
+        )

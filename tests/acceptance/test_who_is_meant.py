@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
+from wording import WORDING
 from world import World, until
 from world.slack_views import modal_of, open_home
 
 from bot.sandbox.fake_slack.workspace import Person
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mypy_boto3_sqs import SQSClient
 
 RULES = """strict = true
 [domains]
@@ -38,18 +34,14 @@ OTHER = Person(id="W0MILEVA99", name="mileva", real_name="Mileva")
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, create_shared_world: Callable[..., World]) -> World:
     folder = tmp_path_factory.mktemp("people")
     (folder / "people.toml").write_text(RULES, encoding="utf-8")
-    variables = {"CONFIG_DIR": str(folder), "ASK_UNCONFIRMED": "true"}
-    with World(folder, sqs, aws_environment, variables=variables) as world:
-        world.slack.admit(BY_EMAIL)
-        world.slack.admit(OTHER)
-        world.start()
-        yield world
-        world.assert_clean_log()
+    world = create_shared_world(CONFIG_DIR=str(folder), ASK_UNCONFIRMED="true")
+    world.slack.admit(BY_EMAIL)
+    world.slack.admit(OTHER)
+    world.start()
+    return world
 
 
 @pytest.mark.parametrize(
@@ -74,8 +66,7 @@ def test_the_person_that_is_meant_is_asked_and_the_report_keeps_the_address(
 
 
 @pytest.mark.parametrize(
-    ("address", "reason"),
-    [("ada@elsewhere.example", "not_mapped"), ("gone@mozilla.com", "user_not_found ")],
+    ("address", "reason"), [("ada@elsewhere.example", "not_mapped"), ("gone@mozilla.com", "user_not_found ")]
 )
 def test_whoever_is_not_listed_or_not_there_is_not_asked(world: World, address: str, reason: str) -> None:
     identifier = world.send(user=address)
@@ -93,8 +84,7 @@ def test_both_ids_of_a_person_are_theirs(world: World) -> None:
 
     assert "answer-no" in str(open_home(slack, OTHER.id))
     assert slack.press(question, "no", user=OTHER.id).acknowledged
-    thanks = "Thank you for telling us. The security team has been alerted and will get in touch with you."
-    assert slack.redrawn(identifier, thanks)
+    assert slack.redrawn(identifier, WORDING["answer"]["no"])
     assert slack.press(question, "", action_id="note", user=OTHER.id).acknowledged
     view = until(lambda: modal_of(slack, OTHER.id), what="the window for a note")
     values = {"note": {"text": {"type": "plain_text_input", "value": "It was the cleaner."}}}

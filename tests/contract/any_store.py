@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from fakes import NOON, a_request
-from local_dynamodb import dynamodb_store
+from local_dynamodb import dynamodb, dynamodb_store
 from memory_store import AnyStore, MemoryStore
 
 from bot.store import open_store
-from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, Confidence, OutboxRow, Question, Report
+from bot.triage.asking_rules import new_ref, row_key
+from bot.triage.model import Change, Confidence, OutboxRow, Question, Report, Work
 from bot.triage.outcomes import Outcome
 
 Opening = Callable[[], AbstractAsyncContextManager[AnyStore]]
@@ -85,6 +85,18 @@ def kept_report(sequence: int = 0, *, identifier: str = IDENTIFIER) -> Report:
     )
 
 
+def names(questions: Iterable[Question]) -> list[str]:
+    return [each.request.identifier for each in questions]
+
+
+async def due(store: AnyStore, now: datetime = NOON, work: Work = Work.ASK, *, limit: int = 10) -> list[str]:
+    return names(await store.due(work, now, limit=limit))
+
+
+async def overdue(store: AnyStore, now: datetime, *, limit: int = 10) -> list[str]:
+    return names(await store.overdue(now, limit=limit))
+
+
 async def add(store: AnyStore, *questions: Question, report: OutboxRow | None = None) -> None:
     added = await store.add([Change(question=each, report=report) for each in questions])
     assert list(added) == [True] * len(questions)
@@ -104,6 +116,13 @@ async def report_times(
 
 async def sendable(store: AnyStore, now: datetime) -> list[str]:
     return [row.event_id for row in await store.sendable(now, limit=1000)]
+
+
+def expiry(table: str, identifier: str, sort: str = "question") -> timedelta | None:
+    """Return how long after noon an item of a table expires; None: it does not."""
+    key = {"pk": {"S": row_key(identifier)}, "sk": {"S": sort}}
+    item = dynamodb().get_item(TableName=table, Key=key)["Item"]
+    return timedelta(seconds=int(item["x"]["N"]) - NOON.timestamp()) if "x" in item else None
 
 
 def play(opening: Opening, scenario: Callable[[AnyStore], Awaitable[None]]) -> None:

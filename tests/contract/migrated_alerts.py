@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 from any_store import a_question, a_report, add
 from fakes import NOON, SteppedClock
 from local_dynamodb import KEEP, connection
 
-from bot.store import open_store
-from bot.store.dynamodb.table import Table
+from bot.store import OpenStore, open_store
+from bot.store.dynamodb.table import Caller, Table
 from bot.store.migration.copies import Copies
-from bot.store.migration.migrate import Migration, patient_retries
+from bot.store.migration.migrate import Migration, MigrationResult, patient_retries
 from bot.store.migration.source import SqliteSource
 from bot.triage.asking_rules import CLAIM_LEASE
-from bot.triage.model import Change, Choice, Question, State
+from bot.triage.model import Change, Choice, OutboxRow, Question, State
 from bot.triage.outcomes import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-    from pathlib import Path
-
-    from bot.store import OpenStore
-    from bot.store.dynamodb.table import Caller
-    from bot.store.migration.migrate import MigrationResult
-    from bot.triage.model import OutboxRow
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 

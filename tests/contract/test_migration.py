@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
-from any_store import a_question, a_report, add, kept_report, sendable
+from any_store import a_question, a_report, add, expiry, kept_report, sendable
 from fakes import NOON
 from local_dynamodb import KEEP, create_table, dynamodb, store_in
 from migrated_alerts import CLOSED, DAY, HOUR, SECOND, fill, migrate, questions, the_file
@@ -24,11 +23,10 @@ from bot.store.migration.inventory import KINDS, Inventory, digest_of
 from bot.store.migration.source import PAGE, SqliteSource
 from bot.store.records.rows import FIXED, MUTABLE, event_row
 from bot.store.sqlite.opening import open_to_read
-from bot.triage.asking_rules import row_key
 from bot.triage.model import EventKind, Question, Work
 from bot.triage.trail import make_event
 
-pytest_plugins = ["migration_fixtures"]
+pytest_plugins = ["store_fixtures"]
 
 IDENTIFIERS = [question.request.identifier for question in questions()]
 
@@ -57,24 +55,20 @@ def _comparable(value: Any) -> Any:
     """Return rows in any order; that whoever made a claim is dead, the file notes in its row."""
     if not isinstance(value, list):
         return value
-    rows = [replace(each, due_at=NOON) if _name(each) == "claimed" else each for each in value]
+    is_claimed = [isinstance(each, Question) and each.request.identifier == "claimed" for each in value]
+    rows = [replace(row, due_at=NOON) if of_it else row for row, of_it in zip(value, is_claimed, strict=True)]
     return sorted(rows, key=repr)
 
 
-def _name(row: Any) -> str:
-    return row.request.identifier if isinstance(row, Question) else ""
-
-
-async def test_all_questions_reports_and_events_are_moved_with_every_column_and_body(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
+async def test_all_is_moved_with_every_column_and_body_and_due_as_it_was(path: Path, table: str) -> None:
     async with the_file(path) as store:
-        await fill(store)
-        before = await all_rows(store)
+        before, was_due = await all_rows(store), await all_that_is_due(store)
 
     verdict, _ = await migrate(path, table)
 
     target = store_in(table)
     assert await all_rows(target) == before
+    assert await all_that_is_due(target) == was_due
     await target.close()
     assert verdict.differs is None
     assert {each.kind: each.source.rows for each in verdict.comparisons} == {
@@ -90,15 +84,6 @@ async def test_all_questions_reports_and_events_are_moved_with_every_column_and_
     assert all(each.is_equal for each in verdict.comparisons)
 
 
-async def test_what_was_due_is_due_and_what_waited_waits(path: Path, table: str) -> None:
-    await migrate(path, table)
-
-    target = store_in(table)
-    async with the_file(path) as store:
-        assert await all_that_is_due(target) == await all_that_is_due(store)
-    await target.close()
-
-
 async def test_every_column_of_the_schema_is_compared() -> None:
     schema = resources.files("bot.store.sqlite").joinpath("schema.sql").read_text(encoding="utf-8")
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -110,44 +95,38 @@ async def test_every_column_of_the_schema_is_compared() -> None:
     assert columns == {*FIXED, *MUTABLE}
     event = make_event("alert", 1, "", kind=EventKind.SENT, facts={"sequence": 0}, at=NOON)
     assert of_events == list(event_row(event))
+    moments = {"due_at": NOON + SECOND, "sent_at": NOON, "parked_at": NOON}
     changed: dict[str, Any] = {
         "sequence": 1,
         "event_id": "other",
         "body": "{}",
-        "due_at": NOON + SECOND,
-        "sent_at": NOON,
-        "parked_at": NOON,
+        **moments,
         "replays": 1,
         "report": kept_report(1),
     }
-    columns_of_reports = ["facts" if name == "report" else name for name in changed]
-    assert of_reports == ["key", *columns_of_reports]
+    assert of_reports == ["key", *("facts" if name == "report" else name for name in changed)]
     digests = {digest_of(replace(a_report(), **{name: value})) for name, value in changed.items()}
     assert len(digests - {digest_of(a_report())}) == len(changed)
 
 
 async def test_the_file_is_only_read_and_stays_as_it_was_to_the_last_byte(path: Path) -> None:
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    before = path.read_bytes()
 
     await migrate(path, create_table())
 
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
+    assert path.read_bytes() == before
     assert not path.with_name("store.db-wal").exists()
-    with (
-        closing(open_to_read(path)) as connection,
-        pytest.raises(sqlite3.OperationalError, match="readonly"),
-    ):
+    reading = closing(open_to_read(path))
+    with reading as connection, pytest.raises(sqlite3.OperationalError, match="readonly"):
         connection.execute("DELETE FROM report")
 
 
-async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path) -> None:
-    path, crashed, table = tmp_path / "store.db", tmp_path / "crashed.db", create_table()
+async def test_what_a_crash_left_in_the_log_is_moved_too(tmp_path: Path, table: str) -> None:
+    path, crashed = tmp_path / "store.db", tmp_path / "crashed.db"
     async with the_file(path) as store:
         await fill(store)
         for suffix in ("", "-wal", ".head"):
-            crashed.with_name(crashed.name + suffix).write_bytes(
-                path.with_name(path.name + suffix).read_bytes()
-            )
+            shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
 
     verdict, _ = await migrate(crashed, table)
 
@@ -166,8 +145,8 @@ async def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path,
     assert path.read_bytes() == content
 
 
-async def test_an_empty_store_becomes_an_empty_table(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
+async def test_an_empty_store_becomes_an_empty_table(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "store.db"
     async with the_file(path):
         pass
 
@@ -206,54 +185,27 @@ def test_a_checksum_tells_any_change_and_no_order() -> None:
     assert [kind for kind in KINDS if counts[0][kind] != counts[2][kind]] == ["questions accepted"]
 
 
-async def test_what_has_ended_expires_as_if_a_worker_of_the_table_had_ended_it(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
+async def test_what_has_ended_expires_as_if_a_worker_had_ended_it(path: Path, table: str) -> None:
+    long_ended = {**CLOSED, "settled_at": NOON - 40 * DAY}
     async with the_file(path) as store:
-        await fill(store)
         await add(store, a_question("waits", **CLOSED), report=a_report(identifier="waits", due_at=NOON))
-
-    await migrate(path, table)
-
-    expiry = _expiries(table)
-    assert expiry("at-rest", "question") == KEEP + DAY - HOUR + 2 * SECOND
-    assert expiry("at-rest", "report#000001") == KEEP - HOUR + 2 * SECOND
-    assert expiry("waits", "question") == KEEP + DAY - HOUR
-    assert expiry("waits", "report#000000") is None
-    for name in ("parked", "sent-again"):  # its report is not done with
-        assert expiry(name, "question") is expiry(name, "report#000000") is None
-    for name in ("asked", "overdue", "outdated", "answered"):
-        assert expiry(name, "question") is None
-
-
-async def test_what_would_have_expired_by_now_stays_for_a_day_to_be_compared(tmp_path: Path) -> None:
-    path, table = tmp_path / "store.db", create_table()
-    ended = {**CLOSED, "settled_at": NOON - 40 * DAY}
-    async with the_file(path) as store:
-        await add(store, a_question("long-ended", **ended), report=a_report(identifier="long-ended"))
+        await add(store, a_question("long-ended", **long_ended), report=a_report(identifier="long-ended"))
         await store.mark_sent(await store.reports_of("long-ended"), NOON - 39 * DAY)
 
     await migrate(path, table)
 
-    expiry = _expiries(table)
-    assert expiry("long-ended", "question") == expiry("long-ended", "report#000000") == DAY
+    assert expiry(table, "at-rest") == KEEP + DAY - HOUR + 2 * SECOND
+    assert expiry(table, "at-rest", "report#000001") == KEEP - HOUR + 2 * SECOND
+    assert expiry(table, "waits") == KEEP + DAY - HOUR
+    assert expiry(table, "waits", "report#000000") is None
+    for name in ("parked", "sent-again"):  # its report is not done with
+        assert expiry(table, name) is expiry(table, name, "report#000000") is None
+    for name in ("asked", "overdue", "outdated", "answered"):
+        assert expiry(table, name) is None
+    # What would have expired by now stays for a day, to be compared.
+    assert expiry(table, "long-ended") == expiry(table, "long-ended", "report#000000") == DAY
 
-
-async def test_a_report_that_is_sent_afterwards_lets_its_question_go(path: Path, table: str) -> None:
-    await migrate(path, table)
     target = store_in(table)
-
     await target.mark_sent(await target.reports_of("sent-again"), NOON + HOUR)
-
     await target.close()
-    assert _expiries(table)("sent-again", "question") == KEEP + DAY + HOUR
-
-
-def _expiries(table: str) -> Callable[[str, str], timedelta | None]:
-    """Return what tells how long after noon an item expires; None: it does not."""
-
-    def expiry(identifier: str, sort: str) -> timedelta | None:
-        key = {"pk": {"S": row_key(identifier)}, "sk": {"S": sort}}
-        item = dynamodb().get_item(TableName=table, Key=key)["Item"]
-        return timedelta(seconds=int(item["x"]["N"]) - NOON.timestamp()) if "x" in item else None
-
-    return expiry
+    assert expiry(table, "sent-again") == KEEP + DAY + HOUR

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from any_store import a_question, a_report, add
@@ -19,19 +22,13 @@ from bot.cli.checks.findings import Verdict
 from bot.errors import StartRefused, StoreError
 from bot.store.address import Address
 from bot.store.dynamodb.opening import require_finished
-from bot.store.dynamodb.table import Table
+from bot.store.dynamodb.table import Caller, Table
 from bot.store.migration.migrate import MigrationRefused
 from bot.store.sqlite.head import head_path
 from bot.triage.asking_rules import row_key
-from bot.triage.model import Change
+from bot.triage.model import Change, Question
 
-pytest_plugins = ["migration_fixtures"]
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from bot.store.dynamodb.table import Caller
-    from bot.triage.model import Question
+pytest_plugins = ["store_fixtures"]
 
 #: Questions and reports that `fill` makes.
 ROWS = 31
@@ -47,6 +44,10 @@ def unreliable(table: str, **plan: list[str]) -> Unreliable:
     caller = Unreliable(connection(table))
     caller.plan = plan
     return caller
+
+
+def named(identifier: str) -> Question:
+    return next(each for each in questions() if each.request.identifier == identifier)
 
 
 async def is_refused_to_workers(table: str) -> bool:
@@ -86,24 +87,28 @@ async def test_one_that_broke_off_goes_on_where_it_was(path: Path, table: str, w
     assert again.calls["put_item"] == 1 + ROWS - there
     assert ("of an earlier run" in told[0]) is (there > 0)
     assert not await is_refused_to_workers(table)
-    assert len(contents(table)) == ROWS
+    whole = contents(table)
+    assert len(whole) == ROWS
+
+    once_more = unreliable(table)
+    verdict, _ = await migrate(path, table, caller=once_more)
+    assert verdict.differs is None
+    assert once_more.calls["put_item"] == 1
+    assert contents(table) == whole
 
 
-class OneLateWrite:
-    """Refuses every row but the first, which is under way until it is let go."""
+class Forging:
+    """Passes calls on, but for writes of rows, with which a test does as it wants."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, write: Callable[[dict[str, Any]], Awaitable[bool]]) -> None:
+        """`write` returns whether the item, as it has left it, is to be written."""
         self._caller = caller
-        self._rows = 0
-        self.refused, self.go_on = asyncio.Event(), asyncio.Event()
+        self._write = write
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        if operation == "put_item" and arguments["Item"]["pk"]["S"] in KEYS:
-            self._rows += 1
-            if self._rows > 1:
-                self.refused.set()
-                raise refusal(ENDED, operation)
-            await self.go_on.wait()
+        is_row = operation == "put_item" and arguments["Item"]["pk"]["S"] in KEYS
+        if is_row and not await self._write(arguments["Item"]):
+            return {}
         return await self._caller.call(operation, arguments)
 
     def close(self) -> None:
@@ -111,29 +116,26 @@ class OneLateWrite:
 
 
 async def test_one_breaks_off_when_no_write_is_under_way_any_more(path: Path, table: str) -> None:
-    caller = OneLateWrite(connection(table))
-    migrating = asyncio.create_task(migrate(path, table, caller=caller))
-    await caller.refused.wait()
+    refused, go_on, rows = asyncio.Event(), asyncio.Event(), count(1)
+
+    async def write(_: dict[str, Any]) -> bool:
+        """Refuse every row but the first, which is under way until it is let go."""
+        if next(rows) > 1:
+            refused.set()
+            raise refusal(ENDED, "put_item")
+        await go_on.wait()
+        return True
+
+    migrating = asyncio.create_task(migrate(path, table, caller=Forging(connection(table), write)))
+    await refused.wait()
 
     done, _ = await asyncio.wait([migrating], timeout=0.1)
 
     assert not done
-    caller.go_on.set()
+    go_on.set()
     with pytest.raises(StoreError, match="denied"):
         await migrating
     assert len(contents(table)) == 1 + 1
-
-
-async def test_one_that_was_whole_writes_no_row_again(path: Path, table: str) -> None:
-    await migrate(path, table)
-    before = contents(table)
-
-    again = unreliable(table)
-    verdict, _ = await migrate(path, table, caller=again)
-
-    assert verdict.differs is None
-    assert again.calls["put_item"] == 1
-    assert contents(table) == before
 
 
 async def test_lost_replies_and_throttling_are_lived_with(path: Path, table: str) -> None:
@@ -149,31 +151,31 @@ async def test_lost_replies_and_throttling_are_lived_with(path: Path, table: str
     assert len(contents(table)) == ROWS
 
 
-async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(path: Path, table: str) -> None:
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (a_question("another"), r"not from .*'another'.*empty table"),
+        (replace(a_question("asked"), ref=f"{row_key('asked')}.{'f' * 32}"), "'asked'"),
+    ],
+    ids=["another alert", "the same alert, another question"],
+)
+async def test_a_table_with_alerts_of_another_store_is_refused_and_left_alone(
+    path: Path, table: str, question: Question, told: str
+) -> None:
     other = store_in(table)
-    await add(other, a_question("another"))
+    await add(other, question)
     await other.close()
     before = contents(table)
 
-    with pytest.raises(MigrationRefused, match=r"not from .*'another'.*empty table"):
+    with pytest.raises(MigrationRefused, match=told):
         await migrate(path, table)
 
     assert contents(table) == before
 
 
-async def test_the_same_alert_of_another_store_is_another_question(path: Path, table: str) -> None:
-    other = store_in(table)
-    await add(other, replace(a_question("asked"), ref=f"{row_key('asked')}.{'f' * 32}"))
-    await other.close()
-
-    with pytest.raises(MigrationRefused, match="'asked'"):
-        await migrate(path, table)
-
-
 async def test_what_a_worker_has_moved_on_since_is_not_written_over(path: Path, table: str) -> None:
     await migrate(path, table)
-    [asked] = [each for each in questions() if each.request.identifier == "asked"]
-    await change(table, asked, **ANSWERED)
+    await change(table, named("asked"), **ANSWERED)
     before = contents(table)
 
     with pytest.raises(MigrationRefused, match="'asked' has changed there"):
@@ -193,13 +195,10 @@ async def test_a_report_that_a_worker_has_sent_since_is_not_sent_again(path: Pat
         await migrate(path, table)
 
 
-async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(
-    path: Path, table: str
-) -> None:
+async def test_what_a_worker_writes_during_a_run_is_not_written_over(path: Path, table: str) -> None:
     await migrate(path, table)
     async with the_file(path) as store:
         await change_in_file(store)
-    [asked] = [each for each in questions() if each.request.identifier == "asked"]
 
     class Meddling(Unreliable):
         """A worker saves the question before the second batch of reads is used."""
@@ -207,7 +206,7 @@ async def test_what_a_worker_writes_in_the_middle_of_a_run_is_not_written_over(
         async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
             answer = await super().call(operation, arguments)
             if operation == "batch_get_item" and self.calls[operation] == 1:
-                await change(table, asked, note="of the table's worker")
+                await change(table, named("asked"), note="of the table's worker")
             return answer
 
     with pytest.raises(MigrationRefused, match="'asked' has changed there"):
@@ -230,9 +229,7 @@ async def change_in_file(store: Any) -> None:
     await add(store, a_question("new"))
 
 
-async def test_what_the_file_s_worker_did_after_a_broken_run_is_brought_up_to_date(
-    path: Path, table: str
-) -> None:
+async def test_what_the_file_s_worker_did_after_a_broken_run_is_copied_too(path: Path, table: str) -> None:
     broken = unreliable(table, delete_item=[ENDED])
     with pytest.raises(StoreError):
         await migrate(path, table, caller=broken)
@@ -262,31 +259,17 @@ async def test_a_file_that_is_older_than_its_copy_is_refused(path: Path, table: 
         await migrate(path, table)
 
 
-class Forging:
-    """Passes calls on, but for the one write that a test wants done otherwise."""
-
-    def __init__(self, caller: Caller, identifier: str, *, without: str) -> None:
-        self._caller = caller
-        self._key = {"S": row_key(identifier)}
-        self._without = without
-
-    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        if operation == "put_item" and arguments["Item"]["pk"] == self._key:
-            if not self._without:
-                return {}
-            arguments["Item"].pop(self._without, None)
-        return await self._caller.call(operation, arguments)
-
-    def close(self) -> None:
-        self._caller.close()
-
-
 @pytest.mark.parametrize(("identifier", "without"), [("answered", "no"), ("parked", ""), ("in-doubt", "dt")])
 async def test_a_copy_that_is_not_equal_is_found_out_by_its_identifier(
     path: Path, table: str, identifier: str, without: str
 ) -> None:
+    async def write(item: dict[str, Any]) -> bool:
+        is_forged = item["pk"]["S"] == row_key(identifier)
+        if is_forged:
+            item.pop(without, None)
+        return bool(without) or not is_forged
 
-    verdict, _ = await migrate(path, table, caller=Forging(connection(table), identifier, without=without))
+    verdict, _ = await migrate(path, table, caller=Forging(connection(table), write))
 
     assert verdict.differs == identifier
     assert not all(each.is_equal for each in verdict.comparisons)

@@ -4,76 +4,52 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from any_store import IDENTIFIER, SECOND, a_question, a_report, add
-from fakes import NOON, UPTIME, ScriptedMessenger, SteppedClock, a_request
+from any_store import IDENTIFIER, SECOND, a_question, a_report, add, due, names, overdue
+from fakes import NOON, UPTIME, ScriptedMessenger, SteppedClock, a_request, apart_from_trail
 from memory_store import AnyStore
 from wiring import instead, wired
 from world import eventually
 
 from bot.errors import StoreError
 from bot.triage.asking_rules import new_ref
-from bot.triage.model import Change, State, Work
+from bot.triage.model import Change, Question, State, Work
+from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]
+
+MICROSECOND = timedelta(microseconds=1)
 
 # Questions
 
 
-async def test_what_was_added_is_found_by_ref_and_by_identifier(store: AnyStore) -> None:
+async def test_what_was_added_is_found_by_ref_and_by_identifier_and_by_no_other(store: AnyStore) -> None:
     question = a_question()
     await add(store, question, a_question("another"))
+    key = question.ref.partition(".")[0]
 
     assert await store.load(question.ref) == question
     assert await store.find(IDENTIFIER) == question
     assert await store.find("unknown") is None
-
-
-async def test_a_ref_with_another_second_part_finds_nothing(store: AnyStore) -> None:
-    question = a_question()
-    await add(store, question)
-    key = question.ref.partition(".")[0]
-
-    strangers = [
-        f"{key}.{'f' * 32}",
-        f"{key}.",
-        key,
-        question.ref[:-1],
-        question.ref + "0",
-        "",
-        ".",
-        "é.ü",
-    ]
-    for ref in strangers:
+    assert list(await store.reports_of("unknown")) == []
+    for ref in (f"{key}.{'f' * 32}", f"{key}.", key, question.ref[:-1], question.ref + "0", "", ".", "é.ü"):
         assert await store.load(ref) is None
 
 
 async def test_a_known_identifier_is_not_added_again(store: AnyStore) -> None:
     question = a_question()
-    await add(store, question)
     again = replace(question, ref=new_ref(IDENTIFIER, "f" * 32), reports=1, state=State.CLOSED)
 
+    assert list(await store.add([])) == []
+    assert list(await store.add([Change(question=question), Change(question=again)])) == [True, False]
     added = await store.add([Change(question=again, report=a_report()), Change(question=a_question("new"))])
 
     assert list(added) == [False, True]
     assert await store.find(IDENTIFIER) == question
     assert list(await store.reports_of(IDENTIFIER)) == []
-
-
-async def test_an_identifier_twice_in_a_batch_is_added_once(store: AnyStore) -> None:
-    question = a_question()
-    twin = replace(question, ref=new_ref(IDENTIFIER, "f" * 32))
-
-    added = await store.add([Change(question=question), Change(question=twin)])
-
-    assert list(added) == [True, False]
-    assert await store.find(IDENTIFIER) == question
-
-
-async def test_nothing_to_add_is_nothing_added(store: AnyStore) -> None:
-    assert list(await store.add([])) == []
 
 
 async def test_a_poisoned_row_fails_alone(store: AnyStore) -> None:
@@ -85,16 +61,7 @@ async def test_a_poisoned_row_fails_alone(store: AnyStore) -> None:
     assert (added[0], added[2]) == (True, True)
     assert isinstance(added[1], StoreError)
     assert await store.find("poisoned") is None
-    assert {each.request.identifier for each in await store.list_questions(limit=10)} == {"one", "two"}
-
-
-async def test_a_save_replaces_the_version_before_it(store: AnyStore) -> None:
-    await add(store, a_question())
-    changed = a_question(version=1, state=State.POSTING, slack_id="U0ADA", due_at=None)
-
-    assert await store.save(Change(question=changed))
-
-    assert await store.find(IDENTIFIER) == changed
+    assert set(names(await store.list_questions(limit=10))) == {"one", "two"}
 
 
 @pytest.mark.parametrize("version", [0, 1, 3, 7])
@@ -133,57 +100,54 @@ async def test_of_many_saves_at_once_one_is_first(store: AnyStore) -> None:
     assert len(await store.reports_of(IDENTIFIER)) == 1
 
 
-async def test_question_and_report_are_written_in_one_step(store: AnyStore) -> None:
-    await add(store, a_question(reports=1), report=a_report())
-    answered = a_question(version=1, reports=2)
-
-    assert await store.save(Change(question=answered, report=a_report(1)))
-
-    assert await store.find(IDENTIFIER) == answered
-    assert list(await store.reports_of(IDENTIFIER)) == [a_report(0), a_report(1)]
-
-
 # What is due
 
 
 async def test_questions_are_due_in_order_of_their_moments(store: AnyStore) -> None:
+    await add(store, a_question("never", due_at=None))
     for name, seconds in (("third", 3), ("first", 1), ("later", 11), ("second", 2)):
         await add(store, a_question(name, due_at=NOON + seconds * SECOND))
-    await add(store, a_question("never", due_at=None))
 
-    due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=10)
-    assert [each.request.identifier for each in due] == ["first", "second", "third"]
-    due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2)
-    assert [each.request.identifier for each in due] == ["first", "second"]
+    assert await due(store, NOON + 10 * SECOND) == ["first", "second", "third"]
+    assert await due(store, NOON + 10 * SECOND, limit=2) == ["first", "second"]
 
 
 async def test_those_that_are_left_out_take_nobodys_place(store: AnyStore) -> None:
-    names = [f"alert-{number}" for number in range(4)]
-    questions = [a_question(name, due_at=NOON + n * SECOND) for n, name in enumerate(names)]
-    await store.add([Change(question=each) for each in questions])
+    questions = [a_question(f"alert-{n}", due_at=NOON + n * SECOND) for n in range(4)]
+    await add(store, *questions)
     exclude = frozenset({questions[0].ref, questions[2].ref})
 
-    due = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2, exclude=exclude)
+    found = await store.due(Work.ASK, NOON + 10 * SECOND, limit=2, exclude=exclude)
 
-    assert [each.request.identifier for each in due] == ["alert-1", "alert-3"]
+    assert names(found) == ["alert-1", "alert-3"]
 
 
-async def test_a_question_is_due_at_its_very_moment_and_not_before(store: AnyStore) -> None:
+@pytest.mark.parametrize(
+    ("of", "work"),
+    [("due_at", Work.ASK), ("deadline", None), ("card_due_at", Work.CARD)],
+    ids=["question", "deadline", "card"],
+)
+async def test_work_is_due_at_its_very_moment_not_before(store: AnyStore, of: str, work: Work | None) -> None:
     moment = NOON + timedelta(microseconds=123_457)
-    await add(store, a_question(due_at=moment))
+    state: dict[str, Any] = {} if work is Work.ASK else {"state": State.CLOSED, "due_at": None}
+    await add(store, a_question(**{**state, of: moment}), a_question("never", due_at=None))
 
-    assert list(await store.due(Work.ASK, moment - timedelta(microseconds=1), limit=10)) == []
-    assert len(await store.due(Work.ASK, moment, limit=10)) == 1
-    assert await store.next_due(moment - timedelta(microseconds=1)) == moment
+    async def look(now: datetime) -> list[str]:
+        return await (due(store, now, work) if work else overdue(store, now))
+
+    assert await look(moment - MICROSECOND) == []
+    assert await look(moment) == [IDENTIFIER]
+    assert await store.next_due(moment - MICROSECOND) == moment
     assert await store.next_due(moment) is None
 
 
 async def test_the_next_due_moment_is_the_earliest_to_come(store: AnyStore) -> None:
     assert await store.next_due(NOON) is None
     for name, seconds in (("past", -5), ("far", 50), ("near", 7)):
-        await add(store, a_question(name, due_at=NOON + seconds * SECOND))
+        await add(store, a_question(name, due_at=NOON + seconds * SECOND, deadline=NOON + 9 * SECOND))
 
     assert await store.next_due(NOON) == NOON + 7 * SECOND
+    assert await store.next_due(NOON + 7 * SECOND) == NOON + 9 * SECOND
 
 
 # What the commands read
@@ -193,13 +157,7 @@ async def test_the_questions_accepted_last_are_listed_first(store: AnyStore) -> 
     for name, seconds in (("old", 1), ("new", 3), ("middle", 2)):
         await add(store, a_question(name, accepted_at=NOON + seconds * SECOND))
 
-    listed = await store.list_questions(limit=2)
-
-    assert [each.request.identifier for each in listed] == ["new", "middle"]
-
-
-async def test_an_unknown_identifier_has_no_reports(store: AnyStore) -> None:
-    assert list(await store.reports_of("unknown")) == []
+    assert names(await store.list_questions(limit=2)) == ["new", "middle"]
 
 
 async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(store: AnyStore) -> None:
@@ -218,3 +176,127 @@ async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(stor
     await sweeping
 
     assert [question.identifier for _, question in messenger.posts] == ["known"]
+
+
+DAY = timedelta(days=1)
+
+
+def ended(identifier: str = IDENTIFIER, *, at: datetime = NOON, **changes: Any) -> Question:
+    closed = {"state": State.CLOSED, "standing": Outcome.UNDELIVERABLE, "reports": 1, "shown": 1}
+    return a_question(identifier, due_at=None, settled_at=at, **(closed | changes))
+
+
+async def keep(store: AnyStore, question: Question, *, sent_at: datetime | None = NOON) -> None:
+    report = a_report(identifier=question.request.identifier)
+    await add(store, question, report=report)
+    if sent_at:
+        await store.mark_sent([report], sent_at)
+
+
+# Deadlines
+
+
+async def test_the_oldest_deadline_is_met_first(store: AnyStore) -> None:
+    for name, seconds in (("third", 3), ("first", 1), ("second", 2), ("later", 9)):
+        await add(store, a_question(name, due_at=None, deadline=NOON + seconds * SECOND))
+
+    assert await overdue(store, NOON + 5 * SECOND, limit=2) == ["first", "second"]
+
+
+async def test_work_is_due_by_its_kind(store: AnyStore) -> None:
+    answered = a_question("answered", state=State.ASKED, channel="D0ADA", ts="1.1", reports=1)
+    at_rest = a_question("at rest", state=State.ASKED, channel="D0ADA", ts="1.2")
+    await add(store, a_question("new"), answered, at_rest)
+
+    assert await due(store, NOON, Work.REDRAW) == ["answered"]
+    assert await due(store, NOON, Work.ASK) == ["new"]
+    assert await store.next_due(NOON - SECOND) == NOON
+
+
+# Probe
+
+
+async def test_a_probe_leaves_nothing_to_be_read(store: AnyStore) -> None:
+    await store.probe()
+    await store.probe()
+
+    assert list(await store.list_questions(limit=10)) == []
+    assert await store.next_due(NOON - DAY) is None
+
+
+# Retention
+
+
+async def test_what_ended_and_was_sent_before_then_is_removed_with_its_reports(store: AnyStore) -> None:
+    question = ended()
+    await keep(store, question)
+
+    assert await store.remove_ended(NOON, limit=10) == 0
+    assert await store.remove_ended(NOON + MICROSECOND, limit=10) == 1
+
+    assert await store.find(IDENTIFIER) is await store.load(question.ref) is None  # for a click
+    assert not await store.save(Change(question=replace(question, version=1), report=a_report(1)))
+    assert list(await store.reports_of(IDENTIFIER)) == []
+    assert list(await store.add([Change(question=a_question())])) == [True]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ended(at=NOON + DAY),
+        ended(deadline=NOON + 300 * DAY),
+        ended(state=State.ACCEPTED),
+        ended(state=State.POSTING),
+        ended(state=State.ASKED, channel="D0ADA", ts="1.1", shown=0),
+        ended(card_due_at=NOON),
+        a_question(reports=1),
+        a_question(state=State.ASKED, due_at=None, channel="D0ADA", ts="1.1"),
+    ],
+    ids=["later", "deadline", "to ask", "in doubt", "to redraw", "to show", "accepted", "not answered"],
+)
+async def test_a_question_that_is_not_at_its_end_stays(store: AnyStore, question: Question) -> None:
+    await keep(store, question)
+
+    assert await store.remove_ended(NOON + DAY, limit=10) == 0
+
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
+
+
+@pytest.mark.parametrize("fate", ["unsent", "parked", "sent later"])
+async def test_a_question_whose_last_report_is_needed_stays_with_all(store: AnyStore, fate: str) -> None:
+    await keep(store, ended())
+    later = replace(ended(), version=2, reports=2, shown=2)  # the first report's event took 1
+    assert await store.save(Change(question=later, report=a_report(1)))
+    if fate == "parked":
+        await store.mark_parked([a_report(1)], NOON)
+    if fate == "sent later":
+        await store.mark_sent([a_report(1)], NOON + 2 * DAY)
+
+    assert await store.remove_ended(NOON + DAY, limit=10) == 0
+
+    assert len(await store.reports_of(IDENTIFIER)) == 2
+
+
+async def test_a_replayed_question_stays_until_it_was_sent_again_long_ago(store: AnyStore) -> None:
+    await keep(store, ended())
+    await store.replay([IDENTIFIER], NOON + DAY)
+    assert await store.remove_ended(NOON + DAY, limit=10) == 0
+
+    await store.mark_sent(await store.sendable(NOON + DAY, limit=10), NOON + DAY)
+
+    assert await store.remove_ended(NOON + DAY, limit=10) == 0
+    assert await store.remove_ended(NOON + 2 * DAY, limit=10) == 1
+
+
+async def test_a_step_removes_so_many_and_the_oldest_first(store: AnyStore) -> None:
+    for number in range(7):
+        await keep(store, ended(f"alert-{number}", at=NOON + number * SECOND))
+    await add(store, a_question("new"))
+
+    steps = [await store.remove_ended(NOON + DAY, limit=3)]
+    left = names(await store.list_questions(limit=1000))
+    assert set(left) == {"alert-3", "alert-4", "alert-5", "alert-6", "new"}
+    steps += [await store.remove_ended(NOON + DAY, limit=3) for _ in range(3)]
+
+    assert steps == [3, 3, 1, 0]
+    assert names(await store.list_questions(limit=1000)) == ["new"]

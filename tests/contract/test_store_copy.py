@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from any_store import a_question, a_report, add, memory_store
+from any_store import a_question, a_report, add, sqlite_store
 from fakes import a_request
 
 from bot.errors import StoreError
@@ -41,19 +41,25 @@ class PausingConnection(sqlite3.Connection):
 
         super().backup(target, pages=pages, progress=pause)
 
-    async def in_the_middle(self) -> None:
-        assert await asyncio.to_thread(self.begun.wait, 30)
+
+Paused = tuple[Database, PausingConnection, asyncio.Task[None]]
 
 
-def paused_database(folder: Path) -> tuple[Database, PausingConnection]:
+@pytest.fixture
+async def paused(tmp_path: Path) -> AsyncIterator[Paused]:
+    """A database, its connection, and a copy of it that has stopped in the middle."""
     connection = sqlite3.connect(
-        folder / "facts.db", factory=PausingConnection, isolation_level=None, check_same_thread=False
+        tmp_path / "facts.db", factory=PausingConnection, isolation_level=None, check_same_thread=False
     )
     connection.execute("CREATE TABLE fact (name TEXT)")
     connection.execute("BEGIN")  # so that the disk is waited for once, and not for each row
     connection.executemany("INSERT INTO fact VALUES (?)", [("x" * 10_000,)] * 200)
     connection.execute("COMMIT")
-    return Database(connection), connection
+    database = Database(connection)
+    copying = asyncio.create_task(database.copy_to(tmp_path / "copy.db"))
+    assert await asyncio.to_thread(connection.begun.wait, 30)
+    yield database, connection, copying
+    await database.close()
 
 
 async def filled(folder: Path) -> tuple[OpenStore, list[Question]]:
@@ -64,15 +70,6 @@ async def filled(folder: Path) -> tuple[OpenStore, list[Question]]:
     ]
     await add(store, *questions)
     return store, questions
-
-
-async def rewritten(store: OpenStore, questions: list[Question]) -> AsyncIterator[int]:
-    """Save question after question, each with a report in the same step; yield how many are stored."""
-    for number, question in enumerate(questions, start=1):
-        report = a_report(identifier=question.request.identifier)
-        changed = replace(question, version=1, reports=1)
-        assert await store.save(Change(question=changed, report=report))
-        yield number
 
 
 def names_in(folder: Path) -> set[str]:
@@ -89,7 +86,9 @@ async def test_a_copy_that_is_taken_while_saves_go_on_is_whole_and_consistent(tm
     copy, saved_meanwhile = tmp_path / "copy.db", 0
     copying = asyncio.create_task(store.copy_to(copy))
 
-    async for number in rewritten(store, questions):
+    for number, question in enumerate(questions, start=1):
+        report = a_report(identifier=question.request.identifier)
+        assert await store.save(Change(question=replace(question, version=1, reports=1), report=report))
         saved_meanwhile = saved_meanwhile if copying.done() else number
     await copying
     await store.close()
@@ -116,26 +115,21 @@ async def test_a_copy_opens_as_a_store_and_is_its_owners_alone(tmp_path: Path) -
     await copy.close()
 
 
-async def test_what_is_written_between_two_steps_is_in_the_copy(tmp_path: Path) -> None:
-    database, connection = paused_database(tmp_path)
-    copying = asyncio.create_task(database.copy_to(tmp_path / "copy.db"))
-    await connection.in_the_middle()
+async def test_what_is_written_between_two_steps_is_in_the_copy(tmp_path: Path, paused: Paused) -> None:
+    database, connection, copying = paused
     writing = database.write(lambda each: each.execute("INSERT INTO fact VALUES ('in the middle')"))
     await asyncio.sleep(0)
 
     connection.go_on.set()
     await writing
     await copying
-    await database.close()
 
     assert rows(tmp_path / "copy.db", "SELECT name FROM fact WHERE name = 'in the middle'") != []
     assert rows(tmp_path / "copy.db", "PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_closing_in_the_middle_ends_the_copy_and_leaves_nothing_of_it(tmp_path: Path) -> None:
-    database, connection = paused_database(tmp_path)
-    copying = asyncio.create_task(database.copy_to(tmp_path / "copy.db"))
-    await connection.in_the_middle()
+async def test_closing_in_the_middle_leaves_nothing_of_the_copy(tmp_path: Path, paused: Paused) -> None:
+    database, connection, copying = paused
     assert (tmp_path / "copy.db").exists()
     writing = database.write(lambda each: each.execute("DELETE FROM fact"))
     closing_it = asyncio.create_task(database.close())
@@ -151,21 +145,12 @@ async def test_closing_in_the_middle_ends_the_copy_and_leaves_nothing_of_it(tmp_
 
 
 async def test_a_copy_never_replaces_a_file(tmp_path: Path) -> None:
-    store, _ = await filled(tmp_path)
     (tmp_path / "notes.txt").write_text("somebody's notes")
 
-    with pytest.raises(StoreError, match=r"notes\.txt"):
-        await store.copy_to(tmp_path / "notes.txt")
-    with pytest.raises(StoreError, match="cannot create"):
-        await store.copy_to(tmp_path / "missing" / "copy.db")
+    async with sqlite_store() as store:
+        with pytest.raises(StoreError, match=r"notes\.txt"):
+            await store.copy_to(tmp_path / "notes.txt")
+        with pytest.raises(StoreError, match="cannot create"):
+            await store.copy_to(tmp_path / "missing" / "copy.db")
 
-    await store.close()
     assert (tmp_path / "notes.txt").read_text() == "somebody's notes"
-
-
-async def test_a_store_in_memory_says_that_it_cannot_be_copied(tmp_path: Path) -> None:
-    async with memory_store() as store:
-        with pytest.raises(StoreError):
-            await store.copy_to(tmp_path / "copy.db")
-
-    assert names_in(tmp_path) == set()

@@ -1,18 +1,18 @@
-"""What every store knows of people's questions, of the security team's cards, and of reminders."""
+"""What every store knows of people, cards and reminders, what it counts, and how old what waits in it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from any_store import IDENTIFIER, SECOND, a_question, a_report, add
+from any_store import IDENTIFIER, SECOND, a_question, add, due, names, report_times
 from fakes import NOON
 from memory_store import AnyStore
 
 from bot.triage.model import RESTORE_SETTLES, Change, Choice, Question, State, Work
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import ENDINGS, Outcome
+from bot.triage.statistics import AlertStatistics
 
 pytest_plugins = ["store_fixtures"]
 
@@ -21,46 +21,41 @@ ADA, EVE = "U0ADA", "U0EVE"
 
 
 def asked(identifier: str = IDENTIFIER, *, slack_id: str = ADA, seconds: float = 0, **more: Any) -> Question:
-    known: dict[str, Any] = {
-        "state": State.ASKED,
-        "slack_id": slack_id,
-        "channel": "D0ADA",
-        "ts": "1.1",
+    placed: dict[str, Any] = {"state": State.ASKED, "slack_id": slack_id, "channel": "D0ADA", "ts": "1.1"}
+    times: dict[str, Any] = {
         "asked_at": NOON + seconds * SECOND,
         "due_at": NOON + HOUR,
         "deadline": NOON + 2 * HOUR,
     }
-    return a_question(identifier, **(known | more))
+    return a_question(identifier, **(placed | times | more))
 
 
 def answered(identifier: str, *, seconds: float, **more: Any) -> Question:
-    known: dict[str, Any] = {
+    said: dict[str, Any] = {
         "said": Choice.YES,
         "standing": Outcome.YES,
         "answered_at": NOON + seconds * SECOND,
-        "due_at": None,
-        "deadline": None,
-        "reports": 1,
-        "shown": 1,
     }
-    return asked(identifier, **(known | more))
+    at_rest: dict[str, Any] = {"due_at": None, "deadline": None, "reports": 1, "shown": 1}
+    return asked(identifier, **(said | at_rest | more))
 
 
-def names(questions: Sequence[Question]) -> list[str]:
-    return [each.request.identifier for each in questions]
-
-
-# A person's questions
+async def open_for(store: AnyStore, slack_id: str = ADA, *, limit: int = 10) -> list[str]:
+    return names(await store.open_for(slack_id, limit=limit))
 
 
 async def test_a_persons_open_questions_are_found_the_newest_first(store: AnyStore) -> None:
-    await add(store, asked("old", seconds=1), asked("new", seconds=3), asked("middle", seconds=2))
+    expired: dict[str, Any] = {
+        "standing": Outcome.TIMED_OUT,
+        "reports": 1,
+    }  # ended without an answer: it is open still
+    await add(store, asked("old", seconds=1), asked("new", seconds=3), asked("middle", seconds=2, **expired))
     await add(store, asked("another's", slack_id=EVE, seconds=4), answered("answered", seconds=9))
 
-    assert names(await store.open_for(ADA, limit=10)) == ["new", "middle", "old"]
-    assert names(await store.open_for(ADA, limit=2)) == ["new", "middle"]
-    assert names(await store.open_for(EVE, limit=10)) == ["another's"]
-    assert names(await store.open_for("U0NOBODY", limit=10)) == []
+    assert await open_for(store) == ["new", "middle", "old"]
+    assert await open_for(store, limit=2) == ["new", "middle"]
+    assert await open_for(store, EVE) == ["another's"]
+    assert await open_for(store, "U0NOBODY") == []
 
 
 async def test_what_was_not_put_to_anybody_is_open_for_nobody(store: AnyStore) -> None:
@@ -72,18 +67,7 @@ async def test_what_was_not_put_to_anybody_is_open_for_nobody(store: AnyStore) -
         a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, **claimed),
     )
 
-    assert names(await store.open_for(ADA, limit=10)) == []
-    assert names(await store.open_for("", limit=10)) == []
-
-
-async def test_what_the_bot_has_ended_without_an_answer_is_open_still(store: AnyStore) -> None:
-    await add(
-        store,
-        asked("late", standing=Outcome.TIMED_OUT, reports=1, seconds=1),
-        asked("late asked", standing=Outcome.UNDELIVERABLE, reports=1, seconds=2),
-    )
-
-    assert names(await store.open_for(ADA, limit=10)) == ["late asked", "late"]
+    assert await open_for(store) == await open_for(store, "") == []
 
 
 async def test_what_a_person_answered_since_then_is_found_the_latest_first(store: AnyStore) -> None:
@@ -103,7 +87,7 @@ async def test_an_answer_moves_a_question_from_one_list_to_the_other(store: AnyS
 
     assert await store.save(Change(question=replace(answered("one", seconds=5), version=1)))
 
-    assert names(await store.open_for(ADA, limit=10)) == []
+    assert await open_for(store) == []
     assert names(await store.answered_by(ADA, NOON, limit=10)) == ["one"]
 
 
@@ -113,62 +97,34 @@ async def test_a_persons_other_id_leads_to_the_one_under_which_they_were_asked(s
     assert [await store.asked_as(each) for each in ("W0ADA", ADA, EVE, "W0EVE", "")] == [ADA, *[""] * 4]
 
 
-# Cards
-
-
 async def test_cards_are_due_in_order_of_their_moments_whatever_else_is_due(store: AnyStore) -> None:
     for name, seconds in (("third", 3), ("first", 1), ("later", 11), ("second", 2)):
         await add(store, answered(name, seconds=0, card_due_at=NOON + seconds * SECOND))
     await add(store, answered("none", seconds=0))
 
     now = NOON + 10 * SECOND
-    assert names(await store.due(Work.CARD, now, limit=10)) == ["first", "second", "third"]
-    assert names(await store.due(Work.CARD, now, limit=2)) == ["first", "second"]
+    assert await due(store, now, Work.CARD) == ["first", "second", "third"]
+    assert await due(store, now, Work.CARD, limit=2) == ["first", "second"]
     for other in (Work.REDRAW, Work.ASK, Work.REMIND):
-        assert names(await store.due(other, now, limit=10)) == []
+        assert await due(store, now, other) == []
 
 
 async def test_a_card_and_a_redraw_of_one_question_are_due_beside_each_other(store: AnyStore) -> None:
-    question = answered("one", seconds=0, shown=0, due_at=NOON + 9 * SECOND, card_due_at=NOON + 5 * SECOND)
-    await add(store, question)
+    moments = {"due_at": NOON + 9 * SECOND, "card_due_at": NOON + 5 * SECOND}
+    await add(store, answered("one", seconds=0, shown=0, **moments))
 
-    assert await store.next_due(NOON) == NOON + 5 * SECOND
-    assert await store.next_due(NOON + 5 * SECOND) == NOON + 9 * SECOND
-    assert await store.next_due(NOON + 9 * SECOND) is None
-    now = NOON + 10 * SECOND
-    assert names(await store.due(Work.CARD, now, limit=10)) == ["one"]
-    assert names(await store.due(Work.REDRAW, now, limit=10)) == ["one"]
-
-
-async def test_a_card_is_due_at_its_very_moment_and_not_before(store: AnyStore) -> None:
-    moment = NOON + timedelta(microseconds=123_457)
-    await add(store, answered("one", seconds=0, card_due_at=moment))
-
-    assert names(await store.due(Work.CARD, moment - timedelta(microseconds=1), limit=10)) == []
-    assert names(await store.due(Work.CARD, moment, limit=10)) == ["one"]
-
-
-async def test_what_has_ended_stays_until_its_card_is_shown(store: AnyStore) -> None:
-    ended = answered("one", seconds=0, settled_at=NOON, card_due_at=NOON)
-    report = a_report(identifier="one")
-    await add(store, ended, report=report)
-    await store.mark_sent([report], NOON)
-
-    assert await store.remove_ended(NOON + HOUR, limit=10) == 0
-    shown = replace(ended, version=2, card_due_at=None, card_ts="7.000007")
-    assert await store.save(Change(question=shown))
-    assert await store.remove_ended(NOON + HOUR, limit=10) == 1
-
-
-# Reminders
+    looks = [await store.next_due(NOON + seconds * SECOND) for seconds in (0, 5, 9)]
+    assert looks == [NOON + 5 * SECOND, NOON + 9 * SECOND, None]
+    for work in (Work.CARD, Work.REDRAW):
+        assert await due(store, NOON + 10 * SECOND, work) == ["one"]
 
 
 async def test_only_an_open_question_has_a_reminder_due(store: AnyStore) -> None:
     await add(store, asked("open"), asked("no more of them", due_at=None))
     await add(store, answered("answered", seconds=0), a_question("accepted"))
 
-    assert names(await store.due(Work.REMIND, NOON + HOUR, limit=10)) == ["open"]
-    assert names(await store.due(Work.REMIND, NOON + HOUR - SECOND, limit=10)) == []
+    assert await due(store, NOON + HOUR, Work.REMIND) == ["open"]
+    assert await due(store, NOON + HOUR - SECOND, Work.REMIND) == []
 
 
 async def test_what_is_open_is_due_once_the_history_has_settled_after_a_restore(store: AnyStore) -> None:
@@ -181,5 +137,102 @@ async def test_what_is_open_is_due_once_the_history_has_settled_after_a_restore(
     after = [await store.find(name) for name in names(before)]
     settled = restored + RESTORE_SETTLES
     assert [each and each.due_at for each in after] == [settled, settled, None]
-    assert names(await store.due(Work.REMIND, settled - SECOND, limit=10)) == []
-    assert sorted(names(await store.due(Work.REMIND, settled, limit=10))) == ["open", "reminded"]
+    assert await due(store, settled - SECOND, Work.REMIND) == []
+    assert sorted(await due(store, settled, Work.REMIND)) == ["open", "reminded"]
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def alerted(identifier: str, *, alert: str = "duo", **changes: Any) -> Question:
+    question = asked(identifier, **{"due_at": None, "deadline": None, **changes})
+    return replace(question, request=replace(question.request, alert=alert))
+
+
+def said(identifier: str, choice: Choice, *, minutes: int) -> Question:
+    at = NOON + minutes * MINUTE
+    standing = Outcome(choice.value)
+    return alerted(identifier, said=choice, standing=standing, answered_at=at, first_answered_at=at)
+
+
+async def test_questions_are_summed_up_by_alert_and_by_the_outcome_that_stands(store: AnyStore) -> None:
+    choices = [
+        (Choice.YES, 1),
+        (Choice.YES, 3),
+        (Choice.NO, 10),
+        (Choice.WRONG_USER, 2),
+        (Choice.NOT_SURE, 4),
+    ]
+    await add(store, *(said(f"{minutes}", choice, minutes=minutes) for choice, minutes in choices))
+    await add(
+        store,
+        alerted("6", standing=Outcome.TIMED_OUT),
+        alerted("7", standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time"),
+        alerted("8"),
+        alerted("9", alert="ssh"),
+    )
+
+    duo, ssh = await store.statistics(NOON)
+
+    counts = {"yes": 2, "no": 1, "wrongUser": 1, "notSure": 1, "unanswered": 2}
+    assert duo == AlertStatistics(
+        alert="duo",
+        asked=8,
+        endings={ending.key: 0 for ending in ENDINGS} | counts,
+        open=1,
+        median=3 * MINUTE,
+        p90=10 * MINUTE,
+    )
+    assert (ssh.alert, ssh.asked, ssh.open, ssh.median, ssh.p90) == ("ssh", 1, 1, None, None)
+
+
+async def test_only_what_was_asked_and_asked_since_then_is_summed_up(store: AnyStore) -> None:
+    await add(
+        store,
+        a_question("waits"),
+        a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None),
+        alerted("before", asked_at=NOON - timedelta(microseconds=1)),
+        alerted("then"),
+    )
+
+    [only] = await store.statistics(NOON)
+
+    assert only.asked == 1
+
+
+async def test_a_changed_mind_does_not_change_how_long_the_first_answer_took(store: AnyStore) -> None:
+    first = said("1", Choice.YES, minutes=1)
+    later = NOON + timedelta(days=2)
+    await add(store, replace(first, said=Choice.NO, standing=Outcome.NO, answered_at=later))
+
+    [only] = await store.statistics(NOON)
+
+    assert (only.endings["no"], only.endings["yes"], only.median) == (1, 0, MINUTE)
+
+
+async def test_an_empty_store_has_no_figures(store: AnyStore) -> None:
+    assert list(await store.statistics(NOON)) == []
+    assert await store.oldest_open() is None
+    assert await store.oldest_unsent() is None
+
+
+async def test_the_oldest_open_question_is_the_first_that_has_no_outcome(store: AnyStore) -> None:
+    await add(
+        store,
+        a_question("ended", accepted_at=NOON - 9 * SECOND, standing=Outcome.TIMED_OUT),
+        a_question("newer", accepted_at=NOON - 1 * SECOND),
+        alerted("oldest", accepted_at=NOON - 5 * SECOND),
+    )
+
+    assert await store.oldest_open() == NOON - 5 * SECOND
+
+
+async def test_the_oldest_unsent_report_is_neither_sent_nor_parked(store: AnyStore) -> None:
+    [sent] = await report_times(store, "sent", NOON - 9 * SECOND)
+    [parked] = await report_times(store, "parked", NOON - 7 * SECOND)
+    await report_times(store, "waits", NOON + SECOND)
+    await report_times(store, "waits longer", NOON - 2 * SECOND)
+    await store.mark_sent([sent], NOON)
+    await store.mark_parked([parked], NOON)
+
+    assert await store.oldest_unsent() == NOON - 2 * SECOND

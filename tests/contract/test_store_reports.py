@@ -1,20 +1,33 @@
-"""In which order, and when, every store lets reports go."""
+"""In which order, and when, every store lets reports go and go again; and a backup that is put in place."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from any_store import IDENTIFIER, SECOND, Opening, every_store, play, report_times, sendable
+from any_store import (
+    IDENTIFIER,
+    SECOND,
+    Opening,
+    a_question,
+    add,
+    due,
+    every_store,
+    overdue,
+    play,
+    report_times,
+    sendable,
+)
 from effort import effort
-from fakes import NOON
+from fakes import NOON, apart_from_trail
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import APART, AnyStore
 
-pytest_plugins = ["store_fixtures"]
+from bot.triage.model import Choice, OutboxRow, State
+from bot.triage.outcomes import Outcome
 
-# Reports
+pytest_plugins = ["store_fixtures"]
 
 
 async def test_reports_go_in_the_order_in_which_they_fall_due(store: AnyStore) -> None:
@@ -28,9 +41,7 @@ async def test_reports_go_in_the_order_in_which_they_fall_due(store: AnyStore) -
     assert [row.identifier for row in everything] == ["c", "b"]
 
 
-async def test_the_next_report_waits_until_the_one_before_was_sent_and_five_seconds_passed(
-    store: AnyStore,
-) -> None:
+async def test_the_next_report_waits_until_five_seconds_after_the_one_before(store: AnyStore) -> None:
     first, second, _ = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
     assert await sendable(store, NOON + 3600 * SECOND) == [first.event_id]
 
@@ -42,58 +53,31 @@ async def test_the_next_report_waits_until_the_one_before_was_sent_and_five_seco
     assert await store.next_sendable(NOON + 15 * SECOND) is None
 
 
-async def test_a_report_that_falls_due_earlier_does_not_overtake(store: AnyStore) -> None:
-    first, second = await report_times(store, IDENTIFIER, NOON + 90 * SECOND, NOON)
-
-    assert await sendable(store, NOON + 89 * SECOND) == []
-    assert await store.next_sendable(NOON) == NOON + 90 * SECOND
-    assert await sendable(store, NOON + 90 * SECOND) == [first.event_id]
-    await store.mark_sent([first], NOON + 90 * SECOND)
-    assert await sendable(store, NOON + 95 * SECOND) == [second.event_id]
-
-
-async def test_a_parked_report_lets_the_next_one_go_at_once(store: AnyStore) -> None:
-    first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+async def test_a_parked_report_holds_up_no_other_and_shortens_no_wait(store: AnyStore) -> None:
+    first, second = await report_times(store, "parked", NOON, NOON)
+    sent, parked, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
 
     await store.mark_parked([first], NOON)
+    await store.mark_sent([sent], NOON)
+    await store.mark_parked([parked], NOON + SECOND)
 
-    assert await sendable(store, NOON) == [second.event_id]
-
-
-async def test_a_parked_report_does_not_shorten_the_wait_after_the_one_before_it(store: AnyStore) -> None:
-    first, second, third = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
-    await store.mark_sent([first], NOON)
-
-    await store.mark_parked([second], NOON + SECOND)
-
-    assert await sendable(store, NOON + 2 * SECOND) == []
+    assert await sendable(store, NOON + 2 * SECOND) == [second.event_id]
     assert await store.next_sendable(NOON + 2 * SECOND) == NOON + APART
-    assert await sendable(store, NOON + APART) == [third.event_id]
+    assert await sendable(store, NOON + APART) == [second.event_id, third.event_id]
 
 
 async def test_sent_and_parked_reports_are_kept_with_their_moments(store: AnyStore) -> None:
     first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+    others = [(await report_times(store, f"alert-{number}", NOON))[0] for number in range(10)]
 
-    await store.mark_sent([first], NOON + SECOND)
+    await store.mark_sent([first, *others], NOON + SECOND)
+    await store.mark_sent([], NOON)
     await store.mark_parked([second], NOON + 2 * SECOND)
 
-    kept = await store.reports_of(IDENTIFIER)
-    assert list(kept) == [
-        replace(first, sent_at=NOON + SECOND),
-        replace(second, parked_at=NOON + 2 * SECOND),
-    ]
+    sent, parked = replace(first, sent_at=NOON + SECOND), replace(second, parked_at=NOON + 2 * SECOND)
+    assert list(await store.reports_of(IDENTIFIER)) == [sent, parked]
     assert await sendable(store, NOON + 3600 * SECOND) == []
     assert await store.next_sendable(NOON) is None
-
-
-async def test_a_batch_is_marked_together(store: AnyStore) -> None:
-    names = [f"alert-{number}" for number in range(10)]
-    rows = [(await report_times(store, name, NOON))[0] for name in names]
-
-    await store.mark_sent(rows, NOON)
-    await store.mark_sent([], NOON)
-
-    assert await sendable(store, NOON + 60 * SECOND) == []
 
 
 steps = st.lists(
@@ -136,3 +120,112 @@ async def nothing_is_slept_through(store: AnyStore, now: datetime) -> None:
     assert moment is None or moment > now
     just_before = NOON + timedelta(days=1) if moment is None else moment - timedelta(microseconds=1)
     assert set(await sendable(store, just_before)) == set(before)
+
+
+HOUR = timedelta(hours=1)
+LATER = NOON + HOUR
+
+
+async def test_all_reports_of_an_identifier_go_again_as_they_were_and_in_order(store: AnyStore) -> None:
+    reports = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
+    for number, report in enumerate(reports):
+        await store.mark_sent([report], NOON + number * APART)
+
+    await store.replay([IDENTIFIER], LATER)
+
+    gone, now = list[OutboxRow](), LATER
+    while rows := await store.sendable(now, limit=10):
+        gone += rows
+        await store.mark_sent(rows, now)
+        assert await sendable(store, now + APART - SECOND) == []
+        now += APART
+    assert [(row.sequence, row.event_id, row.body) for row in gone] == [
+        (report.sequence, report.event_id, report.body) for report in reports
+    ]
+    assert {row.replays for row in gone} == {1}
+
+
+async def test_a_parked_report_is_replayed_too_and_one_that_is_held_stays_held(store: AnyStore) -> None:
+    first, second = await report_times(store, IDENTIFIER, NOON, NOON)
+    await report_times(store, "held", LATER + HOUR)
+    await store.mark_parked([first], NOON)
+    await store.mark_sent([second], NOON)
+
+    await store.replay([IDENTIFIER, "held"], LATER)
+    await store.replay([IDENTIFIER], LATER)
+
+    rows = await store.reports_of(IDENTIFIER)
+    assert [(row.sent_at, row.parked_at, row.due_at) for row in rows] == [(None, None, LATER)] * 2
+    assert [row.replays for row in rows] == [2, 2]  # so that no queue takes it for a duplicate
+    assert await sendable(store, LATER + HOUR - SECOND) == [first.event_id]
+    assert await sendable(store, LATER + HOUR) == [first.event_id, "event-held-0"]
+
+
+async def test_a_replay_touches_nobody_else(store: AnyStore) -> None:
+    [ours] = await report_times(store, IDENTIFIER, NOON)
+    [other] = await report_times(store, "another", NOON)
+    await store.mark_sent([ours, other], NOON)
+    question = await store.find(IDENTIFIER)
+
+    await store.replay([IDENTIFIER, "unknown"], LATER)
+    await store.replay([], LATER)
+
+    assert list(await store.reports_of("another")) == [replace(other, sent_at=NOON)]
+    assert list(await store.reports_of("unknown")) == []
+    assert apart_from_trail(await store.find(IDENTIFIER)) == apart_from_trail(question)
+
+
+async def test_what_was_sent_since_a_moment_is_found_the_oldest_alert_first(store: AnyStore) -> None:
+    for number, name in enumerate(("new", "middle", "old", "unsent")):
+        await report_times(store, name, NOON, accepted_at=NOON - number * SECOND)
+    for number, name in enumerate(("old", "middle", "new")):
+        await store.mark_sent(await store.reports_of(name), NOON + number * HOUR)
+
+    assert list(await store.identifiers_sent_since(NOON + HOUR)) == ["middle", "new"]
+    assert list(await store.identifiers_sent_since(NOON + HOUR + SECOND)) == ["new"]
+    assert list(await store.identifiers_sent_since(NOON)) == ["old", "middle", "new"]
+
+
+async def test_what_waits_or_is_parked_is_found_once_each(store: AnyStore) -> None:
+    await report_times(store, "waits", NOON, NOON, accepted_at=NOON + SECOND)
+    [parked] = await report_times(store, "parked", NOON)
+    [sent] = await report_times(store, "sent", NOON)
+    await store.mark_parked([parked], NOON)
+    await store.mark_sent([sent], NOON)
+
+    assert list(await store.identifiers_unsent()) == ["parked", "waits"]
+
+
+async def test_what_was_not_asked_before_the_backup_is_in_doubt_and_due(store: AnyStore) -> None:
+    accepted = a_question("accepted", due_at=LATER + HOUR, paced=True, deadline=NOON + HOUR)
+    posting = a_question("posting", state=State.POSTING, slack_id="U0ADA", claimed_at=NOON)
+    await add(store, accepted, posting)
+
+    await store.reset_after_restore(LATER)
+
+    for before in (accepted, posting):
+        restored = await store.find(before.request.identifier)
+        assert restored is not None
+        assert (restored.in_doubt_since, restored.due_at, restored.paced) == (LATER, LATER, False)
+        assert (restored.state, restored.claimed_at) == (before.state, before.claimed_at)
+    assert len(await due(store, LATER)) == 2
+
+
+async def test_open_deadlines_start_anew_as_long_as_they_were(store: AnyStore) -> None:
+    await add(store, a_question("open", deadline=NOON + HOUR), a_question("expired", deadline=None))
+    await store.reset_after_restore(LATER)
+
+    assert await overdue(store, LATER + HOUR - SECOND) == []
+    assert await overdue(store, LATER + HOUR) == ["open"]
+
+
+async def test_what_was_answered_or_has_ended_is_left_as_it_was(store: AnyStore) -> None:
+    place = {"channel": "D0ADA", "ts": "1.1"}
+    answered = replace(a_question("answered", state=State.ASKED, **place), said=Choice.YES, reports=1)
+    closed = a_question("closed", state=State.CLOSED, standing=Outcome.UNDELIVERABLE, due_at=None)
+    await add(store, answered, closed)
+
+    await store.reset_after_restore(LATER)
+
+    for before in (answered, closed):
+        assert await store.find(before.request.identifier) == before

@@ -18,7 +18,7 @@ from bot.triage.model import Change, Choice, Person, Restore, Shown, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
-pytest_plugins = ["store_fixtures", "migration_fixtures"]
+pytest_plugins = ["store_fixtures"]
 
 HOUR = timedelta(hours=1)
 RESTORED = NOON + 3 * HOUR

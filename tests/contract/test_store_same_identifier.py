@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from any_store import IDENTIFIER
-from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import AnyStore
 from wiring import instead, wired
 
@@ -23,7 +23,6 @@ from bot.triage.model import (
     Confidence,
     Conflict,
     InvalidBody,
-    MessageRef,
     Question,
     State,
     TriageRequest,
@@ -38,6 +37,17 @@ HOUR = timedelta(hours=1)
 POLICY = Policy(remind_after=None, expire_after=HOUR, hold=timedelta(0))
 INVALID = InvalidBody(reason="user is missing", salvaged=replace(a_request(IDENTIFIER), user="", summary=""))
 VALID = replace(a_request(IDENTIFIER), alert="another_alert", confidence=Confidence.HIGH)
+
+
+def a_click(question: Question, choice: Choice) -> Answer:
+    return Answer(
+        ref=question.ref,
+        choice=choice,
+        slack_id=ADA.slack_id,
+        same_workspace=True,
+        message_ref=question.message_ref,
+        at=NOON,
+    )
 
 
 class Harness:
@@ -63,28 +73,32 @@ class Harness:
             await self.service.work_on(question, Work.ASK)
         return await self.question()
 
-    async def told(self) -> list[dict[str, Any]]:
-        """Return each report: what it says of the outcome, and its category and response."""
-        bodies = [json.loads(row.body) for row in await self.store.reports_of(IDENTIFIER)]
+    async def told(self) -> list[tuple[object, ...]]:
+        reports = [json.loads(row.body) for row in await self.store.reports_of(IDENTIFIER)]
+        facts = [body["details"]["triagebot"] for body in reports]
         return [
-            {
-                "sequence": body["details"]["triagebot"]["sequence"],
-                "outcome": body["details"]["triagebot"]["outcome"],
-                "category": body["category"],
-                "response": body["details"].get("response"),
-            }
-            for body in bodies
+            (fact["sequence"], fact["outcome"], body["category"], body["details"].get("response"))
+            for fact, body in zip(facts, reports, strict=True)
         ]
 
 
-FIRST = {"sequence": 0, "outcome": "undeliverable", "category": "triagebot", "response": "wrongUser"}
+#: What each report tells: its sequence, outcome, category, and response.
+FIRST = (0, "undeliverable", "triagebot", "wrongUser")
 
 
-# A valid request after an invalid one
+@pytest.fixture
+def harness(store: AnyStore) -> Harness:
+    return Harness(store)
 
 
-async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(store: AnyStore) -> None:
-    harness = Harness(store)
+@pytest.fixture
+async def reopened(harness: Harness) -> Harness:
+    """A valid request has come in one batch with an invalid one before it."""
+    assert await harness.receive(INVALID, VALID) == [True, True]
+    return harness
+
+
+async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(harness: Harness) -> None:
     assert await harness.receive(INVALID) == [True]
     closed = await harness.question()
     harness.clock.advance(seconds=60)
@@ -97,52 +111,27 @@ async def test_a_valid_request_reopens_what_an_invalid_one_has_closed(store: Any
     assert question.accepted_at == question.due_at == NOON + timedelta(seconds=60)
     assert question.deadline == question.accepted_at + HOUR
     assert await harness.told() == [FIRST]
-    assert await store.oldest_open() == question.accepted_at
+    assert await harness.store.oldest_open() == question.accepted_at
 
 
-async def test_what_follows_is_a_change_of_what_mozdef_has_been_told(store: AnyStore) -> None:
-    harness = Harness(store)
-    await harness.receive(INVALID)
-    await harness.receive(VALID)
-    question = await harness.ask()
+async def test_what_follows_is_a_change_of_what_mozdef_has_been_told(reopened: Harness) -> None:
+    question = await reopened.ask()
     assert (question.state, question.offered) == (State.ASKED, (Choice.YES, Choice.NO, Choice.NOT_SURE))
 
-    click = Answer(
-        ref=question.ref,
-        choice=Choice.YES,
-        slack_id="U0ADA",
-        same_workspace=True,
-        message_ref=question.message_ref or MessageRef(channel="D0ADA", ts="1.1"),
-        at=harness.clock(),
-    )
-    await harness.service.answer(click)
+    await reopened.service.answer(a_click(question, Choice.YES))
 
-    assert (await harness.question()).standing is Outcome.YES
-    yes = {"sequence": 1, "outcome": "yes", "category": "triagebot", "response": "yes"}
-    assert await harness.told() == [FIRST, yes]
+    assert (await reopened.question()).standing is Outcome.YES
+    assert await reopened.told() == [FIRST, (1, "yes", "triagebot", "yes")]
 
 
-async def test_a_deadline_that_says_what_mozdef_has_already_is_a_note(store: AnyStore) -> None:
-    harness = Harness(store)
-    await harness.receive(INVALID)
-    await harness.receive(VALID)
-    await harness.ask()
-    harness.clock.advance(seconds=3600)
+async def test_a_deadline_that_says_what_mozdef_has_already_is_a_note(reopened: Harness) -> None:
+    await reopened.ask()
+    reopened.clock.advance(seconds=3600)
 
-    for question in await store.overdue(harness.clock(), limit=10):
-        await harness.service.expire(question)
+    for question in await reopened.store.overdue(reopened.clock(), limit=10):
+        await reopened.service.expire(question)
 
-    note = {"sequence": 1, "outcome": "timedOut", "category": "triagebotnote", "response": None}
-    assert await harness.told() == [FIRST, note]
-
-
-async def test_both_may_come_in_one_batch(store: AnyStore) -> None:
-    harness = Harness(store)
-
-    assert await harness.receive(INVALID, VALID) == [True, True]
-
-    assert (await harness.question()).request == VALID
-    assert await harness.told() == [FIRST]
+    assert await reopened.told() == [FIRST, (1, "timedOut", "triagebotnote", None)]
 
 
 async def test_a_row_is_reopened_once_however_many_workers_do_it(store: AnyStore) -> None:
@@ -156,21 +145,18 @@ async def test_a_row_is_reopened_once_however_many_workers_do_it(store: AnyStore
     assert (question.state, question.version) == (State.ACCEPTED, 1)
 
 
-async def test_an_invalid_request_after_a_valid_one_changes_nothing(store: AnyStore) -> None:
-    harness = Harness(store)
-    await harness.receive(INVALID)
-    await harness.receive(VALID)
-    reopened = await harness.question()
+async def test_an_invalid_request_after_a_valid_one_changes_nothing(reopened: Harness) -> None:
+    before = await reopened.question()
+    assert before.request == VALID
 
-    assert await harness.receive(INVALID) == [True]
+    assert await reopened.receive(INVALID) == [True]
 
-    assert await harness.question() == reopened
-    assert await harness.told() == [FIRST]
+    assert await reopened.question() == before
+    assert await reopened.told() == [FIRST]
 
 
-async def test_nothing_else_that_is_closed_is_reopened(store: AnyStore) -> None:
-    harness = Harness(store)
-    harness.messenger.people[VALID.user] = replace(harness.messenger.people[VALID.user], deactivated=True)  # type: ignore[type-var] # a person
+async def test_nothing_else_that_is_closed_is_reopened(harness: Harness) -> None:
+    harness.messenger.people[VALID.user] = replace(ADA, deactivated=True)
     await harness.receive(VALID)
     closed = await harness.ask()
     assert (closed.state, closed.reason) == (State.CLOSED, "user_deactivated")
@@ -179,9 +165,6 @@ async def test_nothing_else_that_is_closed_is_reopened(store: AnyStore) -> None:
     assert await harness.receive(replace(VALID, user="grace@example.com")) == [Conflict(fields=("user",))]
 
     assert await harness.question() == closed
-
-
-# Another request with the same identifier
 
 
 @pytest.mark.parametrize(
@@ -195,9 +178,8 @@ async def test_nothing_else_that_is_closed_is_reopened(store: AnyStore) -> None:
     ],
 )
 async def test_another_person_or_text_is_a_conflict_and_the_first_one_counts(
-    store: AnyStore, changes: dict[str, Any], fields: tuple[str, ...]
+    harness: Harness, changes: dict[str, Any], fields: tuple[str, ...]
 ) -> None:
-    harness = Harness(store)
     await harness.receive(a_request(IDENTIFIER))
     first = await harness.question()
 
@@ -207,8 +189,7 @@ async def test_another_person_or_text_is_a_conflict_and_the_first_one_counts(
     assert await harness.told() == []
 
 
-async def test_of_a_summary_only_what_can_be_shown_is_compared(store: AnyStore) -> None:
-    harness = Harness(store)
+async def test_of_a_summary_only_what_can_be_shown_is_compared(harness: Harness) -> None:
     long = replace(a_request(IDENTIFIER), summary="x" * 60_000)
     await harness.receive(long)
 
@@ -217,8 +198,7 @@ async def test_of_a_summary_only_what_can_be_shown_is_compared(store: AnyStore) 
     assert await harness.receive(replace(long, summary="x" * 3999 + "y")) == [Conflict(fields=("summary",))]
 
 
-async def test_each_request_of_a_batch_has_its_own_fate(store: AnyStore) -> None:
-    harness = Harness(store)
+async def test_each_request_of_a_batch_has_its_own_fate(harness: Harness) -> None:
     other = replace(a_request(IDENTIFIER), user="grace@example.com")
 
     fates = await harness.receive(a_request("new"), a_request(IDENTIFIER), other, a_request(IDENTIFIER))

@@ -12,6 +12,7 @@ from typing import Any
 from fakes import CountingMeter
 from running_slack import ADA, RunningSlack, running, settings_for
 from wiring import Steady, wired
+from world import eventually
 
 from bot.errors import StoreError
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
@@ -22,11 +23,14 @@ from bot.slack.connections import CONNECTIONS, SocketConnections
 from bot.slack.security_channel import SlackSecurityTeam
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.model import Change, Choice, Confidence, Question, TriageRequest, Work
-from bot.triage.policy import Policy
+from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
 from bot.triage.service import TriageService
 from bot.worker.assembly import Parts
 
 ALERT_URL = "https://mozdef.example/alerts/{identifier}"
+RADIA = "U0RADIAP009"
+NOTE_REQUIRED = AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED}))
+REQUIRED, CARDS = Policy(alerts=NOTE_REQUIRED), Policy(has_channel=True)
 
 
 class RefusingStore(SqliteStore):
@@ -87,13 +91,11 @@ class ClickHarness:
     async def show_card(self, identifier: str = "one") -> Message:
         """Post or update the card, and return it."""
         await self.service.work_on(await self.row(identifier), Work.CARD)
-        card = self.slack.slack.workspace.message(SECURITY_CHANNEL, (await self.row(identifier)).card_ts)
-        assert card is not None
-        return card
+        return self.slack.message(SECURITY_CHANNEL, (await self.row(identifier)).card_ts)
 
-    def message(self, question: Question) -> Message | None:
+    def message(self, question: Question) -> Message:
         """Return the question's message as it stands."""
-        return self.slack.slack.workspace.message(question.channel, question.ts)
+        return self.slack.message(question.channel, question.ts)
 
     async def press(self, question: Question, choice: Choice, **forged: Any) -> Click:
         """Press an answer button, as Ada but for what is forged."""
@@ -103,6 +105,26 @@ class ClickHarness:
         """Press any button of the question's message."""
         place = {"user": ADA, "channel": question.channel, "ts": question.ts, "value": question.ref}
         return await self.slack.slack.click(action_id=action_id, **{**place, **forged})
+
+    async def press_home(self, action_id: str, user: str = ADA, **forged: Any) -> Click:
+        """Press a button of somebody's Home."""
+        return await self.slack.slack.click(user=user, action_id=action_id, via="home", **forged)
+
+    async def take(self, question: Question, card: Message) -> Click:
+        """Press *Take it* on the card, as Radia."""
+        place = {"user": RADIA, "channel": card.channel, "ts": card.ts}
+        return await self.press_button(question, "take-it", **place)
+
+    async def open_note(self, question: Question, user: str = ADA) -> Any:
+        """Press *Add a note*, and return the window that opens."""
+        click = await self.press_button(question, "note", user=user)
+        assert click.acknowledged
+        return await eventually(lambda: self.modal(user))
+
+    async def open_home(self, user: str = ADA) -> Any:
+        """Look at the Home as somebody; return it as it is shown."""
+        await self.slack.slack.open_home(user)
+        return await eventually(lambda: self.home(user))
 
     async def write_note(self, text: str, *, user: str = ADA) -> Click:
         """Fill the open window for a note in, and send it."""
@@ -133,11 +155,7 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Cl
         slack = await stack.enter_async_context(running())
         store = await RefusingStore.open(folder / "store.db", create=True)
         stack.push_async_callback(store.close)
-        settings = settings_for(
-            slack,
-            security_channel=SECURITY_CHANNEL,
-            mozdef_alert_url=ALERT_URL,
-        )
+        settings = settings_for(slack, security_channel=SECURITY_CHANNEL, mozdef_alert_url=ALERT_URL)
         meter = CountingMeter()
         parts = wired(
             store,

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from running_slack import ADA, APP_TOKEN, RunningSlack, SettableClock, link_urls, running
-from slack_bolt.async_app import AsyncAck
+from running_slack import APP_TOKEN, RunningSlack, SettableClock, acknowledge_clicks, link_urls, running
 from world import eventually
-from world.faults import Faults
+from world.faults import Faults, Handshake
 
 from bot.sandbox.fake_slack.installation import Quirks
 from bot.slack.connections import LinkTimes, SocketConnection, SocketConnections, bolt_app
@@ -30,7 +29,6 @@ class Linked:
     links: SocketConnections
     pair: Sequence[SocketConnection]
     faults: Faults
-    clicks: list[str]
     clock: SettableClock
     progress: list[int]
 
@@ -71,8 +69,7 @@ class Linked:
         await self.until_up()
 
     async def press(self) -> bool:
-        channel, ts = await self.world.ask()
-        click = await self.world.slack.click(user=ADA, channel=channel, ts=ts, action_id="answer-no")
+        click = await self.world.press(*await self.world.ask())
         return click.acknowledged
 
 
@@ -90,13 +87,7 @@ async def linked(
         identity = Identity()
         identity.learn(await world.client.auth_test())
         app = bolt_app(world.client, identity)
-        clicks: list[str] = []
-
-        @app.action("answer-no")
-        async def take(ack: AsyncAck) -> None:
-            clicks.append("no")
-            await ack()
-
+        acknowledge_clicks(app)
         urls = link_urls(world, clock=clock, jitter=jitter)
         pair = [SocketConnection(app, urls, world.client, jitter=jitter, times=times) for _ in range(2)]
         progress = [0, 0]
@@ -106,19 +97,30 @@ async def linked(
         stop = asyncio.Event()
         task = asyncio.create_task(links.run(stop, drain=_nothing_to_drain))
         try:
-            yield Linked(
-                world=world,
-                links=links,
-                pair=pair,
-                faults=faults,
-                clicks=clicks,
-                clock=clock,
-                progress=progress,
-            )
+            yield Linked(world=world, links=links, pair=pair, faults=faults, clock=clock, progress=progress)
         finally:
             stop.set()
             await asyncio.wait_for(task, 10)
         assert (world.slack.links, links.up) == (0, 0)
+
+
+def meeting(*handshakes: Handshake) -> Faults:
+    """Return faults of which each of the first websockets meets one."""
+    faults = Faults()
+    faults.meet(*handshakes)
+    return faults
+
+
+class Draws(list[float]):
+    """Draws the same again and again, and keeps what it drew."""
+
+    def __init__(self, drawn: float) -> None:
+        super().__init__()
+        self._drawn = drawn
+
+    def __call__(self) -> float:
+        self.append(self._drawn)
+        return self._drawn
 
 
 def _count(counts: list[int], number: int) -> None:

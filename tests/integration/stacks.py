@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from world.worker import bare_environment
 TEMPLATE = Path(__file__).parents[2] / "config" / "cloudformation.yaml"
 
 _PSEUDO_PARAMETERS = {
-    "AWS::StackId": "arn:aws:cloudformation:us-west-2:1:stack/triage/1d2c8a50-aaaa-bbbb-cccc-0a58a9feac02",
+    "AWS::StackId": "arn:aws:cloudformation:us-west-2:1:stack/triage/1d2c8a50-aaaa-bbbb-cccc-0a58a9feac02"
 }
 
 #: What CloudFormation takes away from where it stands.
@@ -159,13 +159,13 @@ json.dump(module.{self._function}(json.load(sys.stdin), None), sys.stdout)
 """
         return run_python(program, event, folder=self._folder, environment=self._environment | variables)
 
-    def body_of(self, event: object) -> Any:
-        """Return the body that the function makes of an event."""
+    def bodies_of(self, events: Sequence[object]) -> Any:
+        """Return the body that the function makes of each event."""
         program = f"""
 import json, sys, {self._module} as module
-json.dump(module.request_body(json.load(sys.stdin)), sys.stdout)
+json.dump([module.request_body(event) for event in json.load(sys.stdin)], sys.stdout)
 """
-        return run_python(program, event, folder=self._folder, environment=self._environment)
+        return run_python(program, events, folder=self._folder, environment=self._environment)
 
 
 class AlertAction:

@@ -51,6 +51,11 @@ async def fill(path: Path, count: int = 1) -> None:
         await store.add([Change(question=a_question(f"alert-{number}")) for number in range(count)])
 
 
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Return what is in each file of a folder; None for a folder within it."""
+    return {each.name: each.read_bytes() if each.is_file() else None for each in folder.iterdir()}
+
+
 def modes_in(folder: Path) -> dict[str, int]:
     return {each.name: stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()}
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import boto3
 import pytest
 from aws_stand_in import AwsStandIn, Call
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from http_stand_in import Reply
+from world import World
 
 from bot.aws.access import Access
 from bot.aws.responses import NotAnAnswer
@@ -19,13 +23,6 @@ from bot.settings.settings import Purpose, load_settings
 from bot.sqs.clients import Connector
 from bot.store.address import Address
 from bot.store.dynamodb.table import NEW, Connection, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    import boto3
-    from world import World
 
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 

@@ -1,7 +1,14 @@
+"""What `check` says of Slack: tokens, scopes, and the way to Socket Mode's host, without a websocket."""
+
 from __future__ import annotations
 
+import asyncio
+import shutil
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,7 +17,7 @@ from aiohttp import web
 from running_slack import APP_TOKEN, BOT_TOKEN, RunningSlack, running
 
 from bot.cli.checks.findings import Finding, Verdict
-from bot.cli.checks.slack import check_app_token, check_bot_token
+from bot.cli.checks.slack import check_app_token, check_bot_token, check_host
 from bot.slack.client import open_session, web_client
 from bot.slack.identity import SCOPES
 
@@ -51,14 +58,32 @@ async def test_good_tokens_and_all_scopes_are_fine() -> None:
     assert {finding.verdict for finding in findings.values()} == {Verdict.OK}
 
 
-async def test_a_refused_bot_token_is_to_be_copied_anew() -> None:
+@pytest.mark.parametrize(
+    ("tokens", "subject", "detail", "remedy"),
+    [
+        (
+            {"bot_token": "xoxb-revoked"},
+            "bot token",
+            "Slack refuses it (invalid_auth)",
+            "OAuth & Permissions into SLACK_BOT_TOKEN",
+        ),
+        ({"app_token": "xapp-revoked"}, "app-level token", "invalid_auth", "connections:write"),
+        ({"bot_token": APP_TOKEN}, "bot token", "not_allowed_token_type", ""),
+        ({"app_token": BOT_TOKEN}, "app-level token", "not_allowed_token_type", ""),
+    ],
+)
+async def test_a_refused_token_is_to_be_copied_anew(
+    tokens: dict[str, str], subject: str, detail: str, remedy: str
+) -> None:
     async with running() as world:
-        findings = await look(world, bot_token="xoxb-revoked")
+        findings = await look(world, **tokens)
 
-    assert findings["bot token"].verdict is Verdict.FAILED
-    assert findings["bot token"].detail == "Slack refuses it (invalid_auth)"
-    assert "OAuth & Permissions into SLACK_BOT_TOKEN" in findings["bot token"].remedy
-    assert findings["scopes"].verdict is Verdict.SKIPPED
+    assert findings[subject].verdict is Verdict.FAILED
+    assert detail in findings[subject].detail
+    assert remedy in findings[subject].remedy
+    of_the_other = "bot token" if subject == "app-level token" else "app-level token"
+    assert findings[of_the_other].verdict is Verdict.OK
+    assert ("scopes" in findings) is (subject == "bot token")
 
 
 @pytest.mark.parametrize("org_wide", ["unnamed", "named"])
@@ -74,23 +99,6 @@ async def test_an_app_that_is_installed_for_an_organisation_is_to_be_installed_i
     assert findings["bot token"].detail == "the app is installed for a whole organisation"
     assert "install the app in the one workspace" in findings["bot token"].remedy
     assert findings["scopes"].verdict is Verdict.SKIPPED
-
-
-async def test_a_refused_app_token_is_to_be_made_anew() -> None:
-    async with running() as world:
-        findings = await look(world, app_token="xapp-revoked")
-
-    assert findings["app-level token"].verdict is Verdict.FAILED
-    assert "connections:write" in findings["app-level token"].remedy
-    assert findings["bot token"].verdict is Verdict.OK
-
-
-async def test_swapped_tokens_are_both_refused() -> None:
-    async with running() as world:
-        findings = await look(world, bot_token=APP_TOKEN, app_token=BOT_TOKEN)
-
-    assert "not_allowed_token_type" in findings["bot token"].detail
-    assert "not_allowed_token_type" in findings["app-level token"].detail
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -180,3 +188,106 @@ async def test_the_ticket_of_the_websocket_stays_unused_and_unseen() -> None:
         async with aiohttp.ClientSession() as session:
             unused = await session.ws_connect(f"{world.slack.api_url[:-4]}link/?ticket={ticket}")
             await unused.close()
+
+
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 with its key, by an authority that nobody knows: itself."""
+    path = tmp_path / "certificate.pem"
+    subprocess.run(  # noqa: S603 - words of our own
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(path), "-out", str(tmp_path / "public.pem")),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + (tmp_path / "public.pem").read_text())
+    return path
+
+
+@asynccontextmanager
+async def host(answer: bytes, *, certificate: Path | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that gives one answer, whatever is asked; yields its port, and what it was asked."""
+    asked: list[bytes] = []
+    calls: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            asked.append(await reader.readline())
+            writer.write(answer)
+            writer.close()
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.add(asyncio.create_task(serve(reader, writer)))
+
+    context = None
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1], asked
+    server.close()
+    await server.wait_closed()
+    await asyncio.gather(*calls)
+
+
+async def look_at_host(url: str, *, authority: Path | None = None) -> Finding:
+    tls = ssl.create_default_context()
+    if authority:
+        tls.load_verify_locations(authority)
+    async with open_session(tls) as session:
+        return await check_host(session, url)
+
+
+@needs_openssl
+async def test_a_host_that_shakes_hands_is_fine_and_gets_no_ticket(certificate: Path) -> None:
+    async with host(b"HTTP/1.1 404 Not Found\r\n\r\n", certificate=certificate) as (port, asked):
+        finding = await look_at_host(f"wss://127.0.0.1:{port}/link/?ticket=secret", authority=certificate)
+
+    assert finding.verdict is Verdict.OK
+    assert finding.detail == f"127.0.0.1:{port} answers (TLS; not connected)"
+    assert asked == [b"HEAD / HTTP/1.1\r\n"]
+
+
+async def test_a_host_that_hangs_up_was_reached() -> None:
+    async with host(b"") as (port, _):
+        finding = await look_at_host(f"ws://127.0.0.1:{port}/link/")
+
+    assert finding.verdict is Verdict.OK
+
+
+@needs_openssl
+async def test_a_certificate_that_nobody_vouches_for_fails(certificate: Path) -> None:
+    async with host(b"", certificate=certificate) as (port, asked):
+        finding = await look_at_host(f"wss://127.0.0.1:{port}/link/")
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith(f"TLS with 127.0.0.1:{port} failed: ")
+    assert "certificate" in finding.detail
+    assert finding.remedy.startswith("trust the certificate of the proxy that intercepts TLS (SSL_CERT_FILE)")
+    assert asked in ([], [b""])
+
+
+async def test_a_host_that_speaks_no_tls_fails() -> None:
+    async with host(b"HTTP/1.1 200 OK\r\n\r\n") as (port, _):
+        finding = await look_at_host(f"wss://127.0.0.1:{port}/link/")
+
+    assert finding.verdict is Verdict.FAILED
+
+
+async def test_a_host_that_cannot_be_reached_is_named() -> None:
+    async with host(b"") as (port, _):
+        pass
+
+    finding = await look_at_host(f"wss://127.0.0.1:{port}/link/?ticket=secret")
+
+    assert finding.verdict is Verdict.FAILED
+    assert finding.detail.startswith(f"127.0.0.1:{port} cannot be reached")
+    assert finding.remedy.startswith(f"allow this machine to reach 127.0.0.1:{port} too (firewall, proxy: ")
+    assert "secret" not in str(finding)

@@ -7,12 +7,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
-from store_files import overwrite
+from store_files import contents, execute, overwrite
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.sqlite import FULL_BYTES, ROOMY_BYTES, STATE_ROOT, check_disk, check_store, judge_disk
@@ -20,15 +20,11 @@ from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
 from bot.store.sqlite.head import Note, head_path
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 #: Opens a store, says so, and waits for its end.
 HOLD = """
 import asyncio
 from bot.sandbox.child_process import bare_environment
 from bot.store import open_store
-from bot.store.sqlite.head import Note, head_path
 
 async def hold():
     store = await open_store('sqlite:///bot.db', create=True)
@@ -85,31 +81,71 @@ def held(folder: Path) -> Iterator[Path]:
         holder.kill()
 
 
-def database(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
+def make_version(version: int) -> Callable[[Path], None]:
+    def make_it(path: Path) -> None:
+        make(path)
+        execute(path, f"PRAGMA user_version = {version}")
+
+    return make_it
 
 
-def test_a_store_that_is_not_there_yet_is_fine_and_is_not_made(tmp_path: Path) -> None:
-    finding = look(tmp_path / "bot.db")
-
-    assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith("bot.db will be created at the first run")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_store_that_nobody_holds_is_fine_and_is_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "a bot?%20.db"
+def make_with_a_folder_for_its_log(path: Path) -> None:
     make(path)
-    before = path.read_bytes()
+    path.with_name(f"{path.name}-wal").mkdir()
+
+
+def make_damaged(path: Path) -> None:
+    """Damage the second page: the first table's, whose rows now claim to be elsewhere."""
+    make(path)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x0d\x00\x00\x00\x09\x0f\xff" + b"\xff" * 64)
+
+
+#: How a path is prepared, and what is said of it; with a remedy, it is a failure.
+AT_THE_PATH: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "nothing yet": (lambda _: None, "{path} will be created at the first run", ""),
+    "a sound store": (make, "{path}, schema 4, not in use, intact", ""),
+    "one of an earlier release": (make_version(1), "{path}, schema 1 (upgraded to 4 when the worker", ""),
+    "an empty file": (Path.touch, "{path}", ""),
+    "a folder": (Path.mkdir, "{path} is a folder", "set STORE_URL to a file in it"),
+    "no database": (
+        lambda path: path.write_text("these are notes of somebody's " * 100),
+        "{path} is corrupt or not a SQLite database (",
+        "restore a backup, or set STORE_URL",
+    ),
+    "one whose log cannot be opened": (
+        make_with_a_folder_for_its_log,
+        "{path} cannot be read (",
+        "check the disk and the permissions of file and folder",
+    ),
+    "another program's database": (
+        lambda path: execute(path, "CREATE TABLE notes (text TEXT)"),
+        "{path} is another program's database",
+        "set STORE_URL to a file of its own",
+    ),
+    "one of a later release": (
+        make_version(99),
+        "the store {path} has schema 99, but this release reads only up to 4",
+        "install the release that wrote it",
+    ),
+    "a damaged page": (make_damaged, "{path} is corrupt (", "restore a backup: see docs/operate.md"),
+}
+
+
+@pytest.mark.parametrize("what", AT_THE_PATH)
+def test_what_is_at_the_path_is_judged_and_left_as_it_is(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "a bot?%20.db"
+    prepare, detail, remedy = AT_THE_PATH[what]
+    prepare(path)
+    before = contents(tmp_path)
 
     finding = look(path)
 
-    assert finding.verdict is Verdict.OK
-    assert finding.detail.endswith(".db, schema 4, not in use, intact")
-    assert path.read_bytes() == before
-    assert set(tmp_path.iterdir()) == {path, head_path(path)}
+    assert finding.verdict is (Verdict.FAILED if remedy else Verdict.OK)
+    assert finding.detail.startswith(detail.format(path=path))
+    assert finding.remedy.startswith(remedy)
+    assert contents(tmp_path) == before
 
 
 def test_a_deep_look_finds_what_is_corrupt_outside_of_questions_and_reports(tmp_path: Path) -> None:
@@ -148,138 +184,36 @@ def test_a_store_that_is_not_what_it_was_names_what_is_missing_and_the_way_on(
     assert "run --restored" in finding.remedy
 
 
-def test_a_store_of_an_earlier_release_is_fine_and_is_not_migrated_by_looking(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    make(path)
-    database(path, "PRAGMA user_version = 1")
-    before = path.read_bytes()
-
-    finding = look(path)
-
-    assert finding.verdict is Verdict.OK
-    assert "schema 1 (upgraded to 4 when the worker starts)" in finding.detail
-    assert path.read_bytes() == before
-
-
-def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_worker(
-    tmp_path: Path,
-) -> None:
+def test_a_store_that_a_crash_left_is_read_with_its_log_which_stays_for_the_worker(tmp_path: Path) -> None:
     log = tmp_path / "bot.db-wal"
     with held(tmp_path) as path:
-        pass
+        while_held = look(path)
     before = log.read_bytes()
 
     finding = look(path)
 
+    assert while_held.verdict is Verdict.FAILED
+    assert while_held.detail == f"{path} is locked by another process, which is not a worker"
+    assert while_held.remedy == f"find it: fuser -v {path}"
     assert finding.detail.endswith("schema 4, not in use, intact")
     assert log.read_bytes() == before
 
 
-def test_a_store_that_another_process_holds_names_the_way_to_find_it(tmp_path: Path) -> None:
-    with held(tmp_path) as path:
-        finding = look(path)
+def test_a_missing_folder_is_to_be_made_unless_the_service_makes_it_at_its_first_start(
+    tmp_path: Path,
+) -> None:
+    of_systemd = STATE_ROOT / "triage-bot-that-was-never-started"
 
-    assert finding.verdict is Verdict.FAILED
-    assert finding.detail == f"{path} is locked by another process, which is not a worker"
-    assert finding.remedy == f"find it: fuser -v {path}"
+    missing, not_yet = look(tmp_path / "none" / "bot.db"), look(of_systemd / "bot.db")
 
-
-def test_an_empty_file_is_fine(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    path.touch()
-
-    finding = look(path)
-
-    assert finding.verdict is Verdict.OK
-    assert path.read_bytes() == b""
-
-
-def test_a_missing_folder_is_to_be_made(tmp_path: Path) -> None:
-    finding = look(tmp_path / "none" / "bot.db")
-
-    assert finding.verdict is Verdict.FAILED
-    assert finding.detail == f"the folder {tmp_path / 'none'} does not exist"
-    assert finding.remedy == "create it for the worker's user, or set STORE_URL"
-
-
-def test_a_folder_that_the_service_makes_at_its_first_start_is_no_failure() -> None:
-    folder = STATE_ROOT / "triage-bot-that-was-never-started"
-
-    finding = look(folder / "bot.db")
-
-    assert finding.verdict is Verdict.WARNING
-    assert (
-        finding.detail == f"the folder {folder} does not exist yet: the service creates it at its first start"
+    assert missing.verdict is Verdict.FAILED
+    assert missing.detail == f"the folder {tmp_path / 'none'} does not exist"
+    assert missing.remedy == "create it for the worker's user, or set STORE_URL"
+    assert not_yet.verdict is Verdict.WARNING
+    assert not_yet.detail == (
+        f"the folder {of_systemd} does not exist yet: the service creates it at its first start"
     )
-    assert finding.remedy.startswith("start the service; without systemd, create the folder")
-
-
-def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
-    finding = look(tmp_path)
-
-    assert finding.detail == f"{tmp_path} is a folder"
-    assert finding.remedy == "set STORE_URL to a file in it"
-
-
-def test_a_file_that_is_no_database_needs_a_backup(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    path.write_text("these are notes of somebody's " * 100)
-
-    finding = look(path)
-
-    assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith(f"{path} is corrupt or not a SQLite database (")
-    assert finding.remedy == "restore a backup, or set STORE_URL"
-
-
-def test_a_database_whose_log_cannot_be_opened_is_a_matter_of_disk_and_permissions(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    make(path)
-    path.with_name("bot.db-wal").mkdir()
-
-    finding = look(path)
-
-    assert finding.verdict is Verdict.FAILED
-    assert finding.detail.startswith(f"{path} cannot be read (")
-    assert finding.remedy == "check the disk and the permissions of file and folder"
-
-
-def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    database(path, "CREATE TABLE notes (text TEXT)")
-    before = path.read_bytes()
-
-    finding = look(path)
-
-    assert finding.detail == f"{path} is another program's database"
-    assert finding.remedy == "set STORE_URL to a file of its own"
-    assert path.read_bytes() == before
-
-
-def test_a_store_of_a_later_release_names_both_versions(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    make(path)
-    database(path, "PRAGMA user_version = 99")
-
-    finding = look(path)
-
-    assert finding.detail.endswith("has schema 99, but this release reads only up to 4")
-    assert "install the release that wrote it" in finding.remedy
-
-
-def test_a_store_with_a_damaged_page_is_corrupt(tmp_path: Path) -> None:
-    path = tmp_path / "bot.db"
-    make(path)
-    with path.open("r+b") as file:
-        # The second page: the first table's, whose rows now claim to be elsewhere.
-        file.seek(4096)
-        file.write(b"\x0d\x00\x00\x00\x09\x0f\xff" + b"\xff" * 64)
-
-    finding = look(path)
-
-    assert finding.verdict is Verdict.FAILED
-    assert f"{path} is corrupt (" in finding.detail
-    assert finding.remedy == "restore a backup: see docs/operate.md"
+    assert not_yet.remedy.startswith("start the service; without systemd, create the folder")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import ssl
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
-from running_slack import BOT_TOKEN, running
+from running_slack import BOT_TOKEN, RunningSlack, running
 
 from bot.cli.checks.findings import Finding, Verdict
 from bot.cli.checks.runner import PATIENCE
@@ -20,12 +22,6 @@ from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.slack.client import open_session, web_client
 from bot.slack.render.samples import samples_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from running_slack import RunningSlack
 
 ALL = len(samples_of(load_messages(), load_alert_policies()))
 

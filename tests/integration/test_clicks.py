@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 from click_harness import triage
-from mypy_boto3_sqs import SQSClient
 from wording import WORDING
 from world import World, buttons, until
 
-from bot.triage.model import Choice, State
+from bot.sandbox.fake_slack.workspace import Message
+from bot.triage.model import Choice
 from bot.triage.outcomes import Outcome
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("clicks"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        world.assert_clean_log()
+def world(create_shared_world: Callable[..., World]) -> World:
+    world = create_shared_world()
+    world.start()
+    return world
 
 
-def test_a_click_that_overtakes_the_posts_reply_is_an_answer(world: World) -> None:
+def post_without_reply(world: World, **fields: str) -> tuple[str, Message]:
+    """Ask, and hold Slack's reply back; return the identifier and the message."""
     reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send()
+    identifier = world.send(**fields)
     reply.wait_until_reached()
-    question = world.slack.question(identifier)
+    return identifier, world.slack.question(identifier)
+
+
+def test_a_click_that_overtakes_the_posts_reply_is_an_answer_and_the_reply_does_not_move_it_back(
+    world: World,
+) -> None:
+    identifier, question = post_without_reply(world)
     assert world.known_row(identifier)["state"] == "posting"
 
     click = world.slack.press(question, "no")
 
-    answered = world.known_row(identifier)
+    row = world.known_row(identifier)
     assert click.acknowledged
-    assert (answered["state"], answered["outcome"]) == ("asked", "no")
-    assert (answered["channel"], answered["ts"]) == (question.channel, question.ts)
+    assert (row["state"], row["outcome"]) == ("asked", "no")
+    assert (row["channel"], row["ts"]) == (question.channel, question.ts)
     assert world.status(identifier) == "escalated"
-    world.slack.faults.heal()
-
-
-def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> None:
-    reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send()
-    reply.wait_until_reached()
-    question = world.slack.question(identifier)
-    world.slack.press(question, "yes")
-    world.slack.redrawn(identifier, WORDING["answer"]["yes"])
+    world.slack.redrawn(identifier, WORDING["answer"]["no"])
     answered = until(lambda: _at_rest(world, identifier), what="the redraw is recorded")
 
     world.slack.faults.heal()
@@ -56,15 +51,13 @@ def test_a_reply_that_comes_late_does_not_move_the_row_back(world: World) -> Non
 
     assert world.known_row(identifier) == answered
     assert len(world.slack.questions(identifier)) == 1
-    assert len(buttons(world.slack.question(identifier))) == 4
+    assert len(buttons(world.slack.question(identifier))) == 5  # the answers, and one for a note
 
 
 @pytest.mark.slow
 def test_a_reply_that_is_lost_after_the_click_leaves_no_doubt(world: World) -> None:
-    reply = world.slack.hold("chat.postMessage", after_work=True)
-    identifier = world.send(user="alan@example.com")
-    reply.wait_until_reached()
-    world.slack.press(world.slack.question(identifier), "yes")
+    identifier, question = post_without_reply(world, user="alan@example.com")
+    world.slack.press(question, "yes")
     world.reports(identifier)
 
     world.slack.stop()
@@ -98,17 +91,6 @@ async def test_a_click_that_cannot_be_stored_is_neither_acknowledged_nor_thanked
         (failed,) = (record for record in caplog.records if vars(record).get("event") == "click.failed")
         fields = {"type": "block_actions", "action_id": "answer-no", "identifier": "one"}
         assert vars(failed)["fields"] == fields
-
-
-async def test_what_is_stored_is_stored_when_the_click_is_acknowledged(tmp_path: Path) -> None:
-    async with triage(tmp_path) as bot:
-        question = await bot.ask("one")
-
-        click = await bot.press(question, Choice.YES)
-
-        row = await bot.row("one")
-        assert click.acknowledged
-        assert (row.state, row.standing, row.said) == (State.ASKED, Outcome.YES, Choice.YES)
 
 
 async def test_a_question_that_another_worker_may_hold_is_left_to_it_and_the_log_says_so(

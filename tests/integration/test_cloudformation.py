@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from mypy_boto3_sqs import SQSClient
 from stacks import AlertAction, Forwarder, Stack, Template, deploy
 from triage_request import request_body
 from world import World, alert, until
@@ -14,13 +18,6 @@ from world.queues import Mailbox
 
 from bot.sqs.wire import decode_request, identifier_in
 from bot.store.dynamodb.schema import INDEXES, find_faults, table_description
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    import boto3
-    from mypy_boto3_sqs import SQSClient
 
 # It warns of each queue policy and alarm, which it does not make: those are read from the template elsewhere.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse AWS..:UserWarning")
@@ -31,18 +28,8 @@ OPERATOR = "arn:aws:iam::123456789012:role/operator"
 FUNCTION_PREFIX = "MozDefSlackTriageBotAPI-SlackTriageBotApiFunction"
 
 #: The operations the worker needs, by their IAM names. Transactions need those of their parts.
-OPERATIONS = (
-    "DescribeTable",
-    "DescribeTimeToLive",
-    "DescribeContinuousBackups",
-    "GetItem",
-    "BatchGetItem",
-    "Query",
-    "Scan",
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-)
+OPERATIONS = """DescribeTable DescribeTimeToLive DescribeContinuousBackups GetItem BatchGetItem Query Scan
+    PutItem UpdateItem DeleteItem""".split()
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +43,10 @@ def standard_stack(aws_session: boto3.Session, sqs_endpoint: str) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def world(
-    tmp_path_factory: pytest.TempPathFactory,
-    sqs: SQSClient,
-    aws_environment: Mapping[str, str],
-    stack: Stack,
-) -> Iterator[World]:
-    with _world_on(stack, tmp_path_factory.mktemp("stack"), sqs, aws_environment) as world:
-        world.start()
-        yield world
-        assert world.worker.stop() == 0
-        world.assert_clean_log()
+def world(create_shared_world: Callable[..., World], stack: Stack) -> Iterator[World]:
+    world = _start_on(stack, create_shared_world)
+    yield world
+    assert world.worker.stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -148,21 +128,16 @@ def test_a_request_that_cannot_be_kept_either_stands_in_the_function_s_log(
     assert json.loads(line.partition("The request: ")[2]) == request
 
 
-@pytest.mark.parametrize(
-    "event",
-    [
+def test_the_forwarder_writes_a_request_as_the_drop_in_does(forwarder: Forwarder) -> None:
+    events: list[dict[str, Any]] = [
         alert(),
         alert(summary="x" * 1_100_000),
         alert(summary="\U0001f511" * 30_000, severity="NOTICE"),
         alert(summary=None),
         {},
-    ],
-    ids=["usual", "long", "wide", "without a summary", "empty"],
-)
-def test_the_forwarder_writes_a_request_as_the_drop_in_does(
-    forwarder: Forwarder, event: Mapping[str, Any]
-) -> None:
-    assert forwarder.body_of(event) == request_body(event)
+    ]
+
+    assert forwarder.bodies_of(events) == [request_body(event) for event in events]
 
 
 def test_the_forwarder_tries_twice_before_it_gives_up(
@@ -185,17 +160,16 @@ def test_mozdef_finds_the_forwarder_by_the_beginning_of_its_name(stack: Stack) -
 
 
 def test_the_loop_runs_on_a_standard_response_queue_too(
-    tmp_path: Path, sqs: SQSClient, aws_environment: Mapping[str, str], standard_stack: Stack
+    create_world: Callable[..., World], standard_stack: Stack
 ) -> None:
-    with _world_on(standard_stack, tmp_path, sqs, aws_environment) as world:
-        world.start()
-        identifier = world.send()
+    world = _start_on(standard_stack, create_world)
+    identifier = world.send()
 
-        world.slack.press(world.slack.question(identifier), "wrongUser")
+    world.slack.press(world.slack.question(identifier), "wrongUser")
 
-        assert not world.responses.url.endswith(".fifo")
-        assert world.status(identifier) == "manual"
-        assert world.worker.stop() == 0
+    assert not world.responses.url.endswith(".fifo")
+    assert world.status(identifier) == "manual"
+    assert world.worker.stop() == 0
 
 
 def test_the_queues_are_as_the_worker_wants_them(stack: Stack, sqs: SQSClient) -> None:
@@ -267,13 +241,14 @@ class RequestsFail(AwsProxy):
         return 500, b'{"__type": "com.amazonaws.sqs#InternalFailure", "message": "try again"}'
 
 
-def _world_on(stack: Stack, folder: Path, sqs: SQSClient, aws: Mapping[str, str]) -> World:
-    """Return a world whose worker has the environment that the stack offers, and the others its queues."""
+def _start_on(stack: Stack, create: Callable[..., World]) -> World:
+    """Start a worker in the environment that the stack offers; the others have its queues."""
     offered = {name: value for name, value in stack.environment_file.items() if name.endswith("_URL")}
-    world = World(folder, sqs, aws, variables=offered | {"STORE_URL": "sqlite:///triage-bot.db"})
+    world = create(**offered | {"STORE_URL": "sqlite:///triage-bot.db"})
     world.requests = stack.outputs["RequestQueueUrl"]
-    world.responses = Mailbox(sqs, stack.outputs["ResponseQueueUrl"])
-    world.dead_letters = Mailbox(sqs, stack.outputs["DeadLetterQueueUrl"])
+    world.responses = Mailbox(world.sqs, stack.outputs["ResponseQueueUrl"])
+    world.dead_letters = Mailbox(world.sqs, stack.outputs["DeadLetterQueueUrl"])
+    world.start()
     return world
 
 

@@ -145,35 +145,33 @@ def test_mozdef_may_ask_and_read_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("alarm", "queue", "metric"),
+    ("alarm", "of_what", "metric"),
     [
-        ("OldestRequestAlarm", "RequestQueue", "ApproximateAgeOfOldestMessage"),
-        ("DeadLettersAlarm", "DeadLetterQueue", "ApproximateNumberOfMessagesVisible"),
-        ("OldestResponseAlarm", "ResponseQueue", "ApproximateAgeOfOldestMessage"),
+        ("OldestRequestAlarm", ("QueueName", "RequestQueue.QueueName"), "ApproximateAgeOfOldestMessage"),
+        (
+            "DeadLettersAlarm",
+            ("QueueName", "DeadLetterQueue.QueueName"),
+            "ApproximateNumberOfMessagesVisible",
+        ),
+        ("OldestResponseAlarm", ("QueueName", "ResponseQueue.QueueName"), "ApproximateAgeOfOldestMessage"),
+        ("ForwarderErrorsAlarm", ("FunctionName", "Forwarder"), "Errors"),
     ],
 )
-def test_somebody_is_told_when_a_queue_stands_still(alarm: str, queue: str, metric: str) -> None:
+def test_somebody_is_told_when_a_queue_stands_still_or_the_forwarder_fails(
+    alarm: str, of_what: tuple[str, str], metric: str
+) -> None:
     topic = "arn:aws:sns:us-west-2:123456789012:security"
-    silent = Template().resources("AWS::CloudWatch::Alarm")[alarm]
-
-    told = Template(AlarmTopicArn=topic).resources("AWS::CloudWatch::Alarm")[alarm]
-
-    assert (told["Namespace"], told["MetricName"]) == ("AWS/SQS", metric)
-    assert told["Dimensions"] == [{"Name": "QueueName", "Value": f"{queue}.QueueName"}]
-    assert told["AlarmActions"] == told["OKActions"] == [topic]
-    assert "AlarmActions" not in silent
-
-
-def test_somebody_is_told_when_the_forwarder_fails() -> None:
-    topic = "arn:aws:sns:us-west-2:123456789012:security"
+    silent = Template(CreateForwarder="true").resources("AWS::CloudWatch::Alarm")[alarm]
 
     alarms = Template(CreateForwarder="true", AlarmTopicArn=topic).resources("AWS::CloudWatch::Alarm")
 
-    told = alarms["ForwarderErrorsAlarm"]
-    assert (told["Namespace"], told["MetricName"], told["Threshold"]) == ("AWS/Lambda", "Errors", 1)
-    assert told["Dimensions"] == [{"Name": "FunctionName", "Value": "Forwarder"}]
+    told, is_forwarders = alarms[alarm], metric == "Errors"
+    assert (told["Namespace"], told["MetricName"]) == ("AWS/Lambda" if is_forwarders else "AWS/SQS", metric)
+    assert told["Dimensions"] == [{"Name": of_what[0], "Value": of_what[1]}]
     assert told["AlarmActions"] == told["OKActions"] == [topic]
-    assert "ForwarderErrorsAlarm" not in Template().resources("AWS::CloudWatch::Alarm")
+    assert "AlarmActions" not in silent
+    assert not is_forwarders or told["Threshold"] == 1
+    assert (alarm in Template().resources("AWS::CloudWatch::Alarm")) is not is_forwarders
 
 
 def test_the_forwarder_may_send_requests_and_keep_what_it_could_not_send() -> None:

@@ -1,4 +1,4 @@
-"""Commands and the running worker, over a real socket."""
+"""Commands and the running worker, over a real socket; and two commands at a time that need the store."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import NOON, a_request
+from memory_store import MemoryStore
 
+from bot.clock import Clock
 from bot.errors import StoreError, StoreUnusable
+from bot.triage.asking_rules import accept
+from bot.triage.model import Change
+from bot.triage.policy import Policy
 from bot.worker.control import MAX_REQUEST_BYTES, CallFailed, ControlServer, Handler, NoWorker, call
+from bot.worker.handlers import LIST_SUMMARY, BackupRunning, store_handlers
 
 #: A generous bound for what takes milliseconds.
 SECONDS = 20
@@ -90,49 +97,35 @@ def test_without_a_worker_the_caller_is_told_so(path: Path) -> None:
         next(call(path / "no" / "such" / "folder", "echo"))
 
 
-def test_a_socket_that_a_dead_worker_left_behind_is_no_worker(path: Path) -> None:
+async def test_a_socket_that_a_dead_worker_left_behind_is_no_worker_and_is_replaced(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
 
     with pytest.raises(NoWorker):
         next(call(path, "echo"))
-
-
-async def test_a_socket_that_a_dead_worker_left_behind_is_replaced(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(path))
-
     async with listening(path):
         assert await ask(path, "echo") == [{"echo": {}}]
 
 
-def test_a_file_that_is_no_socket_is_never_removed(path: Path) -> None:
+async def test_a_file_that_is_no_socket_is_never_removed_and_a_missing_folder_named(path: Path) -> None:
     path.write_text("precious")
 
     with pytest.raises(StoreUnusable, match="is not a socket"):
-        asyncio.run(ControlServer(path, {}).start())
+        await ControlServer(path, {}).start()
+    with pytest.raises(StoreUnusable, match="No such file or directory"):
+        await ControlServer(path.parent / "missing" / path.name, {}).start()
 
     assert path.read_text() == "precious"
 
 
-async def test_a_folder_that_is_missing_is_named(path: Path) -> None:
-    with pytest.raises(StoreUnusable, match="No such file or directory"):
-        await ControlServer(path.parent / "missing" / path.name, {}).start()
-
-
-async def test_only_the_workers_own_user_can_connect(path: Path) -> None:
+async def test_only_the_workers_own_user_can_connect_and_the_socket_is_gone_after_the_stop(
+    path: Path,
+) -> None:
     async with listening(path):
-        mode = await asyncio.to_thread(path.stat)
+        mode = path.stat().st_mode
 
-    assert stat.S_ISSOCK(mode.st_mode)
-    assert stat.S_IMODE(mode.st_mode) == 0o600
-
-
-async def test_the_socket_is_gone_after_the_stop(path: Path) -> None:
-    async with listening(path):
-        assert await asyncio.to_thread(path.exists)
-
-    assert not await asyncio.to_thread(path.exists)
+    assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o600)
+    assert not path.exists()
 
 
 async def test_a_store_may_live_deeper_than_a_sockets_path_may_be_long(path: Path) -> None:
@@ -245,39 +238,70 @@ async def test_a_caller_that_says_nothing_is_dropped_while_others_are_served(pat
         assert await silent == b""
 
 
-async def test_a_caller_that_does_not_read_ends_only_its_own_call(path: Path) -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_caller_that_leaves_or_does_not_read_ends_only_its_own_call(
+    path: Path, *, leaves: bool
+) -> None:
     closed = asyncio.Event()
 
     async def endless(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         try:
             while True:
-                yield {"text": "x" * 10_000}
+                yield {"text": "x" * (1 if leaves else 10_000)}
+                await asyncio.sleep(0)
         finally:
             closed.set()
 
-    async with listening(path, patience=0.2, endless=endless):
+    async with listening(path, patience=SECONDS if leaves else 0.2, endless=endless):
         _, writer = await asyncio.open_unix_connection(str(path), limit=1)
         with closing(writer):
             writer.write(b'{"command": "endless", "arguments": {}}\n')
+            if leaves:
+                writer.close()
             async with asyncio.timeout(SECONDS):
                 await closed.wait()
             assert await ask(path, "echo") == [{"echo": {}}]
 
 
-async def test_a_caller_that_leaves_ends_its_own_call(path: Path) -> None:
-    closed = asyncio.Event()
+# Two commands at a time that need the store
 
-    async def endless(_: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        try:
-            while True:
-                yield {"text": "x"}
-                await asyncio.sleep(0)
-        finally:
-            closed.set()
 
-    async with listening(path, endless=endless):
-        _, writer = await asyncio.open_unix_connection(str(path))
-        writer.write(b'{"command": "endless", "arguments": {}}\n')
-        writer.close()
-        async with asyncio.timeout(SECONDS):
-            await closed.wait()
+class PausingStore(MemoryStore):
+    """Its copy is done when it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def copy_to(self, path: Path) -> None:
+        self.begun.set()
+        await self.go_on.wait()
+        await asyncio.to_thread(path.write_bytes, b"a copy")
+
+
+async def taken(backup: Handler) -> list[Mapping[str, Any]]:
+    return [piece async for piece in backup({})]
+
+
+async def test_a_list_costs_no_more_than_the_beginning_of_each_text() -> None:
+    store = MemoryStore()
+    question = accept(a_request(summary="é" * 50_000), "0.1", NOON, Policy()).question
+    await store.add([Change(question=question)])
+
+    listed = [view async for view in store_handlers(store, None, clock=Clock())["list"]({})]
+
+    assert [len(view["summary"]) for view in listed] == [LIST_SUMMARY]
+    assert len(json.dumps(listed)) < 10_000
+
+
+async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made(tmp_path: Path) -> None:
+    store = PausingStore()
+    backup = store_handlers(store, tmp_path / "store.db", clock=Clock())["backup"]
+    first = asyncio.create_task(taken(backup))
+    await store.begun.wait()
+
+    with pytest.raises(BackupRunning, match="another backup is in progress"):
+        await taken(backup)
+
+    store.go_on.set()
+    assert [piece for piece in await first if piece] == await taken(backup)

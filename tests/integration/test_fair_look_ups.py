@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from aiohttp import web
-from running_slack import SettableClock, running, settings_for
+from aiohttp.typedefs import Handler
+from running_slack import RunningSlack, SettableClock, running, settings_for
 from wiring import Steady, wired
 from world import eventually
 from world.waiting import PATIENCE_SECONDS
@@ -25,15 +27,7 @@ from bot.slack.client import web_client
 from bot.store.sqlite.store import SqliteStore
 from bot.triage.model import Confidence, Question, State, TriageRequest, Work
 from bot.triage.sweeper import Lane
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from aiohttp.typedefs import Handler
-    from running_slack import RunningSlack
-
-    from bot.worker.assembly import Parts
+from bot.worker.assembly import Parts
 
 LOOK_UP = "users.lookupByEmail"
 PER_MINUTE = 50
@@ -55,11 +49,7 @@ class FloodHarness:
         """Receive a request for each identifier; `{}` in the address is the identifier."""
         batch = [
             TriageRequest(
-                identifier=each,
-                alert=alert,
-                summary="s",
-                user=user.format(each),
-                confidence=Confidence.LOW,
+                identifier=each, alert=alert, summary="s", user=user.format(each), confidence=Confidence.LOW
             )
             for each in identifiers
         ]

@@ -9,25 +9,30 @@ from typing import Any
 
 import aiohttp
 import pytest
-from click_harness import ClickHarness, triage
+from click_harness import CARDS, RADIA, ClickHarness, triage
 from fakes import SteppedClock
-from messenger_harness import CLAIMED, MEMBER, OPENED, messenger_of
 from running_slack import ADA
-from scripted_slack import Answer, refuses, says, scripted_slack
-from slack_failures import posting
-from world import eventually
+from scripted_slack import (
+    CLAIMED,
+    MEMBER,
+    OPENED,
+    Answer,
+    messenger_of,
+    posting,
+    refuses,
+    says,
+    scripted_slack,
+)
 
 from bot.errors import Undeliverable, UnknownErrorCode
-from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.slack.client import web_client
 from bot.slack.identity import Identity
-from bot.triage.model import Choice, State, Work
+from bot.triage.model import Choice, State
 from bot.triage.policy import Policy
 from bot.triage.working_time import parse_working_hours
 
 HALF = "a\ud800"
 MENDED = "a\ufffd"
-RADIA = "U0RADIAP009"
 
 
 def rename(bot: ClickHarness, user: str, name: str, **facts: Any) -> None:
@@ -48,32 +53,29 @@ async def test_somebody_of_such_a_name_and_time_zone_is_asked_and_answers(tmp_pa
         assert click.acknowledged
         row = await bot.row()
         assert (row.state, row.slack_name, row.time_zone) == (State.ASKED, MENDED, MENDED)
-        assert MENDED in await only_report(bot)
+        [body] = await bot.bodies()
+        assert MENDED in body.encode().decode("unicode_escape")
 
 
 async def test_somebody_of_such_a_name_takes_an_alert(tmp_path: Path) -> None:
-    async with triage(tmp_path, Policy(has_channel=True)) as bot:
+    async with triage(tmp_path, CARDS) as bot:
         question = await bot.ask()
         await bot.press(question, Choice.NO)
         card = await bot.show_card()
         rename(bot, RADIA, HALF)
 
-        click = await bot.press_button(question, "take-it", user=RADIA, channel=card.channel, ts=card.ts)
-        await bot.service.work_on(await bot.row(), Work.CARD)
+        click = await bot.take(question, card)
 
         assert click.acknowledged
         assert (await bot.row()).taken_name == MENDED
-        shown = bot.slack.slack.workspace.message(SECURITY_CHANNEL, card.ts)
-        assert shown is not None
-        assert f"@{MENDED}" in str(shown.blocks)
+        assert f"@{MENDED}" in str((await bot.show_card()).blocks)
 
 
 async def test_such_a_note_is_kept(tmp_path: Path) -> None:
     async with triage(tmp_path) as bot:
         question = await bot.ask()
         await bot.press(question, Choice.NO)
-        await bot.press_button(question, "note")
-        await eventually(bot.modal)
+        await bot.open_note(question)
 
         click = await bot.write_note(HALF)
 
@@ -140,8 +142,3 @@ async def test_such_a_workspace_can_be_named() -> None:
         identity.learn(await client.auth_test())
 
     assert (identity.team_id, identity.bot_id) == (f"T{MENDED}", MENDED)
-
-
-async def only_report(bot: ClickHarness) -> str:
-    [body] = await bot.bodies()
-    return body.encode().decode("unicode_escape")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from click_harness import ClickHarness, triage
+from click_harness import NOTE_REQUIRED, ClickHarness, triage
 from effort import effort
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,11 +28,9 @@ from bot.sandbox.fake_slack.payloads import (
     view_submission,
 )
 from bot.triage.model import Choice
-from bot.triage.policy import NOTES, AlertPolicies, AlertPolicy, NoteRule, Policy
+from bot.triage.policy import Policy
 
-REQUIRED = Policy(
-    alerts=AlertPolicies(default=AlertPolicy(notes={**NOTES, Choice.NO: NoteRule.REQUIRED})), has_channel=True
-)
+REQUIRED = Policy(alerts=NOTE_REQUIRED, has_channel=True)
 
 #: The events of what follows a click that was acknowledged.
 FOLLOW_UPS = frozenset({"follow_up.failed", "notice.lost", "reply.failed"})
@@ -128,8 +126,7 @@ async def _real_payloads(bot: ClickHarness) -> dict[str, tuple[str, Any]]:
     await bot.press(question, Choice.NO)
     modal = await eventually(bot.modal)
     card = await bot.show_card()
-    await bot.slack.slack.open_home(ADA)
-    await eventually(bot.home)
+    await bot.open_home()
     on_message: Any = {"user": ADA, "channel": question.channel, "ts": question.ts, "value": question.ref}
     values = {"note": {"text": {"type": "plain_text_input", "value": "On a train."}}}
     interactions = {
@@ -145,16 +142,25 @@ async def _real_payloads(bot: ClickHarness) -> dict[str, tuple[str, Any]]:
         "window closed": view_closed(slack, ADA, view=modal),
         "shortcut": _shortcut(slack, "shortcut"),
         "message shortcut": _shortcut(slack, "message_action"),
+        "something new": _shortcut(slack, "something_new"),
+        "button of others": block_actions(slack, Press(action_id="something-else", **on_message)),
+        "choice that there is not": block_actions(slack, Press(action_id="answer-maybe", **on_message)),
+        "no choice": block_actions(slack, Press(action_id="answer-", **on_message)),
+        "button without a name": block_actions(slack, Press(action_id="", **on_message)),
+        "menu": {**_shortcut(slack, "block_actions"), "actions": [MENU]},
+        "window of others": view_submission(slack, ADA, view={**modal, "callback_id": "x"}, values=values),
     }
     events = {
         "Home opened": event_callback(slack, app_home_opened(slack, ADA, tab="home")),
         "uninstalled": event_callback(slack, {"type": "app_uninstalled"}),
+        "new event": event_callback(slack, {"type": "something_new", "user": ADA}),
     }
     command = {"command": "/triage", "text": "", "team_id": slack.workspace.team_id, "user_id": ADA}
     return {
         **{name: ("interactive", payload) for name, payload in interactions.items()},
         **{name: ("events_api", payload) for name, payload in events.items()},
         "command": ("slash_commands", command),
+        "new kind": ("something_new", {"hello": "there"}),
     }
 
 
@@ -170,18 +176,12 @@ def _shortcut(slack: Any, kind: str) -> dict[str, Any]:
     }
 
 
+MENU = {"type": "static_select", "action_id": "answer-yes", "selected_option": {"value": "yes"}}
 NAMES = (
-    "answer",
-    "note wanted",
-    "take",
-    "answer in the Home",
-    "note",
-    "window closed",
-    "shortcut",
-    "message shortcut",
-    "Home opened",
-    "uninstalled",
-    "command",
+    *("answer", "note wanted", "take", "answer in the Home", "note", "window closed", "shortcut"),
+    *("message shortcut", "something new", "button of others", "choice that there is not", "no choice"),
+    *("button without a name", "menu", "window of others", "Home opened", "uninstalled", "new event"),
+    *("command", "new kind"),
 )
 
 

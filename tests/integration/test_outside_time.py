@@ -25,8 +25,7 @@ from cryptography.x509.oid import NameOID
 from http_stand_in import Reply
 from machine import FakeMachine
 from running_slack import SettableClock, running
-from scripted_slack import Answer, api_of, refuses, says, scripted_slack, writes
-from slack_failures import failure
+from scripted_slack import Answer, api_of, failure, refuses, says, scripted_slack, writes
 
 from bot.aws.access import Access, Client
 from bot.clock import Clock

@@ -1,3 +1,5 @@
+"""The poller: the fates of messages, trouble, polls that bring nothing, and its stop."""
+
 from __future__ import annotations
 
 import asyncio
@@ -6,23 +8,29 @@ import logging
 from collections.abc import Callable, Sequence
 
 import pytest
+from fakes import ScriptedMessenger, SteppedClock
+from memory_store import MemoryStore
 from mypy_boto3_sqs import SQSClient
-from scripted_queue import ScriptedQueue, events
-from scripted_requests import (
+from scripted_queue import (
     Decoded,
     ScriptedDeadLetters,
+    ScriptedQueue,
     ScriptedTriage,
     ShortPolls,
+    Unwavering,
     body_of,
+    events,
     poller_of,
     polling,
     received,
 )
+from wiring import instead, wired
 from world import eventually
 
-from bot.errors import TransientError
+from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
-from bot.sqs.queues import FailedEntry, Outgoing
+from bot.sqs.poller import Poller
+from bot.sqs.queues import FailedEntry, Outgoing, Received
 from bot.triage.model import Conflict, InvalidBody
 from bot.triage.ports import Meter
 
@@ -110,36 +118,22 @@ async def test_a_request_is_deleted_only_after_it_is_stored() -> None:
     assert queue.deleted == ["one"]
 
 
-async def test_a_request_that_was_not_stored_is_left() -> None:
+async def test_a_request_that_was_not_stored_is_left_and_one_that_could_not_be_deleted_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     queue, triage = ScriptedQueue(), ScriptedTriage()
-    triage.unwanted = {"two"}
+    triage.unwanted, queue.undeletable = {"two"}, {"four"}
     poller = poller_of(queue, triage.receive)
 
     async with polling(poller, queue):
-        queue.polls.put_nowait([received("one"), received("two"), received("three")])
+        queue.polls.put_nowait([received(name) for name in ("one", "two", "three", "four")])
         await eventually(lambda: poller.counts["deleted"] == 2)
 
     assert queue.deleted == ["one", "three"]
     assert queue.handed_back == []
-    assert poller.counts["left"] == 1
-
-
-async def test_a_request_that_could_not_be_deleted_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    queue = ScriptedQueue()
-    queue.undeletable = {"one"}
-    poller = poller_of(queue, ScriptedTriage().receive)
-
-    async with polling(poller, queue):
-        queue.polls.put_nowait([received("one"), received("two")])
-        await eventually(lambda: queue.deleted)
-
-    assert queue.deleted == ["two"]
     [record] = events(caplog, "request.left")
-    assert record.__dict__["fields"] == {
-        "identifier": "one",
-        "message_id": "one",
-        "code": "ReceiptHandleIsInvalid",
-    }
+    fields = {"identifier": "four", "message_id": "four", "code": "ReceiptHandleIsInvalid"}
+    assert vars(record)["fields"] == fields
 
 
 async def test_an_invalid_request_is_left_if_its_copy_fails_and_others_go_on() -> None:
@@ -173,7 +167,7 @@ async def test_a_request_in_conflict_is_copied_with_the_reason_and_deleted(
     assert copy.attributes == {"reason": "another request with this identifier came first, with another user"}
     assert (poller.counts["conflicting"], meter.conflicts) == (1, 1)
     [record] = events(caplog, "request.conflict")
-    assert record.__dict__["fields"] == {"identifier": "two", "message_id": "two", "fields": "user"}
+    assert vars(record)["fields"] == {"identifier": "two", "message_id": "two", "fields": "user"}
     assert "ada@example.com" not in caplog.text
 
 
@@ -213,19 +207,6 @@ async def test_a_request_in_conflict_is_left_if_its_copy_fails_and_nothing_is_co
     assert (poller.counts["left"], meter.conflicts) == (1, 0)
 
 
-async def test_without_a_dead_letter_queue_a_request_in_conflict_is_told_of_and_deleted(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    queue, triage = ScriptedQueue(), ScriptedTriage()
-    triage.conflicting = {"one"}
-
-    async with polling(poller_of(queue, triage.receive), queue):
-        queue.polls.put_nowait([received("one")])
-        await eventually(lambda: queue.deleted)
-
-    assert len(events(caplog, "request.conflict")) == 1
-
-
 async def test_a_copy_that_is_too_large_is_cut_and_says_so() -> None:
     queue, dead_letters = ScriptedQueue(), ScriptedDeadLetters(longest=1024)
     poller = poller_of(queue, ScriptedTriage().receive, dead_letters)
@@ -244,15 +225,18 @@ async def test_without_a_dead_letter_queue_the_bot_warns_once_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     queue, triage = ScriptedQueue(), ScriptedTriage()
+    triage.conflicting = {"in conflict"}
     poller = poller_of(queue, triage.receive)
 
     async with polling(poller, queue):
         for number in range(3):
             queue.polls.put_nowait([received(str(number), "{")])
-        await eventually(lambda: len(queue.deleted) == 3)
+        queue.polls.put_nowait([received("in conflict")])
+        await eventually(lambda: len(queue.deleted) == 4)
 
     assert len(events(caplog, "dead_letter_queue.missing")) == 1
-    assert poller.counts["rejected"] == len(triage.stored) == 3
+    assert len(events(caplog, "request.conflict")) == 1
+    assert poller.counts["rejected"] == 3
 
 
 async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -267,6 +251,172 @@ async def test_no_body_and_no_address_is_logged(caplog: pytest.LogCaptureFixture
         await eventually(lambda: queue.deleted)
 
     assert len(events(caplog, "request.rejected")) == 4
-    told = caplog.text + "".join(str(record.__dict__) for record in caplog.records)
+    told = caplog.text + "".join(str(vars(record)) for record in caplog.records)
     for private in ("ada@example.com", "a private summary", "secret {", "sure"):
         assert private not in told
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TransientError("SQS is away"), StartRefused("the queue is gone"), RuntimeError("a fault of ours")],
+)
+async def test_polling_goes_on_after_any_trouble(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[trouble])
+    poller = poller_of(queue, triage.receive)
+    caplog.set_level("INFO")
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait(trouble)
+        queue.polls.put_nowait([received("handed back")])
+        queue.polls.put_nowait([received("stored")])
+        await eventually(lambda: events(caplog, "poll.recovered"))
+
+    assert queue.handed_back == ["handed back"]
+    assert queue.deleted == ["stored"]
+    assert [vars(record)["fields"]["error"] for record in events(caplog, "poll.failed")] == [
+        type(trouble).__name__
+    ] * 2
+    assert len(events(caplog, "poll.recovered")) == 1
+
+
+async def test_polling_goes_on_if_the_probe_itself_is_broken() -> None:
+    queue, triage = ScriptedQueue(), ScriptedTriage(fails=[StoreError("disk full")])
+
+    async def probe() -> None:
+        raise RuntimeError("a fault of ours")
+
+    poller = poller_of(queue, triage.receive, probe=probe)
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one")])
+        queue.polls.put_nowait([received("two")])
+        await eventually(lambda: queue.deleted)
+
+    assert queue.deleted == ["two"]
+
+
+async def test_a_batch_of_which_nothing_was_stored_counts_as_trouble() -> None:
+    queue, triage = ScriptedQueue(), ScriptedTriage()
+    triage.unwanted = {"one"}
+    poller = poller_of(queue, triage.receive)
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one")])
+        await eventually(lambda: poller.counts["failures"])
+
+    assert queue.deleted == queue.handed_back == []
+
+
+# Polls that bring nothing
+
+
+class EmptyQueue(ScriptedQueue):
+    """Answers every poll with nothing, after as long as it says."""
+
+    def __init__(self, clock: SteppedClock, *, seconds: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seconds = seconds
+
+    async def receive(self) -> Sequence[Received]:
+        self.polled += 1
+        self._clock.advance(seconds=self._seconds)
+        await asyncio.sleep(0)
+        return []
+
+
+@pytest.mark.parametrize(("seconds", "polls"), [(0.001, 1), (0.9, 1), (1.0, 10), (20.0, 10)])
+async def test_after_a_poll_that_brings_nothing_at_once_the_next_one_waits(
+    seconds: float, polls: int
+) -> None:
+    clock = SteppedClock()
+    queue, stop = EmptyQueue(clock, seconds=seconds), asyncio.Event()
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
+    poller.clock = clock
+    running = asyncio.create_task(poller.run(stop))
+
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert (queue.polled == 1) if polls == 1 else (queue.polled >= polls)
+    stop.set()
+    await asyncio.wait_for(running, timeout=20)
+
+
+async def test_after_a_poll_that_brings_something_the_next_one_does_not_wait() -> None:
+    clock = SteppedClock()
+    queue = ScriptedQueue()
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
+    poller.clock = clock
+
+    async with polling(poller, queue):
+        for name in ("one", "two", "three"):
+            queue.polls.put_nowait([received(name)])
+        await eventually(lambda: queue.polled == 4)
+
+
+# Stop
+
+
+async def test_what_the_poll_in_flight_brings_at_stop_is_handed_back() -> None:
+    queue, triage, stop = ScriptedQueue(), ScriptedTriage(), asyncio.Event()
+    running = asyncio.create_task(poller_of(queue, triage.receive).run(stop))
+    await eventually(lambda: queue.polled)
+
+    stop.set()
+    await asyncio.sleep(0)
+    queue.polls.put_nowait([received("late")])
+    await asyncio.wait_for(running, timeout=20)
+
+    assert queue.handed_back == ["late"]
+    assert queue.deleted == []
+    assert triage.stored == []
+
+
+async def test_a_poll_that_brings_nothing_does_not_hold_the_stop() -> None:
+    queue, stop = ScriptedQueue(), asyncio.Event()
+    running = asyncio.create_task(poller_of(queue, ScriptedTriage().receive).run(stop))
+    await eventually(lambda: queue.polled)
+
+    stop.set()
+    await asyncio.wait_for(running, timeout=15)  # a long poll would take 20 s
+
+    assert queue.polled == 1
+
+
+async def test_a_stop_ends_the_wait_after_trouble() -> None:
+    queue, stop = ScriptedQueue(), asyncio.Event()
+    queue.polls.put_nowait(TransientError("SQS is away"))
+
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering(3600.0))
+    running = asyncio.create_task(poller.run(stop))
+    await eventually(lambda: poller.counts["failures"])
+
+    stop.set()
+    await asyncio.wait_for(running, timeout=20)
+
+    assert queue.polled == 1
+
+
+async def test_a_batch_is_handed_back_once_and_nothing_is_polled_until_the_store_takes_writes() -> None:
+    store, queue = MemoryStore(), ScriptedQueue()
+    clock = SteppedClock()
+    service = wired(store, clock=clock, messenger=instead(ScriptedMessenger(clock=clock))).service
+    store.fails = [StoreError("disk full")] * 4  # the batch's own write, then three probes
+    polled_at_probe: list[int] = []
+
+    async def probe() -> None:
+        polled_at_probe.append(queue.polled)
+        await store.probe()
+
+    poller = poller_of(queue, service.receive, probe=probe)
+    async with polling(poller, queue):
+        queue.polls.put_nowait([received("one"), received("two")])
+        queue.polls.put_nowait([received("one"), received("two")])  # as SQS brings them again
+        await eventually(lambda: queue.deleted)
+
+    assert polled_at_probe == [1, 1, 1, 1]
+    assert queue.handed_back == ["one", "two"]
+    assert queue.deleted == ["one", "two"]
+    assert {each.request.identifier for each in store.questions.values()} == {"one", "two"}

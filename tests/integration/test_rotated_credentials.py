@@ -9,16 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import boto3
 import pytest
 from aws_stand_in import AwsStandIn, Call
+from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
 from fakes import NOON, SteppedClock
 from http_stand_in import Reply
+from metrics_world import LISTEN, address_of, problems
 from world import World, until
 from world.aws_proxy import AwsProxy
 
@@ -173,11 +173,7 @@ def test_a_service_that_is_still_refused_counts_though_another_is_not(file: Path
 
 
 def _service_of(call: Call) -> str:
-    return next(name for name, (operation, _, _) in CALLS.items() if _camel(operation) == call.operation)
-
-
-def _camel(operation: str) -> str:
-    return "".join(word.title() for word in operation.split("_"))
+    return next(name for name, (method, _, _) in CALLS.items() if method == xform_name(call.operation))
 
 
 @every_service
@@ -238,17 +234,17 @@ async def test_a_write_to_the_table_goes_through_as_if_nothing_had_happened(file
 
 
 def test_health_names_the_credentials_until_they_are_accepted() -> None:
-    well = {
-        "links_up": 1,
-        "link_shared": False,
-        "rejection_code": "",
-        "polled_at": NOON,
-        "silence": timedelta(0),
-        "store": StoreHealth(),
-    }
-    worker_health = WorkerHealth(**well, aws_refuses_with="ExpiredToken")  # type: ignore[arg-type] # as they come
+    health = WorkerHealth(
+        links_up=1,
+        link_shared=False,
+        rejection_code="",
+        polled_at=NOON,
+        silence=timedelta(0),
+        store=StoreHealth(),
+        aws_refuses_with="ExpiredToken",
+    )
 
-    (problem,) = find_problems(worker_health)
+    (problem,) = find_problems(health)
 
     assert problem.trouble is Trouble.CREDENTIALS
     assert problem.why == "AWS does not accept the worker's credentials (ExpiredToken): renew them"
@@ -280,14 +276,11 @@ def test_a_worker_whose_keys_are_rotated_works_on_and_tells_of_it_while_it_canno
 ) -> None:
     file = tmp_path / "credentials"
     write(file, OLD)
-    world = create_world(
-        AWS_ENDPOINT_URL_SQS=bouncer.url, AWS_SHARED_CREDENTIALS_FILE=str(file), METRICS_LISTEN="127.0.0.1:0"
-    )
+    world = create_world(AWS_ENDPOINT_URL_SQS=bouncer.url, AWS_SHARED_CREDENTIALS_FILE=str(file), **LISTEN)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         del world.worker.environment[name]
     world.start()
-    line = world.worker.until_logged("metrics.served")
-    port = line.rpartition("port=")[2].split()[0]
+    address = address_of(world.worker)
 
     # The keys are rotated as they should be: first the file, then AWS.
     write(file, NEW_KEY)
@@ -300,13 +293,4 @@ def test_a_worker_whose_keys_are_rotated_works_on_and_tells_of_it_while_it_canno
     # The keys are revoked, and nobody has written new ones.
     bouncer.key = OLD
     world.worker.until_logged("poll.failed", "AWS does not accept the credentials")
-    until(lambda: "credentials" in health(port), what="health names the credentials")
-
-
-def health(port: str) -> list[str]:
-    try:
-        answer = urlopen(f"http://127.0.0.1:{port}/healthz")
-    except HTTPError as unhealthy:
-        answer = unhealthy
-    with answer:
-        return [each["problem"] for each in json.loads(answer.read())["problems"]]
+    until(lambda: "credentials" in problems(address), what="health names the credentials")

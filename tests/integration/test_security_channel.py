@@ -9,8 +9,19 @@ from datetime import timedelta
 
 import pytest
 from fakes import NOON
-from messenger_harness import ANSWERED, LITERAL_POST, POLICY, UPDATED
-from scripted_slack import Answer, ScriptedSlack, api_of, refuses, says, scripted_slack, writes
+from scripted_slack import (
+    ANSWERED,
+    LITERAL_POST,
+    POLICY,
+    UPDATED,
+    Answer,
+    ScriptedSlack,
+    api_of,
+    refuses,
+    says,
+    scripted_slack,
+    writes,
+)
 from wording import WORDING
 
 from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode

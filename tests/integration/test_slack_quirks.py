@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
-from click_harness import triage
+from click_harness import ClickHarness, triage
 from fakes import a_request
-from running_slack import ADA, SettableClock, running
+from running_slack import ADA, RunningSlack, SettableClock, running
 from wording import WORDING, as_read
 from world import eventually
 
@@ -21,17 +22,9 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Choice, MessageRef, Person, State, Work
+from bot.triage.model import Choice, MessageRef, Person, Question, State, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from click_harness import ClickHarness
-    from running_slack import RunningSlack
-
-    from bot.triage.model import Question
 
 
 async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path: Path) -> None:
@@ -41,7 +34,7 @@ async def test_somebody_whose_conversation_must_be_opened_is_asked_once(tmp_path
         question = await bot.ask()
 
         assert question.state is State.ASKED
-        assert bot.message(question) is not None
+        assert bot.message(question).blocks
 
 
 @pytest.mark.parametrize("replaced_metadata", ["kept", "given", "lost"])
@@ -66,14 +59,11 @@ async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_th
         quirks = bot.slack.slack.installation.quirks
         quirks.replies_to_deleted, quirks.links_to_deleted = replies_to_deleted, links_to_deleted
         question = await bot.ask()
-        message = bot.message(question)
-        assert message is not None
-        bot.slack.slack.workspace.delete(message)
+        bot.slack.slack.workspace.delete(bot.message(question))
 
         await bot.service.work_on(await bot.row(), Work.REMIND)
-        await bot.slack.slack.open_home(ADA)
-        await eventually(bot.home)
-        click = await bot.slack.slack.click(user=ADA, action_id="answer-no", via="home")
+        await bot.open_home()
+        click = await bot.press_home("answer-no")
 
         [reminder] = bot.slack.slack.workspace.direct_message(ADA).seen_by(ADA)
         assert reminder.text.endswith(as_read(WORDING["reminder"]["home"]))
@@ -119,5 +109,4 @@ def messenger_in(slack: RunningSlack, clock: Clock) -> SlackMessenger:
 
 
 def has_answer(bot: ClickHarness, question: Question) -> bool:
-    message = bot.message(question)
-    return message is not None and any(block["block_id"] == "answer" for block in message.blocks)
+    return any(block["block_id"] == "answer" for block in bot.message(question).blocks)

@@ -85,42 +85,39 @@ async def fill(path: Path, count: int) -> None:
 
 
 @asynccontextmanager
-async def counted(path: Path) -> AsyncIterator[tuple[SqliteStore, list[None]]]:
-    """Open a store, with a list that grows by one for each step of SQLite's."""
-    steps: list[None] = []
+async def watched(path: Path) -> AsyncIterator[tuple[SqliteStore, sqlite3.Connection]]:
+    """Open a store, and show its connection."""
     connection = open_file(path, create=False).connection
     connection.row_factory = sqlite3.Row
     store = SqliteStore(Database(connection), path=path)
-    connection.set_progress_handler(lambda: steps.append(None), 1)
     try:
-        yield store, steps
+        yield store, connection
     finally:
         connection.set_progress_handler(None, 0)
+        connection.set_trace_callback(None)
         await store.close()
 
 
 async def costs(path: Path) -> dict[str, tuple[int, object]]:
-    """Return how many steps each look takes, and what it finds."""
+    """Return how many of SQLite's steps each look takes, and what it finds."""
     found: dict[str, tuple[int, object]] = {}
-    async with counted(path) as (store, steps):
+    steps: list[None] = []
+    async with watched(path) as (store, connection):
+        connection.set_progress_handler(lambda: steps.append(None), 1)
         for name, look in LOOKS.items():
-            before = len(steps)
+            steps.clear()
             seen = await look(store)
-            found[name] = (len(steps) - before, seen)
+            found[name] = (len(steps), seen)
     return found
 
 
 async def queries(path: Path) -> dict[str, list[str]]:
     """Return what each look asks of SQLite, as SQL with its values filled in."""
     asked: dict[str, list[str]] = {}
-    connection = open_file(path, create=False).connection
-    connection.row_factory = sqlite3.Row
-    store = SqliteStore(Database(connection), path=path)
-    for name, look in LOOKS.items():
-        connection.set_trace_callback(asked.setdefault(name, []).append)
-        await look(store)
-    connection.set_trace_callback(None)
-    await store.close()
+    async with watched(path) as (store, connection):
+        for name, look in LOOKS.items():
+            connection.set_trace_callback(asked.setdefault(name, []).append)
+            await look(store)
     return asked
 
 
@@ -170,23 +167,19 @@ async def test_every_look_for_what_is_due_goes_straight_to_it_by_an_index(tmp_pa
         if not step.startswith("SEARCH question USING ")
     ]
     assert slow == []
-    assert (
-        len(plans["next due"][0]) == len(Work) + 1
-    )  # each kind of work has an index of its own, and deadlines
+    # Each kind of work has an index of its own, and so have deadlines.
+    assert len(plans["next due"][0]) == len(Work) + 1
 
 
 async def test_no_look_for_reports_to_send_goes_through_those_that_are_sent(tmp_path: Path) -> None:
     path = tmp_path / "few.db"
     await fill(path, FEW)
-    connection = open_file(path, create=False).connection
-    connection.row_factory = sqlite3.Row
     asked: list[str] = []
-    connection.set_trace_callback(asked.append)
-    store = SqliteStore(Database(connection), path=path)
 
-    await store.sendable(NOON, limit=10)
-    await store.next_sendable(NOON)
-    await store.close()
+    async with watched(path) as (store, connection):
+        connection.set_trace_callback(asked.append)
+        await store.sendable(NOON, limit=10)
+        await store.next_sendable(NOON)
 
     with closing(sqlite3.connect(path)) as reader:
         looks = [query for query in asked if query.startswith("SELECT")]

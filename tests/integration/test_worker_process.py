@@ -8,13 +8,12 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mypy_boto3_sqs import SQSClient
 from world import World, alert, until
+from world.forward_proxy import ForwardProxy
 from world.worker import bare_environment
 
 from bot.cli.parser import main
@@ -23,32 +22,6 @@ slow = pytest.mark.slow
 
 #: How long stopping may take, whatever hangs: a promise of the worker's.
 STOP_SECONDS = 10
-
-
-@pytest.fixture(scope="module", autouse=True)
-def killed(
-    tmp_path_factory: pytest.TempPathFactory, sqs: SQSClient, aws_environment: Mapping[str, str]
-) -> Iterator[Mapping[str, tuple[World, str]]]:
-    """Two worlds whose worker was killed while it posted a question, and started again.
-
-    For all tests of this module, and before them: "not found" counts only when it is seen twice, 10 s apart.
-    The others may run meanwhile.
-    """
-    with ExitStack() as stack:
-        worlds = {}
-        for name in ("posted", "not posted"):
-            world = World(tmp_path_factory.mktemp("killed"), sqs, aws_environment)
-            stack.enter_context(world)
-            worlds[name] = (world, _kill_in_the_middle(world, after_post=name == "posted"))
-            world.start()
-        yield worlds
-        for world, _ in worlds.values():
-            world.assert_clean_log()
-
-
-@pytest.fixture
-def world(create_world: Callable[..., World]) -> World:
-    return create_world()
 
 
 def assert_refused(world: World, exit_code: int, *words: str) -> None:
@@ -137,68 +110,70 @@ def test_an_answer_that_was_acknowledged_survives_a_kill(create_world: Callable[
     assert len(world.slack.questions(identifier)) == 1
 
 
-@pytest.mark.parametrize(
-    ("variable", "token"),
-    [
-        ("SLACK_BOT_TOKEN", "xoxb-of-another-app"),
-        pytest.param("SLACK_APP_TOKEN", "xapp-of-another-app", marks=slow),
-    ],
-)
-def test_a_token_that_slack_refuses_ends_the_start_with_one_clear_line(
-    create_world: Callable[..., World], variable: str, token: str
-) -> None:
-    world = create_world(**{variable: token})
+def _lack_a_queue(variable: str) -> Callable[[World], None]:
+    def take_away(world: World) -> None:
+        world.worker.environment[variable] = f"{world.settings[variable]}-missing"
 
-    assert_refused(world, 1, variable, "invalid_auth")
-
-    assert token not in world.worker.log
+    return take_away
 
 
-@pytest.mark.parametrize(
-    ("method", "variable"),
-    [
-        pytest.param("auth.test", "SLACK_BOT_TOKEN", marks=slow),
-        ("apps.connections.open", "SLACK_APP_TOKEN"),
-    ],
-)
-def test_an_app_that_the_workspace_keeps_out_ends_the_start_with_one_clear_line(
-    world: World, method: str, variable: str
-) -> None:
-    world.slack.faults.refuse(method, "access_denied")
-
-    assert_refused(world, 1, variable, "access_denied", "triage-bot check")
+def _have_no_folder(world: World) -> None:
+    world.worker.environment["STORE_URL"] = "sqlite:///missing/triage-bot.db"
 
 
-@pytest.mark.parametrize("org_wide", [pytest.param("unnamed", marks=slow), "named"])
-def test_an_app_that_is_installed_for_an_organisation_ends_the_start_with_one_clear_line(
-    world: World, org_wide: str
-) -> None:
-    world.slack.quirks(org_wide=org_wide)
+def _have_no_database(world: World) -> None:
+    (world.worker.folder / "triage-bot.db").write_text("this was a database\n" * 500, encoding="utf-8")
 
-    assert_refused(world, 1, "whole organisation", "install the app in the one workspace")
+
+def _have_wrong_token(variable: str, token: str) -> Callable[[World], None]:
+    return lambda world: world.worker.environment.update({variable: token})
 
 
 @pytest.mark.parametrize(
-    "variable",
+    ("prepare", "exit_code", "words"),
     [
-        "REQUEST_QUEUE_URL",
-        *(pytest.param(name, marks=slow) for name in ("RESPONSE_QUEUE_URL", "DEAD_LETTER_QUEUE_URL")),
+        (_have_wrong_token("SLACK_BOT_TOKEN", "xoxb-hush"), 1, ["SLACK_BOT_TOKEN", "invalid_auth"]),
+        pytest.param(
+            _have_wrong_token("SLACK_APP_TOKEN", "xapp-hush"),
+            1,
+            ["SLACK_APP_TOKEN", "invalid_auth"],
+            marks=slow,
+        ),
+        pytest.param(
+            lambda world: world.slack.faults.refuse("auth.test", "access_denied"),
+            1,
+            ["SLACK_BOT_TOKEN", "access_denied", "triage-bot check"],
+            marks=slow,
+        ),
+        (
+            lambda world: world.slack.faults.refuse("apps.connections.open", "access_denied"),
+            1,
+            ["SLACK_APP_TOKEN", "access_denied", "triage-bot check"],
+        ),
+        *[
+            pytest.param(
+                lambda world, how=how: world.slack.quirks(org_wide=how),
+                1,
+                ["whole organisation", "install the app in the one workspace"],
+                marks=[slow] if how == "unnamed" else [],
+            )
+            for how in ("unnamed", "named")
+        ],
+        (_lack_a_queue("REQUEST_QUEUE_URL"), 1, ["/requests-", "-missing"]),
+        pytest.param(_lack_a_queue("RESPONSE_QUEUE_URL"), 1, ["/responses-", "-missing"], marks=slow),
+        pytest.param(_lack_a_queue("DEAD_LETTER_QUEUE_URL"), 1, ["/dead-letters-", "-missing"], marks=slow),
+        (_have_no_folder, 78, ["missing", "STORE_URL"]),
+        (_have_no_database, 78, ["corrupt", "restore a backup"]),
     ],
 )
-def test_a_missing_queue_ends_the_start_with_one_clear_line(
-    create_world: Callable[..., World], variable: str
+def test_what_keeps_the_worker_from_starting_is_told_in_one_clear_line(
+    world: World, prepare: Callable[[World], None], exit_code: int, words: list[str]
 ) -> None:
-    world = create_world()
-    missing = f"{world.settings[variable]}-missing"
-    world.worker.environment[variable] = missing
+    prepare(world)
 
-    assert_refused(world, 1, missing)
+    assert_refused(world, exit_code, *words)
 
-
-def test_a_missing_store_folder_is_a_wrong_setting(create_world: Callable[..., World]) -> None:
-    world = create_world(STORE_URL="sqlite:///missing/triage-bot.db")
-
-    assert_refused(world, 78, "missing", "STORE_URL")
+    assert "hush" not in world.worker.log
 
 
 @pytest.mark.slow
@@ -266,13 +241,16 @@ def test_the_worker_runs_with_an_env_file_alone(world: World) -> None:
     assert warning in world.worker.log
 
 
-def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
+def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world: World) -> None:
     world.start()
     identifier = world.send(alert="ssh_access_sign_releng")
     world.slack.press(world.slack.question(identifier), "no")
     world.reports(identifier)
     until(lambda: _at_rest(world, identifier), what="everything about it is done")
-    commands = [("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")]
+    commands = [
+        *(("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")),
+        *(("stats", "--json"), ("stats", "--since", "2h", "--plot", "plot.svg")),
+    ]
 
     while_running = [world.worker.command(*command) for command in commands]
     listed = world.worker.command("list")
@@ -280,12 +258,18 @@ def test_list_and_show_tell_the_same_whether_the_worker_runs_or_not(world: World
     afterwards = [world.worker.command(*command) for command in commands]
 
     assert [one.stdout for one in while_running] == [one.stdout for one in afterwards]
-    assert [one.returncode for one in while_running] == [0, 0, 0, 1]
-    assert [one.returncode for one in afterwards] == [0, 0, 0, 1]
-    assert "ssh_access_sign_releng" in listed.stdout
-    shown = json.loads(while_running[1].stdout)
-    assert (shown["outcome"], shown["state"], shown["reports"][0]["response"]) == ("no", "asked", "no")
+    assert [one.returncode for one in while_running] == [0, 0, 0, 1, 0, 0]
+    assert [one.returncode for one in afterwards] == [0, 0, 0, 1, 0, 0]
     assert "unknown" in afterwards[3].stderr
+    plot = (world.worker.folder / "plot.svg").read_text()
+    for shown in (listed.stdout, while_running[5].stdout, plot):
+        assert "ssh_access_sign_releng" in shown
+    row = json.loads(while_running[1].stdout)
+    assert (row["outcome"], row["state"], row["reports"][0]["response"]) == ("no", "asked", "no")
+    [figures] = json.loads(while_running[4].stdout)
+    counts = {name: figures[name] for name in ("alert", "asked", "yes", "no")}
+    assert counts == {"alert": "ssh_access_sign_releng", "asked": 1, "yes": 0, "no": 1}
+    assert figures["medianSeconds"] is not None
 
 
 def test_list_makes_no_store_where_there_is_none(world: World) -> None:
@@ -339,9 +323,6 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
     assert named_body in bodies
 
 
-NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -357,9 +338,17 @@ NO_FACT = ("send", "--user", "ada@example.com", "--fact", "Host")
         ),
         (("stats", "--plot", "x.png"), "--plot expects FILE.svg, not 'x.png'"),
         (("migrate", "--from", "x", "--to", "y"), "--from expects sqlite:///…, not 'x': only SQLite"),
-        (NO_FACT, "--fact expects NAME=VALUE, such as Host=db1, not 'Host'"),
+        (
+            ("send", "--user", "ada@example.com", "--fact", "Host"),
+            "--fact expects NAME=VALUE, such as Host=db1, not 'Host'",
+        ),
         (("send", "--user", "N/A"), "user must be an ASCII e-mail address of at most 254 characters"),
         (("send", "--user", "a@b.c", "--alert", "mine"), "--alert 'mine' has no sample text; add --summary"),
+        *(
+            (("replay", *arguments), "")
+            for arguments in ((), ("--since", "0"), ("--since", "1h", "--unsent"), ("an-alert", "--unsent"))
+        ),
+        (("replay", "an-alert", "--since", "1h"), ""),
     ],
 )
 def test_wrong_usage_is_told_with_what_is_expected(
@@ -380,40 +369,49 @@ def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str
     assert "commands:" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "posts"), [("posted", 1), ("not posted", 2)])
-def test_a_question_in_doubt_after_a_kill_is_looked_up_and_asked_once(
-    killed: Mapping[str, tuple[World, str]], name: str, posts: int
-) -> None:
-    world, identifier = killed[name]
-
-    until(lambda: world.known_row(identifier)["state"] == "asked", what="it is known to be asked")
-
-    assert len(world.slack.questions(identifier)) == 1
-    assert _count(world, "chat.postMessage") == posts
-    assert _count(world, "conversations.history") == posts
-    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
-    assert world.status(identifier) == "acknowledged"
-
-
-def _kill_in_the_middle(world: World, *, after_post: bool) -> str:
-    """Kill the worker while it posts a question, just before or just after Slack has it."""
-    world.start()
-    hold = world.slack.hold("chat.postMessage", after_work=after_post)
-    identifier = world.send()
-    hold.wait_until_reached()
-    world.until_taken()
-    world.worker.kill()
-    world.slack.forget_held()
-    return identifier
-
-
-def _count(world: World, method: str) -> int:
-    return [call.method for call in world.slack.faults.calls].count(method)
-
-
 def _at_rest(world: World, identifier: str) -> bool:
     row = world.known_row(identifier)
     return row["dueAt"] is None and all(report["sentAt"] for report in row["reports"])
+
+
+@pytest.fixture
+def proxy() -> Iterator[ForwardProxy]:
+    with ForwardProxy() as proxy:
+        yield proxy
+
+
+def test_a_proxy_without_a_scheme_is_the_way_for_every_part_of_the_program(
+    create_world: Callable[..., World], proxy: ForwardProxy
+) -> None:
+    world = create_world(HTTP_PROXY=proxy.address)
+    world.start()
+
+    identifier = world.send()
+    assert world.slack.press(world.slack.question(identifier), "yes").acknowledged
+    assert world.status(identifier) == "acknowledged"
+
+    asked_for = "\n".join(proxy.requested)
+    for part in (f"{world.slack.api_url}auth.test", "ticket=", world.settings["AWS_ENDPOINT_URL_SQS"]):
+        assert part in asked_for
+    proxy.requested.clear()
+    checked = world.worker.command("check")
+    assert "✓ ok       bot token" in checked.stdout
+    assert "✓ ok       request queue" in checked.stdout
+    assert len(proxy.requested) > 1
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "all_proxy"])
+def test_a_proxy_that_cannot_be_used_ends_the_worker_for_good(
+    create_world: Callable[..., World], name: str
+) -> None:
+    world = create_world(**{name: "socks5://127.0.0.1:1080"})
+
+    world.worker.start()
+
+    assert world.worker.exit_code() == 78
+    assert world.worker.log == (
+        f"triage-bot: error: {name} is 'socks5://127.0.0.1:1080'; expected http://HOST:PORT, or HOST:PORT\n"
+    )
 
 
 def _run_on_terminal(*arguments: str, **environ: str) -> str:

@@ -9,11 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 #: Who presses what, in this order; the last one is left to be seen in Slack.
-ANSWERS = (
-    ("Ada Lovelace", "yes"),
-    ("Katherine Johnson", "notSure"),
-    ("Alan Turing", "no"),
-)
+ANSWERS = (("Ada Lovelace", "yes"), ("Katherine Johnson", "notSure"), ("Alan Turing", "no"))
 
 
 def main(arguments: list[str]) -> int:

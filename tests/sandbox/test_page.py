@@ -1,4 +1,4 @@
-"""The sandbox's page in a real browser: an alert goes in, somebody answers, MozDef's side shows it."""
+"""The sandbox's page in a real browser: an alert goes in, somebody answers or is reminded, MozDef is told."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page
 from sandbox_page import (
     button,
     keep_pictures,
+    look_at,
+    open_home,
     question,
     receipt_about,
     receipts,
@@ -23,6 +25,52 @@ from sandbox_process import SandboxProcess
 from wording import WORDING
 
 pytest_plugins = ["page_fixtures"]
+
+SUMMARY = "Your password was changed just now"
+
+
+@pytest.mark.slow
+def test_the_unanswered_are_reminded_and_given_up_and_the_answered_are_left_alone(
+    page: Page, artefacts: Path
+) -> None:
+    send_sample(page, "30 seconds to answer", address="grace@example.com")
+    button(question(page, SUMMARY), "yes").click()
+    send_sample(page, "30 seconds to answer", address="ada@example.com")
+    asked = question(page, SUMMARY).first
+
+    reminder = page.locator("#messages .message").filter(has=page.locator(".replied"))
+    reminder.wait_for()
+    keep_pictures(page, artefacts, "reminder", reminder.locator(".block-rich").first)
+    reminder.get_by_text(WORDING["reminder"]["link"]).click()
+    assert page.evaluate("document.activeElement.dataset.ts") == asked.get_attribute("data-ts")
+    assert reminder.locator("button[data-action-id]").count() == 0
+
+    late = receipts(page).filter(has_text="ada@example.com").filter(has_text="Nobody answered in time")
+    late.wait_for()
+    ended = asked.get_by_text("the security team will take it from here")
+    ended.wait_for()
+    keep_pictures(page, artefacts, "deadline", ended, late)
+    assert button(asked, "yes").count() == 1
+
+    button(asked, "yes").click()
+    acknowledged = receipt_about(page, "ada@example.com", "acknowledged")
+    acknowledged.wait_for()
+    keep_pictures(page, artefacts, "late", asked.get_by_text("Understood"), acknowledged)
+    acknowledged.locator("summary").click()
+    assert '"sequence": 1' in acknowledged.locator("pre").inner_text()
+
+    look_at(page, "Grace Hopper")
+    question(page, SUMMARY)
+    assert reminder.count() == 0
+
+
+def test_whoever_sends_such_an_alert_is_told_what_to_wait_for(page: Page) -> None:
+    page.get_by_label("30 seconds to answer").check()
+
+    assert "sends a reminder after 10 seconds" in page.locator("#sample-hint").inner_text()
+    page.get_by_label("Sensitive host").check()
+    assert page.locator("#sample-hint").is_hidden()
+
 
 HOSTILE = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
 
@@ -66,16 +114,6 @@ def test_an_answer_can_be_given_with_the_keyboard_alone(page: Page) -> None:
     receipt_about(page, "alan@example.com", "manual").wait_for()
     focused = page.evaluate("document.activeElement.dataset.actionId")
     assert focused == "answer-wrongUser"
-
-
-def test_the_wrong_person_button_is_there_only_when_mozdef_is_not_sure(page: Page) -> None:
-    send_alert(page, summary="Surely theirs.", address="katherine@example.com", confidence="highest")
-    sure = question(page, "Surely theirs.")
-
-    send_alert(page, summary="Perhaps theirs.", address="katherine@example.com", confidence="low")
-
-    assert button(question(page, "Perhaps theirs."), "wrongUser").count() == 1
-    assert button(sure, "wrongUser").count() == 0
 
 
 def test_markup_in_a_summary_is_text_and_runs_nothing(page: Page) -> None:
@@ -168,3 +206,98 @@ def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -
         banner.wait_for()
         page.close()
         assert sandbox.ended()[0] == 1
+
+
+def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefacts: Path) -> None:
+    send_alert(page, summary="A drawer was emptied.", address="katherine@example.com")
+    message = question(page, "A drawer was emptied.")
+    button(message, "no").click()
+    keep_pictures(page, artefacts, "confirm", page.locator("#confirm-text"), page.locator("#confirm-yes"))
+    page.locator("#confirm-yes").click()
+    message.get_by_text("The security team has been alerted").wait_for()
+
+    button(message, "yes").click()
+
+    told = message.get_by_text("the security team will still get in touch")
+    told.wait_for()
+    keep_pictures(page, artefacts, "taken-back", told)
+    retraction = (
+        receipts(page).filter(has_text="katherine@example.com").filter(has_text="They changed their mind")
+    )
+    retraction.first.wait_for()
+    receipt_about(page, "katherine@example.com", "escalated").wait_for()
+    assert "What counts: It was not them" in retraction.first.inner_text()
+    page.locator("#alerts .alert.status-escalated").filter(has_text="Katherine").first.wait_for()
+    assert receipt_about(page, "katherine@example.com", "acknowledged").count() == 0
+    assert message.locator("[data-action-id=note]").count() == 1
+
+
+def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, artefacts: Path) -> None:
+    send_sample(page, "Sensitive host", address="grace@example.com")
+    message = question(page, "A terminal session was opened").last
+
+    asked = message.get_by_text("Did you open this session?")
+    asked.wait_for()
+    assert button(message, "yes").inner_text() == "Yes, I opened it"
+    keep_pictures(page, artefacts, "own-words", asked, button(message, "yes"), button(message, "no"))
+    button(message, "notSure").click()
+
+    look_at(page, "security")
+    card = page.locator("#messages .message").filter(has_text="Session on a sensitive server")
+    card.filter(has_text="@grace").first.wait_for()
+
+
+def test_an_open_question_is_answered_at_home_and_its_message_is_redrawn(page: Page, artefacts: Path) -> None:
+    send_alert(page, summary="A gate was opened.", address="grace@example.com")
+    question(page, "A gate was opened.")
+    home = open_home(page, "Grace Hopper")
+    summary = home.locator(".block", has_text="A gate was opened.")
+    summary.wait_for()
+    keep_pictures(page, artefacts, "home", summary, home.locator(".block-header").first)
+
+    # Below the summary of a question stand its words, and below these its buttons.
+    asked = summary.locator("xpath=following-sibling::*[1]")
+    assert "Was this you?" in asked.inner_text()
+    asked.locator("xpath=following-sibling::*[1]").locator("[data-action-id=answer-yes]").click()
+
+    receipt_about(page, "grace@example.com", "acknowledged").wait_for()
+    summary.wait_for(state="detached")
+    page.locator("#tab-messages").click()
+    message = question(page, "A gate was opened.")
+    message.get_by_text(WORDING["answer"]["yes"]).wait_for()
+
+
+def test_an_answer_in_a_message_changes_a_home_that_was_looked_at_before(page: Page) -> None:
+    send_alert(page, summary="A roof was climbed.", address="katherine@example.com")
+    question(page, "A roof was climbed.")
+    home = open_home(page, "Katherine Johnson")
+    home.locator(".block", has_text="A roof was climbed.").wait_for()
+    page.locator("#tab-messages").click()
+
+    button(question(page, "A roof was climbed."), "yes").click()
+    receipt_about(page, "katherine@example.com", "acknowledged").wait_for()
+    page.locator("#tab-home").click()
+
+    home.locator(".block", has_text="A roof was climbed.").wait_for(state="detached")
+    assert "you answered" in home.inner_text()
+
+
+def test_the_home_answers_whether_the_message_is_real_and_a_closed_account_has_none(page: Page) -> None:
+    home = open_home(page, "Ada Lovelace")
+
+    home.get_by_text(WORDING["home"]["real"]).wait_for()
+    assert "never asks for a password" in home.inner_text()
+
+    look_at(page, "Charles Babbage")
+    assert page.locator("#tabs").is_hidden()
+
+
+def test_the_tabs_are_walked_with_the_arrow_keys(page: Page) -> None:
+    look_at(page, "Ada Lovelace")
+    page.locator("#tab-messages").focus()
+
+    page.keyboard.press("ArrowRight")
+
+    page.locator("#panel-home").wait_for()
+    assert page.evaluate("document.activeElement.id") == "tab-home"
+    assert page.locator("#panel-messages").is_hidden()

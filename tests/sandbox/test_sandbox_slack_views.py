@@ -1,17 +1,130 @@
-"""The stand-in Slack: modals and what becomes of them when they are submitted or closed; the App Home."""
+"""The stand-in Slack: clicks over a real websocket, response URLs, modals and the App Home."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from running_slack import ADA, BUTTON, GRACE, RunningSlack, refusal
+from running_slack import (
+    ADA,
+    BUTTON,
+    GRACE,
+    RunningSlack,
+    SettableClock,
+    acknowledge_clicks,
+    refusal,
+    running,
+)
 from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.sandbox.fake_slack.server import Click
 
-pytest_plugins = ["slack_fixtures"]
+
+@pytest.fixture
+async def world() -> AsyncIterator[RunningSlack]:
+    async with running() as world:
+        yield world
+
+
+async def _clicked(world: RunningSlack) -> tuple[AsyncWebhookClient, str, str]:
+    channel, ts = await world.ask()
+    click = await world.press(channel, ts)
+    return AsyncWebhookClient(click.payload["response_url"], session=world.session), channel, ts
+
+
+async def test_a_click_reaches_the_app_over_any_link_as_slack_would_send_it(world: RunningSlack) -> None:
+    channel, ts = await world.ask()
+    async with world.app(links=2) as app:
+        bodies = acknowledge_clicks(app)
+        clicks = [await world.press(channel, ts) for _ in range(20)]
+
+    assert {(click.acknowledged, click.warning) for click in clicks} == {(True, None)}
+    body = bodies[0]
+    assert body["type"] == "block_actions"
+    assert body["user"] == {"id": ADA, "username": "ada", "name": "ada", "team_id": "T0SANDBOX01"}
+    assert body["team"] == {"id": "T0SANDBOX01", "domain": "sandbox"}
+    assert body["channel"] == {"id": channel, "name": "directmessage"}
+    assert body["container"] == {
+        "type": "message",
+        "message_ts": ts,
+        "channel_id": channel,
+        "is_ephemeral": False,
+    }
+    assert (body["message"]["text"], body["message"]["ts"]) == ("Was it you?", ts)
+    assert body["response_url"].startswith("http://127.0.0.1:")
+    action = body["actions"][0]
+    assert (action["value"], action["style"], action["block_id"]) == ("ref-1", "danger", "answers")
+    assert action["text"] == {"type": "plain_text", "text": "No", "emoji": True}
+
+
+async def test_a_click_that_nobody_acknowledges_warns_the_person() -> None:
+    async with running(acknowledge_within=timedelta(milliseconds=300)) as world:
+        channel, ts = await world.ask()
+        async with world.app() as app:
+
+            @app.action("answer-no")
+            async def fall_silent(body: dict[str, Any]) -> None:
+                """Never acknowledge."""
+
+            silent = await world.press(channel, ts)
+        unlinked = await world.press(channel, ts)
+
+        assert not silent.acknowledged
+        assert not unlinked.acknowledged
+        assert silent.warning == unlinked.warning == "Something went wrong, please try again."
+
+
+async def test_a_response_url_replaces_the_message_and_can_speak_to_the_clicker_alone(
+    world: RunningSlack,
+) -> None:
+    webhook, channel, ts = await _clicked(world)
+
+    replaced = await webhook.send(text="Understood", replace_original=True)
+    spoken = await webhook.send(text="Only you see this", response_type="ephemeral")
+
+    assert (replaced.status_code, spoken.status_code) == (200, 200)
+    message = world.message(channel, ts)
+    assert (message.text, list(message.blocks)) == ("Understood", [])
+    conversation = world.slack.workspace.conversation(channel)
+    assert conversation is not None
+    assert [each.text for each in conversation.seen_by(ADA)] == ["Understood", "Only you see this"]
+    assert [each.text for each in conversation.seen_by(GRACE)] == ["Understood"]
+    history = await world.client.conversations_history(channel=channel)
+    assert [each["text"] for each in history["messages"]] == ["Understood"]
+
+
+async def test_a_response_url_serves_five_times_within_thirty_minutes() -> None:
+    clock = SettableClock()
+    async with running(clock=clock) as world:
+        used, _, _ = await _clicked(world)
+        answers = [await used.send(text=f"number {number}") for number in range(6)]
+        webhook, _, _ = await _clicked(world)
+        clock.now += timedelta(minutes=30)
+        in_time = await webhook.send(text="in time")
+        clock.now += timedelta(seconds=1)
+        too_late = await webhook.send(text="too late")
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [404]
+    assert (in_time.status_code, too_late.status_code) == (200, 404)
+    assert "used_url" in answers[-1].body
+    assert "expired_url" in too_late.body
+
+
+async def test_a_trigger_opens_one_modal_within_three_seconds() -> None:
+    clock = SettableClock()
+    async with running(clock=clock) as world:
+        pressed, later = trigger(world), trigger(world)
+        await world.client.views_open(trigger_id=pressed, view=MODAL)
+        again = await refusal(world.client.views_open(trigger_id=pressed, view=MODAL))
+        clock.now += timedelta(seconds=4)
+        late = await refusal(world.client.views_open(trigger_id=later, view=MODAL))
+
+    assert (again["error"], late["error"]) == ("exchanged_trigger_id", "expired_trigger_id")
+
 
 INPUT: dict[str, Any] = {
     "type": "input",
@@ -71,26 +184,6 @@ def seen(world: RunningSlack) -> str | None:
     return view["title"]["text"] if view else None
 
 
-async def test_a_submitted_modal_reaches_the_app_with_what_was_typed_and_closes(world: RunningSlack) -> None:
-    async with world.app() as app:
-        views = replying(app)
-        view_id = await opened(world)
-
-        click = await world.slack.submit_view(user=ADA, view_id=view_id, values=typed("I was asleep"))
-
-    assert click.acknowledged
-    assert views[0]["state"]["values"] == typed("I was asleep")
-    assert (views[0]["id"], views[0]["private_metadata"]) == (view_id, "ref-1")
-    assert seen(world) is None
-
-
-async def test_errors_in_the_acknowledgement_are_shown_and_the_modal_stays(world: RunningSlack) -> None:
-    click = await submitted(world, response_action="errors", errors={"note": "Too late."})
-
-    assert click.errors == {"note": "Too late."}
-    assert seen(world) == "Add a note"
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -126,15 +219,6 @@ async def test_a_reply_can_replace_the_view_lay_one_upon_it_and_clear_them_all(
     if now is not None:
         world.slack.workspace.modals.close(ADA)
         assert seen(world) == below
-
-
-async def test_a_submission_that_nobody_acknowledges_leaves_the_modal_open(world: RunningSlack) -> None:
-    view_id = await opened(world)
-
-    click = await world.slack.submit_view(user=ADA, view_id=view_id, values=typed("I was asleep"))
-
-    assert (click.acknowledged, bool(click.warning)) == (False, True)
-    assert seen(world) == "Add a note"
 
 
 @pytest.mark.parametrize("text", ["", "  \n", None, "x" * 21])
@@ -232,14 +316,26 @@ async def test_views_that_are_too_large_or_share_an_id_of_the_apps_own_are_refus
     assert (large["error"], twice["error"]) == ("view_too_large", "duplicate_external_id")
 
 
-@pytest.mark.parametrize("length", [0, 3001, "20", True])
-async def test_an_input_with_an_impossible_length_is_refused(world: RunningSlack, length: Any) -> None:
-    element = {**INPUT["element"], "max_length": length}
-    view = {**MODAL, "blocks": [{**INPUT, "element": element}]}
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"title": {"type": "plain_text", "text": "x" * 25}}, "/view/title/text"),
+        *[
+            (
+                {"blocks": [{**INPUT, "element": {**INPUT["element"], "max_length": length}}]},
+                "/view/blocks/0/element/max_length",
+            )
+            for length in (0, 3001, "20", True)
+        ],
+    ],
+)
+async def test_a_view_beyond_the_limits_is_refused_with_the_place(
+    world: RunningSlack, changes: dict[str, Any], pointer: str
+) -> None:
+    answer = await refusal(world.client.views_open(trigger_id="1.2.3", view={**MODAL, **changes}))
 
-    answer = await refusal(world.client.views_open(trigger_id="1.2.3", view=view))
-
-    assert "/view/blocks/0/element/max_length" in answer["response_metadata"]["messages"][0]
+    assert answer["error"] == "invalid_arguments"
+    assert pointer in answer["response_metadata"]["messages"][0]
 
 
 def home(*values: str) -> dict[str, Any]:
@@ -248,16 +344,6 @@ def home(*values: str) -> dict[str, Any]:
         for number, value in enumerate(values)
     ]
     return {"type": "home", "blocks": rows}
-
-
-async def test_each_person_has_a_home_of_their_own(world: RunningSlack) -> None:
-    first = await world.client.views_publish(user_id=ADA, view=home("ref-1"))
-    other = await world.client.views_publish(user_id=GRACE, view=home("ref-2"))
-    again = await world.client.views_publish(user_id=ADA, view=home("ref-3"))
-
-    assert first["view"]["id"] == again["view"]["id"] != other["view"]["id"]
-    click = await world.slack.click(user=ADA, action_id="answer-no", via="home")
-    assert click.payload["actions"][0]["value"] == "ref-3"
 
 
 async def test_buttons_of_the_same_name_in_a_home_are_told_apart_by_their_block(world: RunningSlack) -> None:

@@ -26,7 +26,7 @@ from bot.triage.model import (
 from bot.triage.ports import Meter
 
 T = TypeVar("T")
-Call = Literal["find", "post", "open", "redraw", "remind"]
+Call = Literal["find", "post", "open", "look", "redraw", "remind"]
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 #: How long the machine has been up at noon.
@@ -159,6 +159,7 @@ class ScriptedMessenger:
         self, question: Question, *, after: Bookmark | None = None
     ) -> MessageRef | Bookmark | None:
         assert question.slack_id
+        await self._before("look", question)
         self.looks.append(self.clock())
         self.bookmarks.append(after)
         return _play(self.look_ends.pop(0) if self.look_ends else None)

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from fakes import SteppedClock
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
@@ -22,6 +22,8 @@ from wiring import SETTINGS
 from bot.clock import Clock
 from bot.redaction import Secret
 from bot.sandbox.fake_slack import SlackStandIn, default_workspace
+from bot.sandbox.fake_slack.server import Click
+from bot.sandbox.fake_slack.workspace import Message
 from bot.settings.settings import Settings
 from bot.slack.client import SlackApi
 from bot.slack.link_urls import LinkUrls
@@ -66,6 +68,24 @@ class RunningSlack:
         )
         return str(posted["channel"]), str(posted["ts"])
 
+    async def press(self, channel: str, ts: str, *, user: str = ADA) -> Click:
+        """Press the button of such a question."""
+        return await self.slack.click(user=user, channel=channel, ts=ts, action_id="answer-no")
+
+    def message(self, channel: str, ts: str) -> Message:
+        """Return a message that is there, as it stands."""
+        message = self.slack.workspace.message(channel, ts)
+        assert message is not None
+        return message
+
+    @asynccontextmanager
+    async def link(self, **options: Any) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a websocket, and take its hello."""
+        opened = await self.client.apps_connections_open(app_token=APP_TOKEN)
+        async with self.session.ws_connect(str(opened["url"]), **options) as websocket:
+            await websocket.receive_json()
+            yield websocket
+
     @asynccontextmanager
     async def app(self, links: int = 1) -> AsyncIterator[AsyncApp]:
         """Connect a Bolt app that knows its bot already; listeners may be added afterwards."""
@@ -106,6 +126,18 @@ def link_urls(
     return LinkUrls(SlackApi(client, world.session, clock=clock), clock=clock, jitter=jitter)
 
 
+def acknowledge_clicks(app: AsyncApp) -> list[dict[str, Any]]:
+    """Let the app acknowledge each press of the button; return the list of what it gets."""
+    bodies: list[dict[str, Any]] = []
+
+    @app.action("answer-no")
+    async def take(ack: AsyncAck, body: dict[str, Any]) -> None:
+        bodies.append(body)
+        await ack()
+
+    return bodies
+
+
 async def authorized(**_context: Any) -> AuthorizeResult:
     """Stand for the bot's own authorisation, made once at start."""
     return AuthorizeResult(
@@ -129,9 +161,3 @@ async def refusal(call: Awaitable[Any]) -> Any:
     with pytest.raises(SlackApiError) as caught:
         await call
     return caught.value.response
-
-
-async def replaced(slack: SlackStandIn) -> None:
-    """Wait until a second link was opened and the first one is gone."""
-    async with asyncio.timeout(10):
-        await slack.socket_mode.until(lambda: slack.socket_mode.welcomed == 2 and slack.links == 1)

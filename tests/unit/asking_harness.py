@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
+from fakes import ADA, NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
+from service_harness import a_click
 from wiring import instead, wired
 
-from bot.errors import AmbiguousError
-from bot.triage.model import Answer, Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
+from bot.errors import AmbiguousError, AppRejected, TransientError, Undeliverable, UnknownErrorCode
+from bot.triage import asking_rules
+from bot.triage.model import Change, Choice, MessageRef, Person, Question, State, TriageRequest, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
 PLACE = MessageRef(channel="D0ADA", ts="1764000099.000100")
 LOST = AmbiguousError("the answer was lost")
+
+#: One of each kind.
+FAILURES = (
+    TransientError("no network"),
+    LOST,
+    Undeliverable("channel_not_found"),
+    UnknownErrorCode("strange_code"),
+    AppRejected("token_revoked", remedy="Renew it."),
+)
 
 
 class SlowStore(MemoryStore):
@@ -54,6 +67,14 @@ class AskingHarness:
     async def accept(self, *requests: TriageRequest) -> None:
         await self.service.receive(requests or [a_request()])
 
+    async def ask(self, *, seconds: float = 3600, **script: Any) -> Question:
+        """Accept a request, let Slack do as the script says, and time pass; return the question."""
+        for name, ends in script.items():
+            setattr(self.messenger, name, ends)
+        await self.accept()
+        await self.work(seconds=seconds)
+        return await self.question()
+
     async def work(self, *, seconds: float = 0) -> None:
         """Let so much time pass, and ask whatever falls due."""
         end = self.clock() + timedelta(seconds=seconds)
@@ -67,12 +88,9 @@ class AskingHarness:
 
     async def _ask_all_that_is_due(self) -> None:
         for _ in range(10):
-            due = await self.store.due(Work.ASK, self.clock(), limit=1000)
-            if not due:
-                return
-            for question in due:
+            for question in await self.store.due(Work.ASK, self.clock(), limit=1000):
                 await self.asker.ask(question)
-        raise AssertionError("a question stays due, whatever is done")
+        assert not await self.store.due(Work.ASK, self.clock(), limit=1), "it stays due, whatever is done"
 
     async def question(self, identifier: str = a_request().identifier) -> Question:
         question = await self.store.find(identifier)
@@ -82,14 +100,8 @@ class AskingHarness:
     async def click(self, question: Question | None, choice: Choice = Choice.NO) -> None:
         """Store an answer, as the service does."""
         assert question is not None
-        answer = Answer(
-            ref=question.ref,
-            choice=choice,
-            slack_id=question.slack_id,
-            same_workspace=True,
-            message_ref=PLACE,
-            at=self.clock(),
-        )
+        click = a_click(question, choice)
+        answer = replace(click, slack_id=question.slack_id, message_ref=PLACE, at=self.clock())
         assert isinstance(await self.service.answer(answer), Question)
 
     async def reasons(self) -> list[str]:
@@ -102,6 +114,12 @@ class AskingHarness:
 
     def look_times(self) -> list[float]:
         return seconds_of(self.messenger.looks)
+
+
+async def claim_elsewhere(harness: AskingHarness) -> None:
+    """Claim the question as another worker does."""
+    row = await harness.question()
+    assert await harness.recorder.save(row, asking_rules.claim(row, ADA, harness.clock()))
 
 
 def seconds_of(moments: Sequence[datetime]) -> list[float]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from fakes import NOON, ScriptedMessenger, SteppedClock, a_request
 from memory_store import MemoryStore
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import TransientError
 from bot.sqs.wire import write_report
 from bot.triage import asking_rules
@@ -25,13 +27,7 @@ from bot.triage.recorder import Recorder
 from bot.triage.strangers import Strangers
 from bot.triage.sweeper import Sweeper
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from datetime import datetime
-
-    from bot.clock import Clock
-
-    Doing = Callable[[Question], Awaitable[None]]
+Doing = Callable[[Question], Awaitable[None]]
 
 
 class SweeperHarness:

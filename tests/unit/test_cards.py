@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from fakes import ADDRESS, NOON, UPTIME, a_request, apart_from_trail
@@ -21,12 +21,14 @@ from bot.errors import (
 )
 from bot.triage.answer_rules import Refusal
 from bot.triage.cards import CARD_TAKES, REFUSED_WAIT
-from bot.triage.model import AlertTaken, Change, Choice, MessageRef, Question, Take, Work
+from bot.triage.model import AlertTaken, Choice, MessageRef, Question, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy
 from bot.triage.rate_limits import BURST
 
 DAY = timedelta(hours=24)
+
+ONLY_YES = AlertPolicies(by_label={a_request().alert: AlertPolicy(cards=frozenset({Outcome.YES}))})
 
 #: When cards are posted: after every click of these tests.
 LATER = NOON + timedelta(minutes=5)
@@ -63,28 +65,26 @@ def told(harness: ServiceHarness) -> list[str]:
 # Which alerts have one
 
 
-@pytest.mark.parametrize("choice", [Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER])
-async def test_an_answer_that_is_no_yes_has_a_card(harness: ServiceHarness, choice: Choice) -> None:
+@pytest.mark.parametrize(
+    ("policy", "carded_choices"),
+    [
+        (Policy(has_channel=True), {Choice.NO, Choice.NOT_SURE, Choice.WRONG_USER}),
+        (Policy(has_channel=False), set()),
+        (Policy(has_channel=True, alerts=ONLY_YES), {Choice.YES}),
+    ],
+    ids=["by default", "without a channel", "the alert's policy"],
+)
+@pytest.mark.parametrize("choice", Choice)
+async def test_the_policy_says_which_answers_have_a_card(
+    policy: Policy, carded_choices: set[Choice], choice: Choice
+) -> None:
+    harness = ServiceHarness(policy)
+
     question = await carded(harness, choice)
 
-    assert shown(harness) == [("", 1)]
-    assert (question.card_shown, question.card_due_at) == (1, None)
-    assert question.card_ts
-
-
-async def test_a_yes_has_none(harness: ServiceHarness) -> None:
-    question = await carded(harness, Choice.YES)
-
-    assert shown(harness) == []
-    assert question.card_due_at is None
-
-
-async def test_a_deadline_that_passed_has_a_card(harness: ServiceHarness) -> None:
-    await harness.ask()
-
-    await harness.pass_time(until=NOON + DAY)
-
-    assert [card.standing for card in harness.team.cards] == [Outcome.TIMED_OUT]
+    assert shown(harness) == ([("", 1)] if choice in carded_choices else [])
+    assert (question.card_shown, question.card_due_at) == (len(shown(harness)), None)
+    assert bool(question.card_ts) is (choice in carded_choices)
 
 
 async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) -> None:
@@ -96,25 +96,6 @@ async def test_somebody_who_cannot_be_asked_has_a_card(harness: ServiceHarness) 
     assert [(card.standing, card.reason) for card in harness.team.cards] == [
         (Outcome.UNDELIVERABLE, "users_not_found")
     ]
-
-
-async def test_without_a_channel_there_is_no_card() -> None:
-    harness = ServiceHarness(Policy(has_channel=False))
-
-    question = await carded(harness)
-
-    assert (shown(harness), question.card_due_at) == ([], None)
-
-
-async def test_the_alerts_policy_says_which_outcomes_have_one() -> None:
-    mine = AlertPolicy(cards=frozenset({Outcome.YES}))
-    harness = ServiceHarness(
-        Policy(has_channel=True, alerts=AlertPolicies(by_label={a_request().alert: mine}))
-    )
-
-    await carded(harness, Choice.YES)
-
-    assert shown(harness) == [("", 1)]
 
 
 async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(harness: ServiceHarness) -> None:
@@ -133,57 +114,36 @@ async def test_a_channel_that_was_taken_away_ends_what_was_due_for_it(harness: S
 
 
 async def test_later_events_update_the_same_card(harness: ServiceHarness) -> None:
-    first = await carded(harness)
+    await harness.ask()
+    await harness.pass_time(until=NOON + DAY)
+    expired = await harness.question()
 
-    await harness.service.add_note(a_note(first))
+    await harness.service.answer(a_click(expired, Choice.YES))
     await harness.work()
-    await harness.service.answer(a_click(await harness.question(), Choice.YES))
+    await harness.service.add_note(a_note(expired))
     await harness.work()
 
-    assert shown(harness) == [("", 1), (first.card_ts, 2), (first.card_ts, 3)]
+    assert shown(harness) == [("", 1), (expired.card_ts, 2), (expired.card_ts, 3)]
+    outcomes = [card.standing for card in harness.team.cards]
+    assert outcomes == [Outcome.TIMED_OUT, Outcome.YES, Outcome.YES]
     assert (await harness.question()).card_shown == 3
 
 
-async def test_a_yes_after_a_deadline_updates_the_card_that_is_there(harness: ServiceHarness) -> None:
-    await harness.ask()
-    await harness.pass_time(until=NOON + DAY)
-
-    await harness.service.answer(a_click(await harness.question(), Choice.YES))
-    await harness.work()
-
-    posted, updated = harness.team.cards
-    assert (posted.standing, updated.standing) == (Outcome.TIMED_OUT, Outcome.YES)
-    assert (posted.card_ts, updated.card_ts) == ("", (await harness.question()).card_ts)
-
-
-async def test_what_comes_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
-    async def note_meanwhile(question: Question) -> None:
+@pytest.mark.parametrize("takes", [False, True], ids=["a note", "a take"])
+async def test_what_comes_during_a_card_is_shown_after_it(harness: ServiceHarness, *, takes: bool) -> None:
+    async def happen_meanwhile(card: Question) -> None:
         harness.team.before_end = None
-        await harness.service.add_note(a_note(question))
+        await (harness.service.take(a_take(card)) if takes else harness.service.add_note(a_note(card, "b")))
 
-    harness.team.before_end = note_meanwhile
     question = await carded(harness)
-    assert question.card_shown == 1
-
+    await harness.service.add_note(a_note(question, "a"))
+    harness.team.before_end = happen_meanwhile
+    await harness.work()
+    assert (await harness.question()).card_due_at is not None
     await harness.work()
 
-    assert [reports for _, reports in shown(harness)] == [1, 2]
-    assert (await harness.question()).card_due_at is None
-
-
-async def test_somebody_who_takes_it_while_a_card_is_shown_is_shown_after_it(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    await harness.service.add_note(a_note(question))
-
-    async def take_meanwhile(card: Question) -> None:
-        harness.team.before_end = None
-        await harness.service.take(a_take(card))
-
-    harness.team.before_end = take_meanwhile
-    await harness.work()
-    await harness.work()
-
-    assert [card.taken_by for card in harness.team.cards] == ["", "", "U0RADIA"]
+    shown = [(card.taken_by, card.reports) for card in harness.team.cards]
+    assert shown == [("", 1), ("", 2), ("U0RADIA", 2) if takes else ("", 3)]
     assert (await harness.question()).card_due_at is None
 
 
@@ -204,9 +164,7 @@ async def test_a_card_that_one_worker_is_showing_is_left_to_it_by_another(harnes
     assert shown(harness) == [("", 1), (question.card_ts, 2)]
 
 
-async def test_a_card_over_which_its_worker_died_is_shown_by_another_a_while_later(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_card_over_which_its_worker_died_is_shown_by_another(harness: ServiceHarness) -> None:
     async def die(_: Question) -> None:
         harness.team.before_end = None
         raise RuntimeError("killed")
@@ -231,79 +189,51 @@ async def test_each_of_several_events_gets_its_line_in_order(harness: ServiceHar
     await harness.service.add_note(a_note(question, "First."))
     await harness.service.answer(a_click(await harness.question(), Choice.YES))
     await harness.service.take(a_take(question))
-    await harness.service.add_note(a_note(question, "Second."))
+    same_moment = (await harness.question()).taken_at or NOON
+    await harness.service.add_note(replace(a_note(question, "Second."), at=same_moment))
     await harness.work()
 
     assert told(harness) == ["First.", "yes", "radia", "Second."]
     assert (await harness.question()).card_due_at is None
 
 
-async def test_whoever_takes_it_is_told_even_if_a_note_comes_at_the_same_moment(
-    harness: ServiceHarness,
-) -> None:
+@pytest.mark.parametrize("set_back", [0 * DAY, DAY], ids=["by the clock", "clock set back"])
+async def test_what_was_told_is_not_told_again(harness: ServiceHarness, set_back: timedelta) -> None:
     question = await carded(harness)
-
-    await harness.service.take(a_take(question))
-    same_moment = replace(a_note(question), at=(await harness.question()).taken_at or NOON)
-    await harness.service.add_note(same_moment)
+    take, note = a_take(question), a_note(question)
+    await harness.service.take(replace(take, at=take.at - set_back))
     await harness.work()
 
-    assert told(harness) == ["radia", "I was on a train."]
-
-
-async def test_what_was_told_is_not_told_again(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    await harness.service.take(a_take(question))
-    await harness.work()
-
-    await harness.service.add_note(a_note(question))
-    await harness.work()
-
-    assert told(harness) == ["radia", "I was on a train."]
-
-
-async def test_a_clock_that_is_set_back_changes_no_order(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    await harness.service.take(replace(a_take(question), at=NOON - DAY))
-    await harness.work()
-
-    await harness.service.add_note(replace(a_note(question), at=NOON - 2 * DAY))
+    await harness.service.add_note(replace(note, at=note.at - 2 * set_back))
     await harness.work()
 
     assert told(harness) == ["radia", "I was on a train."]
 
 
 @pytest.mark.parametrize(
-    "error",
-    [TransientError("no network"), AmbiguousError("lost"), AppRejected("missing_scope", remedy="Add.")],
+    ("ends", "lines"),
+    [
+        ([None, TransientError("no network")], ["First.", "Second.", "Second."]),
+        ([None, AmbiguousError("lost")], ["First.", "Second.", "Second."]),
+        ([None, AppRejected("missing_scope", remedy="Add.")], ["First.", "Second.", "Second."]),
+        # What Slack refuses is left out, since the card says it all.
+        ([Undeliverable("restricted_action"), UnknownErrorCode("strange")], ["First.", "Second."]),
+    ],
+    ids=["no network", "lost", "rejected", "refused"],
 )
 async def test_a_line_that_may_not_be_there_is_told_again_and_those_before_it_are_not(
-    harness: ServiceHarness, error: Exception
+    harness: ServiceHarness, ends: list[Exception | None], lines: list[str]
 ) -> None:
     question = await carded(harness)
     await harness.service.add_note(a_note(question, "First."))
     await harness.service.add_note(a_note(question, "Second."))
-    harness.team.tell_ends = [None, error]
+    harness.team.tell_ends = ends.copy()
 
     await harness.work()
-    assert (await harness.question()).card_shown == 2
+    assert (await harness.question()).card_shown == (2 if len(lines) == 3 else 3)
     await harness.pass_time(until=LATER + timedelta(minutes=1))
 
-    assert told(harness) == ["First.", "Second.", "Second."]
-    assert (await harness.question()).card_due_at is None
-
-
-async def test_a_line_that_slack_refuses_is_let_be_since_the_card_says_it_all(
-    harness: ServiceHarness,
-) -> None:
-    question = await carded(harness)
-    await harness.service.add_note(a_note(question, "First."))
-    await harness.service.add_note(a_note(question, "Second."))
-    harness.team.tell_ends = [Undeliverable("restricted_action"), UnknownErrorCode("strange")]
-
-    await harness.work()
-
-    assert told(harness) == ["First.", "Second."]
+    assert told(harness) == lines
     assert (await harness.question()).card_due_at is None
 
 
@@ -358,68 +288,47 @@ async def test_what_falls_due_again_while_it_waits_for_its_turn_waits_on(harness
 @pytest.mark.parametrize(
     "error",
     [
-        Undeliverable("not_in_channel"),
-        Undeliverable("channel_not_found"),
-        Undeliverable("is_archived"),
         UnknownErrorCode("strange"),
+        *map(Undeliverable, ("not_in_channel", "channel_not_found", "is_archived")),
     ],
 )
-async def test_a_refused_channel_is_tried_again_after_a_while(
+async def test_a_refused_channel_is_tried_again_after_a_while_and_touches_nothing_else(
     harness: ServiceHarness, error: Exception
 ) -> None:
     harness.team.show_ends = [error]
 
     question = await carded(harness)
     assert (question.card_due_at, question.card_ts) == (LATER + REFUSED_WAIT, "")
+    assert (question.standing, question.reason) == (Outcome.NO, "")
+    assert harness.limiter.rejection_code == ""
     await harness.pass_time(until=LATER + REFUSED_WAIT)
 
     assert len(harness.team.cards) == 2
     assert (await harness.question()).card_ts
 
 
-async def test_a_refused_channel_touches_neither_the_answer_nor_the_questions_of_others(
-    harness: ServiceHarness,
-) -> None:
-    harness.team.show_ends = [Undeliverable("not_in_channel")]
-
-    question = await carded(harness)
-
-    assert (question.standing, question.reason) == (Outcome.NO, "")
-    assert harness.limiter.rejection_code == ""
-
-
-async def test_a_card_that_may_have_been_posted_is_posted_again(harness: ServiceHarness) -> None:
-    harness.team.show_ends = [AmbiguousError("the answer was lost")]
-
-    await carded(harness)
-    await harness.pass_time(until=LATER + timedelta(minutes=1))
-
-    assert shown(harness) == [("", 1), ("", 1)]
-    assert (await harness.question()).card_due_at is None
-
-
 @pytest.mark.parametrize(
-    "error",
-    [TransientError("no network"), AppRejected("missing_scope", remedy="Add it.")],
+    ("error", "asked_for"),
+    [
+        (TransientError("no network"), timedelta(microseconds=1)),
+        (AppRejected("missing_scope", remedy="Add it."), timedelta(microseconds=1)),
+        (AmbiguousError("the answer was lost"), timedelta(microseconds=1)),
+        (TransientError("429", retry_after=timedelta(minutes=2)), timedelta(minutes=2)),
+    ],
+    ids=["no network", "rejected", "may have been posted", "asked to wait"],
 )
-async def test_a_card_that_was_not_posted_is_tried_again_soon(
-    harness: ServiceHarness, error: Exception
+async def test_a_card_that_failed_is_posted_again_soon_but_not_before_slack_wants_it(
+    harness: ServiceHarness, error: Exception, asked_for: timedelta
 ) -> None:
     harness.team.show_ends = [error]
 
     question = await carded(harness)
 
     assert question.card_due_at is not None
-    assert LATER < question.card_due_at <= LATER + timedelta(seconds=30)
-
-
-async def test_a_card_waits_as_long_as_slack_asks(harness: ServiceHarness) -> None:
-    harness.team.show_ends = [TransientError("429", retry_after=timedelta(minutes=2))]
-
-    question = await carded(harness)
-
-    assert question.card_due_at is not None
-    assert question.card_due_at >= LATER + timedelta(minutes=2)
+    assert asked_for <= question.card_due_at - LATER <= asked_for + timedelta(seconds=30)
+    await harness.pass_time(until=question.card_due_at)
+    assert shown(harness) == [("", 1), ("", 1)]
+    assert (await harness.question()).card_due_at is None
 
 
 async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
@@ -433,9 +342,7 @@ async def test_a_card_never_delays_a_report(harness: ServiceHarness) -> None:
     assert (delayed.due_at, delayed.body) == (plain.due_at, plain.body)
 
 
-async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_card_that_is_due_does_not_hold_up_a_redraw(harness: ServiceHarness) -> None:
     harness.team.show_ends = [Undeliverable("not_in_channel")]
 
     answered = await harness.answer(Choice.NO)
@@ -451,16 +358,16 @@ async def test_a_card_that_is_due_does_not_keep_the_message_from_being_redrawn(
 # Take it
 
 
-async def test_somebody_of_the_security_team_takes_an_alert(harness: ServiceHarness) -> None:
+async def test_whoever_of_the_security_team_takes_an_alert_first_has_it(harness: ServiceHarness) -> None:
     question = await carded(harness)
 
     taken = await harness.service.take(a_take(question))
+    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
 
     assert isinstance(taken, Question)
     assert (taken.taken_by, taken.taken_name) == ("U0RADIA", "radia")
-    assert taken.taken_at == NOON + timedelta(minutes=3)
-    assert taken == await harness.question()
-    assert taken.card_due_at == taken.taken_at
+    assert taken.card_due_at == taken.taken_at == NOON + timedelta(minutes=3)
+    assert late == taken == await harness.question()
     assert len(await harness.reports()) == 1
 
 
@@ -476,48 +383,28 @@ async def test_taking_an_alert_proves_no_post_so_the_looks_for_it_go_on() -> Non
 
     assert isinstance(taken, Question)
     assert taken.in_doubt_since is not None
-    assert [moment - NOON for moment in harness.messenger.looks] == [
-        timedelta(seconds=5),
-        timedelta(seconds=15),
-    ]
+    assert [(moment - NOON).total_seconds() for moment in harness.messenger.looks] == [5, 15]
     assert (await harness.question()).in_doubt_since is None  # it is to be posted again
 
 
-async def test_whoever_takes_it_first_has_it(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    taken = await harness.service.take(a_take(question))
-
-    late = await harness.service.take(replace(a_take(question), slack_id="U0DOROTHY"))
-
-    assert late == taken
-
-
 @pytest.mark.parametrize(
-    ("spoil", "refusal"),
+    ("choice", "spoiled", "refusal"),
     [
-        (lambda take: replace(take, same_workspace=False), Refusal.OTHER_WORKSPACE),
-        (
-            lambda take: replace(take, message_ref=MessageRef(channel="D0ADA", ts="1.1")),
-            Refusal.OTHER_CONVERSATION,
-        ),
-        (lambda take: replace(take, message_ref=None), Refusal.OTHER_CONVERSATION),
-        (lambda take: replace(take, ref="unknown"), Refusal.CLOSED),
+        (Choice.NO, {"same_workspace": False}, Refusal.OTHER_WORKSPACE),
+        (Choice.NO, {"message_ref": MessageRef(channel="D0ADA", ts="1.1")}, Refusal.OTHER_CONVERSATION),
+        (Choice.NO, {"message_ref": None}, Refusal.OTHER_CONVERSATION),
+        (Choice.NO, {"ref": "unknown"}, Refusal.CLOSED),
+        (Choice.YES, {}, Refusal.OTHER_CONVERSATION),  # which has no card
     ],
 )
 async def test_nobody_takes_an_alert_from_anywhere_but_its_card(
-    harness: ServiceHarness, spoil: Callable[[Take], Take], refusal: Refusal
+    harness: ServiceHarness, choice: Choice, spoiled: dict[str, Any], refusal: Refusal
 ) -> None:
-    question = await carded(harness)
+    question = await carded(harness, choice)
 
-    assert await harness.service.take(spoil(a_take(question))) is refusal
+    assert await harness.service.take(replace(a_take(question), **spoiled)) is refusal
 
     assert apart_from_trail(await harness.question()) == apart_from_trail(question)
-
-
-async def test_nobody_takes_an_alert_that_has_no_card(harness: ServiceHarness) -> None:
-    question = await harness.answer(Choice.YES)
-
-    assert await harness.service.take(a_take(question)) is Refusal.OTHER_CONVERSATION
 
 
 async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceHarness) -> None:
@@ -528,13 +415,3 @@ async def test_a_take_that_could_not_be_stored_can_be_repeated(harness: ServiceH
         await harness.service.take(a_take(question))
 
     assert isinstance(await harness.service.take(a_take(question)), Question)
-
-
-async def test_a_question_whose_card_is_still_due_is_not_removed(harness: ServiceHarness) -> None:
-    question = await carded(harness)
-    waiting = replace(question, version=question.version + 1, card_due_at=NOON + DAY)
-    assert await harness.store.save(Change(question=waiting))
-    await harness.store.mark_sent(await harness.reports(), NOON)
-    await harness.service.redraw(waiting)
-
-    assert await harness.store.remove_ended(NOON + 100 * DAY, limit=10) == 0

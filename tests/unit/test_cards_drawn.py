@@ -9,20 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from drawn import (
-    HOSTILE,
-    LONG_ADDRESS,
-    POLICY,
-    a_question,
-    assert_harmless,
-    assert_slack_takes,
-    block,
-    objects_in,
-    text_in,
-)
+from drawn import POLICY, a_question, block, objects_in, text_in
 from fakes import NOON, a_request
-from hypothesis import given
-from hypothesis import strategies as st
 from wording import WORDING, as_read
 
 from bot.slack.render.card import CardLinks, card_message, thread_line
@@ -90,30 +78,26 @@ def changed(question: Question, said: Choice, standing: Outcome, *, minutes: int
     )
 
 
-# The card
-
-
-def test_a_card_tells_who_what_and_when() -> None:
+def test_a_card_tells_who_what_and_when_and_notifies_nobody() -> None:
     card = drawn(ANSWERED)
 
     headline = text_in(card, "outcome")
-    assert headline == as_read(WORDS["no"], title="Security alert", who="@ada")
-    assert card["text"] == headline
+    assert headline == card["text"] == as_read(WORDS["no"], title="Security alert", who="@ada")
     assert (f"{WORKSPACE}/team/U0ADA", "@ada") in links_in(card)
+    assert "<@" not in str(card)
     assert text_in(card, "summary") == "Codes were made."
-    facts = text_in(card, "about")
-    assert f"{WORDS['alert']}: duo_bypass_codes_generated" in facts
-    assert f"{WORDS['identifier']}: 9Zo02m4B7gIfixq3c4Xh" in facts
-    assert f"{WORDS['address']}: ada@example.com" in facts
-    assert f"{WORDS['confidence']}: lowest" in facts
-    assert f"{WORDS['asked']}: Tue 24 Nov 2026, 12:00 (UTC)" in facts
-    assert f"{WORDS['answered']}: Tue 24 Nov 2026, 12:05 (UTC)" in facts
-    assert WORDS["note"] not in facts
-    assert WORDS["reason"] not in facts
-
-
-def test_nobody_is_notified_by_being_named() -> None:
-    assert "<@" not in str(drawn(ANSWERED))
+    facts = {
+        "alert": "duo_bypass_codes_generated",
+        "identifier": "9Zo02m4B7gIfixq3c4Xh",
+        "address": "ada@example.com",
+        "confidence": "lowest",
+        "asked": "Tue 24 Nov 2026, 12:00 (UTC)",
+        "answered": WHEN,
+    }
+    about = text_in(card, "about")
+    assert all(f"{WORDS[name]}: {fact}" in about for name, fact in facts.items())
+    assert WORDS["note"] not in about
+    assert WORDS["reason"] not in about
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
@@ -153,37 +137,28 @@ def test_times_are_those_of_the_security_teams_own_zone() -> None:
     assert "13:00 (Europe/Berlin)" in text_in(card, "about")
 
 
-def test_the_title_of_the_alert_is_that_of_its_policy() -> None:
-    alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(title="Codes & <more>")})
+def test_title_and_button_are_those_of_the_alerts_policy() -> None:
+    mine = AlertPolicy(title="Codes & <more>", wording={"button_yes": "Yes, I opened it"})
+    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
 
-    assert "Codes & <more>" in text_in(drawn(ANSWERED, policy=Policy(alerts=alerts)), "outcome")
+    card = drawn(changed(ANSWERED, Choice.YES, Outcome.NO), policy=policy)
+
+    assert "Codes & <more>" in text_in(card, "outcome")
+    assert "Yes, I opened it" in text_in(card, "about")
 
 
-def test_an_answer_taken_back_and_a_note_are_facts() -> None:
-    card = drawn(noted(changed(ANSWERED, Choice.YES, Outcome.NO)))
+def test_an_answer_taken_back_and_a_note_are_facts_each_with_its_own_time() -> None:
+    once = noted(changed(replace(ANSWERED, first_answered_at=LATER), Choice.YES, Outcome.NO))
+    twice = changed(changed(once, Choice.NO, Outcome.NO), Choice.YES, Outcome.NO)
 
+    card = drawn(once)
     facts = text_in(card, "about")
+    assert f"{WORDS['answered']}: {WHEN}" in facts
     assert f"{WORDS['retracted']}: {WORDING['button']['yes']}, Tue 24 Nov 2026, 12:07 (UTC)" in facts
     assert text_in(card, "note-label") == f"{WORDS['note']}:"
     assert text_in(card, "note") == "I was on a train."
-
-
-def test_the_time_of_an_answer_that_was_taken_back_is_its_own() -> None:
-    once = changed(replace(ANSWERED, first_answered_at=LATER), Choice.YES, Outcome.NO)
-    twice = changed(changed(once, Choice.NO, Outcome.NO), Choice.YES, Outcome.NO)
-
-    assert f"{WORDS['answered']}: Tue 24 Nov 2026, 12:05 (UTC)" in text_in(drawn(once), "about")
     # Of more changes only the first and the last moment are kept.
     assert f"{WORDS['answered']}:" not in text_in(drawn(twice), "about")
-
-
-def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
-    mine = AlertPolicy(wording={"button_yes": "Yes, I opened it"})
-    policy = Policy(alerts=AlertPolicies(by_label={a_request().alert: mine}))
-
-    facts = text_in(drawn(changed(ANSWERED, Choice.YES, Outcome.NO), policy=policy), "about")
-
-    assert "Yes, I opened it" in facts
 
 
 @pytest.mark.parametrize(
@@ -194,16 +169,11 @@ def test_what_was_said_is_quoted_as_the_alerts_own_button_had_it() -> None:
         ("x|y>z<{identifier}", "https://mozdef.example/alerts/x%7Cy%3Ez%3C%7Bidentifier%7D"),
     ],
 )
-def test_a_card_links_to_the_alert_and_to_nothing_else(identifier: str, expected: str) -> None:
+def test_a_card_links_to_the_alert_where_mozdef_has_an_address(identifier: str, expected: str) -> None:
     question = replace(ANSWERED, request=replace(ANSWERED.request, identifier=identifier))
 
     assert (expected, WORDS["link"]) in links_in(drawn(question))
-
-
-def test_without_an_address_of_mozdef_there_is_no_link() -> None:
-    card = drawn(ANSWERED, alert_url="")
-
-    assert "link" not in [each["block_id"] for each in card["blocks"]]
+    assert "link" not in [each["block_id"] for each in drawn(question, alert_url="")["blocks"]]
 
 
 def test_take_it_is_a_button_until_somebody_took_it() -> None:
@@ -218,29 +188,6 @@ def test_take_it_is_a_button_until_somebody_took_it() -> None:
     assert (f"{WORKSPACE}/team/U0RADIA", "@radia") in links_in(taken)
 
 
-@given(
-    summary=st.text(st.characters(), max_size=100) | st.text(max_size=20).map(lambda text: text * 300),
-    note=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50),
-    outcome=st.sampled_from(Outcome),
-    name=st.text(max_size=80),
-)
-def test_slack_takes_every_card(summary: str, note: str, outcome: Outcome, name: str) -> None:
-    question = replace(
-        noted(ANSWERED, note[:3000]),
-        request=replace(ANSWERED.request, summary=summary, user=LONG_ADDRESS, identifier="&" * 255),
-        standing=outcome,
-        slack_name=name,
-    )
-
-    card = drawn(question)
-
-    assert_slack_takes(card)
-    assert_harmless(card)
-
-
-# The thread
-
-
 def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> None:
     for note in ("I was on a train.", "x" * 3000):
         told_line = line(told(comment=note))
@@ -250,30 +197,15 @@ def test_a_note_is_a_quote_below_a_line_that_says_nothing_of_the_outcome() -> No
         assert text_in(told_line, "note") == note
 
 
-def test_another_outcome_is_a_line() -> None:
-    shown = line(told(outcome=Outcome.NOT_SURE))
-
+def test_another_outcome_is_a_line_and_so_is_an_answer_taken_back_and_who_took_it() -> None:
+    other = line(told(outcome=Outcome.NOT_SURE))
     outcome = as_read(WORDS["notSure"], title="Security alert", who="@ada")
-    assert text_in(shown, "event") == as_read(WORDS["changed"], outcome=outcome)
+    assert text_in(other, "event") == as_read(WORDS["changed"], outcome=outcome)
 
+    taken_back = text_in(line(told(outcome=Outcome.NO, said=Choice.YES, retracted=True)), "event")
+    assert WORDING["button"]["yes"] in taken_back
+    assert "@ada" not in taken_back  # nothing has changed
 
-def test_an_answer_taken_back_is_a_line_that_says_so_and_not_that_anything_changed() -> None:
-    shown = text_in(line(told(outcome=Outcome.NO, said=Choice.YES, retracted=True)), "event")
-
-    assert WORDING["button"]["yes"] in shown
-    assert "@ada" not in shown
-
-
-def test_who_took_it_is_a_line() -> None:
-    shown = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
-
-    assert text_in(shown, "event") == as_read(WORDS["taken_line"], who="@radia")
-    assert links_in(shown) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]
-
-
-@given(comment=st.text(st.characters(exclude_categories=["Cs"]), max_size=60).map(lambda text: text * 50))
-def test_slack_takes_every_note_in_the_thread_and_it_does_nothing(comment: str) -> None:
-    shown = line(told(comment=f"{HOSTILE}{comment}"[:3000]))
-
-    assert_slack_takes(shown)
-    assert_harmless(shown)
+    taken = line(AlertTaken(slack_id="U0RADIA", slack_name="radia"))
+    assert text_in(taken, "event") == as_read(WORDS["taken_line"], who="@radia")
+    assert links_in(taken) == [(f"{WORKSPACE}/team/U0RADIA", "@radia")]

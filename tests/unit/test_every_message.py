@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from drawn import assert_harmless, objects_in
@@ -28,13 +29,10 @@ from bot.slack.render.modals import note_errors, note_view
 from bot.slack.render.question import notice_message, question_message, reminder_message
 from bot.slack.render.rich_text import literal, quote, sentence
 from bot.triage.answer_rules import Refusal, Unfinished
-from bot.triage.model import AlertTaken, Choice, Confidence, Fact, Question, State, TriageRequest
+from bot.triage.model import AlertTaken, Choice, Confidence, Fact, Question, Report, State, TriageRequest
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import AlertPolicies, AlertPolicy, NoteRule, Policy
 from bot.triage.reporting import report_on
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 #: Text in the voice of the bot, and lines that look like its own.
 IMITATION = (
@@ -53,53 +51,48 @@ LINKS = CardLinks(
 PERMALINK = "https://sandbox.slack.com/archives/D0ADA/p1764000001000100"
 
 
-def hostile(field: str, length: int, *, as_long_as_can_be: bool) -> str:
-    """Return a value that begins with `evil` and its field's name, by which it is found again."""
-    text = f"evil-{field} {IMITATION} "
-    return (text * (length // len(text) + 1) if as_long_as_can_be else text)[:length]
-
-
 def hostile_questions(standing: Outcome | None, *, long: bool) -> Iterator[Question]:
     """Yield the question in every state that it can be in, all that others wrote in it being hostile."""
 
     def evil(field: str, length: int) -> str:
-        return hostile(field, length, as_long_as_can_be=long)
+        """Return a value that begins with `evil` and its field's name, by which it is found again."""
+        text = f"evil-{field} {IMITATION} "
+        return (text * (length // len(text) + 1) if long else text)[:length]
 
-    for said, (notes, taken), decorated in product((None, *Choice), ((0, False), (2, True)), (False, True)):
-        request = TriageRequest(
-            identifier=evil("identifier", 255),
-            alert=evil("label", 255),
-            summary=evil("summary", 5000),
-            user=evil("address", 254),
-            confidence=Confidence.LOWEST,
-            occurred_at=NOON if decorated else None,
-            facts=(Fact(name=evil("name", 40), value=evil("value", 300)),) * 8 if decorated else (),
-            left_out=(evil("left-out", 200),) * 3 if decorated else (),
-        )
+    plain = TriageRequest(
+        identifier=evil("identifier", 255),
+        alert=evil("label", 255),
+        summary=evil("summary", 5000),
+        user=evil("address", 254),
+        confidence=Confidence.LOWEST,
+    )
+    evidence = replace(
+        plain,
+        occurred_at=NOON,
+        facts=(Fact(name=evil("name", 40), value=evil("value", 300)),) * 8,
+        left_out=(evil("left-out", 200),) * 3,
+    )
+    noted: dict[str, Any] = {"note": evil("note", 3000), "notes": 2}
+    taken: dict[str, Any] = {"taken_by": evil("id", 30), "taken_name": evil("analyst", 80), "taken_at": NOON}
+    asked: dict[str, Any] = {"deadline": NOON, "asked_at": NOON, "answers": 2}
+    for said, later, decorated in product((None, *Choice), ({}, noted | taken), (False, True)):
         yield Question(
-            request=request,
+            request=evidence if decorated else plain,
             ref="0" * 32 + "." + "1" * 32,
             state=State.ASKED,
             accepted_at=NOON,
             due_at=None,
-            deadline=NOON if decorated else None,
             slack_id=evil("id", 30),
             slack_name=evil("person", 80),
             offered=tuple(Choice),
-            asked_at=NOON if decorated else None,
             in_doubt_since=NOON,
             standing=standing,
             reason=evil("reason", 300),
             said=said,
             answered_at=NOON if said else None,
             first_answered_at=NOON if said else None,
-            answers=2 if decorated else 1,
             reports=1,
-            note=evil("note", 3000) if notes else "",
-            notes=notes,
-            taken_by=evil("id", 30) if taken else "",
-            taken_name=evil("analyst", 80) if taken else "",
-            taken_at=NOON if taken else None,
+            **{"answers": 1, **(asked if decorated else {}), **later},
         )
 
 
@@ -107,13 +100,13 @@ def messages_about(question: Question) -> Iterator[dict[str, Any]]:
     yield question_message(question, WORDING, POLICY)
     yield from (reminder_message(question, WORDING, POLICY, link=link) for link in (PERMALINK, ""))
     yield from (card_message(question, WORDING, POLICY, links) for links in (LINKS, CardLinks(workspace="")))
+    events: list[Report | AlertTaken] = [
+        AlertTaken(slack_id=question.slack_id, slack_name=name) for name in (question.slack_name, "")
+    ]
     if question.standing:
         report = report_on(question, question, at=NOON, policy=POLICY, comment=question.note)
-        for event in (report, replace(report, comment=""), replace(report, comment="", retracted=True)):
-            yield thread_line(question, event, WORDING, POLICY, LINKS)
-    for name in (question.slack_name, ""):
-        taken = AlertTaken(slack_id=question.slack_id, slack_name=name)
-        yield thread_line(question, taken, WORDING, POLICY, LINKS)
+        events += [report, replace(report, comment=""), replace(report, comment="", retracted=True)]
+    yield from (thread_line(question, event, WORDING, POLICY, LINKS) for event in events)
 
 
 def views_about(question: Question) -> Iterator[dict[str, Any]]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from drawn import block
@@ -46,18 +45,17 @@ async def noted(harness: ServiceHarness, *texts: str, choice: Choice = Choice.NO
     return await harness.question()
 
 
-async def bodies(harness: ServiceHarness) -> Sequence[dict[str, Any]]:
-    return [json.loads(row.body) for row in await harness.reports()]
-
-
-# Adding one
+async def comments(harness: ServiceHarness) -> list[str | None]:
+    """Return what each report carries."""
+    bodies = [json.loads(row.body) for row in await harness.reports()]
+    return [body["details"]["triagebot"].get("comment") for body in bodies]
 
 
 async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(harness: ServiceHarness) -> None:
     question = await noted(harness, "I was on a train.")
 
     assert (question.note, question.notes, question.standing) == ("I was on a train.", 1, Outcome.NO)
-    answer, note = await bodies(harness)
+    answer, note = [json.loads(row.body) for row in await harness.reports()]
     assert (answer["category"], note["category"]) == ("triagebot", "triagebotnote")
     details = note["details"]
     assert not {"response", "user"} & details.keys()
@@ -68,44 +66,42 @@ async def test_a_note_is_the_next_report_and_leaves_the_alert_as_it_is(harness: 
     assert note["timestamp"] == (NOON + timedelta(minutes=2)).isoformat()
 
 
-@pytest.mark.parametrize("choice", list(Choice))
+@pytest.mark.parametrize("choice", Choice)
 async def test_whatever_was_answered_may_be_explained(harness: ServiceHarness, choice: Choice) -> None:
     question = await noted(harness, "a reason", choice=choice)
 
-    assert (question.said, question.note) == (choice, "a reason")
+    assert (question.said, question.note, question.idle_changes) == (choice, "a reason", 0)
 
 
 async def test_each_note_is_a_report_of_its_own_and_the_last_one_is_kept(harness: ServiceHarness) -> None:
     question = await noted(harness, "first", "second")
 
     assert (question.note, question.notes) == ("second", 2)
-    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(harness)]
-    assert comments == [None, "first ", "second "]
+    assert await comments(harness) == [None, "first ", "second "]
     assert len({row.event_id for row in await harness.reports()}) == 3
 
 
-async def test_a_note_that_slack_delivers_again_is_one_and_another_text_is_a_further_one(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_note_that_slack_delivers_again_is_one_another_text_another(harness: ServiceHarness) -> None:
     question = await harness.answer(Choice.NO)
 
     for view_id, text in [("V1", "a"), ("V1", "a"), ("V1", "b"), ("V2", "a"), ("V1", "a"), ("V2", "a")]:
         result = await harness.service.add_note(replace(a_note(question, text), view_id=view_id))
         assert isinstance(result, Question)
 
-    comments = [body["details"]["triagebot"].get("comment") for body in await bodies(harness)]
-    assert comments == [None, "a ", "b ", "a "]
+    assert await comments(harness) == [None, "a ", "b ", "a "]
 
 
-async def test_the_last_note_of_all_may_be_delivered_again(harness: ServiceHarness) -> None:
+async def test_twenty_notes_are_taken_but_the_last_may_be_delivered_again(harness: ServiceHarness) -> None:
     question = await harness.answer(Choice.NO)
-    notes = [replace(a_note(question, f"{number}"), view_id="V1") for number in range(NOTES_MAX + 1)]
+    notes = [replace(a_note(question, f"{number}"), view_id="V1") for number in range(21)]
 
-    results = [await harness.service.add_note(note) for note in [*notes, notes[-2]]]
+    *_, refusal, again = [await harness.service.add_note(note) for note in [*notes, notes[-2]]]
 
-    assert results[-2] is Refusal.TOO_MANY_NOTES
-    assert isinstance(results[-1], Question)
-    assert results[-1].notes == NOTES_MAX
+    assert NOTES_MAX == 20
+    assert refusal is Refusal.TOO_MANY_NOTES
+    assert again == await harness.question()
+    assert (await harness.question()).notes == 20
+    assert len(await harness.reports()) == 21
 
 
 async def test_an_answer_after_a_note_carries_no_comment(harness: ServiceHarness) -> None:
@@ -113,7 +109,7 @@ async def test_an_answer_after_a_note_carries_no_comment(harness: ServiceHarness
 
     await harness.service.answer(a_click(question, Choice.NO))
 
-    last = (await bodies(harness))[-1]
+    last = json.loads((await harness.reports())[-1].body)
     assert (last["category"], last["details"]["response"]) == ("triagebot", "no")
     assert "comment" not in last["details"]["triagebot"]
 
@@ -128,35 +124,13 @@ async def test_a_note_makes_the_message_due_for_a_redraw(harness: ServiceHarness
     assert [drawn.notes for drawn, _ in harness.messenger.redraws] == [0, 1]
 
 
-async def test_a_note_of_3000_characters_is_kept_whole(harness: ServiceHarness) -> None:
-    question = await noted(harness, "é" * NOTE_LENGTH_MAX)
+@pytest.mark.parametrize("more", ["", "y"])
+async def test_a_longer_note_is_cut_after_3000_characters(harness: ServiceHarness, more: str) -> None:
+    question = await noted(harness, "é" * 3000 + more)
 
     assert NOTE_LENGTH_MAX == 3000
     assert question.note == "é" * 3000
-
-
-async def test_a_longer_note_is_cut_there(harness: ServiceHarness) -> None:
-    question = await noted(harness, "x" * 3000 + "y")
-
-    assert question.note == "x" * 3000
-    assert (await bodies(harness))[-1]["details"]["triagebot"]["comment"] == "x" * 3000 + " "
-
-
-async def test_twenty_notes_are_taken_and_no_more(harness: ServiceHarness) -> None:
-    question = await noted(harness, *[f"note {number}" for number in range(20)])
-
-    refusal = await harness.service.add_note(a_note(question, "one more"))
-
-    assert NOTES_MAX == 20
-    assert refusal is Refusal.TOO_MANY_NOTES
-    assert apart_from_trail(await harness.question()) == apart_from_trail(question)
-    assert len(await harness.reports()) == 21
-
-
-async def test_notes_do_not_use_up_the_changes_of_mind(harness: ServiceHarness) -> None:
-    question = await noted(harness, "first", "second")
-
-    assert question.idle_changes == 0
+    assert (await comments(harness))[-1] == "é" * 3000 + " "
 
 
 @pytest.mark.parametrize(
@@ -180,21 +154,16 @@ async def test_a_note_of_anybody_else_changes_nothing(
     assert len(await harness.reports()) == 1
 
 
-async def test_a_note_before_an_answer_is_refused(harness: ServiceHarness) -> None:
-    question = await harness.ask()
+@pytest.mark.parametrize("days", [0, 2], ids=["in time", "after the deadline"])
+async def test_a_note_without_an_answer_is_not_offered_nor_taken(harness: ServiceHarness, days: int) -> None:
+    await harness.ask()
+    await harness.pass_time(until=NOON + timedelta(days=days))
+    question = await harness.question()
 
     assert await harness.service.add_note(a_note(question)) is Refusal.NOT_ANSWERED
 
     assert apart_from_trail(await harness.question()) == apart_from_trail(question)
-
-
-async def test_a_note_after_the_deadline_alone_is_refused(harness: ServiceHarness) -> None:
-    await harness.ask()
-    await harness.pass_time(until=NOON + timedelta(days=2))
-
-    refusal = await harness.service.add_note(a_note(await harness.question()))
-
-    assert refusal is Refusal.NOT_ANSWERED
+    assert not has_note_button(question, Policy(alerts=ALWAYS))
 
 
 async def test_a_note_that_could_not_be_stored_can_be_sent_again(harness: ServiceHarness) -> None:
@@ -208,44 +177,17 @@ async def test_a_note_that_could_not_be_stored_can_be_sent_again(harness: Servic
     assert isinstance(await harness.service.add_note(a_note(question)), Question)
 
 
-# Offering one
-
-
-@pytest.mark.parametrize(
-    ("choice", "offered"),
-    [(Choice.YES, False), (Choice.NO, True), (Choice.NOT_SURE, True), (Choice.WRONG_USER, True)],
-)
-async def test_a_note_is_offered_after_every_answer_but_yes(
-    harness: ServiceHarness, choice: Choice, *, offered: bool
-) -> None:
-    question = await harness.answer(choice)
-
-    assert has_note_button(question, Policy()) is offered
-
-
-@pytest.mark.parametrize("choice", list(Choice))
-async def test_a_note_is_offered_where_the_alerts_policy_says_so(
+@pytest.mark.parametrize("choice", Choice)
+async def test_a_note_is_offered_after_every_answer_but_yes_or_as_the_alerts_policy_says(
     harness: ServiceHarness, choice: Choice
 ) -> None:
     question = await harness.answer(choice)
 
+    assert has_note_button(question, Policy()) is (choice is not Choice.YES)
     assert has_note_button(question, Policy(alerts=ALWAYS))
-
-
-async def test_whoever_took_a_no_back_may_still_explain_it(harness: ServiceHarness) -> None:
-    question = await harness.answer(Choice.NO)
-
-    await harness.service.answer(a_click(question, Choice.YES))
-
-    taken_back = await harness.question()
-    assert (taken_back.said, taken_back.standing) == (Choice.YES, Outcome.NO)
-    assert has_note_button(taken_back, Policy())
-
-
-async def test_nothing_is_offered_before_an_answer(harness: ServiceHarness) -> None:
-    question = await harness.ask()
-
-    assert not has_note_button(question, Policy(alerts=ALWAYS))
+    if choice is Choice.NO:  # who takes it back may still explain it
+        await harness.service.answer(a_click(question, Choice.YES))
+        assert has_note_button(await harness.question(), Policy())
 
 
 async def test_the_button_names_the_question_and_a_note_is_thanked_for(harness: ServiceHarness) -> None:
@@ -257,9 +199,6 @@ async def test_the_button_names_the_question_and_a_note_is_thanked_for(harness: 
     assert (button["action_id"], button["value"]) == ("note", question.ref)
     assert block(message, "noted")["elements"][0]["text"] == WORDING["note"]["thanks"]
     assert "train" not in json.dumps(message)
-
-
-# Its window
 
 
 async def test_the_window_knows_its_question_and_slack_takes_it(harness: ServiceHarness) -> None:

@@ -7,6 +7,7 @@ import re
 import runpy
 import tomllib
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import product
@@ -68,41 +69,45 @@ def report_of(outcome: Outcome, policy: Policy) -> OutboxRow:
     return write_report(report_on(before, after, at=NOON, policy=policy), NOON)
 
 
-def changed_tables(tmp_path: Path, pattern: str, text: str) -> Path:
-    """Return a copy of the tables in which the first match of the pattern reads so."""
-    changed, count = re.subn(pattern, text, TABLES.read_text(encoding="utf-8"), count=1)
-    assert count == 1
-    copy = tmp_path / "changed_outcomes.py"
-    copy.write_text(changed, encoding="utf-8")
-    return copy
+@pytest.fixture
+def start_with(tmp_path: Path) -> Callable[[str, str], None]:
+    """Start with a copy of the tables in which the first match of a pattern reads otherwise."""
+
+    def start(pattern: str, text: str) -> None:
+        changed, count = re.subn(pattern, text, TABLES.read_text(encoding="utf-8"), count=1)
+        assert count == 1
+        copy = tmp_path / "changed_outcomes.py"
+        copy.write_text(changed, encoding="utf-8")
+        runpy.run_path(str(copy))
+
+    return start
 
 
 @pytest.mark.parametrize(
-    ("kind", "member"), [("Outcome", "YES = "), ("Profile", "MOZDEF = ")], ids=["outcome", "profile"]
+    ("pattern", "text", "error"),
+    [
+        ("    YES = ", '    SEVENTH = "seventh"\n    YES = ', TypeError("Outcome has no row for seventh")),
+        (
+            "    MOZDEF = ",
+            '    SEVENTH = "seventh"\n    MOZDEF = ',
+            TypeError("Profile has no row for seventh"),
+        ),
+        *(
+            (
+                rf"(Outcome\.YES: OutcomeFacts\((?s:.*?))\n +{column}=[^\n]+",
+                r"\1",
+                TypeError(f"required keyword-only argument: '{column}'"),
+            )
+            for column in "status chosen label ending counter card has_answer_text".split()
+        ),
+        (r"word=lambda outcome: outcome\.value,", 'word={Outcome.YES: "aye"}.__getitem__,', KeyError("no")),
+    ],
 )
-def test_the_program_does_not_start_while_a_row_is_missing(tmp_path: Path, kind: str, member: str) -> None:
-    copy = changed_tables(tmp_path, f"    {member}", f'    SEVENTH = "seventh"\n    {member}')
-
-    with pytest.raises(TypeError, match=f"{kind} has no row for seventh"):
-        runpy.run_path(str(copy))
-
-
-@pytest.mark.parametrize(
-    "column", ["status", "chosen", "label", "ending", "counter", "card", "has_answer_text"]
-)
-def test_the_program_does_not_start_while_a_row_lacks_a_column(tmp_path: Path, column: str) -> None:
-    copy = changed_tables(tmp_path, rf"(Outcome\.YES: OutcomeFacts\((?s:.*?))\n +{column}=[^\n]+", r"\1")
-
-    with pytest.raises(TypeError, match=f"required keyword-only argument: '{column}'"):
-        runpy.run_path(str(copy))
-
-
-def test_the_program_does_not_start_while_a_profile_has_no_word_for_an_outcome(tmp_path: Path) -> None:
-    own = r"word=lambda outcome: outcome\.value,"
-    copy = changed_tables(tmp_path, own, 'word={Outcome.YES: "aye"}.__getitem__,')
-
-    with pytest.raises(KeyError, match="no"):
-        runpy.run_path(str(copy))
+def test_the_program_does_not_start_while_a_row_a_column_or_a_word_is_missing(
+    start_with: Callable[[str, str], None], pattern: str, text: str, error: Exception
+) -> None:
+    with pytest.raises(type(error), match=re.escape(error.args[0])):
+        start_with(pattern, text)
 
 
 def test_the_tables_have_nothing_that_must_be_told_apart_twice() -> None:
@@ -117,9 +122,7 @@ def test_a_person_chose_exactly_what_there_are_buttons_for() -> None:
 
 
 @pytest.mark.parametrize(("standing", "choice"), list(product(Outcome, Choice)))
-def test_whatever_stands_a_choice_is_ranked_against_it_and_reported(
-    standing: Outcome, choice: Choice
-) -> None:
+def test_a_choice_is_ranked_against_what_stands_and_reported(standing: Outcome, choice: Choice) -> None:
     posted = MessageRef(channel="D0ADA", ts="1.000001")
     click = Answer(ref="", choice=choice, slack_id="U0ADA", same_workspace=True, message_ref=posted, at=NOON)
 
@@ -138,8 +141,14 @@ def test_whatever_stands_a_choice_is_ranked_against_it_and_reported(
 
 
 @each_outcome
-def test_mozdef_sets_the_status_that_the_table_says(outcome: Outcome) -> None:
-    assert judge(report_of(outcome, Policy()).body).status == OUTCOMES[outcome].status
+def test_mozdef_sets_the_tables_status_and_hears_of_nobody_who_did_not_choose(outcome: Outcome) -> None:
+    after = ended(outcome)
+
+    report = report_on(replace(after, standing=None, said=None), after, at=NOON, policy=Policy())
+
+    assert judge(write_report(report, NOON).body).status == OUTCOMES[outcome].status
+    assert report.slack_id == ("U0ADA" if OUTCOMES[outcome].chosen else "")
+    assert report.asked_slack_id == "U0ADA"
 
 
 @each_outcome
@@ -151,39 +160,17 @@ def test_every_profile_has_a_word_for_every_outcome(outcome: Outcome, profile: P
 
 
 @each_outcome
-def test_who_did_not_choose_is_not_named_as_the_author(outcome: Outcome) -> None:
-    after = ended(outcome)
-
-    report = report_on(replace(after, standing=None, said=None), after, at=NOON, policy=Policy())
-
-    assert report.slack_id == ("U0ADA" if OUTCOMES[outcome].chosen else "")
-    assert report.asked_slack_id == "U0ADA"
-
-
-@each_outcome
-def test_the_card_says_how_it_ended(outcome: Outcome) -> None:
-    message = card_message(ended(outcome), WORDING, Policy(), NOWHERE)
-
-    assert_slack_takes(message)
-    others = [card_message(ended(each), WORDING, Policy(), NOWHERE) for each in Outcome]
-    assert [each["text"] for each in others].count(message["text"]) == 1
-
-
-@each_outcome
-def test_the_question_says_so_where_the_table_wants_it(outcome: Outcome) -> None:
+def test_the_card_says_how_it_ended_and_the_question_where_the_table_wants_it(outcome: Outcome) -> None:
+    cards = {each: card_message(ended(each), WORDING, Policy(), NOWHERE) for each in Outcome}
     message = question_message(ended(outcome), WORDING, Policy())
 
+    assert_slack_takes(cards[outcome])
     assert_slack_takes(message)
+    assert [each["text"] for each in cards.values()].count(cards[outcome]["text"]) == 1
     assert ("answer" in [each["block_id"] for each in message["blocks"]]) is OUTCOMES[outcome].has_answer_text
 
 
-def test_every_text_that_an_outcome_needs_ships() -> None:
-    assert set(TEXTS["card"]) == set(Outcome)
-    for table, keys in TEXTS.items():
-        assert set(keys) <= set(WORDING[table])
-
-
-def test_the_policies_that_ship_say_of_every_outcome_whether_it_has_a_card() -> None:
+def test_what_ships_has_every_text_and_says_of_every_outcome_whether_it_has_a_card() -> None:
     text = (defaults_folder() / "alerts.toml").read_text(encoding="utf-8")
 
     cards = tomllib.loads(text)["default"]["security_channel"]
@@ -192,6 +179,8 @@ def test_the_policies_that_ship_say_of_every_outcome_whether_it_has_a_card() -> 
     explained = re.search(r"^# \[….security_channel\].*\n#   (.+)$", text, re.MULTILINE)
     assert explained
     assert set(explained[1].split(", ")) == set(Outcome)
+    assert set(TEXTS["card"]) == set(Outcome)
+    assert all(set(keys) <= set(WORDING[table]) for table, keys in TEXTS.items())
 
 
 @each_outcome
@@ -216,26 +205,17 @@ def test_the_statistics_their_bar_and_their_plot_count_it(outcome: Outcome) -> N
 @each_outcome
 def test_the_metrics_count_it(outcome: Outcome) -> None:
     meter = Metrics(alerts=[], version="1")
-    open_question = replace(a_question(), asked_at=NOON)
-    before = counts(meter)
-
-    meter.count_stored(open_question, ended(outcome))
-
-    counter = OUTCOMES[outcome].counter
-    name = f"triage_{counter.name if counter else 'questions_answered'}_total"
-    assert {each for each, value in counts(meter).items() if value != before.get(each)} == {name}
-
-
-def counts(meter: Metrics) -> dict[str, float]:
-    worker_health = WorkerHealth(
+    health = WorkerHealth(
         links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
     )
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(meter.exposition(worker_health, NOON).decode()):
-        for sample in family.samples:
-            if sample.name.startswith("triage_questions_"):
-                found[sample.name] = found.get(sample.name, 0) + sample.value
-    return found
+
+    meter.count_stored(replace(a_question(), asked_at=NOON), ended(outcome))
+
+    text = meter.exposition(health, NOON).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    counted = {each.name for each in samples if each.name.startswith("triage_questions_") and each.value}
+    counter = OUTCOMES[outcome].counter
+    assert counted == {f"triage_{counter.name if counter else 'questions_answered'}_total"}
 
 
 def test_the_page_calls_every_outcome_by_its_label() -> None:
@@ -268,16 +248,12 @@ def test_a_reason_of_ours_goes_out_as_it_is_and_is_documented(reason: Reason) ->
 
 def test_no_reason_is_written_out_but_in_its_table() -> None:
     """The types keep any other word from being passed as a reason; this keeps the table the only place."""
-    places = [
-        path
-        for room in ("triage", "worker", "store", "sqs", "cli")
-        for path in (ROOT / "bot" / room).rglob("*.py")
-    ]
+    rooms = ("triage", "worker", "store", "sqs", "cli")
+    places = {path for room in rooms for path in (ROOT / "bot" / room).rglob("*.py")} - {TABLES}
 
     found = {
         (path.name, node.value)
         for path in places
-        if path != TABLES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in set(Reason)
     }

@@ -1,18 +1,22 @@
-"""Payloads are read with suspicion: what is not understood is nothing, and never an error."""
+"""What comes in from Slack is read with suspicion: what is not understood is nothing, and never an error."""
 
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp import ClientError, ConnectionTimeoutError, InvalidURL, NonHttpUrlRedirectClientError
 from fakes import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.slack.errors import classify_error
 from bot.slack.identity import Identity
+from bot.slack.input_cleaning import make_storable, read_text
 from bot.slack.payloads import (
     Clicker,
     describe_payload,
@@ -36,8 +40,9 @@ ON_MESSAGE: dict[str, Any] = {
     "actions": [{"action_id": "answer-no", "value": "key.secret"}],
 }
 IN_HOME: dict[str, Any] = {
-    **{key: value for key, value in ON_MESSAGE.items() if key not in ("container", "response_url")},
+    **ON_MESSAGE,
     "container": {"type": "view", "view_id": "V0HOME"},
+    "response_url": "",
 }
 ON_CARD: dict[str, Any] = {
     **ON_MESSAGE,
@@ -56,25 +61,31 @@ SUBMITTED: dict[str, Any] = {
     },
 }
 
-garbage = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=8,
-)
+
+def json_of(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=8,
+    )
 
 
-def without(payload: dict[str, Any], *path: Any) -> dict[str, Any]:
+garbage = json_of(st.text(max_size=5))
+
+
+def without(payload: dict[str, Any], path: str) -> dict[str, Any]:
     """Return the payload without what is at the path."""
     changed: Any = copy.deepcopy(payload)
     place = changed
-    for key in path[:-1]:
+    *keys, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in keys:
         place = place[key]
-    del place[path[-1]]
+    del place[last]
     return dict(changed)
 
 
-def test_a_click_on_a_message_is_an_answer() -> None:
-    assert read_answer(ON_MESSAGE, IDENTITY, NOON) == Answer(
+def test_a_click_is_an_answer_and_in_the_home_one_without_a_message() -> None:
+    expected = Answer(
         ref="key.secret",
         choice=Choice.NO,
         slack_id="U0ADA",
@@ -82,6 +93,9 @@ def test_a_click_on_a_message_is_an_answer() -> None:
         message_ref=MessageRef(channel="D0ADA", ts="1764000001.000100"),
         at=NOON,
     )
+    assert read_answer(ON_MESSAGE, IDENTITY, NOON) == expected
+    assert read_answer(IN_HOME, IDENTITY, NOON) == replace(expected, message_ref=None)
+    assert (is_in_home(IN_HOME), is_in_home(ON_MESSAGE)) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -104,22 +118,16 @@ def test_slack_says_when_a_button_was_clicked(stamp: object, clicked_at: datetim
     assert answer.clicked_at == clicked_at
 
 
-def test_a_click_in_the_home_is_an_answer_without_a_message() -> None:
-    answer = read_answer(IN_HOME, IDENTITY, NOON)
-
-    assert answer is not None
-    assert (answer.message_ref, answer.slack_id, answer.choice) == (None, "U0ADA", Choice.NO)
-    assert (is_in_home(IN_HOME), is_in_home(ON_MESSAGE)) == (True, False)
-
-
 def test_a_click_of_another_workspace_is_known_as_such() -> None:
-    for read in (read_answer, read_take):
-        click = read({**ON_CARD, "team": {"id": "T0OTHER"}, "actions": ON_MESSAGE["actions"]}, IDENTITY, NOON)
-        assert click is not None
-        assert click.same_workspace is False
-    note = read_note({**SUBMITTED, "team": {"id": "T0OTHER"}}, IDENTITY, NOON)
-    assert note is not None
-    assert note.same_workspace is False
+    elsewhere = {"team": {"id": "T0OTHER"}}
+
+    read = (
+        read_answer({**ON_MESSAGE, **elsewhere}, IDENTITY, NOON),
+        read_take({**ON_CARD, **elsewhere}, IDENTITY, NOON),
+        read_note({**SUBMITTED, **elsewhere}, IDENTITY, NOON),
+    )
+
+    assert [each and each.same_workspace for each in read] == [False] * 3
 
 
 def test_take_it_names_who_and_where() -> None:
@@ -142,14 +150,18 @@ def test_a_sent_window_is_a_note() -> None:
     )
 
 
-def test_the_ref_of_a_button_is_read_whatever_the_button_is() -> None:
-    assert read_ref(ON_MESSAGE) == "key.secret"
-    assert read_ref({"actions": []}) == ""
-
-
-def test_the_ref_of_a_window_is_that_of_its_question() -> None:
-    assert read_ref(SUBMITTED) == "key.secret"
-    assert read_ref({**IN_HOME, "view": {"private_metadata": "another"}}) == "key.secret"
+@pytest.mark.parametrize(
+    ("body", "ref"),
+    [
+        (ON_MESSAGE, "key.secret"),
+        ({"actions": []}, ""),
+        (SUBMITTED, "key.secret"),
+        ({**IN_HOME, "view": {"private_metadata": "another"}}, "key.secret"),
+    ],
+    ids=["a button", "none", "a window", "a button of the Home"],
+)
+def test_the_ref_is_that_of_the_button_or_of_the_window(body: dict[str, Any], ref: str) -> None:
+    assert read_ref(body) == ref
 
 
 def test_a_clicker_is_known_by_how_they_can_be_told_something() -> None:
@@ -165,19 +177,23 @@ def test_a_clicker_is_known_by_how_they_can_be_told_something() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        ("actions",),
-        ("actions", 0),
-        ("actions", 0, "value"),
-        ("actions", 0, "action_id"),
-        ("user",),
-        ("user", "id"),
-        ("container",),
-        ("container", "channel_id"),
-        ("container", "message_ts"),
+        *("actions", "actions.0", "actions.0.value", "actions.0.action_id", "user", "user.id"),
+        *("container", "container.channel_id", "container.message_ts"),
     ],
 )
-def test_a_click_that_lacks_something_is_no_answer(path: tuple[Any, ...]) -> None:
-    assert read_answer(without(ON_MESSAGE, *path), IDENTITY, NOON) is None
+def test_a_click_that_lacks_something_is_no_answer(path: str) -> None:
+    assert read_answer(without(ON_MESSAGE, path), IDENTITY, NOON) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("view", "view.private_metadata", "view.state", "view.state.values", "view.state.values.note"),
+        *("view.state.values.note.text", "user.id"),
+    ],
+)
+def test_a_window_that_lacks_something_is_no_note(path: str) -> None:
+    assert read_note(without(SUBMITTED, path), IDENTITY, NOON) is None
 
 
 @pytest.mark.parametrize("action_id", ["answer-maybe", "answer-", "answer", "", "no-answer"])
@@ -203,22 +219,6 @@ def test_a_click_from_nowhere_is_not_taken_for_one_in_the_home(container: object
     assert read_take({**ON_CARD, "container": container}, IDENTITY, NOON) is None
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        ("view",),
-        ("view", "private_metadata"),
-        ("view", "state"),
-        ("view", "state", "values"),
-        ("view", "state", "values", "note"),
-        ("view", "state", "values", "note", "text"),
-        ("user", "id"),
-    ],
-)
-def test_a_window_that_lacks_something_is_no_note(path: tuple[Any, ...]) -> None:
-    assert read_note(without(SUBMITTED, *path), IDENTITY, NOON) is None
-
-
 @given(
     kind=st.sampled_from([ON_MESSAGE, IN_HOME, ON_CARD, SUBMITTED]),
     changes=st.dictionaries(
@@ -238,18 +238,47 @@ def test_no_payload_is_an_error(kind: dict[str, Any], changes: dict[str, Any]) -
     describe_payload(body)
 
 
-def test_the_log_learns_what_a_payload_is_and_nothing_of_what_is_in_it() -> None:
-    told = describe_payload({**ON_MESSAGE, **SUBMITTED})
+@pytest.mark.parametrize(
+    ("value", "word"),
+    [
+        ("answer-no", "answer-no"),
+        *((None, "NoneType"), ({"text": "train"}, "dict"), (["train"], "list"), ("x" * 999, "x" * 100)),
+    ],
+)
+def test_the_log_learns_what_a_payload_is_and_nothing_of_what_is_in_it(value: object, word: str) -> None:
+    told = describe_payload({**SUBMITTED, "type": value, "actions": [{"action_id": value, "value": "key"}]})
 
-    assert told == {"type": "view_submission", "action_id": "answer-no"}
-    assert "train" not in str(told)
+    assert told == {"type": word, "action_id": word}
 
 
 @pytest.mark.parametrize(
-    ("value", "word"),
-    [(None, "NoneType"), ({"text": "train"}, "dict"), (["train"], "list"), ("x" * 999, "x" * 100)],
+    ("sent", "kept"),
+    [
+        *(("a\ud800b", "a\ufffdb"), ("\udfff", "\ufffd")),
+        *(("\U0001f600 é\n", "\U0001f600 é\n"), ("ada", "ada")),
+        ("\ud83d\ude00", "\U0001f600"),  # halves that were sent together
+        *((value, "") for value in (None, 7, ["ada"], {"name": "ada"})),  # what is no text
+    ],
 )
-def test_what_is_no_word_is_logged_by_its_kind(value: object, word: str) -> None:
-    told = describe_payload({"type": value, "actions": [{"action_id": value}]})
+def test_half_a_character_is_replaced_and_all_else_stays(sent: object, kept: str) -> None:
+    assert read_text(sent) == kept
+    assert make_storable(sent) == (kept or sent)
 
-    assert told == {"type": word, "action_id": word}
+
+#: With lone surrogates, as they come out of JSON's escapes.
+@given(json_of(st.text(st.characters(codec=None, exclude_categories=[]), max_size=8)))
+def test_whatever_comes_in_can_be_written_in_utf_8(answer: Any) -> None:
+    json.dumps(make_storable(answer), ensure_ascii=False).encode()
+
+
+@given(json_of(st.text()))
+def test_what_can_be_stored_stays_as_it_is(answer: Any) -> None:
+    assert make_storable(answer) == answer
+
+
+@pytest.mark.parametrize("error", [ConnectionTimeoutError, InvalidURL, NonHttpUrlRedirectClientError])
+def test_a_failure_does_not_tell_whom_the_call_was_about(error: type[ClientError]) -> None:
+    told = str(classify_error(error("https://slack.com/api/users.lookupByEmail?email=ada@example.com")))
+
+    assert "ada@example.com" not in told
+    assert error.__name__ in told

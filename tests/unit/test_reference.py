@@ -1,17 +1,26 @@
-"""docs/reference.md says what the code says: no name is missing in its tables, and none is made up."""
+"""The reference, the dashboard and the lock say what the code says: nothing is missing, nothing made up."""
 
 from __future__ import annotations
 
+import ast
 import io
+import json
 import re
+import tomllib
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from functools import cache
+from itertools import combinations
+from typing import Any
 
 import pytest
 from documents import CHECKOUT, code_blocks, document, section, table_rows
 from fakes import NOON
+from packaging.requirements import Requirement
+from prometheus_client.parser import text_string_to_metric_families
 
 from bot.cli.parser import main
+from bot.triage.log_events import EVENTS
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Profile
 from bot.worker.health import StoreHealth, Trouble, WorkerHealth
 from bot.worker.metrics import Metrics
@@ -22,6 +31,13 @@ EXAMPLE = document("config/.env.example")
 
 def rows(heading: str) -> list[list[str]]:
     return list(table_rows(section(REFERENCE, heading)))
+
+
+def exposition() -> str:
+    health = WorkerHealth(
+        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
+    )
+    return Metrics(alerts=[], version="1.2.3").exposition(health, NOON).decode()
 
 
 def words(cell: str) -> list[str]:
@@ -77,7 +93,8 @@ def test_every_option_of_a_command_is_documented_and_no_other(command: str) -> N
 def test_every_metric_is_documented_and_no_other() -> None:
     documented = {name.partition("{")[0] for row in rows("Metrics") for name in words(row[0])}
 
-    assert documented == {name for name in _exposed() if not name.startswith("triage_process_")}
+    exposed = re.findall(r"(?m)^# TYPE (\S+)", exposition())
+    assert documented == {name for name in exposed if not name.startswith("triage_process_")}
 
 
 def test_every_health_problem_is_documented_and_no_other() -> None:
@@ -108,9 +125,135 @@ def test_the_benchmarks_are_those_that_were_measured() -> None:
     assert [line for text in blocks for line in text.splitlines() if line not in measured] == []
 
 
-def _exposed() -> set[str]:
-    worker_health = WorkerHealth(
-        links_up=2, link_shared=False, rejection_code="", polled_at=NOON, store=StoreHealth()
-    )
-    text = Metrics(alerts=[], version="1.2.3").exposition(worker_health, NOON).decode()
-    return set(re.findall(r"(?m)^# TYPE (\S+)", text))
+SOURCES = [path for path in (CHECKOUT / "bot").rglob("*.py") if "sandbox" not in path.parts]
+
+#: How the table begins.
+HEADING = "| event | when | fields |"
+
+
+@cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    """Return every node of the program, with the name of its file."""
+    trees = [(path.name, ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES]
+    return [(name, node) for name, tree in trees for node in ast.walk(tree)]
+
+
+def calls() -> list[tuple[str, ast.Call]]:
+    return [(name, node) for name, node in nodes() if isinstance(node, ast.Call)]
+
+
+def takes_an_event(node: ast.FunctionDef) -> bool:
+    """Whether a function logs what its caller names: its second parameter is an event."""
+    parameters = [*node.args.posonlyargs, *node.args.args]
+    return len(parameters) > 1 and ast.unparse(parameters[1].annotation or ast.Constant("")) == "Event"
+
+
+def documented() -> list[str]:
+    lines = iter((CHECKOUT / "docs" / "reference.md").read_text(encoding="utf-8").splitlines())
+    assert HEADING in lines
+    next(lines)
+    rows: list[str] = []
+    for line in lines:
+        if not line.startswith("| `"):
+            break
+        rows.append(line.split("`")[1])
+    return rows
+
+
+def test_every_event_is_documented_once_in_alphabetical_order_and_no_other() -> None:
+    assert documented() == sorted(EVENTS)
+    # Each is named by a noun and what happened to it.
+    assert [event for event in EVENTS if not re.fullmatch(r"[a-z_]+\.[a-z_]+", event)] == []
+
+
+def test_every_event_is_logged_somewhere() -> None:
+    loggers = {node.name for _, node in nodes() if isinstance(node, ast.FunctionDef) and takes_an_event(node)}
+    logged = {
+        word.value
+        for _, call in calls()
+        if ast.unparse(call.func) in loggers
+        for word in ast.walk(call.args[1])
+        if isinstance(word, ast.Constant)
+    }
+
+    assert logged == set(EVENTS)
+
+
+def test_nothing_is_logged_in_another_way() -> None:
+    others = [
+        f"{name}: {ast.unparse(call)}"
+        for name, call in calls()
+        if name != "log_events.py" and any(keyword.arg == "extra" for keyword in call.keywords)
+    ]
+
+    assert others == []
+
+
+CONFIG = CHECKOUT / "config"
+DASHBOARD: dict[str, Any] = json.loads((CONFIG / "grafana-dashboard.json").read_text(encoding="utf-8"))
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+
+#: What the metrics of a kind are called in queries, beside their own name.
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "counter": ("_total",), "info": ("_info",)}
+
+
+def test_the_dashboard_and_the_alerting_rules_ask_only_for_metrics_that_there_are() -> None:
+    exposed = {
+        f"{family.name}{suffix}"
+        for family in text_string_to_metric_families(exposition())
+        for suffix in ("", *SUFFIXES.get(family.type, ()))
+    }
+    on_panels = {name for panel in PANELS for each in panel["targets"] for name in names_in(each["expr"])}
+    in_rules = names_in((CONFIG / "prometheus-alerts.yml").read_text(encoding="utf-8"))
+
+    assert on_panels
+    assert in_rules
+    assert on_panels | in_rules <= exposed
+
+
+def test_every_panel_is_told_apart_says_what_it_shows_and_lies_over_no_other() -> None:
+    places = [panel["gridPos"] for panel in PANELS]
+
+    assert all(place["x"] >= 0 and place["x"] + place["w"] <= 24 for place in places)
+    assert [pair for pair in combinations(places, 2) if overlap(*pair)] == []
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    for panel in PANELS:
+        sources = [panel["datasource"], *(each["datasource"] for each in panel["targets"])]
+        assert panel["title"]
+        assert {source["uid"] for source in sources} == {"${datasource}"}
+        assert len({each["refId"] for each in panel["targets"]}) == len(panel["targets"])
+
+
+def test_no_variable_is_used_that_is_not_defined() -> None:
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS)))
+
+    assert used == {"datasource", "__rate_interval"}
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"\btriage_\w+", text))
+
+
+def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
+    apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+    return not (apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"])
+
+
+LOCK = (CHECKOUT / "config" / "requirements.lock").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCKED = dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCK, re.MULTILINE))
+
+
+@pytest.mark.parametrize("requirement", PROJECT["dependencies"])
+def test_what_production_needs_is_locked_at_a_release_that_it_may_have(requirement: str) -> None:
+    wanted = Requirement(requirement)
+
+    assert LOCKED[wanted.name] in wanted.specifier
+
+
+def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_from() -> None:
+    entries = re.split(r"^(?=[a-z])", LOCK, flags=re.MULTILINE)[1:]
+
+    assert len(entries) == len(LOCKED)
+    assert [each for each in entries if not re.search(r"--hash=sha256:[0-9a-f]{64}", each)] == []
+    assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted-host)", LOCK)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from fakes import ADA, NOON, UPTIME, a_request
@@ -20,6 +22,7 @@ HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 FOUR_HOURS = NOON + 4 * HOUR
 DAY = NOON + 24 * HOUR
+PLACE = MessageRef(channel="D0ADA", ts="1764000001.000100")
 
 
 @pytest.fixture
@@ -83,27 +86,24 @@ async def test_a_reminder_is_not_sent_if_the_machine_stood_still_after_its_count
     assert question.reminders == 0
 
 
-async def test_an_unanswered_question_is_reminded_of_once(harness: ServiceHarness) -> None:
+async def test_a_reminder_of_an_open_question_is_counted_and_sent_once(harness: ServiceHarness) -> None:
+    stored: list[int] = []
+
+    async def look_into_store(_: Question | None) -> None:
+        stored.append((await harness.question()).reminders)
+
+    harness.messenger.before["remind"] = look_into_store
     await harness.ask()
+    await harness.pass_time(until=FOUR_HOURS - timedelta(microseconds=1))
+    assert times(harness) == []
 
     await harness.pass_time(until=DAY - SECOND)
 
-    assert times(harness) == [FOUR_HOURS]
-    [(_, reminded)] = harness.messenger.reminders
-    assert (reminded.message_ref, reminded.reminders) == (
-        MessageRef(channel="D0ADA", ts="1764000001.000100"),
-        1,
-    )
+    [(moment, reminded)] = harness.messenger.reminders
+    assert (moment, reminded.message_ref) == (FOUR_HOURS, PLACE)
+    assert [*stored, reminded.reminders] == [1, 1]
     question = await harness.question()
     assert (question.reminders, question.due_at, question.work) == (1, None, None)
-
-
-async def test_no_reminder_is_early(harness: ServiceHarness) -> None:
-    await harness.ask()
-
-    await harness.pass_time(until=FOUR_HOURS - timedelta(microseconds=1))
-
-    assert times(harness) == []
 
 
 @pytest.mark.parametrize("choice", list(Choice))
@@ -115,9 +115,7 @@ async def test_nobody_is_reminded_of_what_they_have_answered(harness: ServiceHar
     assert times(harness) == []
 
 
-async def test_an_answer_that_comes_as_the_reminder_falls_due_is_not_reminded_of(
-    harness: ServiceHarness,
-) -> None:
+async def test_an_answer_that_comes_as_a_reminder_falls_due_prevents_it(harness: ServiceHarness) -> None:
     unanswered = await harness.ask()
     await harness.service.answer(a_click(unanswered))
     harness.clock.now = FOUR_HOURS
@@ -126,19 +124,6 @@ async def test_an_answer_that_comes_as_the_reminder_falls_due_is_not_reminded_of
 
     assert times(harness) == []
     assert (await harness.question()).reminders == 0
-
-
-async def test_a_reminder_is_counted_durably_before_it_is_sent(harness: ServiceHarness) -> None:
-    stored: list[int] = []
-
-    async def look_into_store(_: Question | None) -> None:
-        stored.append((await harness.question()).reminders)
-
-    harness.messenger.before["remind"] = look_into_store
-
-    await remind_now(harness)
-
-    assert stored == [1]
 
 
 async def test_a_reminder_that_cannot_be_counted_is_not_sent(harness: ServiceHarness) -> None:
@@ -154,32 +139,31 @@ async def test_a_reminder_that_cannot_be_counted_is_not_sent(harness: ServiceHar
     assert times(harness) == [FOUR_HOURS]
 
 
-async def test_a_process_that_dies_while_it_reminds_does_not_remind_again(harness: ServiceHarness) -> None:
-    harness.messenger.remind_ends = [RuntimeError("the process died here")]
-    with pytest.raises(RuntimeError):
+@pytest.mark.parametrize(
+    "end",
+    [
+        AmbiguousError("the answer was lost"),
+        Undeliverable("channel_not_found"),
+        RuntimeError("the process died here"),
+    ],
+)
+async def test_a_reminder_that_may_have_been_sent_or_was_refused_for_good_is_not_repeated(
+    harness: ServiceHarness, end: Exception
+) -> None:
+    harness.messenger.remind_ends = [end]
+    with pytest.raises(RuntimeError) if isinstance(end, RuntimeError) else nullcontext():
         await remind_now(harness)
 
     harness.restart()
     await harness.pass_time(until=DAY - SECOND)
 
     assert times(harness) == [FOUR_HOURS]
-
-
-@pytest.mark.parametrize("error", [AmbiguousError("the answer was lost"), Undeliverable("channel_not_found")])
-async def test_a_reminder_that_may_have_been_sent_or_was_refused_for_good_is_not_repeated(
-    harness: ServiceHarness, error: Exception
-) -> None:
-    harness.messenger.remind_ends = [error]
-
-    question = await remind_now(harness)
-    await harness.pass_time(until=DAY - SECOND)
-
-    assert times(harness) == [FOUR_HOURS]
+    question = await harness.question()
     assert (question.reminders, question.due_at) == (1, None)
 
 
-async def test_a_reminder_that_was_not_sent_is_taken_back_and_sent_later(harness: ServiceHarness) -> None:
-    harness.messenger.remind_ends = [TransientError("no network")]
+async def test_a_reminder_that_was_not_sent_is_tried_again_ever_less_often(harness: ServiceHarness) -> None:
+    harness.messenger.remind_ends = [TransientError("no network")] * 12
 
     question = await remind_now(harness)
     assert question.reminders == 0
@@ -187,21 +171,11 @@ async def test_a_reminder_that_was_not_sent_is_taken_back_and_sent_later(harness
     assert question.due_at > FOUR_HOURS
     await harness.pass_time(until=DAY - SECOND)
 
-    assert len(times(harness)) == 2
-    assert (await harness.question()).reminders == 1
-
-
-async def test_a_reminder_waits_longer_and_longer_while_slack_is_away(harness: ServiceHarness) -> None:
-    harness.messenger.remind_ends = [TransientError("no network")] * 12
-    await harness.ask()
-
-    await harness.pass_time(until=DAY - SECOND)
-
-    sent = times(harness)
-    gaps = [(later - earlier) / SECOND for earlier, later in pairwise(sent)]
-    assert len(sent) == 13
+    gaps = [(later - earlier) / SECOND for earlier, later in pairwise(times(harness))]
+    assert len(gaps) == 12
     assert gaps == sorted(gaps)
     assert gaps[-1] >= 30
+    assert (await harness.question()).reminders == 1
 
 
 async def test_a_reminder_waits_as_long_as_slack_asks_and_shuts_the_gate(harness: ServiceHarness) -> None:
@@ -214,9 +188,7 @@ async def test_a_reminder_waits_as_long_as_slack_asks_and_shuts_the_gate(harness
     assert harness.limiter.opens_at(harness.clock.monotonic()) == UPTIME + timedelta(hours=4, minutes=2)
 
 
-async def test_a_refusal_of_the_worker_shuts_the_gate_until_a_reminder_is_taken(
-    harness: ServiceHarness,
-) -> None:
+async def test_a_refusal_shuts_the_gate_until_a_reminder_is_taken(harness: ServiceHarness) -> None:
     harness.messenger.remind_ends = [AppRejected("token_revoked", remedy="Renew it.")]
 
     question = await remind_now(harness)
@@ -253,74 +225,41 @@ async def test_reminders_to_one_person_keep_their_pace() -> None:
     assert waits == [0.0] * BURST + [1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("number", [0, 1, 3])
-async def test_as_many_reminders_are_sent_as_the_engineer_wants(number: int) -> None:
-    harness = ServiceHarness(Policy(remind_times=number))
-    await harness.ask()
-
-    await harness.pass_time(until=DAY + HOUR)
-
-    assert times(harness) == [NOON + 4 * HOUR * n for n in range(1, number + 1)]
-
-
-async def test_no_reminder_comes_at_the_deadline_or_after_it() -> None:
-    harness = ServiceHarness(Policy(remind_times=10, expire_after=8 * HOUR))
-    await harness.ask()
-
-    await harness.pass_time(until=DAY + HOUR)
-
-    assert times(harness) == [FOUR_HOURS]
-
-
-async def test_without_a_deadline_all_reminders_are_sent() -> None:
-    harness = ServiceHarness(Policy(remind_times=2, expire_after=None))
+@pytest.mark.parametrize(
+    ("settings", "own", "hours"),
+    [
+        ({"remind_times": 0}, Wait(), []),
+        ({"remind_times": 1}, Wait(), [4]),
+        ({"remind_times": 3}, Wait(), [4, 8, 12]),
+        ({"remind_times": 10, "expire_after": 8 * HOUR}, Wait(), [4]),  # none at the deadline or after it
+        ({"remind_times": 2, "expire_after": None}, Wait(), [4, 8]),
+        # What the alert says counts before the setting.
+        ({"remind_after": None}, Wait(), []),
+        ({"remind_after": None}, Wait(is_set=True, after=HOUR), [1]),
+        ({"remind_after": 4 * HOUR}, Wait(is_set=True, after=HOUR), [1]),
+        ({"remind_after": 4 * HOUR}, Wait(is_set=True, after=None), []),
+    ],
+)
+async def test_as_many_reminders_are_sent_and_then_as_settings_and_alert_say(
+    settings: dict[str, Any], own: Wait, hours: list[int]
+) -> None:
+    alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(remind_after=own)})
+    harness = ServiceHarness(Policy(alerts=alerts, **settings))
     await harness.ask()
 
     await harness.pass_time(until=NOON + 100 * HOUR)
 
-    assert times(harness) == [NOON + 4 * HOUR, NOON + 8 * HOUR]
+    assert times(harness) == [NOON + hour * HOUR for hour in hours]
 
 
-@pytest.mark.parametrize(
-    ("setting", "policy", "expected"),
-    [
-        (None, Wait(), []),
-        (None, Wait(is_set=True, after=HOUR), [NOON + HOUR]),
-        (4 * HOUR, Wait(is_set=True, after=HOUR), [NOON + HOUR]),
-        (4 * HOUR, Wait(is_set=True, after=None), []),
-    ],
-)
-async def test_what_an_alert_says_of_reminders_counts_before_the_setting(
-    setting: timedelta | None, policy: Wait, expected: list[datetime]
-) -> None:
-    alerts = AlertPolicies(by_label={a_request().alert: AlertPolicy(remind_after=policy)})
-    harness = ServiceHarness(Policy(remind_after=setting, alerts=alerts))
-    await harness.ask()
-
-    await harness.pass_time(until=DAY - SECOND)
-
-    assert times(harness) == expected
-
-
-async def test_a_reminder_that_fell_due_while_the_process_was_down_is_sent_after_it(
-    harness: ServiceHarness,
+@pytest.mark.parametrize(("hours", "reminders"), [(7, 1), (25, 0)])
+async def test_a_reminder_that_fell_due_while_the_process_was_down_is_sent_unless_time_is_up(
+    harness: ServiceHarness, hours: int, reminders: int
 ) -> None:
     await harness.ask()
-    harness.clock.now = FOUR_HOURS + 3 * HOUR
+    harness.clock.now = NOON + hours * HOUR
 
     harness.restart()
     await harness.work()
 
-    assert times(harness) == [FOUR_HOURS + 3 * HOUR]
-
-
-async def test_a_deadline_that_passed_while_the_process_was_down_leaves_nothing_to_remind_of(
-    harness: ServiceHarness,
-) -> None:
-    await harness.ask()
-    harness.clock.now = DAY + HOUR
-
-    harness.restart()
-    await harness.work()
-
-    assert times(harness) == []
+    assert times(harness) == [NOON + hours * HOUR] * reminders

@@ -1,22 +1,24 @@
+"""The rules by which a question is accepted, claimed, asked and closed, and what is reported of it."""
+
 from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from fakes import ADA, NOON, a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.backoff import retry_delay
 from bot.triage import asking_rules
-from bot.triage.model import Choice, Confidence, MessageRef, Person, Question, State
-from bot.triage.outcomes import Outcome, Reason
+from bot.triage.model import Choice, MessageRef, Question, Report, State
+from bot.triage.outcomes import Outcome, Profile, Reason
 from bot.triage.policy import Policy
+from bot.triage.reporting import report_due_at, report_on
 
 POLICY = Policy()
-QUIET = Policy(remind_after=None, expire_after=None)
 PLACE = MessageRef(channel="D0ADA", ts="1764000000.000100")
 LATER = NOON + timedelta(minutes=5)
 
@@ -31,16 +33,8 @@ ASKED = replace(
     in_doubt_since=None,
     deadline=None,
 )
-CLOSED = replace(
-    CLAIMED,
-    state=State.CLOSED,
-    standing=Outcome.UNDELIVERABLE,
-    reason="x",
-    reports=1,
-    shown=1,
-    in_doubt_since=None,
-    deadline=None,
-)
+ENDED: dict[str, Any] = {"standing": Outcome.UNDELIVERABLE, "reason": "x", "reports": 1, "shown": 1}
+CLOSED = replace(CLAIMED, state=State.CLOSED, in_doubt_since=None, deadline=None, **ENDED)
 
 
 def test_a_ref_begins_with_what_any_store_can_compute() -> None:
@@ -49,25 +43,6 @@ def test_a_ref_begins_with_what_any_store_can_compute() -> None:
     key = hashlib.sha256(b"9Zo02m4B7gIfixq3c4Xh").hexdigest()[:32]
     assert ref == f"{key}.{'f' * 32}"
     assert asking_rules.row_key("9Zo02m4B7gIfixq3c4Xh") == key
-
-
-def test_an_accepted_request_is_due_at_once() -> None:
-    step = asking_rules.accept(a_request(), "key.secret", NOON, POLICY)
-
-    assert step.report is None
-    assert step.question == Question(
-        request=a_request(),
-        ref="key.secret",
-        accepted_at=NOON,
-        due_at=NOON,
-        deadline=NOON + timedelta(hours=24),
-    )
-
-
-def test_a_request_that_never_expires_has_no_deadline() -> None:
-    step = asking_rules.accept(a_request(), "key.secret", NOON, Policy(expire_after=None))
-
-    assert step.question.deadline is None
 
 
 @pytest.mark.parametrize(
@@ -114,156 +89,128 @@ def test_a_time_more_than_a_day_from_now_is_left_out(ahead: timedelta, *, is_kep
     assert list(accepted.left_out) == [*late, "facts must be an array"]
 
 
-def test_an_invalid_request_ends_before_it_began() -> None:
-    step = asking_rules.reject(a_request(), "key.secret", NOON, POLICY)
-
-    assert (step.question.state, step.question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)
-    assert step.question.due_at is None
-    assert step.report is not None
-    assert (step.report.outcome, step.report.reason) == (Outcome.UNDELIVERABLE, "invalid_request")
-    assert (step.report.sequence, step.report.note) == (0, False)
-
-
-@pytest.mark.parametrize("confidence", list(Confidence))
-def test_wrong_person_is_offered_only_up_to_moderate_confidence(confidence: Confidence) -> None:
-    offered = asking_rules.offered_choices(confidence)
-
-    assert offered[:3] == (Choice.YES, Choice.NO, Choice.NOT_SURE)
-    sure = confidence in (Confidence.HIGHEST, Confidence.HIGH)
-    assert offered[3:] == (() if sure else (Choice.WRONG_USER,))
-
-
-def test_an_ordinary_member_may_be_asked() -> None:
-    assert asking_rules.why_not_ask(ADA, POLICY) is None
-
-
 @pytest.mark.parametrize(
-    ("person", "reason"),
+    ("person", "policy", "reason"),
     [
-        (replace(ADA, deactivated=True), "user_deactivated"),
-        (replace(ADA, is_bot=True), "user_is_bot"),
-        (replace(ADA, is_external=True), "user_external"),
-        (replace(ADA, unconfirmed=True), "user_unconfirmed"),
-        (replace(ADA, is_guest=True), "user_is_guest"),
+        ({}, POLICY, None),
+        ({"deactivated": True}, POLICY, "user_deactivated"),
+        ({"is_bot": True}, POLICY, "user_is_bot"),
+        ({"is_external": True}, POLICY, "user_external"),
+        ({"unconfirmed": True}, POLICY, "user_unconfirmed"),
+        ({"is_guest": True}, POLICY, "user_is_guest"),
+        ({"is_guest": True}, Policy(ask_guests=True), None),
+        ({"is_guest": True, "is_external": True}, Policy(ask_guests=True), "user_external"),
+        ({"unconfirmed": True}, Policy(ask_unconfirmed=True), None),
+        ({"unconfirmed": True, "is_guest": True}, Policy(ask_unconfirmed=True), "user_is_guest"),
     ],
 )
-def test_only_ordinary_members_are_asked(person: Person, reason: str) -> None:
-    assert asking_rules.why_not_ask(person, POLICY) == reason
-
-
-def test_guests_are_asked_where_the_engineer_says_so() -> None:
-    assert asking_rules.why_not_ask(replace(ADA, is_guest=True), Policy(ask_guests=True)) is None
-    stranger = replace(ADA, is_guest=True, is_external=True)
-    assert asking_rules.why_not_ask(stranger, Policy(ask_guests=True)) == "user_external"
-
-
-def test_people_whose_address_is_not_confirmed_are_asked_where_the_engineer_says_so() -> None:
-    policy = Policy(ask_unconfirmed=True)
-    assert asking_rules.why_not_ask(replace(ADA, unconfirmed=True), policy) is None
-    assert asking_rules.why_not_ask(replace(ADA, unconfirmed=True, is_guest=True), policy) == "user_is_guest"
-
-
-def test_a_claim_says_whom_and_puts_the_question_in_doubt() -> None:
-    claimed = asking_rules.claim(ACCEPTED, ADA, LATER).question
-
-    assert claimed.state is State.POSTING
-    assert (claimed.slack_id, claimed.slack_name) == ("U0ADA", "ada")
-    assert claimed.offered == asking_rules.offered_choices(Confidence.LOWEST)
-    assert claimed.claimed_at == claimed.in_doubt_since == LATER
-    assert claimed.due_at is not None
-    assert claimed.due_at > LATER
-
-
-def test_a_second_claim_keeps_the_time_of_the_first() -> None:
-    claimed = asking_rules.claim(CLAIMED, ADA, LATER).question
-
-    assert claimed.claimed_at == NOON
-    assert claimed.in_doubt_since == LATER
-
-
-def test_a_posted_question_is_asked_and_at_rest_where_no_clock_runs() -> None:
-    step = asking_rules.record_asked(CLAIMED, PLACE, LATER, QUIET)
-
-    assert step is not None
-    assert step.report is None
-    assert step.question.state is State.ASKED
-    assert step.question.message_ref == PLACE
-    assert step.question.asked_at == LATER
-    assert (step.question.in_doubt_since, step.question.due_at) == (None, None)
-    assert step.question.deadline is None
-
-
-def test_a_late_reply_changes_nothing_once_a_click_told_the_place() -> None:
-    assert asking_rules.record_asked(ASKED, PLACE, LATER, POLICY) is None
+def test_only_ordinary_members_are_asked_and_who_else_the_engineer_says(
+    person: dict[str, Any], policy: Policy, reason: str | None
+) -> None:
+    assert asking_rules.why_not_ask(replace(ADA, **person), policy) == reason
 
 
 def test_a_late_reply_tells_the_place_of_a_closed_question_and_leaves_it_closed() -> None:
     step = asking_rules.record_asked(CLOSED, PLACE, LATER, POLICY)
 
     assert step is not None
-    assert step.question.state is State.CLOSED
-    assert step.question.standing is Outcome.UNDELIVERABLE
+    assert (step.question.state, step.question.standing) == (State.CLOSED, Outcome.UNDELIVERABLE)
     assert step.question.message_ref == PLACE
 
 
-def test_a_post_that_was_not_done_ends_the_doubt_and_keeps_the_claim() -> None:
-    step = asking_rules.record_not_posted(CLAIMED, LATER)
-
-    assert step is not None
-    assert step.question.state is State.POSTING
-    assert step.question.in_doubt_since is None
-    assert step.question.claimed_at == NOON
-    assert (step.question.attempts, step.question.due_at) == (1, LATER)
+def test_what_came_meanwhile_is_not_undone() -> None:
+    assert asking_rules.record_asked(ASKED, PLACE, LATER, POLICY) is None  # a click has told the place
+    for question in (ACCEPTED, ASKED, CLOSED):  # only a post under way can have failed
+        assert asking_rules.record_not_posted(question, LATER) is None
+    for question in (ASKED, CLOSED):
+        assert asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY) is None
 
 
-@pytest.mark.parametrize("question", [ACCEPTED, ASKED, CLOSED])
-def test_only_a_post_under_way_can_have_failed(question: Question) -> None:
-    assert asking_rules.record_not_posted(question, LATER) is None
+CLICKED = NOON + timedelta(hours=1)
+PUT = Question(
+    request=a_request(),
+    ref="key.secret",
+    state=State.ASKED,
+    accepted_at=NOON,
+    due_at=None,
+    slack_id="U0ADA",
+    slack_name="ada",
+    channel="D0ADA",
+    ts="1.000001",
+    asked_at=NOON + timedelta(seconds=2),
+)
 
 
-@pytest.mark.parametrize("question", [ACCEPTED, CLAIMED])
-def test_a_question_that_was_not_asked_can_be_closed(question: Question) -> None:
-    step = asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY)
-
-    assert step is not None
-    assert step.question.state is State.CLOSED
-    assert (step.question.standing, step.question.reason) == (Outcome.UNDELIVERABLE, "users_not_found")
-    assert (step.question.in_doubt_since, step.question.due_at) == (None, None)
-    assert not step.question.outdated
-    assert step.report is not None
-    assert (step.report.reason, step.report.sequence) == ("users_not_found", 0)
+def after(before: Question, **changes: Any) -> Question:
+    return replace(before, reports=before.reports + 1, **changes)
 
 
-@pytest.mark.parametrize("question", [ASKED, CLOSED])
-def test_a_question_that_was_asked_is_not_closed(question: Question) -> None:
-    assert asking_rules.close(question, Reason.USERS_NOT_FOUND, LATER, POLICY) is None
+def report(before: Question, now: Question, policy: Policy = POLICY) -> Report:
+    return report_on(before, now, at=CLICKED, policy=policy)
 
 
-def test_a_message_that_shows_all_is_at_rest() -> None:
-    question = replace(ASKED, reports=2, shown=0, attempts=3, due_at=LATER)
-
-    step = asking_rules.record_shown(question, 2)
-
-    assert (step.question.shown, step.question.attempts, step.question.due_at) == (2, 0, None)
-
-
-def test_a_message_that_shows_less_stays_due() -> None:
-    question = replace(ASKED, reports=3, shown=0, due_at=LATER)
-
-    step = asking_rules.record_shown(question, 2)
-
-    assert (step.question.shown, step.question.due_at) == (2, LATER)
-    assert step.question.outdated
+@pytest.mark.parametrize(
+    ("policy", "at", "due_at"),
+    [
+        (POLICY, NOON + timedelta(seconds=10), NOON + timedelta(seconds=90)),
+        (POLICY, NOON + timedelta(seconds=91), NOON + timedelta(seconds=91)),
+        (Policy(hold=timedelta(0)), NOON, NOON),
+    ],
+    ids=["early", "late", "no hold"],
+)
+def test_a_report_waits_until_mozdef_knows_the_alert(policy: Policy, at: datetime, due_at: datetime) -> None:
+    assert report_due_at(PUT, at, policy) == due_at
 
 
-def test_retries_double_up_to_half_a_minute() -> None:
-    delays = [retry_delay(attempts, 1.0).total_seconds() for attempts in range(8)]
+def test_an_answer_is_reported_with_its_author_and_times() -> None:
+    now = after(PUT, standing=Outcome.NO, said=Choice.NO, answered_at=CLICKED)
 
-    assert delays == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert report(PUT, now) == Report(
+        identifier="9Zo02m4B7gIfixq3c4Xh",
+        sequence=0,
+        outcome=Outcome.NO,
+        response="no",
+        note=False,
+        at=CLICKED,
+        email="ada@example.com",
+        slack_id="U0ADA",
+        slack_name="ada",
+        confidence=a_request().confidence,
+        alert="duo_bypass_codes_generated",
+        asked_at=NOON + timedelta(seconds=2),
+        answered_at=CLICKED,
+        asked_slack_id="U0ADA",
+    )
 
 
-@given(st.integers(min_value=0, max_value=10**9), st.floats(min_value=0, max_value=1))
-def test_retries_are_spread_over_their_whole_delay(attempts: int, jitter: float) -> None:
-    delay = retry_delay(attempts, jitter)
+def test_without_an_outcome_there_is_nothing_to_report() -> None:
+    with pytest.raises(ValueError, match="outcome"):
+        report(PUT, PUT)
 
-    assert timedelta(0) <= delay <= retry_delay(attempts, 1.0) <= timedelta(seconds=30)
+
+YES = after(PUT, standing=Outcome.YES, said=Choice.YES)
+NOT_SURE = after(PUT, standing=Outcome.NOT_SURE, said=Choice.NOT_SURE)
+OTHER_USER = after(NOT_SURE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER)
+LATE = after(PUT, standing=Outcome.UNDELIVERABLE, reason="not_asked_in_time")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "policy", "note"),
+    [
+        (PUT, YES, POLICY, False),
+        (YES, after(YES, standing=Outcome.NO, said=Choice.NO), POLICY, False),
+        (NOT_SURE, OTHER_USER, POLICY, True),
+        (NOT_SURE, OTHER_USER, Policy(profile=Profile.VERBATIM), False),  # for which it is another word
+        (LATE, after(LATE, standing=Outcome.TIMED_OUT, reason=""), POLICY, True),
+        # Another author: MozDef hears it as a change.
+        (LATE, after(LATE, standing=Outcome.WRONG_USER, said=Choice.WRONG_USER), POLICY, False),
+    ],
+)
+def test_a_report_that_mozdef_would_drop_goes_as_a_note(
+    before: Question, now: Question, policy: Policy, *, note: bool
+) -> None:
+    told = report(before, now, policy)
+
+    assert told.note is note
+    assert told.said == (now.said if note else None)
+    assert told.sequence == before.reports

@@ -1,14 +1,21 @@
+"""Foreign texts become visible and harmless, and templates elements in which every value is literal."""
+
 from __future__ import annotations
 
 import re
 import unicodedata
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
+import drawn
 import pytest
+from fakes import NOON
 from hypothesis import given
 from hypothesis import strategies as st
 
 import bot
+from bot.slack.render.rich_text import as_text, date, fill, link, literal
 from bot.slack.render.text import LINE_MAX, escape, shorten, to_line
 from bot.triage.foreign_text import MARKS_MAX, READ_MAX, clean
 
@@ -16,43 +23,15 @@ MARK = "… (shortened)"
 EMPTY = "(no text)"
 DROPPED = ("Cc", "Cf", "Cs", "Co", "Cn")
 
-HOSTILE = (
-    "<!channel>",
-    "<!here|you>",
-    "<@U0ADA>",
-    "<#C1>",
-    "<https://evil.example|your bank>",
-    "&lt;!channel&gt;",
-    "&amp;",
-    "&",
-    "\u202e",  # right-to-left override
-    "\u2066",
-    "\u200b",  # zero-width space
-    "\u200d",
-    "\ufeff",
-    "\x00",
-    "\x1b[31m",
-    "\x85",
-    "\r\n",
-    "\u2028",
-    "\u2029",
-    "\t",
-    "\ud800",
-    "\udfff",
-    "\ue000",
-    "\U000e0001",
-    "\U0010ffff",
-    "e\u0301",
-    "\u0301" * 50,
-    "\u00a0\n\u3000\n",
-    "`",
-    "```",
-    "*_~",
+PIECES = (
+    *("<!channel>", "<!here|you>", "<@U0ADA>", "<#C1>", "<https://evil.example|your bank>"),
+    *("&lt;!channel&gt;", "&amp;", "&", "`", "```", "*_~"),
+    *("\u202e", "\u2066"),  # right-to-left override, and isolate
+    *("\u200b", "\u200d", "\ufeff", "\ufe0f", "\u3164\u2800"),  # nothing to be seen
+    *("\x00", "\x1b[31m", "\x85", "\r\n", "\u2028", "\u2029", "\t", "\u00a0\n\u3000\n"),
+    *("\ud800", "\udfff", "\ue000", "\U000e0001", "\U0010ffff", "\U000e0100"),
+    *("e\u0301", "\u0301" * 50, "\u0301\u0323" * 40),
     "\u0344" * 40,  # two marks in its normal form
-    "\u0301\u0323" * 40,
-    "\ufe0f",
-    "\u3164\u2800",
-    "\U000e0100",
 )
 
 #: Of each sort, more than is ever looked at.
@@ -70,7 +49,7 @@ POISONS = {
 }
 
 texts = st.lists(
-    st.text(st.characters(), max_size=20) | st.sampled_from(HOSTILE) | st.sampled_from(("x" * 200, "\n" * 9)),
+    st.text(st.characters(), max_size=20) | st.sampled_from(PIECES) | st.sampled_from(("x" * 200, "\n" * 9)),
     max_size=30,
 ).map("".join)
 
@@ -95,21 +74,12 @@ def test_any_text_becomes_visible(text: str, limit: int) -> None:
 
 
 @given(texts)
-def test_cleaning_twice_is_cleaning_once(text: str) -> None:
-    assert clean(clean(text).text) == clean(text)
+def test_cleaning_gives_a_normal_form_and_twice_is_once_and_escaping_loses_nothing(text: str) -> None:
+    cleaned = clean(text)
+    assert unicodedata.is_normalized("NFC", cleaned.text)
+    assert clean(cleaned.text) == cleaned
     assert to_line(to_line(text)) == to_line(text)
-
-
-@given(texts)
-def test_cleaned_text_is_in_normal_form(text: str) -> None:
-    assert unicodedata.is_normalized("NFC", clean(text).text)
-
-
-@given(texts)
-def test_escaping_loses_nothing(text: str) -> None:
-    escaped = escape(text)
-
-    assert escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
+    assert escape(text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&") == text
 
 
 @given(texts, st.integers(min_value=len(MARK), max_value=500))
@@ -150,14 +120,25 @@ def test_a_text_is_shown_as(text: str, expected: str) -> None:
     assert shown(text) == expected
 
 
-def test_a_text_at_the_limit_is_left_whole() -> None:
-    assert shorten("x" * 50, 50, mark="…") == "x" * 50
-    assert shorten("x" * 51, 50, mark="…") == "x" * 49 + "…"
+@pytest.mark.parametrize(
+    ("text", "limit", "lines", "shown"),
+    [
+        ("x" * 50, 50, 9, "x" * 50),
+        ("x" * 51, 50, 9, "x" * 49 + "…"),
+        # Lines are counted after cleaning.
+        ("a\n\n\n\nb\nc", 50, 4, "a\n\nb\nc"),
+        ("a\n\n\n\nb\nc", 50, 3, "a\n\nb…"),
+        # What lies beyond the first 50,000 characters is not looked at.
+        ("\u200b" * READ_MAX + "out of sight", 50, 9, "…"),
+    ],
+)
+def test_a_text_at_the_limit_is_left_whole(text: str, limit: int, lines: int, shown: str) -> None:
+    assert shorten(text, limit, lines=lines, mark="…") == shown
 
 
-def test_lines_are_counted_after_cleaning() -> None:
-    assert shorten("a\n\n\n\nb\nc", 50, lines=4, mark="…") == "a\n\nb\nc"
-    assert shorten("a\n\n\n\nb\nc", 50, lines=3, mark="…") == "a\n\nb…"
+def test_a_line_that_is_too_long_says_so() -> None:
+    assert to_line("x" * LINE_MAX) == "x" * LINE_MAX
+    assert to_line("x" * READ_MAX) == "x" * (LINE_MAX - 1) + "…"
 
 
 @pytest.mark.parametrize("name", POISONS)
@@ -196,17 +177,56 @@ def test_how_far_a_text_is_read_depends_on_what_can_be_seen(text: str, limit: in
     assert clean(text, limit, one_line=one_line) == (whole[:limit], len(whole) <= limit)
 
 
-def test_what_lies_beyond_the_first_50_000_characters_is_not_looked_at() -> None:
-    hidden = "\u200b" * READ_MAX + "out of sight"
-
-    assert shown(hidden) == EMPTY + MARK
-
-
 @pytest.mark.parametrize("text", ["a\nb", "a \u200b\u3000\n\t b", " a\u2028b\r\n"])
 def test_a_line_is_one_line(text: str) -> None:
     assert to_line(text) == "a b"
 
 
-def test_a_line_that_is_too_long_says_so() -> None:
-    assert to_line("x" * LINE_MAX) == "x" * LINE_MAX
-    assert to_line("x" * READ_MAX) == "x" * (LINE_MAX - 1) + "…"
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("plain", [literal("plain")]),
+        ("*bold*", [literal("bold", "bold")]),
+        ("a *b c* d", [literal("a "), literal("b c", "bold"), literal(" d")]),
+        ("_a_ and *b _c_*", [
+            literal("a", "italic"), literal(" and "), literal("b ", "bold"), literal("c", "bold", "italic"),
+        ]),
+        ("3 * 4 * 5", [literal("3 * 4 * 5")]),
+        ("snake_case_name", [literal("snake_case_name")]),
+        ("a {brace} stays", [literal("a {brace} stays")]),
+    ],
+)  # fmt: skip
+def test_a_template_without_values(template: str, expected: list[Any]) -> None:
+    assert fill(template) == expected
+
+
+def test_a_value_is_an_element_of_its_own_in_the_style_around_it() -> None:
+    *elements, rest, end = fill("*{title}*: {who} {{x}}", title="*a*", who="_b_")
+
+    assert elements == [literal("*a*", "bold"), literal(": "), literal("_b_")]
+    assert rest["text"] + end["text"] == " {x}"
+
+
+def test_a_value_may_be_a_date_or_a_link() -> None:
+    moment, profile = date(NOON, ZoneInfo("Europe/Berlin")), link("https://example.slack.com/team/U1", "@ada")
+
+    elements = fill("{who} on *{date}*", who=[profile], date=[moment])
+
+    assert elements == [profile, literal(" on "), {**moment, "style": {"bold": True}}]
+    assert (moment["timestamp"], moment["fallback"]) == (1795521600, "Tue 24 Nov 2026, 13:00 (Europe/Berlin)")
+
+
+def test_an_empty_value_leaves_nothing_and_the_text_of_elements_is_escaped_without_markup() -> None:
+    assert fill("a{x}", x="") == [literal("a")]
+    assert as_text(fill("*A* {x}", x="<!channel> & co")) == "A &lt;!channel&gt; &amp; co"
+
+
+@given(st.text(min_size=1) | st.just(drawn.HOSTILE))
+def test_whatever_a_value_is_it_stands_alone(value: str) -> None:
+    for template in ("{x}", "*{x}*", "_a {x}_ b", "x*{x}*y"):
+        elements, others = fill(template, x=value), fill(template, x="")
+        assert [
+            each["text"]
+            for place, each in enumerate(elements)
+            if elements[:place] + elements[place + 1 :] == others
+        ][:1] == [value]

@@ -1,92 +1,64 @@
-"""How the text of each variable is read, and what is said of a wrong one."""
+"""How the text of each variable is read, the proxies included, and what is said of a wrong one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from pathlib import Path
 
 import pytest
+from given_settings import COMPLETE, QUEUES, load, problems
 
-from bot.errors import ConfigError
-from bot.settings.settings import Purpose, load_settings
+from bot.settings.settings import Purpose, settle_environment
+from bot.slack.client import proxy_for
 
-QUEUES = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
-COMPLETE = {
-    "SLACK_BOT_TOKEN": "xoxb-1-secret",
-    "SLACK_APP_TOKEN": "xapp-1-secret",
-    "REQUEST_QUEUE_URL": f"{QUEUES}requests",
-    "RESPONSE_QUEUE_URL": f"{QUEUES}responses.fifo",
+#: What is wrong for each variable.
+WRONG = {
+    "SLACK_API_URL": (
+        "slack.com/api",
+        "ftp://slack.com/api/",
+        "https://slack.com/api/?x=1",
+        "https://slack.com:port/api/",
+    ),
+    "REQUEST_QUEUE_URL": ("https://sqs.eu-central-1.amazonaws.com/", f"{QUEUES}requests?x=1"),
+    "RESPONSE_QUEUE_URL": ("arn:aws:sqs:eu-central-1:123456789012:responses",),
+    "STORE_URL": (
+        *("triage-bot.db", "sqlite:///", "sqlite:///:memory:", "sqlite:///store.db?timeout=5"),
+        *("sqlite:////var/lib/bot/", "dynamodb://", "dynamodb://my/questions"),
+        "dynamodb://questions?zone=us-west-2",
+    ),
+    "RESPONSE_PROFILE": ("stock",),
+    "MOZDEF_SYNC_SECONDS": ("-1", "3601", "1.5", "٣"),
+    "REMIND_AFTER": ("4 h", "-1h"),
+    "REMIND_TIMES": ("11", "-1", "1.0"),
+    "EXPIRE_AFTER": ("tomorrow",),
+    "LOG_FORMAT": ("xml",),
+    "METRICS_LISTEN": ("9464", ":9464", "127.0.0.1:65536", "::1:9464", "http://127.0.0.1:9464"),
+    "WORKING_HOURS": ("9 to 5", "Mon-Fri 18:00-09:00"),
+    "DEFAULT_TIMEZONE": ("CEST", "Europe", "/etc/localtime"),
+    "SECURITY_CHANNEL": ("#security", "U0123456789", "c0123456789"),
+    "MOZDEF_ALERT_URL": (
+        "http://mozdef.example.com/alert/{identifier}",
+        "https://mozdef.example.com/alert/",
+        "https://mozdef.example.com/alert/{id}",
+        "https://mozdef.example.com/{identifier}/{user}",
+        "https://mozdef.example.com/{identifier!r}",
+        "https://mozdef.example.com/{{identifier}}",
+        "https://{identifier}.example.com/alert",
+        "https://mozdef.example.com?{identifier}",
+        "https:///{identifier}",
+        "https://mozdef.example.com/{identifier}|bank",
+        "https://mozdef.example.com/alert {identifier}",
+    ),
+    "ALLOW_DEESCALATION": ("on",),
+    "LOG_LEVEL": ("LOUD",),
+    "AWS_REGION": ("Frankfurt am Main",),
+    "CONFIG_DIR": ("missing",),
 }
 
 
-def problems(folder: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
-    with pytest.raises(ConfigError) as caught:
-        load_settings(Purpose.RUN, environ=environ, directory=folder)
-    return caught.value.problems
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("SLACK_API_URL", "slack.com/api"),
-        ("SLACK_API_URL", "ftp://slack.com/api/"),
-        ("SLACK_API_URL", "https://slack.com/api/?x=1"),
-        ("SLACK_API_URL", "https://slack.com:port/api/"),
-        ("REQUEST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/"),
-        ("REQUEST_QUEUE_URL", "https://sqs.eu-central-1.amazonaws.com/123456789012/requests?x=1"),
-        ("RESPONSE_QUEUE_URL", "arn:aws:sqs:eu-central-1:123456789012:responses"),
-        ("STORE_URL", "triage-bot.db"),
-        ("STORE_URL", "sqlite:///"),
-        ("STORE_URL", "sqlite:///:memory:"),
-        ("STORE_URL", "sqlite:///store.db?timeout=5"),
-        ("STORE_URL", "sqlite:////var/lib/bot/"),
-        ("STORE_URL", "dynamodb://"),
-        ("STORE_URL", "dynamodb://my/questions"),
-        ("STORE_URL", "dynamodb://questions?zone=us-west-2"),
-        ("RESPONSE_PROFILE", "stock"),
-        ("MOZDEF_SYNC_SECONDS", "-1"),
-        ("MOZDEF_SYNC_SECONDS", "3601"),
-        ("MOZDEF_SYNC_SECONDS", "1.5"),
-        ("MOZDEF_SYNC_SECONDS", "٣"),
-        ("REMIND_AFTER", "4 h"),
-        ("REMIND_AFTER", "-1h"),
-        ("REMIND_TIMES", "11"),
-        ("REMIND_TIMES", "-1"),
-        ("REMIND_TIMES", "1.0"),
-        ("EXPIRE_AFTER", "tomorrow"),
-        ("LOG_FORMAT", "xml"),
-        ("METRICS_LISTEN", "9464"),
-        ("METRICS_LISTEN", ":9464"),
-        ("METRICS_LISTEN", "127.0.0.1:65536"),
-        ("METRICS_LISTEN", "::1:9464"),
-        ("METRICS_LISTEN", "http://127.0.0.1:9464"),
-        ("WORKING_HOURS", "9 to 5"),
-        ("WORKING_HOURS", "Mon-Fri 18:00-09:00"),
-        ("DEFAULT_TIMEZONE", "CEST"),
-        ("DEFAULT_TIMEZONE", "Europe"),
-        ("DEFAULT_TIMEZONE", "/etc/localtime"),
-        ("SECURITY_CHANNEL", "#security"),
-        ("SECURITY_CHANNEL", "U0123456789"),
-        ("SECURITY_CHANNEL", "c0123456789"),
-        ("MOZDEF_ALERT_URL", "http://mozdef.example.com/alert/{identifier}"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert/"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert/{id}"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier}/{user}"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier!r}"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{{identifier}}"),
-        ("MOZDEF_ALERT_URL", "https://{identifier}.example.com/alert"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com?{identifier}"),
-        ("MOZDEF_ALERT_URL", "https:///{identifier}"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/{identifier}|bank"),
-        ("MOZDEF_ALERT_URL", "https://mozdef.example.com/alert {identifier}"),
-        ("ALLOW_DEESCALATION", "on"),
-        ("LOG_LEVEL", "LOUD"),
-        ("AWS_REGION", "Frankfurt am Main"),
-        ("CONFIG_DIR", "missing"),
-    ],
-)
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in WRONG for value in WRONG[name]])
 def test_a_wrong_value_is_named_and_shown(tmp_path: Path, name: str, value: str) -> None:
-    (problem,) = problems(tmp_path, {**COMPLETE, name: value})
+    (problem,) = problems(tmp_path, **{name: value})
 
     assert problem.startswith(f"{name} is {value!r}; expected ")
 
@@ -96,16 +68,14 @@ def test_a_wrong_value_is_named_and_shown(tmp_path: Path, name: str, value: str)
     "value", ["hunter2-hunter2", "xoxp-hunter2", "xoxb-", "xapp-", "xoxb-hunter2 x", "ssm:hunter2"]
 )
 def test_a_wrong_token_is_never_shown(tmp_path: Path, name: str, value: str) -> None:
-    (problem,) = problems(tmp_path, {**COMPLETE, name: value})
+    (problem,) = problems(tmp_path, **{name: value})
 
     assert problem.startswith(name)
     assert "hunter2" not in problem
 
 
 def test_swapped_tokens_are_recognised(tmp_path: Path) -> None:
-    environ = {**COMPLETE, "SLACK_BOT_TOKEN": "xapp-1-secret", "SLACK_APP_TOKEN": "xoxb-1-secret"}
-
-    found = problems(tmp_path, environ)
+    found = problems(tmp_path, SLACK_BOT_TOKEN="xapp-1-secret", SLACK_APP_TOKEN="xoxb-1-secret")
 
     assert len(found) == 2
     assert all("swapped" in problem and "secret" not in problem for problem in found)
@@ -113,7 +83,7 @@ def test_swapped_tokens_are_recognised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["LOG_LEVEL", "WORKING_HOURS", "SECURITY_CHANNEL", "MOZDEF_ALERT_URL"])
 def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path, name: str) -> None:
-    (problem,) = problems(tmp_path, {**COMPLETE, name: "xoxb-1-secret"})
+    (problem,) = problems(tmp_path, **{name: "xoxb-1-secret"})
 
     assert problem.startswith(f"{name} is ")
     assert "secret" not in problem
@@ -128,25 +98,25 @@ def test_a_token_in_the_wrong_variable_is_not_shown(tmp_path: Path, name: str) -
     ],
 )
 def test_a_queue_with_two_uses_is_refused(tmp_path: Path, name: str, other: str) -> None:
-    (problem,) = problems(tmp_path, {**COMPLETE, name: f"{COMPLETE[other]}/"})
+    (problem,) = problems(tmp_path, **{name: f"{COMPLETE[other]}/"})
 
     assert name in problem
     assert other in problem
 
 
 @pytest.mark.parametrize(
-    "url",
+    "host",
     [
-        "https://queue.amazonaws.com/123456789012/requests",
-        "https://SQS.us-east-1.amazonaws.com/123456789012/requests/",
-        "https://us-east-1.queue.amazonaws.com/123456789012/requests",
-        "https://vpce-1a-2b.sqs.us-east-1.vpce.amazonaws.com/123456789012/requests",
+        "queue.amazonaws.com",
+        "SQS.us-east-1.amazonaws.com",
+        "us-east-1.queue.amazonaws.com",
+        "vpce-1a-2b.sqs.us-east-1.vpce.amazonaws.com",
     ],
 )
-def test_a_queue_is_the_same_by_each_of_its_urls(tmp_path: Path, url: str) -> None:
-    requests = "https://sqs.us-east-1.amazonaws.com/123456789012/requests"
+def test_a_queue_is_the_same_by_each_of_its_urls(tmp_path: Path, host: str) -> None:
+    first, second = (f"https://{each}/1/requests" for each in ("sqs.us-east-1.amazonaws.com", host))
 
-    (problem,) = problems(tmp_path, {**COMPLETE, "REQUEST_QUEUE_URL": requests, "RESPONSE_QUEUE_URL": url})
+    (problem,) = problems(tmp_path, REQUEST_QUEUE_URL=first, RESPONSE_QUEUE_URL=second)
 
     assert problem.startswith("RESPONSE_QUEUE_URL is the same queue as REQUEST_QUEUE_URL")
 
@@ -154,7 +124,7 @@ def test_a_queue_is_the_same_by_each_of_its_urls(tmp_path: Path, url: str) -> No
 def test_the_slash_behind_a_queues_name_is_no_part_of_it(tmp_path: Path) -> None:
     urls = {name: f"{COMPLETE[name]}/" for name in ("REQUEST_QUEUE_URL", "RESPONSE_QUEUE_URL")}
 
-    settings = load_settings(Purpose.RUN, environ={**COMPLETE, **urls}, directory=tmp_path)
+    settings = load(tmp_path, **urls)
 
     assert settings.request_queue_url == COMPLETE["REQUEST_QUEUE_URL"]
     assert settings.response_queue_url == COMPLETE["RESPONSE_QUEUE_URL"]
@@ -168,9 +138,101 @@ def test_the_slash_behind_a_queues_name_is_no_part_of_it(tmp_path: Path) -> None
         ("localhost:0", ("localhost", 0)),
     ],
 )
-def test_an_address_to_listen_on_is_a_host_and_a_port(
-    tmp_path: Path, text: str, address: tuple[str, int]
-) -> None:
-    settings = load_settings(Purpose.RUN, environ={**COMPLETE, "METRICS_LISTEN": text}, directory=tmp_path)
+def test_an_address_to_listen_on_is_read(tmp_path: Path, text: str, address: tuple[str, int]) -> None:
+    assert load(tmp_path, METRICS_LISTEN=text).metrics_listen == address
 
-    assert settings.metrics_listen == address
+
+NAMES = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+SLACK = "https://slack.com/api/"
+
+
+@pytest.fixture
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's proxies is left, and what the test sets is gone when it ends."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    for name in NAMES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("proxy:3128", "http://proxy:3128"),
+        ("me:secret@192.0.2.10:3128", "http://me:secret@192.0.2.10:3128"),
+        ("[2001:db8::1]:3128", "http://[2001:db8::1]:3128"),
+        ("http://proxy:3128/", "http://proxy:3128/"),
+        ("https://proxy", "https://proxy"),
+    ],
+)
+def test_slack_is_called_through_a_proxy_in_any_form(tmp_path: Path, name: str, text: str, url: str) -> None:
+    settle_environment(load(tmp_path, **{name: text}))
+
+    assert proxy_for(SLACK) == url
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_a_proxy_for_https_alone_wins_over_that_for_all(tmp_path: Path) -> None:
+    settle_environment(load(tmp_path, ALL_PROXY="all:1", HTTPS_PROXY="secure:2", HTTP_PROXY="plain:3"))
+
+    assert proxy_for(SLACK) == "http://secure:2"
+    assert proxy_for("http://127.0.0.1:8080/api/") == "http://plain:3"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+def test_the_proxy_for_all_leaves_plain_http_alone(tmp_path: Path) -> None:
+    """An instance's metadata service is asked by plain http, and no proxy leads there."""
+    settle_environment(load(tmp_path, ALL_PROXY="all:1"))
+
+    assert proxy_for("http://169.254.169.254/") is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("socks5://proxy:1080", "socks5h://proxy:1080", "SOCKS4://proxy"),
+        *("proxy:port", "http://proxy:port", "proxy:65536", "proxy:0", "proxy:-1"),
+        *("http://", ":3128", "::1", "file:///etc/passwd", "http:/proxy:3128", "http://http://proxy:3128"),
+        *("proxy:3128/somewhere", "pro xy:3128"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_and_shown(tmp_path: Path, name: str, text: str) -> None:
+    expected = f"{name} is {text!r}; expected http://HOST:PORT, or HOST:PORT"
+
+    assert problems(tmp_path, **{name: text}) == (expected,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "me:hunter2@proxy:port",
+        "http://me:hunter2@proxy:port",
+        "me:hunt/er2@proxy",
+        "me:12/er2@proxy:3128",
+        "me:12?er2@proxy:3128",
+        "http://me:12#er2@proxy:3128",
+        "socks5://x:hunter2@y",
+    ],
+)
+def test_the_password_of_a_proxy_is_never_shown(tmp_path: Path, text: str) -> None:
+    (problem,) = problems(tmp_path, HTTPS_PROXY=text)
+
+    assert problem.startswith("HTTPS_PROXY is '[redacted]@")
+    assert "er2" not in problem
+    assert "hunter2" not in repr(load(tmp_path, HTTPS_PROXY="me:hunter2@proxy:3128"))
+
+
+def test_a_command_that_opens_only_a_file_is_not_held_to_a_proxy(tmp_path: Path) -> None:
+    socks = {"ALL_PROXY": "socks5://proxy"}
+
+    assert load(tmp_path, Purpose.STORE, **socks).problems == ()
+    (problem,) = problems(tmp_path, Purpose.STORE, STORE_URL="dynamodb://questions", **socks)
+    assert problem.startswith("ALL_PROXY")
+
+
+def test_hosts_that_need_no_proxy_are_no_proxy(tmp_path: Path) -> None:
+    assert load(tmp_path, NO_PROXY="localhost,.example.com").proxies.values == {}

@@ -1,7 +1,8 @@
-"""What `list` and `show` tell."""
+"""What `list`, `show` and `migrate` tell."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from dataclasses import replace
@@ -9,23 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from fakes import a_request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.cli.output.migration import render_result
 from bot.cli.output.questions import render_list, render_question
 from bot.printable import make_printable
-from bot.triage.model import Choice, Confidence, Fact, OutboxRow, Question, Report, State, TriageRequest
+from bot.store.migration.inventory import Comparison, Count
+from bot.store.migration.migrate import MigrationResult
+from bot.triage.model import Choice, Fact, OutboxRow, Question, Report, State, Trail
 from bot.triage.outcomes import Outcome
-from bot.worker.views import View, question_view, render_json
+from bot.worker.views import question_view, render_json, trail_view
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
-REQUEST = TriageRequest(
-    identifier="9Zo02m4B7gIfixq3c4Xh",
-    alert="duo_bypass_codes_generated",
-    summary="Somebody made bypass codes.\nWas it you?",
-    user="ada@example.com",
-    confidence=Confidence.LOWEST,
-)
+REQUEST = a_request(summary="Somebody made bypass codes.\nWas it you?")
 WAITING = Question(
     request=REQUEST, ref="0" * 32 + ".1", accepted_at=ACCEPTED, due_at=ACCEPTED + timedelta(seconds=4)
 )
@@ -83,39 +82,52 @@ def report(sequence: int, *, note: bool = False, comment: str = "", **changes: A
     )
 
 
-def over_the_socket(view: View) -> View:
-    returned: View = json.loads(json.dumps(view))
-    return returned
+def rendered(question: Question, *reports: OutboxRow) -> str:
+    """Return what `show` prints, of a view that went over the socket."""
+    return render_question(json.loads(json.dumps(shown_view(question, *reports))))
+
+
+def shown_view(question: Question, *reports: OutboxRow) -> dict[str, Any]:
+    """Return what the handler of `show` yields for an alert without events."""
+    trail = Trail(question=question, events=(), reports=reports)
+    return {**question_view(question, reports), **trail_view(trail)}
+
+
+def listed(*questions: Question, at: datetime | None = None) -> list[str]:
+    return render_list([question_view(each) for each in questions], at or LATER).splitlines()
+
+
+def section_of(text: str, heading: str) -> list[str]:
+    """The lines below a heading of what `show` prints."""
+    sections = {section.splitlines()[0]: section.splitlines()[1:] for section in text.split("\n\n")}
+    return sections.get(heading, [])
 
 
 def hostile(text: str) -> Question:
-    request = TriageRequest(
-        identifier=text, alert=text, summary=text, user=text, confidence=Confidence.LOWEST
-    )
+    request = replace(REQUEST, identifier=text, alert=text, summary=text, user=text)
     return replace(CARDED, request=request, slack_name=text, reason=text, taken_name=text, note=text)
 
 
-def test_a_view_survives_the_socket_unchanged() -> None:
+def test_a_view_survives_the_socket_and_does_not_hold_the_ref_with_which_a_click_is_known() -> None:
     view = question_view(ANSWERED, [report(0)])
 
-    assert over_the_socket(view) == view
+    assert json.loads(json.dumps(view)) == view
+    assert ANSWERED.ref not in render_json(view)
 
 
-def test_a_view_does_not_hold_the_ref_with_which_a_click_is_known() -> None:
-    assert ANSWERED.ref not in render_json(question_view(ANSWERED, [report(0)]))
-
-
-def test_the_list_is_a_table_with_a_line_for_each_question() -> None:
-    views = [question_view(ANSWERED), question_view(WAITING)]
-
-    cells = [re.split(" {2,}", line) for line in render_list(views, LATER).splitlines()]
+def test_the_list_is_an_aligned_table_with_a_line_for_each_question() -> None:
+    lines = listed(ANSWERED, WAITING)
 
     asked = ["9Zo02m4B7gIfixq3c4Xh", "duo_bypass_codes_generated", "ada@example.com"]
-    assert cells == [
-        ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME"],
+    headings = ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME"]
+    assert [re.split(" {2,}", line) for line in lines] == [
+        headings,
         ["2026-11-24 03:00", "3h", *asked, "asked", "no (then said yes)"],
         ["2026-11-24 03:00", "3h", *asked, "accepted", "-"],
     ]
+    for name, cell in [("USER", "ada@"), ("ALERT", "duo_")]:
+        assert {lines[0].index(name)} == {line.index(cell) for line in lines[1:]}
+    assert listed()[0].split() == headings
 
 
 @pytest.mark.parametrize(
@@ -123,9 +135,7 @@ def test_the_list_is_a_table_with_a_line_for_each_question() -> None:
     [(timedelta(hours=20, minutes=1), "20h left"), (timedelta(seconds=-1), "0s left"), (None, "-")],
 )
 def test_the_list_says_how_long_an_open_question_still_waits(left: timedelta | None, shown: str) -> None:
-    waiting = replace(WAITING, deadline=None if left is None else LATER + left)
-
-    row = render_list([question_view(waiting)], LATER).splitlines()[1]
+    [_, row] = listed(replace(WAITING, deadline=None if left is None else LATER + left))
 
     assert row.endswith(f"accepted  {shown}")
 
@@ -133,26 +143,7 @@ def test_the_list_says_how_long_an_open_question_still_waits(left: timedelta | N
 def test_the_rows_of_open_alerts_with_ordinary_names_fit_a_terminal_of_110_columns() -> None:
     asked = replace(ANSWERED, standing=None, said=None, deadline=LATER + timedelta(hours=20))
 
-    assert max(map(len, render_list([question_view(asked)], LATER).splitlines())) <= 110
-
-
-def test_the_columns_of_the_list_are_aligned() -> None:
-    lines = render_list([question_view(ANSWERED), question_view(WAITING)], LATER).splitlines()
-
-    for name, cell in [("USER", "ada@"), ("ALERT", "duo_")]:
-        assert {lines[0].index(name)} == {line.index(cell) for line in lines[1:]}
-
-
-def test_an_empty_list_is_its_headings() -> None:
-    assert render_list([], LATER).split() == [
-        "ACCEPTED",
-        "AGE",
-        "IDENTIFIER",
-        "ALERT",
-        "USER",
-        "STATE",
-        "OUTCOME",
-    ]
+    assert max(map(len, listed(asked))) <= 110
 
 
 @pytest.mark.parametrize(
@@ -166,37 +157,31 @@ def test_an_empty_list_is_its_headings() -> None:
     ],
 )
 def test_an_age_is_told_in_its_largest_unit(age: timedelta, shown: str) -> None:
-    row = render_list([question_view(WAITING)], ACCEPTED + age).splitlines()[1]
-
-    assert row.split()[2] == shown
+    assert listed(WAITING, at=ACCEPTED + age)[1].split()[2] == shown
 
 
 def test_the_list_says_why_nobody_was_asked_and_which_rows_are_in_doubt() -> None:
     unknown = replace(WAITING, state=State.CLOSED, standing=Outcome.UNDELIVERABLE, reason="users_not_found")
     doubtful = replace(WAITING, state=State.POSTING, in_doubt_since=ACCEPTED)
 
-    text = render_list([question_view(unknown), question_view(doubtful)], LATER)
+    [_, first, second] = listed(unknown, doubtful)
 
-    assert re.search("closed +undeliverable: users_not_found", text)
-    assert re.search(r"posting \(in doubt\) +-", text)
+    assert re.search("closed +undeliverable: users_not_found", first)
+    assert re.search(r"posting \(in doubt\) +-", second)
 
 
 def test_a_long_identifier_stays_whole_and_pushes_only_its_own_row_apart() -> None:
-    long = replace(WAITING, request=replace(REQUEST, identifier="x" * 255))
+    [_, ordinary, long] = listed(WAITING, replace(WAITING, request=replace(REQUEST, identifier="x" * 255)))
 
-    lines = render_list([question_view(WAITING), question_view(long)], LATER).splitlines()
-
-    assert "x" * 255 in lines[2]
-    assert len(lines[1]) < 160
+    assert "x" * 255 in long
+    assert len(ordinary) < 160
 
 
 def test_wide_characters_keep_the_columns_aligned() -> None:
-    wide = replace(WAITING, request=replace(REQUEST, alert="漢字e\u0301"))
-
-    lines = render_list([question_view(wide), question_view(WAITING)], LATER).splitlines()
+    [_, wide, plain] = listed(replace(WAITING, request=replace(REQUEST, alert="漢字e\u0301")), WAITING)
 
     # Two characters of two columns each, and one of none: one character less, though it looks equally long.
-    assert lines[1].index("ada@") == lines[2].index("ada@") - 1
+    assert wide.index("ada@") == plain.index("ada@") - 1
 
 
 def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> None:
@@ -206,7 +191,7 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         report(2, parked_at=ACCEPTED + timedelta(seconds=99)),
     ]
 
-    text = render_question(over_the_socket(question_view(ANSWERED, reports)))
+    text = rendered(ANSWERED, *reports)
 
     assert text.splitlines() == [
         "Alert 9Zo02m4B7gIfixq3c4Xh",
@@ -255,7 +240,7 @@ def test_show_tells_the_facts_what_was_left_out_or_cut_and_how_the_person_was_fo
     )
     known = replace(ANSWERED, found_by='[domains] "a" = "b"', other_slack_id="W1", reason="not_mapped")
     view = question_view(replace(known, request=request), [])
-    shown = render_question(over_the_socket(view))
+    shown = rendered(replace(known, request=request))
 
     assert section_of(shown, "Question")[2:4] == ["  other id     W1", '  found by     [domains] "a" = "b"']
     assert "  reason       not_mapped (see people.toml)" in section_of(shown, "Outcome")
@@ -274,12 +259,6 @@ def test_show_tells_the_facts_what_was_left_out_or_cut_and_how_the_person_was_fo
     ]
 
 
-def section_of(text: str, heading: str) -> list[str]:
-    """The lines below a heading of what `show` prints."""
-    sections = {section.splitlines()[0]: section.splitlines()[1:] for section in text.split("\n\n")}
-    return sections.get(heading, [])
-
-
 def test_show_tells_what_comes_next_for_an_open_question() -> None:
     asked = replace(
         ANSWERED,
@@ -289,7 +268,7 @@ def test_show_tells_what_comes_next_for_an_open_question() -> None:
         deadline=ACCEPTED + timedelta(hours=24),
     )
 
-    lines = section_of(render_question(over_the_socket(question_view(asked, []))), "Question")
+    lines = section_of(rendered(asked), "Question")
 
     assert lines[-3:] == [
         "  reminders    1",
@@ -302,7 +281,7 @@ def test_show_tells_what_comes_next_for_an_open_question() -> None:
 def test_show_tells_a_long_text_whole_in_lines_that_fit(piece: str) -> None:
     long = replace(ANSWERED, request=replace(ANSWERED.request, summary=piece * 9999))
 
-    lines = section_of(render_question(question_view(long, [])), f"Alert {ANSWERED.identifier}")
+    lines = section_of(rendered(long), f"Alert {ANSWERED.identifier}")
 
     quoted = [line.removeprefix("  │ ") for line in lines if line.startswith("  │")]
     assert max(map(len, quoted)) <= 76
@@ -315,7 +294,7 @@ def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_our
         report(2, note=True, comment="Security team\n  taken by     mallory"),
     ]
 
-    text = render_question(over_the_socket(question_view(CARDED, [report(0), *notes])))
+    text = rendered(CARDED, report(0), *notes)
 
     assert section_of(text, "Notes") == [
         "  2026-11-24 03:06:00 UTC",
@@ -329,96 +308,97 @@ def test_show_tells_every_note_with_its_time_and_none_can_pass_for_a_line_of_our
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
-        (
-            {},
-            [
-                "  card         1764000100.000200",
-                "  taken by     radia (U0RADIA)",
-                "  taken        2026-11-24 03:09:00 UTC",
-            ],
-        ),
+        ({}, ["card 1764000100.000200", "taken by radia (U0RADIA)", "taken 2026-11-24 03:09:00 UTC"]),
         (
             {"card_ts": "", "card_due_at": ACCEPTED, "taken_by": "", "taken_name": "", "taken_at": None},
-            [
-                "  card         not posted yet",
-                "  next update  2026-11-24 03:00:00 UTC",
-                "  taken by     nobody",
-            ],
+            ["card not posted yet", "next update 2026-11-24 03:00:00 UTC", "taken by nobody"],
         ),
         ({"card_ts": ""}, []),
     ],
 )
-def test_show_tells_what_the_security_team_has_of_it_and_who_took_it(
-    changes: dict[str, Any], shown: list[str]
-) -> None:
-    text = render_question(question_view(replace(CARDED, **changes), []))
+def test_show_tells_what_the_security_team_has_of_it(changes: dict[str, Any], shown: list[str]) -> None:
+    lines = section_of(rendered(replace(CARDED, **changes)), "Security team")
 
-    assert section_of(text, "Security team") == shown
+    assert [" ".join(line.split()) for line in lines] == shown
 
 
-def test_json_has_the_whole_story() -> None:
-    view = json.loads(render_json(question_view(CARDED, [])))
+def test_json_has_the_whole_story_and_the_body_of_a_report_byte_for_byte() -> None:
+    view = json.loads(render_json(question_view(CARDED, [report(0)])))
 
-    names = (
-        "deadline",
-        "reminders",
-        "note",
-        "notes",
-        "cardTs",
-        "cardDueAt",
-        "takenBy",
-        "takenName",
-        "takenAt",
-    )
-    assert [view[name] for name in names] == [
-        None,
-        1,
-        "I was on a train.",
-        2,
-        "1764000100.000200",
-        None,
-        "U0RADIA",
-        "radia",
-        "2026-11-24T03:09:00+00:00",
-    ]
+    expected = {
+        "deadline": None,
+        "reminders": 1,
+        "note": "I was on a train.",
+        "notes": 2,
+        "cardTs": "1764000100.000200",
+        "cardDueAt": None,
+        "takenBy": "U0RADIA",
+        "takenName": "radia",
+        "takenAt": "2026-11-24T03:09:00+00:00",
+    }
+    assert {name: view[name] for name in expected} == expected
+    [shown] = view["reports"]
+    assert shown["body"] == report(0).body
 
 
 def test_show_of_a_question_that_nobody_has_answered_says_that_it_is_open() -> None:
-    text = render_question(question_view(WAITING, []))
+    text = rendered(WAITING)
 
     assert "  stands       open" in text
     assert "Reports to MozDef\n  none yet" in text
     assert "None" not in text
 
 
-def test_json_keeps_the_body_of_a_report_byte_for_byte() -> None:
-    row = report(0)
-
-    (shown,) = json.loads(render_json(question_view(ANSWERED, [row])))["reports"]
-
-    assert shown["body"] == row.body
-
-
 @given(st.text(alphabet=st.characters(), max_size=200))
-def test_no_alert_text_touches_the_terminal(text: str) -> None:
-    view = question_view(hostile(text), [])
+def test_no_alert_text_touches_the_terminal_or_adds_a_row_to_the_list(text: str) -> None:
+    view = shown_view(hostile(text))
 
-    texts = (render_list([view], LATER), render_question(view), render_json(view))
+    shown = (render_list([view], LATER), render_question(view), render_json(view))
 
-    assert all(line.isprintable() for shown in texts for line in shown.split("\n"))
-
-
-@given(st.text(max_size=50))
-def test_no_alert_text_adds_a_row_to_the_list(text: str) -> None:
-    assert len(render_list([question_view(hostile(text))], LATER).split("\n")) == 2
+    assert all(line.isprintable() for each in shown for line in each.split("\n"))
+    assert len(shown[0].split("\n")) == 2
 
 
 def test_no_summary_can_pass_for_a_line_of_ours() -> None:
     forged = "x\n\nOutcome\n  stands       yes\r" + " " * 200 + "Outcome"
-    view = question_view(replace(ANSWERED, request=replace(REQUEST, summary=forged)), [])
 
-    lines = render_question(view).splitlines()
+    lines = rendered(replace(ANSWERED, request=replace(REQUEST, summary=forged))).splitlines()
 
     assert lines.count("Outcome") == 1
     assert "  stands       yes" not in lines
     assert all(len(line) <= 80 for line in lines)
+
+
+def comparison(kind: str, rows: int, file: str, table: str) -> Comparison:
+    return Comparison(
+        kind=kind, source=Count(rows=rows, checksum=file), target=Count(rows=rows, checksum=table)
+    )
+
+
+EQUAL = comparison("reports sent", 1234, "ab" * 32, "ab" * 32)
+NOTHING = comparison("reports parked", 0, "0" * 64, "0" * 64)
+DIFFERENT = comparison("questions asked", 2, "cd" * 32, "ef" * 32)
+
+
+def shown(*comparisons: Comparison, differs: str | None, as_json: bool = False) -> str:
+    options = argparse.Namespace(target="dynamodb://questions", json=as_json)
+    return render_result(MigrationResult(comparisons=comparisons, differs=differs), options)
+
+
+def test_equal_stores_are_shown_with_what_comes_next() -> None:
+    assert shown(EQUAL, NOTHING, differs=None).splitlines() == [
+        "KIND            FILE   TABLE  CHECKSUM OF FILE  CHECKSUM OF TABLE",
+        "reports sent    1,234  1,234  abababababababab  abababababababab   equal",
+        "reports parked  0      0      -                 -                  equal",
+        "Everything matches. Set STORE_URL=dynamodb://questions, and never start a worker on the file again.",
+    ]
+
+
+def test_as_many_rows_of_another_content_are_different_and_programs_get_the_whole_checksums() -> None:
+    line = "questions asked  2     2      cdcdcdcdcdcdcdcd  efefefefefefefef   DIFFERENT"
+    assert shown(DIFFERENT, differs="9Zo02m4B7gIfixq3c4Xh").endswith(line)
+
+    file, table = {"rows": 2, "checksum": "cd" * 32}, {"rows": 2, "checksum": "ef" * 32}
+    assert json.loads(shown(DIFFERENT, differs="x", as_json=True)) == [
+        {"kind": "questions asked", "equal": False, "file": file, "table": table}
+    ]

@@ -188,7 +188,8 @@ def _reports_section(view: View) -> Iterator[str]:
 
 def _trail_section(view: View) -> Iterator[str]:
     """Yield the events of the trail, a line each, and where its chain is broken."""
-    yield "Trail"
+    if view["events"] or view["breaks"]:
+        yield "Trail"
     for event in view["events"]:
         facts = ", ".join(f"{name} {value}" for name, value in event["facts"].items() if name != "report")
         gap = "  (what came before is unknown)" if event["previous"] == UNKNOWN else ""

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from mypy_boto3_sqs import SQSClient
 
+from bot.sandbox.fake_slack.workspace import Message
 from bot.sandbox.mozdef import AlertBook, Assessment
 from bot.worker.control import call
 from world.queues import Letter, Mailbox
@@ -79,6 +80,11 @@ class World:
         request = alert(**fields)
         self.send_body(json.dumps(request))
         return str(request["identifier"])
+
+    def ask(self, **fields: Any) -> tuple[str, Message]:
+        """Send a request, and wait until its question was asked; return the identifier and the message."""
+        identifier = self.send(**fields)
+        return identifier, self.slack.question(identifier)
 
     def send_body(self, body: str) -> None:
         """Put any text into the request queue."""
