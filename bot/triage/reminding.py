@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from bot.backoff import retry_delay
 from bot.errors import AmbiguousError, AppRejected, PermanentError, TransientError
@@ -14,6 +15,9 @@ from bot.triage.rate_limits import Pacing
 from bot.triage.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+#: How long after its count a reminder is sent at the latest: later its question may have ended.
+COUNT_HOLDS = timedelta(seconds=10)
 
 
 class Reminder:
@@ -36,10 +40,15 @@ class Reminder:
             return
         # Before the row is read: nothing slow may happen between that and the reminder.
         link = await self._messenger.link_to(question)
+        since = self._clock.boottime()
         counted, step = await self._recorder.decide(
             question, lambda row: asking_rules.remind(row, now, policy)
         )
-        if counted is not None and step is not None:
+        if counted is None or step is None:
+            return
+        if self._clock.boottime() - since > COUNT_HOLDS:  # the machine stood still, and all may be over
+            await self._take_back(counted, TransientError("its count is too old"))
+        else:
             await self._send(counted, link)
 
     async def _send(self, question: Question, link: str) -> None:

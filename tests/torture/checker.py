@@ -50,8 +50,8 @@ class Checker:
             yield Promise.LEFT, "never deleted"
         yield from _asked(case)
         yield from self._copied(case)
-        yield from _reports(case.receipts)
-        yield from clock_rules.reminders(case)
+        yield from _reports(case.receipts, self._history.blur)
+        yield from clock_rules.reminders(case, self._history.blur)
         yield from clock_rules.late_reminders(case, self._deaths)
         yield from card_rules.doubled_cards(case, self._deaths)
         if case.alert.identifier in self._history.refused:
@@ -88,7 +88,7 @@ class Checker:
             verdict = book.receive(receipt.sent.body)
             earliest = self._history.received[received[receipt.identifier]] + HOLD_SECONDS
             trouble = "" if verdict.kept else f"{verdict.reason}: {receipt.sent.body}"
-            if receipt.sent.at < earliest:
+            if receipt.sent.at < earliest - self._history.blur:
                 trouble = f"sent {earliest - receipt.sent.at:.1f} s before MozDef knows the alert"
             if trouble:
                 yield Violation(promise=Promise.UNHEARD, identifier=receipt.identifier, evidence=trouble)
@@ -105,7 +105,7 @@ def _asked(case: Case) -> Findings:
         yield Promise.MISTOLD, str(told)
 
 
-def _reports(receipts: Sequence[Receipt]) -> Findings:
+def _reports(receipts: Sequence[Receipt], blur: float) -> Findings:
     bodies: dict[str, set[str]] = defaultdict(set)
     for receipt in receipts:
         bodies[receipt.event_id].add(receipt.sent.body)
@@ -118,5 +118,5 @@ def _reports(receipts: Sequence[Receipt]) -> Findings:
     if sequences != list(range(len(first))):
         yield Promise.DISORDERLY, f"sequences {sequences}"
     gaps = [later.sent.at - earlier.sent.at for earlier, later in pairwise(first)]
-    if any(gap < APART_SECONDS for gap in gaps):
+    if any(gap < APART_SECONDS - blur for gap in gaps):
         yield Promise.DISORDERLY, f"apart by {gaps} s"

@@ -19,11 +19,16 @@ from .promises import Findings, Promise
 #: reached Slack or never will (a call waits for nobody, and may take half a second to connect).
 _UNDER_WAY_SECONDS: Final = 10.0
 
+#: How late a deadline may come while nothing goes wrong: 5 s, and as long as the report may take. Before that
+#: what went wrong must be over for a while.
+_LATE_MAX_SECONDS: Final = 10.0
+_RECOVERED_SECONDS: Final = 60.0
+
 #: The only reason for which the bot may give up on somebody who can be asked.
 _LATE: Final = "not_asked_in_time"
 
 
-def reminders(case: Case) -> Findings:
+def reminders(case: Case, blur: float) -> Findings:
     """Judge the reminders: each at most once, in the question's thread, not early, and none after the end.
 
     The n-th is due n times REMIND_AFTER after the question at the soonest, since each wait begins when the
@@ -36,8 +41,13 @@ def reminders(case: Case) -> Findings:
     for reminder in case.reminders:
         if (reminder.channel, reminder.thread_ts) not in places:
             yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} is in the thread of no question"
-        elif float(reminder.ts) < float(reminder.thread_ts or 0) + number_of(reminder) * REMIND_AFTER_SECONDS:
+        elif _early_by(reminder) > blur:
             yield Promise.NAGGED, f"{reminder.channel} {reminder.ts} of {reminder.thread_ts} came early"
+
+
+def _early_by(reminder: Message) -> float:
+    due_at = float(reminder.thread_ts or 0) + number_of(reminder) * REMIND_AFTER_SECONDS
+    return due_at - float(reminder.ts)
 
 
 def late_reminders(case: Case, deaths: Deaths) -> Findings:
@@ -66,7 +76,7 @@ def deadlines(case: Case, deaths: Deaths) -> Findings:
         elif receipt.by_bot and receipt.at > case.answered_at:
             yield Promise.OVERRULED, f"{receipt.at - case.answered_at:.1f} s later: {receipt.outcome}"
         if receipt.outcome == "timedOut" and receipt.by_bot:
-            yield from _timed_out(case, receipt)
+            yield from _timed_out(case, receipt, deaths)
         elif receipt.outcome == "undeliverable" and case.alert.kind is Kind.ASKABLE:
             yield from _given_up(case, receipt, deaths)
 
@@ -82,11 +92,22 @@ def _says_why(case: Case, receipt: Receipt) -> bool:
     )
 
 
-def _timed_out(case: Case, receipt: Receipt) -> Findings:
+def _timed_out(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
+    """Judge a deadline by the report's own moment, and by the queue's: the worker's clock may be wrong.
+
+    It counts from when the worker learned that it has asked, which may be later than Slack's answer.
+    """
+    history = deaths.history
     if not case.questions:
         yield Promise.EARLY, "timed out without having been asked"
-    elif (early := case.asked_at + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+        return
+    due_at = case.asked_at + EXPIRE_AFTER_SECONDS
+    if (early := due_at - min(receipt.at, receipt.sent.at)) > history.blur:
         yield Promise.EARLY, f"timed out {early:.1f} s early"
+    late = receipt.sent.at - due_at
+    is_calm = due_at > history.calm_since + _RECOVERED_SECONDS
+    if is_calm and late > _LATE_MAX_SECONDS and not any(map(deaths.may_not_know, case.questions)):
+        yield Promise.LATE, f"timed out {late:.1f} s late"
 
 
 def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
@@ -98,7 +119,7 @@ def _given_up(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     since = deaths.history.received.get(case.alert.body, float("inf"))
     if receipt.reason != _LATE:
         yield Promise.GIVEN_UP, receipt.sent.body
-    elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > 0:
+    elif (early := since + EXPIRE_AFTER_SECONDS - receipt.at) > deaths.history.blur:
         yield Promise.EARLY, f"given up {early:.1f} s early"
     elif any(_was_known(question, receipt.at, deaths) for question in case.questions):
         yield Promise.GIVEN_UP, f"though asked at {case.asked_at:.0f}: {receipt.sent.body}"

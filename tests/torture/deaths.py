@@ -36,4 +36,7 @@ class Deaths:
         moments = self._moments[post.worker]
         next_death = bisect_left(moments, post.arrived_at - _ON_THE_WIRE)
         until = post.answered_at + SETTLED_AFTER
+        for worker, began, ended in self.history.suspensions:
+            if worker == post.worker and began <= until and ended >= post.arrived_at:
+                until = max(until, ended + SETTLED_AFTER)
         return next_death < len(moments) and moments[next_death] <= until

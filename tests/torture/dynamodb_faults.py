@@ -104,10 +104,10 @@ class DynamoProxy:
         return _AFTER[fault](request) if fault in _AFTER else response
 
     def _draw(self, operation: str) -> str:
-        if not self.raging or self._random.random() >= _SHARE:
-            return _LAGGED if self.raging and self._random.random() < _LAGGING else ""
-        fault = self._random.choices(list(_CALL_FAULTS), weights=list(_CALL_FAULTS.values()))[0]
-        return "throttled" if fault == "conflict" and operation != "TransactWriteItems" else fault
+        if not self.raging:
+            return ""
+        fault = draw_fault(self._random, operation)
+        return fault or (_LAGGED if self._random.random() < _LAGGING else "")
 
     async def _answer(self, request: web.Request, body: bytes, *, lagging: bool) -> web.Response:
         """Hand a call on, or let an index show what it showed the last time: it follows the table later."""
@@ -126,6 +126,14 @@ class DynamoProxy:
         async with self._session.post(self._upstream, data=body, headers=headers) as answer:
             # Without the checksum, which stays right: nothing on this way breaks a body.
             return web.Response(body=await answer.read(), status=answer.status, content_type=_CONTENT)
+
+
+def draw_fault(random: Random, operation: str) -> str:
+    """Return how a call is spoiled, "" if it is not."""
+    if random.random() >= _SHARE:
+        return ""
+    fault = random.choices(list(_CALL_FAULTS), weights=list(_CALL_FAULTS.values()))[0]
+    return "throttled" if fault == "conflict" and operation != "TransactWriteItems" else fault
 
 
 def _place(body: bytes) -> str:

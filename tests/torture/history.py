@@ -18,6 +18,9 @@ Place = tuple[str, str]
 #: torture's time: as long as a call may take, since a busy machine lets a worker wait for its turn.
 SETTLED_AFTER: Final = 15.0
 
+#: How much two moments may seem to differ that are the same: a float holds seconds since 1970 no better.
+ROUNDING: Final = 1e-6
+
 
 @dataclass(kw_only=True)
 class Press:
@@ -85,6 +88,8 @@ class History:
     notes: list[Note] = field(default_factory=list)
     taken: set[str] = field(default_factory=set)  #: identifiers that somebody of the security team took
     ends: list[End] = field(default_factory=list)
+    #: The worker, from when and until when it stood still with its machine.
+    suspensions: list[tuple[str, float, float]] = field(default_factory=list)
     messages: Sequence[Message] = ()  #: the questions
     reminders: Sequence[Message] = ()
     cards: Sequence[Message] = ()
@@ -95,6 +100,8 @@ class History:
     received: Mapping[str, float] = field(default_factory=dict)
     deleted: Mapping[str, float] = field(default_factory=dict)
     refused: frozenset[str] = frozenset()  #: identifiers whose reports the queue refuses for good
+    blur: float = ROUNDING  #: how far off a moment may be that the worker reckons by answers' `Date`
+    calm_since: float = float("inf")  #: from when on nothing went wrong any more
     surprises: Sequence[str] = ()  #: lines of the worker's log with a traceback
     leaks: Sequence[str] = ()  #: lines of the worker's log that say what no log may
 

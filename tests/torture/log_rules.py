@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 from .alerts import HOST, SUMMARY_WORDS
@@ -24,22 +24,20 @@ _PERSONAL: Final = (r"[\w.+-]+@[\w-]+\.\w+", *map(re.escape, (SUMMARY_WORDS, HOS
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
-def unexpected(log: Path) -> list[str]:
+def unexpected(lines: Iterable[str]) -> list[str]:
     """Return the line of each event that has a traceback."""
     found: list[str] = []
     event = ""
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if not line.startswith(" "):
-                event = line.rstrip()
-            if _TRACEBACK in line and event not in found[-1:]:
-                found.append(event)
+    for line in lines:
+        if not line.startswith(" "):
+            event = line.rstrip()
+        if _TRACEBACK in line and event not in found[-1:]:
+            found.append(event)
     return found
 
 
-def leaks(log: Path, *, level: str) -> list[str]:
+def leaks(lines: Iterable[str], *, level: str) -> list[str]:
     """Return the lines of a log with something in it that must not be there at this level."""
     forbidden = _SECRETS if level == "DEBUG" else (*_SECRETS, *_PERSONAL)
     pattern = re.compile("|".join(forbidden))
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        return [line.rstrip() for line in lines if pattern.search(line)]
+    return [line.rstrip() for line in lines if pattern.search(line)]

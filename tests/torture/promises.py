@@ -29,6 +29,7 @@ class Promise(StrEnum):
     NAGGED = "reminders too many, too early or astray"
     REMINDED_LATE = "reminders after an answer or the deadline"
     EARLY = "deadlines that came too early"
+    LATE = "deadlines that came too late"
     OVERRULED = "answers that a deadline overruled"
     OPEN = "questions that never ended"
     UNREPLACED = "late answers that replaced nothing"

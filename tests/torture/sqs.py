@@ -132,8 +132,12 @@ class FaultySqs:
             messages = queue.receive(limit, float(parameters.get("VisibilityTimeout", 30)))
             if messages or asyncio.get_running_loop().time() >= until:
                 return {"Messages": [_received(message) for message in messages]} if messages else {}
-            await asyncio.sleep(_LOOK)
+            await self._wait(queue, until)
         return {}
+
+    async def _wait(self, _: StandInQueue, __: float) -> None:
+        """Wait until there may be something in a queue, or until then by the loop's time."""
+        await asyncio.sleep(_LOOK)
 
     async def _send(self, _: web.Request, queue: StandInQueue, parameters: Json) -> Json:
         if self.refuses_for_good(parameters["MessageBody"]):

@@ -63,6 +63,7 @@ class StandInQueue:
     deleted: dict[str, float] = field(default_factory=dict)  #: by body, when that was first asked for
     counts: Counter[str] = field(default_factory=Counter)
     receives_max: int = 0
+    on_change: Callable[[], None] = lambda: None  #: called when something is, or will be, visible sooner
     _live: dict[str, Stored] = field(default_factory=dict)
     _handles: dict[str, str] = field(default_factory=dict)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -94,6 +95,7 @@ class StandInQueue:
         self.history.append(sent)
         self._live[message.message_id] = message
         self._deduplicated[deduplication] = (now, message.message_id)
+        self.on_change()
         return message.message_id
 
     def receive(self, limit: int, visibility: float) -> list[Stored]:
@@ -113,6 +115,7 @@ class StandInQueue:
             self.counts["resurrected"] += 1
             message.is_ghost = True
             message.visible_at = self.clock() + self.random.uniform(0, _RESURRECTION_SECONDS)
+            self.on_change()
         else:
             del self._live[message.message_id]
 
@@ -121,6 +124,12 @@ class StandInQueue:
         message = self._by_handle(handle)
         if message is not None:
             message.visible_at = self.clock() + seconds
+            self.on_change()
+
+    @property
+    def visible_from(self) -> float:
+        """From when there is something to receive, by its clock; infinite if the queue is empty."""
+        return min((message.visible_at for message in self._live.values()), default=float("inf"))
 
     def depth(self) -> tuple[int, int]:
         """Return how many messages are visible, and how many are hidden."""

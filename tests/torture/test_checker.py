@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -199,23 +198,19 @@ def test_a_worker_that_ends_by_itself_has_fallen() -> None:
     assert [violation.promise for violation in found] == [Promise.FALLEN, Promise.FALLEN]
 
 
-def test_a_secret_in_the_log_is_a_leak(tmp_path: Path) -> None:
-    log = tmp_path / "worker.log"
-    log.write_text("asked somebody\ntoken xoxb-torture\nfor p7@example.com\nquestion asked\n")
+def test_a_secret_in_the_log_is_a_leak() -> None:
+    log = ["asked somebody", "token xoxb-torture", "for p7@example.com", "question asked"]
 
     assert leaks(log, level="INFO") == ["token xoxb-torture", "for p7@example.com"]
     assert leaks(log, level="DEBUG") == ["token xoxb-torture"]
     assert broken(a_run(an_alert(), leaks=leaks(log, level="INFO"))) == {Promise.LEAKED}
 
 
-def test_an_error_that_nobody_expected_is_found_in_the_log(tmp_path: Path) -> None:
-    log = tmp_path / "worker.log"
-    log.write_text(
-        "INFO asked\n"
-        "ERROR work failed\n  Traceback (most recent call last):\n  KeyError: 'x'\n"
-        "WARNING done\n"
-        "Traceback (most recent call last):\n  SyntaxError\n"
-    )
+def test_an_error_that_nobody_expected_is_found_in_the_log() -> None:
+    log = [
+        *("INFO asked", "ERROR work failed", "  Traceback (most recent call last):", "  KeyError: 'x'"),
+        *("WARNING done", "Traceback (most recent call last):", "  SyntaxError"),
+    ]
 
     assert unexpected(log) == ["ERROR work failed", "Traceback (most recent call last):"]
     assert broken(a_run(an_alert(), surprises=unexpected(log))) == {Promise.UNEXPECTED}

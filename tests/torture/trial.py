@@ -117,8 +117,9 @@ class Trial:
         )
 
     def _read_log(self, log: Path) -> None:
-        self._history.surprises = [*self._history.surprises, *unexpected(log)]
-        self._history.leaks = [*self._history.leaks, *leaks(log, level=self._options.log_level)]
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        self._history.surprises = [*self._history.surprises, *unexpected(lines)]
+        self._history.leaks = [*self._history.leaks, *leaks(lines, level=self._options.log_level)]
 
     async def _set_up(self, stack: contextlib.AsyncExitStack) -> Sequence[Lives]:
         await self._slack.start()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fakes import ADA, NOON, UPTIME, a_request
+from memory_store import MemoryStore
 from service_harness import ServiceHarness, a_click
 
 from bot.errors import AmbiguousError, AppRejected, StoreError, TransientError, Undeliverable
@@ -57,6 +58,32 @@ async def remind_now(harness: ServiceHarness) -> Question:
     await harness.ask()
     await harness.pass_time(until=FOUR_HOURS)
     return await harness.question()
+
+
+class SuspendedAfterTheCount(MemoryStore):
+    """Lets the machine stand still, until after the deadline, when a reminder has been counted."""
+
+    def __init__(self, harness: ServiceHarness) -> None:
+        super().__init__()
+        self._harness = harness
+
+    async def save(self, change: Change) -> bool:
+        is_saved = await super().save(change)
+        if change.question.reminders:
+            self._harness.clock.now = DAY + HOUR
+        return is_saved
+
+
+async def test_a_reminder_is_not_sent_if_the_machine_stood_still_after_its_count(
+    harness: ServiceHarness,
+) -> None:
+    harness.store = SuspendedAfterTheCount(harness)
+    harness.restart()
+
+    question = await remind_now(harness)
+
+    assert times(harness) == []
+    assert question.reminders == 0
 
 
 async def test_a_reminder_of_an_open_question_is_counted_and_sent_once(harness: ServiceHarness) -> None:

@@ -27,7 +27,7 @@ from bot.sandbox.fake_slack.web_api import WebApi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from aiohttp.typedefs import Middleware
+    from aiohttp.typedefs import Handler, Middleware
 
     from bot.sandbox.fake_slack.workspace import Json, Workspace
 
@@ -113,13 +113,20 @@ class SlackStandIn:
         """How many Socket Mode links are open."""
         return self.socket_mode.links
 
+    def routes(self) -> Mapping[str, Handler]:
+        """Return what serves which paths."""
+        return {
+            "/api/{method}": WebApi(self.installation).handle,
+            "/link/": self.socket_mode.serve,
+            "/actions/{team}/{secret}": ResponseUrls(self.installation).handle,
+        }
+
     async def start(self, port: int = 0) -> None:
         """Serve on 127.0.0.1; port 0 picks any free one. `OSError` if the port is taken."""
         application = web.Application(middlewares=self.middlewares)
         application.on_response_prepare.append(self._date)
-        application.router.add_route("*", "/api/{method}", WebApi(self.installation).handle)
-        application.router.add_get("/link/", self.socket_mode.serve)
-        application.router.add_post("/actions/{team}/{secret}", ResponseUrls(self.installation).handle)
+        for path, handler in self.routes().items():
+            application.router.add_route("*", path, handler)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -54,6 +54,8 @@ class SocketMode:
         self._pongs: set[asyncio.Task[None]] = set()
         self._waiting: dict[str, asyncio.Future[Acknowledgement]] = {}
         self._changed = asyncio.Condition()
+        #: Makes the server's end of a link.
+        self.make_websocket: Callable[[web.Request], web.WebSocketResponse] = _make_websocket
         #: How many links have been opened in total.
         self.welcomed = 0
         #: How many pings have been answered.
@@ -83,7 +85,7 @@ class SocketMode:
         """Serve one link until either side closes it. `HTTPUnauthorized` for an invalid ticket."""
         if not self._installation.redeem_ticket(request.query.get("ticket", "")):
             raise web.HTTPUnauthorized(text="unknown ticket")
-        websocket = web.WebSocketResponse(timeout=1.0, heartbeat=30.0, autoping=False)
+        websocket = self.make_websocket(request)
         await websocket.prepare(request)
         link = Connection(host=f"applink-{secrets.token_hex(4)}", request=request, websocket=websocket)
         if self.links >= CONNECTIONS_MAX:
@@ -210,6 +212,10 @@ class SocketMode:
     async def _tell(self, link: Connection, reason: DisconnectReason) -> None:
         notice = {"type": "disconnect", "reason": reason, "debug_info": {"host": link.host}}
         await _send(link, notice)
+
+
+def _make_websocket(_: web.Request) -> web.WebSocketResponse:
+    return web.WebSocketResponse(timeout=1.0, heartbeat=30.0, autoping=False)
 
 
 async def _send(link: Connection, message: Json) -> None:

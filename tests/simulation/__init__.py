@@ -1,0 +1,12 @@
+"""The simulation: the real program on a virtual clock, so that what it finds can be found again.
+
+`python -m tests.simulation --seed 1`: one run of 30 alerts and 3 lives. The same seed
+writes the same log in every process. `--seeds 1000` tries so many seeds from there on, `--ci` those of this
+state of the tree and those that once failed.
+"""
+
+import sys
+from pathlib import Path
+
+# The torture beside it, whose rules and stand-ins it shares, is imported by its own name: as pytest does it.
+sys.path.append(str(Path(__file__).resolve().parents[1]))

@@ -1,0 +1,86 @@
+"""`python -m tests.simulation`: try seeds; if a promise is broken, show the smallest run that breaks it."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from .run import Plan, simulate
+from .sabotages import SABOTAGES
+from .shrinking import shrink, tell
+
+_HERE: Final = Path(__file__).resolve().parent
+_STORES: Final = ("sqlite", "dynamodb")
+
+#: Seconds that CI gives to seeds of its own.
+_CI_SECONDS: Final = 60.0
+
+
+def main() -> int:
+    """Try the seeds that are asked for, until one fails."""
+    options = _parser().parse_args()
+    first = Plan(seed=options.seed, store=options.store, sabotage=options.sabotage)
+    if options.sabotage:
+        first = replace(first, store=SABOTAGES[options.sabotage][0])
+    plans: Iterable[Plan] = (replace(first, seed=first.seed + number) for number in range(options.seeds))
+    if options.ci:
+        plans = itertools.chain(corpus(), _seeds_of_the_tree())
+    began = time.process_time()
+    runs = alerts = kills = 0
+    for plan in plans:
+        outcome = simulate(plan)
+        runs, alerts, kills = runs + 1, alerts + plan.count, kills + outcome.kills
+        if options.log:
+            print("\n".join(outcome.log))
+        if outcome.violations:
+            print(f"seed {plan.seed} of the {plan.store} store fails", flush=True)
+            print("\n".join(tell(outcome if options.as_it_is else shrink(outcome))))
+            return 1
+    took = time.process_time() - began
+    counts = f"{runs} runs, {alerts} alerts, {kills} kills"
+    print(f"{counts}, {alerts / took:.0f} alerts a second", file=sys.stderr)
+    return 0
+
+
+def corpus() -> Iterator[Plan]:
+    """Yield the runs that once failed."""
+    for line in (_HERE / "corpus.txt").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            seed, store, _ = line.split(maxsplit=2)
+            yield Plan(seed=int(seed), store=store)
+
+
+def _seeds_of_the_tree() -> Iterator[Plan]:
+    """Yield runs until the time is over: others for each state of the program, the same for the same."""
+    digest = hashlib.sha256()
+    for path in sorted([*(_HERE.parents[1] / "bot").rglob("*.py"), *_HERE.parent.glob("[st]*/*.py")]):
+        digest.update(path.read_bytes())
+    start = int.from_bytes(digest.digest()[:5], "big")
+    until = time.monotonic() + _CI_SECONDS
+    for number in itertools.count():
+        if time.monotonic() > until:
+            return
+        yield Plan(seed=start + number, store=_STORES[number % 2])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="so many, from --seed on")
+    parser.add_argument("--store", choices=_STORES, default="sqlite")
+    parser.add_argument("--ci", action="store_true", help="the corpus, then a minute of seeds of this tree")
+    parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break the program first")
+    parser.add_argument("--log", action="store_true", help="print all that happens")
+    parser.add_argument("--as-it-is", action="store_true", help="do not shrink what fails")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

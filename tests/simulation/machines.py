@@ -1,0 +1,78 @@
+"""A machine and the process on it: what time it believes it is, and when it has to die."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+#: When every run begins, in seconds since 1970: noon in UTC on a Tuesday.
+BEGINNING: Final = 1795521600.0
+
+
+class Died(BaseException):
+    """The process ends here. Nothing of it may run any more, and nothing of it reaches the world."""
+
+
+@dataclass(kw_only=True, eq=False)
+class Machine:
+    """One machine. Its clock is `offset` seconds ahead, and all its clocks gain `drift` in each second."""
+
+    name: str
+    offset: float = 0.0
+    drift: float = 0.0
+    suspended: float = 0.0  #: seconds for which it was suspended until now, as it counts them
+
+    def wall(self, now: float) -> float:
+        """Return what its clock shows, as seconds since 1970, when so many seconds have truly passed."""
+        return BEGINNING + self.boottime(now) + self.offset
+
+    def monotonic(self, now: float) -> float:
+        """Return its CLOCK_MONOTONIC, which stands still while the machine is suspended."""
+        return self.boottime(now) - self.suspended
+
+    def boottime(self, now: float) -> float:
+        """Return its CLOCK_BOOTTIME."""
+        return now * (1 + self.drift)
+
+    def true(self, monotonic: float) -> float:
+        """Return how many seconds have truly passed when its CLOCK_MONOTONIC shows this."""
+        return (monotonic + self.suspended) / (1 + self.drift)
+
+
+@dataclass(kw_only=True, eq=False)
+class Life:
+    """One process. It is killed at its step number `dies_after`, or at its commit `dies_at_commit`."""
+
+    machine: Machine
+    number: int
+    dies_after: int = 0
+    steps: int = 0
+    commits: int = 0
+    dies_at_commit: int = 0
+    dies_before_commit: bool = False
+    committed: asyncio.Event | None = None  #: set with the next commit
+    is_over: bool = False
+    exit_code: int | None = None
+    on_signal: dict[int, Callable[[], object]] = field(default_factory=dict)
+    held: deque[asyncio.Handle] | None = None  #: what waits for the end of a suspension
+    on_death: list[Callable[[], None]] = field(default_factory=list)
+
+    def die(self) -> None:
+        """Let nothing of it run any more."""
+        self.is_over = True
+        for each in self.on_death:
+            each()
+        self.on_death.clear()
+
+    def require_alive(self) -> None:
+        """Raise `Died` where something of a dead process would reach the world."""
+        if self.is_over:
+            raise Died
+
+
+#: The process that is running; None: the world around it.
+LIFE: Final[ContextVar[Life | None]] = ContextVar("life", default=None)

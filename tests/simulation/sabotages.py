@@ -1,0 +1,301 @@
+"""Broken programs, each in one place: what proves that the simulation finds what it is there to find."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from torture.sabotage import CarelessStore
+
+from bot.clock import Clock
+from bot.slack.messenger import SlackMessenger
+from bot.sqs.dead_letters import DeadLetters
+from bot.sqs.poller import Poller
+from bot.store.dynamodb.table import Table, to_wire
+from bot.store.sqlite import connection as sqlite_connection
+from bot.store.sqlite import store as sqlite_store
+from bot.store.sqlite.store import SqliteStore
+from bot.triage import (
+    answer_rules,
+    asking_rules,
+    look_ups,
+    recorder,
+    service,
+)
+from bot.triage.asking import Asker
+from bot.triage.cards import Cards
+from bot.triage.look_ups import LookUpResult
+from bot.triage.policy import Policy
+from bot.triage.service import TriageService
+
+from .disk import Connection
+
+#: Where something of the program's stands, and what takes its place.
+Replacements = Mapping[tuple[Any, str], Any]
+
+
+def _never_look() -> Replacements:
+    async def look(*_: Any, **__: Any) -> LookUpResult:
+        return LookUpResult.NOT_POSTED
+
+    return {(look_ups.LookUps, "look"): look}
+
+
+def _report_in_a_second_step() -> Replacements:
+    open_store = SqliteStore.open
+
+    async def careless(*given: Any, **options: Any) -> Any:
+        return CarelessStore(await open_store(*given, **options))
+
+    return {(SqliteStore, "open"): careless}
+
+
+def _commit_last(before: Callable[[Any, Any], None]) -> Replacements:
+    """Do something before a COMMIT that has to come after it."""
+
+    def commit(database: Any, jobs: Any) -> bool:
+        connection, past = database._connection, database._past
+        connection.execute("BEGIN IMMEDIATE")
+        past.begin()
+        if not all(sqlite_connection._attempt(job, connection) for job in jobs):
+            sqlite_connection._roll_back(connection)
+            return False
+        past.count(connection)
+        before(database, jobs)
+        connection.execute("COMMIT")
+        past.note_commit()
+        return True
+
+    return {(sqlite_connection.Database, "_commit"): commit}
+
+
+def _acknowledge_before_commit() -> Replacements:
+    def acknowledge(database: Any, jobs: Any) -> None:
+        database._tell_loop(database._settle, jobs)
+        time.sleep(0.5)
+
+    return _commit_last(acknowledge)
+
+
+def _write_head_before_commit() -> Replacements:
+    return _commit_last(lambda database, _: database._past.note_commit())
+
+
+def _sync_nothing() -> Replacements:
+    execute = Connection.execute
+
+    def without_sync(connection: Connection, sql: str, *values: Any) -> Any:
+        return execute(connection, sql.replace("synchronous=FULL", "synchronous=OFF"), *values)
+
+    return {(Connection, "execute"): without_sync}
+
+
+def _delete_before_storing() -> Replacements:
+    store = Poller._store
+
+    async def process(poller: Any, ready: Any) -> Any:
+        messages = [message for message, _ in ready]
+        await poller._queue.delete_batch(messages)
+        return await store(poller, ready)
+
+    return {(Poller, "_store"): process}
+
+
+def _hold_nothing() -> Replacements:
+    return {(recorder, "report_due_at"): lambda _, now, *__, **___: now}
+
+
+def _apart_by_nothing() -> Replacements:
+    return {(sqlite_store, "REPORTS_APART"): timedelta(0)}
+
+
+def _shorten_deadlines() -> Replacements:
+    deadline = Policy.deadline
+
+    def early(policy: Policy, question: Any, since: datetime) -> datetime | None:
+        found = deadline(policy, question, since)
+        return found and found - timedelta(seconds=30)
+
+    return {(Policy, "deadline"): early}
+
+
+def _lengthen_deadlines() -> Replacements:
+    deadline = Policy.deadline
+
+    def late(policy: Policy, question: Any, since: datetime) -> datetime | None:
+        found = deadline(policy, question, since)
+        return found and found + timedelta(seconds=20)
+
+    return {(Policy, "deadline"): late}
+
+
+def _expire_nothing() -> Replacements:
+    async def overdue(*_: Any, **__: Any) -> list[Any]:
+        return []
+
+    return {(SqliteStore, "overdue"): overdue}
+
+
+def _remind_without_counting() -> Replacements:
+    remind = asking_rules.remind
+
+    def uncounted(question: Any, now: datetime, policy: Policy) -> Any:
+        step = remind(question, now, policy)
+        return step and replace(step, question=replace(step.question, reminders=0))
+
+    return {(asking_rules, "remind"): uncounted}
+
+
+def _redraw_nothing() -> Replacements:
+    async def redraw(*_: Any, **__: Any) -> None:
+        pass
+
+    return {(SlackMessenger, "redraw"): redraw}
+
+
+def _show_no_cards() -> Replacements:
+    async def show(cards: Any, question: Any) -> None:
+        await cards._postpone(question, None)
+
+    return {(Cards, "_show"): show}
+
+
+def _take_clicks_of_anybody() -> Replacements:
+    return {(answer_rules, "why_not_answer"): lambda *_: None}
+
+
+def _deescalate() -> Replacements:
+    return {(answer_rules, "_compare_ranks"): lambda *_: 0}
+
+
+def _lose_notes() -> Replacements:
+    return {(service, "add_note"): lambda *_: None}
+
+
+def _ignore_versions() -> Replacements:
+    """Let whoever saves last win."""
+    save = sqlite_store._save
+
+    def overwrite(connection: Any, change: Any) -> bool:
+        key = change.question.ref.partition(".")[0]
+        [version] = connection.execute("SELECT version FROM question WHERE key = ?", (key,)).fetchone()
+        question = replace(change.question, version=version + 1)
+        return save(connection, replace(change, question=question, before=None))
+
+    return {(sqlite_store, "_save"): overwrite}
+
+
+def _copy_nothing() -> Replacements:
+    async def copy(*_: Any, **__: Any) -> bool:
+        return True
+
+    return {(DeadLetters, "copy"): copy}
+
+
+def _post_again_after_a_doubt() -> Replacements:
+    async def doubt(asker: Any, question: Any, _: Exception) -> None:
+        await asker._ask_again(question)
+
+    return {(Asker, "_leave_in_doubt"): doubt}
+
+
+def _claim_after_asking() -> Replacements:
+    async def post(asker: Any, question: Any, person: Any) -> None:
+        claim = asking_rules.claim(question, person, asker._clock())
+        message_ref = await asker._send(claim.question)
+        claimed = await asker._recorder.save(question, claim)
+        if claimed is not None:
+            await asker._record(claimed, message_ref)
+
+    return {(Asker, "_claim_and_post"): post}
+
+
+def _keep_machine_time() -> Replacements:
+    def read(clock: Any) -> datetime:
+        return datetime.fromtimestamp(clock._machine.wall(), UTC)
+
+    return {(Clock, "__call__"): read}
+
+
+def _pause_by_the_machines_clock() -> Replacements:
+    def monotonic(clock: Any) -> timedelta:
+        return timedelta(seconds=clock._machine.wall())
+
+    return {(Clock, "monotonic"): monotonic}
+
+
+def _hold_a_claim_through_a_suspend() -> Replacements:
+    async def never(*_: Any) -> bool:
+        return False
+
+    return {(Asker, "_give_up_stale"): never}
+
+
+def _begin_spans_at_the_lower_end() -> Replacements:
+    return {(Clock, "lag"): timedelta(0)}
+
+
+def _write_without_conditions() -> Replacements:
+    async def put_all(table: Any, item: Any, _: Any, others: Any) -> bool:
+        for each in (item, *others):
+            await table.call("put_item", Item=to_wire(each))
+        return True
+
+    return {(Table, "put_all"): put_all}
+
+
+def _log_addresses() -> Replacements:
+    expire = TriageService.expire
+
+    async def tell(triage: Any, question: Any) -> None:
+        service.log.info("expires for %s", question.request.user)
+        await expire(triage, question)
+
+    return {(TriageService, "expire"): tell}
+
+
+def _stop_late() -> Replacements:
+    close = SqliteStore.close
+
+    async def slowly(store: Any) -> None:
+        await asyncio.sleep(15)
+        await close(store)
+
+    return {(SqliteStore, "close"): slowly}
+
+
+#: Name → the store that it is tried with, and how the program is broken.
+SABOTAGES: Final[Mapping[str, tuple[str, Callable[[], Replacements]]]] = {
+    "never look": ("sqlite", _never_look),
+    "post again after a doubt": ("sqlite", _post_again_after_a_doubt),
+    "claim after asking": ("sqlite", _claim_after_asking),
+    "hold a claim through a suspend": ("dynamodb", _hold_a_claim_through_a_suspend),
+    "report in a second step": ("sqlite", _report_in_a_second_step),
+    "acknowledge before commit": ("sqlite", _acknowledge_before_commit),
+    "write the head before commit": ("sqlite", _write_head_before_commit),
+    "sync nothing": ("sqlite", _sync_nothing),
+    "delete before storing": ("sqlite", _delete_before_storing),
+    "hold nothing": ("sqlite", _hold_nothing),
+    "reports apart by nothing": ("sqlite", _apart_by_nothing),
+    "shorten deadlines": ("sqlite", _shorten_deadlines),
+    "lengthen deadlines": ("sqlite", _lengthen_deadlines),
+    "expire nothing": ("sqlite", _expire_nothing),
+    "remind without counting": ("sqlite", _remind_without_counting),
+    "redraw nothing": ("sqlite", _redraw_nothing),
+    "show no cards": ("sqlite", _show_no_cards),
+    "take clicks of anybody": ("sqlite", _take_clicks_of_anybody),
+    "de-escalate": ("sqlite", _deescalate),
+    "lose notes": ("sqlite", _lose_notes),
+    "ignore versions": ("sqlite", _ignore_versions),
+    "copy nothing": ("sqlite", _copy_nothing),
+    "keep the machine's time": ("sqlite", _keep_machine_time),
+    "pause by the machine's clock": ("sqlite", _pause_by_the_machines_clock),
+    "log addresses": ("sqlite", _log_addresses),
+    "stop late": ("sqlite", _stop_late),
+    "begin spans at the lower end": ("sqlite", _begin_spans_at_the_lower_end),
+    "write without conditions": ("dynamodb", _write_without_conditions),
+}

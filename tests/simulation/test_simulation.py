@@ -1,0 +1,78 @@
+"""The simulation says the same of a seed in every process, finds what is broken, and finds nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+from torture.promises import Promise
+
+from .__main__ import corpus
+from .run import Plan, simulate
+from .sabotages import SABOTAGES
+from .shrinking import shrink, tell
+
+_HOME: Final = Path(__file__).resolve().parents[2]
+
+#: Some of the broken programs; each breaks a promise within a few seeds.
+_SAMPLE: Final = (
+    "never look",
+    "write the head before commit",
+    "hold nothing",
+    "keep the machine's time",
+    "write without conditions",
+)
+_FOUND_WITHIN: Final = 5
+
+
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+def test_every_promise_is_kept(store: str) -> None:
+    assert simulate(Plan(seed=1, store=store)).violations == []
+
+
+@pytest.mark.parametrize("plan", list(corpus()), ids=str)
+def test_what_once_failed_does_not_fail_again(plan: Plan) -> None:
+    assert simulate(plan).violations == []
+
+
+async def _log_of(seed: int, store: str, *, hash_seed: str) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.simulation", "--seed", str(seed), "--store", store, "--log"),
+        cwd=_HOME,
+        env={"PYTHONHASHSEED": hash_seed},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    output, _ = await process.communicate()
+    return output
+
+
+@pytest.mark.parametrize("store", ["sqlite", "dynamodb"])
+async def test_two_processes_write_the_same_log(store: str) -> None:
+    logs = await asyncio.gather(*(_log_of(2, store, hash_seed=hash_seed) for hash_seed in ("1", "2")))
+
+    assert logs[0] == logs[1]
+    assert logs[0].count(b"\n") > 500
+
+
+@pytest.mark.parametrize("name", _SAMPLE)
+def test_a_broken_program_is_found_out(name: str) -> None:
+    plans = [Plan(seed=seed, store=SABOTAGES[name][0], sabotage=name) for seed in range(1, _FOUND_WITHIN + 1)]
+
+    broken = (each.promise for plan in plans for each in simulate(plan).violations)
+
+    assert any(promise is not Promise.UNEXPECTED for promise in broken)
+
+
+def test_a_failing_run_is_made_smaller_and_tells_its_story() -> None:
+    found = simulate(Plan(seed=1, count=4, sabotage="hold nothing"))
+
+    smallest = shrink(found)
+
+    assert len(smallest.plan.alerts or ()) < 4
+    assert smallest.faults == []
+    assert any("report.sent" in line for line in tell(smallest))
