@@ -127,8 +127,8 @@ REFUSED = {
     ("sqlite:///triage-bot.db", "sqlite:///triage-bot.db"): (2, "only SQLite to DynamoDB is supported"),
     ("dynamodb://questions", "dynamodb://questions"): (2, "only SQLite to DynamoDB is supported"),
     ("dynamodb://questions", "sqlite:///triage-bot.db"): (2, "only SQLite to DynamoDB is supported"),
-    ("triage-bot.db", "dynamodb://questions"): (2, "expected sqlite:///relative.db"),
-    ("sqlite:///triage-bot.db", "postgres://questions"): (2, "or dynamodb://TABLE"),
+    ("triage-bot.db", "dynamodb://questions"): (2, "--from expects sqlite:///…, not"),
+    ("sqlite:///triage-bot.db", "postgres://questions"): (2, "--to expects dynamodb://…, not"),
 }
 
 

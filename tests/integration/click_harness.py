@@ -14,6 +14,7 @@ from running_slack import ADA, RunningSlack, running, settings_for
 from wiring import Steady, wired
 from world import eventually
 
+from bot.clock import Clock
 from bot.errors import StoreError
 from bot.sandbox.fake_slack.cast import SECURITY_CHANNEL
 from bot.sandbox.fake_slack.server import Click
@@ -149,7 +150,9 @@ class ClickHarness:
 
 
 @asynccontextmanager
-async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[ClickHarness]:
+async def triage(
+    folder: Path, policy: Policy | None = None, *, clock: Clock | None = None
+) -> AsyncIterator[ClickHarness]:
     """Run one, without its queues and its sweeper."""
     async with AsyncExitStack() as stack:
         slack = await stack.enter_async_context(running())
@@ -161,6 +164,7 @@ async def triage(folder: Path, policy: Policy | None = None) -> AsyncIterator[Cl
             store,
             policy,
             meter=meter,
+            clock=clock or Clock(),
             settings=settings,
             session=slack.session,
             random=Steady(0.0),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click_harness import ClickHarness, triage
-from fakes import a_request
+from fakes import ToldClock, a_request
 from running_slack import ADA, RunningSlack, SettableClock, running
 from wording import WORDING, as_read
 from world import eventually
@@ -22,7 +22,7 @@ from bot.slack.identity import Identity
 from bot.slack.messenger import SlackMessenger
 from bot.triage.asking_rules import accept, claim
 from bot.triage.look_ups import LookUpDelays, LookUpResult, LookUps
-from bot.triage.model import Choice, MessageRef, Person, Question, State, Work
+from bot.triage.model import Choice, MessageRef, Person, Question, State, Work, utc_now
 from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 
@@ -55,7 +55,8 @@ async def test_a_question_that_was_redrawn_after_a_click_is_found_again(
 async def test_whoever_deleted_their_question_is_reminded_once_and_answers_in_the_home(
     tmp_path: Path, replies_to_deleted: Any, *, links_to_deleted: bool
 ) -> None:
-    async with triage(tmp_path, Policy(remind_after=timedelta(microseconds=1))) as bot:
+    policy = Policy(remind_after=timedelta(microseconds=1))
+    async with triage(tmp_path, policy, clock=ToldClock(utc_now)) as bot:
         quirks = bot.slack.slack.installation.quirks
         quirks.replies_to_deleted, quirks.links_to_deleted = replies_to_deleted, links_to_deleted
         question = await bot.ask()

@@ -199,9 +199,9 @@ def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -
         page = browser.new_page()
         page.goto(sandbox.url)
         page.locator("body[data-ready=true]").wait_for()
-        os.kill(sandbox.pid_of("Worker"), signal.SIGKILL)
+        os.kill(sandbox.pid_of("SQS"), signal.SIGKILL)
 
-        banner = page.locator("#banner").filter(has_text=re.compile("worker ended"))
+        banner = page.locator("#banner").filter(has_text=re.compile("local SQS ended"))
 
         banner.wait_for()
         page.close()
