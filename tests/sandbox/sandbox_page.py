@@ -40,7 +40,7 @@ def send_alert(page: Page, *, summary: str, address: str, confidence: str = "mod
 
 def question(page: Page, summary: str) -> Locator:
     """The message that asks about that summary."""
-    message = page.locator("#messages .message").filter(has_text=summary)
+    message = page.locator("#messages .message").filter(has_text=summary).last
     message.wait_for()
     return message
 

@@ -234,7 +234,8 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefact
 
 def test_a_kind_of_alert_has_its_own_title_question_and_buttons(page: Page, artefacts: Path) -> None:
     send_sample(page, "Sensitive host", address="grace@example.com")
-    message = question(page, "A terminal session was opened").last
+    look_at(page, "Grace Hopper")
+    message = question(page, "A terminal session was opened")
 
     asked = message.get_by_text("Did you open this session?")
     asked.wait_for()
