@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bot.sandbox.child_process import ChildProcess, bare_environment, end_on_error
 from bot.sandbox.failure import SandboxFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from mypy_boto3_sqs import SQSClient
@@ -65,6 +68,17 @@ class LocalQueues:
     async def send_request(self, body: str) -> None:
         """Send one message to the request queue; errors of boto3 pass unchanged."""
         await asyncio.to_thread(self.client.send_message, QueueUrl=self.urls.request, MessageBody=body)
+
+    async def show_again(self, handles: Sequence[str]) -> None:
+        """Let the next poll have requests that were handed to nobody. Raises nothing."""
+        for handle in handles:
+            with suppress(ClientError, BotoCoreError):
+                await asyncio.to_thread(
+                    self.client.change_message_visibility,
+                    QueueUrl=self.urls.request,
+                    ReceiptHandle=handle,
+                    VisibilityTimeout=0,
+                )
 
     async def stop(self) -> None:
         """Stop the server, within 2 s; the queues and their messages are lost."""

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 _CHUNK = 65536
 
+#: A poll takes 20 s; in seconds.
+_LONGEST_ANSWER = 25
+
+_HANDLE = re.compile(rb'"ReceiptHandle": ?"([^"]+)"')
+
 
 class Relay:
-    """Passes TCP connections on to a port of this machine, until it is cut."""
+    """Passes TCP connections on to a port of this machine, until it is cut.
 
-    def __init__(self, target: str) -> None:
+    The local SQS goes on with a poll whose caller is gone, and would hide what it hands out for a minute.
+    `on_lost` is given the receipt handles of such messages.
+    """
+
+    def __init__(self, target: str, *, on_lost: Callable[[Sequence[str]], Awaitable[object]]) -> None:
         self.is_cut = False
         self._target = urlsplit(target).port or 0
+        self._on_lost = on_lost
         self._port = 0
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -44,13 +56,28 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        self._open |= {writer, forth}
+        self._open.add(writer)
+        answering = asyncio.create_task(_copy(back, writer))
         try:
-            await asyncio.gather(_copy(reader, forth), _copy(back, writer))
+            await _copy(reader, forth)
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
+            await self._take_lost_answer(back)
         finally:
-            self._open -= {writer, forth}
+            answering.cancel()
+            self._open.discard(writer)
             writer.transport.abort()
             forth.transport.abort()
+
+    async def _take_lost_answer(self, back: asyncio.StreamReader) -> None:
+        """Read the answer to a call whose caller is gone."""
+        answer = b""
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_LONGEST_ANSWER):
+                while data := await back.read(_CHUNK):
+                    answer += data
+        if handles := [each.decode() for each in _HANDLE.findall(answer)]:
+            await self._on_lost(handles)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -70,7 +70,7 @@ class Trial:
         self._parts.push_async_callback(self.slack.stop)
         self._follow_slack()
         queues = await self._start_queues(folder)
-        self.sqs_relay = Relay(queues.endpoint)
+        self.sqs_relay = Relay(queues.endpoint, on_lost=queues.show_again)
         await self.sqs_relay.start()
         self._parts.callback(self.sqs_relay.cut)
         self.supervisor = await self._start_worker(folder, queues, self.sqs_relay)
