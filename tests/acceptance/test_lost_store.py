@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from world import World
 
 
+@pytest.mark.slow
 def test_a_worker_whose_file_is_deleted_rescues_it_and_nobody_is_asked_again(
     create_world: Callable[..., World],
 ) -> None:

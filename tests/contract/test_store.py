@@ -160,6 +160,7 @@ async def test_the_questions_accepted_last_are_listed_first(store: AnyStore) -> 
     assert names(await store.list_questions(limit=2)) == ["new", "middle"]
 
 
+@pytest.mark.slow
 async def test_no_number_of_strangers_hides_a_known_person_from_the_sweeper(store: AnyStore) -> None:
     messenger = ScriptedMessenger(clock=SteppedClock())
     parts = wired(store, clock=SteppedClock(), messenger=instead(messenger))

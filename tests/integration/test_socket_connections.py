@@ -46,7 +46,7 @@ async def test_a_link_that_never_says_hello_is_replaced() -> None:
 
         await bot.until_up()
 
-        assert faults.count("apps.connections.open") == 4
+        assert faults.count("apps.connections.open") >= 4  # more on a busy machine, where a second is short
 
 
 @pytest.mark.parametrize("is_told", [False, True])
