@@ -100,7 +100,8 @@ def test_two_workers_share_the_work_and_each_thing_is_done_once(
 
 
 def is_claim(call: dict[str, Any]) -> bool:
-    return bool(call.get("Item", {}).get("st", {}).get("S") == "posting")
+    puts = [part.get("Put", {}) for part in call.get("TransactItems", [])]
+    return any(put.get("Item", {}).get("st", {}).get("S") == "posting" for put in [call, *puts])
 
 
 @pytest.mark.slow

@@ -29,6 +29,12 @@ _EXISTS: Final = re.compile(r"attribute_(not_)?exists\((\w+)\)")
 _FAILED: Final = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
 
 
+_IDENTITY = {
+    "TableArn": f"arn:aws:dynamodb:us-west-2:123456789012:table/{TABLE}",
+    "CreationDateTime": 1_764_000_000,
+}
+
+
 class _NotUnderstood(Exception):
     """Something that is not needed to ask a question."""
 
@@ -57,7 +63,7 @@ class DynamoStandIn:
             answer(aws_reply({"__type": "ValidationException"}, status=400))
 
     def _describe(self, _: Json) -> Json:
-        return {"Table": {**table_description(TABLE), "TableStatus": "ACTIVE"}}
+        return {"Table": {**table_description(TABLE), **_IDENTITY, "TableStatus": "ACTIVE"}}
 
     def _get(self, call: Json) -> Json:
         item = self._items.get(_key(call["Key"]))

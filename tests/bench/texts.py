@@ -19,10 +19,10 @@ from bot.slack.render.home import OPEN_MAX, home_view
 from bot.slack.render.question import question_message
 from bot.sqs.wire import decode_request
 from bot.triage.asking_rules import accept, new_ref
-from bot.triage.model import TriageRequest, utc_now
+from bot.triage.model import Trail, TriageRequest, utc_now
 from bot.triage.policy import Policy
 from bot.worker.log import LineFormatter
-from bot.worker.views import question_view
+from bot.worker.views import question_view, trail_view
 
 from .measures import PromiseResult
 from .report import Others, conclude, describe
@@ -90,7 +90,8 @@ def _costs(text: str) -> Mapping[str, float]:
     assert isinstance(request, TriageRequest)
     step = accept(request, new_ref(request.identifier, "1" * 32), now, policy)
     question = replace(step.question, slack_id="U0ADA", slack_name="ada")
-    view = question_view(question, [])
+    trail = Trail(question=question, events=(), reports=())
+    view = {**question_view(question, []), **trail_view(trail)}
     words = {"msg": "refused: %s", "args": (text,), "levelno": logging.ERROR, "levelname": "ERROR"}
     record = logging.makeLogRecord({**words, "event": "question.failed", "fields": {"error": text}})
     links = CardLinks(workspace="https://example.slack.com")
