@@ -91,6 +91,17 @@ class DynamoStandIn:
         self._write(key, changed)
         return {"Attributes": changed}
 
+    def _transact(self, call: Json) -> Json:
+        """Make several writes, or none."""
+        parts = [next(iter(part.items())) for part in call["TransactItems"]]
+        for _, part in parts:
+            _require(part, self._items.get(_key(part.get("Item") or part["Key"]), {}))
+        writes: Mapping[str, Callable[[Json], Json]] = {"Put": self._put, "Update": self._update}
+        for kind, part in parts:
+            if kind != "ConditionCheck":
+                writes[kind](part)
+        return {}
+
     def _query(self, call: Json) -> Json:
         index = next(each for each in INDEXES if each.name == call["IndexName"])
         clauses = dict.fromkeys(call["KeyConditionExpression"].split(" AND "))
@@ -117,6 +128,7 @@ _OPERATIONS: Final[Mapping[str, Callable[[DynamoStandIn, Json], Json]]] = {
     "BatchGetItem": DynamoStandIn._get_batch,
     "PutItem": DynamoStandIn._put,
     "UpdateItem": DynamoStandIn._update,
+    "TransactWriteItems": DynamoStandIn._transact,
     "Query": DynamoStandIn._query,
 }
 
