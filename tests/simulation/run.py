@@ -74,6 +74,9 @@ _LOOK: Final = 15.0
 _SLACK: Final = "slack.simulated"
 
 #: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
+#: How long a worker is waited for that was told to stop: longer than it may take.
+_STOP_SECONDS: Final = 30
+
 _TROUBLES: Final = ("clock set", "suspended", "disk full")
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
@@ -404,18 +407,23 @@ class Run:
         self._note_end(End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=how))
 
     async def _stop(self, worker: Worker) -> None:
-        life, task, began = worker.life, worker.task, self.loop.now
+        life, task = worker.life, worker.task
+        began = self.loop.now - life.machine.suspended
         self.note(f"worker {worker.name} is told to stop")
         if SIGTERM in life.on_signal:
             life.on_signal[SIGTERM]()
         ended = asyncio.create_task(worker.ended.wait())
-        await asyncio.wait({task, ended}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        # Not counting while its machine is suspended.
+        while self.loop.now - life.machine.suspended - began < _STOP_SECONDS or life.held is not None:
+            await asyncio.wait({task, ended}, timeout=_STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() or ended.done():
+                break
         ended.cancel()
         status = _status_of(task) if task.done() else f"exit code {life.exit_code}"
         if not life.is_over:
             life.die()
         self._bury(life, power=False)
-        took = self.loop.now - began - life.machine.suspended
+        took = self.loop.now - life.machine.suspended - began
         self._note_end(End(wanted="term", status=status, seconds=max(0.0, took), worker=worker.name))
 
     def _note_end(self, end: End) -> None:
