@@ -244,9 +244,12 @@ def remind(question: Question, now: datetime, policy: Policy) -> Step | None:
     return Step(question=change_question(counted, due_at=policy.remind_at(counted, now)))
 
 
-def take_back_reminder(question: Question, due_at: datetime) -> Step | None:
-    """Undo the count of a reminder that was definitely not sent; None if it is no longer needed."""
-    if question.state is not State.ASKED or question.standing is not None or question.reminders < 1:
+def take_back_reminder(question: Question, due_at: datetime, *, number: int) -> Step | None:
+    """Undo the count of the reminder with this number, which was definitely not sent.
+
+    None if it is no longer needed, or if another worker has counted one since: that one may have been sent.
+    """
+    if question.state is not State.ASKED or question.standing is not None or question.reminders != number:
         return None
     counted = change_question(question, reminders=question.reminders - 1, attempts=question.attempts + 1)
     return Step(question=change_question(counted, due_at=due_at))

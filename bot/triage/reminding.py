@@ -70,4 +70,7 @@ class Reminder:
             self._limiter.slow_down(error.retry_after, self._clock.monotonic())
         jittered = retry_delay(question.attempts, self._pacing.jitter())
         due_at = self._clock() + (error.retry_after or jittered) + jittered
-        await self._recorder.decide(question, lambda row: asking_rules.take_back_reminder(row, due_at))
+        await self._recorder.decide(
+            question,
+            lambda row: asking_rules.take_back_reminder(row, due_at, number=question.reminders),
+        )

@@ -14,6 +14,7 @@ from memory_store import MemoryStore
 from service_harness import ServiceHarness, a_click
 
 from bot.errors import AmbiguousError, AppRejected, StoreError, TransientError, Undeliverable
+from bot.triage import asking_rules
 from bot.triage.model import Change, Choice, MessageRef, Question, State, Work
 from bot.triage.policy import AlertPolicies, AlertPolicy, Policy, Wait
 from bot.triage.rate_limits import BURST
@@ -84,6 +85,21 @@ async def test_a_reminder_is_not_sent_if_the_machine_stood_still_after_its_count
 
     assert times(harness) == []
     assert question.reminders == 0
+
+
+async def test_a_count_is_taken_back_only_while_nobody_else_has_counted_since(
+    harness: ServiceHarness,
+) -> None:
+    await harness.ask()
+    await harness.pass_time(until=FOUR_HOURS)
+    counted = await harness.question()
+    assert counted.reminders == 1
+
+    taken_back = asking_rules.take_back_reminder(counted, NOON, number=1)
+
+    assert taken_back
+    assert taken_back.question.reminders == 0
+    assert asking_rules.take_back_reminder(replace(counted, reminders=2), NOON, number=1) is None
 
 
 async def test_a_reminder_of_an_open_question_is_counted_and_sent_once(harness: ServiceHarness) -> None:

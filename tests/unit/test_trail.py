@@ -78,7 +78,12 @@ STEPS: list[tuple[Question | None, object, str, dict[str, Any]]] = [
     (CLAIMED, asking_rules.record_not_posted(CLAIMED, NOON), "notPosted", {}),
     (CLAIMED, asking_rules.record_asked(CLAIMED, PLACE, NOON, POLICY), "asked", WHERE),
     (DUE, asking_rules.remind(DUE, NOON, POLICY), "reminded", {"n": 1}),
-    (REMINDED, asking_rules.take_back_reminder(REMINDED, NOON), "notReminded", {"n": 1}),
+    (
+        REMINDED,
+        asking_rules.take_back_reminder(REMINDED, NOON, number=REMINDED.reminders),
+        "notReminded",
+        {"n": 1},
+    ),
     (ASKED, answer(ASKED, Choice.YES), "answered", SAID),
     (CLAIMED, answer(CLAIMED, Choice.YES), "answered", SAID | WHERE),
     (
