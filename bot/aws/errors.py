@@ -42,7 +42,9 @@ NO_CREDENTIALS = (
 _NAMES = {"dynamodb": "DynamoDB", "sqs": "SQS", "ssm": "the parameter store"}
 
 #: Where boto3 may find credentials.
-_SOURCES = "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+_SOURCES = (
+    "an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the settings file"
+)
 
 #: Operations that boto3 calls by itself to get credentials, and their services.
 _FOR_CREDENTIALS = {

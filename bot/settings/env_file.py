@@ -58,7 +58,7 @@ class EnvFile:
     @property
     def description(self) -> str:
         """Where settings come from, for people."""
-        return f"{self.path} and the environment" if self.path else "the environment alone"
+        return f"{self.path} and the environment" if self.values else "the environment alone"
 
 
 def find_env_file(

@@ -65,7 +65,7 @@ LIMITED = frozenset({Lane.POST, Lane.REMIND})
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
-#: The longest sleep. Whoever sees that the time has jumped wakes the sweeper.
+#: The longest sleep. `ClockWatch` wakes the sweeper when the time jumps.
 SLEEP_MAX = timedelta(seconds=60)
 
 

@@ -1,4 +1,4 @@
-"""Watches the time: says what is wrong with it, and wakes whoever sleeps when it jumps."""
+"""Watches the clock: logs what is wrong with it, and wakes the sleeping loops when the time jumps."""
 
 from __future__ import annotations
 

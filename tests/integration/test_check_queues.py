@@ -197,9 +197,9 @@ async def test_without_credentials_it_says_where_they_may_stand(monkeypatch: pyt
     finding = await look_at_it(REQUEST_QUEUE)
 
     assert finding.detail.startswith("there are no usable AWS credentials")
-    assert (
-        finding.remedy
-        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+    assert finding.remedy == (
+        "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the"
+        " settings file"
     )
 
 

@@ -253,7 +253,7 @@ async def test_a_profile_that_does_not_exist_and_missing_credentials_are_named(
     assert profile.verdict is credentials.verdict is Verdict.FAILED
     assert "nobody" in profile.detail
     assert profile.remedy == "correct STORE_URL, AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_DYNAMODB"
-    assert (
-        credentials.remedy
-        == "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in .env"
+    assert credentials.remedy == (
+        "provide an instance profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the"
+        " settings file"
     )

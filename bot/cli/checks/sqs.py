@@ -57,7 +57,9 @@ async def check_queue(role: QueueRole, url: str, *, region: str | None = None) -
         finally:
             connector.close()
     except ConfigError as error:
-        remedy = "correct AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_SQS, in the environment or in .env"
+        remedy = (
+            "correct AWS_REGION, AWS_PROFILE or AWS_ENDPOINT_URL_SQS, in the environment or the settings file"
+        )
         return [_failed_finding(role, url, str(error), remedy)]
     except (StartRefused, TransientError) as error:
         return [_explain_failure(role, url, error), *_check_clock(role, _date_of(error))]

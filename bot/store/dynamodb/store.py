@@ -211,7 +211,7 @@ class DynamoStore:
         expires = self._lifetime.since(at)
         for each in found:
             await self._table.call("put_item", Item=to_wire(items.found_item(each) | expires))
-        # Last: whoever reads that the conversation was read finds what was found there.
+        # Written last, so that a conversation noted as read always has its finds.
         read = items.read_item(slack_id, microseconds(at)) | expires
         await self._table.call("put_item", Item=to_wire(read))
 
