@@ -39,7 +39,7 @@ STAIRS = {
     "store": ({"address", "records"}, {"sqlite", "dynamodb"}, {"__init__"}, {"migration"}),
     "triage": (
         {"foreign_text", "free_values", "log_events", "model", "outcomes", "people", "working_time"},
-        {"policy", "statistics", "trail"},
+        {"policy", "listing", "statistics", "trail"},
         {"reporting"},
         {"asking_rules", "card_rules", "answer_rules", "restore_rules"},
         {"ports", "rate_limits"},

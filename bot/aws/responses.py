@@ -34,7 +34,7 @@ _ALWAYS: Mapping[str, str] = {
     "DescribeTimeToLive": "TimeToLiveDescription",
     "DescribeContinuousBackups": "ContinuousBackupsDescription",
     "BatchGetItem": "Responses",
-    "Query": "Items",
+    "Query": "Count",  # what is only counted comes without items
     "Scan": "Items",
 }
 

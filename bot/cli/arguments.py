@@ -13,9 +13,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.settings import parsers
+from bot.settings.env_file import suggest
+from bot.triage.outcomes import Outcome
 
 #: The longest time that a command looks back: ten years.
 LONGEST = timedelta(days=3650)
+
+#: The outcomes, for people.
+OUTCOMES = " or ".join(", ".join(Outcome).rsplit(", ", 1))
 
 
 def file_url(text: str) -> str:
@@ -66,6 +71,33 @@ def fact(text: str) -> dict[str, str]:
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"expects NAME=VALUE, such as Host=db1, not {text!r}")
     return {"name": name, "value": value}
+
+
+def outcome(text: str) -> str:
+    """Parse an outcome, as `docs/reference.md` calls it."""
+    if text in frozenset(Outcome):
+        return text
+    meant = suggest(text, frozenset(Outcome))
+    question = f"; did you mean {meant}?" if meant else ""
+    raise argparse.ArgumentTypeError(f"expects {OUTCOMES}, not {text!r}{question}")
+
+
+def address(text: str) -> str:
+    """Parse an e-mail address by the rule for those in requests."""
+    return _field("user", text, "an email address such as ada@example.com")
+
+
+def label(text: str) -> str:
+    """Parse the label of an alert by the rule for those in requests."""
+    return _field("alert", text, "a label of 1 to 255 characters")
+
+
+def _field(name: str, text: str, expected: str) -> str:
+    from bot.sqs.wire import is_valid
+
+    if not is_valid(name, text):
+        raise argparse.ArgumentTypeError(f"expects {expected}, not {text!r}")
+    return text
 
 
 def port(text: str) -> int:

@@ -9,17 +9,16 @@ import argparse
 import asyncio
 import faulthandler
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from bot.cli import arguments
-from bot.cli.console import complain, load_for_command, load_without_warnings
+from bot.cli import arguments, selection
+from bot.cli.console import complain, confirm, load_for_command, load_without_warnings, terminal_width
+from bot.cli.output.tables import pluralize
 from bot.cli.store_client import ask_store
 from bot.errors import ConfigError, TriageBotError, WrongUsage
 from bot.printable import make_printable
@@ -31,7 +30,7 @@ from bot.settings.settings import (
 )
 from bot.triage.model import utc_now
 from bot.worker.log import configure_logging
-from bot.worker.views import render_json
+from bot.worker.views import View, render_json
 
 log = logging.getLogger(__name__)
 
@@ -239,12 +238,12 @@ async def _check(settings: Settings, *, as_json: bool, deep: bool) -> int:
     if as_json:
         print(render_json(findings_view(findings)), flush=True)
         return OK if is_sound(findings) else FAILED
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    print(render_findings(findings, width=width, colour=takes_colour(sys.stdout)), flush=True)
+    print(render_findings(findings, width=terminal_width(), colour=takes_colour(sys.stdout)), flush=True)
     return OK if is_sound(findings) else FAILED
 
 
 def _add_list(parser: argparse.ArgumentParser) -> None:
+    selection.add_filters(parser)
     parser.add_argument(
         "--limit", type=arguments.count, default=50, help="show at most this many (default: 50)"
     )
@@ -256,8 +255,14 @@ def list_(options: argparse.Namespace) -> int:
     """Print the questions accepted last, the newest first."""
     from bot.cli.output.questions import render_list
 
-    views = list(ask_store("list", load_for_command(Purpose.STORE, options), limit=options.limit))
-    print(render_json(views) if options.json else render_list(views, utc_now()))
+    settings, filters = load_for_command(Purpose.STORE, options), selection.read_filters(options)
+    views = list(ask_store("list", settings, limit=options.limit, **filters))
+    if options.json:
+        print(render_json(views))
+    elif views:
+        print(render_list(views, utc_now(), width=terminal_width()))
+    else:
+        print(selection.explain_nothing(filters, settings))
     return OK
 
 
@@ -276,7 +281,7 @@ def show(options: argparse.Namespace) -> int:
         name = make_printable(options.identifier)
         complain(f"there is no alert {name!r} in the store; `triage-bot list` shows those that are")
         return FAILED
-    print(render_json(views[0]) if options.json else render_question(views[0]))
+    print(render_json(views[0]) if options.json else render_question(views[0], width=terminal_width()))
     return OK
 
 
@@ -308,48 +313,47 @@ def stats(options: argparse.Namespace) -> int:
     title = f"Questions asked since {utc_now() - options.since:%Y-%m-%d %H:%M} UTC"
     if options.plot:
         write_plot(options.plot, views, title=title)
-    print(render_json(views) if options.json else f"{title}\n\n{render_statistics(views)}")
+    if options.json:
+        print(render_json(views))
+    else:
+        print(f"{title}\n\n{render_statistics(views, width=terminal_width())}")
     return OK
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "identifiers", metavar="IDENTIFIER", nargs="*", default=[], help="the reports of these alerts"
-    )
-    which.add_argument(
-        "--since",
-        type=arguments.duration,
-        metavar="TIME",
-        help="the reports of each alert that was reported in the last 15m, 2h, 1d …",
-    )
-    which.add_argument(
-        "--unsent",
-        action="store_true",
-        help="the reports of each alert that has one unsent, or rejected by the queue",
-    )
+    selection.add_reports(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, but send nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask first, though this is a terminal")
     _add_restored(parser, "replay the reports of a backup, which `run --restored` has not taken up yet")
 
 
 @_command("replay", "send reports again, byte for byte, after MozDef has lost some", _add_replay)
 def replay(options: argparse.Namespace) -> int:
-    """Put reports into the outbox again, byte for byte."""
-    from bot.cli.output.questions import render_replay
+    """Put reports into the outbox again, byte for byte. On a terminal a person is asked first."""
+    from bot.cli.output.replay import render_replay, split_replay
 
-    settings, chosen = load_for_command(Purpose.STORE, options), _select_reports(options)
-    ask = partial(ask_store, "replay", settings, restored=options.restored)
-    views = list(ask(dry_run=True, **chosen))
-    if not views:
-        print("There is no report to send again.")
+    settings, began = load_for_command(Purpose.STORE, options), utc_now()
+
+    def ask(*, dry_run: bool) -> list[View]:
+        which = selection.select_reports(options, utc_now(), began)
+        return list(ask_store("replay", settings, restored=options.restored, dry_run=dry_run, **which))
+
+    views = ask(dry_run=True)
+    print(render_replay(views, width=terminal_width()))
+    again, _ = split_replay(views)
+    if not again:
         return OK
-    print(render_replay(views))
     if options.dry_run:
         print("Nothing was sent (--dry-run).")
         return OK
     complain(_REPLAY_WARNING, level="warning")
-    list(ask(**chosen))
-    print("They are queued: a running worker sends them now, a stopped one when it starts.")
+    if not (options.yes or confirm(f"Send {pluralize(len(again), 'report')} again?")):
+        print("Nothing was sent.")
+        return FAILED
+    queued, _ = split_replay(ask(dry_run=False))
+    print(
+        f"{pluralize(len(queued), 'report')} queued: a running worker sends now, a stopped one at its start."
+    )
     print("`triage-bot show IDENTIFIER` shows when each was sent.")
     return OK
 
@@ -472,14 +476,6 @@ def migrate(options: argparse.Namespace) -> int:
         return OK
     complain(f"the table is not a copy of the file: they differ first at the alert {result.differs!r}")
     return FAILED
-
-
-def _select_reports(options: argparse.Namespace) -> dict[str, Any]:
-    if options.unsent:
-        return {"unsent": True}
-    if options.since:
-        return {"since_seconds": options.since.total_seconds()}
-    return {"identifiers": options.identifiers}
 
 
 def _find_innermost(group: BaseExceptionGroup[TriageBotError]) -> TriageBotError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 
 from bot.printable import GREY, RED, YELLOW, paint
@@ -51,3 +52,16 @@ def complain(problem: str, *, level: str = "error") -> None:
         return
     word = paint(level, _COLOURS.get(level, GREY)) if takes_colour(sys.stderr) else level
     print(f"triage-bot: {word}: {problem}", file=sys.stderr)
+
+
+def terminal_width() -> int | None:
+    """Return how many columns the terminal has (COLUMNS counts); None: the output goes to none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def confirm(question: str) -> bool:
+    """Ask whoever is at the terminal a question that `y` agrees to. A script, with no terminal, agrees."""
+    if not (sys.stdin and sys.stdin.isatty()):
+        return True
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

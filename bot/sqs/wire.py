@@ -54,7 +54,8 @@ def decode_request(body: str) -> TriageRequest | InvalidBody:
     """Decode a body of the request queue: JSON, or JSON in base64. Never raises.
 
     The reason of an invalid body names each wrong field and its rule, and shows nothing of the body. So does
-    `left_out` of a valid request: an optional field that breaks its rule is left out of it.
+    `left_out` of what is salvaged of it, and of a valid request: an optional field that breaks its rule is
+    left out of that.
     """
     try:
         fields = _parse(body)
@@ -63,6 +64,11 @@ def decode_request(body: str) -> TriageRequest | InvalidBody:
     if not isinstance(fields, dict):
         return InvalidBody(reason="the body is not a JSON object", salvaged=None, fault="not_an_object")
     return _read(fields)
+
+
+def is_valid(field: str, value: object) -> bool:
+    """Whether a value of a required field of a request, such as `user`, meets its rule."""
+    return _RULES[field].read(value) is not None
 
 
 def identifier_in(body: str) -> str | None:
@@ -196,9 +202,10 @@ def _read(fields: dict[str, Any]) -> TriageRequest | InvalidBody:
     request = _request(values) if values["identifier"] else None
     if request and not broken:
         return _decorate(request, fields)
+    complaints = tuple(_complaint(name, fields) for name in broken)
     return InvalidBody(
-        reason="; ".join(_complaint(name, fields) for name in broken),
-        salvaged=request,
+        reason="; ".join(complaints),
+        salvaged=replace(request, left_out=complaints) if request else None,
         fault=broken[0] if len(broken) == 1 else "several_fields",
     )
 

@@ -80,13 +80,16 @@ class TriageRequest:
     confidence: Confidence
     occurred_at: datetime | None = None  #: when it happened
     facts: tuple[Fact, ...] = ()
-    left_out: tuple[str, ...] = ()  #: which of the optional fields broke their rule, a clause each, one line
+    left_out: tuple[str, ...] = ()  #: which fields broke their rule, a clause each, one line
     is_cut: bool = False  #: whether the end of the summary was not kept
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InvalidBody:
-    """An invalid body. `salvaged` has the fields that are valid; None if the identifier is not."""
+    """An invalid body.
+
+    `salvaged` has the fields that are valid, and says which are not; None if the identifier is not.
+    """
 
     reason: str
     salvaged: TriageRequest | None

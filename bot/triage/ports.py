@@ -13,6 +13,7 @@ from typing import Protocol
 
 from bot.errors import StoreError
 from bot.triage.answer_rules import Notice
+from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
     AlertTaken,
     Bookmark,
@@ -43,10 +44,18 @@ ReadReport = Callable[[OutboxRow], Report]
 #: Returns what is to become of a report that waits to be sent. Raises `StoreError`.
 JudgeReport = Callable[[OutboxRow], Awaitable[Fate]]
 
+#: Whether a report is among those that are replayed.
+SelectReport = Callable[[OutboxRow], bool]
+
 
 async def send_all(_: OutboxRow) -> Fate:
     """Let a report be sent."""
     return Fate.SEND
+
+
+def select_all(_: OutboxRow) -> bool:
+    """Let every report be replayed."""
+    return True
 
 
 class Probeable(Protocol):
@@ -158,8 +167,11 @@ class Outbox(Protocol):
 class Archive(Register, Protocol):
     """What the commands read and replay."""
 
-    async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        """Return the questions accepted last, the newest first."""
+    async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
+        """Return the questions accepted last that `only` wants, the newest first.
+
+        Others are called meanwhile, however many questions there are.
+        """
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         """Return the identifiers with a report sent since then, the oldest first."""
@@ -167,8 +179,10 @@ class Archive(Register, Protocol):
     async def identifiers_unsent(self) -> Sequence[str]:
         """Return the identifiers with a report that waits or is parked, the oldest first."""
 
-    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
-        """Put all reports of these identifiers into the outbox again, unchanged and due now.
+    async def replay(
+        self, identifiers: Sequence[str], now: datetime, *, select: SelectReport = select_all
+    ) -> None:
+        """Put the selected reports of these identifiers into the outbox again, unchanged and due now.
 
         For each identifier that has any, this is an event, and a new version of its question.
         """
@@ -198,6 +212,9 @@ class Backlog(Probeable, Protocol):
 
     async def oldest_unsent(self) -> datetime | None:
         """Return when the oldest unsent report was, or will be, due; None if there is none."""
+
+    async def count(self) -> Counts:
+        """Return how many of each kind there are, as of the last minute: it takes no scan of the store."""
 
 
 class Meter:

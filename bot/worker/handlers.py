@@ -7,11 +7,16 @@ import base64
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, TriageBotError
+from bot.sqs.wire import read_report
+from bot.triage.listing import Filter
+from bot.triage.model import OutboxRow
+from bot.triage.outcomes import Outcome
 from bot.triage.ports import Archive, Probeable
 from bot.worker.control import Handler
 from bot.worker.export_lines import alert_lines, first_line
@@ -90,8 +95,13 @@ class _StoreCommands:
         self._copying = asyncio.Lock()
 
     async def list_questions(self, arguments: Arguments) -> Answers:
-        """Yield the views of the newest questions, at most `limit`; of each summary, only its beginning."""
-        for question in await self._archive.list_questions(limit=int(arguments.get("limit", LIST_LIMIT))):
+        """Yield the views of the newest questions, at most `limit`; of each summary, only its beginning.
+
+        Only those with this `user`, `alert` and `outcome`, that are `open`, and were accepted in the last
+        `since_seconds`, as far as these are given.
+        """
+        limit, only = int(arguments.get("limit", LIST_LIMIT)), self._read_filter(arguments)
+        for question in await self._archive.list_questions(limit=limit, only=only):
             yield {**question_view(question), "summary": question.request.summary[:LIST_SUMMARY]}
 
     async def show(self, arguments: Arguments) -> Answers:
@@ -122,15 +132,17 @@ class _StoreCommands:
     async def replay(self, arguments: Arguments) -> Answers:
         """Yield the views of the reports to replay; unless `dry_run`, put them into the outbox again.
 
-        They are chosen by `identifiers`, by `since_seconds` (sent within that time), or by `unsent`.
+        They are chosen by `identifiers`, by `since_seconds` (sent within that time), or by `unsent`. A note
+        that was sent already has `isLeftOut` in its view, and is not replayed, unless `notes` is given.
         `UnknownAlert` if the store lacks one of the identifiers; then nothing is replayed.
         """
+        select = partial(_is_replayed, notes=bool(arguments.get("notes")))
         identifiers = await self._select_identifiers(arguments)
         for identifier in identifiers:
             for report in await self._archive.reports_of(identifier):
-                yield {"identifier": identifier, **report_view(report)}
+                yield {"identifier": identifier, "isLeftOut": not select(report), **report_view(report)}
         if not arguments.get("dry_run"):
-            await self._archive.replay(identifiers, self._clock())
+            await self._archive.replay(identifiers, self._clock(), select=select)
             self._wake()
 
     async def backup(self, _: Arguments) -> Answers:
@@ -163,6 +175,16 @@ class _StoreCommands:
                 await copying
             await asyncio.to_thread(copy.unlink, missing_ok=True)
 
+    def _read_filter(self, arguments: Arguments) -> Filter:
+        outcome, seconds = arguments.get("outcome"), arguments.get("since_seconds")
+        return Filter(
+            is_open=bool(arguments.get("open")),
+            user=str(arguments.get("user") or ""),
+            alert=str(arguments.get("alert") or ""),
+            outcome=Outcome(outcome) if outcome else None,
+            since=self._clock() - timedelta(seconds=float(seconds)) if seconds else None,
+        )
+
     async def _select_identifiers(self, arguments: Arguments) -> Sequence[str]:
         if arguments.get("unsent"):
             return await self._archive.identifiers_unsent()
@@ -174,6 +196,11 @@ class _StoreCommands:
             if await self._archive.find(identifier) is None:
                 raise UnknownAlert(f"there is no alert {identifier!r} in the store; nothing was sent")
         return identifiers
+
+
+def _is_replayed(row: OutboxRow, *, notes: bool) -> bool:
+    """Whether a report goes out again: a note that was sent already does so only with `notes`."""
+    return notes or row.sent_at is None or not read_report(row).note
 
 
 async def _find_store_trouble(store: Probeable) -> StoreError | str:

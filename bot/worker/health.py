@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced
+from bot.triage.listing import Counts
 from bot.triage.ports import Backlog
 
 #: How long SQS may leave polls unanswered. A poll takes 20 s, the longest wait after a failure 30 s.
@@ -47,6 +48,7 @@ class StoreHealth:
     head_trouble: str = ""  #: why NAME.head could not be written; empty if it could
     oldest_open: datetime | None = None  #: when the oldest question without an outcome was accepted
     oldest_unsent: datetime | None = None  #: when the oldest report that waits was, or will be, due
+    counts: Counts | None = None  #: how many of each kind are in it; None: that is not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,7 @@ class StoreWatch:
                     head_trouble=self._store.head_trouble,
                     oldest_open=await self._store.oldest_open(),
                     oldest_unsent=await self._store.oldest_unsent(),
+                    counts=await self._store.count(),
                 )
         except StoreError as error:
             return StoreHealth(trouble=str(error), is_replaced=isinstance(error, StoreReplaced))

@@ -45,6 +45,14 @@ _ASK_BUCKETS = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14400, 43200, 86400, 2
 #: In seconds: from a glance at the phone to the day after the deadline.
 _ANSWER_BUCKETS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 172800)
 
+#: What is counted in the store; `NaN` while that does not answer.
+_COUNTED = {
+    "open_questions": "Questions without an outcome.",
+    "unsent_reports": "Reports that wait for the response queue, including those that are not due yet.",
+    "parked_reports": "Reports that the response queue refused for good, and that were not replayed since.",
+    "invalid_requests": "Requests in the store that broke the contract.",
+}
+
 
 class Metrics(Meter):
     """The metrics of one worker. `alerts` are the alert labels that are not replaced by `other`."""
@@ -97,6 +105,9 @@ class Metrics(Meter):
         self._polled_at.set(worker_health.polled_at.timestamp())
         self._oldest_open.set(_age(worker_health.store.oldest_open, now))
         self._oldest_unsent.set(_age(worker_health.store.oldest_unsent, now))
+        for name, gauge in self._counts.items():
+            counts = worker_health.store.counts
+            gauge.set(math.nan if counts is None else getattr(counts, name))
         ahead = worker_health.clock_ahead
         self._clock_ahead.set(math.nan if ahead is None else ahead.total_seconds())
         found = {problem.trouble for problem in find_problems(worker_health)}
@@ -172,6 +183,7 @@ class Metrics(Meter):
         self._oldest_unsent = self._gauge(
             "oldest_unsent_report_seconds", "How long the oldest unsent report is overdue; 0 if none is."
         )
+        self._counts = {name: self._gauge(name, text) for name, text in _COUNTED.items()}
         self._clock_ahead = self._gauge(
             "clock_ahead_seconds",
             "How far this machine's clock is ahead of Slack's and AWS's; NaN until they have told the time.",

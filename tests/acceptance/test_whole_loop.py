@@ -198,6 +198,15 @@ def test_bodies_that_break_the_contract_end_in_the_dead_letter_queue_with_the_re
     reasons = until(look, what="all of them are in the dead-letter queue")
 
     assert [body for body, reason in INVALID.items() if reason not in reasons[body]] == []
+    # Of those with a usable identifier, `show` says which field was wrong.
+    refused = {
+        json.loads(body)["identifier"]: reasons[body]
+        for body, reason in INVALID.items()
+        if reason.endswith("must be") and not reason.startswith("identifier")
+    }
+    assert len(refused) == 5
+    for identifier, reason in refused.items():
+        assert f"  refused      {reason}\n" in world.worker.command("show", identifier).stdout
     world.until_taken()
 
 

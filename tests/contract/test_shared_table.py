@@ -92,6 +92,18 @@ async def test_of_two_that_want_a_row_that_nobody_has_one_gets_it(workers: Worke
     assert sorted(shares[0] + shares[1]) == many
 
 
+async def test_a_table_is_counted_once_a_minute(workers: Workers) -> None:
+    clock, ours, theirs = workers
+    before = await ours.count()
+    await add(theirs, a_question())
+
+    clock.advance(seconds=59)
+    kept = await ours.count()
+    clock.advance(seconds=1)
+
+    assert (before.open_questions, kept, (await ours.count()).open_questions) == (0, before, 1)
+
+
 async def test_a_row_that_is_due_later_goes_to_whoever_asks_first(workers: Workers) -> None:
     clock, ours, theirs = workers
     await add(ours, a_question(due_at=NOON + HOUR))

@@ -15,7 +15,10 @@ from wiring import instead, wired
 from world import eventually
 
 from bot.errors import StoreError
+from bot.store.dynamodb import listing
+from bot.store.sqlite import statements
 from bot.triage.asking_rules import new_ref
+from bot.triage.listing import Filter
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 
@@ -158,6 +161,58 @@ async def test_the_questions_accepted_last_are_listed_first(store: AnyStore) -> 
         await add(store, a_question(name, accepted_at=NOON + seconds * SECOND))
 
     assert names(await store.list_questions(limit=2)) == ["new", "middle"]
+
+
+def listed_question(number: int, **changes: Any) -> Question:
+    """Return the question of an alert that was accepted so many seconds after noon."""
+    request = {name: changes.pop(name) for name in ("user", "alert") if name in changes}
+    question = a_question(f"{number}", accepted_at=NOON + number * SECOND, **changes)
+    return replace(question, request=replace(question.request, **request))
+
+
+LISTED = [
+    listed_question(1, user="grace@example.com"),
+    listed_question(2, user="Grace@Example.com", standing=Outcome.NO),
+    listed_question(3, alert="ssh_access_sign_releng"),
+    listed_question(4, alert="ssh_access_sign_releng", standing=Outcome.YES),
+    listed_question(5, standing=Outcome.NO),
+    listed_question(6, user="grace@example.com", alert="ssh_access_sign_releng", standing=Outcome.NO),
+    listed_question(7),
+]
+
+
+@pytest.mark.parametrize(
+    ("only", "found"),
+    [
+        (Filter(), "7654321"),
+        (Filter(is_open=True), "731"),
+        (Filter(user="GRACE@example.com"), "621"),
+        (Filter(user="grace@example"), ""),
+        (Filter(alert="ssh_access_sign_releng"), "643"),
+        (Filter(outcome=Outcome.NO), "652"),
+        (Filter(since=NOON + 5 * SECOND), "765"),
+        (Filter(user="grace@example.com", alert="ssh_access_sign_releng", outcome=Outcome.NO), "6"),
+        (Filter(is_open=True, since=NOON + 2 * SECOND), "73"),
+    ],
+)
+async def test_a_list_has_what_is_wanted_and_its_limit_counts_that(
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch, only: Filter, found: str
+) -> None:
+    monkeypatch.setattr(statements, "LIST_STEP", 2)  # so that a few alerts take several reads
+    monkeypatch.setattr(listing, "PAGE", 2)
+    await add(store, *LISTED)
+
+    assert names(await store.list_questions(limit=10**18, only=only)) == list(found)
+    assert names(await store.list_questions(limit=2, only=only)) == list(found[:2])
+
+
+async def test_alerts_that_were_accepted_at_once_are_all_listed(
+    store: AnyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "LIST_STEP", 2)
+    await add(store, *(a_question(str(number)) for number in range(5)))
+
+    assert sorted(names(await store.list_questions(limit=9))) == list("01234")
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from any_store import IDENTIFIER, SECOND, a_question, add, due, names, report_ti
 from fakes import NOON
 from memory_store import AnyStore
 
+from bot.triage.listing import Counts
 from bot.triage.model import RESTORE_SETTLES, Change, Choice, Question, State, Work
-from bot.triage.outcomes import ENDINGS, Outcome
+from bot.triage.outcomes import ENDINGS, Outcome, Reason
 from bot.triage.statistics import AlertStatistics
 
 pytest_plugins = ["store_fixtures"]
@@ -214,6 +215,29 @@ async def test_an_empty_store_has_no_figures(store: AnyStore) -> None:
     assert list(await store.statistics(NOON)) == []
     assert await store.oldest_open() is None
     assert await store.oldest_unsent() is None
+    assert await store.count() == Counts(
+        open_questions=0, unsent_reports=0, parked_reports=0, invalid_requests=0
+    )
+
+
+async def test_what_is_open_waits_is_parked_or_invalid_is_counted(store: AnyStore) -> None:
+    rows = [*await report_times(store, "a", NOON, NOON, NOON), *await report_times(store, "b", NOON, NOON)]
+    await store.mark_parked(rows[:3], NOON)
+    await store.mark_sent(rows[3:4], NOON)
+    await store.replay(["a"], NOON, select=lambda row: row.sequence == 2)
+    refused = [refused_question(name) for name in ("c", "d", "e")]
+    await add(store, *refused)
+    assert await store.save(Change(question=a_question("e", version=1), before=refused[-1]))
+
+    assert await store.count() == Counts(
+        open_questions=3, unsent_reports=2, parked_reports=2, invalid_requests=2
+    )
+
+
+def refused_question(identifier: str) -> Question:
+    """Return the question of a request that broke the contract."""
+    question = a_question(identifier, standing=Outcome.UNDELIVERABLE, reason=Reason.INVALID_REQUEST)
+    return replace(question, request=replace(question.request, left_out=("user is missing",)))
 
 
 async def test_the_oldest_open_question_is_the_first_that_has_no_outcome(store: AnyStore) -> None:

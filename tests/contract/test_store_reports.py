@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_store import APART, AnyStore
 
-from bot.triage.model import Choice, OutboxRow, State
+from bot.triage.model import Choice, EventKind, OutboxRow, State
 from bot.triage.outcomes import Outcome
 
 pytest_plugins = ["store_fixtures"]
@@ -159,6 +159,22 @@ async def test_a_parked_report_is_replayed_too_and_one_that_is_held_stays_held(s
     assert [row.replays for row in rows] == [2, 2]  # so that no queue takes it for a duplicate
     assert await sendable(store, LATER + HOUR - SECOND) == [first.event_id]
     assert await sendable(store, LATER + HOUR) == [first.event_id, "event-held-0"]
+
+
+async def test_what_is_not_selected_stays_sent_and_holds_up_nothing(store: AnyStore) -> None:
+    reports = await report_times(store, IDENTIFIER, NOON, NOON, NOON)
+    await store.mark_sent(reports, NOON)
+
+    await store.replay([IDENTIFIER], LATER, select=lambda row: row.sequence != 1)
+    await store.replay([IDENTIFIER], LATER, select=lambda _: False)
+
+    rows = await store.reports_of(IDENTIFIER)
+    assert [(row.sent_at, row.replays) for row in rows] == [(None, 1), (NOON, 0), (None, 1)]
+    trail = await store.trail_of(IDENTIFIER)
+    assert trail is not None
+    assert [each.facts for each in trail.events if each.kind is EventKind.REPLAYED] == [{"reports": 2}]
+    await store.mark_sent([rows[0]], LATER)
+    assert await sendable(store, LATER + APART) == [rows[2].event_id]
 
 
 async def test_a_replay_touches_nobody_else(store: AnyStore) -> None:

@@ -9,18 +9,21 @@ import socket
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import NOON, a_request
+from fakes import NOON, SteppedClock, a_request
 from memory_store import MemoryStore
 
 from bot.clock import Clock
 from bot.errors import StoreError, StoreUnusable
-from bot.triage.asking_rules import accept
-from bot.triage.model import Change
+from bot.sqs.wire import write_report
+from bot.triage.asking_rules import accept, new_ref
+from bot.triage.model import Change, Confidence, Report
+from bot.triage.outcomes import Outcome
 from bot.triage.policy import Policy
 from bot.worker.control import MAX_REQUEST_BYTES, CallFailed, ControlServer, Handler, NoWorker, call
 from bot.worker.handlers import LIST_SUMMARY, BackupRunning, store_handlers
@@ -292,6 +295,45 @@ async def test_a_list_costs_no_more_than_the_beginning_of_each_text() -> None:
 
     assert [len(view["summary"]) for view in listed] == [LIST_SUMMARY]
     assert len(json.dumps(listed)) < 10_000
+
+
+A_NOTE = Report(
+    identifier=a_request().identifier,
+    sequence=1,
+    outcome=Outcome.NO,
+    response="no",
+    note=True,
+    at=NOON,
+    email="ada@example.com",
+    slack_id="U0ADA",
+    slack_name="ada",
+    confidence=Confidence.LOWEST,
+    alert="duo",
+)
+
+
+@pytest.mark.parametrize(("notes", "again"), [(False, [True, False, True, True]), (True, [True] * 4)])
+async def test_a_note_is_left_out_of_a_replay_once_it_was_sent_unless_notes_are_wanted(
+    *, notes: bool, again: list[bool]
+) -> None:
+    store = MemoryStore()
+    question = accept(a_request(), new_ref(a_request().identifier, "1" * 32), NOON, Policy()).question
+    answer, sent, waiting, parked = (
+        write_report(replace(A_NOTE, sequence=number, note=number > 0), NOON) for number in range(4)
+    )
+    await store.add([Change(question=question, report=answer)])
+    store.reports[question.identifier] += [sent, waiting, parked]
+    await store.mark_sent([answer, sent], NOON)
+    await store.mark_parked([parked], NOON)
+    replay = store_handlers(store, None, clock=SteppedClock())["replay"]
+
+    which = {"identifiers": [question.identifier], "notes": notes}
+    views = [view async for view in replay(which)]
+
+    assert [not view["isLeftOut"] for view in views] == again
+    reports = await store.reports_of(question.identifier)
+    assert [bool(row.replays) for row in reports] == again
+    assert not any(row.sent_at for row, is_again in zip(reports, again, strict=True) if is_again)
 
 
 async def test_a_second_backup_is_refused_in_words_while_the_first_is_being_made(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_what_happens_to_an_alert_is_counted_once(busy: Busy) -> None:
     assert meters.value("triage_answer_seconds_count", alert=alert) == 1
     assert meters.value("triage_links_up") == 2
     assert meters.value("triage_oldest_open_question_seconds") == 0
+    for name in ("open_questions", "unsent_reports", "parked_reports", "invalid_requests"):
+        meters.until(f"triage_{name}", 0)
 
 
 def test_no_metric_carries_an_identifier_an_address_or_a_label_that_mozdef_made_up(busy: Busy) -> None:
@@ -228,7 +230,7 @@ def test_prometheus_evaluates_every_rule_and_none_fires_for_a_bot_that_does_its_
 
         rules = prometheus.evaluated_rules()
 
-    assert len(rules) == 10
+    assert len(rules) == 12
     assert {rule["health"] for rule in rules} == {"ok"}
     assert {rule["state"] for rule in rules} == {"inactive"}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -248,9 +246,20 @@ def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world:
     world.slack.press(world.slack.question(identifier), "no")
     world.reports(identifier)
     until(lambda: _at_rest(world, identifier), what="everything about it is done")
+    filters = (
+        "--outcome",
+        "no",
+        "--user",
+        "ADA@example.com",
+        "--alert",
+        "ssh_access_sign_releng",
+        "--since",
+        "1d",
+    )
     commands = [
         *(("list", "--json"), ("show", identifier, "--json"), ("show", identifier), ("show", "unknown")),
         *(("stats", "--json"), ("stats", "--since", "2h", "--plot", "plot.svg")),
+        *(("list", *filters, "--json"), ("list", "--open")),
     ]
 
     while_running = [world.worker.command(*command) for command in commands]
@@ -264,9 +273,11 @@ def test_list_show_and_stats_tell_the_same_whether_the_worker_runs_or_not(world:
         for each in (while_running, afterwards)
     )
     assert told == again
-    assert [one.returncode for one in while_running] == [0, 0, 0, 1, 0, 0]
-    assert [one.returncode for one in afterwards] == [0, 0, 0, 1, 0, 0]
+    assert [one.returncode for one in while_running] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert [one.returncode for one in afterwards] == [0, 0, 0, 1, 0, 0, 0, 0]
     assert "unknown" in afterwards[3].stderr
+    assert afterwards[6].stdout == afterwards[0].stdout
+    assert afterwards[7].stdout == "No alert matches.\n"
     plot = (world.worker.folder / "plot.svg").read_text()
     for shown in (listed.stdout, while_running[5].stdout, plot):
         assert "ssh_access_sign_releng" in shown
@@ -342,6 +353,14 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
             ("stats", "--since", "5"),
             "--since expects a duration such as 90s, 15m or 4h, at most 3650d, not '5'",
         ),
+        (("list", "--since", "5"), "--since expects a duration such as 90s, 15m or 4h"),
+        (("list", "--user", "ada"), "--user expects an email address such as ada@example.com, not 'ada'"),
+        (("list", "--alert", ""), "--alert expects a label of 1 to 255 characters, not ''"),
+        (
+            ("list", "--outcome", "timedout"),
+            "expects yes, no, wrongUser, notSure, timedOut or undeliverable, not 'timedout'; did you mean",
+        ),
+        (("list", "--open", "--outcome", "no"), "--outcome: not allowed with argument --open"),
         (("stats", "--plot", "x.png"), "--plot expects FILE.svg, not 'x.png'"),
         (("migrate", "--from", "x", "--to", "y"), "--from expects sqlite:///…, not 'x': only SQLite"),
         (
@@ -418,35 +437,6 @@ def test_a_proxy_that_cannot_be_used_ends_the_worker_for_good(
     assert world.worker.log == (
         f"triage-bot: error: {name} is 'socks5://127.0.0.1:1080'; expected http://HOST:PORT, or HOST:PORT\n"
     )
-
-
-def _run_on_terminal(*arguments: str, **environ: str) -> str:
-    """Return what a command shows on a terminal."""
-    leader, follower = pty.openpty()
-    with subprocess.Popen(  # noqa: S603 - the program under test
-        [sys.executable, "-P", "-m", "bot", *arguments],
-        env={**bare_environment(Path("/")), "TERM": "xterm", **environ},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        cwd="/",
-    ) as process:
-        process.wait()
-    os.close(follower)
-    with os.fdopen(leader, "rb") as shown:
-        return shown.read1().decode(errors="replace")
-
-
-def test_colour_is_for_terminals_whose_user_wants_it() -> None:
-    told = "triage-bot: {}: RETAIN_DAYS is 'x'; expected a number of days, at least 15"
-
-    shown = [
-        _run_on_terminal("run", RETAIN_DAYS="x", **environ)
-        for environ in ({}, {"NO_COLOR": "1"}, {"TERM": "dumb"})
-    ]
-
-    assert told.format("\x1b[31merror\x1b[0m") in shown[0]
-    assert all(told.format("error") in one for one in shown[1:])
 
 
 def test_what_a_terminal_cannot_show_is_replaced(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ class SharedTable:
         keys = [_key(item) for item in found]
         start = keys.index(_key(last)) + 1 if last and _key(last) in keys else 0
         end = start + min(arguments.get("Limit", _PAGE), _PAGE)
-        page: dict[str, Any] = {"Items": list(found[start:end])}
+        shown = list(found[start:end])
+        page: dict[str, Any] = {"Items": shown, "Count": len(shown)}
         if end < len(found):
             page["LastEvaluatedKey"] = {name: found[end - 1][name] for name in (PARTITION, SORT)}
         return page

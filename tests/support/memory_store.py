@@ -12,6 +12,7 @@ from typing import Protocol
 from bot.errors import StoreError
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.model import (
     RESTORE_SETTLES,
     Change,
@@ -26,7 +27,8 @@ from bot.triage.model import (
     TrailEvent,
     Work,
 )
-from bot.triage.ports import Archive, Backlog, Outbox, Store
+from bot.triage.outcomes import Reason
+from bot.triage.ports import Archive, Backlog, Outbox, SelectReport, Store, select_all
 from bot.triage.statistics import AlertStatistics, Tally
 from bot.triage.trail import make_event
 
@@ -178,8 +180,9 @@ class MemoryStore:
 
     # Archive
 
-    async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        return sorted(self.questions.values(), key=lambda each: each.accepted_at, reverse=True)[:limit]
+    async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
+        wanted = filter(only.matches, self.questions.values())
+        return sorted(wanted, key=lambda each: each.accepted_at, reverse=True)[:limit]
 
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         return list(self.reports.get(identifier, ()))
@@ -192,16 +195,16 @@ class MemoryStore:
     async def identifiers_unsent(self) -> Sequence[str]:
         return self._identifiers({row.identifier for row in self._rows() if row.sent_at is None})
 
-    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+    async def replay(
+        self, identifiers: Sequence[str], now: datetime, *, select: SelectReport = select_all
+    ) -> None:
         for identifier in identifiers:
-            self.reports[identifier] = [
-                replace(
-                    row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
-                )
-                for row in self.reports[identifier]
-            ]
-            if replayed := len(self.reports[identifier]):
-                self._tell(identifier, EventKind.REPLAYED, {"reports": replayed}, now)
+            selected = [row for row in self.reports[identifier] if select(row)]
+            for row in selected:
+                again = replace(row, sent_at=None, parked_at=None, due_at=max(row.due_at, now))
+                self._replace(replace(again, replays=row.replays + 1))
+            if selected:
+                self._tell(identifier, EventKind.REPLAYED, {"reports": len(selected)}, now)
 
     async def trail_of(self, identifier: str) -> Trail | None:
         question = await self.find(identifier)
@@ -239,6 +242,16 @@ class MemoryStore:
     async def oldest_unsent(self) -> datetime | None:
         waiting = [row.due_at for row in self._rows() if row.sent_at is None and row.parked_at is None]
         return min(waiting, default=None)
+
+    async def count(self) -> Counts:
+        unsent = [row for row in self._rows() if row.sent_at is None]
+        questions = self.questions.values()
+        return Counts(
+            open_questions=sum(not each.standing for each in questions),
+            unsent_reports=sum(not row.parked_at for row in unsent),
+            parked_reports=sum(bool(row.parked_at) for row in unsent),
+            invalid_requests=sum(each.reason == Reason.INVALID_REQUEST for each in questions),
+        )
 
     def _add(self, change: Change) -> bool | StoreError:
         request = change.question.request

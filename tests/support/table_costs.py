@@ -26,7 +26,7 @@ SQS_AN_ALERT = 3
 
 HOURS_A_MONTH = 730
 HOUR = timedelta(hours=1)
-SCRAPE_INTERVAL = timedelta(seconds=15)
+SCRAPES_A_MINUTE = 4
 DAYS_KEPT = 30
 MINUTE, FOUR_HOURS, TWENTY_HOURS = 60, 4 * 3600, 20 * 3600
 
@@ -114,9 +114,9 @@ async def measure_hours() -> tuple[Units, Units, Units]:
         looks = look * (HOUR / LOOK_INTERVAL - 1) + crew.meter.looked
         idle = Units(written=crew.meter.written, read=looks + crew.meter.read)
     async with crew_of(1) as crew:
-        await crew.be_scraped()
-        scrapes, meter = HOUR / SCRAPE_INTERVAL, crew.meter
-        return start, idle, Units(written=meter.written * scrapes, read=(meter.read + meter.looked) * scrapes)
+        await crew.be_scraped(SCRAPES_A_MINUTE)
+        meter = crew.meter
+        return start, idle, Units(written=meter.written * 60, read=(meter.read + meter.looked) * 60)
 
 
 def dollars_a_month(alerts_a_day: int, workers: int, *, alert: Units, hour: Units) -> float:

@@ -108,10 +108,12 @@ class Crew:
         """Do what every worker does once an hour."""
         await self.members[0].store.remove_ended(self.clock() - timedelta(days=30), limit=10)
 
-    async def be_scraped(self) -> None:
-        """Ask of the store what the metrics tell of it."""
-        signs = await StoreWatch(self.members[0].store, clock=self.clock).look()
-        assert not signs.trouble
+    async def be_scraped(self, times: int) -> None:
+        """Ask of the store so many times a minute what the metrics tell of it."""
+        watch = StoreWatch(self.members[0].store, clock=self.clock)
+        for _ in range(times):
+            assert not (await watch.look()).trouble
+            self.clock.advance(seconds=60 / times)
 
     async def reports_sent(self) -> int:
         """How many reports the response queue has got."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from bot.errors import StoreError
 from bot.sqs.wire import decode_request, write_report
 from bot.triage import asking_rules
 from bot.triage.answer_rules import answer_question
+from bot.triage.listing import Counts
 from bot.triage.model import Choice, InvalidBody, Question, State, Step
 from bot.triage.outcomes import ENDINGS, Outcome
 from bot.triage.policy import Policy
@@ -191,6 +192,16 @@ def test_ages_are_those_of_the_moment_of_looking(meter: Metrics) -> None:
     assert "oldest_unsent_report_seconds" not in found  # it is not due yet: 0
     assert found["last_successful_poll_timestamp_seconds"] == NOON.timestamp()
     assert [name for name in found if name.startswith("problem")] == [f"problem{{{Trouble.NO_LINK}}}"]
+
+
+def test_what_is_in_the_store_is_counted_and_unknown_while_that_does_not_answer(meter: Metrics) -> None:
+    counts = Counts(open_questions=4, unsent_reports=3, parked_reports=2, invalid_requests=1)
+
+    answering = values(meter, replace(WORKER_HEALTH, store=StoreHealth(counts=counts)))
+    silent = meter.exposition(WORKER_HEALTH, NOON).decode()
+
+    assert {name: answering[name] for name in asdict(counts)} == asdict(counts)
+    assert all(f"triage_{name} NaN\n" in silent for name in asdict(counts))
 
 
 def test_every_name_has_the_prefix(meter: Metrics) -> None:

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from bot.cli.output.migration import render_result
 from bot.cli.output.questions import render_list, render_question
+from bot.cli.output.tables import count_columns
 from bot.printable import make_printable
 from bot.store.migration.inventory import Comparison, Count
 from bot.store.migration.migrate import MigrationResult
 from bot.triage.model import Choice, Fact, OutboxRow, Question, Report, State, Trail
-from bot.triage.outcomes import Outcome
+from bot.triage.outcomes import Outcome, Reason
 from bot.worker.views import question_view, render_json, trail_view
 
 ACCEPTED = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
@@ -76,7 +77,7 @@ def report(sequence: int, *, note: bool = False, comment: str = "", **changes: A
         identifier=REQUEST.identifier,
         sequence=sequence,
         event_id="7d7e4c2e-0000-5000-8000-000000000000",
-        body=f"body {sequence}, which nobody reads, however long it is, but who consumes the response queue",
+        body=f'{{"details":{{"comment":"{"word " * 20}\\u001b"}},"sequence":{sequence}}}',
         report=written,
         **{"due_at": ACCEPTED + timedelta(seconds=90), **changes},
     )
@@ -93,8 +94,9 @@ def shown_view(question: Question, *reports: OutboxRow) -> dict[str, Any]:
     return {**question_view(question, reports), **trail_view(trail)}
 
 
-def listed(*questions: Question, at: datetime | None = None) -> list[str]:
-    return render_list([question_view(each) for each in questions], at or LATER).splitlines()
+def listed(*questions: Question, at: datetime | None = None, width: int | None = None) -> list[str]:
+    views = [question_view(each) for each in questions]
+    return render_list(views, at or LATER, width=width).splitlines()
 
 
 def section_of(text: str, heading: str) -> list[str]:
@@ -119,11 +121,11 @@ def test_the_list_is_an_aligned_table_with_a_line_for_each_question() -> None:
     lines = listed(ANSWERED, WAITING)
 
     asked = ["9Zo02m4B7gIfixq3c4Xh", "duo_bypass_codes_generated", "ada@example.com"]
-    headings = ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME"]
+    headings = ["ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE"]
     assert [re.split(" {2,}", line) for line in lines] == [
         headings,
-        ["2026-11-24 03:00", "3h", *asked, "asked", "no (then said yes)"],
-        ["2026-11-24 03:00", "3h", *asked, "accepted", "-"],
+        ["2026-11-24 03:00", "3h", *asked, "no (then said yes)"],
+        ["2026-11-24 03:00", "3h", *asked, "accepted"],
     ]
     for name, cell in [("USER", "ada@"), ("ALERT", "duo_")]:
         assert {lines[0].index(name)} == {line.index(cell) for line in lines[1:]}
@@ -132,18 +134,43 @@ def test_the_list_is_an_aligned_table_with_a_line_for_each_question() -> None:
 
 @pytest.mark.parametrize(
     ("left", "shown"),
-    [(timedelta(hours=20, minutes=1), "20h left"), (timedelta(seconds=-1), "0s left"), (None, "-")],
+    [(timedelta(hours=20, minutes=1), ", 20h left"), (timedelta(seconds=-1), ", 0s left"), (None, "")],
 )
 def test_the_list_says_how_long_an_open_question_still_waits(left: timedelta | None, shown: str) -> None:
     [_, row] = listed(replace(WAITING, deadline=None if left is None else LATER + left))
 
-    assert row.endswith(f"accepted  {shown}")
+    assert row.endswith(f"  accepted{shown}")
 
 
-def test_the_rows_of_open_alerts_with_ordinary_names_fit_a_terminal_of_110_columns() -> None:
-    asked = replace(ANSWERED, standing=None, said=None, deadline=LATER + timedelta(hours=20))
+UNDELIVERABLE = replace(WAITING, state=State.CLOSED, standing=Outcome.UNDELIVERABLE, reason="users_not_found")
+OPEN = replace(ANSWERED, standing=None, said=None, deadline=LATER + timedelta(hours=20))
 
-    assert max(map(len, listed(asked))) <= 110
+
+def test_on_a_terminal_of_80_columns_only_what_can_be_spared_is_cut() -> None:
+    assert listed(OPEN, ANSWERED, UNDELIVERABLE, width=80) == [
+        "AGE  IDENTIFIER            ALERT         USER           STATE",
+        "3h   9Zo02m4B7gIfixq3c4Xh  duo_bypa…ted  ada@exam….com  asked, 20h left",
+        "3h   9Zo02m4B7gIfixq3c4Xh  duo_bypa…ted  ada@exam….com  no (then said yes)",
+        "3h   9Zo02m4B7gIfixq3c4Xh  duo_bypa…ted  ada@exam….com  undeliverable: u…t_found",
+    ]
+    assert listed(OPEN, width=200) == listed(OPEN)
+
+
+@given(st.text(alphabet=st.characters(), min_size=1, max_size=255), st.integers(53, 200))
+def test_the_list_fits_the_terminal_whatever_is_in_it(text: str, width: int) -> None:
+    lines = listed(hostile(text), OPEN, width=width)
+
+    assert max(map(count_columns, lines)) <= width
+
+
+@pytest.mark.parametrize("identifier", ["0" * 32, "0" * 8 + "-0000" * 4 + "0" * 7])
+def test_an_identifier_stays_whole_on_a_terminal_of_80_columns(identifier: str) -> None:
+    long = replace(UNDELIVERABLE, request=replace(REQUEST, identifier=identifier))
+
+    [_, line] = listed(long, width=80)
+
+    assert f"  {identifier}  " in line
+    assert len(line) <= 80
 
 
 @pytest.mark.parametrize(
@@ -161,13 +188,12 @@ def test_an_age_is_told_in_its_largest_unit(age: timedelta, shown: str) -> None:
 
 
 def test_the_list_says_why_nobody_was_asked_and_which_rows_are_in_doubt() -> None:
-    unknown = replace(WAITING, state=State.CLOSED, standing=Outcome.UNDELIVERABLE, reason="users_not_found")
     doubtful = replace(WAITING, state=State.POSTING, in_doubt_since=ACCEPTED)
 
-    [_, first, second] = listed(unknown, doubtful)
+    [_, first, second] = listed(UNDELIVERABLE, doubtful)
 
-    assert re.search("closed +undeliverable: users_not_found", first)
-    assert re.search(r"posting \(in doubt\) +-", second)
+    assert first.endswith("  undeliverable: users_not_found")
+    assert second.endswith("  posting (in doubt)")
 
 
 def test_a_long_identifier_stays_whole_and_pushes_only_its_own_row_apart() -> None:
@@ -219,14 +245,59 @@ def test_show_tells_what_was_asked_of_whom_how_it_ended_and_what_was_sent() -> N
         "",
         "Reports to MozDef",
         "  0  no, reported as no, sent 2026-11-24 03:01:31 UTC",
-        "  │ body 0, which nobody reads, however long it is, but who consumes the",
-        "  │ response queue",
+        *shown_json(0),
         "  1  no, reported as triagebotnote (changes nothing), waits until 2026-11-24 03:01:30 UTC",
-        "  │ body 1, which nobody reads, however long it is, but who consumes the",
-        "  │ response queue",
+        *shown_json(1),
         "  2  no, reported as no, rejected by the queue 2026-11-24 03:01:39 UTC",
-        "  │ body 2, which nobody reads, however long it is, but who consumes the",
-        "  │ response queue",
+        *shown_json(2),
+    ]
+
+
+def shown_json(sequence: int) -> list[str]:
+    comment = "word " * 20
+    inner = ['  "details": {', f'    "comment": "{comment}\\u001b"', "  },", f'  "sequence": {sequence}']
+    return ["{", *inner, "}"]
+
+
+@pytest.mark.parametrize("width", [None, 80, 30])
+def test_the_json_that_show_prints_can_be_copied(width: int | None) -> None:
+    text = render_question(shown_view(ANSWERED, report(0), report(1)), width=width)
+
+    copied = re.findall(r"(?ms)^\{$.*?^\}$", text)
+
+    assert [json.loads(each) for each in copied] == [json.loads(report(n).body) for n in (0, 1)]
+
+
+def test_show_says_which_field_of_a_refused_request_was_wrong() -> None:
+    wrong = ("user must be an ASCII e-mail address of at most 254 characters", "summary is missing")
+    request = replace(REQUEST, user="", summary="", left_out=wrong)
+    refused = replace(UNDELIVERABLE, request=request, reason=Reason.INVALID_REQUEST)
+
+    lines = section_of(rendered(refused), f"Alert {REQUEST.identifier}")
+
+    assert f"  refused      {'; '.join(wrong)}" in lines
+    assert not [line for line in lines if "left out" in line]
+
+
+def test_on_a_terminal_show_wraps_what_is_too_long_below_its_own_column() -> None:
+    request = replace(REQUEST, left_out=("facts must be an array, not so",), summary="word " * 12)
+    event = {"at": ACCEPTED.isoformat(), "event": "answered", "previous": None}
+    told = [{**event, "facts": {"by": "U0ADA", "said": "no", "outcome": "no"}}]
+
+    lines = render_question(
+        {**shown_view(replace(WAITING, request=request)), "events": told}, width=50
+    ).splitlines()
+
+    assert lines[4:9] == [
+        "  accepted     2026-11-24 03:00:00 UTC",
+        "  left out     facts must be an array, not so",
+        "  │ word word word word word word word word word",
+        "  │ word word word",
+        "",
+    ]
+    assert lines[-2:] == [
+        "  2026-11-24 03:00:00 UTC  answered     by U0ADA,",
+        f"{' ' * 25}said no, outcome no",
     ]
 
 

@@ -174,7 +174,9 @@ def test_all_broken_fields_are_named_together() -> None:
 def test_what_meets_its_rule_is_salvaged_beside_a_usable_identifier() -> None:
     decoded = refused(body_with(user="N/A", identityConfidence="sure", facts=[a_fact()], occurredAt=5))
 
-    assert decoded.salvaged == replace(REQUEST, user="", confidence=Confidence.LOWEST)
+    wrong = tuple(decoded.reason.split("; "))
+    assert [each.partition(" ")[0] for each in wrong] == ["user", "identityConfidence"]
+    assert decoded.salvaged == replace(REQUEST, user="", confidence=Confidence.LOWEST, left_out=wrong)
     assert refused(body_with(identifier="x" * 256)).salvaged is None
 
 
@@ -216,7 +218,10 @@ def test_a_field_against_its_rule_is_named_without_its_value(name: str, values: 
     reasons = {refused(body_with(**{name: value})).reason for value in values}
 
     assert len(reasons) == 1
-    assert reasons.pop().startswith(f"{name} must be ")
+    reason = reasons.pop()
+    assert reason.startswith(f"{name} must be ")
+    salvaged = refused(body_with(**{name: values[0]})).salvaged
+    assert salvaged is None if name == "identifier" else salvaged and salvaged.left_out == (reason,)
 
 
 @given(st.text(st.characters()))

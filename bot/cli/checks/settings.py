@@ -21,7 +21,7 @@ PEOPLE = "people"
 
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Yield the problems and warnings of the settings of `Purpose.CHECK`, or that there is no problem."""
+    """Yield the problems and warnings of the settings of `Purpose.CHECK`, and where they come from."""
     for problem in settings.problems:
         name, _, rest = problem.partition(" ")
         if re.fullmatch("[A-Z_]+", name) or is_proxy_variable(name):
@@ -31,7 +31,9 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     for warning in settings.warnings:
         detail, _, remedy = warning.rpartition("; ")
         yield Finding.warning(SETTINGS, detail, remedy)
-    if not settings.problems:
+    if settings.problems:
+        yield Finding.failed(SETTINGS, f"not complete and valid, from {settings.source}", "see above")
+    else:
         yield Finding.ok(SETTINGS, f"complete and valid, from {settings.source}")
 
 

@@ -1,21 +1,24 @@
-"""The text of `list`, `show` and `replay`, rendered from views alone.
+"""The text of `list` and `show`, rendered from views alone.
 
 Alert text is untrusted: whatever a view contains, the output cannot control the terminal.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from bot.cli.output.tables import align_table, pluralize
+from bot.cli.output.tables import WHOLE, align_table, count_table
 from bot.printable import make_printable
-from bot.triage.outcomes import explain
+from bot.triage.outcomes import Reason, explain
 from bot.triage.trail import REPEATS_MAX, UNKNOWN
-from bot.worker.views import View
+from bot.worker.views import View, render_json
 
-_HEADINGS = ("ACCEPTED", "AGE", "IDENTIFIER", "ALERT", "USER", "STATE", "OUTCOME")
+#: Column of the list → how much of it must fit. Identifiers are copied.
+_COLUMNS = {"ACCEPTED": 16, "AGE": 4, "IDENTIFIER": WHOLE, "ALERT": 9, "USER": 9, "STATE": 24}
 
 #: In characters.
 _WIDEST_LINE = 76
@@ -23,17 +26,33 @@ _WIDEST_LINE = 76
 #: Characters that are wrapped at a time: `textwrap` copies the rest of a long word for each line of it.
 _WRAPPED = 50 * _WIDEST_LINE
 
+#: Before each line of other people's text.
+_QUOTED = "  │ "
+
+#: What stands before the last column of a line.
+_BEFORE_LAST = re.compile(r" *(?:\S+(?: \S+)* {2,}){0,2}")
+
 #: Said of a question whose message could not be read after a restore.
 _UNSURE = "what was answered before the restore is unknown: only a no counts"
 
 
-def render_list(views: Sequence[View], now: datetime) -> str:
-    """Return a table of questions, one line each, in the order given."""
-    return align_table([_HEADINGS, *(_row(view, now) for view in views)])
+def render_list(views: Sequence[View], now: datetime, *, width: int | None = None) -> str:
+    """Return a table of questions, one line each, in the order given.
+
+    It fits `width` columns; None: nothing is left out or cut.
+    """
+    rows = [tuple(_COLUMNS), *(_row(view, now) for view in views)]
+    if width is not None and count_table(rows) > width:
+        rows = [row[1:] for row in rows]  # their age says as much
+    return align_table(rows, width=width, least=[_COLUMNS[name] for name in rows[0]])
 
 
-def render_question(view: View) -> str:
-    """Return everything that is known about one question, in sections."""
+def render_question(view: View, *, width: int | None = None) -> str:
+    """Return everything that is known about one question, in sections.
+
+    Lines are wrapped to `width` columns (None: those of other people's text alone), except JSON, which can
+    be copied.
+    """
     sections = [
         _alert_section(view),
         _question_section(view),
@@ -43,19 +62,7 @@ def render_question(view: View) -> str:
         _reports_section(view),
         _trail_section(view),
     ]
-    return "\n\n".join(filter(None, ("\n".join(section) for section in sections)))
-
-
-def render_replay(views: Sequence[View]) -> str:
-    """Return how many reports go out again, and a line for each: identifier, sequence, outcome, delivery."""
-    alerts = {view["identifier"] for view in views}
-    lines = [
-        f"  {view['identifier']}  {view['sequence']}  {view['outcome']},"
-        f" {_describe_response(view)}, {_describe_delivery(view)}"
-        for view in views
-    ]
-    heading = f"{pluralize(len(views), 'report')} of {pluralize(len(alerts), 'alert')}, in this order:"
-    return "\n".join([heading, *(make_printable(line) for line in lines)])
+    return "\n\n".join(filter(None, ("\n".join(_wrap(section, width)) for section in sections)))
 
 
 def _row(view: View, now: datetime) -> tuple[str, ...]:
@@ -63,9 +70,8 @@ def _row(view: View, now: datetime) -> tuple[str, ...]:
     return (
         f"{datetime.fromisoformat(view['acceptedAt']):%Y-%m-%d %H:%M}",
         _age(now - datetime.fromisoformat(view["acceptedAt"])),
-        *(make_printable(str(view[name])) for name in names),
-        _state(view),
-        _outcome(view) if view["outcome"] else _time_left(view["deadline"], now),
+        *(make_printable(str(view[name])) or "-" for name in names),
+        _outcome(view) if view["outcome"] else f"{_state(view)}{_time_left(view['deadline'], now)}",
     )
 
 
@@ -81,8 +87,8 @@ def _outcome(view: View) -> str:
 
 
 def _time_left(deadline: str | None, now: datetime) -> str:
-    """Return how long an open question still waits for its answer."""
-    return f"{_age(datetime.fromisoformat(deadline) - now)} left" if deadline else "-"
+    """Return how long an open question still waits for its answer, to follow its state."""
+    return f", {_age(datetime.fromisoformat(deadline) - now)} left" if deadline else ""
 
 
 def _age(age: timedelta) -> str:
@@ -95,6 +101,7 @@ def _age(age: timedelta) -> str:
 
 
 def _alert_section(view: View) -> Iterator[str]:
+    is_refused = view["reason"] == Reason.INVALID_REQUEST
     yield f"Alert {make_printable(str(view['identifier']))}"
     yield from _facts(
         {
@@ -103,7 +110,7 @@ def _alert_section(view: View) -> Iterator[str]:
             "confidence": view["identityConfidence"],
             "accepted": _moment(view["acceptedAt"]),
             "happened": _moment(view["occurredAt"]),
-            "left out": "; ".join(view["leftOut"]),
+            "refused" if is_refused else "left out": "; ".join(view["leftOut"]),
             "text": "cut: its end was not kept" if view["summaryCut"] else None,
         }
     )
@@ -183,7 +190,15 @@ def _reports_section(view: View) -> Iterator[str]:
     for report in reports:
         fate = f"{_describe_response(report)}, {_describe_delivery(report)}"
         yield make_printable(f"  {report['sequence']}  {report['outcome']}, {fate}")
-        yield from _quote(str(report["body"]))
+        yield from _indent_json(str(report["body"]))
+
+
+def _indent_json(body: str) -> Iterator[str]:
+    """Yield the body of a report as JSON that can be copied, in one piece of several lines."""
+    try:
+        yield render_json(json.loads(body))
+    except ValueError:  # the bot writes nothing else
+        yield from _quote(body)
 
 
 def _trail_section(view: View) -> Iterator[str]:
@@ -231,4 +246,23 @@ def _quote(text: str) -> Iterator[str]:
         printable = make_printable(line)
         for start in range(0, len(printable) or 1, _WRAPPED):
             for piece in textwrap.wrap(printable[start : start + _WRAPPED], _WIDEST_LINE) or [""]:
-                yield f"  │ {piece}".rstrip()
+                yield f"{_QUOTED}{piece}".rstrip()
+
+
+def _wrap(lines: Iterator[str], width: int | None) -> Iterator[str]:
+    """Yield indented lines wrapped to `width` columns; None: as they are. So are JSON and headings.
+
+    What follows stands below the last column of its line, so that it cannot pass for a line of its own.
+    Words stay whole, so that they can be copied.
+    """
+    for line in lines:
+        if width is None or len(line) <= width or "\n" in line or not line.startswith("  "):
+            yield line
+        elif line.startswith(_QUOTED):
+            yield from textwrap.wrap(line, width, subsequent_indent=_QUOTED)
+        else:
+            column = _BEFORE_LAST.match(line)
+            indent = " " * min(column.end() if column else 0, width // 2)
+            yield from textwrap.wrap(
+                line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )

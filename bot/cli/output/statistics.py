@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bot.cli.output.tables import align_table
+from bot.cli.output.tables import align_table, count_table
 from bot.printable import make_printable
 from bot.triage.outcomes import ENDINGS, Ending
 from bot.worker.views import View
@@ -16,13 +16,18 @@ _NUMBERS = ("ASKED", "OPEN", *(f"{ending.heading:>4}" for ending in ENDINGS), " 
 _BAR = 30
 
 
-def render_statistics(views: Sequence[View]) -> str:
-    """Return a table of alerts with a bar for each, in the order given, and a legend; `None.` if empty."""
+def render_statistics(views: Sequence[View], *, width: int | None = None) -> str:
+    """Return a table of alerts with a bar for each, in the order given, and a legend; `None.` if empty.
+
+    Where `width` columns have no room for the bars there are none, and labels are cut.
+    """
     legend = "  ".join(f"{ending.mark} {ending.label}" for ending in ENDINGS)
     if not views:
         return "None."
-    table = align_table([("ALERT", *_NUMBERS, ""), *map(_row, views)])
-    return f"{table}\n\n{legend}"
+    rows = [("ALERT", *_NUMBERS, ""), *map(_row, views)]
+    if width is None or count_table(rows) <= width:
+        return f"{align_table(rows)}\n\n{legend}"
+    return align_table([row[:-1] for row in rows], width=width, least=[9, *map(len, _NUMBERS)])
 
 
 def readable_seconds(seconds: float | None) -> str:

@@ -21,6 +21,7 @@ from bot.store.records.rows import (
 )
 from bot.triage.asking_rules import row_key
 from bot.triage.model import FoundQuestion, OutboxRow, Question, Restore, State, TrailEvent
+from bot.triage.outcomes import Reason
 
 #: The sort key of a question.
 QUESTION = "question"
@@ -40,6 +41,9 @@ _SECRET_DIGITS = 8
 #: The partitions, without their shards, of reports in the index `due`.
 UNSENT = "unsent"
 PARKED = "parked"
+
+#: … and of what is added to questions of invalid requests, which are only counted there.
+INVALID = "invalid"
 
 #: … and of questions in the index `listed`.
 OPEN = "open"
@@ -229,6 +233,11 @@ def addition_item(question: Question) -> Item:
     added = {_ADDITION[name]: value for name, value in added_row(question).items()}
     if question.other_slack_id:
         added[schema.PERSON_SORT] = OTHER
+    if added and question.reason == Reason.INVALID_REQUEST:
+        added |= {
+            schema.WORK: schema.in_shard(INVALID, key),
+            schema.MOMENT: microseconds(question.accepted_at),
+        }
     return addition_key(key) | {SECRET: secret} | added
 
 

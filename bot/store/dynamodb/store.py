@@ -18,6 +18,7 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import DueQuestions
 from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
+from bot.store.dynamodb.listing import Counting, list_newest
 from bot.store.dynamodb.past import TableIdentity, TablePast
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.trails import Trails, read_trail
@@ -25,6 +26,7 @@ from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.log_events import log_event
 from bot.triage.model import (
     RESTORE_SETTLES,
@@ -38,6 +40,7 @@ from bot.triage.model import (
     Trail,
     Work,
 )
+from bot.triage.ports import SelectReport, select_all
 from bot.triage.statistics import AlertStatistics, Tally
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class DynamoStore:
         self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
         self._trails = Trails(table, expiry=self._lifetime.of_event, on_event=self._due.note_event)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
+        self._counting = Counting(table, clock=clock)
         self._look_interval = upkeep.look_interval.total_seconds()
         self._watch_task: asyncio.Task[None] | None = None
         self.on_found: Callable[[], None] = lambda: None
@@ -235,13 +239,8 @@ class DynamoStore:
     async def reports_of(self, identifier: str) -> Sequence[OutboxRow]:
         return await items.reports_of(self._table, row_key(identifier))
 
-    async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        newest = {"ScanIndexForward": False}
-        found = await self._read_list(limit, schema.shards(items.OPEN) + schema.shards(items.ENDED), **newest)
-        latest = sorted(found, key=lambda item: int(item[schema.ACCEPTED_AT]), reverse=True)
-        keys = list(dict.fromkeys(str(item[schema.PARTITION]) for item in latest))[:limit]
-        rows = await items.questions_of(self._table, keys)
-        return sorted(rows, key=lambda row: row.accepted_at, reverse=True)
+    async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
+        return await list_newest(self._table, only, limit)
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
         """See `Archive`. Reads the whole table, for a command that is rarely used."""
@@ -260,9 +259,11 @@ class DynamoStore:
             [str(item[schema.PARTITION]) for query in queries async for item in query]
         )
 
-    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+    async def replay(
+        self, identifiers: Sequence[str], now: datetime, *, select: SelectReport = select_all
+    ) -> None:
         for identifier in identifiers:
-            await self._replay(identifier, now)
+            await self._replay(identifier, now, select)
 
     async def trail_of(self, identifier: str) -> Trail | None:
         return await read_trail(self._table, row_key(identifier))
@@ -289,13 +290,17 @@ class DynamoStore:
         return tally.result()
 
     async def oldest_open(self) -> datetime | None:
-        found = await self._read_list(1, schema.shards(items.OPEN))
-        return min((read_moment(item, schema.ACCEPTED_AT) for item in found), default=None)
+        queries = [query_index(schema.LIST, shard) for shard in schema.shards(items.OPEN)]
+        pages = await asyncio.gather(*(self._table.first(1, **query) for query in queries))
+        return min((read_moment(item, schema.ACCEPTED_AT) for page in pages for item in page), default=None)
 
     async def oldest_unsent(self) -> datetime | None:
         queries = [query_index(schema.DUE, shard) for shard in schema.shards(items.UNSENT)]
         pages = await asyncio.gather(*(self._table.first(_OLDEST_AMONG, **query) for query in queries))
         return min((read_moment(item, schema.DUE_AT) for page in pages for item in page), default=None)
+
+    async def count(self) -> Counts:
+        return await self._counting.count()
 
     async def all_questions(self) -> AsyncIterator[Question]:
         """Yield all questions of the table, in no order. `StoreError` if DynamoDB fails."""
@@ -392,21 +397,20 @@ class DynamoStore:
                 return
         await self._table.update(key, change, same)  # its question was removed
 
-    async def _replay(self, identifier: str, now: datetime) -> None:
-        """Put back all reports of an identifier in one transaction; retry if one changed meanwhile."""
-        while (trail := await self.trail_of(identifier)) and trail.reports:
-            again = [
-                replace(
-                    row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1
-                )
-                for row in trail.reports
-            ]
-            if await self._put_back(trail, again, now):
+    async def _replay(self, identifier: str, now: datetime, select: SelectReport) -> None:
+        """Put back the reports of an identifier in one transaction; retry if one changed meanwhile."""
+        while trail := await self.trail_of(identifier):
+            selected = list(filter(select, trail.reports))
+            if not selected or await self._put_back(trail, selected, now):
                 return
 
-    async def _put_back(self, trail: Trail, again: Sequence[OutboxRow], now: datetime) -> bool:
+    async def _put_back(self, trail: Trail, selected: Sequence[OutboxRow], now: datetime) -> bool:
+        again = [
+            replace(row, sent_at=None, parked_at=None, due_at=max(row.due_at, now), replays=row.replays + 1)
+            for row in selected
+        ]
         places = [self._unsent.place(row, now) for row in again]
-        pairs = zip(trail.reports, again, places, strict=True)
+        pairs = zip(selected, again, places, strict=True)
         puts = [self._make_put(items.report_item(new) | place.attributes(), old) for old, new, place in pairs]
         facts = {"reports": len(again)}
         held = f" REMOVE {schema.EXPIRES}"  # by `release`, once they are sent
@@ -419,12 +423,6 @@ class DynamoStore:
     def _make_put(self, item: Any, old: OutboxRow) -> dict[str, Any]:
         condition = Condition(expression=_SAME_REPLAY, values={"replays": old.replays})
         return {"Put": {"TableName": self._table.name, "Item": to_wire(item), **condition.arguments()}}
-
-    async def _read_list(self, count: int, shards: Iterable[str], **arguments: Any) -> list[Any]:
-        """Return the first `count` items of each of these partitions of the index `listed`."""
-        queries = [query_index(schema.LIST, shard) | arguments for shard in shards]
-        pages = await asyncio.gather(*(self._table.first(count, **query) for query in queries))
-        return [item for page in pages for item in page]
 
     async def _identifiers(self, keys: Iterable[str]) -> Sequence[str]:
         rows = await items.questions_of(self._table, keys)

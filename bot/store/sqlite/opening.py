@@ -19,7 +19,7 @@ from bot.store.sqlite.past import BACKUP, Past, PastRow, find_doubt, new_identit
 from bot.triage.model import utc_now
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +59,12 @@ _MIGRATIONS = {
                 "report_hash TEXT NOT NULL DEFAULT ''",
             ]
         },
+    ),
+    4: _Step(
+        indexes=[
+            "question_invalid ON question (accepted_at) WHERE reason = 'invalid_request'",
+            "report_parked ON report (parked_at) WHERE parked_at IS NOT NULL",
+        ]
     ),
 }
 

@@ -1,4 +1,4 @@
--- Version 4 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- Version 5 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
 -- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
 -- upgrades a file of an earlier one, which then has the same columns in the same order.
 
@@ -49,7 +49,7 @@ CREATE TABLE question (
     taken_at       INTEGER,              -- and when
     occurred_at    INTEGER,              -- when the alert's event happened, as MozDef says
     facts          TEXT    NOT NULL DEFAULT '',  -- names and values as a JSON array of pairs: untrusted
-    left_out       TEXT    NOT NULL DEFAULT '',  -- which optional fields broke their rule, a clause a line
+    left_out       TEXT    NOT NULL DEFAULT '',  -- which fields broke their rule, a clause a line
     is_cut         INTEGER NOT NULL DEFAULT 0,   -- 1: the end of the summary was not kept
     note_keys      TEXT    NOT NULL DEFAULT '',  -- digests by which known notes are told, separated by spaces
     found_by       TEXT    NOT NULL DEFAULT '',  -- the rule by which the person was found
@@ -69,6 +69,7 @@ CREATE INDEX question_person ON question (slack_id, answered_at);
 CREATE INDEX question_other_person ON question (other_slack_id) WHERE other_slack_id <> '';
 CREATE INDEX question_accepted ON question (accepted_at);
 CREATE INDEX question_open ON question (accepted_at) WHERE standing = '';
+CREATE INDEX question_invalid ON question (accepted_at) WHERE reason = 'invalid_request';
 
 CREATE TABLE report (
     key        TEXT    NOT NULL REFERENCES question (key),  -- the question it belongs to
@@ -84,6 +85,7 @@ CREATE TABLE report (
 ) STRICT;
 
 CREATE INDEX report_unsent ON report (due_at) WHERE sent_at IS NULL AND parked_at IS NULL;
+CREATE INDEX report_parked ON report (parked_at) WHERE parked_at IS NOT NULL;
 
 -- The trail: every decision about an alert. Rows are added, none changes, and they go with their question, in
 -- one transaction. (No foreign key: looking it up costs more than the rest of an insert.)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bot.store.records.rows import COLUMNS
+from bot.triage.listing import Filter
 from bot.triage.model import Work
+from bot.triage.outcomes import Reason
 
 INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
@@ -85,10 +87,14 @@ NEXT_SENDABLE = f"""SELECT min(moment) FROM (
     WHERE {UNSENT} AND report.due_at <= :now AND earlier.sent_at > :apart
     GROUP BY +report.key, report.sequence)"""
 
-# All reports of an identifier are replayed, in order: one alone could overwrite what a later one has changed.
+# All answers of an identifier are replayed, in order: one alone could overwrite what a later one has changed.
 # A report held for MozDef stays held: sent sooner, it would be lost.
 REPLAY = """UPDATE report SET sent_at = NULL, parked_at = NULL, due_at = max(due_at, :now),
-    replays = replays + 1 WHERE key = :key"""
+    replays = replays + 1 WHERE key = :key AND sequence = :sequence"""
+COUNT = f"""SELECT (SELECT count(*) FROM question WHERE standing = '') AS open_questions,
+    (SELECT count(*) FROM report WHERE {UNSENT}) AS unsent_reports,
+    (SELECT count(*) FROM report WHERE parked_at IS NOT NULL) AS parked_reports,
+    (SELECT count(*) FROM question WHERE reason = '{Reason.INVALID_REQUEST}') AS invalid_requests"""
 OLDEST_OPEN = "SELECT min(accepted_at) FROM question WHERE standing = ''"
 OLDEST_UNSENT = "SELECT min(due_at) FROM report WHERE sent_at IS NULL AND parked_at IS NULL"
 
@@ -102,3 +108,30 @@ ALERTS_BETWEEN = """SELECT key FROM question WHERE key >= :slice AND key < :slic
 
 ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
     WHERE key >= :slice AND key < :slice || 'g' AND asked_at >= :since"""
+
+#: Questions that one step of a list looks at: a few milliseconds.
+LIST_STEP = 1000
+
+#: What a list may begin before and end at.
+FIRST, LAST = -(1 << 62), 1 << 62
+
+#: Conditions that an index answers: they bound the questions that are looked at.
+_INDEXED = ("standing = ''", "accepted_at >= :since")
+_BETWEEN = "accepted_at < :before AND accepted_at >= :end"
+
+
+def list_statements(only: Filter) -> tuple[str, str]:
+    """Return a query for the moment at which a step ends, and the condition for the questions in it."""
+    given = {
+        "standing = ''": only.is_open,
+        "accepted_at >= :since": only.since is not None,
+        "user = :user COLLATE NOCASE": bool(only.user),
+        "alert = :alert": bool(only.alert),
+        "standing = :outcome": only.outcome is not None,
+    }
+    conditions = [condition for condition, is_given in given.items() if is_given]
+    indexed = [condition for condition in conditions if condition in _INDEXED]
+    seen, wanted = ("".join(f" AND {each}" for each in every) for every in (indexed, conditions))
+    end = f"""SELECT accepted_at FROM question WHERE accepted_at < :before{seen}
+        ORDER BY accepted_at DESC LIMIT 1 OFFSET {LIST_STEP - 1}"""
+    return end, f"WHERE {_BETWEEN}{wanted} ORDER BY accepted_at DESC LIMIT :limit"

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Self
@@ -39,6 +39,7 @@ from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, ref
 from bot.store.sqlite.past import Past
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.log_events import log_event
 from bot.triage.model import (
     RESTORE_SETTLES,
@@ -53,6 +54,7 @@ from bot.triage.model import (
     Work,
 )
 from bot.triage.outcomes import Outcome
+from bot.triage.ports import SelectReport, select_all
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
 from bot.triage.trail import make_event
@@ -257,8 +259,14 @@ class SqliteStore:
         """Write a consistent copy to a new file without blocking other work. `StoreError` if that fails."""
         await self._database.copy_to(path)
 
-    async def list_questions(self, *, limit: int) -> Sequence[Question]:
-        return await self._read_questions("ORDER BY accepted_at DESC LIMIT ?", (limit,))
+    async def list_questions(self, *, limit: int, only: Filter = EVERYTHING) -> Sequence[Question]:
+        found: list[Question] = []
+        before = sql.LAST
+        while before > sql.FIRST and len(found) < limit:
+            step = partial(_list_step, only=only, before=before, limit=limit - len(found))
+            questions, before = await self._database.read(step)
+            found += questions
+        return found
 
     async def sendable(self, now: datetime, *, limit: int) -> Sequence[OutboxRow]:
         return await self._read_reports(sql.SENDABLE, {**_time_values(now), "limit": limit})
@@ -281,10 +289,12 @@ class SqliteStore:
     async def identifiers_unsent(self) -> Sequence[str]:
         return await self._read_identifiers("report.sent_at IS NULL")
 
-    async def replay(self, identifiers: Sequence[str], now: datetime) -> None:
+    async def replay(
+        self, identifiers: Sequence[str], now: datetime, *, select: SelectReport = select_all
+    ) -> None:
         def replay(connection: sqlite3.Connection) -> None:
             for identifier in identifiers:
-                _replay(connection, row_key(identifier), now)
+                _replay(connection, row_key(identifier), now, select)
 
         await self._database.write(replay)
 
@@ -305,6 +315,10 @@ class SqliteStore:
 
     async def oldest_unsent(self) -> datetime | None:
         return await self._read_moment(sql.OLDEST_UNSENT)
+
+    async def count(self) -> Counts:
+        [row] = await self._read(sql.COUNT, ())
+        return Counts(**dict(row))
 
     async def statistics(self, since: datetime) -> Sequence[AlertStatistics]:
         tally = Tally()
@@ -397,10 +411,26 @@ def _append_event(
     connection.execute(sql.MOVE_HEAD, (event.version, event.hash, key))
 
 
-def _replay(connection: sqlite3.Connection, key: str, now: datetime) -> None:
-    replayed = connection.execute(sql.REPLAY, {"key": key, "now": microseconds(now)}).rowcount
+def _replay(connection: sqlite3.Connection, key: str, now: datetime, select: SelectReport) -> None:
+    rows = [report_of(row) for row in connection.execute(sql.REPORTS_OF, (key,))]
+    replayed = [
+        {"key": key, "sequence": row.sequence, "now": microseconds(now)} for row in rows if select(row)
+    ]
+    connection.executemany(sql.REPLAY, replayed)
     if replayed:
-        _append_event(connection, key, EventKind.REPLAYED, {"reports": replayed}, now)
+        _append_event(connection, key, EventKind.REPLAYED, {"reports": len(replayed)}, now)
+
+
+def _list_step(
+    connection: sqlite3.Connection, *, only: Filter, before: int, limit: int
+) -> tuple[list[Question], int]:
+    """Return up to `limit` of the next questions of a list, and the moment before which it goes on."""
+    end, wanted = sql.list_statements(only)
+    values: dict[str, Any] = {"user": only.user, "alert": only.alert, "outcome": only.outcome}
+    values |= {"since": microseconds(only.since), "before": before}
+    reached = next((row[0] for row in connection.execute(end, values)), sql.FIRST)
+    rows = connection.execute(f"{sql.SELECT} {wanted}", {**values, "end": reached, "limit": limit})
+    return [_question_from(row) for row in rows], reached
 
 
 def _question_from(row: Sequence[Any]) -> Question:
