@@ -27,9 +27,12 @@ def load_for_command(purpose: Purpose, options: argparse.Namespace) -> Settings:
 
 def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Settings:
     """Load the settings that a command needs, and configure the log by them. Raises `ConfigError`."""
-    settings = load_settings(purpose)
-    if options.verbose:
-        complain(f"settings come from {settings.source}", level="info")
+
+    def tell(source: str) -> None:
+        if options.verbose:
+            complain(f"settings come from {source}", level="info")
+
+    settings = load_settings(purpose, on_read=tell)
     settle_environment(settings)
     tokens = (settings.slack_bot_token, settings.slack_app_token)
     configure_logging(

@@ -128,11 +128,13 @@ def load_settings(
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
     etc: Path = Path("/etc"),
+    on_read: Callable[[str], None] = lambda _: None,
 ) -> Settings:
     """Return the settings for `purpose`: from the environment, one file, and systemd's credentials.
 
     The first of these that sets a variable wins; an empty value counts as not set. Which file that is says
-    `bot.settings.env_file`. `environ` and `directory` default to those of the process. All configuration
+    `bot.settings.env_file`; `on_read` is told, too, before any setting is judged, as `Settings.source` says
+    it. `environ` and `directory` default to those of the process. All configuration
     errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned in
     `Settings.problems`.
     """
@@ -140,6 +142,7 @@ def load_settings(
     surroundings = _drop_empty(os.environ if environ is None else environ)
     known = _list_names()
     file = find_env_file(surroundings, folder, known, etc=etc)
+    on_read(file.description)
     values, problems = {**file.values, **surroundings}, list(file.problems)
     tokens = surroundings.get("CREDENTIALS_DIRECTORY")
     credentials = read_credentials(Path(tokens) if tokens else file.tokens, values)

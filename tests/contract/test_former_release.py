@@ -279,11 +279,13 @@ def path(release: Release, tmp_path: Path) -> Path:
 
 
 def schema_of(path: Path) -> tuple[int, list[Any]]:
-    """Return the version of a file, and the columns of its tables in order."""
+    """Return the version of a file, the columns of its tables in order, and its indexes."""
     with closing(sqlite3.connect(path)) as connection:
         [version] = connection.execute("PRAGMA user_version").fetchone()
         tables = ("question", "report", "probe", "past")
-        return version, [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
+        columns = [connection.execute(f"PRAGMA table_xinfo({table})").fetchall() for table in tables]
+        indexes = "SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name"
+        return version, [*columns, connection.execute(indexes).fetchall()]
 
 
 async def test_opening_a_former_file_migrates_it(release: Release, path: Path, tmp_path: Path) -> None:

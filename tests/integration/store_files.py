@@ -68,7 +68,7 @@ def execute(path: Path, *statements: str) -> None:
 
 
 def undo_upgrade(path: Path) -> None:
-    """Leave the file as the release before this one had it, with version 3 of the schema."""
+    """Leave the file as a former release had it, with version 3 of the schema."""
     step = _MIGRATIONS[3]
     columns = [(table, each.split()[0]) for table, names in step.columns.items() for each in names]
     with closing(sqlite3.connect(path)) as connection:
@@ -80,6 +80,7 @@ def undo_upgrade(path: Path) -> None:
         connection.commit()
     execute(
         path,
+        *(f"DROP INDEX {each.split()[0]}" for each in _MIGRATIONS[4].indexes),
         *(f"DROP TABLE {table}" for table in step.tables),
         *(f"ALTER TABLE {table} DROP COLUMN {name}" for table, name in columns),
         "PRAGMA user_version = 3",

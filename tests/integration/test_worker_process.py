@@ -388,6 +388,33 @@ def test_wrong_usage_is_told_with_what_is_expected(
     assert told in error
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("run",), ("check",), ("list",), ("show", "x"), ("stats",), ("replay", "--unsent")),
+        *(("export", "--since", "1h"), ("backup", "copy.db"), ("send", "--user", "ada@example.com")),
+        ("migrate", "--from", "sqlite:///x.db", "--to", "dynamodb://table"),
+    ],
+)
+def test_every_command_can_say_what_it_read_though_a_setting_is_missing(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "settings").write_text("REMIND_AFTER=1h\n")
+
+    done = subprocess.run(  # noqa: S603 - the program under test
+        [sys.executable, "-P", "-m", "bot", *command, "--verbose"],
+        env={**bare_environment(tmp_path), "TRIAGE_BOT_ENV": "settings"},
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode in (1, 78)
+    told = f"triage-bot: info: settings come from {tmp_path}/settings and the environment"
+    assert done.stderr.splitlines()[0] == told
+
+
 def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
 
