@@ -256,7 +256,7 @@ def list_(options: argparse.Namespace) -> int:
     from bot.cli.output.questions import render_list
 
     settings, filters = load_for_command(Purpose.STORE, options), selection.read_filters(options)
-    views = list(ask_store("list", settings, limit=options.limit, **filters))
+    views = list(ask_store("find" if filters else "list", settings, limit=options.limit, **filters))
     if options.json:
         print(render_json(views))
     elif views:

@@ -133,10 +133,9 @@ def load_settings(
     """Return the settings for `purpose`: from the environment, one file, and systemd's credentials.
 
     The first of these that sets a variable wins; an empty value counts as not set. Which file that is says
-    `bot.settings.env_file`; `on_read` is told, too, before any setting is judged, as `Settings.source` says
-    it. `environ` and `directory` default to those of the process. All configuration
-    errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned in
-    `Settings.problems`.
+    `bot.settings.env_file`; `on_read` is told, as in `Settings.source`, before any setting is judged. All
+    configuration errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned
+    in `Settings.problems`. `environ` and `directory` default to those of the process.
     """
     folder = (directory or Path.cwd()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)

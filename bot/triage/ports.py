@@ -184,7 +184,8 @@ class Archive(Register, Protocol):
     ) -> None:
         """Put the selected reports of these identifiers into the outbox again, unchanged and due now.
 
-        For each identifier that has any, this is an event, and a new version of its question.
+        For each identifier that has any, this is an event, and a new version of its question. Those of one
+        identifier are put back all or none.
         """
 
     async def trail_of(self, identifier: str) -> Trail | None:

@@ -60,6 +60,7 @@ def store_handlers(
     commands = _StoreCommands(archive, path, clock=clock, wake=wake)
     return {
         "list": commands.list_questions,
+        "find": commands.list_questions,  # with filters, which a worker of an earlier release would ignore
         "show": commands.show,
         "replay": commands.replay,
         "backup": commands.backup,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +18,9 @@ class Answered:
     identifier: str
 
     @property
-    def shown(self) -> str:
-        """All that is known of the alert."""
-        return self.world.worker.command("show", self.identifier, "--json").stdout
+    def shown(self) -> object:
+        """What is known of the alert's reports."""
+        return json.loads(self.world.worker.command("show", self.identifier, "--json").stdout)["reports"]
 
 
 @pytest.fixture(scope="module")

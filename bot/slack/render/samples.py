@@ -170,7 +170,7 @@ def _asked(label: str = "") -> Question:
         confidence=Confidence.LOWEST,
         occurred_at=_MOMENT,
         facts=(Fact(name=_long(FACT_NAME_MAX), value=value),) * FACTS_MAX,
-        left_out=(_long(200),),
+        left_out=(_long(300),),
         is_cut=True,
     )
     return Question(

@@ -109,6 +109,13 @@ ALERTS_BETWEEN = """SELECT key FROM question WHERE key >= :slice AND key < :slic
 ASKED = """SELECT alert, standing, first_answered_at - asked_at FROM question
     WHERE key >= :slice AND key < :slice || 'g' AND asked_at >= :since"""
 
+SENT_SINCE = """SELECT DISTINCT accepted_at, identifier FROM report CROSS JOIN question USING (key)
+    WHERE report.key >= :slice AND report.key < :slice || 'g' AND report.sent_at >= :since"""
+
+WITH_UNSENT = f"""SELECT identifier FROM question WHERE key IN (
+    SELECT key FROM report WHERE {UNSENT} UNION SELECT key FROM report WHERE parked_at IS NOT NULL)
+    ORDER BY accepted_at"""
+
 #: Questions that one step of a list looks at: a few milliseconds.
 LIST_STEP = 1000
 

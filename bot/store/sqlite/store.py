@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from itertools import chain, count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,8 +65,8 @@ log = logging.getLogger(__name__)
 #: How often to look whether the store's files are in place.
 LOOK_INTERVAL = timedelta(seconds=5)
 
-#: Alerts whose trails are read at a time: a few milliseconds.
-_TRAILS = 50
+#: Alerts whose trails are read at a time, or whose reports are replayed: a few milliseconds.
+_AT_A_TIME = 50
 
 
 class SqliteStore:
@@ -284,19 +285,19 @@ class SqliteStore:
         return await self._read_reports(sql.REPORTS_OF, (row_key(identifier),))
 
     async def identifiers_sent_since(self, since: datetime) -> Sequence[str]:
-        return await self._read_identifiers("report.sent_at >= ?", microseconds(since))
+        values = {"since": microseconds(since)}
+        found = [await self._read(sql.SENT_SINCE, {**values, "slice": each}) for each in sql.SLICES]
+        return [str(row["identifier"]) for row in sorted(chain(*found), key=itemgetter("accepted_at"))]
 
     async def identifiers_unsent(self) -> Sequence[str]:
-        return await self._read_identifiers("report.sent_at IS NULL")
+        return [str(row["identifier"]) for row in await self._read(sql.WITH_UNSENT, ())]
 
     async def replay(
         self, identifiers: Sequence[str], now: datetime, *, select: SelectReport = select_all
     ) -> None:
-        def replay(connection: sqlite3.Connection) -> None:
-            for identifier in identifiers:
-                _replay(connection, row_key(identifier), now, select)
-
-        await self._database.write(replay)
+        for start in range(0, len(identifiers), _AT_A_TIME):
+            keys = [row_key(identifier) for identifier in identifiers[start : start + _AT_A_TIME]]
+            await self._database.write(partial(_replay, keys=keys, now=now, select=select))
 
     async def trail_of(self, identifier: str) -> Trail | None:
         trails = await self._read_trails([row_key(identifier)])
@@ -306,8 +307,8 @@ class SqliteStore:
         span = {"since": microseconds(since), "until": microseconds(until)}
         for each in sql.SLICES:
             keys = [str(row[0]) for row in await self._read(sql.ALERTS_BETWEEN, {**span, "slice": each})]
-            for start in range(0, len(keys), _TRAILS):
-                for trail in await self._read_trails(keys[start : start + _TRAILS]):
+            for start in range(0, len(keys), _AT_A_TIME):
+                for trail in await self._read_trails(keys[start : start + _AT_A_TIME]):
                     yield trail
 
     async def oldest_open(self) -> datetime | None:
@@ -346,11 +347,6 @@ class SqliteStore:
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
         return [_question_from(row) for row in await self._read(f"{sql.SELECT} {condition}", values)]
-
-    async def _read_identifiers(self, condition: str, *values: Any) -> list[str]:
-        query = f"""SELECT DISTINCT question.identifier FROM report JOIN question USING (key)
-            WHERE {condition} ORDER BY question.accepted_at"""
-        return [str(row[0]) for row in await self._read(query, values)]
 
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
         return [report_of(row) for row in await self._read(query, values)]
@@ -411,14 +407,16 @@ def _append_event(
     connection.execute(sql.MOVE_HEAD, (event.version, event.hash, key))
 
 
-def _replay(connection: sqlite3.Connection, key: str, now: datetime, select: SelectReport) -> None:
-    rows = [report_of(row) for row in connection.execute(sql.REPORTS_OF, (key,))]
-    replayed = [
-        {"key": key, "sequence": row.sequence, "now": microseconds(now)} for row in rows if select(row)
-    ]
-    connection.executemany(sql.REPLAY, replayed)
-    if replayed:
-        _append_event(connection, key, EventKind.REPLAYED, {"reports": len(replayed)}, now)
+def _replay(
+    connection: sqlite3.Connection, *, keys: Sequence[str], now: datetime, select: SelectReport
+) -> None:
+    for key in keys:
+        rows = [report_of(row) for row in connection.execute(sql.REPORTS_OF, (key,))]
+        values = {"key": key, "now": microseconds(now)}
+        replayed = [{**values, "sequence": row.sequence} for row in rows if select(row)]
+        connection.executemany(sql.REPLAY, replayed)
+        if replayed:
+            _append_event(connection, key, EventKind.REPLAYED, {"reports": len(replayed)}, now)
 
 
 def _list_step(
