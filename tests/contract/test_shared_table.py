@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from any_store import (
@@ -29,10 +29,12 @@ from table_costs import documented_lines
 from table_crew import crew_of
 
 from bot.clock import Clock, Service
+from bot.store.dynamodb import listing
 from bot.store.dynamodb.leases import LEASE
 from bot.store.dynamodb.store import DynamoStore
-from bot.store.dynamodb.table import TRANSACTION_MAX
+from bot.store.dynamodb.table import TRANSACTION_MAX, Item
 from bot.triage.asking_rules import CLAIM_LEASE
+from bot.triage.listing import EVERYTHING
 from bot.triage.model import Change, Question, State, Work
 from bot.triage.outcomes import Outcome
 
@@ -102,6 +104,29 @@ async def test_a_table_is_counted_once_a_minute(workers: Workers) -> None:
     clock.advance(seconds=1)
 
     assert (before.open_questions, kept, (await ours.count()).open_questions) == (0, before, 1)
+
+
+class EndedMeanwhile:
+    """A table in which a question ends between the reads of two partitions: both have it."""
+
+    def __init__(self) -> None:
+        self.asked_for: list[Item] = []
+
+    async def query(self, **arguments: Any) -> AsyncIterator[Item]:
+        if arguments["ExpressionAttributeValues"][":p"]["S"] in ("open#0", "ended#0"):
+            yield {"pk": "0" * 32, "at": 1}
+
+    async def get_many(self, keys: Sequence[Item]) -> list[Item]:
+        self.asked_for += keys
+        return []
+
+
+async def test_a_question_that_ends_while_it_is_listed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 1)
+    table = EndedMeanwhile()
+
+    assert await listing.list_newest(cast(Any, table), EVERYTHING, limit=9) == []
+    assert table.asked_for == [{"pk": "0" * 32, "sk": "question"}]
 
 
 async def test_a_row_that_is_due_later_goes_to_whoever_asks_first(workers: Workers) -> None:
