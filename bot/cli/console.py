@@ -6,6 +6,8 @@ import argparse
 import logging
 import shutil
 import sys
+import textwrap
+from typing import TextIO
 
 from bot.printable import GREY, RED, YELLOW, paint
 from bot.settings.settings import Purpose, Settings, load_settings, settle_environment, takes_colour
@@ -46,20 +48,32 @@ def load_without_warnings(purpose: Purpose, options: argparse.Namespace) -> Sett
 
 
 def complain(problem: str, *, level: str = "error") -> None:
-    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON."""
+    """Print a problem on standard error, as `triage-bot: LEVEL: PROBLEM`, or as JSON if the log is JSON.
+
+    On a terminal it is wrapped, and words stay whole, so that they can be copied.
+    """
     if writes_json():
         if level == "error":
             log_event(log.error, "start.failed", "%s", problem)
         else:
             log_event(log.warning, "setting.doubtful", "%s", problem)
         return
-    word = paint(level, _COLOURS.get(level, GREY)) if takes_colour(sys.stderr) else level
-    print(f"triage-bot: {word}: {problem}", file=sys.stderr)
+    text, width = f"triage-bot: {level}: {problem}", terminal_width(sys.stderr)
+    if width is not None:
+        text = textwrap.fill(
+            text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
+    if takes_colour(sys.stderr):
+        text = text.replace(level, paint(level, _COLOURS.get(level, GREY)), 1)
+    print(text, file=sys.stderr)
 
 
-def terminal_width() -> int | None:
-    """Return how many columns the terminal has (COLUMNS counts); None: the output goes to none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Return how many columns the terminal has to which a stream goes (COLUMNS counts); None: it is none.
+
+    Of standard output, unless another stream is given.
+    """
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
 
 
 def confirm(question: str) -> bool:
@@ -67,4 +81,7 @@ def confirm(question: str) -> bool:
     if not (sys.stdin and sys.stdin.isatty()):
         return True
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print(file=sys.stderr)  # the input has ended, and with it no line on the terminal
+    return answer.strip().lower() in ("y", "yes")

@@ -120,6 +120,7 @@ def test_a_replay_asks_on_a_terminal_and_nowhere_else(reported: Reported) -> Non
         assert (each.code, question in each.text, "Nothing was sent." in each.text) == (1, True, True)
     assert (dry.code, question in dry.text) == (0, False)
     assert [row["sentAt"] is not None for row in unchanged] == [True]
+    assert all(max(map(len, each.text.splitlines())) <= 80 for each in declined)
     ways = [
         reported.on_terminal("replay", identifier, typed="y\n"),
         reported.on_terminal("replay", identifier, "--yes"),
