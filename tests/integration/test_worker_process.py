@@ -341,6 +341,25 @@ def test_send_prints_identifier_and_message_id_and_needs_no_slack(world: World) 
 
 
 @pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"alert": 7}, "the bot will reject this request: alert must be 1 to 255 characters"),
+        ({"facts": "db1"}, "the bot will leave out: facts must be an array"),
+    ],
+)
+def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
+    world: World, body: dict[str, object], told: str
+) -> None:
+    given = json.dumps(alert() | body)
+
+    sent = world.worker.command("send", "--file", "-", given=given)
+
+    assert (sent.returncode, f"triage-bot: warning: {told}" in sent.stderr) == (0, True)
+    [message] = world.sqs.receive_message(QueueUrl=world.requests)["Messages"]
+    assert message["Body"] == given
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (("dance",), "invalid choice: 'dance'"),
