@@ -264,11 +264,7 @@ class _End:
             raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
         loop = self.network.loop
         self._last = max(self._last, loop.now + self.network.draw())
-        in_world(loop, self.peer.take_at(self._last, message))
-
-    async def take_at(self, moment: float, message: WSMessage) -> None:
-        await asyncio.sleep(max(0.0, moment - self.network.loop.now))
-        self.take(message)
+        loop.call_in_world(max(0.0, self._last - loop.now), self.peer.take, message)
 
     def take(self, message: WSMessage) -> None:
         """Let something arrive."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import queue
@@ -52,6 +53,8 @@ def replaced(
     }
     kept = {place: getattr(*place) for place in replacements}
     random.seed(entropy.getrandbits(64))
+    every_task: Any = vars(asyncio.tasks)["_all_tasks"]
+    every_task.add = lambda _: None  # `Life.tasks` has them
     gc.disable()
     try:
         for (owner, name), value in replacements.items():
@@ -60,6 +63,7 @@ def replaced(
             warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of dead lives are never awaited
             yield
     finally:
+        del every_task.add
         kept[gc, "collect"]()
         for (owner, name), value in kept.items():
             setattr(owner, name, value)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import contextvars
 import functools
+import gc
 import hashlib
 import logging
 import shutil
@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from signal import SIGTERM
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import aiohttp
@@ -72,6 +73,8 @@ _AFTERMATH: Final = {"sqlite": 30.0, "dynamodb": 70.0}
 _LOOK: Final = 15.0
 
 _SLACK: Final = "slack.simulated"
+_SQS: Final = "http://sqs.simulated"
+_QUEUES: Final = ("requests", "responses", "dead-letters")
 
 #: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
 #: How long a worker is waited for that was told to stop: longer than it may take.
@@ -192,7 +195,7 @@ class Run:
         self._random = self._draw_from("run")
         self.network = Network(self.loop, self._draw_from("network"))
         self.network.note = self.note
-        self.network.date = lambda: format_datetime(self.clock(), usegmt=True)
+        self.network.date = lambda: _date(int(self.clock.seconds()))
         self.threads = Threads(self.loop, self._draw_from("threads"))
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(plan.count, workspace, self._draw_from("alerts"))
@@ -214,17 +217,19 @@ class Run:
         self.sqs = _GatedSqs(
             clock=cast("Any", self.clock), random=self._draw_from("sqs"), refuses_for_good=self._is_refused
         )
-        self.sqs.gate, self.sqs.address = self.gate, "http://sqs.simulated"
+        self.sqs.gate, self.sqs.address = self.gate, _SQS
         self._serve()
         self.disk = Disk(folder / "disk")
         self.disk.folder.mkdir()
         self.disk.on_commit = lambda moment: self._pass_commit(LIFE.get(), moment)
         self.table: SharedTable | None = None
-        self._store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
+        store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
         if plan.store == "dynamodb":
-            self._store_url = "dynamodb://simulated"
+            store_url = "dynamodb://simulated"
             self.table = SharedTable(self.loop, self._draw_from("table"))
             self.table.gate, self.table.on_write = self.gate, self._pass_commit
+        settings, *self._words = _prepare()
+        self._settings = replace(settings, store_url=store_url)
         self.loop.on_step_limit = self._kill
         count = self._random.randint(1, 4) if self.table is not None else 1
         self._workers = [self._make_worker(str(number)) for number in range(1, count + 1)]
@@ -282,9 +287,9 @@ class Run:
         self.network.handlers = {"/api/": api, "/link/": link, "/actions/": action, "/sqs/": self.sqs._handle}
 
     async def _live(self) -> None:
-        urls = [self.sqs.create(name) for name in ("requests", "responses", "dead-letters")]
+        for name in _QUEUES:
+            self.sqs.create(name)
         self._crowd = Crowd(self.slack, self.history, seed=self.plan.seed, pace=1.0)
-        self._settings = _settings(self.slack, self.sqs.address, urls, self._store_url)
         world = [asyncio.create_task(self._crowd.run()), asyncio.create_task(self._feed())]
         self.sqs.turn(STORMY)
         storm = [self._faults.weather(self.slack), self._trouble_machines()]
@@ -378,7 +383,7 @@ class Run:
             access=partial(Access, session),
             session=lambda _: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
         )
-        return SimulatedApp(self._settings, *_words(self._settings), dependencies=dependencies)
+        return SimulatedApp(self._settings, *self._words, dependencies=dependencies)
 
     async def _live_and_die(self, worker: Worker) -> None:
         random, life, task = self._random, worker.life, worker.task
@@ -450,8 +455,9 @@ class Run:
         if self.table is None:
             self.disk.end(power=power)
         self.threads.end(life)
-        tasks = [each for each in asyncio.all_tasks(self.loop) if getattr(each, "life", None) is life]
-        for task in sorted(tasks, key=hash):
+        for task in life.tasks:
+            if task.done():
+                continue
             cast("Any", task)._log_destroy_pending = False
             with contextlib.suppress(BaseException):
                 cast("Any", task.get_coro()).close()
@@ -549,9 +555,12 @@ class _Lines(logging.StreamHandler[Any]):
 def simulate(plan: Plan) -> Outcome:
     """Carry out one run."""
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    tls = _tls()
+    session()  # made before its time stands still, as what is prepared
+    _prepare()
+    _leave_out_of_collections()
     reset_numbers()
-    run, tls = Run(plan, folder), _tls()
-    session()  # made before its time stands still
+    run = Run(plan, folder)
     Wire.current = Wire(run.network, run.threads)
     others: dict[tuple[Any, str], Any] = {
         **run.disk.replacements(),
@@ -605,15 +614,21 @@ def _status_of(task: asyncio.Task[None]) -> str:
     return "exit code 0" if error is None else f"exit code 1 ({error!r})"
 
 
+@functools.lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    """Return a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
+
+
 def _is_refused_for_good(seed: int, alert: Any) -> bool:
     return alert.kind is Kind.ASKABLE and Random(f"{seed} refused {alert.identifier}").random() < 0.003
 
 
 @functools.cache
-def _policies() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="simulation-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _leave_out_of_collections() -> None:
+    """Let the garbage collector, which runs between runs, pass over what is there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 @functools.cache
@@ -621,16 +636,16 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _settings(slack: SlackStandIn, sqs: str, urls: Sequence[str], store: str) -> Any:
-    policies = _policies()
-    variables = {
-        **environment(slack, sqs, urls, log_level="INFO"),
-        **write_policies(policies),
-        "STORE_URL": store,
-    }
-    return load_settings(Purpose.RUN, environ=variables, directory=policies)
-
-
-def _words(settings: Any) -> tuple[Any, Any]:
-    policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
-    return load_messages(settings.config_dir), policy
+@functools.cache
+def _prepare() -> tuple[Any, Any, Any]:
+    """Return what no run changes: the settings, but for the store, and the words and the policy."""
+    slack: Any = SimpleNamespace(bot_token=BOT_TOKEN, app_token=APP_TOKEN, api_url=f"http://{_SLACK}/api/")
+    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        variables = {
+            **environment(slack, _SQS, [f"{_SQS}/000000000000/{name}" for name in _QUEUES], log_level="INFO"),
+            **write_policies(Path(folder)),
+            "STORE_URL": "sqlite:///of-each-run.db",
+        }
+        settings = load_settings(Purpose.RUN, environ=variables, directory=Path(folder))
+        policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
+        return settings, load_messages(settings.config_dir), policy
