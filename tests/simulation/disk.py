@@ -16,7 +16,7 @@ from weakref import ReferenceType, ref
 
 from .machines import LIFE, Died
 
-_connect: Final = sqlite3.connect
+connect_really: Final = sqlite3.connect
 _open: Final = os.open
 _close: Final = os.close
 
@@ -47,7 +47,7 @@ class Disk:
             made[0].disk, made[0].cursors = self, []
             return made[0]
 
-        _connect(path, **{**options, "factory": factory})
+        connect_really(path, **{**options, "factory": factory})
         self._open += made
         return made[0]
 

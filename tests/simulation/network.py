@@ -98,6 +98,8 @@ class Network:
         life = request.transport.life
         if life is not None and life.is_over and self.random.random() < _NEVER_LEFT:
             return None
+        if life is not None and self.loop.now < life.offline_until:
+            return None
         handler = next(each for start, each in self.handlers.items() if request.path.startswith(start))
         try:
             response = await handler(request)

@@ -22,7 +22,7 @@ from .virtual_loop import VirtualLoop
 from .virtual_threads import Threads, VirtualQueue
 
 #: What time the world believes it is: the true one.
-_TRUE: Final = Machine(name="the world")
+TRUE: Final = Machine(name="the world")
 
 _SECOND: Final = 1_000_000_000
 
@@ -73,7 +73,7 @@ def replaced(
 def _times(loop: VirtualLoop, threads: Threads) -> dict[tuple[Any, str], Any]:
     def machine() -> Machine:
         life = LIFE.get()
-        return life.machine if life is not None else _TRUE
+        return life.machine if life is not None else TRUE
 
     def wall() -> float:
         return machine().wall(loop.now)

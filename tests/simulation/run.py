@@ -8,6 +8,7 @@ import contextvars
 import functools
 import gc
 import hashlib
+import json
 import logging
 import shutil
 import ssl
@@ -28,8 +29,9 @@ import aiohttp
 from torture.alerts import Kind, make_alerts, make_workspace
 from torture.checker import judge
 from torture.crowd import Crowd
-from torture.history import End, History
+from torture.history import End, History, Restored
 from torture.log_rules import leaks, unexpected
+from torture.messages import key_of, text_of
 from torture.orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
 from torture.promises import CURABLE, Violation
 from torture.slack_faults import WORKER_HEADER, SlackFaults
@@ -55,10 +57,12 @@ from bot.worker.log import LIBRARIES, LineFormatter
 
 from .aws import Wire, session
 from .disk import Disk
+from .losses import BROKEN_OFF, Loss, Losses
 from .machines import BEGINNING, LIFE, Died, Life, Machine
 from .network import Network, Session
-from .replaced import replaced
+from .replaced import TRUE, replaced
 from .table import SharedTable, SimulatedCaller
+from .trails import verify_store
 from .virtual_loop import VirtualLoop, reset_numbers
 from .virtual_threads import Threads
 
@@ -76,10 +80,10 @@ _SLACK: Final = "slack.simulated"
 _SQS: Final = "http://sqs.simulated"
 _QUEUES: Final = ("requests", "responses", "dead-letters")
 
-#: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
 #: How long a worker is waited for that was told to stop: longer than it may take.
 _STOP_SECONDS: Final = 30
 
+#: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
 _TROUBLES: Final = ("clock set", "suspended", "disk full")
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
@@ -92,6 +96,12 @@ _AT_COMMIT_SHARE: Final = 0.7
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
 _POWER_SHARE: Final = 0.3
+
+#: How often a worker starts before its machine has a network.
+_OFFLINE_SHARE: Final = 0.1
+
+#: How often something happens to the store's files after a death.
+_LOSS_SHARE: Final = 0.15
 
 #: Where Linux keeps files in memory.
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
@@ -145,8 +155,10 @@ class WorldClock:
 class SimulatedApp(App):
     """The worker as it is, without the socket for commands and the watch over descriptors."""
 
-    async def _listen_to_commands(self, store: Any) -> None:
-        pass
+    async def _listen_to_commands(self, _: Any) -> None:
+        life = LIFE.get()
+        if life is not None and life.opened is not None:
+            life.opened.set()
 
     def stages(self) -> Any:
         """See `App.stages`."""
@@ -177,6 +189,7 @@ class Worker:
     name: str
     machine: Machine
     lives: int = 0
+    loss: Loss | None = None  #: what its store may have lost, which it has to refuse
     life: Life = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     ended: asyncio.Event = field(init=False)
@@ -221,6 +234,7 @@ class Run:
         self._serve()
         self.disk = Disk(folder / "disk")
         self.disk.folder.mkdir()
+        self._losses = Losses(self.disk.folder, self._draw_from("losses"))
         self.disk.on_commit = lambda moment: self._pass_commit(LIFE.get(), moment)
         self.table: SharedTable | None = None
         store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
@@ -296,21 +310,76 @@ class Run:
         weather = [asyncio.create_task(work) for work in storm]
         for worker in self._workers:
             self._begin(worker)
+        copying = asyncio.create_task(self._copy_store())
         for _ in range(self.plan.lives - 1):
             worker = self._random.choice(self._workers)
-            await self._live_and_die(worker)
+            power = await self._live_and_die(worker)
+            worker.loss = self._lose(power=power) or worker.loss
             await asyncio.sleep(
                 self._random.choice((0.0, self._random.random(), self._random.uniform(0, 60)))
             )
             self._begin(worker)
+            if worker.loss is not None:
+                await self._see_whether_refused(worker, worker.loss)
+        copying.cancel()
         await asyncio.sleep(self._random.uniform(0, 60))
         for work in weather:
             work.cancel()
         await self._leave_in_peace(world[1])
         await asyncio.gather(*map(self._stop, self._workers))
         self._look()
+        await self._verify()
         for each in world:
             each.cancel()
+
+    async def _copy_store(self) -> None:
+        """Copy the store's files, now and then. Never returns."""
+        random = self._draw_from("copies")
+        while True:
+            await asyncio.sleep(random.uniform(0, 60))
+            self._losses.copy()
+
+    def _lose(self, *, power: bool) -> Loss | None:
+        """Let something happen to the files of a dead worker's store."""
+        random = self._draw_from(f"loss {len(self.history.ends)}")
+        if self.table is not None or random.random() >= _LOSS_SHARE or not self.gate("store"):
+            return None
+        loss = self._losses.strike(power=power)
+        self.note(f"the store: {loss}")
+        return loss
+
+    async def _see_whether_refused(self, worker: Worker, loss: Loss) -> None:
+        """Let a worker start on what is left of its store; if it refuses that, with --restored."""
+        opened = worker.life.opened = asyncio.Event()
+        await _first_of(worker.task, opened)
+        if opened.is_set():
+            worker.loss = None
+            if loss.must_be_refused:
+                self.history.unnoticed.append(str(loss))
+            return
+        worker.loss = Loss(kind=BROKEN_OFF, missing=0, has_head=False)
+        status = _status_of(worker.task)
+        if not loss.may_be_refused or "StoreUnusable" not in status:
+            self._note_end(
+                End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=str(loss))
+            )
+        worker.life.die()
+        self._bury(worker.life, power=False)
+        await asyncio.sleep(self._random.uniform(0, 60))
+        self._look()
+        shown = {key_of(each): text_of(each, "answer") for each in self.history.messages}
+        self.history.restores.append(Restored(at=self.clock.seconds(), shown=shown))
+        self._begin(worker, restored=True)
+
+    async def _verify(self) -> None:
+        """Let the program verify what is in the store, against what MozDef got if nothing was lost."""
+        told = [json.loads(sent.body)["details"]["triagebot"] for sent in self.history.reports]
+        hashes = None if self.history.restores else {each["hash"] for each in told}
+        names = [alert.identifier for alert in self.history.alerts]
+        access, clock = Access(session, clock=Clock(self._clocks_of(TRUE))), Clock(self._clocks_of(TRUE))
+        self.history.unproved = await verify_store(
+            self._settings.store_url, access, clock, names, hashes=hashes
+        )
 
     async def _feed(self) -> None:
         """Be MozDef: send each request, and some twice, over a while, often several at once."""
@@ -342,11 +411,13 @@ class Run:
             if worker.life.held is None:
                 await self._suspend(worker.life, seconds)
         else:
+            began = self.clock.seconds()
             self.disk.fill(full=True)
             try:
                 await asyncio.sleep(random.uniform(0, 20))
             finally:
                 self.disk.fill(full=False)
+                self.history.full_disks.append((worker.name, began, self.clock.seconds()))
 
     async def _suspend(self, life: Life, seconds: float) -> None:
         life.held = deque()
@@ -359,33 +430,40 @@ class Run:
             if not life.is_over:
                 self.loop.resume(life, self.loop.now - began)
 
-    def _begin(self, worker: Worker) -> None:
+    def _begin(self, worker: Worker, *, restored: bool = False) -> None:
         worker.lives += 1
         life = worker.life = Life(machine=worker.machine, number=worker.lives)
         worker.ended = asyncio.Event()
         life.on_death.append(worker.ended.set)
-        self.note(f"worker {worker.name} begins life {life.number}")
+        self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
+        random = self._draw_from(f"network of {worker.name} {life.number}")
+        if random.random() < _OFFLINE_SHARE and self.gate("offline"):
+            life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
         context = contextvars.copy_context()
         context.run(LIFE.set, life)
-        app = context.run(self._make_app, life)
+        app = context.run(self._make_app, life, restored=restored)
         worker.task = self.loop.create_task(run_worker(app), context=context)
 
-    def _make_app(self, life: Life) -> App:
-        machine, loop = life.machine, self.loop
-        clocks = Clocks(
+    def _clocks_of(self, machine: Machine) -> Clocks:
+        loop = self.loop
+        return Clocks(
             wall=lambda: machine.wall(loop.now),
             monotonic=lambda: machine.monotonic(loop.now),
             boottime=lambda: machine.boottime(loop.now),
         )
+
+    def _make_app(self, life: Life, *, restored: bool) -> App:
+        machine = life.machine
         dependencies = Dependencies(
-            clock=Clock(clocks),
+            clock=Clock(self._clocks_of(machine)),
             random=Random(f"{self.plan.seed} worker {machine.name} life {life.number}"),
             access=partial(Access, session),
             session=lambda _: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
         )
-        return SimulatedApp(self._settings, *self._words, dependencies=dependencies)
+        return SimulatedApp(self._settings, *self._words, restored=restored, dependencies=dependencies)
 
-    async def _live_and_die(self, worker: Worker) -> None:
+    async def _live_and_die(self, worker: Worker) -> bool:
+        """Let a worker live until it dies; return whether the power failed."""
         random, life, task = self._random, worker.life, worker.task
         how = random.choice(("step", "step", "before", "after", "time"))
         if how == "step":
@@ -397,7 +475,7 @@ class Run:
             await asyncio.wait({task}, timeout=random.uniform(0, 30))
             if not task.done() and life.on_signal:
                 await self._stop(worker)
-                return
+                return False
         ended = asyncio.create_task(worker.ended.wait())
         await asyncio.wait({task, ended}, timeout=random.uniform(1, 150), return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
@@ -408,8 +486,10 @@ class Run:
             status = f"exit code {life.exit_code}"
         if not life.is_over:
             self._kill(life)
-        self._bury(life, power=random.random() < _POWER_SHARE)
+        power = random.random() < _POWER_SHARE
+        self._bury(life, power=power)
         self._note_end(End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=how))
+        return power
 
     async def _stop(self, worker: Worker) -> None:
         life, task = worker.life, worker.task
@@ -598,6 +678,12 @@ def _logging_into(handler: logging.Handler) -> Iterator[None]:
         root.handlers[:] = handlers
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+async def _first_of(task: asyncio.Task[None], opened: asyncio.Event) -> None:
+    waiting = asyncio.create_task(opened.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 async def _wait_for_commit(life: Life) -> None:

@@ -260,6 +260,8 @@ class SimulatedCaller:
         table = self._table
         if life is not None and life.is_over and table.random.random() < _NEVER_LEFT:
             return _closed()
+        if life is not None and table.loop.now < life.offline_until:
+            return _closed()
         if fault in _INSTEAD:
             return _INSTEAD[fault]()
         try:
