@@ -159,7 +159,10 @@ class _Reader:
         previous, is_proved = told.get("previous"), "hash" in told
         if previous == UNKNOWN:
             self.verdict.gaps.append(f"{name} comes after a gap")
-        if line["sequence"] != alert.reports or (is_proved and previous not in (alert.last_report, UNKNOWN)):
+            follows = line["sequence"] >= alert.reports
+        else:
+            follows = line["sequence"] == alert.reports and (not is_proved or previous == alert.last_report)
+        if not follows:
             self.complain(f"{name} does not follow the report before it: one is missing, added or moved")
         alert.reports = line["sequence"] + 1
         alert.last_report = told.get("hash")

@@ -85,7 +85,7 @@ class Recorder:
         question, written, row, event = step.question, dict[str, Any](version=version), None, None
         if step.report is not None:
             due_at = report_due_at(question, self.clock(), self.policy, lag=self.clock.lag)
-            row = self._write_report(step.report, due_at, previous_report(before))
+            row = self._write_report(step.report, due_at, previous_report(before, step.report.sequence))
             written["report_hash"] = row.hash
         head = question.trail_hash
         if before is not None and before.ref != question.ref:

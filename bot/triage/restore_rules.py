@@ -127,6 +127,13 @@ def note_certain(question: Question, restore: Restore | None, now: datetime) -> 
     return change_question(question, read_at=now) if is_unread(question, restore) else question
 
 
+def note_new(step: Step, restore: Restore | None) -> Step:
+    """Let a request that has just come not count as one of the backup, should the time have gone back."""
+    if restore is None or not is_unread(step.question, restore):
+        return step
+    return replace(step, question=change_question(step.question, read_at=restore.until))
+
+
 def read_soon(step: Step, restore: Restore | None, now: datetime) -> Step:
     """Let a question that was found in Slack be read at once: it may have been answered."""
     question = step.question

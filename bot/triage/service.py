@@ -101,7 +101,9 @@ class TriageService:
         once it has been reported. Raises `StoreError` if nothing could be stored: then the store is at fault,
         not a request.
         """
-        steps = [self._take_in(each) for each in batch]
+        restore = await self._actors.asker.restores.restore()
+        taken = (self._take_in(each) for each in batch)
+        steps = [step and restore_rules.note_new(step, restore) for step in taken]
         verdicts = iter(await self._recorder.add([step for step in steps if step is not None]))
         results = [
             step and await self._result(received, step, next(verdicts))

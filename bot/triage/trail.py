@@ -99,11 +99,15 @@ def seal(line: dict[str, Any]) -> dict[str, Any]:
     return line | {"sha256": hash_of(line)}
 
 
-def previous_report(before: Question | None) -> str:
-    """Return the hash of the report before the next one: "" if there is none, `UNKNOWN` if it is lost."""
-    if before is None or not before.reports:
+def previous_report(before: Question | None, sequence: int) -> str:
+    """Return the hash of the report before the one with this sequence: "" if there is none.
+
+    `UNKNOWN` if it is lost, or if the store was restored and does not know which it was.
+    """
+    if not sequence:
         return ""
-    return before.report_hash or UNKNOWN
+    is_known = before is not None and before.reports == sequence
+    return (before.report_hash if before and is_known else "") or UNKNOWN
 
 
 def find_breaks(trail: Trail) -> Iterator[str]:

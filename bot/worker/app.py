@@ -84,6 +84,7 @@ class App:
         parts = assemble(self._settings, self._wording, self._policy, resources, self._dependencies)
         await self._contact_queues_and_slack(resources.queues, parts)
         if self._restored:
+            await self._await_time(resources.queues, parts)
             await self._take_restored(store, parts)
         self._parts = parts
         self._stages = self._list_loops(parts, resources.store)
@@ -115,6 +116,17 @@ class App:
             seconds = max(0, round(ago.total_seconds()))
             log_event(log.info, "store.opened", message, timedelta(seconds=seconds), store.written_at)
         return store
+
+    async def _await_time(self, queues: Queues, parts: Parts) -> None:
+        """Wait until it is known what time it is: the moment of a restore is stored."""
+        attempts = 0
+        while not self._dependencies.clock.is_known:
+            self._notifier.tell(
+                EXTEND_TIMEOUT_USEC=MORE_TIME_MICROSECONDS, STATUS=f"waiting for {_QUEUES_AND_SLACK}"
+            )
+            await asyncio.sleep(retry_delay(attempts, self._dependencies.random.random()).total_seconds())
+            await self._contact_queues_and_slack(queues, parts)
+            attempts += 1
 
     async def _take_restored(self, store: OpenStore, parts: Parts) -> None:
         """Adjust a restored store before anything in it is acted upon.

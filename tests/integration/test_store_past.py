@@ -341,6 +341,16 @@ async def test_a_restore_keeps_when_the_backup_was_written_however_often_it_is_r
     assert (past.restored_from, past.restored_at, past.is_backup) == (NOON, NOON, False)
 
 
+@pytest.mark.parametrize("fault", [Path.unlink, lambda path: cut(path, 0)], ids=["deleted", "emptied"])
+async def test_a_file_that_was_lost_does_not_say_how_far_back_to_look(stopped: Path, fault: Fault) -> None:
+    fault(stopped)
+
+    store = await open_store(f"sqlite:///{stopped}", create=True, restored=True)
+
+    assert store.written_at is None
+    await store.close()
+
+
 # Backups
 
 

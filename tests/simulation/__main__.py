@@ -14,7 +14,7 @@ from typing import Final
 
 from .run import Plan, simulate
 from .sabotages import SABOTAGES
-from .shrinking import shrink, tell
+from .shrinking import describe, shrink, tell
 
 _HERE: Final = Path(__file__).resolve().parent
 _STORES: Final = ("sqlite", "dynamodb")
@@ -33,20 +33,24 @@ def main() -> int:
     if options.ci:
         plans = itertools.chain(corpus(), _seeds_of_the_tree())
     began = time.process_time()
-    runs = alerts = kills = 0
+    runs = alerts = kills = failed = 0
     for plan in plans:
         outcome = simulate(plan)
         runs, alerts, kills = runs + 1, alerts + plan.count, kills + outcome.kills
         if options.log:
             print("\n".join(outcome.log))
         if outcome.violations:
+            failed += 1
             print(f"seed {plan.seed} of the {plan.store} store fails", flush=True)
+            if options.go_on:
+                print("\n".join(map(describe, outcome.violations)), flush=True)
+                continue
             print("\n".join(tell(outcome if options.as_it_is else shrink(outcome))))
-            return 1
+            break
     took = time.process_time() - began
-    counts = f"{runs} runs, {alerts} alerts, {kills} kills"
-    print(f"{counts}, {alerts / took:.0f} alerts a second", file=sys.stderr)
-    return 0
+    counts = f"{runs} runs, {alerts} alerts, {kills} kills, {failed} runs with violations"
+    print(f"{counts}, {took:.0f} s of CPU, {alerts / took:.0f} alerts a second", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def corpus() -> Iterator[Plan]:
@@ -78,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ci", action="store_true", help="the corpus, then a minute of seeds of this tree")
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break the program first")
     parser.add_argument("--log", action="store_true", help="print all that happens")
+    parser.add_argument("--go-on", action="store_true", help="try all seeds, whatever fails; shrink nothing")
     parser.add_argument("--as-it-is", action="store_true", help="do not shrink what fails")
     return parser
 

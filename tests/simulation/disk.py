@@ -12,16 +12,19 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import ReferenceType, ref
 
 from .machines import LIFE, Died
 
-_connect: Final = sqlite3.connect
+connect_really: Final = sqlite3.connect
 _open: Final = os.open
 _close: Final = os.close
 
 #: PRAGMA synchronous: from this on each COMMIT is synced.
 _FULL: Final = 2
+
+#: How many cursors a connection notes before those that are gone are left out.
+_CURSORS_MAX: Final = 500
 
 
 class Disk:
@@ -41,10 +44,10 @@ class Disk:
 
         def factory(*given: Any, **named: Any) -> Connection:
             made.append(Connection(*given, **named))
-            made[0].disk, made[0].cursors = self, WeakSet()
+            made[0].disk, made[0].cursors = self, []
             return made[0]
 
-        _connect(path, **{**options, "factory": factory})
+        connect_really(path, **{**options, "factory": factory})
         self._open += made
         return made[0]
 
@@ -122,7 +125,7 @@ class Connection(sqlite3.Connection):
     """A connection that tells of each COMMIT."""
 
     disk: Disk
-    cursors: WeakSet[sqlite3.Cursor]
+    cursors: list[ReferenceType[sqlite3.Cursor]]  #: all that are left, and some that are gone
     before: dict[str, bytes]
     _synchronous: int = -1
 
@@ -135,20 +138,23 @@ class Connection(sqlite3.Connection):
 
     def end(self) -> None:
         """Close it, and so unlock the file, whatever still refers to one of its statements."""
-        for cursor in [*self.cursors]:
-            cursor.close()
+        for reference in self.cursors:
+            if (cursor := reference()) is not None:
+                cursor.close()
         super().close()
 
     def executemany(self, sql: str, *values: Any) -> sqlite3.Cursor:
-        cursor = super().executemany(sql, *values)
-        self.cursors.add(cursor)
+        return self._note(super().executemany(sql, *values))
+
+    def _note(self, cursor: sqlite3.Cursor) -> sqlite3.Cursor:
+        if len(self.cursors) > _CURSORS_MAX:
+            self.cursors = [each for each in self.cursors if each() is not None]
+        self.cursors.append(ref(cursor))
         return cursor
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         if sql != "COMMIT":
-            cursor = super().execute(sql, *values)
-            self.cursors.add(cursor)
-            return cursor
+            return self._note(super().execute(sql, *values))
         life = LIFE.get()
         if life is not None and life.is_over:
             raise Died

@@ -7,10 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 #: When every run begins, in seconds since 1970: noon in UTC on a Tuesday.
 BEGINNING: Final = 1795521600.0
+
+
+#: How many tasks a process may have before those that are done are left out.
+_TASKS_KEPT: Final = 64
 
 
 class Died(BaseException):
@@ -55,11 +59,22 @@ class Life:
     dies_at_commit: int = 0
     dies_before_commit: bool = False
     committed: asyncio.Event | None = None  #: set with the next commit
+    offline_until: float = 0.0  #: by the true time: until then nothing of it gets through
+    opened: asyncio.Event | None = None  #: set when it has opened its store
     is_over: bool = False
     exit_code: int | None = None
     on_signal: dict[int, Callable[[], object]] = field(default_factory=dict)
-    held: deque[asyncio.Handle] | None = None  #: what waits for the end of a suspension
+    held: deque[Any] | None = None  #: what waits for the end of a suspension
     on_death: list[Callable[[], None]] = field(default_factory=list)
+    _tasks_max: int = 0
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)  #: all that are not done, and some that are
+
+    def note_task(self, task: asyncio.Task[Any]) -> None:
+        """Note a task of this process, and forget those that are done when there are twice as many."""
+        self.tasks.append(task)
+        if len(self.tasks) >= self._tasks_max:
+            self.tasks = [each for each in self.tasks if not each.done()]
+            self._tasks_max = 2 * len(self.tasks) + _TASKS_KEPT
 
     def die(self) -> None:
         """Let nothing of it run any more."""

@@ -98,6 +98,8 @@ class Network:
         life = request.transport.life
         if life is not None and life.is_over and self.random.random() < _NEVER_LEFT:
             return None
+        if life is not None and self.loop.now < life.offline_until:
+            return None
         handler = next(each for start, each in self.handlers.items() if request.path.startswith(start))
         try:
             response = await handler(request)
@@ -264,11 +266,7 @@ class _End:
             raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
         loop = self.network.loop
         self._last = max(self._last, loop.now + self.network.draw())
-        in_world(loop, self.peer.take_at(self._last, message))
-
-    async def take_at(self, moment: float, message: WSMessage) -> None:
-        await asyncio.sleep(max(0.0, moment - self.network.loop.now))
-        self.take(message)
+        loop.call_in_world(max(0.0, self._last - loop.now), self.peer.take, message)
 
     def take(self, message: WSMessage) -> None:
         """Let something arrive."""

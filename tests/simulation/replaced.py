@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import queue
@@ -21,7 +22,7 @@ from .virtual_loop import VirtualLoop
 from .virtual_threads import Threads, VirtualQueue
 
 #: What time the world believes it is: the true one.
-_TRUE: Final = Machine(name="the world")
+TRUE: Final = Machine(name="the world")
 
 _SECOND: Final = 1_000_000_000
 
@@ -52,6 +53,8 @@ def replaced(
     }
     kept = {place: getattr(*place) for place in replacements}
     random.seed(entropy.getrandbits(64))
+    every_task: Any = vars(asyncio.tasks)["_all_tasks"]
+    every_task.add = lambda _: None  # `Life.tasks` has them
     gc.disable()
     try:
         for (owner, name), value in replacements.items():
@@ -60,6 +63,7 @@ def replaced(
             warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of dead lives are never awaited
             yield
     finally:
+        del every_task.add
         kept[gc, "collect"]()
         for (owner, name), value in kept.items():
             setattr(owner, name, value)
@@ -69,7 +73,7 @@ def replaced(
 def _times(loop: VirtualLoop, threads: Threads) -> dict[tuple[Any, str], Any]:
     def machine() -> Machine:
         life = LIFE.get()
-        return life.machine if life is not None else _TRUE
+        return life.machine if life is not None else TRUE
 
     def wall() -> float:
         return machine().wall(loop.now)

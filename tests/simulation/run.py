@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import contextvars
 import functools
+import gc
 import hashlib
+import json
 import logging
 import shutil
 import ssl
@@ -21,14 +22,16 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from signal import SIGTERM
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import aiohttp
 from torture.alerts import Kind, make_alerts, make_workspace
 from torture.checker import judge
 from torture.crowd import Crowd
-from torture.history import End, History
+from torture.history import End, History, Restored
 from torture.log_rules import leaks, unexpected
+from torture.messages import key_of, text_of
 from torture.orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
 from torture.promises import CURABLE, Violation
 from torture.slack_faults import WORKER_HEADER, SlackFaults
@@ -54,10 +57,12 @@ from bot.worker.log import LIBRARIES, LineFormatter
 
 from .aws import Wire, session
 from .disk import Disk
+from .losses import BROKEN_OFF, Loss, Losses
 from .machines import BEGINNING, LIFE, Died, Life, Machine
 from .network import Network, Session
-from .replaced import replaced
+from .replaced import TRUE, replaced
 from .table import SharedTable, SimulatedCaller
+from .trails import verify_store
 from .virtual_loop import VirtualLoop, reset_numbers
 from .virtual_threads import Threads
 
@@ -72,11 +77,13 @@ _AFTERMATH: Final = {"sqlite": 30.0, "dynamodb": 70.0}
 _LOOK: Final = 15.0
 
 _SLACK: Final = "slack.simulated"
+_SQS: Final = "http://sqs.simulated"
+_QUEUES: Final = ("requests", "responses", "dead-letters")
 
-#: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
 #: How long a worker is waited for that was told to stop: longer than it may take.
 _STOP_SECONDS: Final = 30
 
+#: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
 _TROUBLES: Final = ("clock set", "suspended", "disk full")
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
@@ -89,6 +96,12 @@ _AT_COMMIT_SHARE: Final = 0.7
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
 _POWER_SHARE: Final = 0.3
+
+#: How often a worker starts before its machine has a network.
+_OFFLINE_SHARE: Final = 0.1
+
+#: How often something happens to the store's files after a death.
+_LOSS_SHARE: Final = 0.15
 
 #: Where Linux keeps files in memory.
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108
@@ -142,8 +155,10 @@ class WorldClock:
 class SimulatedApp(App):
     """The worker as it is, without the socket for commands and the watch over descriptors."""
 
-    async def _listen_to_commands(self, store: Any) -> None:
-        pass
+    async def _listen_to_commands(self, _: Any) -> None:
+        life = LIFE.get()
+        if life is not None and life.opened is not None:
+            life.opened.set()
 
     def stages(self) -> Any:
         """See `App.stages`."""
@@ -174,6 +189,7 @@ class Worker:
     name: str
     machine: Machine
     lives: int = 0
+    loss: Loss | None = None  #: what its store may have lost, which it has to refuse
     life: Life = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     ended: asyncio.Event = field(init=False)
@@ -192,7 +208,7 @@ class Run:
         self._random = self._draw_from("run")
         self.network = Network(self.loop, self._draw_from("network"))
         self.network.note = self.note
-        self.network.date = lambda: format_datetime(self.clock(), usegmt=True)
+        self.network.date = lambda: _date(int(self.clock.seconds()))
         self.threads = Threads(self.loop, self._draw_from("threads"))
         workspace = make_workspace(_PEOPLE)
         alerts = make_alerts(plan.count, workspace, self._draw_from("alerts"))
@@ -214,17 +230,20 @@ class Run:
         self.sqs = _GatedSqs(
             clock=cast("Any", self.clock), random=self._draw_from("sqs"), refuses_for_good=self._is_refused
         )
-        self.sqs.gate, self.sqs.address = self.gate, "http://sqs.simulated"
+        self.sqs.gate, self.sqs.address = self.gate, _SQS
         self._serve()
         self.disk = Disk(folder / "disk")
         self.disk.folder.mkdir()
+        self._losses = Losses(self.disk.folder, self._draw_from("losses"))
         self.disk.on_commit = lambda moment: self._pass_commit(LIFE.get(), moment)
         self.table: SharedTable | None = None
-        self._store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
+        store_url = f"sqlite:///{self.disk.folder / 'store.db'}"
         if plan.store == "dynamodb":
-            self._store_url = "dynamodb://simulated"
+            store_url = "dynamodb://simulated"
             self.table = SharedTable(self.loop, self._draw_from("table"))
             self.table.gate, self.table.on_write = self.gate, self._pass_commit
+        settings, *self._words = _prepare()
+        self._settings = replace(settings, store_url=store_url)
         self.loop.on_step_limit = self._kill
         count = self._random.randint(1, 4) if self.table is not None else 1
         self._workers = [self._make_worker(str(number)) for number in range(1, count + 1)]
@@ -282,30 +301,85 @@ class Run:
         self.network.handlers = {"/api/": api, "/link/": link, "/actions/": action, "/sqs/": self.sqs._handle}
 
     async def _live(self) -> None:
-        urls = [self.sqs.create(name) for name in ("requests", "responses", "dead-letters")]
+        for name in _QUEUES:
+            self.sqs.create(name)
         self._crowd = Crowd(self.slack, self.history, seed=self.plan.seed, pace=1.0)
-        self._settings = _settings(self.slack, self.sqs.address, urls, self._store_url)
         world = [asyncio.create_task(self._crowd.run()), asyncio.create_task(self._feed())]
         self.sqs.turn(STORMY)
         storm = [self._faults.weather(self.slack), self._trouble_machines()]
         weather = [asyncio.create_task(work) for work in storm]
         for worker in self._workers:
             self._begin(worker)
+        copying = asyncio.create_task(self._copy_store())
         for _ in range(self.plan.lives - 1):
             worker = self._random.choice(self._workers)
-            await self._live_and_die(worker)
+            power = await self._live_and_die(worker)
+            worker.loss = self._lose(power=power) or worker.loss
             await asyncio.sleep(
                 self._random.choice((0.0, self._random.random(), self._random.uniform(0, 60)))
             )
             self._begin(worker)
+            if worker.loss is not None:
+                await self._see_whether_refused(worker, worker.loss)
+        copying.cancel()
         await asyncio.sleep(self._random.uniform(0, 60))
         for work in weather:
             work.cancel()
         await self._leave_in_peace(world[1])
         await asyncio.gather(*map(self._stop, self._workers))
         self._look()
+        await self._verify()
         for each in world:
             each.cancel()
+
+    async def _copy_store(self) -> None:
+        """Copy the store's files, now and then. Never returns."""
+        random = self._draw_from("copies")
+        while True:
+            await asyncio.sleep(random.uniform(0, 60))
+            self._losses.copy()
+
+    def _lose(self, *, power: bool) -> Loss | None:
+        """Let something happen to the files of a dead worker's store."""
+        random = self._draw_from(f"loss {len(self.history.ends)}")
+        if self.table is not None or random.random() >= _LOSS_SHARE or not self.gate("store"):
+            return None
+        loss = self._losses.strike(power=power)
+        self.note(f"the store: {loss}")
+        return loss
+
+    async def _see_whether_refused(self, worker: Worker, loss: Loss) -> None:
+        """Let a worker start on what is left of its store; if it refuses that, with --restored."""
+        opened = worker.life.opened = asyncio.Event()
+        await _first_of(worker.task, opened)
+        if opened.is_set():
+            worker.loss = None
+            if loss.must_be_refused:
+                self.history.unnoticed.append(str(loss))
+            return
+        worker.loss = Loss(kind=BROKEN_OFF, missing=0, has_head=False)
+        status = _status_of(worker.task)
+        if not loss.may_be_refused or "StoreUnusable" not in status:
+            self._note_end(
+                End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=str(loss))
+            )
+        worker.life.die()
+        self._bury(worker.life, power=False)
+        await asyncio.sleep(self._random.uniform(0, 60))
+        self._look()
+        shown = {key_of(each): text_of(each, "answer") for each in self.history.messages}
+        self.history.restores.append(Restored(at=self.clock.seconds(), shown=shown))
+        self._begin(worker, restored=True)
+
+    async def _verify(self) -> None:
+        """Let the program verify what is in the store, against what MozDef got if nothing was lost."""
+        told = [json.loads(sent.body)["details"]["triagebot"] for sent in self.history.reports]
+        hashes = None if self.history.restores else {each["hash"] for each in told}
+        names = [alert.identifier for alert in self.history.alerts]
+        access, clock = Access(session, clock=Clock(self._clocks_of(TRUE))), Clock(self._clocks_of(TRUE))
+        self.history.unproved = await verify_store(
+            self._settings.store_url, access, clock, names, hashes=hashes
+        )
 
     async def _feed(self) -> None:
         """Be MozDef: send each request, and some twice, over a while, often several at once."""
@@ -337,11 +411,13 @@ class Run:
             if worker.life.held is None:
                 await self._suspend(worker.life, seconds)
         else:
+            began = self.clock.seconds()
             self.disk.fill(full=True)
             try:
                 await asyncio.sleep(random.uniform(0, 20))
             finally:
                 self.disk.fill(full=False)
+                self.history.full_disks.append((worker.name, began, self.clock.seconds()))
 
     async def _suspend(self, life: Life, seconds: float) -> None:
         life.held = deque()
@@ -354,33 +430,40 @@ class Run:
             if not life.is_over:
                 self.loop.resume(life, self.loop.now - began)
 
-    def _begin(self, worker: Worker) -> None:
+    def _begin(self, worker: Worker, *, restored: bool = False) -> None:
         worker.lives += 1
         life = worker.life = Life(machine=worker.machine, number=worker.lives)
         worker.ended = asyncio.Event()
         life.on_death.append(worker.ended.set)
-        self.note(f"worker {worker.name} begins life {life.number}")
+        self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
+        random = self._draw_from(f"network of {worker.name} {life.number}")
+        if random.random() < _OFFLINE_SHARE and self.gate("offline"):
+            life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
         context = contextvars.copy_context()
         context.run(LIFE.set, life)
-        app = context.run(self._make_app, life)
+        app = context.run(self._make_app, life, restored=restored)
         worker.task = self.loop.create_task(run_worker(app), context=context)
 
-    def _make_app(self, life: Life) -> App:
-        machine, loop = life.machine, self.loop
-        clocks = Clocks(
+    def _clocks_of(self, machine: Machine) -> Clocks:
+        loop = self.loop
+        return Clocks(
             wall=lambda: machine.wall(loop.now),
             monotonic=lambda: machine.monotonic(loop.now),
             boottime=lambda: machine.boottime(loop.now),
         )
+
+    def _make_app(self, life: Life, *, restored: bool) -> App:
+        machine = life.machine
         dependencies = Dependencies(
-            clock=Clock(clocks),
+            clock=Clock(self._clocks_of(machine)),
             random=Random(f"{self.plan.seed} worker {machine.name} life {life.number}"),
             access=partial(Access, session),
             session=lambda _: aiohttp.ClientSession(headers={WORKER_HEADER: machine.name}),
         )
-        return SimulatedApp(self._settings, *_words(self._settings), dependencies=dependencies)
+        return SimulatedApp(self._settings, *self._words, restored=restored, dependencies=dependencies)
 
-    async def _live_and_die(self, worker: Worker) -> None:
+    async def _live_and_die(self, worker: Worker) -> bool:
+        """Let a worker live until it dies; return whether the power failed."""
         random, life, task = self._random, worker.life, worker.task
         how = random.choice(("step", "step", "before", "after", "time"))
         if how == "step":
@@ -392,7 +475,7 @@ class Run:
             await asyncio.wait({task}, timeout=random.uniform(0, 30))
             if not task.done() and life.on_signal:
                 await self._stop(worker)
-                return
+                return False
         ended = asyncio.create_task(worker.ended.wait())
         await asyncio.wait({task, ended}, timeout=random.uniform(1, 150), return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
@@ -403,8 +486,10 @@ class Run:
             status = f"exit code {life.exit_code}"
         if not life.is_over:
             self._kill(life)
-        self._bury(life, power=random.random() < _POWER_SHARE)
+        power = random.random() < _POWER_SHARE
+        self._bury(life, power=power)
         self._note_end(End(wanted="kill", status=status, seconds=0.0, worker=worker.name, place=how))
+        return power
 
     async def _stop(self, worker: Worker) -> None:
         life, task = worker.life, worker.task
@@ -450,8 +535,9 @@ class Run:
         if self.table is None:
             self.disk.end(power=power)
         self.threads.end(life)
-        tasks = [each for each in asyncio.all_tasks(self.loop) if getattr(each, "life", None) is life]
-        for task in sorted(tasks, key=hash):
+        for task in life.tasks:
+            if task.done():
+                continue
             cast("Any", task)._log_destroy_pending = False
             with contextlib.suppress(BaseException):
                 cast("Any", task.get_coro()).close()
@@ -549,9 +635,12 @@ class _Lines(logging.StreamHandler[Any]):
 def simulate(plan: Plan) -> Outcome:
     """Carry out one run."""
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    tls = _tls()
+    session()  # made before its time stands still, as what is prepared
+    _prepare()
+    _leave_out_of_collections()
     reset_numbers()
-    run, tls = Run(plan, folder), _tls()
-    session()  # made before its time stands still
+    run = Run(plan, folder)
     Wire.current = Wire(run.network, run.threads)
     others: dict[tuple[Any, str], Any] = {
         **run.disk.replacements(),
@@ -591,6 +680,12 @@ def _logging_into(handler: logging.Handler) -> Iterator[None]:
             logger.setLevel(level)
 
 
+async def _first_of(task: asyncio.Task[None], opened: asyncio.Event) -> None:
+    waiting = asyncio.create_task(opened.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
 async def _wait_for_commit(life: Life) -> None:
     life.committed = asyncio.Event()
     with contextlib.suppress(TimeoutError):
@@ -605,15 +700,21 @@ def _status_of(task: asyncio.Task[None]) -> str:
     return "exit code 0" if error is None else f"exit code 1 ({error!r})"
 
 
+@functools.lru_cache(maxsize=4)
+def _date(seconds: int) -> str:
+    """Return a `Date` header."""
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
+
+
 def _is_refused_for_good(seed: int, alert: Any) -> bool:
     return alert.kind is Kind.ASKABLE and Random(f"{seed} refused {alert.identifier}").random() < 0.003
 
 
 @functools.cache
-def _policies() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="simulation-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+def _leave_out_of_collections() -> None:
+    """Let the garbage collector, which runs between runs, pass over what is there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 @functools.cache
@@ -621,16 +722,16 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _settings(slack: SlackStandIn, sqs: str, urls: Sequence[str], store: str) -> Any:
-    policies = _policies()
-    variables = {
-        **environment(slack, sqs, urls, log_level="INFO"),
-        **write_policies(policies),
-        "STORE_URL": store,
-    }
-    return load_settings(Purpose.RUN, environ=variables, directory=policies)
-
-
-def _words(settings: Any) -> tuple[Any, Any]:
-    policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
-    return load_messages(settings.config_dir), policy
+@functools.cache
+def _prepare() -> tuple[Any, Any, Any]:
+    """Return what no run changes: the settings, but for the store, and the words and the policy."""
+    slack: Any = SimpleNamespace(bot_token=BOT_TOKEN, app_token=APP_TOKEN, api_url=f"http://{_SLACK}/api/")
+    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        variables = {
+            **environment(slack, _SQS, [f"{_SQS}/000000000000/{name}" for name in _QUEUES], log_level="INFO"),
+            **write_policies(Path(folder)),
+            "STORE_URL": "sqlite:///of-each-run.db",
+        }
+        settings = load_settings(Purpose.RUN, environ=variables, directory=Path(folder))
+        policy = make_policy(settings, load_alert_policies(settings.config_dir), PeopleRules())
+        return settings, load_messages(settings.config_dir), policy

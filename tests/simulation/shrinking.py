@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+from torture.promises import Violation
+
 from .run import Outcome, Plan, simulate
 
 
@@ -46,11 +48,15 @@ def _halve(
     return found
 
 
+def describe(violation: Violation) -> str:
+    """Return what was broken in a line."""
+    return f"  {violation.promise}: {violation.identifier} {violation.evidence}"
+
+
 def tell(outcome: Outcome) -> Iterator[str]:
     """Yield what was broken, what is left of the run, and the story of the alert."""
     first = outcome.violations[0]
-    for each in outcome.violations:
-        yield f"{each.promise}: {each.identifier} {each.evidence}"
+    yield from map(describe, outcome.violations)
     plan = outcome.plan
     yield f"--seed {plan.seed} --store {plan.store}, which leaves:"
     yield f"  alerts: {'all' if plan.alerts is None else sorted(plan.alerts)}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
@@ -17,7 +18,7 @@ from bot.aws.responses import NotAnAnswer
 from bot.store.dynamodb.schema import INDEXES, PARTITION, SORT, table_description
 
 from .machines import BEGINNING, LIFE, Died, Life
-from .virtual_loop import VirtualLoop, in_world
+from .virtual_loop import VirtualLoop
 
 Wire = dict[str, dict[str, str]]
 Key = tuple[str, str]
@@ -33,7 +34,6 @@ _TIMEOUT: Final = 3.0
 _PAGE: Final = 25
 
 _WRITES: Final = frozenset({"put_item", "update_item", "delete_item", "transact_write_items"})
-_INDEX_KEYS: Final = {index.name: (index.partition, index.sort) for index in INDEXES}
 _TOKEN: Final = re.compile(r"\s*(<=|>=|[=<>(),]|[#:\w]+)")
 _PLACE: Final = "http://dynamodb.simulated"
 
@@ -48,7 +48,8 @@ class SharedTable:
         self.gate: Callable[[str], bool] = lambda _: True
         self.on_write: Callable[[Life | None, str], None] = lambda *_: None
         self._items: dict[Key, Wire] = {}
-        self._indexed: dict[Key, Wire] = {}  #: what the indexes show
+        self._sorted = _Shown(PARTITION, SORT)
+        self._indexes = {index.name: _Shown(index.partition, index.sort) for index in INDEXES}
         self._follows_at: dict[Key, float] = {}
         self._tokens: set[str] = set()
 
@@ -127,15 +128,10 @@ class SharedTable:
 
     def _query(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         index = arguments.get("IndexName")
-        names = _INDEX_KEYS[index] if index else (PARTITION, SORT)
-        source = self._indexed if index else self._items
-        found = [
-            item
-            for item in source.values()
-            if all(name in item for name in names) and _holds(arguments, "KeyConditionExpression", item)
-        ]
+        shown = self._indexes[index] if index else self._sorted
+        found = [item for item in shown.of(arguments) if _holds(arguments, "KeyConditionExpression", item)]
         found.sort(
-            key=lambda item: (_plain(item[names[1]]), *_key(item)),
+            key=lambda item: (_plain(item[shown.sort]), *_key(item)),
             reverse=not arguments.get("ScanIndexForward", True),
         )
         return self._page(found, arguments)
@@ -163,23 +159,44 @@ class SharedTable:
             self._items.pop(key, None)
         else:
             self._items[key] = item
+        self._sorted.put(key, item)
         moment = self.loop.now + (self.random.choice(_LAGS) if self.raging else 0.0)
         # An index shows the writes of an item in their order: no two at one moment.
         self._follows_at[key] = moment = max(moment, self._follows_at.get(key, -1.0) + 1e-6)
         if moment == self.loop.now:
             self._follow(key, item)
         else:
-            in_world(self.loop, self._follow_at(moment, key, item))
-
-    async def _follow_at(self, moment: float, key: Key, item: Wire | None) -> None:
-        await asyncio.sleep(moment - self.loop.now)
-        self._follow(key, item)
+            self.loop.call_in_world(moment - self.loop.now, self._follow, key, item)
 
     def _follow(self, key: Key, item: Wire | None) -> None:
-        if item is None:
-            self._indexed.pop(key, None)
-        else:
-            self._indexed[key] = item
+        for index in self._indexes.values():
+            index.put(key, item)
+
+
+class _Shown:
+    """What the table or an index shows, by the value of its partition key."""
+
+    def __init__(self, partition: str, sort: str) -> None:
+        self.sort = sort
+        self._partition = partition
+        self._items: defaultdict[str | int, dict[Key, Wire]] = defaultdict(dict)
+        self._places: dict[Key, str | int] = {}
+
+    def put(self, key: Key, item: Wire | None) -> None:
+        """Show an item as it is now; None, or one that lacks a key of the index: not at all."""
+        if key in self._places:
+            del self._items[self._places.pop(key)][key]
+        if item is not None and self._partition in item and self.sort in item:
+            place = self._places[key] = _plain(item[self._partition])
+            self._items[place][key] = item
+
+    def of(self, arguments: Mapping[str, Any]) -> Iterable[Wire]:
+        """Return the items of the partition that a query names."""
+        names = arguments.get("ExpressionAttributeNames", {})
+        terms = _terms(arguments["KeyConditionExpression"])
+        of_partition = (words for _, words in terms if names.get(words[0], words[0]) == self._partition)
+        _, value = next(of_partition)
+        return self._items[_plain(arguments["ExpressionAttributeValues"][value])].values()
 
 
 _OPERATIONS: Final[Mapping[str, Callable[[SharedTable, Mapping[str, Any]], dict[str, Any]]]] = {
@@ -195,6 +212,13 @@ _OPERATIONS: Final[Mapping[str, Callable[[SharedTable, Mapping[str, Any]], dict[
 }
 
 
+#: Operation → what AWS calls it.
+_NAMES: Final = {name: "".join(word.title() for word in name.split("_")) for name in _OPERATIONS}
+
+#: How often a call that was under way when its sender died does not arrive.
+_NEVER_LEFT: Final = 0.5
+
+
 class SimulatedCaller:
     """One worker's way to the table, with the torture's faults on it."""
 
@@ -206,12 +230,13 @@ class SimulatedCaller:
         life = LIFE.get()
         if life is not None:
             life.require_alive()
-        answer = in_world(self._table.loop, self._answer(life, operation, arguments))
+        loop, answered = self._table.loop, asyncio.get_running_loop().create_future()
+        loop.call_in_world(_draw(self._table.random), self._arrive, life, operation, arguments, answered)
+        timer = loop.call_later(_TIMEOUT, _give_up, answered)
         try:
-            async with asyncio.timeout(_TIMEOUT):
-                done: dict[str, Any] | Exception = await asyncio.shield(answer)
-        except TimeoutError as error:
-            raise ReadTimeoutError(endpoint_url=_PLACE) from error
+            done: dict[str, Any] | Exception = await answered
+        finally:
+            timer.cancel()
         if isinstance(done, Exception):
             raise done
         return done
@@ -219,32 +244,47 @@ class SimulatedCaller:
     def close(self) -> None:
         """See `bot.store.dynamodb.table.Caller`."""
 
-    async def _answer(
-        self, life: Life | None, operation: str, arguments: dict[str, Any]
-    ) -> dict[str, Any] | Exception:
+    def _arrive(
+        self, life: Life | None, operation: str, arguments: dict[str, Any], answered: asyncio.Future[Any]
+    ) -> None:
         table, random = self._table, self._table.random
-        fault = (
-            draw_fault(random, "".join(word.title() for word in operation.split("_"))) if table.raging else ""
-        )
+        fault = draw_fault(random, _NAMES[operation]) if table.raging else ""
         if fault and not table.gate(f"table {fault}"):
             fault = ""
-        await asyncio.sleep(_draw(random))
-        if life is not None and life.is_over and random.random() < 0.5:
-            return ConnectionClosedError(endpoint_url=_PLACE)
+        done = self._do(life, operation, arguments, fault)
+        takes = random.uniform(0, _SLOW) if fault == "slow" else _draw(random)
+        table.loop.call_in_world(takes, _answer, answered, _AFTER[fault]() if fault in _AFTER else done)
+
+    def _do(
+        self, life: Life | None, operation: str, arguments: dict[str, Any], fault: str
+    ) -> dict[str, Any] | Exception:
+        table = self._table
+        if life is not None and life.is_over and table.random.random() < _NEVER_LEFT:
+            return _closed()
+        if life is not None and table.loop.now < life.offline_until:
+            return _closed()
         if fault in _INSTEAD:
             return _INSTEAD[fault]()
         try:
             if operation in _WRITES:
                 table.on_write(life, "before")
-            done: dict[str, Any] | Exception = table.do(operation, arguments)
+            done = table.do(operation, arguments)
             if operation in _WRITES:
                 table.on_write(life, "after")
         except ClientError as error:
-            done = error
+            return error
         except Died:
-            return ConnectionClosedError(endpoint_url=_PLACE)
-        await asyncio.sleep(random.uniform(0, _SLOW) if fault == "slow" else _draw(random))
-        return _AFTER[fault]() if fault in _AFTER else done
+            return _closed()
+        return done
+
+
+def _give_up(answered: asyncio.Future[Any]) -> None:
+    _answer(answered, ReadTimeoutError(endpoint_url=_PLACE))
+
+
+def _answer(answered: asyncio.Future[Any], done: dict[str, Any] | Exception) -> None:
+    if not answered.done():
+        answered.set_result(done)
 
 
 def _draw(random: Random) -> float:

@@ -1,7 +1,7 @@
 """An event loop whose clock is virtual: as soon as nobody has anything left to do, it is later."""
 
 # What asyncio's loop is made of has no public types.
-# mypy: disable-error-code="override,attr-defined,no-any-return,arg-type"
+# mypy: disable-error-code="override,assignment,attr-defined,no-any-return,arg-type"
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import asyncio
 import contextvars
 import heapq
 import itertools
-from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine
 from math import ceil
@@ -44,6 +43,30 @@ class NumberedTask(asyncio.Task[T]):
     __hash__ = _hash_by_number
 
 
+class _Handle:
+    """A callback that is to run in a context: what asyncio needs of an `asyncio.TimerHandle`, and no more."""
+
+    __slots__ = ("_args", "_callback", "_cancelled", "_context", "_when")
+
+    def __init__(self, callback: Any, args: Any, context: contextvars.Context, when: float = 0.0) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._when = when
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """Leave it where it is: it is dropped when its turn comes."""
+        self._cancelled = True
+        self._callback = self._args = None
+
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def when(self) -> float:
+        return self._when
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs what is ready first in, first out, as asyncio promises. Nothing in it waits for a socket.
 
@@ -51,9 +74,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     waits, and its timers run later by as long.
     """
 
-    _ready: deque[asyncio.Handle]
-    _scheduled: list[asyncio.TimerHandle]
+    _ready: deque[_Handle]
+    _scheduled: list[tuple[float, int, _Handle]]  #: a heap: when by the true time, and in which order
     _stopping: bool
+
+    get_debug = bool  # False, and asked with each task and future
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +86,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.steps = 0
         self.run_thread: Callable[[Callable[[], Any]], asyncio.Future[Any]] = lambda _: self.create_future()
         self.on_step_limit: Callable[[Life], None] = lambda _: None
-        self.set_task_factory(_make_task)
+        self._numbers = itertools.count()
         self.set_exception_handler(self._note_exception)
         self.strays: list[str] = []  #: what was raised where nobody waits for it
 
@@ -75,15 +100,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        handle = events.Handle(callback, args, self, context)
+    ) -> _Handle:
+        handle = _Handle(callback, args, contextvars.copy_context() if context is None else context)
         self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
-    ) -> asyncio.Handle:
-        return self.call_soon(callback, *args, context=context)
+    call_soon_threadsafe = call_soon
 
     def call_at(
         self,
@@ -91,13 +113,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         life = LIFE.get()
         true = when if life is None else life.machine.true(when)
-        timer = events.TimerHandle(true, callback, args, self, context)
-        heapq.heappush(self._scheduled, timer)
-        timer._scheduled = True
+        timer = _Handle(callback, args, contextvars.copy_context() if context is None else context, true)
+        heapq.heappush(self._scheduled, (true, next(self._numbers), timer))
         return timer
+
+    def call_in_world(self, delay: float, callback: Callable[..., object], *args: Any) -> None:
+        """Call something of the world's after so many true seconds, whoever has set it in motion."""
+        handle = _Handle(callback, args, WORLD.copy(), self.now + delay)
+        if delay:
+            heapq.heappush(self._scheduled, (handle._when, next(self._numbers), handle))
+        else:
+            self._ready.append(handle)
 
     def call_later(
         self,
@@ -105,8 +134,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
         callback: Callable[..., object],
         *args: Any,
         context: contextvars.Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def create_task(self, coroutine: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:
+        task = NumberedTask(coroutine, loop=self, **options)
+        context = options.get("context")
+        life = LIFE.get() if context is None else context.get(LIFE)
+        if life is not None:
+            life.note_task(task)
+        task.life = life
+        return task
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
         assert executor is None
@@ -122,9 +160,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Let a process go on whose machine was suspended for so long."""
         held, life.held = life.held or deque(), None
         life.machine.suspended += life.machine.boottime(seconds)
-        for timer in self._scheduled:
+        for number, (when, order, timer) in enumerate(self._scheduled):
             if timer._context.get(LIFE) is life:
                 timer._when += seconds
+                self._scheduled[number] = (when + seconds, order, timer)
         heapq.heapify(self._scheduled)
         self._ready.extend(held)
 
@@ -133,34 +172,39 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while not self._stopping:
             if ready:
                 handle = ready.popleft()
+                if handle._cancelled:
+                    continue
             else:
                 if not scheduled:
                     raise RuntimeError("everybody waits for somebody else")
-                timer = heapq.heappop(scheduled)
-                timer._scheduled = False
-                if timer._cancelled:
+                when, _, handle = heapq.heappop(scheduled)
+                if handle._cancelled:
                     continue
                 # In whole microseconds, as the program counts: nobody is early by half of one.
-                self.now = max(self.now, ceil(timer._when * 1e6 - 0.01) / 1e6)
-                handle = timer
-            if handle._cancelled:
-                continue
+                self.now = max(self.now, ceil(when * 1e6 - 0.01) / 1e6)
             life = handle._context.get(LIFE)
-            if life is not None:
-                if life.is_over:
-                    continue
-                if life.held is not None:
-                    life.held.append(handle)
-                    continue
-                life.steps += 1
-                if life.steps == life.dies_after:
-                    self.on_step_limit(life)
-                    continue
+            if life is not None and not self._may_run(life, handle):
+                continue
             self.steps += 1
-            handle._run()
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio does
+                self.call_exception_handler({"message": f"in {handle._callback!r}", "exception": error})
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave a cancelled timer where it is: it is dropped when its time comes."""
+    def _may_run(self, life: Life, handle: _Handle) -> bool:
+        """Count a step of a process; return whether it can take it."""
+        if life.is_over:
+            return False
+        if life.held is not None:
+            life.held.append(handle)
+            return False
+        life.steps += 1
+        if life.steps == life.dies_after:
+            self.on_step_limit(life)
+            return False
+        return True
 
     def _note_exception(self, _: Any, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -180,15 +224,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps who would have to be woken."""
-
-
-def _make_task(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
-) -> asyncio.Task[Any]:
-    task = NumberedTask(coroutine, loop=loop, **options)
-    context = options.get("context")
-    task.life = LIFE.get() if context is None else context.get(LIFE)
-    return task
 
 
 #: What the world runs in, whoever has set it in motion.

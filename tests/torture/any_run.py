@@ -18,6 +18,7 @@ from .history import History, Press
 from .orders import CARDED_LABEL, HOLD_SECONDS, SECURITY_CHANNEL
 from .promises import Promise
 from .sqs_queue import Sent
+from .trail_rules import hash_of
 
 RECEIVED_AT = 1000.0
 ASKED_AT = 1001.0
@@ -81,12 +82,14 @@ def a_report(alert: Alert, outcome: str, *, sequence: int = 0, after: float = 0,
     at = facts.pop("at", ANSWERED_AT)
     response = outcome if outcome in {"yes", "no", "wrongUser"} else "wrongUser"
     by_bot = outcome in {"timedOut", "undeliverable"}
+    told = {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts}
+    told |= {"previous": "unknown"} if sequence else {}
     details = {
         "identifier": alert.identifier,
         "user": {"email": "p@example.com", "slack": "" if by_bot else alert.person, "slackName": "p"},
         "identityConfidence": "low",
         "response": response,
-        "triagebot": {"outcome": outcome, "eventId": f"event-{sequence}", "sequence": sequence, **facts},
+        "triagebot": {**told, "hash": hash_of(alert.identifier, told)},
     }
     note = "said" in facts or "comment" in facts
     if note:

@@ -53,6 +53,8 @@ class Case:
     presses: list[Press] = field(default_factory=list)  #: the honest ones
     notes: list[Note] = field(default_factory=list)
     taken: bool = False  #: by somebody of the security team
+    restored_at: float = 0.0  #: when the store was last restored that may have known of it; 0: never
+    shown_at_restore: str = ""  #: the answer that its message showed then
 
     @property
     def asked_at(self) -> float:
@@ -82,9 +84,17 @@ def open_cases(history: History) -> Mapping[str, Case]:
             cases[press.identifier].presses.append(press)
     for note in history.notes:
         cases[note.identifier].notes.append(note)
-    for identifier in history.taken:
-        cases[identifier].taken = True
+    for case in cases.values():
+        case.taken = case.alert.identifier in history.taken
+        _note_restores(case, history)
     return cases
+
+
+def _note_restores(case: Case, history: History) -> None:
+    for restored in history.restores:
+        if history.received.get(case.alert.body, restored.at) < restored.at:
+            case.restored_at = restored.at
+            case.shown_at_restore = restored.shown.get(case.alert.key, "")
 
 
 def without_repeats(receipts: Sequence[Receipt]) -> list[Receipt]:

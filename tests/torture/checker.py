@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bot.sandbox.mozdef import AlertBook
 
-from . import card_rules, clock_rules, people_rules
+from . import card_rules, clock_rules, people_rules, restore_rules, trail_rules
 from .alerts import Kind
 from .case import Case, Receipt, open_cases, read_receipt, without_repeats
 from .deaths import Deaths
@@ -37,6 +37,10 @@ class Checker:
             for promise, evidence in self._of_case(case):
                 yield Violation(promise=promise, identifier=case.alert.identifier, evidence=evidence)
         yield from self._unheard()
+        for trouble in self._history.unproved:
+            yield Violation(promise=Promise.UNPROVED, identifier="", evidence=trouble)
+        for loss in self._history.unnoticed:
+            yield Violation(promise=Promise.UNNOTICED, identifier="", evidence=loss)
         for line in self._history.leaks:
             yield Violation(promise=Promise.LEAKED, identifier="", evidence=line)
         for line in self._history.surprises:
@@ -50,6 +54,11 @@ class Checker:
             yield Promise.LEFT, "never deleted"
         yield from _asked(case)
         yield from self._copied(case)
+        yield from trail_rules.chain(case)
+        if case.restored_at:
+            if case.alert.identifier not in self._history.refused:
+                yield from restore_rules.answers(case)
+            return
         yield from _reports(case.receipts, self._history.blur)
         yield from clock_rules.reminders(case, self._history.blur)
         yield from clock_rules.late_reminders(case, self._deaths)
@@ -86,8 +95,9 @@ class Checker:
         received = {alert.identifier: alert.body for alert in self._history.alerts}
         for receipt in without_repeats(list(map(read_receipt, self._history.reports))):
             verdict = book.receive(receipt.sent.body)
+            was_restored = any(receipt.sent.at > restored.at for restored in self._history.restores)
             earliest = self._history.received[received[receipt.identifier]] + HOLD_SECONDS
-            trouble = "" if verdict.kept else f"{verdict.reason}: {receipt.sent.body}"
+            trouble = "" if verdict.kept or was_restored else f"{verdict.reason}: {receipt.sent.body}"
             if receipt.sent.at < earliest - self._history.blur:
                 trouble = f"sent {earliest - receipt.sent.at:.1f} s before MozDef knows the alert"
             if trouble:
@@ -101,7 +111,8 @@ def _asked(case: Case) -> Findings:
     if any(question.channel != f"D{case.alert.person[1:]}" for question in case.questions):
         yield Promise.MISDIRECTED, ", ".join(places)
     told = {text_of(question, "facts") for question in case.questions}
-    if told - {case.alert.facts}:
+    # A message that is redrawn for a row that was lost has only what its metadata tells.
+    if told - {case.alert.facts, *([""] if case.restored_at else [])}:
         yield Promise.MISTOLD, str(told)
 
 

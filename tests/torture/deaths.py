@@ -1,4 +1,4 @@
-"""What the worker could not know: because Slack's answer was spoiled, or because it was killed meanwhile."""
+"""What the worker could not know: Slack's answer was spoiled, it was killed, or it could store nothing."""
 
 from __future__ import annotations
 
@@ -39,4 +39,7 @@ class Deaths:
         for worker, began, ended in self.history.suspensions:
             if worker == post.worker and began <= until and ended >= post.arrived_at:
                 until = max(until, ended + SETTLED_AFTER)
+        for worker, began, ended in self.history.full_disks:
+            if worker == post.worker and began <= until and ended >= post.arrived_at:
+                return True
         return next_death < len(moments) and moments[next_death] <= until

@@ -76,6 +76,14 @@ class End:
         ] or (self.wanted == "term" and self.seconds > 10)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A start with `--restored`: when, and which answers the messages showed then, by the alerts' keys."""
+
+    at: float
+    shown: Mapping[str, str]
+
+
 @dataclass(kw_only=True)
 class History:
     """Everything, oldest first. `deleted` and `received` name requests by their bodies.
@@ -90,6 +98,13 @@ class History:
     ends: list[End] = field(default_factory=list)
     #: The worker, from when and until when it stood still with its machine.
     suspensions: list[tuple[str, float, float]] = field(default_factory=list)
+    #: The worker, from when and until when its disk took nothing.
+    full_disks: list[tuple[str, float, float]] = field(default_factory=list)
+    restores: list[Restored] = field(default_factory=list)
+    unnoticed: list[str] = field(
+        default_factory=list
+    )  #: what the store lost without the worker's refusing it
+    unproved: Sequence[str] = ()  #: what `verify` has to say of an export at the end
     messages: Sequence[Message] = ()  #: the questions
     reminders: Sequence[Message] = ()
     cards: Sequence[Message] = ()

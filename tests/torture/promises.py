@@ -40,6 +40,8 @@ class Promise(StrEnum):
     DOUBLED = "cards unwanted, or doubled without a reason"
     LEAKED = "secrets or addresses in the log"
     UNEXPECTED = "errors in the log that nobody expected"
+    UNPROVED = "trails that do not prove what happened"
+    UNNOTICED = "losses of the store that nobody noticed"
     FALLEN = "lives that ended otherwise than they had to"
 
 

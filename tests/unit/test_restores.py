@@ -11,7 +11,7 @@ import pytest
 from fakes import ADA, ADDRESS, NOON, a_message, a_request
 from service_harness import IDENTIFIER, ServiceHarness, a_click, a_note, a_take
 
-from bot.errors import AppRejected, TransientError, UnknownErrorCode
+from bot.errors import AppRejected, TransientError, Undeliverable, UnknownErrorCode
 from bot.sqs.wire import read_report
 from bot.triage import restore_rules
 from bot.triage.answer_rules import Refusal
@@ -490,6 +490,19 @@ async def test_a_question_of_before_the_restore_that_is_asked_after_it_need_not_
 
     assert len(harness.messenger.posts) == 1
     assert [read for _, read in harness.messenger.reads] == ["U0ADA"]  # the conversation alone
+
+
+async def test_a_request_that_comes_after_the_restore_is_new_though_the_time_goes_back(
+    harness: Restored,
+) -> None:
+    await harness.restore()
+    harness.clock.now = RESTORED - timedelta(seconds=1)
+    harness.messenger.people = {ADDRESS: Undeliverable("users_not_found")}
+    await harness.accept()
+
+    await harness.pass_time(until=RESTORED + HOUR)
+
+    assert await harness.told() == [(0, "undeliverable", False)]
 
 
 async def test_a_code_that_nobody_knows_settles_nothing(harness: Restored) -> None:

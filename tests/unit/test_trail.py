@@ -25,7 +25,7 @@ from bot.triage.model import (
     change_question,
 )
 from bot.triage.outcomes import Reason
-from bot.triage.trail import REPEATS_MAX, find_breaks, find_event, make_event
+from bot.triage.trail import REPEATS_MAX, UNKNOWN, find_breaks, find_event, make_event, previous_report
 
 REQUEST: TriageRequest = a_request()
 NEW = asking_rules.accept(REQUEST, "0.1", NOON, POLICY).question
@@ -193,3 +193,22 @@ def test_a_break_is_named_where_it_is() -> None:
     assert list(find_breaks(Trail(question=question, events=events[:-1], reports=()))) == [
         "the last event is missing"
     ]
+
+
+@pytest.mark.parametrize(
+    ("reports", "known", "sequence", "previous"),
+    [
+        (0, "", 0, ""),
+        (1, "a1", 1, "a1"),
+        (1, "", 1, UNKNOWN),  # a release without a trail wrote the row
+        (0, "", 1, UNKNOWN),  # the store was restored: the message shows a report that it does not know
+        (1, "a1", 3, UNKNOWN),
+        (1, "a1", 100, UNKNOWN),
+    ],
+)
+def test_a_report_names_the_one_before_it_or_says_that_it_does_not_know_it(
+    reports: int, known: str, sequence: int, previous: str
+) -> None:
+    before = change_question(ASKED, reports=reports, report_hash=known)
+
+    assert previous_report(before, sequence) == previous

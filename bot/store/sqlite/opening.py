@@ -304,7 +304,7 @@ def _explaining(path: Path) -> Iterator[None]:
 
 def _create_tables(connection: sqlite3.Connection, identity: str) -> None:
     """Create the tables of `schema.sql` in one transaction: a crash never leaves half a schema."""
-    _change_schema(connection, f"{_schema()} {_identify(identity, 'unixepoch() * 1000000')}", SCHEMA_VERSION)
+    _change_schema(connection, f"{_schema()} {_identify(identity)}", SCHEMA_VERSION)
 
 
 def _migrate(connection: sqlite3.Connection, version: int, identity: str) -> None:
@@ -320,7 +320,7 @@ def _migrate(connection: sqlite3.Connection, version: int, identity: str) -> Non
             ),
             *(f"CREATE INDEX {each}" for each in step.indexes),
         ]
-        identify = _identify(identity, "NULL") if "past" in step.tables else ""
+        identify = _identify(identity) if "past" in step.tables else ""
         _change_schema(connection, f"{'; '.join(changes)}; {identify}", earlier + 1)
 
 
@@ -328,10 +328,12 @@ def _change_schema(connection: sqlite3.Connection, script: str, version: int) ->
     connection.executescript(f"BEGIN; {script} PRAGMA user_version = {version}; COMMIT;")
 
 
-def _identify(identity: str, written_at: str) -> str:
-    """Return the statement that gives a store its identity."""
-    values = f"1, '{identity}', 0, {written_at}"
-    return f"INSERT INTO past (id, identity, commits, written_at) VALUES ({values});"
+def _identify(identity: str) -> str:
+    """Return the statement that gives a store its identity.
+
+    When it was last written is not known: if its file was lost, a restore must look back as far as it can.
+    """
+    return f"INSERT INTO past (id, identity, commits, written_at) VALUES (1, '{identity}', 0, NULL);"
 
 
 def _schema() -> str:

@@ -1,0 +1,57 @@
+"""The rules after `run --restored`: what holds although the store has forgotten a part of its past. Pure.
+
+An alert that was taken in after the last restore is judged by all rules. Of an older one the store may have
+lost everything; what people see in Slack and what MozDef was told is not lost, and must not be contradicted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .case import Case, without_repeats
+from .promises import Findings, Promise
+from .standing import RESPONSES, Standing, answer_text
+
+
+def answers(case: Case) -> Findings:
+    """Judge what was reported of an alert that is older than a restore.
+
+    A *no* that the message showed when the worker was restored stays, and one that was told since. An answer
+    that the message showed is not overruled by a deadline. Each reported answer was given, and one
+    that was acknowledged after the restore is reported.
+    """
+    receipts = without_repeats(case.receipts)
+    pressed = {press.choice for press in case.presses}
+    for receipt in receipts:
+        if receipt.said and receipt.said not in pressed:
+            yield Promise.FORGED, f"sequence {receipt.sequence}: {receipt.said}, pressed: {sorted(pressed)}"
+    said = {receipt.said for receipt in receipts}
+    for press in case.presses:
+        if press.acknowledged and press.ended_at > case.restored_at and press.choice not in said:
+            yield (
+                Promise.UNREPORTED,
+                f"press {press.number} ({press.choice}) was acknowledged; {sorted(said)}",
+            )
+    yield from _milder(case)
+
+
+def _milder(case: Case) -> Findings:
+    """Judge what was reported since; an answer that was reported and not yet shown then cannot be known."""
+    must_be_no = case.shown_at_restore in map(answer_text, _STANDS_AT_NO)
+    is_answered = case.shown_at_restore not in ("", answer_text(_IS_OVER))
+    for receipt in without_repeats(case.receipts):
+        if not receipt.response or receipt.sent.at < case.restored_at:  # a note changes nothing
+            continue
+        if must_be_no and receipt.response != RESPONSES["no"]:
+            yield Promise.SILENCED, f"sequence {receipt.sequence}: {receipt.outcome} after a no"
+        if is_answered and receipt.by_bot:
+            yield Promise.OVERRULED, f"sequence {receipt.sequence}: {receipt.outcome} after an answer"
+        must_be_no = must_be_no or receipt.response == RESPONSES["no"]
+
+
+_IS_OVER: Final = Standing(outcome="timedOut")
+_STANDS_AT_NO: Final = (
+    Standing(outcome="no", said="no", choices=1),
+    Standing(outcome="no", said="no", choices=2),
+    Standing(outcome="no", said="yes", choices=2),
+)
