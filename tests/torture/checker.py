@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 from bot.sandbox.mozdef import AlertBook
 
@@ -59,7 +59,7 @@ class Checker:
             if case.alert.identifier not in self._history.refused:
                 yield from restore_rules.answers(case)
             return
-        yield from _reports(case.receipts, self._history.blur)
+        yield from self._reports(case.receipts)
         yield from clock_rules.reminders(case, self._history.blur)
         yield from clock_rules.late_reminders(case, self._deaths)
         yield from card_rules.doubled_cards(case, self._deaths)
@@ -103,6 +103,27 @@ class Checker:
             if trouble:
                 yield Violation(promise=Promise.UNHEARD, identifier=receipt.identifier, evidence=trouble)
 
+    def _reports(self, receipts: Sequence[Receipt]) -> Findings:
+        bodies: dict[str, set[str]] = defaultdict(set)
+        for receipt in receipts:
+            bodies[receipt.event_id].add(receipt.sent.body)
+        if any(len(each) > 1 for each in bodies.values()):
+            yield Promise.ALTERED, str([each for each in bodies.values() if len(each) > 1])
+        if len({receipt.sent.body for receipt in receipts if receipt.sequence == 0}) > 1:
+            yield Promise.CONFLICTING, str([each.sent.body for each in receipts if each.sequence == 0])
+        first = without_repeats(receipts)
+        sequences = [receipt.sequence for receipt in first]
+        if not all(starmap(self._may_follow, pairwise([-1, *sequences]))):
+            yield Promise.DISORDERLY, f"sequences {sequences}"
+        gaps = [later.sent.at - earlier.sent.at for earlier, later in pairwise(first)]
+        if any(gap < APART_SECONDS - self._history.blur for gap in gaps):
+            yield Promise.DISORDERLY, f"apart by {gaps} s"
+
+    def _may_follow(self, sequence: int, later: int) -> bool:
+        """Whether a report may have this number; after each restore they go on from the next hundred."""
+        is_restored = self._history.whole_restores and later > sequence and later % 100 == 0
+        return later == sequence + 1 or bool(is_restored)
+
 
 def _asked(case: Case) -> Findings:
     places = [f"{question.channel} {question.ts}" for question in case.questions]
@@ -114,20 +135,3 @@ def _asked(case: Case) -> Findings:
     # A message that is redrawn for a row that was lost has only what its metadata tells.
     if told - {case.alert.facts, *([""] if case.restored_at else [])}:
         yield Promise.MISTOLD, str(told)
-
-
-def _reports(receipts: Sequence[Receipt], blur: float) -> Findings:
-    bodies: dict[str, set[str]] = defaultdict(set)
-    for receipt in receipts:
-        bodies[receipt.event_id].add(receipt.sent.body)
-    if any(len(each) > 1 for each in bodies.values()):
-        yield Promise.ALTERED, str([each for each in bodies.values() if len(each) > 1])
-    if len({receipt.sent.body for receipt in receipts if receipt.sequence == 0}) > 1:
-        yield Promise.CONFLICTING, str([each.sent.body for each in receipts if each.sequence == 0])
-    first = without_repeats(receipts)
-    sequences = [receipt.sequence for receipt in first]
-    if sequences != list(range(len(first))):
-        yield Promise.DISORDERLY, f"sequences {sequences}"
-    gaps = [later.sent.at - earlier.sent.at for earlier, later in pairwise(first)]
-    if any(gap < APART_SECONDS - blur for gap in gaps):
-        yield Promise.DISORDERLY, f"apart by {gaps} s"

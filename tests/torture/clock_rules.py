@@ -70,8 +70,8 @@ def deadlines(case: Case, deaths: Deaths) -> Findings:
     """
     if case.alert.kind is Kind.ASKABLE and case.questions and not case.receipts:
         yield Promise.OPEN, f"asked at {case.asked_at:.0f}"
-    for receipt in without_repeats(case.receipts):
-        if receipt.by_bot and receipt.sequence > 0 and not _says_why(case, receipt):
+    for number, receipt in enumerate(without_repeats(case.receipts)):
+        if receipt.by_bot and number > 0 and not _says_why(case, receipt):
             yield Promise.OVERRULED, f"sequence {receipt.sequence}: {receipt.outcome}"
         elif receipt.by_bot and receipt.at > case.answered_at:
             yield Promise.OVERRULED, f"{receipt.at - case.answered_at:.1f} s later: {receipt.outcome}"

@@ -100,7 +100,8 @@ class History:
     suspensions: list[tuple[str, float, float]] = field(default_factory=list)
     #: The worker, from when and until when its disk took nothing.
     full_disks: list[tuple[str, float, float]] = field(default_factory=list)
-    restores: list[Restored] = field(default_factory=list)
+    restores: list[Restored] = field(default_factory=list)  #: of stores that had lost something
+    whole_restores: int = 0  #: of stores that had lost nothing, which the worker cannot know
     unnoticed: list[str] = field(
         default_factory=list
     )  #: what the store lost without the worker's refusing it

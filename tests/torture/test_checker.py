@@ -198,6 +198,19 @@ def test_a_worker_that_ends_by_itself_has_fallen() -> None:
     assert [violation.promise for violation in found] == [Promise.FALLEN, Promise.FALLEN]
 
 
+@pytest.mark.parametrize(
+    ("sequence", "restores", "found"),
+    [(100, 1, set()), (100, 0, {Promise.DISORDERLY}), (50, 1, {Promise.DISORDERLY})],
+)
+def test_reports_go_on_from_the_next_hundred_only_after_a_restore(
+    sequence: int, restores: int, found: set[Promise]
+) -> None:
+    alert = an_alert()
+    run = a_run(alert, reports=[a_report(alert, "yes", sequence=sequence)], whole_restores=restores)
+
+    assert broken(run) == found
+
+
 def test_a_secret_in_the_log_is_a_leak() -> None:
     log = ["asked somebody", "token xoxb-torture", "for p7@example.com", "question asked"]
 

@@ -35,7 +35,7 @@ from .slack_faults import SlackFaults
 from .slack_record import record_messages
 from .sqs import FaultySqs
 from .sqs_knobs import CALM, STORMY
-from .store_damage import StoreDamage
+from .store_damage import Damage, StoreDamage
 
 _PEOPLE: Final = 120
 #: Seconds of the torture's time in which Slack wants a click acknowledged.
@@ -225,6 +225,7 @@ class Trial:
         self._history.received, self._history.deleted = requests.first_received, requests.deleted
         self._history.reports = self._responses.history
         self._history.dead_letters = self._sqs.queues["dead-letters"].history
+        self._history.whole_restores = self._killing.counts[Damage.REMOVED]
         self._history.posts, self._history.ends = self._faults.posts, self._killing.ends
         record_messages(self._slack.workspace, self._history)
 
