@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import signal
 from collections.abc import Iterator
 
@@ -37,6 +37,7 @@ def tour(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     yield from _form(page)
     yield from _answers(page)
     yield from _faults(page, sandbox)
+    yield from _endings(page, sandbox)
 
 
 def _form(page: Page) -> Iterator[str]:
@@ -100,6 +101,17 @@ def _faults(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     page.get_by_role("button", name="Kill the worker").click()
     page.locator(".pill.is-starting").filter(has_text="restarting").wait_for()
     yield "killed"
+
+
+def _endings(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
+    banner = page.locator("#banner")
     sandbox.end(signal.SIGTERM)
-    page.locator("#banner").filter(has_text=re.compile("start it again")).wait_for()
+    banner.filter(has_text="The sandbox was stopped.").wait_for()
     yield "stopped"
+    with SandboxProcess(sandbox.folder, shlex.split(banner.locator("code").inner_text())) as another:
+        banner.filter(has_text="This is a new sandbox.").wait_for()
+        yield "new-sandbox"
+        os.kill(another.pid_of("SQS"), signal.SIGKILL)
+        banner.filter(has_text="The sandbox has failed.").wait_for()
+        yield "failed"
+        another.ended()

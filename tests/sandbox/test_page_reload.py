@@ -7,6 +7,7 @@ import shlex
 import signal
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 from sandbox_page import button, look_at, modal, open_home, question, receipt_about, receipts, send_alert
 from sandbox_process import SandboxProcess
@@ -59,6 +60,7 @@ def test_a_reload_keeps_person_and_place(page: Page) -> None:
     expect(page.locator("#conversation-head")).to_contain_text("Grace Hopper")
 
 
+@pytest.mark.slow
 def test_a_page_without_its_sandbox_says_how_to_start_it_and_carries_on_with_the_next(
     browser: Browser, tmp_path: Path
 ) -> None:

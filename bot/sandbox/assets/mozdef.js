@@ -13,7 +13,6 @@ const OTHER = "other";
 const CONFIDENCES = ["lowest", "low", "moderate", "high", "highest"];
 // The fields of the form, and what is said of each that lacks something.
 const FIELDS = ["alert-label", "alert-summary", "alert-facts", "alert-occurred", "alert-person", "alert-address"];
-const NARROW = matchMedia("(max-width: 1079px)");
 const STATUS_WORDS = { open: "waiting", acknowledged: "acknowledged", manual: "manual", escalated: "escalated" };
 
 let samples = [];
@@ -157,12 +156,9 @@ async function send(event) {
   });
   tell(answer.trouble);
   if (answer.trouble) return;
-  followSent(answer.identifier);
   const member = people.find((person) => person.email === user && person.reachable);
   if (member) viewAs(member.id);
-  byId("sent").scrollIntoView({ block: "nearest" });
-  // Side by side, the question appears before the reader's eyes; below each other, the reader must be led there.
-  if (member && NARROW.matches) byId("part-slack").scrollIntoView();
+  followSent(answer.identifier);
 }
 
 // MozDef would send anything, but an empty field here is a mistake.

@@ -51,12 +51,16 @@ function showHealth({ health, program }) {
   arrange(byId("banner"), item ? [item] : [], { key: () => "banner", build: bannerElement });
 }
 
+// What follows the first line is the log of what has failed.
 function bannerElement({ words, restart, failed }) {
+  const [first, ...log] = words.split("\n");
   return element("div", { class: `banner-words ${failed ? "is-failure" : ""}` },
-    element("p", {}, words),
+    element("p", {}, first),
     restart
       ? element("p", {}, "To start it again, run ", element("code", {}, restart), ". This page then carries on by itself.")
-      : element("button", { type: "button", class: "button", onclick: () => notify(null) }, "Dismiss"));
+      : element("button", { type: "button", class: "button", onclick: () => notify(null) }, "Dismiss"),
+    log.length ? element("pre", { class: "json", tabindex: "0", role: "region", "aria-label": "Last lines of its log" },
+      log.join("\n")) : null);
 }
 
 function notify(words) {
@@ -77,7 +81,7 @@ function healthElement(part) {
 function announce(before, now) {
   for (const part of now.health.parts) {
     const was = before.health.parts.find((one) => one.name === part.name);
-    if (was && was.words !== part.words) speak(`${part.name}: ${part.words}`);
+    if (was && was.state !== part.state) speak(`${part.name}: ${part.words}`);
   }
   const known = before.receipts.at(-1)?.number ?? 0;
   now.receipts.filter((receipt) => receipt.number > known).forEach((receipt) => speak(spokenReceipt(receipt)));

@@ -3,26 +3,41 @@ import { speak } from "./announcer.js";
 import { byId } from "./elements.js";
 import { recall, remember } from "./memory.js";
 
+const NARROW = matchMedia("(max-width: 1079px)");
+
 let latest = null;
 let told = null; // null: whatever comes first is known from before a reload
 
 export function followSent(identifier) {
   told = "";
   remember("sent", identifier);
+  byId("sent").hidden = false;
+  byId("sent").scrollIntoView({ block: "nearest" });
   showSent(latest);
 }
 
 export function showSent(state) {
   latest = state;
   const alert = state.alerts.find((one) => one.identifier === recall("sent"));
-  byId("sent").hidden = !alert;
-  if (!alert) return;
+  // What waits in a sandbox that has ended will not be asked.
+  byId("sent").hidden = !alert || Boolean(state.health.ended);
+  if (byId("sent").hidden) return;
   const { words, at } = progress(alert, state);
   byId("sent-words").textContent = words;
   byId("sent-show").hidden = !at;
   byId("sent-show").onclick = () => byId(at).scrollIntoView({ block: "start" });
-  if (told !== null && told !== words) speak(words);
+  if (told !== null && told !== words) {
+    speak(words);
+    lead(at);
+  }
   told = words;
+}
+
+// Side by side, the question appears before the reader's eyes; below each other, whoever still looks at the button
+// is led there.
+function lead(at) {
+  const { top, bottom } = byId("sent").getBoundingClientRect();
+  if (NARROW.matches && at === "part-slack" && bottom > 0 && top < innerHeight) byId(at).scrollIntoView();
 }
 
 function progress(alert, state) {
