@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 from playwright.sync_api import Page
@@ -21,11 +23,28 @@ from sandbox_page import (
 )
 from sandbox_process import SandboxProcess
 
+#: The page of a sandbox whose parts never start.
+STARTING = """
+import asyncio
+from bot.sandbox.page import Page
+from bot.sandbox.trial import Trial
+
+async def serve():
+    print(await Page(Trial(), {}).start(0), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(serve())
+"""
+
 
 def tour(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     """Bring the page into one view after the other, and yield the name of each. Ends the sandbox."""
+    yield from _start(page)
+    page.goto(sandbox.url)
     page.locator("#messages .message").wait_for()
     yield "question"
+    send_sample(page, "30 seconds to answer", address="katherine@example.com")
+    look_at(page, "Ada Lovelace")
     open_home(page, "Ada Lovelace").locator(".block").first.wait_for()
     yield "home"
     look_at(page, "security")
@@ -38,6 +57,16 @@ def tour(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     yield from _answers(page)
     yield from _faults(page, sandbox)
     yield from _endings(page, sandbox)
+
+
+def _start(page: Page) -> Iterator[str]:
+    command = [sys.executable, "-c", STARTING]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starting:  # noqa: S603 -- our own
+        assert starting.stdout is not None
+        page.goto(starting.stdout.readline())
+        page.locator(".pill.is-starting").first.wait_for()
+        yield "starting"
+        starting.terminate()
 
 
 def _form(page: Page) -> Iterator[str]:
@@ -87,12 +116,19 @@ def _answers(page: Page) -> Iterator[str]:
     button(page.locator("#messages"), "yes").click()
     receipt_about(page, "ada@example.com", "acknowledged").wait_for()
     yield "answered"
+    look_at(page, "Katherine Johnson")
+    page.locator("#messages .replied").wait_for()
+    page.get_by_text("The time to answer is over").wait_for()
+    yield "reminded-and-timed-out"
 
 
 def _faults(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     for part in ("Slack", "SQS"):
         page.get_by_role("button", name=f"Cut {part}").click()
         page.locator(".pill.is-down").filter(has_text=part).wait_for()
+    button(page.locator("#messages"), "notSure").last.click()
+    page.locator("#messages .trouble").wait_for()
+    yield "not-acknowledged"
     send_sample(page, "Duo code used", address="grace@example.com")
     page.locator("#sent").filter(has_text="It waits").wait_for()
     os.kill(sandbox.pid_of("Worker"), signal.SIGSTOP)

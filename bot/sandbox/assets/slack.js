@@ -128,7 +128,7 @@ function channelHead(head) {
     element("span", { class: "avatar channel-mark", "aria-hidden": "true" }, "#"),
     element("div", {},
       element("p", {}, element("strong", {}, head.channel)),
-      element("p", { class: "viewing" }, "where the security team gets its cards")),
+      element("p", { class: "viewing" }, "cards for the security team")),
     element("label", { class: "acting" }, "as",
       element("select", { id: "analyst", "data-control": "analyst", onchange: choose }, options)));
 }
