@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from sandbox_page import (
     button,
     look_at,
@@ -127,7 +127,7 @@ def _faults(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
         page.get_by_role("button", name=f"Cut {part}").click()
         page.locator(".pill.is-down").filter(has_text=part).wait_for()
     button(page.locator("#messages"), "notSure").last.click()
-    page.locator("#messages .trouble").wait_for()
+    expect(page.locator("#messages .trouble")).to_be_in_viewport()
     yield "not-acknowledged"
     send_sample(page, "Duo code used", address="grace@example.com")
     page.locator("#sent").filter(has_text="It waits").wait_for()

@@ -16,10 +16,10 @@ export function drawMessages(messages, slack) {
   if (atEnd) box.scrollTop = box.scrollHeight;
 }
 
-// A message that has grown says at its end what is new.
+// A message that has grown says at its end what is new, and below that what went wrong.
 export function keepInView(name) {
-  byId("messages").querySelector(`[data-message="${CSS.escape(name)}"]`)?.lastElementChild.lastElementChild
-    .scrollIntoView({ block: "nearest" });
+  const found = byId("messages").querySelector(`[data-message="${CSS.escape(name)}"]`);
+  (found?.querySelector(".trouble") ?? found?.lastElementChild.lastElementChild)?.scrollIntoView({ block: "nearest" });
 }
 
 // Scrolls a message into view and highlights it briefly; opens its thread if it is in one.

@@ -171,6 +171,7 @@ async function tell(key, path, action) {
   const answer = await post(path, action);
   if (answer.trouble) troubles.set(key, answer.trouble);
   draw();
+  if (answer.trouble) keepInView(key);
 }
 
 // The button that opened the dialog may have been rebuilt in the meantime.
