@@ -106,7 +106,7 @@ def test_the_conversation_is_the_widest_column_on_a_small_laptop(page: Page) -> 
 
         alert, conversation, received = (
             page.locator(part).evaluate("box => box.getBoundingClientRect().width")
-            for part in ("#part-mozdef", ".conversation", "#part-received")
+            for part in (".part-mozdef", ".conversation", ".part-received")
         )
 
         assert conversation > max(alert, received), width

@@ -91,4 +91,5 @@ def test_a_page_without_its_sandbox_says_how_to_start_it_and_carries_on_with_the
         expect(page.locator("#messages .message")).to_have_count(1)
         banner.get_by_role("button", name="Dismiss").click()
         expect(banner).to_be_hidden()
+        expect(page.locator("h1")).to_be_focused()
         page.close()

@@ -58,7 +58,7 @@ function bannerElement({ words, restart, failed }) {
     element("p", {}, first),
     restart
       ? element("p", {}, "To start it again, run ", element("code", {}, restart), ". This page then carries on by itself.")
-      : element("button", { type: "button", class: "button", onclick: () => notify(null) }, "Dismiss"),
+      : element("button", { type: "button", class: "button", onclick: dismiss }, "Dismiss"),
     log.length ? element("pre", { class: "json", tabindex: "0", role: "region", "aria-label": "Last lines of its log" },
       log.join("\n")) : null);
 }
@@ -66,6 +66,12 @@ function bannerElement({ words, restart, failed }) {
 function notify(words) {
   notice = words;
   showHealth(latest);
+}
+
+// The button is gone then, and the keyboard must be somewhere.
+function dismiss() {
+  notify(null);
+  byId("title").focus();
 }
 
 function healthElement(part) {
