@@ -136,7 +136,7 @@ def _judge_event(event: Mapping[str, Any], details: Mapping[str, Any]) -> Assess
         fate = Fate.DROPPED if woken in LOSING_WORDS else Fate.SPOILED
         return replace(facts, fate=fate, reason=f"{woken} is the trigger word of another plugin")
     if facts.category != _ANSWER_CATEGORY:
-        reason = f"An event of category {facts.category}: indexed, without changing the alert"
+        reason = f"MozDef indexes it as {facts.category}, and does not change the alert"
         return replace(
             facts, fate=Fate.INDEXED, reason=reason, summary=_word(event.get("summary", "UNKNOWN"))
         )

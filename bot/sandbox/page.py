@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +98,8 @@ class Page:
         return application
 
     def _document(self) -> dict[str, Any]:
-        return page_state(self._trial, self._labels, ended=self.ended, failed=self.failed)
+        state = page_state(self._trial, self._labels, ended=self.ended, failed=self.failed)
+        return {"program": _program(), **state}
 
     async def _state(self, _request: web.Request) -> web.Response:
         return web.json_response(self._document())
@@ -148,6 +152,14 @@ async def _index(_request: web.Request) -> web.Response:
 
 async def _asset(request: web.Request) -> web.Response:
     return _file(request.match_info["name"])
+
+
+def _program() -> str:
+    """Return the command that started this program, as a shell in any folder takes it."""
+    started = Path(sys.argv[0]).absolute()
+    if started.name == "__main__.py":
+        return shlex.join([sys.executable, "-m", "bot"])
+    return started.name if shutil.which(started.name) == str(started) else shlex.quote(str(started))
 
 
 def _file(name: str) -> web.Response:

@@ -52,6 +52,7 @@ def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, fa
     `ended` says why the trial has ended, `failed` whether by a failure; `labels` are the names of outcomes.
     """
     return {
+        "sandbox": trial.id,
         "health": {
             "ready": trial.ready,
             "ended": ended,
@@ -62,7 +63,7 @@ def page_state(trial: Trial, labels: Mapping[str, str], *, ended: str | None, fa
         "alert_url": ALERT_URL,
         **slack_state(trial.workspace),
         "alerts": [_alert(alert, trial.ledger, labels) for alert in trial.ledger.alerts[-SHOWN:]],
-        "receipts": [_receipt(receipt, labels) for receipt in trial.ledger.receipts[-SHOWN:]],
+        "receipts": [_receipt(receipt, trial.ledger, labels) for receipt in trial.ledger.receipts[-SHOWN:]],
     }
 
 
@@ -133,8 +134,10 @@ def _sample(sample: Sample) -> Json:
 
 
 def _alert(alert: SentAlert, ledger: Ledger, labels: Mapping[str, str]) -> Json:
-    told = [read_bot_details(receipt.body) for receipt in ledger.responses(alert.identifier)]
-    counts = str(told[-1].get("outcome", "")) if told else ""
+    responses = ledger.responses(alert.identifier)
+    told = read_bot_details(responses[-1].body) if responses else {}
+    counts = str(told.get("outcome", ""))
+    later = str(told.get("said", "")) if told.get("retracted") else ""
     return {
         "identifier": alert.identifier,
         "alert": alert.alert,
@@ -143,10 +146,11 @@ def _alert(alert: SentAlert, ledger: Ledger, labels: Mapping[str, str]) -> Json:
         "sent_at": alert.sent_at.timestamp(),
         "status": ledger.status(alert.identifier),
         "counts": labels.get(counts, counts),
+        "later": labels.get(later, later),
     }
 
 
-def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
+def _receipt(receipt: Receipt, ledger: Ledger, labels: Mapping[str, str]) -> Json:
     verdict = receipt.verdict
     facts = {
         "number": receipt.number,
@@ -154,12 +158,19 @@ def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
         "received_at": receipt.received_at.timestamp(),
     }
     if verdict is None:
-        return {**facts, "queue": "dead-letter", "verdict": receipt.reason}
+        return {
+            **facts,
+            "queue": "dead-letter",
+            "identifier": _read_identifier(receipt.body),
+            "verdict": receipt.reason,
+        }
     told = read_bot_details(receipt.body)
     outcome = str(told.get("outcome", ""))
     return {
         **facts,
         "queue": "response",
+        "identifier": verdict.identifier,
+        **_change(receipt, ledger, labels),
         "label": labels.get(outcome, outcome),
         "kept": verdict.kept,
         "status": verdict.status,
@@ -168,6 +179,34 @@ def _receipt(receipt: Receipt, labels: Mapping[str, str]) -> Json:
         "user": verdict.email,
         **told,
     }
+
+
+def _change(receipt: Receipt, ledger: Ledger, labels: Mapping[str, str]) -> Json:
+    """Name the answer before this one and this one, if it is another."""
+    identifier = receipt.verdict.identifier if receipt.verdict else None
+    earlier = [one for one in ledger.responses(identifier or "") if _sequence(one) < _sequence(receipt)]
+    now = _said(receipt)
+    before = _said(max(earlier, key=_sequence)) if earlier else now
+    return {} if before == now else {"before": labels.get(before, before), "now": labels.get(now, now)}
+
+
+def _said(receipt: Receipt) -> str:
+    """Return the person's last choice when this was written; without one, how the question had ended."""
+    told = read_bot_details(receipt.body)
+    return str(told.get("said") or told.get("outcome", ""))
+
+
+def _sequence(receipt: Receipt) -> int:
+    """Return which of the alert's reports this is; redelivered ones may arrive in another order."""
+    return int(read_bot_details(receipt.body).get("sequence", 0))
+
+
+def _read_identifier(body: str) -> str | None:
+    """Return the alert's identifier in a request, which may be of any form."""
+    try:
+        return str(json.loads(body)["identifier"])
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 def read_bot_details(body: str) -> Json:

@@ -43,6 +43,7 @@ class Trial:
     """
 
     def __init__(self, *, worker: Sequence[str] = WORKER, ready_within: timedelta = READY_LIMIT) -> None:
+        self.id = secrets.token_hex(8)  #: no other trial has it
         self.changes = Changes()
         self.ledger = Ledger(self.changes.mark)
         self.workspace = default_workspace()

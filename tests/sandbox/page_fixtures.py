@@ -8,7 +8,7 @@ from pathlib import Path
 
 import chromium
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sandbox_process import SandboxProcess
 from world import PATIENCE_SECONDS
 
@@ -16,6 +16,7 @@ from world import PATIENCE_SECONDS
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium.require()
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with chromium.launch() as browser:
         yield browser
 

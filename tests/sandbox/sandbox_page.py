@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page
 LEAST_CONTRAST: Final = 4.5
 
 #: The contrast of an element's text with whatever colour lies behind it.
-_CONTRAST: Final = """element => {
+CONTRAST: Final = """element => {
   const parse = (words) => words.match(/[\\d.]+/g).map(Number);
   const channel = (value) => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
   const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
@@ -87,4 +87,4 @@ def keep_pictures(page: Page, folder: Path, name: str, *read: Locator) -> None:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
         page.screenshot(path=folder / f"{name}-{scheme}.png", animations="disabled")
         for text in read:
-            assert text.evaluate(_CONTRAST) >= LEAST_CONTRAST, f"{text} in the {scheme} scheme"
+            assert text.evaluate(CONTRAST) >= LEAST_CONTRAST, f"{text} in the {scheme} scheme"

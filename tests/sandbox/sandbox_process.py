@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Self
@@ -18,10 +18,14 @@ from world import PATIENCE_SECONDS
 
 
 class SandboxProcess:
-    """A sandbox with a free port for its page; it is ready once it is entered, and ended once it is left."""
+    """A sandbox; it is ready once it is entered, and ended once it is left.
 
-    def __init__(self, folder: Path) -> None:
+    `command` starts it; without one, its page has a free port.
+    """
+
+    def __init__(self, folder: Path, command: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._command = command or (sys.executable, "-m", "bot", "sandbox", "--port", "0")
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
 
@@ -33,8 +37,8 @@ class SandboxProcess:
 
     def start(self) -> None:
         """Start it, and do not wait until it is ready."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "bot", "sandbox", "--port", "0"],
+        self._process = subprocess.Popen(  # noqa: S603 -- the program under test
+            self._command,
             cwd=self.folder,
             env=environment(self.folder),
             stdout=subprocess.PIPE,

@@ -203,7 +203,7 @@ def test_the_page_says_why_the_sandbox_ended(browser: Browser, tmp_path: Path) -
 
         banner = page.locator("#banner").filter(has_text=re.compile("local SQS ended"))
 
-        banner.wait_for()
+        banner.filter(has_text="To start it again, run").wait_for()
         page.close()
         assert sandbox.ended()[0] == 1
 
@@ -226,6 +226,7 @@ def test_no_and_then_yes_stays_escalated_and_is_told_kindly(page: Page, artefact
     )
     retraction.first.wait_for()
     receipt_about(page, "katherine@example.com", "escalated").wait_for()
+    assert "Before: “It was not them”. Now: “It was them”." in retraction.first.inner_text()
     assert "What counts: It was not them" in retraction.first.inner_text()
     page.locator("#alerts .alert.status-escalated").filter(has_text="Katherine").first.wait_for()
     assert receipt_about(page, "katherine@example.com", "acknowledged").count() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from sandbox_page import (
     button,
     keep_pictures,
@@ -63,7 +63,7 @@ def test_a_form_without_text_says_so_and_stays(page: Page, artefacts: Path) -> N
     error = page.locator("#modal .field-error:visible")
     error.wait_for()
     keep_pictures(page, artefacts, "note-missing", error)
-    assert page.locator(".modal-input").evaluate("input => document.activeElement === input")
+    expect(page.locator(".modal-input[aria-invalid=true]")).to_be_focused()
     page.locator("#modal-close").click()
     modal(page).wait_for(state="detached")
 

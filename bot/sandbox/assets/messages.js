@@ -1,20 +1,25 @@
 // A conversation: its messages, their threads, and the replies that were broadcast to it.
 import { arrange, byId, clockTime, element } from "./elements.js";
 import { blockKit } from "./blocks.js";
+import { isAtEnd, recall, remember } from "./memory.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { botAvatar } from "./places.js";
-
-const unfolded = new Map(); // message → whether its thread is open, once somebody has opened or closed it
 
 // The conversation follows new messages, unless the reader has scrolled up to older ones.
 export function drawMessages(messages, slack) {
   const box = byId("messages");
-  const atEnd = box.scrollHeight - box.scrollTop - box.clientHeight < 80;
+  const atEnd = isAtEnd(box);
   const items = messages.filter((message) => !message.thread || message.broadcast)
     .map((message) => itemOf(message, messages, slack));
-  arrange(box, items.length ? items : [{ empty: slack.place, isChannel: slack.isChannel }], {
+  arrange(box, items.length ? items : [{ empty: slack.place, isChannel: slack.isChannel, person: slack.person }], {
     key: keyOf, build: (item) => (item.empty ? emptyElement(item) : messageElement(item, slack)) });
   if (atEnd) box.scrollTop = box.scrollHeight;
+}
+
+// A message that has grown says at its end what is new, and below that what went wrong.
+export function keepInView(name) {
+  const found = byId("messages").querySelector(`[data-message="${CSS.escape(name)}"]`);
+  (found?.querySelector(".trouble") ?? found?.lastElementChild.lastElementChild)?.scrollIntoView({ block: "nearest" });
 }
 
 // Scrolls a message into view and highlights it briefly; opens its thread if it is in one.
@@ -37,17 +42,18 @@ function itemOf(message, all, { troubles, isChannel }) {
   const parent = message.broadcast ? all.find((one) => one.ts === message.thread) : null;
   return { ...message, trouble: troubles.get(nameOf(message)) ?? null, replies,
     about: parent ? firstText(parent) : null,
-    open: unfolded.get(nameOf(message)) ?? isChannel };
+    open: recall("unfolded", {})[nameOf(message)] ?? isChannel };
 }
 
 function firstText(message) {
   return message.blocks.find((block) => block.type === "header")?.text.text ?? message.text;
 }
 
-function emptyElement({ isChannel }) {
+function emptyElement({ isChannel, person }) {
   return element("p", { class: "empty" }, isChannel
     ? "No cards yet. When somebody says “no”, is not sure, or does not answer, the security team is told here."
-    : "No messages. When MozDef raises an alert about this person, the bot’s question appears here.");
+    : person?.note ? `No messages. The bot does not ask ${person.name} (${person.note}): an alert about them is left to an analyst.`
+      : "No messages. When MozDef raises an alert about this person, the bot’s question appears here.");
 }
 
 function messageElement(message, slack) {
@@ -89,7 +95,8 @@ function content(message, slack) {
 function thread(message, slack) {
   const count = message.replies.length;
   return element("details", { class: "thread", open: message.open,
-    ontoggle: (event) => unfolded.set(nameOf(message), event.currentTarget.open) },
+    // `unfolded` says whether a message's thread is open, once somebody has opened or closed it.
+    ontoggle: (event) => remember("unfolded", { ...recall("unfolded", {}), [nameOf(message)]: event.currentTarget.open }) },
   element("summary", { "data-control": "thread" }, count === 1 ? "1 reply in the thread" : `${count} replies in the thread`),
   element("div", { class: "replies" }, message.replies.map((reply) => element("div",
     { class: `reply ${reply.only_for ? "is-ephemeral" : ""}`, tabindex: "-1",

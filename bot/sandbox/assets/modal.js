@@ -1,6 +1,8 @@
 // A modal: the bot's form in front of everything else, with errors shown as in Slack.
 import { byId, element } from "./elements.js";
 import { blockKit } from "./blocks.js";
+import { focusFirstError, markField } from "./field_errors.js";
+import { recall, remember } from "./memory.js";
 import { plainText, textObject } from "./mrkdwn.js";
 import { post } from "./server.js";
 
@@ -20,13 +22,15 @@ function open(dialog) {
   dialog.oncancel = (event) => { event.preventDefault(); leave(); };
   dialog.onclose = () => { shown = null; closed(); };
   byId("modal-form").onsubmit = submit;
+  byId("modal-form").oninput = typing;
   byId("modal-close").onclick = leave;
   dialog.showModal();
 }
 
-// Keeps the typed text of fields that the next view also has.
+// Keeps the typed text of fields that the next view also has, or that a reload has interrupted.
 function build(view, slack) {
-  const typed = shown ? values() : {};
+  const before = recall("typed");
+  const typed = shown ? values() : before?.view === view.id ? before.values : {};
   shown = { view, user: slack.user };
   const fields = { ...slack, input: (block) => field(block, typed), press: () => {} };
   byId("modal-title").replaceChildren(view.title ?? "");
@@ -49,7 +53,7 @@ function field(block, typed) {
     element("label", { for: id }, plainText(block.label),
       block.optional ? element("span", { class: "aside" }, " optional") : null),
     input,
-    element("p", { class: "field-error", id: `${id}-error`, role: "alert", hidden: true }),
+    element("p", { class: "field-error", id: `${id}-error`, hidden: true }),
     element("p", { class: "aside", id: `${id}-hint`, hidden: !block.hint }, textObject(block.hint)));
 }
 
@@ -59,6 +63,11 @@ function values() {
   const typed = {};
   for (const input of inputs()) typed[input.dataset.block] = { [input.dataset.action]: input.value };
   return typed;
+}
+
+function typing(event) {
+  if (event.target.matches(".modal-input")) markField(event.target, null);
+  remember("typed", { view: shown.view.id, values: values() });
 }
 
 async function submit(event) {
@@ -79,12 +88,6 @@ async function leave() {
 function tell({ trouble, errors = {} }) {
   byId("modal-trouble").hidden = !trouble;
   byId("modal-trouble").textContent = trouble ?? "";
-  for (const input of inputs()) {
-    const words = errors[input.dataset.block];
-    const error = byId(`${input.id}-error`);
-    error.hidden = !words;
-    error.textContent = words ?? "";
-    input.toggleAttribute("aria-invalid", Boolean(words));
-  }
-  inputs().find((input) => input.hasAttribute("aria-invalid"))?.focus();
+  for (const input of inputs()) markField(input, errors[input.dataset.block] ?? null);
+  focusFirstError(inputs());
 }

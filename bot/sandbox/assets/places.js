@@ -1,10 +1,12 @@
 // The list of views to choose from: people, and the security team's channels.
 import { arrange, byId, element } from "./elements.js";
+import { recall, remember } from "./memory.js";
 
-const seen = new Map(); // place → ts of the newest message that was on screen
-
+// `seen` maps a place to the ts of the newest message that was on screen there.
 export function markSeen(place, messages) {
-  if (messages.length) seen.set(place, messages.at(-1).ts);
+  const seen = recall("seen", {});
+  const newest = messages.at(-1)?.ts;
+  if (newest && seen[place] !== newest) remember("seen", { ...seen, [place]: newest });
 }
 
 export function drawPlaces(state, { viewed, choose }) {
@@ -18,12 +20,19 @@ export function drawPlaces(state, { viewed, choose }) {
   arrange(byId("security"), [...channels, ...rows.filter((person) => person.analyst)], { key: (item) => item.id, build });
 }
 
+// On a narrow screen the list is a strip, which may have to be moved to show who is chosen.
+export function showChosen() {
+  const list = byId("people-list");
+  const [outer, inner] = [list, list.querySelector(".person:has(:checked)")].map((box) => box?.getBoundingClientRect());
+  if (inner) list.scrollLeft += inner.left + inner.width / 2 - outer.left - outer.width / 2;
+}
+
 export const botAvatar = () =>
   element("img", { class: "avatar", src: "/assets/icon.svg", alt: "", width: 32, height: 32 });
 
 // Only messages outside of threads, and broadcast replies, count as unread.
 function rowOf(place, { messages, viewed }) {
-  const after = Number(seen.get(place.id) ?? 0);
+  const after = Number(recall("seen", {})[place.id] ?? 0);
   const calling = messages.filter((message) => !message.thread || message.broadcast);
   const unread = calling.filter((message) => Number(message.ts) > after).length;
   return { ...place, viewed: place.id === viewed, unread: place.id === viewed ? 0 : unread };

@@ -1,5 +1,6 @@
 // What MozDef receives: every message on the response queue, and what a stock MozDef does with it.
 import { arrange, byId, clockTime, element } from "./elements.js";
+import { recall, remember } from "./memory.js";
 
 const STATUSES = {
   acknowledged: "MozDef sets the alert to acknowledged",
@@ -16,7 +17,8 @@ export function showReceived(state) {
 // One sentence for screen readers.
 export function spokenReceipt(receipt) {
   if (receipt.queue === "dead-letter") return "A request went to the dead-letter queue.";
-  return `MozDef received an answer for ${receipt.user || "an alert"}: ${receipt.status ?? receipt.verdict}.`;
+  const answer = [titleOf(receipt), change(receipt)].filter(Boolean).join(". ");
+  return `MozDef received for ${receipt.user || "an alert"}: ${answer}. ${receipt.status ? STATUSES[receipt.status] : receipt.verdict}.`;
 }
 
 function receiptElement(receipt) {
@@ -26,48 +28,64 @@ function receiptElement(receipt) {
 }
 
 function verdict(receipt) {
-  return card(`status-${receipt.status}`, receipt, {
-    chip: receipt.status, title: receipt.label || receipt.response,
-    words: STATUSES[receipt.status],
-  });
+  return card(`status-${receipt.status}`, receipt, { chip: receipt.status, words: STATUSES[receipt.status] });
 }
 
 function note(receipt) {
   return card("status-note", receipt, {
-    chip: "note", title: receipt.comment ? "They added a note" : receipt.retracted ? "They changed their mind"
-      : receipt.label || "A note",
+    chip: "note",
     words: receipt.verdict || "MozDef indexes it without changing the alert",
     counts: receipt.retracted ? receipt.label : null,
   });
 }
 
+function titleOf(receipt) {
+  if (receipt.queue === "dead-letter") return "The bot rejected a request";
+  if (!receipt.kept) return "MozDef discards this";
+  if (receipt.status) return receipt.label || receipt.response;
+  if (receipt.comment) return "They added a note";
+  return receipt.retracted ? "They changed their mind" : receipt.label || "A note";
+}
+
+// What was known before, and what they say now.
+function change({ before, now }) {
+  return before ? `Before: “${before}”. Now: “${now}”` : null;
+}
+
 function dropped(receipt) {
   return card("is-dropped", receipt, {
-    chip: "dropped", title: "MozDef discards this", words: receipt.verdict });
+    chip: "dropped", words: receipt.verdict });
 }
 
 function deadLetter(receipt) {
   return card("is-dead-letter", receipt, {
-    chip: "dead letter", title: "The bot rejected a request", words: receipt.verdict });
+    chip: "dead letter", words: receipt.verdict });
 }
 
 // `counts` names the answer that stands, if the person has given another one since.
-function card(look, receipt, { chip, title, words, counts = null }) {
+function card(look, receipt, { chip, words, counts = null }) {
   return element("li", { class: `receipt ${look}` },
     element("p", { class: "receipt-head" },
-      element("strong", {}, title), element("span", { class: "chip" }, chip)),
+      element("strong", {}, titleOf(receipt)), element("span", { class: "chip" }, chip)),
     receipt.alert || receipt.user
       ? element("p", { class: "receipt-who" }, receipt.alert ? element("code", {}, receipt.alert) : null,
         element("span", { class: "aside" }, receipt.user || ""))
       : null,
+    receipt.before ? element("p", { class: "receipt-words" }, change(receipt), ".") : null,
     element("p", { class: "receipt-words" }, words),
     counts ? element("p", { class: "receipt-words" }, "What counts: ", element("b", {}, counts)) : null,
     receipt.comment ? element("blockquote", { class: "comment" }, receipt.comment) : null,
     receipt.reason ? element("p", { class: "receipt-words aside" }, "Reason: ", element("code", {}, receipt.reason)) : null,
-    element("details", {},
+    element("details", { open: recall("bodies", []).includes(receipt.number),
+      ontoggle: (event) => keepBody(receipt.number, event.currentTarget.open) },
       element("summary", { "data-control": "body" }, element("span", {}, "Body"),
         element("time", {}, clockTime(receipt.received_at))),
       element("pre", { class: "json", tabindex: "0" }, ...coloured(receipt.body))));
+}
+
+function keepBody(number, isOpen) {
+  const others = recall("bodies", []).filter((one) => one !== number);
+  remember("bodies", isOpen ? [...others, number] : others);
 }
 
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|\b(?:true|false|null)\b|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;

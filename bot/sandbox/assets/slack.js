@@ -1,23 +1,42 @@
 // The Slack part: the view shown (a person's Messages or Home, or a channel), and button presses in it.
+import { speak } from "./announcer.js";
 import { arrange, byId, element } from "./elements.js";
 import { ask } from "./confirm.js";
 import { drawHome } from "./home.js";
+import { recall, remember } from "./memory.js";
 import { showModal } from "./modal.js";
-import { drawMessages, showMessage } from "./messages.js";
+import { drawMessages, keepInView, showMessage } from "./messages.js";
 import { followLinks } from "./permalinks.js";
-import { botAvatar, drawPlaces, markSeen } from "./places.js";
+import { botAvatar, drawPlaces, markSeen, showChosen } from "./places.js";
 import { post } from "./server.js";
 
 let latest = null;
 const view = { place: null, tab: "messages", analyst: null };
 const troubles = new Map(); // message, or person's Home → Slack's warning when a press was not acknowledged
 let pressed = null; // the last button pressed, which gets the focus back after a dialog
+let isAwaited = false; // whether the bot has yet to redraw the message of that button
 
 export function showSlack(state) {
-  if (!latest) prepare(state);
+  const before = latest;
+  if (!before) prepare(state);
   latest = state;
   draw();
+  if (before) announce(before);
+  else showChosen();
+  if (state.health.ready && !before?.health.ready && view.tab === "home") opened(view.place);
 }
+
+// Screen readers are told what the bot makes of an answer.
+function announce(before) {
+  if (!isAwaited) return;
+  const text = (state) => messagesOf(state).find((one) => `${one.channel} ${one.ts}` === pressed.key)?.text;
+  if (text(before) === text(latest)) return;
+  isAwaited = false;
+  speak(`${latest.bot.name}: ${text(latest)}`);
+  keepInView(pressed.key);
+}
+
+const messagesOf = (state) => [...state.messages, ...state.channels.flatMap((channel) => channel.messages)];
 
 export function viewAs(id) {
   look(id, "messages");
@@ -25,8 +44,11 @@ export function viewAs(id) {
 }
 
 function prepare(state) {
-  view.place = state.people.find((person) => person.reachable)?.id ?? null;
-  view.analyst = state.channels[0]?.members[0] ?? null;
+  const places = [...state.people, ...state.channels].map((place) => place.id);
+  const before = recall("view", {});
+  view.place = places.includes(before.place) ? before.place : state.people.find((person) => person.reachable)?.id ?? null;
+  view.tab = before.tab ?? view.tab;
+  view.analyst = places.includes(before.analyst) ? before.analyst : state.channels[0]?.members[0] ?? null;
   for (const tab of tabs()) {
     tab.addEventListener("click", () => look(view.place, tab.dataset.tab));
     tab.addEventListener("keydown", moveAlongTabs);
@@ -35,9 +57,15 @@ function prepare(state) {
 }
 
 function look(place, tab) {
-  Object.assign(view, { place, tab });
-  draw();
+  change({ place, tab });
   if (tab === "home") opened(place);
+}
+
+function change(now) {
+  Object.assign(view, now);
+  remember("view", view);
+  draw();
+  showChosen();
 }
 
 // Slack notifies the app whenever somebody opens its Home.
@@ -67,7 +95,7 @@ function draw() {
   drawPlaces(latest, { viewed: view.place, choose: (id) => look(id, "messages") });
   drawHead(channel);
   drawTabs(channel);
-  drawMessages(messages, { ...context(), place: view.place, isChannel: Boolean(channel), troubles, press, goTo });
+  drawMessages(messages, { ...context(), place: view.place, person: personOf(view.place), isChannel: Boolean(channel), troubles, press, goTo });
   drawHome(latest.homes[view.place], { ...context(), person: personOf(view.place),
     trouble: troubles.get(`home ${view.place}`) ?? null, press: pressAtHome });
   showModal(latest.modals[viewer()] ?? null, { ...context(), user: viewer(), closed: refocus });
@@ -95,12 +123,12 @@ function personHead(head) {
 function channelHead(head) {
   const options = head.members.map((person) => element("option",
     { value: person.id, selected: person.id === head.analyst }, person.name));
-  const choose = (event) => { view.analyst = event.target.value; draw(); };
+  const choose = (event) => change({ analyst: event.target.value });
   return element("div", { class: "conversation-title" },
     element("span", { class: "avatar channel-mark", "aria-hidden": "true" }, "#"),
     element("div", {},
       element("p", {}, element("strong", {}, head.channel)),
-      element("p", { class: "viewing" }, "where the security team gets its cards")),
+      element("p", { class: "viewing" }, "cards for the security team")),
     element("label", { class: "acting" }, "as",
       element("select", { id: "analyst", "data-control": "analyst", onchange: choose }, options)));
 }
@@ -128,10 +156,12 @@ function moveAlongTabs(event) {
 async function press(message, action) {
   const key = `${message.channel} ${message.ts}`;
   pressed = { box: "messages", key, control: `${action.block_id} ${action.action_id}` };
+  isAwaited = true;
   await tell(key, "/api/clicks", { user: viewer(), channel: message.channel, ts: message.ts, ...action });
 }
 
 async function pressAtHome(action) {
+  isAwaited = false;
   pressed = { box: "home", key: "home", control: `${action.block_id} ${action.action_id}` };
   await tell(`home ${view.place}`, "/api/home/clicks", { user: view.place, ...action });
 }
@@ -141,6 +171,7 @@ async function tell(key, path, action) {
   const answer = await post(path, action);
   if (answer.trouble) troubles.set(key, answer.trouble);
   draw();
+  if (answer.trouble) keepInView(key);
 }
 
 // The button that opened the dialog may have been rebuilt in the meantime.

@@ -1,0 +1,95 @@
+"""The sandbox's page after a reload, and after the sandbox itself was stopped and started again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from sandbox_page import button, look_at, modal, open_home, question, receipt_about, receipts, send_alert
+from sandbox_process import SandboxProcess
+from world import PATIENCE_SECONDS
+
+pytest_plugins = ["page_fixtures"]
+
+
+def reload(page: Page) -> None:
+    page.reload()
+    page.locator("body[data-ready=true]").wait_for()
+
+
+def test_a_reload_keeps_person_and_place(page: Page) -> None:
+    send_alert(page, summary="A hat was worn.", address="alan@example.com")
+    message = question(page, "A hat was worn.")
+    button(message, "notSure").click()
+    receipt_about(page, "alan@example.com", "manual").locator("summary").click()
+    message.locator("[data-action-id=note]").click()
+    page.locator(".modal-input").fill("Half a sen")
+
+    reload(page)
+
+    expect(page.locator(".modal-input")).to_have_value("Half a sen")
+    page.keyboard.press("Escape")
+    modal(page).wait_for(state="detached")
+    expect(page.locator("#conversation-head")).to_contain_text("Alan Turing")
+    expect(receipts(page).first.locator("pre")).to_be_visible()
+    expect(page.locator("#alert-summary")).to_have_value("A hat was worn.")
+    expect(page.locator("#alert-person")).to_have_value("alan@example.com")
+    expect(page.locator("#sent")).to_contain_text("The bot asked Alan Turing")
+    expect(page.locator(".person").filter(has_text="Alan Turing").locator(".badge")).to_have_count(0)
+
+    page.locator("#messages").evaluate("box => { box.scrollTop = 7; }")
+    reload(page)
+    assert page.locator("#messages").evaluate("box => box.scrollTop") == 7
+
+    look_at(page, "security")
+    page.locator("#analyst").select_option("Dorothy Denning")
+    page.locator("[data-action-id=take-it]").click()
+    page.get_by_text("Taken by").wait_for()
+    page.locator("#messages summary").click()
+    reload(page)
+    expect(page.locator("#analyst option:checked")).to_have_text("Dorothy Denning")
+    expect(page.locator("#messages .reply").first).to_be_hidden()
+
+    open_home(page, "Grace Hopper").locator(".block").first.wait_for()
+    reload(page)
+    expect(page.locator("#home")).to_be_visible()
+    expect(page.locator("#conversation-head")).to_contain_text("Grace Hopper")
+
+
+@pytest.mark.slow
+def test_a_page_without_its_sandbox_says_how_to_start_it_and_carries_on_with_the_next(
+    browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    with SandboxProcess(tmp_path) as first:
+        page.goto(first.url)
+        look_at(page, "Grace Hopper")
+        button(page.locator("#messages"), "yes").click()
+        receipts(page).first.wait_for()
+        parts = [first.pid_of("Worker"), first.pid_of("SQS")]
+        first.end(signal.SIGKILL)
+        for part in parts:
+            os.kill(part, signal.SIGKILL)
+
+        banner = page.locator("#banner")
+        expect(banner).to_contain_text("The sandbox does not answer.")
+        expect(banner).to_contain_text("To start it again, run")
+        expect(page.locator(".pill.is-down").filter(has_text="stopped")).to_have_count(3)
+        expect(page.locator("#send")).to_be_disabled()
+
+    with SandboxProcess(tmp_path, shlex.split(banner.locator("code").inner_text())) as second:
+        assert second.url == first.url
+        expect(banner).to_contain_text("This is a new sandbox")
+        expect(page.locator("#conversation-head")).to_contain_text("Grace Hopper")
+        expect(receipts(page)).to_have_count(0)
+        expect(page.locator("#alerts .alert")).to_have_count(4)
+        expect(page.locator("#messages .message")).to_have_count(1)
+        banner.get_by_role("button", name="Dismiss").click()
+        expect(banner).to_be_hidden()
+        expect(page.locator("h1")).to_be_focused()
+        page.close()
