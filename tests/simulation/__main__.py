@@ -26,9 +26,11 @@ _CI_SECONDS: Final = 60.0
 def main() -> int:
     """Try the seeds that are asked for, until one fails."""
     options = _parser().parse_args()
+    if options.prove:
+        return _prove([options.sabotage] if options.sabotage else SABOTAGES, most=options.seeds)
     first = Plan(seed=options.seed, store=options.store, sabotage=options.sabotage)
     if options.sabotage:
-        first = replace(first, store=SABOTAGES[options.sabotage][0])
+        first = replace(first, store=SABOTAGES[options.sabotage].store)
     plans: Iterable[Plan] = (replace(first, seed=first.seed + number) for number in range(options.seeds))
     if options.ci:
         plans = itertools.chain(corpus(), _seeds_of_the_tree())
@@ -51,6 +53,23 @@ def main() -> int:
     counts = f"{runs} runs, {alerts} alerts, {kills} kills, {failed} runs with violations"
     print(f"{counts}, {took:.0f} s of CPU, {alerts / took:.0f} alerts a second", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _prove(names: Iterable[str], *, most: int) -> int:
+    """Try each broken program until it is found by a promise that it breaks; print after how many seeds."""
+    is_proved = True
+    for name in names:
+        sabotage, began, found = SABOTAGES[name], time.process_time(), None
+        for seed in range(1, most + 1):
+            outcome = simulate(Plan(seed=seed, store=sabotage.store, sabotage=name))
+            found = next((each for each in outcome.violations if each.promise in sabotage.promises), None)
+            if found:
+                break
+        is_proved = is_proved and found is not None
+        took = f"{time.process_time() - began:.0f} s of CPU"
+        verdict = f"{found.promise} (seed {seed}" if found else f"not found (in {most} seeds"
+        print(f"{name:32}{sabotage.store:10}{verdict}, {took})", flush=True)
+    return 0 if is_proved else 1
 
 
 def corpus() -> Iterator[Plan]:
@@ -81,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--store", choices=_STORES, default="sqlite")
     parser.add_argument("--ci", action="store_true", help="the corpus, then a minute of seeds of this tree")
     parser.add_argument("--sabotage", choices=SABOTAGES, default="", help="break the program first")
+    parser.add_argument(
+        "--prove", action="store_true", help="say which seed finds what is broken, of --seeds"
+    )
     parser.add_argument("--log", action="store_true", help="print all that happens")
     parser.add_argument("--go-on", action="store_true", help="try all seeds, whatever fails; shrink nothing")
     parser.add_argument("--as-it-is", action="store_true", help="do not shrink what fails")

@@ -29,7 +29,7 @@ import aiohttp
 from torture.alerts import Kind, make_alerts, make_workspace
 from torture.checker import judge
 from torture.crowd import Crowd
-from torture.history import End, History, Restored
+from torture.history import ROUNDING, End, History, Restored
 from torture.log_rules import leaks, unexpected
 from torture.messages import key_of, text_of
 from torture.orders import APP_TOKEN, BOT_TOKEN, EXPIRE_AFTER_SECONDS, environment, write_policies
@@ -84,14 +84,19 @@ _QUEUES: Final = ("requests", "responses", "dead-letters")
 _STOP_SECONDS: Final = 30
 
 #: What happens to machines, and by how many seconds a clock may be set: it is found that wrong in the field.
-_TROUBLES: Final = ("clock set", "suspended", "disk full")
+_TROUBLES: Final = {
+    "sqlite": ("clock set", "suspended", "disk full"),
+    "dynamodb": ("clock set", "suspended", "suspended"),
+}
 _STEPS: Final = (2.0, 60.0, 7200.0, 40 * 86400.0)
 _DRIFT: Final = 200e-6
 
-#: By how many seconds workers may be wrong about the time: clocks have drifted since an answer told them.
-_BLUR: Final = 0.4
+#: How often it counts what a clock has drifted since an answer: where a span begins, and at its end.
+_DRIFTS: Final = 2
 
+#: How often a machine is suspended in the moment of a commit, and how long that is waited for.
 _AT_COMMIT_SHARE: Final = 0.7
+_COMMIT_WITHIN: Final = 30.0
 
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
@@ -215,7 +220,7 @@ class Run:
         kept = range(plan.count) if plan.alerts is None else sorted(plan.alerts)
         self.history = History(alerts=[alerts[number] for number in kept])
         refused = [each.identifier for each in self.history.alerts if _is_refused_for_good(plan.seed, each)]
-        self.history.refused, self.history.blur = frozenset(refused), _BLUR
+        self.history.refused = frozenset(refused)
         self._faults = _GatedSlackFaults(self._draw_from("slack"), cast("Any", self.clock))
         self._faults.gate = self.gate
         self.slack = SlackStandIn(
@@ -395,7 +400,7 @@ class Run:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(random.uniform(1, 40))
-                worker, trouble = random.choice(self._workers), random.choice(_TROUBLES)
+                worker, trouble = random.choice(self._workers), random.choice(_TROUBLES[self.plan.store])
                 if not worker.life.is_over and worker.life.held is None and self.gate(trouble):
                     self.note(f"worker {worker.name}: {trouble}")
                     group.create_task(self._trouble(worker, trouble, random))
@@ -407,7 +412,7 @@ class Run:
             # For a moment, or for longer than any claim holds.
             seconds = random.uniform(*random.choice(((0, 10), (60, 200))))
             if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
-                await _wait_for_commit(worker.life)
+                await _wait_for_commit(worker.life, random.choice(("committed", "claimed")))
             if worker.life.held is None:
                 await self._suspend(worker.life, seconds)
         else:
@@ -584,6 +589,8 @@ class Run:
         self.history.reports = self.sqs.queues["responses"].history
         self.history.dead_letters = self.sqs.queues["dead-letters"].history
         self.history.posts = self._faults.posts
+        most = max(abs(worker.machine.drift) for worker in self._workers)
+        self.history.blur = ROUNDING + _DRIFTS * most * self.loop.now
         record_messages(self.slack.workspace, self.history)
 
     def _is_refused(self, body: str) -> bool:
@@ -651,7 +658,7 @@ def simulate(plan: Plan) -> Outcome:
     if plan.sabotage:
         from .sabotages import SABOTAGES
 
-        others |= SABOTAGES[plan.sabotage][1]()
+        others |= SABOTAGES[plan.sabotage].break_it()
     try:
         with (
             _logging_into(_Lines(run)),
@@ -686,11 +693,12 @@ async def _first_of(task: asyncio.Task[None], opened: asyncio.Event) -> None:
     waiting.cancel()
 
 
-async def _wait_for_commit(life: Life) -> None:
-    life.committed = asyncio.Event()
+async def _wait_for_commit(life: Life, which: str) -> None:
+    committed = asyncio.Event()
+    setattr(life, which, committed)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(30):
-            await life.committed.wait()
+        async with asyncio.timeout(_COMMIT_WITHIN):
+            await committed.wait()
 
 
 def _status_of(task: asyncio.Task[None]) -> str:

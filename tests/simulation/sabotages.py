@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from torture.promises import Promise
 from torture.sabotage import CarelessStore
 
 from bot.clock import Clock
-from bot.slack.messenger import SlackMessenger
+from bot.slack.messenger import LOOK_BACK, SlackMessenger
 from bot.sqs.dead_letters import DeadLetters
 from bot.sqs.poller import Poller
 from bot.store.dynamodb.table import Table, to_wire
 from bot.store.sqlite import connection as sqlite_connection
+from bot.store.sqlite import opening
 from bot.store.sqlite import store as sqlite_store
 from bot.store.sqlite.store import SqliteStore
 from bot.triage import (
@@ -24,15 +26,24 @@ from bot.triage import (
     asking_rules,
     look_ups,
     recorder,
+    reminding,
     service,
 )
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
 from bot.triage.look_ups import LookUpResult
 from bot.triage.policy import Policy
+from bot.triage.restores import Restores
 from bot.triage.service import TriageService
+from bot.worker.app import App
 
 from .disk import Connection
+
+#: What comes of a store that forgets.
+_LOSSES: Final = (Promise.LOST, Promise.TWICE, Promise.UNREPORTED, Promise.FALLEN)
+
+#: What comes of two writers who do not see each other.
+_CONTRADICTIONS: Final = (Promise.OVERRULED, Promise.UNREPORTED, Promise.CONFLICTING, Promise.DISORDERLY)
 
 #: Where something of the program's stands, and what takes its place.
 Replacements = Mapping[tuple[Any, str], Any]
@@ -268,34 +279,121 @@ def _stop_late() -> Replacements:
     return {(SqliteStore, "close"): slowly}
 
 
-#: Name → the store that it is tried with, and how the program is broken.
-SABOTAGES: Final[Mapping[str, tuple[str, Callable[[], Replacements]]]] = {
-    "never look": ("sqlite", _never_look),
-    "post again after a doubt": ("sqlite", _post_again_after_a_doubt),
-    "claim after asking": ("sqlite", _claim_after_asking),
-    "hold a claim through a suspend": ("dynamodb", _hold_a_claim_through_a_suspend),
-    "report in a second step": ("sqlite", _report_in_a_second_step),
-    "acknowledge before commit": ("sqlite", _acknowledge_before_commit),
-    "write the head before commit": ("sqlite", _write_head_before_commit),
-    "sync nothing": ("sqlite", _sync_nothing),
-    "delete before storing": ("sqlite", _delete_before_storing),
-    "hold nothing": ("sqlite", _hold_nothing),
-    "reports apart by nothing": ("sqlite", _apart_by_nothing),
-    "shorten deadlines": ("sqlite", _shorten_deadlines),
-    "lengthen deadlines": ("sqlite", _lengthen_deadlines),
-    "expire nothing": ("sqlite", _expire_nothing),
-    "remind without counting": ("sqlite", _remind_without_counting),
-    "redraw nothing": ("sqlite", _redraw_nothing),
-    "show no cards": ("sqlite", _show_no_cards),
-    "take clicks of anybody": ("sqlite", _take_clicks_of_anybody),
-    "de-escalate": ("sqlite", _deescalate),
-    "lose notes": ("sqlite", _lose_notes),
-    "ignore versions": ("sqlite", _ignore_versions),
-    "copy nothing": ("sqlite", _copy_nothing),
-    "keep the machine's time": ("sqlite", _keep_machine_time),
-    "pause by the machine's clock": ("sqlite", _pause_by_the_machines_clock),
-    "log addresses": ("sqlite", _log_addresses),
-    "stop late": ("sqlite", _stop_late),
-    "begin spans at the lower end": ("sqlite", _begin_spans_at_the_lower_end),
-    "write without conditions": ("dynamodb", _write_without_conditions),
+def _look_by_the_machines_clock() -> Replacements:
+    read = SlackMessenger._read_history
+
+    async def bounded(messenger: Any, channel: str, page: Mapping[str, object]) -> Any:
+        oldest = max(float(str(page["oldest"])), time.time() - LOOK_BACK.total_seconds())
+        is_a_look = "latest" not in page
+        return await read(messenger, channel, {**page, **({"oldest": f"{oldest:.6f}"} if is_a_look else {})})
+
+    return {(SlackMessenger, "_read_history"): bounded}
+
+
+def _remind_after_a_suspend() -> Replacements:
+    return {(reminding, "COUNT_HOLDS"): timedelta.max}
+
+
+def _take_back_any_count() -> Replacements:
+    take_back = asking_rules.take_back_reminder
+
+    def any_number(question: Any, due_at: datetime, **_: Any) -> Any:
+        return take_back(question, due_at, number=max(question.reminders, 1))
+
+    return {(asking_rules, "take_back_reminder"): any_number}
+
+
+def _believe_any_store() -> Replacements:
+    return {(opening, "find_doubt"): lambda *_, **__: ""}
+
+
+def _ask_at_once_after_a_restore() -> Replacements:
+    async def before_asking(*_: Any) -> bool:
+        return True
+
+    return {(Restores, "before_asking"): before_asking}
+
+
+def _read_nothing_after_a_restore() -> Replacements:
+    async def pass_on(_: Any, question: Any, *__: Any) -> Any:
+        return question
+
+    names = ("before_work", "before_deadline", "before_click")
+    return {(Restores, name): pass_on for name in names}
+
+
+def _restore_by_the_machines_clock() -> Replacements:
+    async def not_at_all(*_: Any) -> None:
+        pass
+
+    return {(App, "_await_time"): not_at_all}
+
+
+def _forget_the_report_before() -> Replacements:
+    return {(recorder, "previous_report"): lambda *_: ""}
+
+
+def _begin_each_trail_anew() -> Replacements:
+    make = recorder.make_event
+    return {
+        (recorder, "make_event"): lambda identifier, version, _, **told: make(identifier, version, "", **told)
+    }
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A broken program: with which store it is tried, and the promises of which it breaks one."""
+
+    store: str
+    break_it: Callable[[], Replacements]
+    promises: frozenset[Promise]
+
+
+def _of(store: str, break_it: Callable[[], Replacements], *promises: Promise) -> Sabotage:
+    return Sabotage(store, break_it, frozenset(promises))
+
+
+#: What each is called.
+SABOTAGES: Final[Mapping[str, Sabotage]] = {
+    "never look": _of("sqlite", _never_look, Promise.TWICE),
+    "look by the machine's clock": _of("sqlite", _look_by_the_machines_clock, Promise.TWICE),
+    "post again after a doubt": _of("sqlite", _post_again_after_a_doubt, Promise.TWICE),
+    "claim after asking": _of("sqlite", _claim_after_asking, Promise.TWICE),
+    "hold a claim through a suspend": _of("dynamodb", _hold_a_claim_through_a_suspend, Promise.TWICE),
+    "write without conditions": _of("dynamodb", _write_without_conditions, Promise.TWICE),
+    "delete before storing": _of("sqlite", _delete_before_storing, Promise.LOST),
+    "report in a second step": _of("sqlite", _report_in_a_second_step, Promise.UNREPORTED),
+    "acknowledge before commit": _of("sqlite", _acknowledge_before_commit, Promise.UNREPORTED),
+    "sync nothing": _of("sqlite", _sync_nothing, *_LOSSES),
+    "write the head before commit": _of("sqlite", _write_head_before_commit, Promise.FALLEN),
+    "believe any store": _of("sqlite", _believe_any_store, Promise.UNNOTICED),
+    "ask at once after a restore": _of("sqlite", _ask_at_once_after_a_restore, Promise.TWICE),
+    "read nothing after a restore": _of(
+        "sqlite", _read_nothing_after_a_restore, Promise.SILENCED, Promise.OVERRULED
+    ),
+    "restore by the machine's clock": _of(
+        "sqlite", _restore_by_the_machines_clock, Promise.TWICE, Promise.LOST, Promise.OPEN
+    ),
+    "hold nothing": _of("sqlite", _hold_nothing, Promise.UNHEARD),
+    "reports apart by nothing": _of("sqlite", _apart_by_nothing, Promise.DISORDERLY),
+    "ignore versions": _of("sqlite", _ignore_versions, *_CONTRADICTIONS),
+    "take clicks of anybody": _of("sqlite", _take_clicks_of_anybody, Promise.FORGED),
+    "de-escalate": _of("sqlite", _deescalate, Promise.SILENCED),
+    "lose notes": _of("sqlite", _lose_notes, Promise.UNNOTED),
+    "copy nothing": _of("sqlite", _copy_nothing, Promise.UNCOPIED),
+    "redraw nothing": _of("sqlite", _redraw_nothing, Promise.UNSHOWN),
+    "show no cards": _of("sqlite", _show_no_cards, Promise.CARDLESS),
+    "shorten deadlines": _of("sqlite", _shorten_deadlines, Promise.EARLY),
+    "lengthen deadlines": _of("sqlite", _lengthen_deadlines, Promise.LATE),
+    "expire nothing": _of("sqlite", _expire_nothing, Promise.OPEN),
+    "keep the machine's time": _of("sqlite", _keep_machine_time, Promise.EARLY, Promise.LATE),
+    "pause by the machine's clock": _of("sqlite", _pause_by_the_machines_clock, Promise.TWICE, Promise.LATE),
+    "begin spans at the lower end": _of("sqlite", _begin_spans_at_the_lower_end, Promise.EARLY),
+    "remind without counting": _of("sqlite", _remind_without_counting, Promise.NAGGED),
+    "remind after a suspend": _of("sqlite", _remind_after_a_suspend, Promise.REMINDED_LATE),
+    "take back any count": _of("dynamodb", _take_back_any_count, Promise.NAGGED),
+    "forget the report before": _of("sqlite", _forget_the_report_before, Promise.UNPROVED),
+    "begin each trail anew": _of("sqlite", _begin_each_trail_anew, Promise.UNPROVED),
+    "log addresses": _of("sqlite", _log_addresses, Promise.LEAKED),
+    "stop late": _of("sqlite", _stop_late, Promise.FALLEN),
 }

@@ -270,12 +270,20 @@ class SimulatedCaller:
                 table.on_write(life, "before")
             done = table.do(operation, arguments)
             if operation in _WRITES:
+                if life is not None and life.claimed is not None and _is_claim(arguments):
+                    life.claimed.set()
                 table.on_write(life, "after")
         except ClientError as error:
             return error
         except Died:
             return _closed()
         return done
+
+
+def _is_claim(arguments: Mapping[str, Any]) -> bool:
+    """Whether a write says of a question that it is about to be posted."""
+    parts = [part for each in arguments.get("TransactItems", ()) for part in each.values()]
+    return any(part.get("Item", {}).get("st") == {"S": "posting"} for part in (arguments, *parts))
 
 
 def _give_up(answered: asyncio.Future[Any]) -> None:

@@ -104,7 +104,7 @@ def _timed_out(case: Case, receipt: Receipt, deaths: Deaths) -> Findings:
     due_at = case.asked_at + EXPIRE_AFTER_SECONDS
     if (early := due_at - min(receipt.at, receipt.sent.at)) > history.blur:
         yield Promise.EARLY, f"timed out {early:.1f} s early"
-    late = receipt.sent.at - due_at
+    late = receipt.sent.at - due_at - sum(map(deaths.stood_still, case.questions))
     is_calm = due_at > history.calm_since + _RECOVERED_SECONDS
     if is_calm and late > _LATE_MAX_SECONDS and not any(map(deaths.may_not_know, case.questions)):
         yield Promise.LATE, f"timed out {late:.1f} s late"

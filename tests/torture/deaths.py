@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.sandbox.fake_slack import Message
 
-from .history import SETTLED_AFTER, History
+from .history import SETTLED_AFTER, History, Post
 
 #: An answer that takes longer, in seconds of the torture's time, may come after its caller gave up.
 _SLOW: Final = 10.0
@@ -36,10 +36,21 @@ class Deaths:
         moments = self._moments[post.worker]
         next_death = bisect_left(moments, post.arrived_at - _ON_THE_WIRE)
         until = post.answered_at + SETTLED_AFTER
-        for worker, began, ended in self.history.suspensions:
-            if worker == post.worker and began <= until and ended >= post.arrived_at:
-                until = max(until, ended + SETTLED_AFTER)
+        for _, ended in self._still_at(post, until):
+            until = max(until, ended + SETTLED_AFTER)
         for worker, began, ended in self.history.full_disks:
             if worker == post.worker and began <= until and ended >= post.arrived_at:
                 return True
         return next_death < len(moments) and moments[next_death] <= until
+
+    def stood_still(self, message: Message) -> float:
+        """Return for how many seconds its worker stood still before it could store that this was posted."""
+        post = self.history.post_of(message)
+        return sum(ended - began for began, ended in self._still_at(post, post.answered_at + SETTLED_AFTER))
+
+    def _still_at(self, post: Post, until: float) -> list[tuple[float, float]]:
+        return [
+            (began, ended)
+            for worker, began, ended in self.history.suspensions
+            if worker == post.worker and began <= until and ended >= post.arrived_at
+        ]
