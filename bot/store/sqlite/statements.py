@@ -5,9 +5,10 @@ from __future__ import annotations
 from bot.store.records.rows import COLUMNS
 from bot.triage.model import Work
 
+# Values by position: finding the names of so many takes as long as the insert.
 INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
-    f" VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT (key) DO NOTHING"
+    f" VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (key) DO NOTHING"
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM question"
 INSERT_REPORT = (

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import chain, count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,6 +62,8 @@ log = logging.getLogger(__name__)
 
 #: How often to look whether the store's files are in place.
 LOOK_INTERVAL = timedelta(seconds=5)
+
+_values_of = itemgetter(*COLUMNS)
 
 #: Alerts whose trails are read at a time: a few milliseconds.
 _TRAILS = 50
@@ -373,7 +376,7 @@ def _unused(path: Path) -> Path:
 
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:
-    is_new = connection.execute(sql.INSERT, question_row(change.question)).rowcount == 1
+    is_new = connection.execute(sql.INSERT, _values_of(question_row(change.question))).rowcount == 1
     if is_new:
         _insert_others(connection, change)
     return is_new
