@@ -22,7 +22,7 @@ from bot.errors import (
     Undeliverable,
     UnknownErrorCode,
 )
-from bot.slack.client import SlackApi
+from bot.slack.client import SlackAnswer, SlackApi
 from bot.slack.input_cleaning import make_storable, read_header, read_text
 from bot.slack.link_urls import LinkUrls
 from bot.triage.log_events import log_event
@@ -58,7 +58,7 @@ class Identity:
     bot_user_id: str = ""
     scopes: frozenset[str] = field(default_factory=frozenset)
 
-    def learn(self, response: AsyncSlackResponse) -> None:
+    def learn(self, response: SlackAnswer | AsyncSlackResponse) -> None:
         """Read the answer to `auth.test`.
 
         `TransientError` if it is not Slack's; `OrgWideInstallation` if the token is an organisation's.

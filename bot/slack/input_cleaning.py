@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 #: Characters of a name, a time zone or an error code. Slack's own are far shorter.
 NAME_MAX = 255
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text holds, as `make_storable` does. Raises `ValueError` and `RecursionError`."""
+    value = json.loads(text)
+    return make_storable(value) if _may_hold_surrogate(text) else value
+
+
+def clean_json(text: str) -> str:
+    """Return a JSON text whose texts are storable. One that cannot be parsed stays as it is."""
+    if not _may_hold_surrogate(text):
+        return text
+    try:
+        return json.dumps(make_storable(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
 
 
 def make_storable(value: Any) -> Any:
@@ -38,3 +55,8 @@ def read_header(headers: Mapping[str, Any], name: str) -> str:
 
 def _replace_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _may_hold_surrogate(text: str) -> bool:
+    """Whether a JSON text may have a surrogate in it. In ASCII it would be an escape."""
+    return not text.isascii() or "\\ud" in text or "\\uD" in text

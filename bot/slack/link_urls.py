@@ -74,8 +74,7 @@ class LinkUrls:
         return bool(url)
 
     async def _call(self) -> str:
-        data = (await self._api.call(APPS_CONNECTIONS_OPEN)).data
-        url = read_text(data.get("url")) if isinstance(data, dict) else ""
+        url = read_text((await self._api.call(APPS_CONNECTIONS_OPEN)).data.get("url"))
         if not url:
             raise AmbiguousError(f"Slack's answer to {APPS_CONNECTIONS_OPEN} has no URL")
         return url

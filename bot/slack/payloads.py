@@ -1,6 +1,6 @@
 """Parses Slack's payloads, of which nothing is trusted: what cannot be read is returned as None. Pure.
 
-Their texts have passed `received.make_storable`.
+Their texts have passed `input_cleaning.clean_json`.
 """
 
 from __future__ import annotations

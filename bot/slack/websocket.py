@@ -29,7 +29,7 @@ from bot.backoff import pause
 from bot.errors import TransientError
 from bot.slack.client import proxy_for
 from bot.slack.errors import classify_error
-from bot.slack.input_cleaning import make_storable, read_text
+from bot.slack.input_cleaning import clean_json, read_text
 from bot.slack.payloads import describe_payload
 from bot.triage.log_events import log_event
 
@@ -127,7 +127,6 @@ class Websocket:
     async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         started = time.time()  # on the SDK's clock, for its debug lines
         try:
-            request.payload = make_storable(request.payload)
             response = await run_async_bolt_app(self._app, request)
         except Exception as error:  # noqa: BLE001 - one payload that Bolt cannot handle
             # Only its class is logged: its text may quote the payload.
@@ -187,7 +186,7 @@ class _Client(SocketModeClient):
                 message = await session.receive()
                 self.unanswered_pings = 0
                 if message.type is WSMsgType.TEXT:
-                    await self.enqueue_message(message.data)
+                    await self.enqueue_message(clean_json(message.data))
                     for listener in self.on_message_listeners:
                         await listener(message)
                 elif message.type is WSMsgType.PING:

@@ -28,6 +28,12 @@ LONGEST_SLEEP = 60.0
 #: The shortest sleep, in seconds, so that a moment that has just passed cannot make the loop spin.
 SHORTEST_SLEEP = 0.05
 
+#: How long to wait after a send, in seconds, for more that the next one can take along.
+GATHER_SECONDS = 0.05
+
+#: It is waited only if the send before was no longer ago: a lone report leaves at once.
+GATHER_WITHIN = timedelta(seconds=1)
+
 #: The most batches that a stopping worker still sends. More wait for the next start, or for another worker.
 FLUSH_BATCHES = 20
 
@@ -69,6 +75,7 @@ class Publisher:
         self._wake_event = asyncio.Event()
         self._retries: dict[str, _Retry] = {}
         self._unmarked: list[OutboxRow] = []
+        self._sent_at: timedelta | None = None  #: the last send, by `Clock.monotonic`
 
     def wake(self) -> None:
         """Wake the publisher, because there may be something new to send."""
@@ -84,7 +91,9 @@ class Publisher:
                 if self._backoff.after_success():
                     log_event(log.info, "publishing.recovered", "sending reports works again")
                 if not sent:
-                    await self._sleep(stop, seconds)
+                    await pause(stop, self._wake_event, seconds=seconds)
+                elif sent < BATCH:
+                    await self._gather(stop)
             except Exception as error:  # noqa: BLE001 - the publisher must never end
                 await pause(stop, seconds=self._back_off(error))
 
@@ -97,14 +106,21 @@ class Publisher:
         except TriageBotError as error:
             self._back_off(error)
 
-    async def _send_due(self) -> bool:
-        """Send up to ten reports; return whether there were any."""
+    async def _send_due(self) -> int:
+        """Send up to ten reports; return how many there were."""
         await self._mark_sent()
         rows = await self._load_ready_rows()
         waiting = iter(rows)
         for batch in cut_into_batches([_make_message(row) for row in rows]):
             await self._send(list(islice(waiting, len(batch))), batch)
-        return bool(rows)
+        return len(rows)
+
+    async def _gather(self, stop: asyncio.Event) -> None:
+        """Wait for more reports, if they come one after the other: a call costs more than what it sends."""
+        now, before = self._clock.monotonic(), self._sent_at
+        self._sent_at = now
+        if before is not None and now - before <= GATHER_WITHIN:
+            await pause(stop, seconds=GATHER_SECONDS)
 
     async def _load_ready_rows(self) -> Sequence[OutboxRow]:
         # Rows that wait for a retry are loaded, too: otherwise ten of them would hold up all others.
@@ -184,14 +200,6 @@ class Publisher:
             waits.append(next_one - now)
         seconds = min((wait.total_seconds() for wait in waits), default=LONGEST_SLEEP)
         return min(max(seconds, SHORTEST_SLEEP), LONGEST_SLEEP)
-
-    async def _sleep(self, stop: asyncio.Event, seconds: float) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._wake_event)]
-        try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
 
     def _back_off(self, error: Exception) -> float:
         wait = self._backoff.after_failure()

@@ -82,7 +82,8 @@ class Recorder:
             current = await self.store.load(question.ref)
 
     def _make_change(self, before: Question | None, step: Step, *, version: int) -> Change:
-        question, written, row, event = step.question, dict[str, Any](version=version), None, None
+        question, row, event = step.question, None, None
+        written: dict[str, Any] = {"version": version}
         if step.report is not None:
             due_at = report_due_at(question, self.clock(), self.policy, lag=self.clock.lag)
             row = self._write_report(step.report, due_at, previous_report(before, step.report.sequence))

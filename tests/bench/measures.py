@@ -22,6 +22,7 @@ MEASURES: Final = (
     Measure("cycle_http", "cycle", "CPU a cycle, HTTP", "ms", digits=2),
     Measure("cycle_tls", "cycle", "CPU a cycle, TLS", "ms", digits=2),
     Measure("cycle_alone", "cycle", "CPU a cycle, TLS, one at a time", "ms", digits=2),
+    Measure("cycle_answered", "cycle", "CPU a cycle, TLS, answered one by one", "ms", digits=2),
     Measure("asked_0", "asked", "asked, Slack at 0 ms", "/s", digits=0, more_is_better=True),
     Measure("asked_100", "asked", "asked, Slack at 100 ms", "/s", digits=0, more_is_better=True),
     Measure("asked_cpu", "asked", "CPU a question in a flood", "ms", digits=2),

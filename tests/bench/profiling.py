@@ -28,12 +28,13 @@ _LINES: Final = 40
 
 
 def profile_worker(options: argparse.Namespace) -> int:
-    """Sample a flood, steady cycles and cycles one at a time; write stacks and lists into a folder."""
+    """Sample steady cycles, one at a time, answered one by one, and a flood; write lists into a folder."""
     options.output.mkdir(parents=True, exist_ok=True)
     os.sched_setaffinity(0, cores()[1])
     works: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "cycles": ("cycles", {"count": options.cycles, "concurrency": CONCURRENCY}),
         "alone": ("cycles", {"count": options.cycles // 5, "concurrency": 1}),
+        "answered": ("clicks", {"count": options.cycles, "interval": 0}),
         "flood": ("flood", {"count": options.flood}),
     }
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:

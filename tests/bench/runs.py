@@ -140,7 +140,9 @@ def _start(arena: Arena) -> Mapping[str, float]:
 def _cycle(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:
     count = _share(contestant, effort.cycles)
     many = cycle_ms(arena, count)
-    return {"cycle_tls": many, "cycle_alone": cycle_ms(arena, max(count // 5, 4), concurrency=1)}
+    alone = cycle_ms(arena, max(count // 5, 4), concurrency=1)
+    answered = arena.cpu_of("clicks", count=count, interval=0) / count * _MS
+    return {"cycle_tls": many, "cycle_alone": alone, "cycle_answered": answered}
 
 
 def _asked(arena: Arena, contestant: Contestant, effort: Effort) -> Mapping[str, float]:

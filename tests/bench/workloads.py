@@ -57,13 +57,13 @@ class Workloads:
         await self.ledger.until(lambda: self.ledger.asked >= target, seconds=PATIENCE)
         return {"seconds": time.monotonic() - began}
 
-    async def clicks(self, count: int) -> Json:
+    async def clicks(self, count: int, interval: float = CLICK_INTERVAL) -> Json:
         """Ask so many, then answer one after another; return how soon each, in seconds, is `acknowledged`."""
         questions = await self._questions(count)
         seconds = []
         for cycle in questions:
             seconds.append(await self.slack.click(cycle))
-            await asyncio.sleep(CLICK_INTERVAL)
+            await asyncio.sleep(interval)
         await self._until_whole(questions)
         return {"acknowledged": seconds}
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 
 import pytest
@@ -21,6 +22,7 @@ from scripted_queue import (
     publishing,
     row_of,
 )
+from simulated_time import run_simulated
 from world import eventually
 
 from bot.clock import Clock
@@ -107,6 +109,21 @@ async def test_a_new_report_wakes_the_publisher() -> None:
         await eventually(lambda: outbox.sent)
 
     assert queue.bodies == ["new 0"]
+
+
+def test_reports_that_come_one_after_the_other_leave_together() -> None:
+    async def scenario(clock: Clock) -> list[int]:
+        outbox, queue = MemoryOutbox(), ScriptedQueue()
+        publisher = Publisher(outbox, queue, clock, random=Unwavering())
+        async with publishing(publisher):
+            for number in range(20):
+                outbox.waiting.append(replace(row_of(str(number)), due_at=clock()))
+                publisher.wake()
+                await asyncio.sleep(0.0101)
+        await publisher.flush()
+        return [len(batch) for batch in queue.batches]
+
+    assert run_simulated(scenario) == [1, 1, 4, 5, 5, 4]
 
 
 async def test_a_flush_sends_all_that_is_due_now_and_nothing_else() -> None:

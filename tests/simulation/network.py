@@ -136,10 +136,10 @@ class Answer:
     async def read(self) -> bytes:
         return (self.response.text or "").encode()
 
-    async def json(self) -> Any:
+    async def json(self, *, loads: Callable[[str], Any] = json.loads) -> Any:
         if self.content_type != "application/json":
             raise aiohttp.ContentTypeError(_Asked(self.url), (), message="no JSON")  # type: ignore[arg-type]
-        return json.loads(self.response.text or "")
+        return loads(self.response.text or "")
 
 
 @dataclass

@@ -8,7 +8,7 @@ import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -20,10 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from memory_store import MemoryStore
 from simulated_time import run_simulated
-from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
-from slack_sdk.web.async_slack_response import AsyncSlackResponse
-from wiring import instead, wired
+from wiring import wired
 
 from bot.backoff import RETRY_SHORTEST, Backoff, retry_delay
 from bot.clock import Clock
@@ -310,53 +307,52 @@ class Course:
     posts: Mapping[str, int]
 
 
-class LimitedSlack(AsyncWebClient):
-    """The client of all workers: behind it is one workspace with one limit."""
+@dataclass(frozen=True, kw_only=True)
+class LimitedAnswer:
+    """As much of an aiohttp response as a call reads."""
+
+    data: Mapping[str, Any]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def json(self, **_: Any) -> Mapping[str, Any]:
+        return self.data
+
+
+class LimitedSlack:
+    """The session of all workers: behind it is one workspace with one limit."""
 
     def __init__(self, limit: Limit, random: Random) -> None:
-        super().__init__(token="xoxb-test")
         self._limit = limit
         self._random = random
         self._taken_at: deque[float] = deque(maxlen=limit.messages)
         self.refused = 0
         self.posts: Counter[str] = Counter()
 
-    async def api_call(self, api_method: str, *_: Any, **arguments: Any) -> AsyncSlackResponse:
+    @asynccontextmanager
+    async def request(self, _: str, url: str, **given: Any) -> AsyncIterator[LimitedAnswer]:
         await asyncio.sleep(self._random.uniform(*LATENCY))
-        if api_method == "users.lookupByEmail":
-            name = arguments["params"]["email"].partition("@")[0]
-            return self._answer({"ok": True, "user": {"id": f"U0{name}", "name": name}})
-        assert api_method == "chat.postMessage"
-        return self._post(arguments["json"]["channel"])
+        if url.endswith("users.lookupByEmail"):
+            name = given["params"]["email"].partition("@")[0]
+            yield LimitedAnswer(data={"ok": True, "user": {"id": f"U0{name}", "name": name}})
+        else:
+            assert url.endswith("chat.postMessage")
+            yield self._post(given["json"]["channel"])
 
     def course(self) -> Course:
         return Course(seconds=self._taken_at[-1], refused=self.refused, posts=self.posts)
 
-    def _post(self, person: str) -> AsyncSlackResponse:
+    def _post(self, person: str) -> LimitedAnswer:
         now = asyncio.get_running_loop().time()
         is_full = len(self._taken_at) == self._limit.messages
         wait = self._taken_at[0] + self._limit.seconds - now if is_full else 0
         if wait > 0:
             self.refused += 1
-            headers = {"Retry-After": str(math.ceil(wait))}
-            refusal = self._answer({"ok": False, "error": "ratelimited"}, status_code=429, headers=headers)
-            raise SlackApiError("ratelimited", refusal)
+            refusal, headers = {"ok": False, "error": "ratelimited"}, {"Retry-After": str(math.ceil(wait))}
+            return LimitedAnswer(data=refusal, status=429, headers=headers)
         self._taken_at.append(now)
         self.posts[person] += 1
-        return self._answer({"ok": True, "channel": f"D{person}", "ts": f"{now:.6f}"})
-
-    def _answer(
-        self, data: dict[str, Any], *, status_code: int = 200, headers: dict[str, str] | None = None
-    ) -> AsyncSlackResponse:
-        return AsyncSlackResponse(
-            client=self,
-            http_verb="POST",
-            api_url="",
-            req_args={},
-            data=data,
-            headers=headers or {},
-            status_code=status_code,
-        )
+        return LimitedAnswer(data={"ok": True, "channel": f"D{person}", "ts": f"{now:.6f}"})
 
 
 def flood(requests: int, limit: Limit, *, workers: int) -> Course:
@@ -378,9 +374,9 @@ def flood(requests: int, limit: Limit, *, workers: int) -> Course:
 
 @asynccontextmanager
 async def _crew(slack: LimitedSlack, clock: Clock, count: int) -> AsyncIterator[list[Parts]]:
-    stop, client = asyncio.Event(), instead(slack)
+    stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        crew = [wired(MemoryStore(), clock=clock, client=client, random=Random(n)) for n in range(count)]
+        crew = [wired(MemoryStore(), clock=clock, session=slack, random=Random(n)) for n in range(count)]
         for worker in crew:
             group.create_task(worker.sweeper.run(stop))
         yield crew

@@ -7,15 +7,16 @@ parser of markup, neither here nor at Slack.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bot.slack.render.blocks import format_time
 from bot.slack.render.text import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -36,7 +37,15 @@ def fill(template: str, **values: Value) -> list[Element]:
 
     Raises `KeyError` if a placeholder has no value.
     """
-    return [element for piece, style in _split(template, _MARKUP) for element in _fill(piece, style, values)]
+    elements: list[Element] = []
+    for text, placeholder, styles in _parse(template, has_placeholders=bool(values)):
+        if text:
+            elements.append(literal(text, *styles))
+        if placeholder is not None:
+            value = values[placeholder]
+            given = [{"type": "text", "text": value}] if isinstance(value, str) else value
+            elements += [_add_style(each, styles) for each in given if each.get("text") != ""]
+    return elements
 
 
 def literal(text: str, *styles: str) -> Element:
@@ -87,6 +96,24 @@ def _rich_text(kind: str, elements: Sequence[Element], block_id: str) -> Element
     }
 
 
+class _Piece(NamedTuple):
+    """Of a template: a text, then a placeholder (None: there is none), and the styles of both."""
+
+    text: str
+    placeholder: str | None
+    styles: tuple[str, ...]
+
+
+@lru_cache(maxsize=512)  # more than there are texts
+def _parse(template: str, *, has_placeholders: bool) -> tuple[_Piece, ...]:
+    parse: Callable[[str], Iterable[tuple[str, str | None, Any, Any]]] = Formatter().parse
+    return tuple(
+        _Piece(text, placeholder, styles)
+        for piece, styles in _split(template, _MARKUP)
+        for text, placeholder, _, _ in (parse(piece) if has_placeholders else [(piece, None, None, None)])
+    )
+
+
 def _split(
     template: str, markup: Sequence[tuple[re.Pattern[str], str]], *styles: str
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -97,18 +124,6 @@ def _split(
     (pattern, style), *others = markup
     for number, piece in enumerate(pattern.split(template)):
         yield from _split(piece, others, *styles, *((style,) if number % 2 else ()))
-
-
-def _fill(piece: str, styles: tuple[str, ...], values: Mapping[str, Value]) -> Iterator[Element]:
-    parts = Formatter().parse(piece) if values else [(piece, None, None, None)]
-    for text, placeholder, _, _ in parts:
-        if text:
-            yield literal(text, *styles)
-        if placeholder is None:
-            continue
-        value = values[placeholder]
-        elements = [{"type": "text", "text": value}] if isinstance(value, str) else value
-        yield from (_add_style(each, styles) for each in elements if each.get("text") != "")
 
 
 def _add_style(element: Element, styles: Sequence[str]) -> Element:

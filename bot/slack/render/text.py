@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from bot.triage.foreign_text import clean
 
 #: Characters of what stands on one line: a label, an identifier, an address, a name. The longest that a
@@ -22,6 +24,7 @@ def shorten(text: str, limit: int, *, mark: str, empty: str = "", lines: int | N
     return shown if is_whole else shown[: limit - len(mark)] + mark
 
 
+@lru_cache(maxsize=256)  # a message has the same address and title at several places
 def to_line(text: str) -> str:
     """Return any text cleaned and on one line of at most `LINE_MAX` characters. It is not escaped."""
     return shorten(text, LINE_MAX, mark="…", lines=1)

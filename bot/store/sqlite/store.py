@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 #: How often to look whether the store's files are in place.
 LOOK_INTERVAL = timedelta(seconds=5)
 
+_values_of = itemgetter(*COLUMNS)
+
 #: Alerts whose trails are read at a time, or whose reports are replayed: a few milliseconds.
 _AT_A_TIME = 50
 
@@ -383,7 +385,7 @@ def _unused(path: Path) -> Path:
 
 
 def _add(connection: sqlite3.Connection, change: Change) -> bool:
-    is_new = connection.execute(sql.INSERT, question_row(change.question)).rowcount == 1
+    is_new = connection.execute(sql.INSERT, _values_of(question_row(change.question))).rowcount == 1
     if is_new:
         _insert_others(connection, change)
     return is_new
