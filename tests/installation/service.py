@@ -1,7 +1,8 @@
 """What `systemctl` would do with the bot's unit. No systemd runs in the root, so its part is played here.
 
-In the root, a `systemctl` hands its words to this, whoever calls it: the reader or a package's scripts. It starts the unit's ExecStart with the unit's environment, credentials and state folder, as a user of its
-own, and waits until the worker says that it is ready. The unit's restrictions are not applied:
+In the root, a `systemctl` hands its words to this, whoever calls it: the reader or a package's scripts. The
+unit's ExecStart is started with the unit's environment, credentials and state folder, as a user of its own,
+and counts as started when the worker says that it is ready. The unit's restrictions are not applied:
 tests/integration tries those.
 """
 
@@ -65,7 +66,7 @@ class Service:
         #: Each start and stop, with the version that was installed then.
         self.history: list[tuple[str, str]] = []
         (root.path / BOOTED).mkdir(parents=True)
-        root.write("usr/local/bin/systemctl", _SYSTEMCTL, mode=0o755)
+        root.write("usr/bin/systemctl", _SYSTEMCTL, mode=0o755)
         self._server = _Server(str(root.path / _SOCKET), self)
         Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -97,8 +98,8 @@ class Service:
                 self._start()
             case ("show", name) if name == UNIT and {"--property=ActiveState", "--value"} == options:
                 return "active\n" if self.is_running else "inactive\n"
-            case ("daemon-reload",):
-                pass  # the unit is read at each start
+            case ("daemon-reload",) | ("reenable", _):
+                pass  # the unit is read at each start, and nothing boots
             case ("edit", name) if name == UNIT and "--runtime" in options:
                 self._root.write(_EDITED, self.written)
             case _:

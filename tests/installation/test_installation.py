@@ -1,7 +1,7 @@
-"""From a Debian with nothing in it to an answer, an upgrade, a rollback and back: by the package, and from a clone.
+"""From a Debian with nothing in it to an answer, an upgrade and a rollback; then the same from a clone.
 
-Slow, and only where root can make a Debian. `pytest -m slow -n0 -s tests/installation` prints the transcript. Each
-stage begins where the one before it ended; a test asks for the stage that it looks at.
+Slow, and only where root can make a Debian. `pytest -m slow -n0 -s tests/installation` prints the transcript.
+Each stage begins where the one before it ended; a test asks for the stage that it looks at.
 """
 
 from __future__ import annotations
@@ -249,7 +249,8 @@ def test_the_drop_ins_are_examples_until_they_are_copied(root: DebianRoot, insta
 
     assert {file.name for file in (root.path / "usr/share/doc/triage-bot/examples").iterdir()} == shipped
     assert not (root.path / "usr/lib/systemd/system/triage-bot.service.d").exists()
-    assert os.listdir(root.path / "etc/systemd/system/triage-bot.service.d") == ["instance-profile.conf"]
+    copied = (root.path / "etc/systemd/system/triage-bot.service.d").iterdir()
+    assert [file.name for file in copied] == ["instance-profile.conf"]
     assert installed
 
 
@@ -335,9 +336,16 @@ def test_from_a_clone_everything_is_installed_under_hashes_and_check_is_all_ok(c
     assert ALL_OK.search(cloned.printed), cloned.printed
 
 
-def test_the_package_warns_of_an_older_unit_and_command_that_would_win(reader: Reader, cloned: Stage) -> None:
-    printed = reader.do(f"sudo apt install ./{PACKAGE.format(__version__)}")
+def test_the_package_warns_of_an_older_unit_and_command_that_would_win_and_says_how_to_change_over(
+    root: DebianRoot, reader: Reader, cloned: Stage
+) -> None:
+    printed = reader.do(f"sudo apt install ~/{PACKAGE.format(__version__)}")
+    for remedy in re.findall(r"^    (sudo .+)$", printed, re.MULTILINE):
+        reader.do(remedy)
+    checked = reader.do("sudo triage-bot check")
 
     assert "/etc/systemd/system/triage-bot.service takes precedence over this package's unit" in printed
     assert "/usr/local/bin/triage-bot takes precedence over this package's command" in printed
+    assert not (root.path / "etc/systemd/system/triage-bot.service").exists()
+    assert ALL_OK.search(checked), checked
     assert cloned
