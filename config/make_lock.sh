@@ -33,6 +33,6 @@ PYTHON
 echo 'cyclonedx-bom>=7,<8' >"$tools/release.in"
 lock config/requirements.lock pyproject.toml
 lock config/build.lock "$tools/build.in"
-# The same releases of what production has, too.
-lock config/sandbox.lock pyproject.toml --extra sandbox --constraint config/requirements.lock
-lock scripts/release.lock "$tools/release.in"
+# What is installed into one environment is at one release in both locks.
+lock config/sandbox.lock pyproject.toml --extra sandbox --constraint config/requirements.lock --constraint config/build.lock
+lock scripts/release.lock "$tools/release.in" --constraint config/build.lock

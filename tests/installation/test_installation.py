@@ -6,6 +6,7 @@ Each stage begins where the one before it ended; a test asks for the stage that 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -227,8 +228,11 @@ def test_from_the_package_to_a_worker_whose_check_is_all_ok_takes_twelve_command
     assert until(slack.all_questions, what="the question is in Slack")
 
 
-def test_the_package_is_what_the_checksums_say_and_is_installed_without_a_network(installed: Stage) -> None:
-    assert f"{PACKAGE.format(__version__)}: OK" in installed.printed
+def test_a_release_is_what_its_checksums_say_and_the_package_needs_no_network(installed: Stage) -> None:
+    checked = set(re.findall(r"^(\S+): OK$", installed.printed, re.MULTILINE))
+    archives = {f"triage_bot-{__version__}{suffix}" for suffix in (".tar.gz", "-py3-none-any.whl")}
+
+    assert checked == archives | {"sbom.json", PACKAGE.format(__version__)}
     assert f"Setting up triage-bot ({__version__}~deb12)" in installed.printed
 
 
@@ -274,18 +278,21 @@ def test_the_environment_holds_what_is_locked_and_nothing_that_installs(
     packages = home / "lib/python3.11/site-packages"
     names = {re.sub(r"[-_.]+", "-", path.name.split("-")[0]) for path in packages.glob("*.dist-info")}
     lock = (CHECKOUT / "config/requirements.lock").read_text()
+    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    bill = json.loads((root.path / "home" / READER / "sbom.json").read_text())
 
-    assert names == {*re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE), "triage-bot"}
+    assert names == {*locked, "triage-bot"}
+    assert {each["name"].replace("_", "-") for each in bill["components"]} == locked
     assert {path.name for path in (home / "bin").iterdir()} == {
         "python",
         "python3",
         "python3.11",
         "triage-bot",
     }
-    # Compiled code is the package's own: what root's commands wrote would stay behind.
-    assert {path.with_suffix("").name for path in packages.glob("bot/__pycache__/*.pyc")} == {
-        f"{path.stem}.cpython-311" for path in packages.glob("bot/*.py")
-    }
+    # Compiled, and never to be compiled again (PEP 552): what root's commands wrote would stay behind.
+    compiled = list(packages.rglob("*.pyc"))
+    assert len(compiled) == len(list(packages.rglob("*.py")))
+    assert {path.read_bytes()[4:8] for path in compiled} == {b"\1\0\0\0"}
     assert installed
 
 

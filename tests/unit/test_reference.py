@@ -283,8 +283,19 @@ def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_fr
     assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted-host)", LOCKS[name])
 
 
-def test_the_sandbox_has_the_releases_that_production_has() -> None:
-    assert locked("config/requirements.lock").items() <= locked("config/sandbox.lock").items()
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("config/requirements.lock", "config/sandbox.lock"),
+        ("config/build.lock", "config/requirements.lock"),
+        ("config/build.lock", "config/sandbox.lock"),
+        ("config/build.lock", "scripts/release.lock"),
+    ],
+)
+def test_what_is_installed_together_is_locked_at_one_release(one: str, other: str) -> None:
+    both = locked(one).keys() & locked(other).keys()
+
+    assert {name: locked(one)[name] for name in both} == {name: locked(other)[name] for name in both}
 
 
 @pytest.mark.parametrize("name", ["config/.env.example", "docs/install.md"])
