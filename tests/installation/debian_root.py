@@ -54,6 +54,8 @@ class DebianRoot:
 
     def make(self) -> None:
         """Fetch and unpack it."""
+        # It need not survive a power failure, and may share its disk with other tests.
+        self.write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
         suite = codename()
         options = ["--variant=minbase", f"--include={BEYOND_THE_SMALLEST}"]
         _run("debootstrap", *options, suite, str(self.path), *_mirror(suite))
@@ -117,8 +119,9 @@ class DebianRoot:
         rights = f'{READER} ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += "{kept}"\n'
         self.write("etc/sudoers.d/reader", rights, mode=0o440)
         self.write("usr/local/bin/reader-editor", _EDITOR, mode=0o755)
-        # Whoever is asked whether to go on says yes.
-        self.write("etc/apt/apt.conf.d/95reader", 'APT::Get::Assume-Yes "true";\n')
+        # Whoever is asked whether to go on says yes. What is merely recommended must not be needed.
+        options = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
+        self.write("etc/apt/apt.conf.d/95reader", options)
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", mode=0o755)
 
     def _copy(self, source: Path) -> None:

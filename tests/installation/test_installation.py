@@ -22,6 +22,7 @@ from world import until
 from world.slack import SlackSide, newcomer
 
 from bot import __version__
+from bot.sandbox.fake_slack import SECURITY_CHANNEL
 from installation.debian_root import READER, DebianRoot, codename
 from installation.reader import INSTALL, OPERATE, Reader, commands_of
 from installation.service import BOOTED, PROGRAM, Service
@@ -38,6 +39,7 @@ NEWER = "9999.0.0"
 
 SETTINGS = "etc/triage-bot.env"
 TOKEN = "etc/triage-bot/slack_bot_token"
+ENABLED = "etc/systemd/system/multi-user.target.wants/triage-bot.service"
 STORE = "var/lib/private/triage-bot/triage-bot.db"
 
 pytestmark = [
@@ -108,18 +110,7 @@ def slack() -> Iterator[SlackSide]:
 
 
 @pytest.fixture(scope="module")
-def without_systemd(root: DebianRoot) -> str:
-    """The package installed and purged as in an image that is built; what that printed."""
-    assert not (root.path / BOOTED).exists()
-    installed = root.run(f"sudo apt install ./{PACKAGE.format(__version__)}", offline=True)
-    assert stat.S_IMODE((root.path / SETTINGS).stat().st_mode) == 0o600
-    purged = root.run("sudo apt purge triage-bot", offline=True)
-    (root.path / SETTINGS).unlink()
-    return installed + purged
-
-
-@pytest.fixture(scope="module")
-def service(root: DebianRoot, without_systemd: str) -> Iterator[Service]:  # noqa: ARG001 - it begins without
+def service(root: DebianRoot) -> Iterator[Service]:
     service = Service(root)
     yield service
     service.close()
@@ -138,6 +129,7 @@ def reader(
         **_queues(create_queue),
         **aws_environment,
         "SLACK_API_URL": slack.api_url,
+        "SECURITY_CHANNEL": SECURITY_CHANNEL,
         "STORE_URL": "sqlite:////var/lib/triage-bot/triage-bot.db",
         "MOZDEF_SYNC_SECONDS": "0",
     }
@@ -197,8 +189,16 @@ def upgraded_at_rest(reader: Reader, service: Service, rolled_back: Stage) -> St
 
 
 @pytest.fixture(scope="module")
-def purged(reader: Reader, service: Service, upgraded_at_rest: Stage) -> Stage:  # noqa: ARG001 - before it
+def purged(
+    root: DebianRoot,
+    reader: Reader,
+    service: Service,
+    upgraded_at_rest: Stage,  # noqa: ARG001 - before it
+) -> Stage:
     reader.do("sudo systemctl start triage-bot")
+    enabled = root.path / ENABLED
+    enabled.parent.mkdir(exist_ok=True)
+    enabled.symlink_to("/usr/lib/systemd/system/triage-bot.service")
     service.history.clear()
     return _stage(service, reader.do("sudo apt purge triage-bot"))
 
@@ -328,12 +328,19 @@ def test_a_purge_leaves_settings_tokens_and_store_and_says_where(root: DebianRoo
         assert f"left in place: /{left}\n" in purged.printed
     assert all((root.path / kept).stat().st_size for kept in (SETTINGS, TOKEN, STORE))
     assert purged.systemd == [("stop", NEWER)]
+    assert not (root.path / ENABLED).is_symlink()
 
 
-def test_the_package_s_scripts_work_without_systemd(without_systemd: str) -> None:
-    assert f"Setting up triage-bot ({__version__}~deb12)" in without_systemd
-    assert "left in place: /etc/triage-bot.env\n" in without_systemd
-    assert "rror" not in without_systemd
+def test_the_package_s_scripts_work_without_systemd(
+    root: DebianRoot, reader: Reader, service: Service, upgraded_at_rest: Stage
+) -> None:
+    (root.path / BOOTED).rename(root.path / "run/booted")
+
+    for script in ("prerm upgrade", "postinst configure", "prerm remove", "postrm remove"):
+        reader.do(f"sudo /var/lib/dpkg/info/triage-bot.{script}")
+
+    (root.path / "run/booted").rename(root.path / BOOTED)
+    assert service.history == upgraded_at_rest.systemd == []
 
 
 def test_from_a_clone_everything_is_installed_under_hashes_and_check_is_all_ok(cloned: Stage) -> None:

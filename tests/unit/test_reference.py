@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,7 +14,9 @@ from functools import cache
 from itertools import combinations
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from documents import CHECKOUT, code_blocks, document, section, table_rows
 from fakes import NOON
 from packaging.requirements import Requirement
@@ -306,6 +309,45 @@ def test_whoever_invites_the_bot_writes_its_name_in_slack(name: str) -> None:
     # What Slack's reference allows.
     assert re.fullmatch(r"[a-z0-9._-]{1,80}", bot)
     assert re.findall(r"/invite @([\w.-]+)", document(name)) == [bot]
+
+
+INSTALL = document("docs/install.md")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "words"),
+    [
+        ("Releases", "A release is a version tag"),
+        ("1. Create the Slack app", "administrators must approve"),
+        ("1. Create the Slack app", "*Copy link*: what follows the last `/`"),
+        ("1. Create the Slack app", "`SECURITY_CHANNEL`"),
+        ("2. Create the queues", "Run these commands where you administer AWS"),
+        ("2. Create the queues", "OutputKey=='WorkerInstanceProfileName'"),
+        ("2. Create the queues", "aws ec2 associate-iam-instance-profile"),
+        ("2. Create the queues", "aws ssm put-parameter"),
+        ("3. Install the worker", "sudoedit /etc/triage-bot/slack_bot_token"),
+    ],
+)
+def test_the_installation_says_what_is_easily_left_out(chapter: str, words: str) -> None:
+    assert words in " ".join(section(INSTALL, chapter).split())
+
+
+def test_the_aws_commands_of_the_installation_are_those_of_aws() -> None:
+    blocks = [
+        text for language, text in code_blocks(section(INSTALL, "2. Create the queues")) if not language
+    ]
+    commands = [shlex.split(each) for each in re.split(r"^(?=aws )", "".join(blocks), flags=re.MULTILINE)[1:]]
+    aws = botocore.session.get_session()
+
+    for _, service, operation, *options in commands:
+        if operation == "deploy":  # the command line's own
+            continue
+        model = aws.get_service_model(service)
+        inputs = {xform_name(each): model.operation_model(each).input_shape for each in model.operation_names}
+        known = {xform_name(each) for each in inputs[operation.replace("-", "_")].members}
+        given = {each[2:].replace("-", "_") for each in options if each.startswith("--")}
+        assert given - {"query", "output"} <= known
+    assert len(commands) >= 8
 
 
 def test_a_version_tag_makes_a_release_of_what_the_script_builds() -> None:
