@@ -116,7 +116,7 @@ def sqs(aws_session: boto3.Session, sqs_endpoint: str) -> Iterator[SQSClient]:
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def create_queue(sqs: SQSClient) -> Callable[..., str]:
     """Create a queue that no other test has, with the given attributes; return its URL."""
 

@@ -144,9 +144,11 @@ def sandbox(options: argparse.Namespace) -> int:
     try:
         from bot.sandbox.program import run_sandbox, run_self_test
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            [f"the sandbox needs {error.name}: install it with pip install 'triage-bot[sandbox]'"]
-        ) from error
+        missing = (
+            f'the sandbox needs {error.name}, which is not installed: see "Try it" in README.md,'
+            ' or "Next" in docs/install.md where the bot is a Debian package'
+        )
+        raise ConfigError([missing]) from error
     if options.self_test:
         return run_self_test()
     from bot.triage.outcomes import OUTCOMES

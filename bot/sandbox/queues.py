@@ -116,9 +116,7 @@ async def _start_server(folder: Path) -> tuple[ChildProcess, str]:
         log = process.log_tail()
         await process.stop(grace=_STOP_GRACE)
         if "No module named" in log:
-            raise SandboxFailed(
-                "moto is not installed: install the package with its extra, '.[sandbox]'", log=log
-            )
+            raise SandboxFailed('moto is not installed: see "Try it" in README.md', log=log)
     raise SandboxFailed("The local SQS did not start", log=log)
 
 

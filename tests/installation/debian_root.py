@@ -12,7 +12,7 @@ from pathlib import Path
 READER = "reader"
 
 #: What a cloud's Debian has beyond the smallest one.
-BEYOND_THE_SMALLEST = "ca-certificates,sudo"
+BEYOND_THE_SMALLEST = "ca-certificates,python3,sudo"
 
 #: Where this machine says how packages are fetched (mirrors, proxies, certificates): the root does likewise.
 FETCHING = (
@@ -54,7 +54,9 @@ class DebianRoot:
 
     def make(self) -> None:
         """Fetch and unpack it."""
-        suite = _codename()
+        # It need not survive a power failure, and may share its disk with other tests.
+        self.write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n")
+        suite = codename()
         options = ["--variant=minbase", f"--include={BEYOND_THE_SMALLEST}"]
         _run("debootstrap", *options, suite, str(self.path), *_mirror(suite))
         (self.path / "etc/apt/sources.list").unlink(missing_ok=True)
@@ -62,13 +64,15 @@ class DebianRoot:
             self._copy(Path("/", name))
         self._settle()
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, *, offline: bool = False) -> str:
         """Run a command as the reader, where the last one left them; return what it printed.
 
-        AssertionError if it fails.
+        AssertionError if it fails. Offline it has no network, not even this machine's own.
         """
+        network = ["unshare", "--net"] if offline else []
         ran = subprocess.run(  # noqa: S603 - the guide's commands
-            self.program(READER, "/bin/bash", "-c", _IN_FOLDER, "bash", self._folder_now(), command),
+            network
+            + self.program(READER, "/bin/bash", "-c", _IN_FOLDER, "bash", self._folder_now(), command),
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -115,8 +119,9 @@ class DebianRoot:
         rights = f'{READER} ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += "{kept}"\n'
         self.write("etc/sudoers.d/reader", rights, mode=0o440)
         self.write("usr/local/bin/reader-editor", _EDITOR, mode=0o755)
-        # Whoever is asked whether to go on says yes.
-        self.write("etc/apt/apt.conf.d/95reader", 'APT::Get::Assume-Yes "true";\n')
+        # Whoever is asked whether to go on says yes. What is merely recommended must not be needed.
+        options = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
+        self.write("etc/apt/apt.conf.d/95reader", options)
         self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", mode=0o755)
 
     def _copy(self, source: Path) -> None:
@@ -129,7 +134,8 @@ class DebianRoot:
             shutil.copy(source, target)
 
 
-def _codename() -> str:
+def codename() -> str:
+    """Return the name of this machine's Debian."""
     release = Path("/etc/os-release").read_text(encoding="utf-8")
     found = re.search(r"^VERSION_CODENAME=(\w+)$", release, re.MULTILINE)
     assert found, "this machine's release has no codename"

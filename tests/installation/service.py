@@ -1,19 +1,24 @@
 """What `systemctl` would do with the bot's unit. No systemd runs in the root, so its part is played here.
 
-It starts the unit's ExecStart with the unit's environment, credentials and state folder, as a user of its
-own, and waits until the worker says that it is ready. The unit's restrictions are not applied:
+In the root, a `systemctl` hands its words to this, whoever calls it: the reader or a package's scripts. The
+unit's ExecStart is started with the unit's environment, credentials and state folder, as a user of its own,
+and counts as started when the worker says that it is ready. The unit's restrictions are not applied:
 tests/integration tries those.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from socketserver import StreamRequestHandler, UnixStreamServer
+from threading import Thread
 
 from world.service_manager import ServiceManager
 from world.waiting import until
@@ -31,6 +36,23 @@ _EDITED = f"run/systemd/system/{UNIT}.service.d/override.conf"
 #: Seconds for the worker to stop; the unit gives it no more.
 STOPPING_SECONDS = 15
 
+#: Its presence says that systemd runs.
+BOOTED = "run/systemd/system"
+
+_SOCKET = "run/systemd/asked"
+_SYSTEMCTL = f"""#!/usr/bin/python3
+import json, socket, sys
+with socket.socket(socket.AF_UNIX) as asked:
+    asked.connect("/{_SOCKET}")
+    asked.sendall(json.dumps(sys.argv[1:]).encode() + b"\\n")
+    code, text = json.loads(asked.makefile().read())
+print(text, end="")
+sys.exit(code)
+"""
+
+#: Where the version of what the package has installed stands.
+PROGRAM = "usr/lib/triage-bot/lib/python3.11/site-packages/bot/__init__.py"
+
 
 class Service:
     """The unit in one root: installed or not, running or not."""
@@ -39,27 +61,55 @@ class Service:
         self._root = root
         self._process: subprocess.Popen[bytes] | None = None
         self._log = root.path.with_name("worker.log")
+        #: What the reader writes where `systemctl` opens an editor.
+        self.written = ""
+        #: Each start and stop, with the version that was installed then.
+        self.history: list[tuple[str, str]] = []
+        (root.path / BOOTED).mkdir(parents=True)
+        root.write("usr/bin/systemctl", _SYSTEMCTL, mode=0o755)
+        self._server = _Server(str(root.path / _SOCKET), self)
+        Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
 
-    def systemctl(self, *words: str, written: str = "") -> None:
-        """Do what these words say; `written` is what the reader writes where an editor opens."""
-        match words:
-            case ("enable", "--now", name) | ("start", name) if name == UNIT:
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self.stop()
+
+    def systemctl(self, *words: str) -> str:
+        """Do what these words say; return what it prints. AssertionError if nobody here can."""
+        options = {word for word in words if word.startswith("-")}
+        match [word.removesuffix(".service") for word in words if word not in options]:
+            case ("enable" | "start", name) if name == UNIT and ("--now" in options or "start" in words):
+                self._note("start")
                 self._start()
             case ("stop", name) if name == UNIT:
+                self._note("stop")
                 self.stop()
             case ("restart", name) if name == UNIT:
                 self.stop()
                 self._start()
-            case ("daemon-reload",):
-                pass  # the unit is read at each start
-            case ("edit", "--runtime", name) if name == UNIT:
-                self._root.write(_EDITED, written)
+            case ("show", name) if name == UNIT and {"--property=ActiveState", "--value"} == options:
+                return "active\n" if self.is_running else "inactive\n"
+            case ("daemon-reload",) | ("reenable", _):
+                pass  # the unit is read at each start, and nothing boots
+            case ("edit", name) if name == UNIT and "--runtime" in options:
+                self._root.write(_EDITED, self.written)
             case _:
                 raise AssertionError(f"nobody plays systemctl {shlex.join(words)} here")
+        return ""
+
+    def _note(self, what: str) -> None:
+        program = self._root.path / PROGRAM
+        text = program.read_text(encoding="utf-8") if program.exists() else ""
+        self.history.append((what, "".join(re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE))))
 
     def stop(self) -> None:
         """Stop the worker, if it runs. AssertionError if it does not end as it should."""
@@ -102,8 +152,11 @@ class Service:
 
     def _unit(self) -> dict[str, list[str]]:
         """Return the settings of the unit and its drop-ins; an empty one forgets those before it."""
-        installed = self._root.path / "etc/systemd/system"
-        files = [installed / f"{UNIT}.service", *sorted(installed.glob(f"{UNIT}.service.d/*.conf"))]
+        own, package = (
+            self._root.path / folder for folder in ("etc/systemd/system", "usr/lib/systemd/system")
+        )
+        unit = next(file for file in (own / f"{UNIT}.service", package / f"{UNIT}.service") if file.exists())
+        files = [unit, *sorted(own.glob(f"{UNIT}.service.d/*.conf"))]
         edited = self._root.path / _EDITED
         found: dict[str, list[str]] = {}
         for file in [*files, *([edited] if edited.exists() else [])]:
@@ -146,6 +199,24 @@ class Service:
         _give(private / folder.name)
         # systemd lets the worker see through; here it may at least pass.
         private.chmod(0o711)
+
+
+class _Server(UnixStreamServer):
+    def __init__(self, address: str, service: Service) -> None:
+        super().__init__(address, _Handler)
+        self.service = service
+
+
+class _Handler(StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        words: Sequence[str] = json.loads(self.rfile.readline())
+        try:
+            answer = 0, self.server.service.systemctl(*words)
+        except AssertionError as error:
+            answer = 1, f"{error}\n"
+        self.wfile.write(json.dumps(answer).encode())
 
 
 def _give(folder: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -16,6 +17,21 @@ from bot.cli.checks.sqs import DEAD_LETTER_QUEUE, REQUEST_QUEUE, RESPONSE_QUEUE
 from bot.store.dynamodb.schema import EXPIRES
 
 OPERATOR = "arn:aws:iam::123456789012:role/operator"
+OPERATORS = "arn:aws:iam::123456789012:role/oper*"
+WORKER, FORWARDER = "WorkerRole.Arn", "ForwarderRole.Arn"
+MOZDEF_USER, MOZDEF_ROLE = "MozDefUser.Arn", "MozDefRole.Arn"
+
+#: Whoever has broad permissions in the account; one is its administrator.
+EVERYBODY = {
+    OPERATOR,
+    WORKER,
+    FORWARDER,
+    MOZDEF_USER,
+    MOZDEF_ROLE,
+    "arn:aws:iam::123456789012:role/administrator",
+}
+
+EXISTING = {"MozDefPrincipal": "existing"}
 
 
 def test_table_and_forwarder_are_made_on_demand_only() -> None:
@@ -43,39 +59,38 @@ def test_the_table_cannot_be_deleted_but_on_demand() -> None:
     assert free["DeletionProtectionEnabled"] is False
 
 
-def test_only_the_worker_may_send_responses() -> None:
-    [denied] = _denials(Template(), "ResponseQueuePolicy", "sqs:SendMessage")
-
-    assert denied["Principal"] == "*"
-    assert denied["Resource"] == "ResponseQueue.Arn"
-    assert denied["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": "WorkerRole.Arn"}}
-
-
 @pytest.mark.parametrize(
-    ("parameters", "allowed"),
+    ("queue", "action", "parameters", "allowed"),
     [
-        ({}, {"ArnNotEquals": ["MozDefUser.Arn"]}),
-        ({"MozDefPrincipal": "role"}, {"ArnNotEquals": ["MozDefRole.Arn"]}),
-        ({"CreateForwarder": "true"}, {"ArnNotEquals": ["MozDefUser.Arn", "ForwarderRole.Arn"]}),
-        ({"MozDefPrincipal": "existing", "RequestSenderArns": [OPERATOR]}, {"ArnNotLike": [OPERATOR]}),
-        ({"RequestSenderArns": [OPERATOR]}, {"ArnNotEquals": ["MozDefUser.Arn"], "ArnNotLike": [OPERATOR]}),
+        ("Request", "SendMessage", {}, {MOZDEF_USER}),
+        ("Request", "SendMessage", {"MozDefPrincipal": "role"}, {MOZDEF_ROLE}),
+        ("Request", "SendMessage", {"CreateForwarder": "true"}, {MOZDEF_USER, FORWARDER}),
+        ("Request", "SendMessage", {**EXISTING, "RequestSenderArns": [OPERATORS]}, {OPERATOR}),
+        ("Request", "SendMessage", {"RequestSenderArns": [OPERATORS]}, {MOZDEF_USER, OPERATOR}),
+        ("Request", "SendMessage", EXISTING, set()),
+        ("Response", "SendMessage", {}, {WORKER}),
+        *(
+            ("Response", action, parameters, allowed)
+            for action in ("DeleteMessage", "PurgeQueue")
+            for parameters, allowed in (
+                ({}, {MOZDEF_USER}),
+                ({"MozDefPrincipal": "role"}, {MOZDEF_ROLE}),
+                ({"ResponseReaderArns": [OPERATORS]}, {MOZDEF_USER, OPERATOR}),
+                ({**EXISTING, "ResponseReaderArns": [OPERATORS]}, {OPERATOR}),
+                (EXISTING, EVERYBODY),
+            )
+        ),
+        ("Response", "ReceiveMessage", {}, EVERYBODY),
+        ("DeadLetter", "SendMessage", {}, {WORKER}),
+        ("DeadLetter", "SendMessage", {"CreateForwarder": "true"}, {WORKER, FORWARDER}),
     ],
 )
-def test_only_who_is_named_may_send_requests(
-    parameters: dict[str, Any], allowed: dict[str, list[str]]
+def test_only_who_is_named_may_send_and_delete(
+    queue: str, action: str, parameters: dict[str, Any], allowed: set[str]
 ) -> None:
-    [denied] = _denials(Template(**parameters), "RequestQueuePolicy", "sqs:SendMessage")
+    template = Template(**parameters)
 
-    # Both conditions must hold for the denial: it meets who is on neither list.
-    assert denied["Principal"] == "*"
-    assert denied["Resource"] == "RequestQueue.Arn"
-    assert denied["Condition"] == {word: {"aws:PrincipalArn": arns} for word, arns in allowed.items()}
-
-
-def test_where_nobody_is_named_nobody_may_send_requests() -> None:
-    [denied] = _denials(Template(MozDefPrincipal="existing"), "RequestQueuePolicy", "sqs:SendMessage")
-
-    assert "Condition" not in denied
+    assert {who for who in EVERYBODY if not _is_denied(template, f"{queue}Queue", action, who)} == allowed
 
 
 def test_who_is_named_by_the_parameter_needs_no_policy_of_their_own() -> None:
@@ -198,6 +213,26 @@ def _denials(template: Template, policy: str, action: str) -> list[dict[str, Any
         for name, statement in template.statements("AWS::SQS::QueuePolicy")
         if (name, statement["Effect"], statement["Action"]) == (policy, "Deny", action)
     ]
+
+
+def _is_denied(template: Template, queue: str, action: str, who: str) -> bool:
+    """Whether the queue's policy keeps somebody from an action, over TLS and whatever else allows it."""
+    assert template.resources("AWS::SQS::QueuePolicy")[f"{queue}Policy"]["Queues"] == [queue]
+    return any(
+        statement["Effect"] == "Deny"
+        and (statement["Principal"], statement["Resource"]) == ("*", f"{queue}.Arn")
+        and any(fnmatchcase(f"sqs:{action}", each) for each in _listed(statement["Action"]))
+        and all(_holds(each, values, who) for each, values in statement.get("Condition", {}).items())
+        for name, statement in template.statements("AWS::SQS::QueuePolicy")
+        if name == f"{queue}Policy"
+    )
+
+
+def _holds(operator: str, values: dict[str, Any], who: str) -> bool:
+    if operator == "Bool":
+        return values != {"aws:SecureTransport": "false"}
+    assert operator in {"ArnNotEquals", "ArnNotLike"}
+    return not any(fnmatchcase(who, arn) for arn in _listed(values["aws:PrincipalArn"]))
 
 
 def _grants(template: Template, whose: str) -> Iterator[tuple[str, set[str]]]:

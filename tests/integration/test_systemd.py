@@ -29,8 +29,12 @@ DROP_INS = sorted((UNITS / "triage-bot.service.d").iterdir())
 #: In seconds: a process is known by now, however busy the machine.
 PROBABLE = 600
 
-#: Of systemd's ten: 1.3.
-EXPOSURE = "--threshold=13"
+#: Of systemd's ten: 1.1.
+EXPOSURE = "--threshold=11"
+
+#: What the unit allows; megabytes as bytes.
+MEMORY_MAX = int(settings_of(UNIT)["MemoryMax"][0].removesuffix("M")) * 2**20
+TASKS_MAX = int(settings_of(UNIT)["TasksMax"][0])
 
 #: Tries what the unit forbids, and prints what came of each.
 ATTEMPTS = """
@@ -170,6 +174,8 @@ def test_the_whole_loop_works_under_the_restrictions(
         assert meters["triage_process_resident_memory_bytes", ()] > 0
         assert meters["triage_process_cpu_seconds_total", ()] > 0
         assert abs(meters["triage_process_start_time_seconds", ()] - started_at) < PROBABLE
+        assert meters["triage_process_resident_memory_bytes", ()] < MEMORY_MAX / 4
+        assert world.worker.count_threads() < TASKS_MAX / 4
         assert world.worker.stop() == 0
         assert "ERROR" not in world.worker.log, world.worker.log
 

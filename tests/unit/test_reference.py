@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,12 +14,15 @@ from functools import cache
 from itertools import combinations
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from documents import CHECKOUT, code_blocks, document, section, table_rows
 from fakes import NOON
 from packaging.requirements import Requirement
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot import __version__
 from bot.cli.parser import main
 from bot.triage.log_events import EVENTS
 from bot.triage.outcomes import OUTCOMES, RESPONSES, Profile
@@ -239,21 +243,121 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
     return not (apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"])
 
 
-LOCK = (CHECKOUT / "config" / "requirements.lock").read_text(encoding="utf-8")
-PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKED = dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCK, re.MULTILINE))
+LOCKS = {
+    name: document(name)
+    for name in (
+        "config/requirements.lock",
+        "config/build.lock",
+        "config/sandbox.lock",
+        "scripts/release.lock",
+    )
+}
+PROJECT = tomllib.loads(document("pyproject.toml"))
+#: What each lock must have, at a release that is allowed.
+WANTED = {
+    "config/requirements.lock": PROJECT["project"]["dependencies"],
+    "config/build.lock": PROJECT["build-system"]["requires"],
+    "config/sandbox.lock": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["sandbox"],
+    ],
+}
 
 
-@pytest.mark.parametrize("requirement", PROJECT["dependencies"])
-def test_what_production_needs_is_locked_at_a_release_that_it_may_have(requirement: str) -> None:
+def locked(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", LOCKS[name], re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("lock", "requirement"), [(lock, each) for lock, wanted in WANTED.items() for each in wanted]
+)
+def test_what_is_installed_is_locked_at_a_release_that_it_may_have(lock: str, requirement: str) -> None:
     wanted = Requirement(requirement)
 
-    assert LOCKED[wanted.name] in wanted.specifier
+    assert locked(lock)[wanted.name] in wanted.specifier
 
 
-def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_from() -> None:
-    entries = re.split(r"^(?=[a-z])", LOCK, flags=re.MULTILINE)[1:]
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_file_has_its_hash_and_the_lock_names_no_place_to_get_it_from(name: str) -> None:
+    entries = re.split(r"^(?=[a-z])", LOCKS[name], flags=re.MULTILINE)[1:]
 
-    assert len(entries) == len(LOCKED)
+    assert len(entries) == len(locked(name))
     assert [each for each in entries if not re.search(r"--hash=sha256:[0-9a-f]{64}", each)] == []
-    assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted-host)", LOCK)
+    assert not re.search(r"https?:|file:|--(index|extra-index|find-links|trusted-host)", LOCKS[name])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("config/requirements.lock", "config/sandbox.lock"),
+        ("config/build.lock", "config/requirements.lock"),
+        ("config/build.lock", "config/sandbox.lock"),
+        ("config/build.lock", "scripts/release.lock"),
+    ],
+)
+def test_what_is_installed_together_is_locked_at_one_release(one: str, other: str) -> None:
+    both = locked(one).keys() & locked(other).keys()
+
+    assert {name: locked(one)[name] for name in both} == {name: locked(other)[name] for name in both}
+
+
+@pytest.mark.parametrize("name", ["config/.env.example", "docs/install.md"])
+def test_whoever_invites_the_bot_writes_its_name_in_slack(name: str) -> None:
+    manifest = json.loads(document("config/slack-app-manifest.json"))
+    bot = manifest["features"]["bot_user"]["display_name"]
+
+    # What Slack's reference allows.
+    assert re.fullmatch(r"[a-z0-9._-]{1,80}", bot)
+    assert re.findall(r"/invite @([\w.-]+)", document(name)) == [bot]
+
+
+INSTALL = document("docs/install.md")
+
+
+@pytest.mark.parametrize(
+    ("chapter", "words"),
+    [
+        ("Releases", "A release is a version tag"),
+        ("1. Create the Slack app", "administrators must approve"),
+        ("1. Create the Slack app", "*Copy link*: what follows the last `/`"),
+        ("1. Create the Slack app", "`SECURITY_CHANNEL`"),
+        ("2. Create the queues", "Run these commands where you administer AWS"),
+        ("2. Create the queues", "OutputKey=='WorkerInstanceProfileName'"),
+        ("2. Create the queues", "aws ec2 associate-iam-instance-profile"),
+        ("2. Create the queues", "aws ssm put-parameter"),
+        ("3. Install the worker", "sudoedit /etc/triage-bot/slack_bot_token"),
+    ],
+)
+def test_the_installation_says_what_is_easily_left_out(chapter: str, words: str) -> None:
+    assert words in " ".join(section(INSTALL, chapter).split())
+
+
+def test_the_aws_commands_of_the_installation_are_those_of_aws() -> None:
+    blocks = [
+        text for language, text in code_blocks(section(INSTALL, "2. Create the queues")) if not language
+    ]
+    commands = [shlex.split(each) for each in re.split(r"^(?=aws )", "".join(blocks), flags=re.MULTILINE)[1:]]
+    aws = botocore.session.get_session()
+
+    for _, service, operation, *options in commands:
+        if operation == "deploy":  # the command line's own
+            continue
+        model = aws.get_service_model(service)
+        inputs = {xform_name(each): model.operation_model(each).input_shape for each in model.operation_names}
+        known = {xform_name(each) for each in inputs[operation.replace("-", "_")].members}
+        given = {each[2:].replace("-", "_") for each in options if each.startswith("--")}
+        assert given - {"query", "output"} <= known
+    assert len(commands) >= 8
+
+
+def test_a_version_tag_makes_a_release_of_what_the_script_builds() -> None:
+    workflow = document(".github/workflows/release.yml")
+
+    assert 'on:\n  push:\n    tags: ["v*"]\n' in workflow
+    assert "run: scripts/build_release dist\n" in workflow
+
+
+def test_the_newest_release_in_the_changelog_is_this_version() -> None:
+    [newest, *_] = re.findall(r"^## \[(\d.*)\] - \d{4}-\d\d-\d\d$", document("CHANGELOG.md"), re.MULTILINE)
+
+    assert newest == __version__

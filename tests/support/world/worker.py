@@ -71,6 +71,10 @@ class WorkerProcess:
         _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, hard))
 
+    def count_threads(self) -> int:
+        assert self._process is not None
+        return sum(1 for _ in Path(f"/proc/{self._process.pid}/task").iterdir())
+
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
