@@ -62,6 +62,9 @@ WORK_OF = {**{lane: work for work, lane in LANES.items()}, Lane.POST: Work.ASK, 
 #: The lanes that post messages: nothing starts in them while Slack asks to wait.
 LIMITED = frozenset({Lane.POST, Lane.REMIND})
 
+#: How long to wait for the first answer that says what time it is; `ClockWatch` ends that wait, too.
+CLOCK_PAUSE = timedelta(seconds=1)
+
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
@@ -146,7 +149,12 @@ class Sweeper:
             await pause(self._wake_event, seconds=sleep.total_seconds())
 
     async def _start_due(self) -> timedelta:
-        """Start work on what is due, within the limits; return how long to sleep."""
+        """Start work on what is due, within the limits; return how long to sleep.
+
+        None before it is known what time it is: what is put off then might be due in a month.
+        """
+        if not self._clock.is_known:
+            return CLOCK_PAUSE
         now, steady, under_way = self._clock(), self._clock.monotonic(), frozenset(self._in_progress)
         # Concurrently, because the store batches them.
         overdue, next_due, found = await asyncio.gather(
