@@ -142,6 +142,8 @@ def test_a_worker_in_trouble_with_slack_stops_in_time_and_hides_nothing(
 ) -> None:
     world.start()
     trouble(world)
+    # A second signal leaves no time to delete what is stored.
+    until(lambda: world.waiting(world.requests)[1] == 0, what="the stored request is deleted")
 
     world.worker.signal(signal.SIGTERM)
     if signals > 1:
