@@ -28,6 +28,7 @@ from bot.triage import (
     recorder,
     reminding,
     service,
+    trail,
 )
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
@@ -334,7 +335,7 @@ def _forget_the_report_before() -> Replacements:
 
 
 def _begin_each_trail_anew() -> Replacements:
-    make = recorder.make_event
+    make = trail.make_event
     return {
         (recorder, "make_event"): lambda identifier, version, _, **told: make(identifier, version, "", **told)
     }
