@@ -97,6 +97,7 @@ _DRIFTS: Final = 2
 #: How often a machine is suspended in the moment of a commit, and how long that is waited for.
 _AT_COMMIT_SHARE: Final = 0.7
 _COMMIT_WITHIN: Final = 30.0
+_COMMITS: Final = {"sqlite": ("committed",), "dynamodb": ("committed", "claimed")}
 
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
@@ -412,7 +413,7 @@ class Run:
             # For a moment, or for longer than any claim holds.
             seconds = random.uniform(*random.choice(((0, 10), (60, 200))))
             if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
-                await _wait_for_commit(worker.life, random.choice(("committed", "claimed")))
+                await _wait_for_commit(worker.life, random.choice(_COMMITS[self.plan.store]))
             if worker.life.held is None:
                 await self._suspend(worker.life, seconds)
         else:
