@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from torture.promises import Promise
+
 from .run import Plan, simulate
 from .sabotages import SABOTAGES
 from .shrinking import describe, shrink, tell
@@ -56,20 +58,26 @@ def main() -> int:
 
 
 def _prove(names: Iterable[str], *, most: int) -> int:
-    """Try each broken program until it is found by a promise that it breaks; print after how many seeds."""
+    """Try each broken program until it is found; print after how many seeds."""
     is_proved = True
     for name in names:
-        sabotage, began, found = SABOTAGES[name], time.process_time(), None
-        for seed in range(1, most + 1):
-            outcome = simulate(Plan(seed=seed, store=sabotage.store, sabotage=name))
-            found = next((each for each in outcome.violations if each.promise in sabotage.promises), None)
-            if found:
-                break
+        began = time.process_time()
+        found = find_broken(name, most=most)
         is_proved = is_proved and found is not None
-        took = f"{time.process_time() - began:.0f} s of CPU"
-        verdict = f"{found.promise} (seed {seed}" if found else f"not found (in {most} seeds"
-        print(f"{name:32}{sabotage.store:10}{verdict}, {took})", flush=True)
+        verdict = f"{found[1]} (seed {found[0]}" if found else f"not found (in {most} seeds"
+        took = time.process_time() - began
+        print(f"{name:32}{SABOTAGES[name].store:10}{verdict}, {took:.0f} s of CPU)", flush=True)
     return 0 if is_proved else 1
+
+
+def find_broken(name: str, *, most: int) -> tuple[int, Promise] | None:
+    """Return the first of so many seeds that finds a broken program, and the promise; None: not found."""
+    sabotage = SABOTAGES[name]
+    for seed in range(1, most + 1):
+        for each in simulate(Plan(seed=seed, store=sabotage.store, sabotage=name)).violations:
+            if each.promise in sabotage.promises:
+                return seed, each.promise
+    return None
 
 
 def corpus() -> Iterator[Plan]:

@@ -79,5 +79,6 @@ def session() -> boto3.Session:
     """Return the session of this process: it holds no state of a life, and takes long to make."""
     made = boto3.Session(aws_access_key_id=ACCESS_KEY, aws_secret_access_key=SECRET_KEY, region_name=REGION)
     events: Any = made.events
-    events.register("before-send", lambda request, **_: Wire.current.send(request))
+    # Last: the program notes when it sends before it does.
+    events.register_last("before-send", lambda request, **_: Wire.current.send(request))
     return made

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from .machines import LIFE, Died, Machine
 from .virtual_loop import VirtualLoop
-from .virtual_threads import Threads, VirtualQueue
+from .virtual_threads import Threads, VirtualLocal, VirtualQueue
 
 #: What time the world believes it is: the true one.
 TRUE: Final = Machine(name="the world")
@@ -44,6 +44,7 @@ def replaced(
         (random, "_urandom"): entropy.randbytes,
         (random, "Random"): SeededRandom,
         (os, "_exit"): _exit,
+        (threading, "local"): VirtualLocal,
         (threading.Thread, "start"): lambda thread: _start(threads, thread),
         (queue, "SimpleQueue"): queues,
         (socket.socket, "__init__"): _refuse_socket,

@@ -97,13 +97,14 @@ _DRIFTS: Final = 2
 #: How often a machine is suspended in the moment of a commit, and how long that is waited for.
 _AT_COMMIT_SHARE: Final = 0.7
 _COMMIT_WITHIN: Final = 30.0
+_COMMITS: Final = {"sqlite": ("committed",), "dynamodb": ("committed", "claimed")}
 
 _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
 _POWER_SHARE: Final = 0.3
 
-#: How often a worker starts before its machine has a network.
-_OFFLINE_SHARE: Final = 0.1
+#: How often a worker starts before its machine has a network, without and with --restored.
+_OFFLINE_SHARES: Final = (0.1, 0.5)
 
 #: How often something happens to the store's files after a death.
 _LOSS_SHARE: Final = 0.15
@@ -412,7 +413,7 @@ class Run:
             # For a moment, or for longer than any claim holds.
             seconds = random.uniform(*random.choice(((0, 10), (60, 200))))
             if random.random() < _AT_COMMIT_SHARE:  # before it can act on what it has stored
-                await _wait_for_commit(worker.life, random.choice(("committed", "claimed")))
+                await _wait_for_commit(worker.life, random.choice(_COMMITS[self.plan.store]))
             if worker.life.held is None:
                 await self._suspend(worker.life, seconds)
         else:
@@ -442,7 +443,7 @@ class Run:
         life.on_death.append(worker.ended.set)
         self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
         random = self._draw_from(f"network of {worker.name} {life.number}")
-        if random.random() < _OFFLINE_SHARE and self.gate("offline"):
+        if random.random() < _OFFLINE_SHARES[restored] and self.gate("offline"):
             life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
         context = contextvars.copy_context()
         context.run(LIFE.set, life)

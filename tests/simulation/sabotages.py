@@ -28,6 +28,7 @@ from bot.triage import (
     recorder,
     reminding,
     service,
+    trail,
 )
 from bot.triage.asking import Asker
 from bot.triage.cards import Cards
@@ -334,7 +335,7 @@ def _forget_the_report_before() -> Replacements:
 
 
 def _begin_each_trail_anew() -> Replacements:
-    make = recorder.make_event
+    make = trail.make_event
     return {
         (recorder, "make_event"): lambda identifier, version, _, **told: make(identifier, version, "", **told)
     }
@@ -387,7 +388,7 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "lengthen deadlines": _of("sqlite", _lengthen_deadlines, Promise.LATE),
     "expire nothing": _of("sqlite", _expire_nothing, Promise.OPEN),
     "keep the machine's time": _of("sqlite", _keep_machine_time, Promise.EARLY, Promise.LATE),
-    "pause by the machine's clock": _of("sqlite", _pause_by_the_machines_clock, Promise.TWICE, Promise.LATE),
+    "pause by the machine's clock": _of("sqlite", _pause_by_the_machines_clock, Promise.LOST),
     "begin spans at the lower end": _of("sqlite", _begin_spans_at_the_lower_end, Promise.EARLY),
     "remind without counting": _of("sqlite", _remind_without_counting, Promise.NAGGED),
     "remind after a suspend": _of("sqlite", _remind_after_a_suspend, Promise.REMINDED_LATE),

@@ -118,6 +118,23 @@ class VirtualQueue:
         return not self._items
 
 
+class VirtualLocal:
+    """What the program takes for a `threading.local`: each thread has a context of its own."""
+
+    def __init__(self) -> None:
+        vars(self)["values"] = contextvars.ContextVar[dict[str, Any]]("values")
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(self)["values"].get({})[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        values = vars(self)["values"]
+        values.set({**values.get({}), name: value})
+
+
 def _until_death(target: Callable[[], Any], life: Life | None) -> Callable[[], None]:
     def run() -> None:
         try:

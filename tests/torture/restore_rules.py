@@ -53,5 +53,4 @@ _IS_OVER: Final = Standing(outcome="timedOut")
 _STANDS_AT_NO: Final = (
     Standing(outcome="no", said="no", choices=1),
     Standing(outcome="no", said="no", choices=2),
-    Standing(outcome="no", said="yes", choices=2),
 )
