@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 #: An answer that took longer, such as that to a long poll, says too little. In seconds, as all below.
@@ -62,10 +62,7 @@ class Service(StrEnum):
 
 #: Only Linux has it; elsewhere, where the sandbox may be tried, nothing tells of a suspend.
 _BOOTTIME: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def _read_boottime() -> float:
-    return time.clock_gettime(_BOOTTIME)
+_read_boottime: Final = partial(time.clock_gettime, _BOOTTIME)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Final, Literal, get_args
 
 from bot.triage.model import Question
@@ -116,7 +117,12 @@ def log_event(
     `message` is a constant that `values` fill in; without one, it is the event in words. Whatever a program
     looks for is a field. Above DEBUG no field holds an e-mail address or the text of an alert.
     """
-    write(message or re.sub("[._]", " ", event), *values, extra={"event": event, "fields": fields})
+    write(message or _to_words(event), *values, extra={"event": event, "fields": fields})
+
+
+@cache
+def _to_words(event: Event) -> str:
+    return re.sub("[._]", " ", event)
 
 
 def log_question(

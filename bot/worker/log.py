@@ -205,6 +205,7 @@ def _event_of(record: logging.LogRecord) -> str:
     return str(getattr(record, "event", record.name))
 
 
+@lru_cache(maxsize=64)  # most messages only repeat their event
 def _beyond(event: str, message: str) -> str:
     """Return what a message says beyond its event: `why` of `report refused: why` for `report.refused`."""
     head, _, rest = message.partition(": ")

@@ -19,7 +19,7 @@ INTERVAL = 60.0
 KINDS_MAX = 1000
 
 #: Fields that tell records of one event apart: a line about another alert is not a repetition.
-_IDENTIFYING = ("identifier", "sequence", "message_id", "slack_id", "scope", "reason", "code")
+_IDENTIFYING = frozenset({"identifier", "sequence", "message_id", "slack_id", "scope", "reason", "code"})
 
 #: Characters of a message that are compared, before its values are filled in: only the beginning, because
 #: some libraries fill in values themselves.
@@ -51,7 +51,8 @@ class Repeats:
         """Return whether to write a record; critical ones always are. Call it after `sum_up`."""
         if record.levelno >= logging.CRITICAL:
             return True
-        count = self._counts.setdefault(_kind_of(record), _Count(self._clock()))
+        kind = _kind_of(record)
+        count = self._counts.get(kind) or self._counts.setdefault(kind, _Count(self._clock()))
         if count.written < BURST:
             count.written += 1
             return True
@@ -134,7 +135,7 @@ def _kind_of(record: logging.LogRecord) -> _Kind:
         getattr(record, "event", record.name),
         str(record.msg)[:_TEMPLATE_LENGTH],
         record.exc_info[0] if record.exc_info else None,
-        *(str(fields[name])[:_VALUE_LENGTH] if name in fields else None for name in _IDENTIFYING),
+        *[(name, str(value)[:_VALUE_LENGTH]) for name, value in fields.items() if name in _IDENTIFYING],
     )
 
 

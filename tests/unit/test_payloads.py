@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.slack.errors import classify_error
 from bot.slack.identity import Identity
-from bot.slack.input_cleaning import make_storable, read_text
+from bot.slack.input_cleaning import clean_json, make_storable, parse_json, read_text
 from bot.slack.payloads import (
     Clicker,
     describe_payload,
@@ -263,17 +263,23 @@ def test_the_log_learns_what_a_payload_is_and_nothing_of_what_is_in_it(value: ob
 def test_half_a_character_is_replaced_and_all_else_stays(sent: object, kept: str) -> None:
     assert read_text(sent) == kept
     assert make_storable(sent) == (kept or sent)
+    text = json.dumps(sent)
+    for written in (text, text.replace("\\ud", "\\uD")):  # JSON knows both
+        assert parse_json(written) == json.loads(clean_json(written)) == (kept or sent)
 
 
 #: With lone surrogates, as they come out of JSON's escapes.
 @given(json_of(st.text(st.characters(codec=None, exclude_categories=[]), max_size=8)))
 def test_whatever_comes_in_can_be_written_in_utf_8(answer: Any) -> None:
-    json.dumps(make_storable(answer), ensure_ascii=False).encode()
+    text = json.dumps(answer)
+    for read in (parse_json(text), json.loads(clean_json(text))):
+        json.dumps(read, ensure_ascii=False).encode()
 
 
-@given(json_of(st.text()))
-def test_what_can_be_stored_stays_as_it_is(answer: Any) -> None:
-    assert make_storable(answer) == answer
+@given(json_of(st.text()), st.booleans())
+def test_what_can_be_stored_stays_as_it_is(answer: Any, in_ascii: bool) -> None:  # noqa: FBT001 - it is drawn
+    text = json.dumps(answer, ensure_ascii=in_ascii)
+    assert parse_json(text) == json.loads(clean_json(text)) == answer
 
 
 @pytest.mark.parametrize("error", [ConnectionTimeoutError, InvalidURL, NonHttpUrlRedirectClientError])
