@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +22,9 @@ from bot.store.dynamodb.schema import table_description
 
 REGION = "us-west-2"
 
+#: The folders whose tests mostly compute. All others mostly wait: for processes, a browser, each other.
+COMPUTES = {"unit", "contract"}
+
 #: The folders whose slow tests take a minute or more each.
 TAKES_MINUTES = ("installation", "torture")
 
@@ -31,6 +36,16 @@ settings.register_profile("quick", settings.get_profile("thorough"), max_example
 def pytest_configure(config: pytest.Config) -> None:
     """Try properties with a few examples, and in the slow run with all. Modules ask for it when they load."""
     settings.load_profile("thorough" if _is_slow_run(config) else "quick")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one test at a time on each core, and one more; three on each where they wait.
+
+    Each of these processes loads all test files first, which takes it as long as hundreds of unit tests.
+    """
+    cores = os.cpu_count() or 1
+    computes = all(COMPUTES.intersection(Path(each).parts) for each in config.args)
+    return cores + 1 if computes else 3 * cores
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -42,14 +42,15 @@ T = TypeVar("T")
 class RecentAnswers(Generic[T]):
     """The last answer about each address or Slack id, and its time. The oldest is dropped if need be."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = REMEMBERED_MAX) -> None:
+        self._limit = limit
         self._answers: dict[str, tuple[timedelta, T]] = {}
 
     def put(self, wanted: str, answer: T, now: timedelta) -> None:
         """Remember an answer; `now` is `Clock.boottime`, which counts while the machine is suspended."""
         self.drop(wanted)  # to stand last, where the newest stand
         self._answers[wanted] = (now, answer)
-        if len(self._answers) > REMEMBERED_MAX:
+        if len(self._answers) > self._limit:
             del self._answers[next(iter(self._answers))]
 
     def get(self, wanted: str, now: timedelta, *, within: timedelta) -> T | None:
@@ -69,14 +70,20 @@ class Finder:
     """
 
     def __init__(
-        self, messenger: Messenger, rules: PeopleRules, *, clock: Clock, limiter: ConcurrencyLimiter
+        self,
+        messenger: Messenger,
+        rules: PeopleRules,
+        *,
+        clock: Clock,
+        limiter: ConcurrencyLimiter,
+        remembered_max: int = REMEMBERED_MAX,
     ) -> None:
         self.limiter = limiter
         self._messenger = messenger
         self._rules = rules
         self._clock = clock
-        self._people = RecentAnswers[Person]()
-        self._missing = RecentAnswers[str]()  #: the reasons why there is nobody
+        self._people = RecentAnswers[Person](remembered_max)
+        self._missing = RecentAnswers[str](remembered_max)  #: the reasons why there is nobody
         self._unknown_errors = UnknownErrorHistory("users.lookupByEmail and users.info")
 
     def wanted(self, question: Question) -> str:

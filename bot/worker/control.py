@@ -24,7 +24,7 @@ from typing import Any
 
 from bot.errors import StoreUnusable, TriageBotError
 from bot.triage.log_events import log_event
-from bot.worker.server_sockets import BACKLOG, Listener
+from bot.worker.server_sockets import BACKLOG, Listener, abort
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class ControlServer:
             log_event(log.debug, "control.abandoned", "caller disconnected or timed out")
         finally:
             # Drop whatever the caller has not read by now: a silent caller must not hold memory.
-            writer.transport.abort()
+            abort(writer.transport)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -90,7 +90,7 @@ class Listener:
             return
         self._open[transport] = False
         if self._lifetime is not None:
-            loop.call_later(self._lifetime.total_seconds(), transport.abort)
+            loop.call_later(self._lifetime.total_seconds(), abort, transport)
 
     def _make_room(self) -> None:
         self._open = {each: busy for each, busy in self._open.items() if not _is_gone(each)}
@@ -102,7 +102,16 @@ class Listener:
         oldest = next(idle, next(iter(self._open), None))
         if oldest is not None:
             del self._open[oldest]
-            oldest.abort()  # type: ignore[attr-defined]  # typeshed has it in WriteTransport alone
+            abort(oldest)
+
+
+def abort(transport: asyncio.BaseTransport) -> None:
+    """Close a connection at once, with what is left to send. Repeated, or after its end, it does nothing.
+
+    asyncio's own `abort` raises AttributeError once a connection has sent its last bytes after `close`.
+    """
+    if not _is_gone(transport):
+        transport.abort()  # type: ignore[attr-defined]  # typeshed has it in WriteTransport alone
 
 
 async def bind(host: str, port: int) -> Sequence[socket.socket]:

@@ -24,7 +24,7 @@ from bot.worker.descriptors import (
     count_allowed_connections,
     watch_descriptors,
 )
-from bot.worker.server_sockets import Listener, bind
+from bot.worker.server_sockets import Listener, abort, bind
 
 #: Of the worker. Idle, it has about 40.
 DESCRIPTORS = 96
@@ -190,6 +190,27 @@ async def test_a_caller_who_left_takes_no_room() -> None:
             passing.close()
 
         assert await callers.is_served(stays)
+
+
+async def test_a_connection_that_has_sent_its_last_bytes_can_be_aborted() -> None:
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.setblocking(False)  # noqa: FBT003 - the standard library's own
+        ended = asyncio.Event()
+
+        class Protocol(asyncio.Protocol):
+            def connection_lost(self, _: Exception | None) -> None:
+                ended.set()
+
+        transport, _ = await loop.connect_accepted_socket(Protocol, ours)
+        while not transport.get_write_buffer_size():
+            transport.write(b"x" * 65536)
+        transport.close()
+        while not ended.is_set():
+            await loop.sock_recv(theirs, 1 << 20)
+
+        abort(transport)
 
 
 async def test_without_descriptors_the_listener_waits_and_then_serves(

@@ -71,9 +71,9 @@ class End:
     @property
     def is_wrong(self) -> bool:
         """Whether it ended otherwise than it had to."""
-        return self.status != {"kill": "SIGKILL", "term": "exit code 0"}[self.wanted] or (
-            self.wanted == "term" and self.seconds > 10
-        )
+        return self.status != {"kill": "SIGKILL", "term": "exit code 0", "refuse": "exit code 78"}[
+            self.wanted
+        ] or (self.wanted == "term" and self.seconds > 10)
 
 
 @dataclass(kw_only=True)

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import aiohttp
 
 from bot.aws.access import Access
+from bot.cli.commands import WRONG_CONFIG
 from bot.clock import Clock
+from bot.errors import StoreUnusable
 from bot.settings.alerts import load_alert_policies
 from bot.settings.messages import load_messages
 from bot.settings.settings import Purpose, load_settings, settle_environment
@@ -88,6 +90,7 @@ class Cue:
     armed_at: float = 0.0  #: … since then, by our own clock
     steps: float = 0.0  #: by how many seconds its machine's clock is set before and behind the time …
     drift: float = 0.0  #: … and by which share the others run too fast
+    restored: bool = False  #: `run --restored`
     without_look_up: bool = False
     outbox_after_ack: bool = False
 
@@ -110,7 +113,7 @@ class KillableWorker(App):
             security_team=self._killable_team,
             recorder=self._killable_recorder,
         )
-        super().__init__(settings, *words, dependencies=dependencies)
+        super().__init__(settings, *words, restored=cue.restored, dependencies=dependencies)
 
     def stages(self) -> Sequence[Mapping[str, Loop]]:
         first, *others = super().stages()
@@ -213,6 +216,9 @@ def _end_of(child: int) -> int:
 def _live(worker: KillableWorker) -> int:
     try:
         asyncio.run(run_worker(worker))
+    except StoreUnusable as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return WRONG_CONFIG
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here and says why
         traceback.print_exc()
         return 1

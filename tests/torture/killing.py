@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -15,6 +16,7 @@ from .kill_points import BOUNDARIES
 from .killable_worker import Cue
 from .lives import Lives
 from .options import Options
+from .store_damage import StoreDamage
 
 #: Of several workers one is killed every so many seconds of ours.
 EVERY: Final = 1.0
@@ -35,6 +37,11 @@ _DRIFT: Final = 200e-6
 _BOUNDARY_SHARE: Final = 0.75
 _TERM_SHARE: Final = 0.03
 
+#: After which share of the kills of a worker that is alone the files of its store are damaged.
+_DAMAGE_SHARE: Final = 0.1
+#: Seconds within which it has to refuse such a store.
+_REFUSED_WITHIN: Final = 15.0
+
 
 @dataclass(kw_only=True)
 class Killing:
@@ -43,6 +50,8 @@ class Killing:
     options: Options
     clock: FastClock
     random: Random
+    damage: StoreDamage | None = None  #: of the store that one worker has for itself
+    counts: Counter[str] = field(default_factory=Counter)  #: of damages
     ends: list[End] = field(default_factory=list)
     _boundaries: list[str] = field(default_factory=list)
 
@@ -61,6 +70,7 @@ class Killing:
         if len(workers) == 1:
             while not self._is_over(until):
                 self.note(await self._live(workers[0]))
+                await self._damage_store(workers[0])
             return
         async with asyncio.TaskGroup() as group:
             for lives in workers:
@@ -77,6 +87,7 @@ class Killing:
             armed_at=armed_at,
             steps=self.random.choice(_STEPS),
             drift=self.random.uniform(-_DRIFT, _DRIFT),
+            restored=self.damage is not None and self.damage.is_backup,
             without_look_up=self.options.without_look_up,
             outbox_after_ack=self.options.outbox_after_ack,
         )
@@ -96,6 +107,16 @@ class Killing:
         if random.random() < _TERM_SHARE:
             return await lives.live(self.cue(lives), seconds=random.uniform(0.1, 2), wanted="term")
         return await lives.live(self.cue(lives, boundary), seconds=2 if boundary else random.uniform(0.05, 2))
+
+    async def _damage_store(self, lives: Lives) -> None:
+        """Now and then damage the store after a kill: the next life must refuse it. Then mend it."""
+        if not self.damage or self.ends[-1].wanted != "kill" or self.random.random() >= _DAMAGE_SHARE:
+            return
+        if done := self.damage.harm():
+            self.counts[done] += 1
+            cue = replace(self.cue(lives), restored=False)
+            self.note(await lives.live(cue, seconds=_REFUSED_WITHIN, wanted="refuse"))
+            self.damage.mend()
 
     async def _live_in_turn(self, lives: Lives, began: float, until: float) -> None:
         """Live one life after another, each until it is this worker's turn to be killed."""

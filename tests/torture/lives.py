@@ -25,6 +25,9 @@ _HOME: Final = Path(__file__).resolve().parents[2]
 #: Seconds that a worker may take to end after SIGTERM, before it counts as stuck.
 _STUCK: Final = 15.0
 
+#: How a life is to end: killed, told to stop, or by itself, because it refuses to begin.
+Wanted = Literal["kill", "term", "refuse"]
+
 
 def log_name(worker: str) -> str:
     """Return the name of the log of a worker, that of all its lives."""
@@ -55,7 +58,7 @@ class Lives:
             )
         return cls(name, process)
 
-    async def live(self, cue: Cue, *, seconds: float, wanted: Literal["kill", "term"] = "kill") -> End:
+    async def live(self, cue: Cue, *, seconds: float, wanted: Wanted = "kill") -> End:
         """Live one life: to its cue, or for so many seconds."""
         await self.begin(cue)
         try:
@@ -72,10 +75,10 @@ class Lives:
         await self._process.stdin.drain()
         await self._until("born")
 
-    async def end(self, wanted: Literal["kill", "term"]) -> End:
+    async def end(self, wanted: Wanted) -> End:
         """End the life that has begun, and wait until it is over."""
         began = time.monotonic()
-        self._send({"kill": signal.SIGKILL, "term": signal.SIGTERM}[wanted])
+        self._send(signal.SIGTERM if wanted == "term" else signal.SIGKILL)
         try:
             async with asyncio.timeout(_STUCK):
                 await self._until("died")

@@ -35,6 +35,7 @@ from .slack_faults import SlackFaults
 from .slack_record import record_messages
 from .sqs import FaultySqs
 from .sqs_knobs import CALM, STORMY
+from .store_damage import StoreDamage
 
 _PEOPLE: Final = 120
 #: Seconds of the torture's time in which Slack wants a click acknowledged.
@@ -143,7 +144,9 @@ class Trial:
     async def _make_store(self, stack: contextlib.AsyncExitStack) -> Mapping[str, str]:
         """Return the variables that lead the workers to their store."""
         if self._options.store == "sqlite":
-            return {"STORE_URL": f"sqlite:///{self._folder / 'torture.db'}"}
+            store = self._folder / "torture.db"
+            self._killing.damage = StoreDamage(store, Random(f"{self._options.seed} store"))
+            return {"STORE_URL": f"sqlite:///{store}"}
         endpoint = self._options.dynamodb or await stack.enter_async_context(moto_server(self._folder))
         proxy = remote_proxy(endpoint, f"{self._options.seed} table", self._folder, clock=self._clock)
         self._proxy = await stack.enter_async_context(proxy)
@@ -214,7 +217,7 @@ class Trial:
     def _counts(self) -> list[Counter[str]]:
         queues = [each.counts for each in self._sqs.queues.values()]
         table = [self._proxy.counts] if self._proxy is not None else []
-        return [self._faults.counts, self._sqs.counts, *queues, *table]
+        return [self._faults.counts, self._sqs.counts, self._killing.counts, *queues, *table]
 
     def _look(self) -> None:
         """Bring the history up to date with what Slack and the queues have seen."""

@@ -21,7 +21,7 @@ from bot.errors import (
 )
 from bot.triage.model import Question, State
 from bot.triage.people import PeopleRules
-from bot.triage.people_finder import FRESH_FOR, MET_FOR, MISSING_FOR, REMEMBERED_MAX, Finder
+from bot.triage.people_finder import FRESH_FOR, MET_FOR, MISSING_FOR, Finder
 from bot.triage.people_queue import LookUpQueue, Waiting
 from bot.triage.rate_limits import ConcurrencyLimiter
 from bot.triage.unknown_errors import PATIENCE, UnknownErrorHistory
@@ -34,11 +34,13 @@ WAIT = TransientError("429", retry_after=timedelta(seconds=60))
 class FindingHarness:
     """A Finder, and a Slack that counts its look-ups."""
 
-    def __init__(self, rules: PeopleRules | None = None) -> None:
+    def __init__(self, rules: PeopleRules | None = None, **options: int) -> None:
         self.clock = SteppedClock()
         self.messenger = ScriptedMessenger(clock=self.clock)
         self.limiter = ConcurrencyLimiter(jitter=lambda: 1.0)
-        self.finder = Finder(self.messenger, rules or PeopleRules(), clock=self.clock, limiter=self.limiter)
+        self.finder = Finder(
+            self.messenger, rules or PeopleRules(), clock=self.clock, limiter=self.limiter, **options
+        )
         self.calls = 0
         self.messenger.before["find"] = self._count
 
@@ -98,9 +100,10 @@ async def test_that_there_is_nobody_is_believed_for_five_minutes(harness: Findin
     assert not harness.finder.is_missing(ADDRESS)
 
 
-async def test_no_number_of_invented_addresses_makes_it_forget_or_grow(harness: FindingHarness) -> None:
+async def test_no_number_of_invented_addresses_makes_it_forget_or_grow() -> None:
+    harness = FindingHarness(remembered_max=20)
     await harness.find()
-    invented = [f"LOGIN{number}@example.com" for number in range(REMEMBERED_MAX + 1)]
+    invented = [f"LOGIN{number}@example.com" for number in range(21)]
     harness.messenger.people |= dict.fromkeys(invented, NOBODY)
     for each in invented:
         await harness.find(each)
