@@ -239,7 +239,6 @@ def test_a_release_is_what_its_checksums_say_and_the_package_needs_no_network(in
 def test_a_first_installation_starts_nothing(installed: Stage) -> None:
     # The one start is the reader's.
     assert installed.systemd == [("start", __version__)]
-    assert "started" not in installed.printed
 
 
 def test_settings_are_made_for_root_alone_where_there_are_none(root: DebianRoot, installed: Stage) -> None:
@@ -323,14 +322,6 @@ def test_a_worker_at_rest_is_not_started_by_an_upgrade(upgraded_at_rest: Stage) 
     assert upgraded_at_rest.systemd == []
 
 
-def test_a_purge_leaves_settings_tokens_and_store_and_says_where(root: DebianRoot, purged: Stage) -> None:
-    for left in (SETTINGS, "etc/triage-bot", "var/lib/private/triage-bot"):
-        assert f"left in place: /{left}\n" in purged.printed
-    assert all((root.path / kept).stat().st_size for kept in (SETTINGS, TOKEN, STORE))
-    assert purged.systemd == [("stop", NEWER)]
-    assert not (root.path / ENABLED).is_symlink()
-
-
 def test_the_package_s_scripts_work_without_systemd(
     root: DebianRoot, reader: Reader, service: Service, upgraded_at_rest: Stage
 ) -> None:
@@ -341,6 +332,14 @@ def test_the_package_s_scripts_work_without_systemd(
 
     (root.path / "run/booted").rename(root.path / BOOTED)
     assert service.history == upgraded_at_rest.systemd == []
+
+
+def test_a_purge_leaves_settings_tokens_and_store_and_says_where(root: DebianRoot, purged: Stage) -> None:
+    for left in (SETTINGS, "etc/triage-bot", "var/lib/private/triage-bot"):
+        assert f"left in place: /{left}\n" in purged.printed
+    assert all((root.path / kept).stat().st_size for kept in (SETTINGS, TOKEN, STORE))
+    assert purged.systemd == [("stop", NEWER)]
+    assert not (root.path / ENABLED).is_symlink()
 
 
 def test_from_a_clone_everything_is_installed_under_hashes_and_check_is_all_ok(cloned: Stage) -> None:
