@@ -17,7 +17,7 @@ from fakes import NOON, SteppedClock
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from memory_store import MemoryStore
-from trails import answered_question
+from trails import answer, answered_question, recorder_of
 
 from bot.cli.output.verdict import render_verdict
 from bot.cli.verification import Verdict, export_bytes, verify_export
@@ -211,3 +211,14 @@ async def test_a_gap_is_said_and_is_no_fault() -> None:
 
     assert verdict.faults == []
     assert verdict.gaps == ["line 7: event 5 (sent) of alert 'alert' comes after a gap"]
+
+
+async def test_reports_that_a_restored_store_does_not_know_are_a_gap() -> None:
+    store = MemoryStore()
+    question = await answered_question(store, "alert")
+    await recorder_of(store).decide(question, lambda row: answer(replace(row, reports=100), Choice.NO))
+
+    verdict = verify_export(await exported(store))
+
+    assert verdict.faults == []
+    assert verdict.gaps == ["line 9: report 100 of alert 'alert' comes after a gap"]
