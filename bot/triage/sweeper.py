@@ -65,8 +65,8 @@ LIMITED = frozenset({Lane.POST, Lane.REMIND})
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
-#: The least time between two sweeps, unless something falls due: what comes meanwhile shares the next one. A
-#: sweep costs as much as a tenth of a question, however little is due.
+#: The least time between two sweeps: what comes meanwhile shares the next one. A sweep costs as much as a
+#: tenth of a question, however little is due.
 SWEEPS_APART = timedelta(milliseconds=10)
 
 #: The longest sleep. `ClockWatch` wakes the sweeper when the time jumps.
@@ -142,9 +142,8 @@ class Sweeper:
             except StoreError as error:
                 has_failed = True
                 log_event(log.error, "sweep.failed", "sweep failed: %s", error)
-            rest = min(sleep, SWEEPS_APART)
-            await asyncio.sleep(rest.total_seconds())
-            await pause(self._wake_event, seconds=(sleep - rest).total_seconds())
+            await asyncio.sleep(SWEEPS_APART.total_seconds())
+            await pause(self._wake_event, seconds=(sleep - SWEEPS_APART).total_seconds())
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep."""
