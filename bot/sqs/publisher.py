@@ -29,7 +29,7 @@ LONGEST_SLEEP = 60.0
 SHORTEST_SLEEP = 0.05
 
 #: How long to wait after a send, in seconds, for more that the next one can take along.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.02
 
 #: It is waited only if the send before was no longer ago: a lone report leaves at once.
 GATHER_WITHIN = timedelta(seconds=1)

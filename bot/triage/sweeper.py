@@ -68,9 +68,9 @@ CLOCK_PAUSE = timedelta(seconds=1)
 #: How long to wait after the store failed.
 STORE_PAUSE = timedelta(seconds=1)
 
-#: The least time between two sweeps, in seconds: what comes meanwhile shares the next one. A sweep costs as
-#: much as a tenth of a question, however little is due.
-SWEEPS_APART = 0.01
+#: The least time between two sweeps: what comes meanwhile shares the next one. A sweep costs as much as a
+#: tenth of a question, however little is due.
+SWEEPS_APART = timedelta(milliseconds=10)
 
 #: The longest sleep. `ClockWatch` wakes the sweeper when the time jumps.
 SLEEP_MAX = timedelta(seconds=60)
@@ -145,8 +145,8 @@ class Sweeper:
             except StoreError as error:
                 has_failed = True
                 log_event(log.error, "sweep.failed", "sweep failed: %s", error)
-            await asyncio.sleep(SWEEPS_APART)
-            await pause(self._wake_event, seconds=sleep.total_seconds())
+            await asyncio.sleep(SWEEPS_APART.total_seconds())
+            await pause(self._wake_event, seconds=(sleep - SWEEPS_APART).total_seconds())
 
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep.

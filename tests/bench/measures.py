@@ -79,6 +79,7 @@ class PromiseResult(NamedTuple):
 #: Promise, bound, measure, whose, of whose (None: the figure itself), whether more is better.
 _PROMISES: Final = (
     ("CPU a cycle over TLS: times the floor's", 1.5, ("cycle_tls", "ours", "floor"), False),
+    ("CPU a cycle, answered one by one: times the floor's", 2.0, ("cycle_answered", "ours", "floor"), False),
     ("CPU a cycle over TLS: the plain app's, times ours", 20.0, ("cycle_tls", "plain", "ours"), True),
     ("asked with Slack at 100 ms: times the plain app's", 80.0, ("asked_100", "ours", "plain"), True),
     ("click acknowledged, idle, p99, ms", 10.0, ("click_idle_p99", "ours", None), False),

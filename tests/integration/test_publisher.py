@@ -119,7 +119,7 @@ def test_reports_that_come_one_after_the_other_leave_together() -> None:
             for number in range(20):
                 outbox.waiting.append(replace(row_of(str(number)), due_at=clock()))
                 publisher.wake()
-                await asyncio.sleep(0.0101)
+                await asyncio.sleep(0.0041)
         await publisher.flush()
         return [len(batch) for batch in queue.batches]
 
