@@ -59,7 +59,7 @@ class Life:
     dies_at_commit: int = 0
     dies_before_commit: bool = False
     committed: asyncio.Event | None = None  #: set with the next commit
-    claimed: asyncio.Event | None = None  #: set with the next claim of a question in a table
+    claimed: asyncio.Event | None = None  #: set with the next claim in a table, of a question or a reminder
     offline_until: float = 0.0  #: by the true time: until then nothing of it gets through
     opened: asyncio.Event | None = None  #: set when it has opened its store
     is_over: bool = False

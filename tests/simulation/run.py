@@ -103,8 +103,8 @@ _REPEATED_SHARE: Final = 0.05
 _STOPPED_SHARE: Final = 0.15
 _POWER_SHARE: Final = 0.3
 
-#: How often a worker starts before its machine has a network, without and with --restored.
-_OFFLINE_SHARES: Final = (0.1, 0.5)
+#: How often a worker is restored before its machine has a network.
+_OFFLINE_SHARE: Final = 0.5
 
 #: How often something happens to the store's files after a death.
 _LOSS_SHARE: Final = 0.15
@@ -443,7 +443,7 @@ class Run:
         life.on_death.append(worker.ended.set)
         self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
         random = self._draw_from(f"network of {worker.name} {life.number}")
-        if random.random() < _OFFLINE_SHARES[restored] and self.gate("offline"):
+        if restored and random.random() < _OFFLINE_SHARE and self.gate("offline"):
             life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
         context = contextvars.copy_context()
         context.run(LIFE.set, life)

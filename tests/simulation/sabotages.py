@@ -295,15 +295,6 @@ def _remind_after_a_suspend() -> Replacements:
     return {(reminding, "COUNT_HOLDS"): timedelta.max}
 
 
-def _take_back_any_count() -> Replacements:
-    take_back = asking_rules.take_back_reminder
-
-    def any_number(question: Any, due_at: datetime, **_: Any) -> Any:
-        return take_back(question, due_at, number=max(question.reminders, 1))
-
-    return {(asking_rules, "take_back_reminder"): any_number}
-
-
 def _believe_any_store() -> Replacements:
     return {(opening, "find_doubt"): lambda *_, **__: ""}
 
@@ -391,8 +382,7 @@ SABOTAGES: Final[Mapping[str, Sabotage]] = {
     "pause by the machine's clock": _of("sqlite", _pause_by_the_machines_clock, Promise.LOST),
     "begin spans at the lower end": _of("sqlite", _begin_spans_at_the_lower_end, Promise.EARLY),
     "remind without counting": _of("sqlite", _remind_without_counting, Promise.NAGGED),
-    "remind after a suspend": _of("sqlite", _remind_after_a_suspend, Promise.REMINDED_LATE),
-    "take back any count": _of("dynamodb", _take_back_any_count, Promise.NAGGED),
+    "remind after a suspend": _of("dynamodb", _remind_after_a_suspend, Promise.REMINDED_LATE),
     "forget the report before": _of("sqlite", _forget_the_report_before, Promise.UNPROVED),
     "begin each trail anew": _of("sqlite", _begin_each_trail_anew, Promise.UNPROVED),
     "log addresses": _of("sqlite", _log_addresses, Promise.LEAKED),

@@ -57,6 +57,15 @@ class SharedTable:
         """Carry out a call. `ClientError` if a condition does not hold."""
         return _OPERATIONS[operation](self, arguments)
 
+    def is_claim(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a write says that a question or a reminder is about to be posted."""
+        parts = [part for each in arguments.get("TransactItems", ()) for part in each.values()]
+        for item in (part["Item"] for part in (arguments, *parts) if "Item" in part):
+            stands = self._items.get(_key(item), {})
+            if item.get("st") == {"S": "posting"} or item.get("rm") != stands.get("rm", item.get("rm")):
+                return True
+        return False
+
     def _describe(self, _: Mapping[str, Any]) -> dict[str, Any]:
         arn = "arn:aws:dynamodb:us-west-2:000000000000:table/simulated"
         created = datetime.fromtimestamp(BEGINNING, UTC)
@@ -268,22 +277,16 @@ class SimulatedCaller:
         try:
             if operation in _WRITES:
                 table.on_write(life, "before")
+            if life is not None and life.claimed is not None and table.is_claim(arguments):
+                life.claimed.set()
             done = table.do(operation, arguments)
             if operation in _WRITES:
-                if life is not None and life.claimed is not None and _is_claim(arguments):
-                    life.claimed.set()
                 table.on_write(life, "after")
         except ClientError as error:
             return error
         except Died:
             return _closed()
         return done
-
-
-def _is_claim(arguments: Mapping[str, Any]) -> bool:
-    """Whether a write says of a question that it is about to be posted."""
-    parts = [part for each in arguments.get("TransactItems", ()) for part in each.values()]
-    return any(part.get("Item", {}).get("st") == {"S": "posting"} for part in (arguments, *parts))
 
 
 def _give_up(answered: asyncio.Future[Any]) -> None:
