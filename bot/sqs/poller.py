@@ -44,8 +44,12 @@ CALLS_PATIENCE = timedelta(seconds=90)
 #: How long a stop waits for the poll in progress, in seconds.
 LAST_POLL_SECONDS = 2.0
 
-#: In seconds. SQS holds a poll for 20 s before it returns nothing. After an empty response that came sooner
-#: than this, the next poll waits this long.
+#: How long SQS holds a poll before it returns nothing, in seconds; and how long until it is known what time it
+#: is, which the answer to a long poll does not tell.
+WAIT_SECONDS = 20
+FIRST_WAIT_SECONDS = 2
+
+#: In seconds. After an empty response that came sooner than this, the next poll waits this long.
 SHORTEST_POLL = 1.0
 
 #: Seconds between two probes of a store that refuses writes.
@@ -55,7 +59,7 @@ PROBE_INTERVAL_SECONDS = 5.0
 class RequestQueue(Protocol):
     """What the poller needs of a queue. Each method does what that of `Queue` does."""
 
-    async def receive(self) -> Sequence[Received]:
+    async def receive(self, *, wait_seconds: int) -> Sequence[Received]:
         """Wait for messages."""
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
@@ -120,7 +124,8 @@ class Poller:
                 await pause(stop, seconds=self._back_off(error))
 
     async def _poll(self, stop: asyncio.Event) -> Sequence[Received]:
-        poll = asyncio.ensure_future(self._queue.receive())
+        wait_seconds = WAIT_SECONDS if self.clock.is_known else FIRST_WAIT_SECONDS
+        poll = asyncio.ensure_future(self._queue.receive(wait_seconds=wait_seconds))
         stopping = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({poll, stopping}, return_when=asyncio.FIRST_COMPLETED)

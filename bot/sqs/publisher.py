@@ -107,7 +107,13 @@ class Publisher:
             self._back_off(error)
 
     async def _send_due(self) -> int:
-        """Send up to ten reports; return how many there were."""
+        """Send up to ten reports; return how many there were.
+
+        None before it is known what time it is, since MozDef drops a report that comes too early; `ClockWatch`
+        then wakes the publisher.
+        """
+        if not self._clock.is_known:
+            return 0
         await self._mark_sent()
         rows = await self._load_ready_rows()
         waiting = iter(rows)

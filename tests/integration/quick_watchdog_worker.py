@@ -44,12 +44,12 @@ class CuedQueue:
         self._queue = queue
         self.describe = queue.describe
 
-    async def receive(self) -> Sequence[Received]:
+    async def receive(self, *, wait_seconds: int = 20) -> Sequence[Received]:
         if is_cue("loop"):
             hold_up()
         if is_cue("poller"):
             await asyncio.Event().wait()
-        return await self._queue.receive(wait_seconds=1)
+        return await self._queue.receive(wait_seconds=min(wait_seconds, 1))
 
     async def delete_batch(self, messages: Sequence[Received]) -> Sequence[FailedEntry | None]:
         return await self._queue.delete_batch(messages)

@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from fakes import running_clock
 
-from bot.clock import Clock
 from bot.sqs.poller import Poller, Receive
 from bot.sqs.publisher import Publisher
 from bot.sqs.queues import FailedEntry, Outgoing, Queue, Received, SendQueue
@@ -37,6 +37,7 @@ class ScriptedQueue:
     def __init__(self, refusals: Mapping[str, FailedEntry] | None = None) -> None:
         self.polls: asyncio.Queue[Sequence[Received] | Exception] = asyncio.Queue()
         self.polled = 0
+        self.waits: list[int] = []  #: of the polls, in seconds
         self.deleted: list[str] = []
         self.handed_back: list[str] = []
         self.undeletable: set[str] = set()
@@ -45,8 +46,9 @@ class ScriptedQueue:
         self.fails: list[Exception] = []  #: with which the next batches are not sent
         self.tries: list[str] = []
 
-    async def receive(self) -> Sequence[Received]:
+    async def receive(self, *, wait_seconds: int = 20) -> Sequence[Received]:
         self.polled += 1
+        self.waits.append(wait_seconds)
         brought = await self.polls.get()
         if isinstance(brought, Exception):
             raise brought
@@ -146,8 +148,8 @@ class ShortPolls:
         self.hand_back = queue.hand_back
         self._queue = queue
 
-    async def receive(self) -> Sequence[Received]:
-        return await self._queue.receive(wait_seconds=1)
+    async def receive(self, *, wait_seconds: int = 20) -> Sequence[Received]:
+        return await self._queue.receive(wait_seconds=min(wait_seconds, 1))
 
 
 def body_of(identifier: str, **changes: Any) -> str:
@@ -227,7 +229,7 @@ def row_of(identifier: str, sequence: int = 0, *, body: str = "", in_seconds: fl
 
 
 def publisher_of(outbox: MemoryOutbox, queue: SendQueue) -> Publisher:
-    return Publisher(outbox, queue, Clock(), random=Unwavering())
+    return Publisher(outbox, queue, running_clock(), random=Unwavering())
 
 
 @asynccontextmanager

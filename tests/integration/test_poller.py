@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from fakes import ScriptedMessenger, SteppedClock
+from machine import FakeMachine
 from memory_store import MemoryStore
 from mypy_boto3_sqs import SQSClient
 from scripted_queue import (
@@ -27,6 +28,7 @@ from scripted_queue import (
 from wiring import instead, wired
 from world import eventually
 
+from bot.clock import Service
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.poller import Poller
@@ -319,11 +321,26 @@ class EmptyQueue(ScriptedQueue):
         self._clock = clock
         self._seconds = seconds
 
-    async def receive(self) -> Sequence[Received]:
+    async def receive(self, *, wait_seconds: int = 20) -> Sequence[Received]:
         self.polled += 1
-        self._clock.advance(seconds=self._seconds)
+        self._clock.advance(seconds=min(self._seconds, wait_seconds))
         await asyncio.sleep(0)
         return []
+
+
+async def test_polls_are_short_until_one_has_told_the_time() -> None:
+    machine, queue = FakeMachine(), ScriptedQueue()
+    poller = Poller(queue, None, ScriptedTriage().receive, random=Unwavering())
+    poller.clock = machine.clock
+
+    async with polling(poller, queue):
+        queue.polls.put_nowait([])
+        await eventually(lambda: queue.polled == 2)
+        machine.hear(Service.AWS)
+        queue.polls.put_nowait([])
+        await eventually(lambda: queue.polled == 3)
+
+    assert queue.waits == [2, 2, 20]
 
 
 @pytest.mark.parametrize(("seconds", "polls"), [(0.001, 1), (0.9, 1), (1.0, 10), (20.0, 10)])

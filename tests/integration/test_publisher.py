@@ -10,6 +10,8 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
+from fakes import running_clock
+from machine import FakeMachine
 from mypy_boto3_sqs import SQSClient
 from scripted_queue import (
     PASSING,
@@ -25,7 +27,7 @@ from scripted_queue import (
 from simulated_time import run_simulated
 from world import eventually
 
-from bot.clock import Clock
+from bot.clock import Clock, Service
 from bot.errors import StartRefused, StoreError, TransientError
 from bot.sqs.clients import Connector
 from bot.sqs.publisher import FLUSH_BATCHES, Publisher
@@ -96,6 +98,22 @@ async def test_a_report_is_sent_when_it_is_due_and_not_before() -> None:
         await eventually(lambda: not outbox.waiting)
 
     assert queue.batches == [["now 0"], ["later 0"]]
+
+
+async def test_before_it_is_known_what_time_it_is_nothing_is_sent() -> None:
+    machine = FakeMachine(ahead=60.0)
+    outbox, queue = MemoryOutbox(replace(row_of("early"), due_at=machine.clock())), ScriptedQueue()
+    publisher = Publisher(outbox, queue, machine.clock, random=Unwavering())
+
+    await publisher.flush()
+    assert queue.batches == []
+
+    machine.hear(Service.SLACK)
+    await publisher.flush()
+    assert queue.batches == []
+    machine.passed += 62.0
+    await publisher.flush()
+    assert queue.batches == [["early 0"]]
 
 
 async def test_a_new_report_wakes_the_publisher() -> None:
@@ -179,7 +197,7 @@ async def test_reports_refused_for_now_rest_while_others_go_on() -> None:
     outbox = MemoryOutbox(*resting[:5], *others[:5], *resting[5:], *others[5:])
     queue = ScriptedQueue({row.body: PASSING for row in resting})
 
-    async with publishing(Publisher(outbox, queue, Clock(), random=Unwavering(3600.0))):
+    async with publishing(Publisher(outbox, queue, running_clock(), random=Unwavering(3600.0))):
         await eventually(lambda: len(outbox.sent) == 40)
 
     assert outbox.waiting == resting
@@ -243,7 +261,9 @@ async def test_a_report_that_was_sent_but_could_not_be_marked_is_not_sent_again(
 async def test_a_stop_ends_the_wait_after_trouble() -> None:
     outbox, queue, stop = MemoryOutbox(row_of("one")), ScriptedQueue(), asyncio.Event()
     queue.fails = [TransientError("SQS is away")]
-    running = asyncio.create_task(Publisher(outbox, queue, Clock(), random=Unwavering(3600.0)).run(stop))
+    running = asyncio.create_task(
+        Publisher(outbox, queue, running_clock(), random=Unwavering(3600.0)).run(stop)
+    )
     await eventually(lambda: not queue.fails)
 
     stop.set()

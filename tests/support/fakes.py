@@ -86,6 +86,11 @@ class ToldClock(Clock):
         """Believe no answer: it is told what time it is."""
 
 
+def running_clock() -> Clock:
+    """Return a clock that knows the time from the start on."""
+    return ToldClock(lambda: datetime.now(UTC))
+
+
 class SteppedClock(ToldClock):
     """Stands still until it is moved."""
 

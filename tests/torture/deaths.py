@@ -33,6 +33,8 @@ class Deaths:
         post = self.history.post_of(message)
         if post.spoiled or post.answered_at - post.arrived_at > _SLOW:
             return True
+        if self._still_at(post, post.answered_at):  # its answer came to a machine that stood still
+            return True
         moments = self._moments[post.worker]
         next_death = bisect_left(moments, post.arrived_at - _ON_THE_WIRE)
         until = post.answered_at + SETTLED_AFTER
