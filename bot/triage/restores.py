@@ -165,6 +165,9 @@ class Restores:
                 return Fate.WAIT
         if question is None or not restore_rules.is_overtaken(question, report, restore):
             return Fate.SEND
+        known = {each.sequence for each in await self._recorder.store.reports_of(row.identifier)}
+        if known.issuperset(range(report.sequence, question.reports)):
+            return Fate.SEND  # what is harsher was said since the restore, and follows in order
         policy = self._recorder.policy
         await self._recorder.decide(question, lambda each: restore_rules.tell_again(each, now, policy))
         return Fate.DROP

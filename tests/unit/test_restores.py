@@ -460,6 +460,17 @@ async def test_a_report_of_the_backup_is_not_sent_over_a_harsher_one(
     assert await harness.told() == told
 
 
+async def test_a_report_of_the_backup_goes_before_what_was_said_since_the_restore(harness: Restored) -> None:
+    question = await harness.restore_open(YES, choice=Choice.YES)
+    harness.clock.now = SETTLED
+    await harness.service.answer(replace(a_click(question, Choice.NO), at=SETTLED))
+
+    fates = [await harness.restores.judge_report(read_report, row) for row in await harness.reports()]
+
+    assert fates == [Fate.SEND, Fate.SEND]
+    assert await harness.told() == [(0, "yes", False), (1, "no", False)]
+
+
 async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> None:
     question = await harness.restore_open(NOT_ANSWERED)
     harness.clock.now = SETTLED
