@@ -39,11 +39,15 @@ class WrongUsage(TriageBotError):
 
 
 class ConfigError(TriageBotError):
-    """Settings are wrong. `problems` has one sentence for each problem, to be shown together."""
+    """Settings are wrong. `problems` has one sentence for each problem, to be shown together.
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    `warnings` may say why: a misspelled name, for instance, next to the setting that is missing.
+    """
+
+    def __init__(self, problems: Sequence[str], *, warnings: Sequence[str] = ()) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 class StoreUnusable(ConfigError):

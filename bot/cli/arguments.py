@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.settings import parsers
 from bot.settings.env_file import suggest
+from bot.settings.settings import current_folder
 from bot.triage.outcomes import Outcome
 
 #: The longest time that a command looks back: ten years.
@@ -30,13 +31,21 @@ def file_url(text: str) -> str:
 
 def table_url(text: str) -> str:
     """Parse the URL of a DynamoDB store."""
+    if text.startswith("dynamodb://"):
+        try:
+            return parsers.store_url(text, Path())
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                "expects dynamodb://TABLE, with 3 to 255 letters, digits, dots, dashes and underscores, not"
+                f" {text!r}"
+            ) from None
     return _store_url(text, "dynamodb://")
 
 
 def _store_url(text: str, scheme: str) -> str:
     url = ""
     with suppress(ValueError):
-        url = parsers.store_url(text, Path.cwd())
+        url = parsers.store_url(text, current_folder())
     if not url.startswith(scheme):
         raise argparse.ArgumentTypeError(
             f"expects {scheme}…, not {text!r}: only SQLite to DynamoDB is supported, --from sqlite:///FILE"

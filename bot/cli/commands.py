@@ -208,13 +208,15 @@ def send(options: argparse.Namespace) -> int:
         complain(f"the bot will leave out: {make_printable('; '.join(request.left_out))}", level="warning")
     settings = load_for_command(Purpose.SEND, options)
     message_id = asyncio.run(send_request(settings, body))
-    print(f"identifier  {make_printable(identifier_in(body) or '') or '(none: the bot will reject it)'}")
+    identifier = make_printable(identifier_in(body) or "")
+    print(f"identifier  {identifier or '(none: the bot will reject it)'}")
     print(f"message id  {message_id}")
-    complain(
-        "the bot asks and reports as usual, but MozDef drops the report unless it has an alert with this"
-        " identifier",
-        level="note",
-    )
+    if identifier:
+        does = "reports the refusal" if isinstance(request, InvalidBody) else "asks and reports as usual"
+        complain(
+            f"the bot {does}, but MozDef drops the report unless it has an alert with this identifier",
+            level="note",
+        )
     return OK
 
 

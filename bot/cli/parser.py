@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
+import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from bot import __version__
@@ -15,37 +18,69 @@ from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG
 from bot.cli.console import complain
 from bot.errors import ConfigError, TriageBotError, WrongUsage
 
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 or 78. Wrong usage raises `SystemExit` with 2."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what the terminal cannot show is no reason to fail
     parser = _make_parser()
-    options = parser.parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] | None = options.command
-    if command is None:
-        parser.print_help()
-        return OK
     interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return command(options)
+        return _run(parser, arguments)
     except WrongUsage as error:
         parser.error(str(error))
     except ConfigError as error:
+        for warning in error.warnings:
+            complain(warning, level="warning")
         for problem in error.problems:
             complain(problem)
         return WRONG_CONFIG
     except TriageBotError as error:
         complain(str(error))
-        return FAILED
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
-        sys.stderr.close()
-        return FAILED
+    except OSError as error:
+        _explain_lost_output(error)
     except KeyboardInterrupt:
-        return FAILED
+        pass
     finally:
         signal.signal(signal.SIGINT, interrupted)
+    return FAILED
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
+    options = parser.parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] | None = options.command
+    if command is None:
+        parser.print_help()
+        return OK
+    code = command(options)
+    sys.stdout.flush()  # when the interpreter ends, a full disk would be a traceback
+    return code
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null in the place of closed standard streams: the next file would get their descriptor."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (to the end)
+
+
+def _explain_lost_output(error: OSError) -> None:
+    """Say why standard output cannot be written, unless its reader has left, as `head` does.
+
+    Other errors are raised again: they name a file, or another reason.
+    """
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()
+        return
+    if error.filename is not None or error.errno not in _UNWRITABLE:
+        raise error
+    complain(f"standard output cannot be written: {error.strerror}; what it has is not complete")
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,8 +96,8 @@ def _make_parser() -> argparse.ArgumentParser:
         description="Asks people in Slack whether a security alert about their account was them,"
         " and tells MozDef what they said.",
         epilog="Settings come from the environment and one file: the one that TRIAGE_BOT_ENV names, or .env"
-        " in the current folder, or /etc/triage-bot.env, whichever exists first. Exit codes: 0 success,"
-        " 1 failure, 2 wrong usage, 78 wrong configuration.",
+        " in the current folder if it sets a variable of this program, or /etc/triage-bot.env. Exit codes:"
+        " 0 success, 1 failure, 2 wrong usage, 78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"triage-bot {__version__}")
     parser.add_argument("--verbose", action="store_true", help="say where the settings come from")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import sysconfig
@@ -51,6 +52,12 @@ def _prepare(folder: Path, log: Path) -> BinaryIO:
     return log.open("ab")
 
 
+def _with_us() -> Sequence[str]:
+    """Return a command that starts a program that ends with this one, even by SIGKILL; () if none does."""
+    setpriv = shutil.which("setpriv")  # of util-linux
+    return (setpriv, "--pdeathsig", "KILL") if setpriv else ()
+
+
 class ChildProcess:
     """A running Python program. `name` is what messages call it."""
 
@@ -70,6 +77,7 @@ class ChildProcess:
         log = folder.with_suffix(".log")
         with _prepare(folder, log) as output:
             process = await asyncio.create_subprocess_exec(
+                *_with_us(),
                 sys.executable,
                 *arguments,
                 cwd=folder,

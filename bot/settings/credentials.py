@@ -38,9 +38,10 @@ def read_credentials(folder: Path | None, values: Mapping[str, str]) -> Credenti
             # A codec's error shows part of the file, which may be the token.
             why = error.strerror if isinstance(error, OSError) else "not UTF-8"
             path = folder / variable.lower()
-            problems.append(
-                f"the credential {path} cannot be read ({why}); expected a file that contains only the token"
-            )
+            expected = "a file that contains only the token"
+            if isinstance(error, PermissionError):
+                expected = "a user who may read it: run the command with sudo"
+            problems.append(f"the credential {path} cannot be read ({why}); expected {expected}")
     return Credentials(
         folder=folder,
         values={variable: text for variable, text in found.items() if text},

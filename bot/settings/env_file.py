@@ -30,6 +30,9 @@ INSTALLED_TOKENS = "triage-bot"
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
+#: What some editors put in front of UTF-8.
+_BYTE_ORDER_MARK = "\ufeff"
+
 _SPACES = " \t\n\r"
 
 #: How alike a name must be to one that exists to be taken for a misspelling (see `difflib`).
@@ -50,6 +53,7 @@ class EnvFile:
 
     path: Path | None = None
     values: Mapping[str, str] = field(default_factory=dict, repr=False)  #: without empty ones
+    meant: Collection[str] = ()  #: the names that a shell would set from it, but systemd does not
     unreadable: str = ""  #: why this user cannot read it; "": it was read
     tokens: Path | None = None  #: the folder of the tokens that belong to it
     problems: tuple[str, ...] = ()
@@ -66,13 +70,14 @@ def find_env_file(
 ) -> EnvFile:
     """Return the first of: the file that TRIAGE_BOT_ENV names, `.env` in `folder`, /etc/triage-bot.env.
 
-    `.env` counts only if it sets one of the `known` variables. Raises nothing: see `EnvFile.problems`.
+    `.env` counts only if it sets one of the `known` variables, or was meant to. Raises nothing: see
+    `EnvFile.problems`.
     """
     named = surroundings.get(FILE_VARIABLE, "")
     if named:
         return _read(folder / named, missing=f"{FILE_VARIABLE} names {folder / named}")
     local = _read(folder / LOCAL_FILE)
-    is_ours = any(name in known or suggest(name, known) for name in local.values)
+    is_ours = any(name in known or suggest(name, known) for name in (*local.values, *local.meant))
     if is_ours or local.unreadable or local.problems:
         return local
     return _read(etc / INSTALLED_FILE, tokens=etc / INSTALLED_TOKENS)
@@ -89,6 +94,9 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
         status = path.stat()
         if stat.S_ISDIR(status.st_mode) and not missing:
             return EnvFile()  # a virtual environment, for instance
+        foreign = tuple(_judge_owner(path, status))
+        if foreign and not stat.S_ISREG(status.st_mode):
+            return EnvFile(path=path, problems=foreign)  # a pipe may never end
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         wanted = (
@@ -105,22 +113,31 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
         )
     assignments = list(parse_env_file(text))
     values = {name: value.strip() for name, value, _ in assignments if value.strip()}
+    meant = frozenset(_list_shell_names(text)) - set(values)
     return EnvFile(
         path=path,
         values=values,
+        meant=meant,
         tokens=tokens,
-        problems=tuple(_judge_owner(path, status)) if values else (),
+        problems=(*foreign, *_judge_mode(path, status)) if values or meant else (),
         warnings=tuple(_warn_of_other_readers(path, text, assignments)),
     )
 
 
 def _judge_owner(path: Path, status: os.stat_result) -> Iterator[str]:
-    """Yield a problem if somebody else than this user and root may change the settings."""
-    if status.st_uid not in {0, os.geteuid()}:
-        yield (
-            f"{path} belongs to another user (uid {status.st_uid}), who could change the settings; expected a"
-            f" file of your own or root's: chown it, or name another file in {FILE_VARIABLE}"
-        )
+    """Yield a problem if the file, or the link to it, belongs to somebody else than this user and root."""
+    # Whoever owns a link chooses the file, so both are judged.
+    owners = {status.st_uid: path, path.lstat().st_uid: f"{path}, a link," if path.is_symlink() else path}
+    for owner, what in owners.items():
+        if owner not in {0, os.geteuid()}:
+            yield (
+                f"{what} belongs to another user (uid {owner}), who could change the settings; expected a"
+                f" file of your own or root's: chown it, or name another file in {FILE_VARIABLE}"
+            )
+
+
+def _judge_mode(path: Path, status: os.stat_result) -> Iterator[str]:
+    """Yield a problem if everybody may change the settings."""
     if status.st_mode & stat.S_IWOTH:
         yield (
             f"{path} can be changed by every user (mode {stat.S_IMODE(status.st_mode):04o}); expected a file"
@@ -130,13 +147,25 @@ def _judge_owner(path: Path, status: os.stat_result) -> Iterator[str]:
 
 def _warn_of_other_readers(path: Path, text: str, assignments: Sequence[Assignment]) -> Iterator[str]:
     """Yield a warning that names the lines that a shell, and python-dotenv, read otherwise."""
-    lines = sorted(_find_differences(text, assignments))
+    if text.startswith(_BYTE_ORDER_MARK):
+        yield f"{path} begins with a byte order mark, so systemd ignores line 1; save the file without it"
+    lines = sorted(_find_differences(text.removeprefix(_BYTE_ORDER_MARK), assignments))
     if lines:
         some = f"lines {', '.join(map(str, lines))} are" if len(lines) > 1 else f"line {lines[0]} is"
         yield (
             f"in {path}, {some} read as systemd reads them, which is not how a shell does; write NAME=value,"
             " without export, without a comment after the value, with quotes around all of it or none"
         )
+
+
+def _list_shell_names(text: str) -> Iterator[str]:
+    """Yield the names that python-dotenv sets from a file, also those that systemd does not see.
+
+    These are behind `export` or a byte order mark.
+    """
+    for binding in parse_stream(io.StringIO(text.removeprefix(_BYTE_ORDER_MARK))):
+        if binding.key and binding.value and binding.value.strip():
+            yield binding.key
 
 
 def _find_differences(text: str, assignments: Sequence[Assignment]) -> set[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -137,7 +138,7 @@ def load_settings(
     configuration errors are reported together: raised as one `ConfigError`, or for `Purpose.CHECK` returned
     in `Settings.problems`. `environ` and `directory` default to those of the process.
     """
-    folder = (directory or Path.cwd()).absolute()
+    folder = (directory or current_folder()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)
     known = _list_names()
     file = find_env_file(surroundings, folder, known, etc=etc)
@@ -152,8 +153,9 @@ def load_settings(
     proxies = read_proxies(surroundings)
     # A command that only opens the store's file needs no proxy.
     problems.extend(() if purpose is Purpose.STORE and _is_file(settings["store_url"]) else proxies.problems)
+    warnings = tuple(_warn(file, surroundings, known, settings))
     if problems and purpose is not Purpose.CHECK:
-        raise ConfigError(problems)
+        raise ConfigError(problems, warnings=warnings)
     only_in_file = {name: text for name, text in file.values.items() if name not in surroundings}
     return Settings(
         **settings,
@@ -164,12 +166,7 @@ def load_settings(
         notify_socket=surroundings.get("NOTIFY_SOCKET", ""),
         watchdog=_read_watchdog(surroundings),
         journal_stream=surroundings.get("JOURNAL_STREAM", ""),
-        warnings=(
-            *_warn_of_unknown_variables(file, surroundings, known),
-            *file.warnings,
-            *_warn_of_exposed_file(file),
-            *_warn_of_no_reminders(settings),
-        ),
+        warnings=warnings,
         problems=tuple(problems),
     )
 
@@ -178,13 +175,27 @@ def read_log_format(
     *, environ: Mapping[str, str] | None = None, directory: Path | None = None, etc: Path = Path("/etc")
 ) -> str:
     """Return LOG_FORMAT, for the errors of other settings; "text" if it is wrong. Raises nothing."""
-    folder = (directory or Path.cwd()).absolute()
     surroundings = _drop_empty(os.environ if environ is None else environ)
-    file = find_env_file(surroundings, folder, _list_names(), etc=etc)
+    text = surroundings.get("LOG_FORMAT", "")
+    with suppress(ConfigError):
+        folder = (directory or current_folder()).absolute()
+        text = text or find_env_file(surroundings, folder, _list_names(), etc=etc).values.get(
+            "LOG_FORMAT", ""
+        )
     try:
-        return parsers.log_format(surroundings.get("LOG_FORMAT") or file.values.get("LOG_FORMAT", "text"))
+        return parsers.log_format(text or "text")
     except ValueError:
         return "text"
+
+
+def current_folder() -> Path:
+    """Return the folder in which this process runs. Raises `ConfigError` if somebody has removed it."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            ["the current folder does not exist any more; expected one that does: cd to another"]
+        ) from error
 
 
 def takes_colour(stream: TextIO) -> bool:
@@ -330,6 +341,15 @@ def _is_secret(name: str, value: str) -> bool:
     setting = f"{name}={value}"
     is_token = name in SECRET_VARIABLES and not Secret(value).parameter
     return is_token or redact(setting) != setting
+
+
+def _warn(
+    file: EnvFile, surroundings: Mapping[str, str], known: Collection[str], settings: Mapping[str, Any]
+) -> Iterator[str]:
+    yield from _warn_of_unknown_variables(file, surroundings, known)
+    yield from file.warnings
+    yield from _warn_of_exposed_file(file)
+    yield from _warn_of_no_reminders(settings)
 
 
 def _warn_of_unknown_variables(

@@ -129,6 +129,7 @@ REFUSED = {
     ("dynamodb://questions", "sqlite:///triage-bot.db"): (2, "only SQLite to DynamoDB is supported"),
     ("triage-bot.db", "dynamodb://questions"): (2, "--from expects sqlite:///…, not"),
     ("sqlite:///triage-bot.db", "postgres://questions"): (2, "--to expects dynamodb://…, not"),
+    ("sqlite:///triage-bot.db", "dynamodb://q"): (2, "--to expects dynamodb://TABLE, with 3 to 255 letters"),
 }
 
 

@@ -59,6 +59,39 @@ def test_colour_is_for_terminals_whose_user_wants_it() -> None:
     assert all(told.format("error") in one for one in shown[1:])
 
 
+def run_in_shell(script: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of shell, in which `$bot` is the program."""
+    bot = f"{sys.executable} -P -m bot"
+    return subprocess.run(  # noqa: S603 - the program under test
+        ["/bin/sh", "-c", script],
+        env={**bare_environment(Path("/")), "bot": bot, **environ},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["list", "check", "migrate --from sqlite:///x.db --to dynamodb://table"])
+def test_a_folder_that_is_gone_is_an_error_in_words(tmp_path: Path, command: str) -> None:
+    (tmp_path / "gone").mkdir()
+
+    ended = run_in_shell(f"rmdir ../gone; $bot {command}", tmp_path / "gone")
+
+    assert ended.returncode == 78
+    assert ended.stderr.startswith("triage-bot: error: the current folder does not exist any more; expected")
+
+
+def test_a_missing_setting_is_shown_after_the_name_that_was_misspelled(tmp_path: Path) -> None:
+    ended = run_in_shell("$bot send --user ada@example.com", tmp_path, REQUEST_QUEUE_ULR="x")
+
+    assert ended.returncode == 78
+    assert re.findall("triage-bot: (error|warning): .*?(REQUEST_QUEUE_U..)", ended.stderr) == [
+        ("warning", "REQUEST_QUEUE_ULR"),
+        ("error", "REQUEST_QUEUE_URL"),
+    ]
+
+
 class Reported(NamedTuple):
     """A world with an alert whose only report was sent."""
 
@@ -89,6 +122,21 @@ def test_the_list_fits_80_columns_and_a_pipe_gets_all_of_it(reported: Reported) 
     assert "undeliverable: users_not_found\n" in piped
     assert piped.startswith("ACCEPTED  ")
     assert reported.on_terminal("list", columns=200).text.partition("\n")[0] == piped.partition("\n")[0]
+
+
+@pytest.mark.parametrize("command", ["list", "stats", "export --since 1d", "check --json"])
+def test_output_that_cannot_be_written_is_an_error_in_words(reported: Reported, command: str) -> None:
+    worker = reported.world.worker
+
+    full = run_in_shell(f"$bot {command} > /dev/full", worker.folder, **worker.environment)
+    closed = run_in_shell(f"$bot {command} >&-", worker.folder, **worker.environment)
+
+    assert full.returncode == 1
+    assert full.stderr == (
+        "triage-bot: error: standard output cannot be written: No space left on device; what it has is not"
+        " complete\n"
+    )
+    assert closed.stderr == ""
 
 
 def test_the_json_that_show_prints_on_a_terminal_can_be_copied(reported: Reported) -> None:

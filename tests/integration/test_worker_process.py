@@ -355,6 +355,7 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
     sent = world.worker.command("send", "--file", "-", given=given)
 
     assert (sent.returncode, f"triage-bot: warning: {told}" in sent.stderr) == (0, True)
+    assert ("the bot asks" in sent.stderr) == ("reject" not in told)
     [message] = world.sqs.receive_message(QueueUrl=world.requests)["Messages"]
     assert message["Body"] == given
 

@@ -165,6 +165,16 @@ def test_a_form_names_what_is_missing_at_the_field_and_goes_there(page: Page) ->
         page.locator("#send").click()
 
 
+def test_the_keyboard_stays_where_it_has_killed_the_worker(page: Page) -> None:
+    worker, kill = page.locator(".pill").filter(has_text="Worker"), page.get_by_role("button", name="Kill")
+    kill.focus()
+    page.keyboard.press("Enter")
+
+    expect(worker).to_contain_text("back after")
+
+    expect(kill).to_be_focused()
+
+
 def test_a_person_who_cannot_be_asked_is_not_promised_a_question(page: Page) -> None:
     look_at(page, "Ada Lovelace")
     for name, address in (

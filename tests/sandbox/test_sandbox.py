@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -89,6 +90,16 @@ def test_ctrl_c_ends_every_part_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert "Stopped." in output
     assert not any(runs(pid) for pid in parts)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv of util-linux")
+def test_a_sandbox_that_is_killed_takes_its_parts_with_it(tmp_path: Path) -> None:
+    with SandboxProcess(tmp_path) as sandbox:
+        parts = [sandbox.pid_of("Worker"), sandbox.pid_of("SQS")]
+
+        sandbox.end(signal.SIGKILL)
+
+    until(lambda: not any(runs(pid) for pid in parts), what="nothing of the sandbox runs")
 
 
 def test_a_stop_in_the_middle_of_the_start_leaves_nothing_running(tmp_path: Path) -> None:

@@ -45,6 +45,13 @@ def folder(tmp_path: Path) -> Path:
         (None, "LOG_LEVLE=DEBUG", "LOG_LEVEL=WARNING", "INFO"),  # misspelled, so ours
         (None, None, None, "INFO"),
         ("", "LOG_LEVEL=DEBUG", "LOG_LEVEL=WARNING", "INFO"),
+        (
+            None,
+            "export LOG_LEVEL=DEBUG",
+            "LOG_LEVEL=WARNING",
+            "INFO",
+        ),  # meant, but systemd reads it otherwise
+        (None, "\ufeffLOG_LEVEL=DEBUG", "LOG_LEVEL=WARNING", "INFO"),
     ],
 )
 def test_one_file_is_read_the_first_that_there_is(
@@ -93,6 +100,21 @@ def test_a_file_that_somebody_else_could_change_is_refused_and_never_passed_over
         load(folder)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_somebody_else_can_neither_choose_the_file_nor_hold_up_a_command(folder: Path, kind: str) -> None:
+    path, installed = folder / ".env", folder / "etc" / "triage-bot.env"
+    installed.write_text("LOG_LEVEL=WARNING\n")
+    if kind == "link":
+        path.symlink_to(installed)
+    else:
+        os.mkfifo(path, 0o600)  # which nobody writes to
+    os.chown(path, 65534, 65534, follow_symlinks=False)
+
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        load(folder)
+
+
 @pytest.fixture
 def as_another_user() -> Iterator[Path]:
     """A folder that another user may enter, as whom the test goes on."""
@@ -133,6 +155,19 @@ def test_a_file_that_cannot_be_read_is_named_where_a_setting_is_missing(
     assert load(as_another_user, STORE_URL="sqlite:///other.db").store_path == as_another_user / "other.db"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_token_that_cannot_be_read_is_named_with_sudo(as_another_user: Path) -> None:
+    os.seteuid(0)
+    (as_another_user / "etc" / "triage-bot").mkdir()
+    (as_another_user / "etc" / "triage-bot" / "slack_bot_token").touch(0o600)
+    os.seteuid(65534)
+
+    with pytest.raises(
+        ConfigError, match=r"slack_bot_token cannot be read \(Permission denied\); expected a user"
+    ):
+        load(as_another_user, Purpose.RUN)
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [
@@ -154,6 +189,28 @@ def test_lines_that_mean_something_else_to_a_shell_are_named_by_number(
     assert [each.partition(f"in {folder / '.env'}, ")[2].partition(" read as")[0] for each in told] == (
         [counted] if lines else []
     )
+
+
+def test_a_byte_order_mark_is_told(folder: Path) -> None:
+    (folder / ".env").write_text("\ufeffLOG_LEVEL=INFO\n")
+
+    assert any("begins with a byte order mark" in each for each in load(folder).warnings)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("REQUEST_QUEUE_ULR=x", "did you mean REQUEST_QUEUE_URL?"),
+        ("export REQUEST_QUEUE_URL=x", "line 1 is read as systemd reads them"),
+    ],
+)
+def test_why_a_setting_is_missing_is_told_with_it(folder: Path, line: str, why: str) -> None:
+    (folder / ".env").write_text(line)
+
+    with pytest.raises(ConfigError, match="REQUEST_QUEUE_URL is not set") as caught:
+        load(folder, Purpose.SEND)
+
+    assert any(why in each for each in caught.value.warnings)
 
 
 def test_a_misspelled_variable_is_told_with_the_one_that_is_meant(folder: Path) -> None:

@@ -50,7 +50,7 @@ function placeOfFocus(container) {
 function restoreFocus(container, place) {
   if (!place || place.focused.isConnected && document.activeElement === place.focused) return;
   const item = [...container.children].find((child) => child.dataset.key === place.item);
-  const controls = item ? [item, ...item.querySelectorAll("[data-control]")] : [];
+  const controls = item ? [...item.querySelectorAll("[data-control]"), item] : [];
   controls.find((control) => control.dataset.control === place.control)?.focus({ preventScroll: true });
 }
 

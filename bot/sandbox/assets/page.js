@@ -75,7 +75,8 @@ function dismiss() {
 }
 
 function healthElement(part) {
-  return element("li", { class: `pill is-${part.state}` },
+  // While the button is gone, the keyboard waits on the pill.
+  return element("li", { class: `pill is-${part.state}`, tabindex: "-1", "data-control": "fault" },
     element("span", { class: "dot", "aria-hidden": "true" }),
     element("span", { class: "pill-name" }, part.name), element("span", { class: "pill-words" }, part.words),
     part.fault ? element("button", { type: "button", class: "pill-fault", "data-control": "fault",
