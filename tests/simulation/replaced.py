@@ -49,7 +49,7 @@ def replaced(
         (queue, "SimpleQueue"): queues,
         (socket.socket, "__init__"): _refuse_socket,
         (sys, "unraisablehook"): lambda _: None,  # coroutines of dead lives may refuse to be closed
-        **{(gc, name): lambda *_: 0 for name in ("collect", "freeze", "set_threshold")},
+        **{(gc, name): lambda *_: 0 for name in ("collect", "enable", "freeze", "set_threshold")},
         **others,
     }
     kept = {place: getattr(*place) for place in replacements}

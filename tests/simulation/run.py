@@ -443,7 +443,7 @@ class Run:
         life.on_death.append(worker.ended.set)
         self.note(f"worker {worker.name} begins life {life.number}{' restored' * restored}")
         random = self._draw_from(f"network of {worker.name} {life.number}")
-        if restored and random.random() < _OFFLINE_SHARE and self.gate("offline"):
+        if random.random() < _OFFLINE_SHARE and self.gate("offline"):
             life.offline_until = self.loop.now + random.choice((random.uniform(0, 5), random.uniform(0, 60)))
         context = contextvars.copy_context()
         context.run(LIFE.set, life)
