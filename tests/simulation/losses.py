@@ -35,7 +35,7 @@ class Loss:
 
     kind: str
     missing: int
-    has_head: bool  #: whether the head still knows all of them
+    has_head: bool  #: whether there is a head, which knows all of them
 
     @property
     def must_be_refused(self) -> bool:
@@ -62,10 +62,14 @@ class Losses:
         self._copy = {name: content for name, content in files.items() if name in (_STORE, _LOG)}
 
     def strike(self, *, power: bool) -> Loss | None:
-        """Do one thing that is possible; None if there is no store yet."""
+        """Do one thing that is possible; None if there is no store yet.
+
+        None, too, where a power failure left the head behind: what it had not synced it cannot miss.
+        """
         before = self._read()
         known = _commits(before, self._folder.parent)
-        if known is None or _HEAD not in before:
+        notes = read_notes(self._folder / _HEAD)
+        if known is None or not notes or (power and notes[0].commits < known):
             return None
         kinds = [kind for kind, is_possible in _POSSIBLE.items() if is_possible(before, self._copy)]
         kind = self._random.choice(kinds)
@@ -78,10 +82,7 @@ class Losses:
                 path.write_bytes(after[name])
         left = _commits(after, self._folder.parent)
         missing = known - (left or 0)
-        notes = read_notes(self._folder / _HEAD)
-        # After a power failure the head may be behind, by what it had not synced.
-        has_head = bool(notes and (not power or notes[0].commits >= known))
-        return Loss(kind=kind, missing=missing, has_head=has_head)
+        return Loss(kind=kind, missing=missing, has_head=bool(read_notes(self._folder / _HEAD)))
 
     def _read(self) -> Files:
         return {path.name: path.read_bytes() for path in self._folder.iterdir() if path.suffix != ".db-shm"}

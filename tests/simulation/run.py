@@ -320,7 +320,7 @@ class Run:
         for _ in range(self.plan.lives - 1):
             worker = self._random.choice(self._workers)
             power = await self._live_and_die(worker)
-            worker.loss = self._lose(power=power) or worker.loss
+            worker.loss = worker.loss or self._lose(power=power)
             await asyncio.sleep(
                 self._random.choice((0.0, self._random.random(), self._random.uniform(0, 60)))
             )

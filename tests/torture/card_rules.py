@@ -33,12 +33,15 @@ def cards(case: Case) -> Findings:
 
 
 def doubled_cards(case: Case, deaths: Deaths) -> Findings:
-    """Judge that cards are wanted, and that each but the last was one that the worker may not know of."""
+    """Judge that cards are wanted, and that each but the last was one that the worker may not know of.
+
+    A worker that stood still since before that one was posted may have been about to post.
+    """
     if case.cards and case.alert.label != CARDED_LABEL:
         yield Promise.DOUBLED, f"{case.cards[0].ts} is not wanted"
     in_order = sorted(case.cards, key=lambda card: deaths.history.post_of(card).arrived_at)
     for earlier, later in pairwise(in_order):
-        if not deaths.may_not_know(earlier):
+        if not deaths.may_not_know(earlier) and not deaths.stood_still_between(earlier, later):
             yield Promise.DOUBLED, f"{earlier.ts} was known when {later.ts} was posted"
 
 

@@ -210,7 +210,10 @@ class Crowd:
 
     def _record(self, alert: Alert, choice: str, *, honest: bool) -> Press:
         number = len(self._history.presses)
-        press = Press(number=number, identifier=alert.identifier, choice=choice, honest=honest)
+        began = self._slack.clock().timestamp()
+        press = Press(
+            number=number, identifier=alert.identifier, choice=choice, honest=honest, began_at=began
+        )
         self._history.presses.append(press)
         return press
 

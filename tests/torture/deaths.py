@@ -50,6 +50,13 @@ class Deaths:
         post = self.history.post_of(message)
         return sum(ended - began for began, ended in self._still_at(post, post.answered_at + SETTLED_AFTER))
 
+    def stood_still_between(self, earlier: Message, later: Message) -> bool:
+        """Tell whether the worker of a message stood still while another one was posted before it."""
+        at, whose = self.history.post_of(earlier).arrived_at, self.history.post_of(later).worker
+        return any(
+            worker == whose and began <= at <= ended for worker, began, ended in self.history.suspensions
+        )
+
     def _still_at(self, post: Post, until: float) -> list[tuple[float, float]]:
         return [
             (began, ended)

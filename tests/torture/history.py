@@ -31,6 +31,7 @@ class Press:
     choice: str
     honest: bool
     acknowledged: bool = False
+    began_at: float = 0.0
     ended_at: float = 0.0  #: when Slack called it taken or failed
 
 

@@ -26,8 +26,11 @@ def answers(case: Case) -> Findings:
         if receipt.said and receipt.said not in pressed:
             yield Promise.FORGED, f"sequence {receipt.sequence}: {receipt.said}, pressed: {sorted(pressed)}"
     said = {receipt.said for receipt in receipts}
+    # What was taken back is not reported anew, and whoever says it again is told that it is noted.
+    is_taken_back = case.shown_at_restore == answer_text(_TAKEN_BACK)
     for press in case.presses:
-        if press.acknowledged and press.ended_at > case.restored_at and press.choice not in said:
+        counts = press.acknowledged and press.began_at > case.restored_at
+        if counts and press.choice not in said and not is_taken_back:
             yield (
                 Promise.UNREPORTED,
                 f"press {press.number} ({press.choice}) was acknowledged; {sorted(said)}",
@@ -54,3 +57,4 @@ _STANDS_AT_NO: Final = (
     Standing(outcome="no", said="no", choices=1),
     Standing(outcome="no", said="no", choices=2),
 )
+_TAKEN_BACK: Final = Standing(outcome="no", said="yes", choices=2)
