@@ -44,8 +44,8 @@ CALLS_PATIENCE = timedelta(seconds=90)
 #: How long a stop waits for the poll in progress, in seconds.
 LAST_POLL_SECONDS = 2.0
 
-#: How long SQS holds a poll before it returns nothing, in seconds; and how long until it is known what time it
-#: is, which the answer to a long poll does not tell.
+#: How long SQS holds a poll before it returns nothing, in seconds; and how long until it is known what
+#: time it is, which the answer to a long poll does not tell.
 WAIT_SECONDS = 20
 FIRST_WAIT_SECONDS = 2
 
