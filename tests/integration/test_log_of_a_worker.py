@@ -59,9 +59,10 @@ def life(create_shared_world: Callable[..., World]) -> Life:
 
 
 def test_every_line_of_a_workers_life_is_an_object(life: Life) -> None:
-    told = [(entry["event"], entry["message"].partition(" ")[0]) for entry in life.entries[-4:]]
+    told = [(entry["event"], entry["message"].partition(" ")[0]) for entry in life.entries[-5:]]
     assert told[0][0] == "worker.stopped"
     assert told[1:] == [
+        ("setting.doubtful", "nothing"),
         ("start.failed", "REMIND_AFTER"),
         ("setting.doubtful", "nothing"),
         ("start.failed", "the"),
