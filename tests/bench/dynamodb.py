@@ -112,7 +112,8 @@ class DynamoStandIn:
         last = int(_value(call, ":last")["N"]) if "#s <= :last" in clauses else None
         found = sorted((row for row in rows), key=lambda row: int(row[index.sort]["N"]))
         shown = [row for row in found if last is None or int(row[index.sort]["N"]) <= last]
-        return {"Items": shown[: call.get("Limit")]}
+        page = shown[: call.get("Limit")]
+        return {"Items": page, "Count": len(page)}
 
     def _write(self, key: tuple[str, str], item: Item) -> None:
         for place in _places(self._items.get(key, {})):
