@@ -17,6 +17,7 @@ from bot import __version__
 from bot.cli.commands import COMMANDS, FAILED, OK, WRONG_CONFIG
 from bot.cli.console import complain
 from bot.errors import ConfigError, TriageBotError, WrongUsage
+from bot.settings.env_file import suggest
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -83,11 +84,27 @@ def _explain_lost_output(error: OSError) -> None:
         os.dup2(nowhere.fileno(), 1)  # for what is still in the buffer
 
 
+#: What argparse says of wrong usage, and what we say.
+_PLAINLY = (
+    (r"argument (\S+): expects", r"\1 expects"),
+    (r"argument (\S+): expected one argument", r"\1 expects a value after it"),
+    (r"unrecognized arguments: (.+)", r"\1: not expected here; --help says what is"),
+    (r"the following arguments are required: (.+)", r"\1 is missing"),
+)
+
+
 class _Parser(argparse.ArgumentParser):
-    """Says what an option expects, without the words that argparse puts before it."""
+    """Says what is expected, in the words of this program."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(re.sub(r"^argument (\S+): expects", r"\1 expects", message))
+        for theirs, ours in _PLAINLY:
+            message = re.sub(f"^{theirs}", ours, message)
+        if unknown := re.match(r"argument COMMAND: invalid choice: '([^']*)'", message):
+            names = [command.name for command in COMMANDS]
+            meant = suggest(unknown[1], names)
+            hint = f"did you mean {meant!r}?" if meant else f"expected one of {', '.join(names)}"
+            message = f"there is no command {unknown[1]!r}; {hint}"
+        super().error(message)
 
 
 def _make_parser() -> argparse.ArgumentParser:

@@ -363,8 +363,11 @@ def test_send_warns_of_a_file_that_breaks_the_contract_and_sends_it(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("dance",), "invalid choice: 'dance'"),
-        (("show",), "required: IDENTIFIER"),
+        (("dance",), "there is no command 'dance'; expected one of run, "),
+        (("lst",), "there is no command 'lst'; did you mean 'list'?"),
+        (("show",), "IDENTIFIER is missing"),
+        (("list", "foo"), "foo: not expected here; --help says what is"),
+        (("list", "--since", "-1d"), "--since expects a value after it"),
         (("send",), "one of the arguments --user --file is required"),
         (("list", "--limit", "0"), "--limit expects a whole number of 1 or more, not '0'"),
         (("list", "--limit", "x"), "--limit expects a whole number of 1 or more, not 'x'"),
