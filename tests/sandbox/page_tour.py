@@ -44,6 +44,7 @@ def tour(page: Page, sandbox: SandboxProcess) -> Iterator[str]:
     page.locator("#messages .message").wait_for()
     yield "question"
     send_sample(page, "30 seconds to answer", address="katherine@example.com")
+    page.locator("#conversation-head").filter(has_text="Katherine").wait_for()
     look_at(page, "Ada Lovelace")
     open_home(page, "Ada Lovelace").locator(".block").first.wait_for()
     yield "home"
