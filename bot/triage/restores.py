@@ -165,8 +165,11 @@ class Restores:
                 return Fate.WAIT
         if question is None or not restore_rules.is_overtaken(question, report, restore):
             return Fate.SEND
-        known = {each.sequence for each in await self._recorder.store.reports_of(row.identifier)}
-        if known.issuperset(range(report.sequence, question.reports)):
+        told = await self._recorder.store.reports_of(row.identifier)
+        later = [each for each in told if each.sequence > row.sequence]
+        if len(later) == question.reports - row.sequence - 1 and all(
+            read_report(each).at > restore.until for each in later
+        ):
             return Fate.SEND  # what is harsher was said since the restore, and follows in order
         policy = self._recorder.policy
         await self._recorder.decide(question, lambda each: restore_rules.tell_again(each, now, policy))
