@@ -77,7 +77,7 @@ def terminal_width(stream: TextIO | None = None) -> int | None:
 
 
 def confirm(question: str) -> bool:
-    """Ask whoever is at the terminal a question that `y` agrees to. A script, with no terminal, agrees."""
+    """Ask a yes-or-no question at the terminal; without one, as in a script, the answer is yes."""
     if not (sys.stdin and sys.stdin.isatty()):
         return True
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)

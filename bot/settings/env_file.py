@@ -126,7 +126,7 @@ def _read(path: Path, *, missing: str = "", tokens: Path | None = None) -> EnvFi
 
 def _judge_owner(path: Path, status: os.stat_result) -> Iterator[str]:
     """Yield a problem if the file, or the link to it, belongs to somebody else than this user and root."""
-    # Whoever owns a link chooses the file, so both are judged.
+    # The owner of a link chooses the file, so both owners are checked.
     owners = {status.st_uid: path, path.lstat().st_uid: f"{path}, a link," if path.is_symlink() else path}
     for owner, what in owners.items():
         if owner not in {0, os.geteuid()}:

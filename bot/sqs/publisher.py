@@ -109,8 +109,8 @@ class Publisher:
     async def _send_due(self) -> int:
         """Send up to ten reports; return how many there were.
 
-        None before it is known what time it is, since MozDef drops a report that comes too early. Then
-        `ClockWatch` wakes the publisher.
+        Until the time is known it sends nothing, since MozDef drops a report that comes too early.
+        `ClockWatch` then wakes the publisher.
         """
         if not self._clock.is_known:
             return 0

@@ -151,7 +151,7 @@ class Sweeper:
     async def _start_due(self) -> timedelta:
         """Start work on what is due, within the limits; return how long to sleep.
 
-        None before it is known what time it is: what is put off then might be due in a month.
+        Until the time is known it starts nothing: what a wrong clock puts off may be due in a month.
         """
         if not self._clock.is_known:
             return CLOCK_PAUSE

@@ -164,7 +164,7 @@ async def test_the_questions_accepted_last_are_listed_first(store: AnyStore) -> 
 
 
 def listed_question(number: int, **changes: Any) -> Question:
-    """Return the question of an alert that was accepted so many seconds after noon."""
+    """Return the question of an alert that was accepted this many seconds after noon."""
     request = {name: changes.pop(name) for name in ("user", "alert") if name in changes}
     question = a_question(f"{number}", accepted_at=NOON + number * SECOND, **changes)
     return replace(question, request=replace(question.request, **request))

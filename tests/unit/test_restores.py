@@ -471,6 +471,16 @@ async def test_a_report_of_the_backup_goes_before_what_was_said_since_the_restor
     assert await harness.told() == [(0, "yes", False), (1, "no", False)]
 
 
+async def test_of_reports_that_all_waited_in_the_backup_only_the_harshest_is_sent(harness: Restored) -> None:
+    await harness.answer(Choice.YES)
+    await harness.restore_open(replace(NO, reports=2), choice=Choice.NO)
+    harness.clock.now = SETTLED
+
+    fates = [await harness.restores.judge_report(read_report, row) for row in await harness.reports()]
+
+    assert fates[:2] == [Fate.DROP, Fate.SEND]
+
+
 async def test_what_is_reported_after_the_restore_is_sent(harness: Restored) -> None:
     question = await harness.restore_open(NOT_ANSWERED)
     harness.clock.now = SETTLED

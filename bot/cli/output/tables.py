@@ -67,7 +67,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _begin_of(text: str, width: int) -> str:
-    """Return as many characters of a text as take at most so many columns."""
+    """Return the longest beginning of a text that fits into `width` columns."""
     taken = 0
     for place, char in enumerate(text):
         taken += count_columns(char)

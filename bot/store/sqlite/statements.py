@@ -7,7 +7,7 @@ from bot.triage.listing import Filter
 from bot.triage.model import Work
 from bot.triage.outcomes import Reason
 
-# Values by position: finding the names of so many takes as long as the insert.
+# Bound by position: looking up this many names takes as long as the insert itself.
 INSERT = (
     f"INSERT INTO question ({', '.join(COLUMNS)})"
     f" VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (key) DO NOTHING"
