@@ -26,9 +26,9 @@ class OpenStore(Store, Outbox, Archive, Backlog, Protocol):
         """When the store had last been written when it was opened; None if that is not known."""
 
     async def confirm(self) -> bool:
-        """Whether it is known that the store is what it was; no: ask again, and do nothing until then.
+        """Whether it is known that the store is what it was; if not, ask again, and do nothing until then.
 
-        `StoreUnusable` if it is not; `StartRefused` if the table does not allow to find out.
+        `StoreUnusable` if it is not; `StartRefused` if the worker may not read that from the table.
         """
 
     async def watch(self, stop: asyncio.Event) -> None:

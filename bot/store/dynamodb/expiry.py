@@ -55,7 +55,7 @@ def ended_at(question: Question) -> datetime | None:
 class Lifetime:
     """When items expire: `keep` after their end. None: this process sets no expiry.
 
-    Before it is known what time it is, none is set: what happens then stays until the worker removes it.
+    Before the time is known, none is set: items written then stay until the worker removes them.
     """
 
     keep: timedelta | None
@@ -69,6 +69,12 @@ class Lifetime:
     def of_addition(self, question: Question) -> Item:
         """Return the expiry attribute of what is added to a question, in seconds since 1970."""
         return self.since(question.accepted_at + ADDITION_KEPT)
+
+    def of_taking(self, question: Question) -> Item:
+        """Return the expiry attribute of who has a question's alert, in seconds since 1970."""
+        return self.since(
+            max(question.accepted_at, question.taken_at or question.accepted_at) + ADDITION_KEPT
+        )
 
     def of_event(self, event: TrailEvent, deadline: datetime | None) -> Item:
         """Return the expiry attribute of an event of a question with this deadline, in seconds since 1970."""
@@ -139,11 +145,17 @@ class Expiry:
         gone = [self._make_deletion(items.report_key(items.key_of(question), row.sequence)) for row in rows]
         if items.has_addition(question):
             gone.append(self._make_deletion(items.addition_key(items.key_of(question))))
+        if question.handled:
+            gone.append(self._make_deletion(items.taking_key(items.key_of(question))))
         first = self._make_deletion(items.question_key(items.key_of(question)), stands)
         key, _, secret = question.ref.partition(".")
         gone += [
             self._make_deletion(items.event_key(key, secret, event.version))
             for event in (trail.events if trail else ())
+        ]
+        gone += [
+            self._make_deletion(items.inquiry_key(key, inquiry.number))
+            for inquiry in (trail.inquiries if trail else ())
         ]
         if not await self._table.try_transact([first, *gone[: TRANSACTION_MAX - 1]]):
             return False

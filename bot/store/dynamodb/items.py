@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, overload
 
 from bot.store.dynamodb import schema
 from bot.store.dynamodb.table import Item, Table, value_to_wire
 from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     added_row,
+    attempt_of,
+    attempt_row,
     event_row,
     events_of,
+    inquiry_of,
+    inquiry_row,
     microseconds,
     question_of,
     question_row,
@@ -20,8 +25,18 @@ from bot.store.records.rows import (
     restore_of,
 )
 from bot.triage.asking_rules import row_key
-from bot.triage.model import FoundQuestion, OutboxRow, Question, Restore, State, TrailEvent
-from bot.triage.outcomes import Reason
+from bot.triage.factor import Attempt, attempt_key
+from bot.triage.inquiry import Inquiry
+from bot.triage.model import (
+    FoundQuestion,
+    OutboxRow,
+    Question,
+    Restore,
+    State,
+    TrailEvent,
+    change_question,
+)
+from bot.triage.outcomes import FACTOR_REASONS, Outcome, Reason
 
 #: The sort key of a question.
 QUESTION = "question"
@@ -29,6 +44,10 @@ QUESTION = "question"
 #: The sort key of what version 3 of the store has added to a question: an item of its own, because workers of
 #: version 2 write whole items. It carries its question's secret, for it may outlive one that they remove.
 ADDITION = "addition"
+
+#: The sort key of who has an alert on the security team: an item of its own, so that the index `person` leads
+#: from them to the question, as it leads from the person asked.
+TAKING = "taking"
 
 #: The prefix of the sort keys of reports. Six digits follow, so that they sort in order.
 REPORT = "report#"
@@ -42,8 +61,24 @@ _SECRET_DIGITS = 8
 UNSENT = "unsent"
 PARKED = "parked"
 
+#: … of attempts in the index `due` …
+PROVE = "prove"
+
+#: … of inquiries …
+ASK_BACK = "askback"
+
 #: … and of what is added to questions of invalid requests, which are only counted there.
 INVALID = "invalid"
+
+#: The sort key of an attempt.
+ATTEMPT = "attempt"
+
+#: The prefix of the sort keys of inquiries. Two digits follow, so that they sort.
+INQUIRY = "inquiry#"
+
+#: How `unproven` is stored: an outcome that it lacks would stop a worker of the previous release entirely.
+#: No other question has ended so with one of `FACTOR_REASONS`.
+UNPROVEN_AS = Outcome.UNDELIVERABLE
 
 #: … and of questions in the index `listed`.
 OPEN = "open"
@@ -85,7 +120,9 @@ _QUESTION = {
         "standing:sd reason:rs said:sa answered_at:aw clicked_at:ck first_answered_at:fa answers:ac "
         "idle_changes:ic settled_at:se reports:rp shown:sh note:no notes:nn card_due_at:cd card_ts:ct "
         "card_shown:cs taken_by:tb taken_name:tn taken_at:ta "
-        f"refusals:rf trail_hash:{TRAIL_HASH} report_hash:rh"
+        f"refusals:rf trail_hash:{TRAIL_HASH} report_hash:rh "
+        "needs_factor:nf proofs:pf proof_code:pq retry_at:ry proved_at:pv unreported:ur "
+        "waits_for:wf waited_since:ws card_secret:cx assignments:ag"
     ),
 }
 _ADDITION = {
@@ -121,13 +158,33 @@ _EVENT = {
     "hash": "h",
 }
 
-_MOMENTS = {name for name in (*_QUESTION, *_ADDITION, *_REPORT) if name.endswith("_at")} | {
+_ATTEMPT = {
+    "version": VERSION,
+    "due_at": schema.DUE_AT,
+    **_pairs("subject:b ref:r code:c started_at:t sent_at:sn push_id:i interval:g dead_at:da"),
+    **_pairs("pushes:ps refused_at:rf"),
+}
+
+_INQUIRY = {
+    "number": "nr",
+    "secret": SECRET,
+    "version": VERSION,
+    "identifier": IDENTIFIER,
+    "due_at": schema.DUE_AT,
+    **_pairs("text:b slack_id:by slack_name:pn window:wn sequence:q delivery:st accepted_at:t attempts:n"),
+    **_pairs("claimed_at:cl in_doubt_since:dt channel:ch ts:ts asked_at:ak reason:rs replies:rr"),
+}
+
+_MOMENTS = {
+    name for name in (*_QUESTION, *_ADDITION, *_REPORT, *_ATTEMPT, *_INQUIRY) if name.endswith("_at")
+} | {
     "deadline",
     "in_doubt_since",
+    "waited_since",
 }
 _COUNTS = frozenset(
     "version paced attempts reminders answers idle_changes reports shown notes card_shown is_cut is_unsure"
-    " sequence replays refusals after_gap".split()
+    " sequence replays refusals after_gap needs_factor proofs unreported interval number".split()
 )
 
 
@@ -174,6 +231,49 @@ def found_question_from(item: Mapping[str, Any]) -> FoundQuestion:
     return found_from(item["f"])
 
 
+def attempt_item_key(subject: str) -> Item:
+    """Return the key of a subject's attempt."""
+    return {schema.PARTITION: f"attempt#{attempt_key(subject)}", schema.SORT: ATTEMPT}
+
+
+def attempt_item(attempt: Attempt) -> Item:
+    """Return an attempt as its item, and while it is not over in the index `due`."""
+    item = attempt_item_key(attempt.subject) | _to_attributes(attempt_row(attempt), _ATTEMPT)
+    if attempt.due_at is None:
+        return item
+    place = schema.in_shard(PROVE, attempt.key)
+    return item | {schema.WORK: place, schema.MOMENT: microseconds(attempt.due_at)}
+
+
+def attempt_from(item: Mapping[str, Any]) -> Attempt:
+    """Return the attempt that an item holds."""
+    return attempt_of(_to_columns(item, _ATTEMPT))
+
+
+def inquiry_key(key: str, number: int) -> Item:
+    """Return the key of an inquiry's item."""
+    return {schema.PARTITION: key, schema.SORT: f"{INQUIRY}{number:02}"}
+
+
+def inquiry_item(inquiry: Inquiry) -> Item:
+    """Return an inquiry as its item, and while somebody must go on with it in the index `due`."""
+    item = inquiry_key(inquiry.key, inquiry.number) | _to_attributes(inquiry_row(inquiry), _INQUIRY)
+    if inquiry.due_at is None:
+        return item
+    place = schema.in_shard(ASK_BACK, inquiry.key)
+    return item | {schema.WORK: place, schema.MOMENT: microseconds(inquiry.due_at)}
+
+
+def inquiry_from(item: Mapping[str, Any]) -> Inquiry:
+    """Return the inquiry that an item holds."""
+    return inquiry_of({"key": item[schema.PARTITION], **_to_columns(item, _INQUIRY)})
+
+
+async def inquiries_of(table: Table, key: str) -> list[Inquiry]:
+    """Return all inquiries about an alert, by number. `StoreError` if DynamoDB fails."""
+    return [inquiry_from(item) async for item in _items_under(table, key, INQUIRY)]
+
+
 def question_key(key: str) -> Item:
     """Return the key of a question's item."""
     return {schema.PARTITION: key, schema.SORT: QUESTION}
@@ -182,6 +282,11 @@ def question_key(key: str) -> Item:
 def addition_key(key: str) -> Item:
     """Return the key of what is added to a question."""
     return {schema.PARTITION: key, schema.SORT: ADDITION}
+
+
+def taking_key(key: str) -> Item:
+    """Return the key of the item that says who has an alert."""
+    return {schema.PARTITION: key, schema.SORT: TAKING}
 
 
 def report_key(key: str, sequence: int) -> Item:
@@ -210,7 +315,8 @@ def question_item(question: Question) -> Item:
     It comes without the addition, but says whether there is one.
     """
     key = key_of(question)
-    item: Item = question_key(key) | _to_attributes(question_row(question), _QUESTION)
+    row = question_row(question) | {"standing": _stored_outcome(question.standing) or ""}
+    item: Item = question_key(key) | _to_attributes(row, _QUESTION)
     item |= {
         VERSION: question.version,
         HAS_ADDITION: int(has_addition(question)),
@@ -241,6 +347,15 @@ def addition_item(question: Question) -> Item:
     return addition_key(key) | {SECRET: secret} | added
 
 
+def taking_item(question: Question) -> Item:
+    """Return who has a question's alert as its item; nobody finds it once nobody has."""
+    item = taking_key(key_of(question))
+    if not question.taken_by:
+        return item
+    sort_key = taken_sort_key(microseconds(question.accepted_at))
+    return item | {schema.SLACK_ID: question.taken_by, schema.PERSON_SORT: sort_key}
+
+
 async def read_questions(table: Table, items: Sequence[Mapping[str, Any]]) -> list[Question]:
     """Return the questions that items hold, with their additions, which are read if there may be any.
 
@@ -261,13 +376,17 @@ def question_from(item: Mapping[str, Any], addition: Mapping[str, Any]) -> Quest
     """Return the question that an item holds, with the addition that was read for it ({}: none)."""
     is_its_own = addition.get(SECRET) == item[SECRET]
     added = _to_columns(addition if is_its_own else {}, _ADDITION)
-    return question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
+    question = question_of({**added, "key": item[schema.PARTITION], **_to_columns(item, _QUESTION)})
+    if _is_unproven(question.standing, question.reason):
+        return change_question(question, standing=Outcome.UNPROVEN)
+    return question
 
 
 def report_item(row: OutboxRow) -> Item:
     """Return a report as its item, without the sort keys of the index `due`."""
     columns = {name: getattr(row, name) for name in _REPORT if name != "facts"}
-    columns["facts"] = report_facts(row.report)
+    report = row.report and replace(row.report, outcome=_stored_outcome(row.report.outcome))
+    columns["facts"] = report_facts(report)
     columns |= {name: microseconds(columns[name]) for name in ("due_at", "sent_at", "parked_at")}
     item: Item = report_key(row_key(row.identifier), row.sequence) | _to_attributes(columns, _REPORT)
     return item | {schema.DUE_AT: columns["due_at"], REPLAYS: row.replays}
@@ -275,7 +394,10 @@ def report_item(row: OutboxRow) -> Item:
 
 def report_from(item: Mapping[str, Any]) -> OutboxRow:
     """Return the report that an item holds."""
-    return report_of(_to_columns(item, _REPORT))
+    row = report_of(_to_columns(item, _REPORT))
+    if row.report is None or not _is_unproven(row.report.outcome, row.report.reason):
+        return row
+    return replace(row, report=replace(row.report, outcome=Outcome.UNPROVEN))
 
 
 def event_item(event: TrailEvent, secret: str) -> Item:
@@ -299,12 +421,15 @@ async def questions_of(table: Table, keys: Iterable[str]) -> list[Question]:
 
 async def reports_of(table: Table, key: str) -> Sequence[OutboxRow]:
     """Return all reports of a question, by sequence. `StoreError` if DynamoDB fails."""
-    found = table.query(
-        KeyConditionExpression=f"{schema.PARTITION} = :key AND begins_with({schema.SORT}, :report)",
-        ExpressionAttributeValues={":key": value_to_wire(key), ":report": value_to_wire(REPORT)},
+    return [report_from(item) async for item in _items_under(table, key, REPORT)]
+
+
+def _items_under(table: Table, key: str, prefix: str) -> AsyncIterator[Item]:
+    return table.query(
+        KeyConditionExpression=f"{schema.PARTITION} = :key AND begins_with({schema.SORT}, :prefix)",
+        ExpressionAttributeValues={":key": value_to_wire(key), ":prefix": value_to_wire(prefix)},
         ConsistentRead=True,
     )
-    return [report_from(item) async for item in found]
 
 
 def open_sort_key(moment: int) -> str:
@@ -317,12 +442,29 @@ def answered_sort_key(moment: int) -> str:
     return f"answered#{moment:017}"
 
 
+def taken_sort_key(moment: int) -> str:
+    """Return the sort key, in the index `person`, of a taken alert accepted at `moment` (microseconds)."""
+    return f"taken#{moment:017}"
+
+
 def _person_sort_key(question: Question) -> str:
     if question.answered_at is not None:
         return answered_sort_key(microseconds(question.answered_at))
     if question.state is State.ASKED and question.asked_at is not None:
         return open_sort_key(microseconds(question.asked_at))
     return ""
+
+
+@overload
+def _stored_outcome(outcome: Outcome) -> Outcome: ...
+@overload
+def _stored_outcome(outcome: Outcome | None) -> Outcome | None: ...
+def _stored_outcome(outcome: Outcome | None) -> Outcome | None:
+    return UNPROVEN_AS if outcome is Outcome.UNPROVEN else outcome
+
+
+def _is_unproven(stored: Outcome | None, reason: str) -> bool:
+    return stored is UNPROVEN_AS and reason in FACTOR_REASONS
 
 
 def _to_attributes(columns: Mapping[str, Any], names: Mapping[str, str]) -> Item:

@@ -25,8 +25,10 @@ COUNT_INTERVAL = timedelta(seconds=60)
 async def list_newest(table: Table, only: Filter, limit: int) -> list[Question]:
     """Return the questions accepted last that `only` wants, the newest first. `StoreError` as `Table`.
 
-    What cannot be told by the index `listed` is read: an outcome, an address or a label.
+    Questions are read if the index `listed` cannot decide: for an outcome, an address or a label.
     """
+    if only.taken_by:
+        return await _list_taken(table, only, limit)
     size = min(limit, PAGE) if only == EVERYTHING else PAGE
     found: list[Question] = []
     async for keys in _pages_of_keys(table, only, size):
@@ -35,6 +37,16 @@ async def list_newest(table: Table, only: Filter, limit: int) -> list[Question]:
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+async def _list_taken(table: Table, only: Filter, limit: int) -> list[Question]:
+    """Return the newest that somebody has taken: the index `person` leads to these."""
+    since = microseconds(only.since) if only.since else 0
+    between = {"first": items.taken_sort_key(since), "last": "taken$"}
+    query = query_index(schema.PERSON, only.taken_by, "#s BETWEEN :first AND :last", **between)
+    keys = [str(item[schema.PARTITION]) async for item in table.query(**query)]
+    found = [row for row in await items.questions_of(table, keys) if only.matches(row)]
+    return sorted(found, key=lambda row: row.accepted_at, reverse=True)[:limit]
 
 
 async def _pages_of_keys(table: Table, only: Filter, size: int) -> AsyncIterator[list[str]]:
@@ -87,7 +99,7 @@ class Counting:
         self._counted_at = timedelta(0)
 
     async def count(self) -> Counts:
-        """Return the counts, at most a minute old. Of each kind, some 20,000 are counted at the most."""
+        """Return the counts, at most a minute old, each up to about 20,000."""
         now = self._clock.monotonic()
         if self._counts is None or now - self._counted_at >= COUNT_INTERVAL:
             self._counts, self._counted_at = await self._count(), now

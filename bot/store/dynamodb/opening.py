@@ -70,7 +70,7 @@ async def open_table(  # noqa: PLR0913 - as `bot.store.open_store`
 
 
 async def recognise(table: Table, described: Mapping[str, Any] | None = None) -> bool:
-    """Whether it is known that the table is what it was; no: DynamoDB does not answer.
+    """Whether it is known that the table is what it was; false if DynamoDB does not answer.
 
     `StoreUnusable` if it is another one; `StartRefused` as in `require_usable`, which is called unless the
     table is `described`.

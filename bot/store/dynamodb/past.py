@@ -25,7 +25,7 @@ class TableIdentity:
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> TableIdentity:
-        """Read it off the answer of DescribeTable."""
+        """Read it from the response to DescribeTable."""
         created: datetime = described["CreationDateTime"]
         return cls(arn=str(described["TableArn"]), created=created.astimezone(UTC).isoformat())
 

@@ -24,7 +24,8 @@ DEADLINE = "dl"
 LISTED = "l"  #: `open` or `ended`, and the shard
 ACCEPTED_AT = "at"
 SLACK_ID = "p"
-PERSON_SORT = "k"  #: of a question put to a person: `open` or `answered`, and when
+#: `open` or `answered` of the person asked, `taken` of the person who has the alert; and when.
+PERSON_SORT = "k"
 DUE_AT = "d"
 EXPIRES = "x"  #: from when DynamoDB may remove the item, in whole seconds since 1970
 

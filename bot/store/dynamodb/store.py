@@ -20,26 +20,19 @@ from bot.store.dynamodb.expiry import LATENESS, Expiry, Lifetime
 from bot.store.dynamodb.leases import LOOK_INTERVAL, query_index, read_moment
 from bot.store.dynamodb.listing import Counting, list_newest
 from bot.store.dynamodb.past import TableIdentity, TablePast
+from bot.store.dynamodb.places import PlaceItems, find_entries
+from bot.store.dynamodb.side_items import SideItems
 from bot.store.dynamodb.table import NEW, Condition, Item, Table, Value, to_wire, value_to_wire
 from bot.store.dynamodb.trails import Trails, read_trail
 from bot.store.dynamodb.unsent_reports import UnsentReports
 from bot.store.records.rows import microseconds
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.event_kinds import EventKind
+from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.log_events import log_event
-from bot.triage.model import (
-    RESTORE_SETTLES,
-    Change,
-    EventKind,
-    FoundQuestion,
-    OutboxRow,
-    Question,
-    Restore,
-    State,
-    Trail,
-    Work,
-)
+from bot.triage.model import Change, FoundQuestion, OutboxRow, Question, Restore, State, Trail, Work
 from bot.triage.ports import SelectReport, select_all
 from bot.triage.statistics import AlertStatistics, Tally
 
@@ -71,7 +64,7 @@ class TableOptions:
     look_interval: timedelta = LOOK_INTERVAL  #: how often to look for work that other workers left
 
 
-class DynamoStore:
+class DynamoStore(SideItems, PlaceItems):
     """Questions and their reports in a table that other workers use at the same time.
 
     See the ports for the methods. They raise `StoreError` if DynamoDB fails. `on_found` is called when other
@@ -88,11 +81,10 @@ class DynamoStore:
         recognise: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         rng, upkeep = rng or random.Random(), upkeep or TableOptions()
-        self._table = table
+        super().__init__(table, Lifetime(keep=upkeep.keep, clock=clock))
         self._clock = clock
         self._due = DueQuestions(table, clock=clock, random=rng)
         self._unsent = UnsentReports(table, clock=clock, random=rng)
-        self._lifetime = Lifetime(keep=upkeep.keep, clock=clock)
         self._trails = Trails(table, expiry=self._lifetime.of_event, on_event=self._due.note_event)
         self._expiry = Expiry(table, self._lifetime, lateness=upkeep.lateness)
         self._counting = Counting(table, clock=clock)
@@ -145,6 +137,9 @@ class DynamoStore:
         question = await self._question(key) if key else None
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
 
+    async def load_by_key(self, key: str) -> Question | None:
+        return await self._question(key) if key else None
+
     async def find(self, identifier: str) -> Question | None:
         return await self._question(row_key(identifier))
 
@@ -178,6 +173,11 @@ class DynamoStore:
         answered = [row for row in rows if row.answered_at is not None and row.answered_at >= since]
         return sorted(answered, key=lambda row: row.answered_at or since, reverse=True)
 
+    async def taken_by(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        rows = await self._find_by_person(slack_id, items.taken_sort_key(0), "taken$", limit)
+        taken = [row for row in rows if row.taken_by == slack_id]
+        return sorted(taken, key=lambda row: row.accepted_at, reverse=True)
+
     async def probe(self) -> None:
         now = microseconds(self._clock())
         item: Item = {schema.PARTITION: _PROBE, schema.SORT: _PROBE, "t": now}
@@ -195,11 +195,17 @@ class DynamoStore:
         # First, so that a restore that breaks off half-way is known to the next process.
         await self._table.call("put_item", Item=to_wire(items.restore_item(restore)))
         async for row in self.all_questions():
-            changed = _restore(row, now, longest=longest)
+            changed = restore_rules.reset(row, now, longest=longest)
             if changed != row and not await self.save(
                 Change(question=replace(changed, version=row.version + 1))
             ):
                 raise StoreError("another worker is using the restored table: stop it, then try again")
+        async for inquiry in self.all_inquiries():
+            doubted = restore_rules.doubt_inquiry(inquiry, now)
+            if doubted is not None and not await self.save_inquiry(doubted):
+                raise StoreError("another worker is using the restored table: stop it, then try again")
+        if not await self.doubt_lines(now):
+            raise StoreError("another worker is using the restored table: stop it, then try again")
         described = (await self._table.call("describe_table"))["Table"]
         await TablePast(self._table, TableIdentity.of(described)).restore(now)
 
@@ -314,6 +320,16 @@ class DynamoStore:
             for question in await items.read_questions(self._table, page):
                 yield question
 
+    async def all_inquiries(self) -> AsyncIterator[Inquiry]:
+        """Yield all inquiries of the table, in no order. `StoreError` if DynamoDB fails."""
+        found = self._table.scan(
+            FilterExpression=f"begins_with({schema.SORT}, :inquiry)",
+            ExpressionAttributeValues={":inquiry": value_to_wire(items.INQUIRY)},
+            ConsistentRead=True,
+        )
+        async for item in found:
+            yield items.inquiry_from(item)
+
     async def _add_in_turn(self, changes: Sequence[Change]) -> list[bool | StoreError]:
         return [await self._add(change) for change in changes]
 
@@ -329,13 +345,16 @@ class DynamoStore:
         item = items.question_item(question) | self._lifetime.of_question(question)
         if place is not None:
             item |= place.attributes()
-        others = self._changed_addition(change)
+        others = self._changed_addition(change) + self._changed_taking(change)
         if report is not None:
             waiting = self._unsent.place(report, now)
             others.append(items.report_item(report) | waiting.attributes())
         if change.event is not None:
             others.append(self._trails.event_item(change.event, question))
-        is_written = await self._table.put_all(item, condition, others)
+        guarded = self.guarded_by(change)
+        guarded += [self._guard_places(change.places)] if change.places else []
+        waits, gone = find_entries(change)
+        is_written = await self._table.put_all(item, condition, others + waits, guarded=guarded, gone=gone)
         if is_written:
             self._due.note_written(question, place, now)
             if report is not None:
@@ -350,6 +369,13 @@ class DynamoStore:
             return []
         return [added | self._lifetime.of_addition(question)]
 
+    def _changed_taking(self, change: Change) -> list[Item]:
+        """Return who has a question's alert, if that is somebody else than before."""
+        question, before = change.question, change.before
+        if question.taken_by == (before.taken_by if before else ""):
+            return []
+        return [items.taking_item(question) | self._lifetime.of_taking(question)]
+
     async def _question(self, key: str) -> Question | None:
         item = await self._table.get(items.question_key(key))
         question = await items.read_question(self._table, item) if item else None
@@ -359,12 +385,15 @@ class DynamoStore:
 
     async def _find_questions_of(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
         """Return a person's questions between two sort keys of the index, at most the last `limit`."""
+        rows = await self._find_by_person(slack_id, first, last, limit)
+        return [row for row in rows if row.is_for(slack_id)]
+
+    async def _find_by_person(self, slack_id: str, first: str, last: str, limit: int) -> list[Question]:
         if not slack_id:
             return []
         query = query_index(schema.PERSON, slack_id, "#s BETWEEN :first AND :last", first=first, last=last)
         found = await self._table.first(limit, **query, ScanIndexForward=False)
-        rows = await items.questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
-        return [row for row in rows if row.is_for(slack_id)]
+        return await items.questions_of(self._table, [str(item[schema.PARTITION]) for item in found])
 
     async def _mark_sent(self, row: OutboxRow, at: datetime) -> None:
         expires = self._lifetime.since(at)
@@ -451,18 +480,3 @@ class DynamoStore:
         found = await asyncio.gather(self._due.look(now), self._unsent.look(now))
         if any(found):
             self.on_found()
-
-
-def _restore(question: Question, now: datetime, *, longest: timedelta | None) -> Question:
-    """Return a question as adjusted after a restore: see `store.OpenStore`."""
-    since = question.asked_at or question.accepted_at
-    if question.deadline is not None:
-        span = question.deadline - since
-        question = replace(question, deadline=now + min(span, longest or span))
-    if question.state is State.ASKED and question.standing is None and not question.outdated and question.ts:
-        # It is read in Slack, which is due as a reminder is.
-        question = replace(question, due_at=now + RESTORE_SETTLES, paced=False, attempts=0)
-    if question.state in (State.ACCEPTED, State.POSTING):
-        question = replace(question, in_doubt_since=now, due_at=now, paced=False)
-    # By a clock that was ahead: it came before the restore, whatever that clock said.
-    return question if question.accepted_at <= now else replace(question, accepted_at=now)

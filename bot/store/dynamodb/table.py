@@ -190,9 +190,19 @@ class Table:
             return failed.repeated and failed.stands == item
         return True
 
-    async def put_all(self, item: Item, condition: Condition, others: Sequence[Item]) -> bool:
-        """Write items in one transaction if the condition holds for the first; return whether it did."""
-        if not others:
+    async def put_all(
+        self,
+        item: Item,
+        condition: Condition,
+        others: Sequence[Item],
+        *,
+        guarded: Sequence[tuple[Item, Condition]] = (),
+        gone: Sequence[Item] = (),
+    ) -> bool:
+        """Write items in one transaction if the condition holds for the first, and that of each guarded one;
+        return whether they did. Those under the keys `gone` are removed with it.
+        """
+        if not others and not guarded and not gone:
             return await self.put(item, condition)
         first = {
             "TableName": self.name,
@@ -201,6 +211,11 @@ class Table:
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         rest = [{"Put": {"TableName": self.name, "Item": to_wire(other)}} for other in others]
+        rest += [
+            {"Put": {"TableName": self.name, "Item": to_wire(other), **its.arguments()}}
+            for other, its in guarded
+        ]
+        rest += [{"Delete": self.about(key)} for key in gone]
         try:
             await self.transact([{"Put": first}, *rest])
         except _ConditionFailed as failed:

@@ -10,7 +10,8 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.table import Condition, Item, Table, to_wire, value_to_wire
 from bot.store.records.rows import microseconds
 from bot.triage.asking_rules import row_key
-from bot.triage.model import EventFacts, EventKind, Question, Trail, TrailEvent
+from bot.triage.event_kinds import EventFacts, EventKind
+from bot.triage.model import Question, Trail, TrailEvent
 from bot.triage.trail import find_breaks, make_event
 
 #: How often an alert is read again whose items do not belong together.
@@ -20,7 +21,7 @@ _READ_AGAIN_MAX = 3
 _NEXT_EVENT = f"SET {items.VERSION} = :next, {items.TRAIL_HASH} = :hash"
 _UNCHANGED = f"{items.SECRET} = :secret AND {items.VERSION} = :version"
 
-#: The events and the questions of a time, as a filter of a scan.
+#: The events and the questions of a period, as a filter of a scan.
 _BETWEEN = (
     f"(begins_with({schema.SORT}, :event) AND #event BETWEEN :since AND :until)"
     f" OR ({schema.SORT} = :question AND #accepted BETWEEN :since AND :until)"
@@ -51,7 +52,7 @@ class Trails:
         return items.event_item(event, secret) | self._expiry(event, question.deadline)
 
     async def find_question(self, identifier: str) -> Question | None:
-        """Return a question as it is now, without its addition: enough to tell its trail something."""
+        """Return a question as it is now, without its addition: enough to add an event to its trail."""
         item = await self._table.get(items.question_key(row_key(identifier)))
         return items.question_from(item, {}) if item else None
 
@@ -64,7 +65,7 @@ class Trails:
         parts: Sequence[Mapping[str, Any]],
         also: str = "",
     ) -> bool:
-        """Add an event to a trail in one transaction with `parts`; `also` is done to the question besides.
+        """Add an event to a trail in one transaction with `parts`; `also` is applied to the question as well.
 
         Return whether all conditions held: those of the parts, and that nobody has written the question.
         """
@@ -133,4 +134,7 @@ async def _read_once(table: Table, key: str) -> Trail | None:
         question=question,
         events=items.events_from([item for name, item in found.items() if name.startswith(events)]),
         reports=[items.report_from(item) for name, item in found.items() if name.startswith(items.REPORT)],
+        inquiries=[
+            items.inquiry_from(item) for name, item in found.items() if name.startswith(items.INQUIRY)
+        ],
     )

@@ -17,12 +17,16 @@ from bot.store.dynamodb import items, schema
 from bot.store.dynamodb.due_questions import find_next_work
 from bot.store.dynamodb.expiry import ADDITION_KEPT, WAITS_LONG, Lifetime, ended_at
 from bot.store.dynamodb.leases import Key, read_key
+from bot.store.dynamodb.places import entry_of, places_item
 from bot.store.dynamodb.table import CONCURRENT_CALLS_MAX, NEW, Condition, Item, Table, Value, to_wire
 from bot.store.migration.inventory import Alert, Row, digest_of
-from bot.store.migration.source import RestoreRow
+from bot.store.migration.source import OtherRow
 from bot.store.records.rows import EPOCH, microseconds
 from bot.triage.asking_rules import row_key
+from bot.triage.factor import Attempt
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import OutboxRow, Question, Restore, TrailEvent
+from bot.triage.places import Places
 
 #: The attribute that holds the digest.
 COPIED = "cp"
@@ -55,7 +59,7 @@ class Copies:
         self._clock = clock
 
     async def pages(self) -> AsyncIterator[Sequence[Copy]]:
-        """Yield all questions, reports and events of the table as they are now, up to 100 at a time."""
+        """Yield all rows of the table's alerts as they are now, up to 100 at a time."""
         async for page in self.table.scan_pages(_PAGE, ConsistentRead=True):
             if copies := await self._read(page):
                 yield copies
@@ -91,11 +95,15 @@ class Copies:
             raise failures[0]
         return [row for number, (row, _) in enumerate(pairs) if number in overtaken]
 
-    async def write_restores(self, rows: Sequence[RestoreRow]) -> None:
-        """Copy what the source remembers of its last restore."""
+    async def write_others(self, rows: Sequence[OtherRow]) -> None:
+        """Copy what the source holds besides its alerts."""
         for row in rows:
             if isinstance(row, Restore):
                 item = items.restore_item(row)
+            elif isinstance(row, Attempt):
+                item = items.attempt_item(row)
+            elif isinstance(row, Places):
+                item = places_item(row)
             else:
                 what, at = row
                 kept = items.read_item(what, at) if isinstance(what, str) else items.found_item(what)
@@ -121,15 +129,22 @@ class Copies:
         rows += [(item, items.report_from(item)) for item in reported]
         told = [item for item in found if str(item[schema.SORT]).startswith(items.EVENT)]
         rows += [(item, event) for item in told for event in items.events_from([item])]
+        asked_back = [item for item in found if str(item[schema.SORT]).startswith(items.INQUIRY)]
+        rows += [(item, items.inquiry_from(item)) for item in asked_back]
         return [
             Copy(key=read_key(item), row=row, is_untouched=item.get(COPIED) == digest_of(row))
             for item, row in rows
         ]
 
     def _additions_of(self, row: Row) -> Sequence[Item]:
-        if not isinstance(row, Question) or not items.has_addition(row):
+        """Return a question's other items: its addition, who took it, its entry if it waits."""
+        if not isinstance(row, Question):
             return ()
-        return [items.addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, self._clock())]
+        now = self._clock()
+        others = [items.addition_item(row) | self._expiry(row.accepted_at + ADDITION_KEPT, now)]
+        taking = items.taking_item(row) | self._no_sooner(self._lifetime.of_taking(row), now)
+        entries = [entry_of(row)] if row.waits_for else []
+        return others[: items.has_addition(row)] + [taking][: bool(row.taken_by)] + entries
 
     def _items_of(self, alert: Alert, now: datetime) -> list[tuple[Row, Item]]:
         question = items.question_item(alert.question) | self._expiry_of(alert, now)
@@ -139,12 +154,16 @@ class Copies:
             (alert.question, question),
             *((row, self._report_item(row, now)) for row in alert.reports),
             *((event, self._event_item(event, alert.question, now)) for event in alert.events),
+            *((inquiry, self._inquiry_item(inquiry, now)) for inquiry in alert.inquiries),
         ]
 
     def _event_item(self, event: TrailEvent, question: Question, now: datetime) -> Item:
         _, _, secret = question.ref.partition(".")
         expiry = self._no_sooner(self._lifetime.of_event(event, question.deadline), now)
         return items.event_item(event, secret) | expiry
+
+    def _inquiry_item(self, inquiry: Inquiry, now: datetime) -> Item:
+        return items.inquiry_item(inquiry) | self._expiry(inquiry.accepted_at + ADDITION_KEPT, now)
 
     def _report_item(self, row: OutboxRow, now: datetime) -> Item:
         item, key = items.report_item(row), row_key(row.identifier)
@@ -181,6 +200,8 @@ def _item_key(row: Row, question: Question) -> Item:
     if isinstance(row, TrailEvent):
         key, _, secret = question.ref.partition(".")
         return items.event_key(key, secret, row.version)
+    if isinstance(row, Inquiry):
+        return items.inquiry_key(row.key, row.number)
     return items.report_key(row_key(row.identifier), row.sequence)
 
 

@@ -11,22 +11,25 @@ from datetime import datetime
 
 from bot.store.records.rows import (
     ADDED,
-    TRAIL,
+    LATER,
     added_row,
     event_row,
+    inquiry_row,
     microseconds,
     question_row,
     report_facts,
 )
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import OutboxRow, Question, State, TrailEvent
 
-Row = Question | OutboxRow | TrailEvent
+Row = Question | OutboxRow | TrailEvent | Inquiry
 
 #: What is counted, in this order. A report that is parked waits for a person.
 KINDS = (
     *(f"questions {state.value}" for state in State),
     *(f"reports {fate}" for fate in ("unsent", "parked", "sent")),
     "events",
+    "inquiries",
 )
 
 #: Checksums are sums of digests modulo this, so that the order of the rows does not matter.
@@ -35,16 +38,17 @@ _MODULUS = 1 << 256
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Alert:
-    """A question with its reports and events, in order."""
+    """A question with its reports, events and inquiries, in order."""
 
     question: Question
     reports: Sequence[OutboxRow]
     events: Sequence[TrailEvent] = ()
+    inquiries: Sequence[Inquiry] = ()
 
     @property
     def rows(self) -> Sequence[Row]:
-        """The question, its reports and its events."""
-        return (self.question, *self.reports, *self.events)
+        """The question, its reports, its events and its inquiries."""
+        return (self.question, *self.reports, *self.events, *self.inquiries)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +102,8 @@ def kind_of(row: Row) -> str:
         return f"questions {row.state.value}"
     if isinstance(row, TrailEvent):
         return "events"
+    if isinstance(row, Inquiry):
+        return "inquiries"
     if row.sent_at is not None:
         return "reports sent"
     return "reports unsent" if row.parked_at is None else "reports parked"
@@ -112,6 +118,8 @@ def digest_of(row: Row) -> str:
 def _columns_of(row: Row) -> dict[str, object]:
     if isinstance(row, TrailEvent):
         return event_row(row)
+    if isinstance(row, Inquiry):
+        return inquiry_row(row)
     return _question_columns(row) if isinstance(row, Question) else _report_columns(row)
 
 
@@ -120,7 +128,7 @@ def _question_columns(row: Question) -> dict[str, object]:
     others = {
         name: value
         for name, value in question_row(row).items()
-        if name not in ADDED and (value or name not in TRAIL)
+        if name not in ADDED and (value or name not in LATER)
     }
     return others | added_row(row)
 

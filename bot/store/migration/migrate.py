@@ -21,6 +21,7 @@ from bot.store.dynamodb.table import Connection, Retries, Table
 from bot.store.migration.copies import Copies, Copy, key_of_row
 from bot.store.migration.inventory import Alert, Comparison, Inventory, Row, compare, digest_of
 from bot.store.migration.source import SqliteSource
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import Question, TrailEvent
 
 Tell = Callable[[str], None]
@@ -119,7 +120,7 @@ class Migration:
         await self._require_untouched()
         await mark_unfinished(self._table, str(self._source.path))
         copied = await self._copy()
-        await self._copies.write_restores(await self._source.restores())
+        await self._copies.write_others(await self._source.others())
         self._tell("reading the table back")
         comparisons = compare(copied, await self._read_back())
         if all(each.is_equal for each in comparisons):
@@ -207,6 +208,8 @@ def _is_newer(copy: Copy, alert: Alert) -> bool:
         return copy.row.version > alert.question.version
     if isinstance(copy.row, TrailEvent):
         return copy.row.version not in {event.version for event in alert.events}
+    if isinstance(copy.row, Inquiry):
+        return copy.row.number not in {inquiry.number for inquiry in alert.inquiries}
     return copy.row.sequence not in {row.sequence for row in alert.reports}
 
 

@@ -11,13 +11,26 @@ from typing import Any, Self
 from bot.errors import StoreError
 from bot.store.migration.inventory import Alert
 from bot.store.records.found import found_from
-from bot.store.records.rows import ADDED, TRAIL, events_of, question_of, report_of, restore_of
+from bot.store.records.place_rows import places_of
+from bot.store.records.rows import (
+    ADDED,
+    LATER,
+    attempt_of,
+    events_of,
+    inquiry_of,
+    question_of,
+    report_of,
+    restore_of,
+)
 from bot.store.sqlite.opening import open_to_read
+from bot.triage.factor import Attempt
+from bot.triage.inquiry import Inquiry
 from bot.triage.model import FoundQuestion, OutboxRow, Restore
+from bot.triage.places import Places
 
-#: The window of a restore, a question that was found, or a person whose conversation was read; and when, in
-#: microseconds since 1970.
-RestoreRow = Restore | tuple[FoundQuestion | str, int]
+#: What somebody was last asked to prove; the window of a restore; or a question that was found, or whose
+#: conversation was read, and when, in microseconds since 1970.
+OtherRow = Attempt | Places | Restore | tuple[FoundQuestion | str, int]
 
 #: Alerts in memory at a time.
 PAGE = 100
@@ -27,7 +40,8 @@ _AMONG = "SELECT * FROM question WHERE key IN ({marks})"
 _REPORTS = """SELECT report.*, question.identifier FROM report JOIN question USING (key)
     WHERE key IN ({marks}) ORDER BY key, sequence"""
 _EVENTS = "SELECT * FROM event WHERE key IN ({marks}) ORDER BY key, version"
-_HAS_EVENTS = "SELECT count(*) FROM sqlite_master WHERE name = 'event'"
+_INQUIRIES = "SELECT * FROM inquiry WHERE key IN ({marks}) ORDER BY key, number"
+_TABLES = "SELECT name FROM sqlite_master"
 
 
 class SqliteSource:
@@ -65,38 +79,49 @@ class SqliteSource:
         rows = await self._read(_AMONG.format(marks=_marks(keys)), *keys)
         return dict(zip((row["key"] for row in rows), await self._make_alerts(rows), strict=True))
 
-    async def restores(self) -> Sequence[RestoreRow]:
-        """Return what the store remembers of its last restore; nothing if there was none."""
-        tables = await self._read("SELECT name FROM sqlite_master WHERE name = 'restore'")
-        if not tables:  # a file of an earlier release
+    async def others(self) -> Sequence[OtherRow]:
+        """Return what the store holds besides its alerts: of its last restore, and of proofs."""
+        tables = await self._list_tables()
+        if "restore" not in tables:  # a file of an earlier release
             return []
+        attempts = await self._read("SELECT * FROM attempt") if "attempt" in tables else ()
+        places = await self._read("SELECT * FROM places") if "places" in tables else ()
         windows = await self._read("SELECT since, until FROM restore")
         read = await self._read("SELECT slack_id, read_at FROM conversation")
         found = await self._read("SELECT facts, found_at FROM found_question")
         return [
+            *(attempt_of(dict(row)) for row in attempts),
+            *(places_of(dict(row)) for row in places),
             *(restore_of(row["since"], row["until"]) for row in windows),
             *((found_from(row["facts"]), row["found_at"]) for row in found),
             *((row["slack_id"], row["read_at"]) for row in read),
         ]
 
     async def _make_alerts(self, rows: Sequence[sqlite3.Row]) -> Sequence[Alert]:
-        # A file of an earlier release is only read, not upgraded: it lacks columns, and a table.
-        keys = [row["key"] for row in rows]
+        # A file of an earlier release is only read, not upgraded: it lacks columns, and tables.
+        keys, tables = [row["key"] for row in rows], await self._list_tables()
         reports: dict[str, list[OutboxRow]] = {key: [] for key in keys}
         for row in await self._read(_REPORTS.format(marks=_marks(keys)), *keys):
             reports[row["key"]].append(report_of({"facts": "", **dict(row)}))
         events: dict[str, list[Mapping[str, Any]]] = {key: [] for key in keys}
-        [[has_events]] = await self._read(_HAS_EVENTS)
-        for row in await self._read(_EVENTS.format(marks=_marks(keys)), *keys) if has_events else ():
+        for row in await self._read(_EVENTS.format(marks=_marks(keys)), *keys) if "event" in tables else ():
             events[row["key"]].append(dict(row))
+        inquiries: dict[str, list[Inquiry]] = {key: [] for key in keys}
+        asked = _INQUIRIES.format(marks=_marks(keys))
+        for row in await self._read(asked, *keys) if "inquiry" in tables else ():
+            inquiries[row["key"]].append(inquiry_of(dict(row)))
         return [
             Alert(
-                question=question_of({**ADDED, **TRAIL, **dict(row)}),
+                question=question_of({**ADDED, **LATER, **dict(row)}),
                 reports=reports[row["key"]],
                 events=events_of(row["identifier"], events[row["key"]]),
+                inquiries=inquiries[row["key"]],
             )
             for row in rows
         ]
+
+    async def _list_tables(self) -> set[str]:
+        return {row["name"] for row in await self._read(_TABLES)}
 
     async def _read(self, query: str, *values: Any) -> list[sqlite3.Row]:
         try:

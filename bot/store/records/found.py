@@ -28,6 +28,8 @@ def found_facts(found: FoundQuestion) -> str:
             "answered_at": microseconds(shown.answered_at),
             "is_unsure": shown.is_unsure,
             "card_ts": shown.card_ts,
+            "proofs": shown.proofs,
+            "reason": shown.reason,
         }
     if (request := found.request) is not None:
         names = ("identifier", "alert", "summary", "user", "confidence", "left_out")
@@ -57,6 +59,8 @@ def _shown_from(kept: dict[str, Any]) -> Shown:
         answered_at=moment(kept["answered_at"]),
         is_unsure=kept["is_unsure"],
         card_ts=kept["card_ts"],
+        proofs=kept.get("proofs"),
+        reason=kept.get("reason", ""),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import compress
@@ -11,11 +11,14 @@ from operator import is_not, itemgetter
 from typing import Any, overload
 
 from bot.triage.asking_rules import row_key
+from bot.triage.assignments import Assignment, AssignmentKind
+from bot.triage.event_kinds import EventKind
+from bot.triage.factor import Attempt, Proof
+from bot.triage.inquiry import Delivery, Inquired, Inquiry
 from bot.triage.model import (
     Change,
     Choice,
     Confidence,
-    EventKind,
     Fact,
     OutboxRow,
     Question,
@@ -40,7 +43,7 @@ FIXED = ("key", "secret", "identifier")
 _ASKED_FOR = ("alert", "summary", "user", "confidence")
 _EVIDENCE = ("occurred_at", "facts", "left_out", "is_cut")
 
-#: Columns of versions 3 and 4 that a question has beside its request.
+#: Columns of versions 3 and 4 that a question has besides its request.
 _OWN = ("note_keys", "found_by", "other_slack_id", "read_at", "is_unsure")
 
 #: Columns of versions 3 and 4. A table has them in an item of its own, which version 2 does not write.
@@ -59,23 +62,43 @@ ADDED: Mapping[str, Any] = {
 _PLAIN = tuple(
     "version attempts slack_id slack_name time_zone channel ts reason note card_ts taken_by "
     "taken_name reminders answers idle_changes reports shown notes card_shown "
-    "refusals trail_hash report_hash".split()
+    "refusals trail_hash report_hash proofs proof_code unreported waits_for card_secret".split()
 )
 
-#: Columns of version 4 that a question has. Like any other they are attributes of its item in a table, and a
-#: worker of version 3 drops them there: so what they hold is unknown where they are empty.
-TRAIL: Mapping[str, Any] = {"refusals": 0, "trail_hash": "", "report_hash": ""}
+#: Columns of versions 4, 6 and 7 that a question has. Like any other they are attributes of its item in a
+#: table, and a worker of the version before drops them there: what they hold is unknown where they are empty.
+LATER: Mapping[str, Any] = {
+    "refusals": 0,
+    "trail_hash": "",
+    "report_hash": "",
+    "needs_factor": 0,
+    "proofs": 0,
+    "proof_code": "",
+    "retry_at": None,
+    "proved_at": None,
+    "unreported": 0,
+    "card_secret": "",
+    "assignments": "",
+    "waits_for": "",
+    "waited_since": None,
+}
+
+#: The texts of an assignment, as they are stored.
+_ASSIGNMENT = ("by", "by_name", "to", "to_name", "key")
 
 _plain_of = itemgetter(*_PLAIN)
 _TIMES = tuple(
     "accepted_at due_at deadline card_due_at taken_at settled_at claimed_at in_doubt_since asked_at "
-    "answered_at clicked_at first_answered_at read_at".split()
+    "answered_at clicked_at first_answered_at read_at retry_at proved_at waited_since".split()
 )
 
 #: Columns that a save writes.
 MUTABLE = tuple(
     dict.fromkeys(
-        (*_ASKED_FOR, "state", "work", "paced", *_PLAIN, "offered", "standing", "said", *_TIMES, *ADDED)
+        (
+            *(*_ASKED_FOR, "state", "work", "paced", "needs_factor", *_PLAIN),
+            *("offered", "standing", "said", "assignments", *_TIMES, *ADDED),
+        )
     )
 )
 
@@ -106,15 +129,27 @@ def restore_of(since: int, until: int) -> Restore:
     return Restore(since=EPOCH + since * _MICROSECOND, until=EPOCH + until * _MICROSECOND)
 
 
-#: Columns whose stored form differs from the attribute.
+def _write_assignments(assignments: Sequence[Assignment]) -> str:
+    told = [
+        (*(getattr(each, name) for name in _ASSIGNMENT), microseconds(each.at), each.kind.value)
+        for each in assignments
+    ]
+    return json.dumps(told, separators=(",", ":")) if told else ""
+
+
+#: Columns whose stored form differs from the attribute. `str` turns members of an enum into plain strings:
+#: for any other type SQLite's driver first searches for an adapter, each time.
 _WRITTEN: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(_TIMES, microseconds),
-    **dict.fromkeys(("work", "standing", "said"), lambda value: value or ""),
-    "state": lambda state: state.value,
+    **dict.fromkeys(("work", "standing", "said"), lambda value: str(value or "")),
+    "state": str,
+    "reason": str,
     "paced": int,
     "is_unsure": int,
+    "needs_factor": int,
     "offered": " ".join,
     "note_keys": " ".join,
+    "assignments": _write_assignments,
 }
 
 
@@ -132,8 +167,8 @@ def question_row(question: Question) -> dict[str, Any]:
 
 def mutable_row(question: Question) -> dict[str, Any]:
     """Return the columns that a save writes, with their stored values."""
-    fields = {name: _to_column(name, getattr(question, name)) for name in ("work", *_FIELDS)}
-    return _request_columns(question.request) | fields
+    fields = dict(zip(_FIELDS, _fields_of(vars(question)), strict=True))
+    return _request_columns(question.request) | _as_written(fields | {"work": question.work})
 
 
 def added_row(question: Question) -> dict[str, Any]:
@@ -144,7 +179,7 @@ def added_row(question: Question) -> dict[str, Any]:
     ):
         return {}
     row = _request_columns(request)
-    row |= {name: _to_column(name, getattr(question, name)) for name in _OWN}
+    row |= _as_written({name: getattr(question, name) for name in _OWN})
     return {name: row[name] for name, empty in ADDED.items() if row[name] != empty}
 
 
@@ -152,11 +187,12 @@ def find_changes(before: Question, after: Question) -> dict[str, Any]:
     """Return the columns of `mutable_row` that differ from those of `before`."""
     held, new = vars(before), vars(after)
     differing = compress(_FIELDS, map(is_not, _fields_of(held), _fields_of(new)))
-    row = {name: _to_column(name, new[name]) for name in differing}
+    row = {name: new[name] for name in differing}
+    if after.work is not before.work:
+        row["work"] = after.work
+    row = _as_written(row)
     if after.request is not before.request:
         row |= _request_columns(after.request)
-    if after.work is not before.work:
-        row["work"] = _to_column("work", after.work)
     return row
 
 
@@ -174,9 +210,20 @@ def _write_pairs(facts: Iterable[Fact]) -> str:
     return json.dumps([(fact.name, fact.value) for fact in facts], ensure_ascii=False, separators=(",", ":"))
 
 
-def _to_column(column: str, value: Any) -> Any:
-    written = _WRITTEN.get(column)
-    return written(value) if written else value
+def _read_assignments(stored: str) -> tuple[Assignment, ...]:
+    return tuple(
+        Assignment(
+            **dict(zip(_ASSIGNMENT, texts, strict=True)),
+            at=EPOCH + at * _MICROSECOND,
+            kind=AssignmentKind(kind),
+        )
+        for *texts, at, kind in json.loads(stored)
+    )
+
+
+def _as_written(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return attributes of a question as their columns hold them."""
+    return fields | {name: _WRITTEN[name](fields[name]) for name in fields.keys() & _WRITTEN.keys()}
 
 
 def question_of(row: Mapping[str, Any]) -> Question:
@@ -205,6 +252,8 @@ def question_of(row: Mapping[str, Any]) -> Question:
         found_by=row["found_by"],
         other_slack_id=row["other_slack_id"],
         is_unsure=bool(row["is_unsure"]),
+        needs_factor=bool(row["needs_factor"]),
+        assignments=_read_assignments(row["assignments"]) if row["assignments"] else (),
         **dict(zip(_PLAIN, _plain_of(row), strict=True)),
         **times,
     )
@@ -237,6 +286,9 @@ _FACTS: Mapping[str, Callable[[Any], Any]] = {
     "said": Choice,
     "retracted": bool,
     "comment": str,
+    "proof": lambda kept: Proof(method=kept[0], provider=kept[1], at=EPOCH + kept[2] * _MICROSECOND),
+    "inquiry": lambda kept: Inquired(text=kept[0], slack_id=kept[1], slack_name=kept[2]),
+    "in_reply_to": int,
 }
 
 #: Values of absent facts that have no default in `Report`.
@@ -250,13 +302,15 @@ def report_facts(report: Report | None) -> str:
     if report is None:
         return ""
     values = {name: getattr(report, name) for name in _FACTS}
-    return _write_facts(
-        {
-            name: microseconds(value) if isinstance(value, datetime) else value
-            for name, value in values.items()
-            if value
-        }
-    )
+    return _write_facts({name: _fact_of(value) for name, value in values.items() if value})
+
+
+def _fact_of(value: Any) -> Any:
+    if isinstance(value, Proof):
+        return [value.method, value.provider, microseconds(value.at)]
+    if isinstance(value, Inquired):
+        return [value.text, value.slack_id, value.slack_name]
+    return microseconds(value) if isinstance(value, datetime) else value
 
 
 def _report_from(facts: str, row: Mapping[str, Any]) -> Report | None:
@@ -295,7 +349,7 @@ def event_row(event: TrailEvent) -> dict[str, Any]:
         "key": row_key(event.identifier),
         "version": event.version,
         "at": microseconds(event.at),
-        "kind": event.kind.value,
+        "kind": str(event.kind),
         "facts": _write_facts(event.facts),
         "after_gap": int(event.previous == UNKNOWN),
         "hash": event.hash,
@@ -333,4 +387,75 @@ def report_of(row: Mapping[str, Any]) -> OutboxRow:
         parked_at=moment(row["parked_at"]),
         replays=row["replays"],
         report=_report_from(row["facts"], row),
+    )
+
+
+#: The columns of an attempt, in the table's order.
+ATTEMPT_COLUMNS = tuple(
+    "key version subject ref code started_at due_at sent_at push_id interval dead_at pushes "
+    "refused_at".split()
+)
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """Return an attempt as the columns of its row; times and spans in microseconds."""
+    return {
+        **{name: getattr(attempt, name) for name in ("key", "version", "subject", "ref", "code", "push_id")},
+        **{
+            name: microseconds(getattr(attempt, name))
+            for name in ("started_at", "due_at", "sent_at", "dead_at", "refused_at")
+        },
+        "interval": attempt.interval // _MICROSECOND,
+        "pushes": " ".join(str(microseconds(each)) for each in attempt.pushes),
+    }
+
+
+def attempt_of(row: Mapping[str, Any]) -> Attempt:
+    """Return the attempt that a row holds."""
+    plain: dict[str, Any] = {name: row[name] for name in ("version", "subject", "ref", "code", "push_id")}
+    times: dict[str, Any] = {
+        name: moment(row[name]) for name in ("started_at", "due_at", "sent_at", "dead_at", "refused_at")
+    }
+    return Attempt(
+        **plain,
+        **times,
+        interval=row["interval"] * _MICROSECOND,
+        pushes=tuple(EPOCH + int(each) * _MICROSECOND for each in row["pushes"].split()),
+    )
+
+
+#: The columns of an inquiry, in the table's order.
+INQUIRY_COLUMNS = tuple(
+    "key number secret version identifier text slack_id slack_name window sequence delivery accepted_at "
+    "due_at attempts claimed_at in_doubt_since channel ts asked_at reason replies".split()
+)
+_OF_INQUIRY = tuple(
+    "identifier number version text slack_id slack_name window sequence attempts channel ts reason".split()
+)
+_TIMES_OF_INQUIRY = ("accepted_at", "due_at", "claimed_at", "in_doubt_since", "asked_at")
+
+
+def inquiry_row(inquiry: Inquiry) -> dict[str, Any]:
+    """Return an inquiry as the columns of its row; times in microseconds since 1970."""
+    key, _, secret = inquiry.ref.partition(".")
+    return {
+        "key": key,
+        "secret": secret,
+        "delivery": inquiry.delivery.value,
+        "replies": " ".join(inquiry.replies),
+        **{name: getattr(inquiry, name) for name in _OF_INQUIRY},
+        **{name: microseconds(getattr(inquiry, name)) for name in _TIMES_OF_INQUIRY},
+    }
+
+
+def inquiry_of(row: Mapping[str, Any]) -> Inquiry:
+    """Return the inquiry that a row holds."""
+    plain: dict[str, Any] = {name: row[name] for name in _OF_INQUIRY}
+    times: dict[str, Any] = {name: moment(row[name]) for name in _TIMES_OF_INQUIRY}
+    return Inquiry(
+        ref=f"{row['key']}.{row['secret']}",
+        delivery=Delivery(row["delivery"]),
+        replies=tuple(row["replies"].split()),
+        **plain,
+        **times,
     )

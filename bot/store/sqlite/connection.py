@@ -266,7 +266,7 @@ class Database:
             return
         if not self._is_between:
             self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-            if self._is_copying:  # a copy needs the connection: the next look opens it anew
+            if self._is_copying:  # a copy needs the connection: the next look reopens it
                 return
             self._connection.close()
             self._is_between = True

@@ -1,4 +1,4 @@
-"""`NAME.head`, beside the store's file: which store stands there, and how far it has got.
+"""`NAME.head`, next to the store's file: which store stands there, and how far it has got.
 
 A store whose file was lost, emptied, cut or replaced by an older copy cannot know that by itself. The head
 has two slots, written in turn: a torn write leaves the other. Each is one sector, which a disk writes whole.
@@ -60,7 +60,7 @@ Notes = Sequence[Note] | None
 
 
 def beside(store: Path, suffix: str) -> Path:
-    """Return a path beside the store's file itself, also where a link leads to that."""
+    """Return a path next to the store's file itself, also where a link leads to that."""
     actual = Path(os.path.realpath(store))
     return actual.with_name(f"{actual.name}{suffix}")
 
@@ -140,7 +140,7 @@ class Head:
         return head
 
     def write(self, note: Note) -> None:
-        """Write into one slot; the other one says what was so before."""
+        """Write into one slot; the other one keeps the previous state."""
         self._write(note, note.commits % _SLOTS)
 
     def sync(self) -> None:

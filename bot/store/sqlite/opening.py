@@ -13,13 +13,13 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
+from bot.clock import utc_now
 from bot.errors import StartRefused, StoreUnusable
 from bot.store.sqlite.head import Head, Note, Notes, head_path, log_path, read_notes
 from bot.store.sqlite.past import BACKUP, Past, PastRow, find_doubt, new_identity, read_past
-from bot.triage.model import utc_now
 
 #: The schema that this release reads and writes (PRAGMA user_version).
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +66,34 @@ _MIGRATIONS = {
             "report_parked ON report (parked_at) WHERE parked_at IS NOT NULL",
         ]
     ),
+    5: _Step(
+        tables=["attempt"],
+        columns={
+            "question": [
+                "needs_factor INTEGER NOT NULL DEFAULT 0",
+                "proofs INTEGER NOT NULL DEFAULT 0",
+                "proof_code TEXT NOT NULL DEFAULT ''",
+                "retry_at INTEGER",
+                "proved_at INTEGER",
+                "unreported INTEGER NOT NULL DEFAULT 0",
+            ]
+        },
+    ),
+    6: _Step(
+        tables=["inquiry", "places"],
+        columns={
+            "question": [
+                "card_secret TEXT NOT NULL DEFAULT ''",
+                "assignments TEXT NOT NULL DEFAULT ''",
+                "waits_for TEXT NOT NULL DEFAULT ''",
+                "waited_since INTEGER",
+            ]
+        },
+        indexes=[
+            "question_taken ON question (taken_by, accepted_at) WHERE taken_by <> ''",
+            "question_waiting ON question (waits_for, alert, accepted_at) WHERE waits_for <> ''",
+        ],
+    ),
 }
 
 #: How long to wait for another process to release the store, in milliseconds.
@@ -96,7 +124,7 @@ class Findings:
     past: PastRow | None = None
     notes: Notes = None
     verdict: str = ""  #: what is corrupt; "" if nothing is, or if nothing was to be checked
-    has_foreign_log: bool = False  #: the log beside a backup is of the store that it was made from
+    has_foreign_log: bool = False  #: the log next to a backup is of the store that it was made from
 
     @property
     def doubt(self) -> str:
@@ -198,7 +226,7 @@ def look_at(path: Path, *, tables: Sequence[str] = CHECKED_TABLES, always: bool 
 
 
 def _is_replayed_into_backup(path: Path, past: PastRow) -> bool:
-    """Whether the file alone is a marked backup of a store whose log, beside it, hides the mark."""
+    """Whether the file alone is a marked backup of a store whose log, next to it, hides the mark."""
     with contextlib.suppress(sqlite3.Error), contextlib.closing(_connect_to_file_alone(path)) as connection:
         alone = read_past(connection)
         return bool(alone and alone.is_backup and not past.is_backup and alone.identity == past.identity)
@@ -349,7 +377,7 @@ def _statements_of(tables: Sequence[str]) -> list[str]:
 
 
 def foreign_log_refusal(path: Path) -> str:
-    """Return the sentence for a backup beside a log that is not its own, and the remedy."""
+    """Return the sentence for a backup next to a log that is not its own, and the remedy."""
     log = log_path(path).name
     return f"the store {path} is a backup, and {log} beside it is not its own; remove {log}"
 

@@ -1,4 +1,4 @@
-"""What a store knows of its past: the row of `past` inside, the head beside it, and whether the two agree."""
+"""What a store knows of its past: its row `past`, the head next to it, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Past:
         return True
 
     def is_log_in_place(self) -> bool:
-        """Whether SQLite's log is still the one beside the file."""
+        """Whether SQLite's log is still the one next to the file."""
         there = _stat(self._log_place)
         return self._log is None or (there is not None and is_same(there, self._log))
 

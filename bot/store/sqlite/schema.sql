@@ -1,4 +1,4 @@
--- Version 5 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
+-- Version 7 of the store. Times are whole microseconds since 1970-01-01 in UTC, so that they sort and
 -- round-trip; absent times are NULL, absent words are ''. PRAGMA user_version holds the version: `opening.py`
 -- upgrades a file of an earlier one, which then has the same columns in the same order.
 
@@ -58,7 +58,17 @@ CREATE TABLE question (
     is_unsure      INTEGER NOT NULL DEFAULT 0,   -- 1: it could not be read then; only a no counts
     refusals       INTEGER NOT NULL DEFAULT 0,   -- clicks on it that were refused
     trail_hash     TEXT    NOT NULL DEFAULT '',  -- of its last event; '': unknown, as in an upgraded file
-    report_hash    TEXT    NOT NULL DEFAULT ''   -- of its last report; '': there is none, or unknown likewise
+    report_hash    TEXT    NOT NULL DEFAULT '',  -- of its last report; '': there is none, or unknown likewise
+    needs_factor   INTEGER NOT NULL DEFAULT 0,   -- 1: a yes needed a proof when it was accepted
+    proofs         INTEGER NOT NULL DEFAULT 0,   -- attempts to prove a yes that were started
+    proof_code     TEXT    NOT NULL DEFAULT '',  -- of the one under way whose proof would count; '': none
+    retry_at       INTEGER,              -- from when a further yes starts an attempt
+    proved_at      INTEGER,              -- when the yes that stands was proved
+    unreported     INTEGER NOT NULL DEFAULT 0,   -- changes that the message shows and no report tells
+    card_secret    TEXT    NOT NULL DEFAULT '',  -- what its card's buttons carry: 128 random bits in hex; '': none yet
+    assignments    TEXT    NOT NULL DEFAULT '',  -- who took the alert, handed it over or released it, as a JSON array
+    waits_for      TEXT    NOT NULL DEFAULT '',  -- whose place it waits for; '': it does not wait
+    waited_since   INTEGER               -- when it first found no place
 ) STRICT;
 
 CREATE INDEX question_due ON question (work, due_at) WHERE due_at IS NOT NULL;
@@ -67,8 +77,10 @@ CREATE INDEX question_ended ON question (settled_at) WHERE work = '' AND deadlin
 CREATE INDEX question_card ON question (card_due_at) WHERE card_due_at IS NOT NULL;
 CREATE INDEX question_person ON question (slack_id, answered_at);
 CREATE INDEX question_other_person ON question (other_slack_id) WHERE other_slack_id <> '';
+CREATE INDEX question_taken ON question (taken_by, accepted_at) WHERE taken_by <> '';
 CREATE INDEX question_accepted ON question (accepted_at);
 CREATE INDEX question_open ON question (accepted_at) WHERE standing = '';
+CREATE INDEX question_waiting ON question (waits_for, alert, accepted_at) WHERE waits_for <> '';
 CREATE INDEX question_invalid ON question (accepted_at) WHERE reason = 'invalid_request';
 
 CREATE TABLE report (
@@ -99,6 +111,63 @@ CREATE TABLE event (
     hash      TEXT    NOT NULL,  -- sha256 of all that, of the identifier, and of the hash before
     PRIMARY KEY (key, version)
 ) STRICT, WITHOUT ROWID;
+
+-- What each person was last asked to prove: one row a subject, so that nobody has two pushes at a time.
+CREATE TABLE attempt (
+    key        TEXT    PRIMARY KEY,       -- first 32 hex digits of the sha256 of the subject, in small letters
+    version    INTEGER NOT NULL,          -- raised by each save; a save of an older version is refused
+    subject    TEXT    NOT NULL,          -- as the provider knows the person
+    ref        TEXT    NOT NULL,          -- of the question
+    code       TEXT    NOT NULL,          -- which the device shows
+    started_at INTEGER NOT NULL,          -- when the person clicked
+    due_at     INTEGER,                   -- when somebody must go on with it; NULL: it is over
+    sent_at    INTEGER,                   -- set before the push is sent; NULL: none was
+    push_id    TEXT    NOT NULL,          -- the provider's; '': there is none, or it is lost
+    interval   INTEGER NOT NULL,          -- between two polls, in microseconds
+    dead_at    INTEGER,                   -- from when on nobody can approve the last push
+    pushes     TEXT    NOT NULL,          -- when the last ones were reserved, separated by spaces
+    refused_at INTEGER                    -- when the person last refused one
+) STRICT;
+
+CREATE INDEX attempt_due ON attempt (due_at) WHERE due_at IS NOT NULL;
+
+-- What the security team asks the person back about an alert. The replies are reports.
+CREATE TABLE inquiry (
+    key            TEXT    NOT NULL,     -- the question it belongs to
+    number         INTEGER NOT NULL,     -- from 1 on
+    secret         TEXT    NOT NULL,     -- the second part of its ref, of its own: 128 random bits in hex
+    version        INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
+    identifier     TEXT    NOT NULL,     -- of the alert
+    text           TEXT    NOT NULL,     -- what is asked: literal
+    slack_id       TEXT    NOT NULL,     -- the Slack id of who asks
+    slack_name     TEXT    NOT NULL,     -- and their name
+    window         TEXT    NOT NULL,     -- digest of the window in which it was written, and of the text
+    sequence       INTEGER NOT NULL,     -- of the note to MozDef that tells of it
+    delivery       TEXT    NOT NULL,     -- waiting, claimed, asked or failed: how far it got
+    accepted_at    INTEGER NOT NULL,     -- when it was stored
+    due_at         INTEGER,              -- when somebody must go on with it; NULL: nobody needs to
+    attempts       INTEGER NOT NULL,     -- failures since the last success
+    claimed_at     INTEGER,              -- the first claim for posting; a look-up starts here
+    in_doubt_since INTEGER,              -- a post may have happened since; NULL: its result is known
+    channel        TEXT    NOT NULL,     -- the conversation that holds its message
+    ts             TEXT    NOT NULL,     -- the message's timestamp, its id in that conversation
+    asked_at       INTEGER,              -- when a reply, a look-up or Slack's answer proved the post
+    reason         TEXT    NOT NULL,     -- why it failed
+    replies        TEXT    NOT NULL,     -- digests of its replies' windows, separated by spaces
+    PRIMARY KEY (key, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX inquiry_due ON inquiry (due_at) WHERE due_at IS NOT NULL;
+-- The places of each person's open questions, and the burst of those that wait for one.
+CREATE TABLE places (
+    person     TEXT    PRIMARY KEY,  -- the Slack id; on Enterprise Grid the one that sorts first
+    version    INTEGER NOT NULL,     -- raised by each save; a save of an older version is refused
+    due_at     INTEGER,              -- when somebody must look at the burst; NULL: there is none
+    touched_at INTEGER NOT NULL,     -- when it was last saved
+    facts      TEXT    NOT NULL      -- the places, and what the burst's line and card are about, as JSON
+) STRICT;
+
+CREATE INDEX places_due ON places (due_at) WHERE due_at IS NOT NULL;
 
 -- Written to test whether the store takes writes; nobody reads it.
 CREATE TABLE probe (

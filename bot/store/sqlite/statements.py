@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.store.records.rows import COLUMNS
+from bot.store.records.rows import ATTEMPT_COLUMNS, COLUMNS, INQUIRY_COLUMNS
 from bot.triage.listing import Filter
 from bot.triage.model import Work
 from bot.triage.outcomes import Reason
@@ -19,16 +19,57 @@ INSERT_REPORT = (
 )
 INSERT_EVENT = """INSERT INTO event (key, version, at, kind, facts, after_gap, hash)
     VALUES (:key, :version, :at, :kind, :facts, :after_gap, :hash)"""
+# The first of a subject has version 1; any other replaces the version before.
+INSERT_ATTEMPT = (
+    f"INSERT INTO attempt ({', '.join(ATTEMPT_COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in ATTEMPT_COLUMNS)}) ON CONFLICT (key) DO NOTHING"
+)
+UPDATE_ATTEMPT = (
+    f"UPDATE attempt SET {', '.join(f'{name} = :{name}' for name in ATTEMPT_COLUMNS[1:])}"
+    " WHERE key = :key AND version = :version - 1"
+)
+ATTEMPT = "SELECT * FROM attempt WHERE key = ?"
+IS_CURRENT = "SELECT count(*) FROM question WHERE key = ? AND secret = ? AND version = ?"
+ATTEMPTS_DUE = "SELECT * FROM attempt WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+OLD_ATTEMPTS = "DELETE FROM attempt WHERE due_at IS NULL AND started_at < :before"
+INSERT_INQUIRY = (
+    f"INSERT INTO inquiry ({', '.join(INQUIRY_COLUMNS)})"
+    f" VALUES ({', '.join(f':{name}' for name in INQUIRY_COLUMNS)}) ON CONFLICT (key, number) DO NOTHING"
+)
+UPDATE_INQUIRY = (
+    f"UPDATE inquiry SET {', '.join(f'{name} = :{name}' for name in INQUIRY_COLUMNS[2:])}"
+    " WHERE key = :key AND number = :number AND version = :version - 1"
+)
+INQUIRIES = "SELECT * FROM inquiry WHERE key = ? ORDER BY number"
+INQUIRIES_DUE = "SELECT * FROM inquiry WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+PLACES = "SELECT * FROM places WHERE person = ?"
+PLACES_DUE = "SELECT * FROM places WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+PLACES_WITH_BURST = "SELECT * FROM places WHERE due_at IS NOT NULL"
+# The first of a person has version 1; any other replaces the version before.
+INSERT_PLACES = """INSERT INTO places (person, version, due_at, touched_at, facts)
+    VALUES (:person, :version, :due_at, :touched_at, :facts) ON CONFLICT (person) DO NOTHING"""
+UPDATE_PLACES = """UPDATE places SET version = :version, due_at = :due_at, touched_at = :touched_at,
+    facts = :facts WHERE person = :person AND version = :version - 1"""
+OLD_PLACES = "DELETE FROM places WHERE due_at IS NULL AND touched_at < :before"
+# The index is partial, so SQLite must see that nobody waits for ''.
+_WAITING = "waits_for = ? AND waits_for <> ''"
+NEXT_LABEL = f"WHERE {_WAITING} AND alert > ? ORDER BY alert, accepted_at LIMIT 1"
+WAITING_KINDS = f"SELECT alert, count(*) FROM question WHERE {_WAITING} GROUP BY alert"
+WAITING_FIRST = f"SELECT identifier FROM question WHERE {_WAITING} ORDER BY accepted_at LIMIT ?"
 HEAD = "SELECT identifier, version, trail_hash FROM question WHERE key = ?"
 MOVE_HEAD = "UPDATE question SET version = ?, trail_hash = ? WHERE key = ?"
 EVENTS = "SELECT * FROM event WHERE key = ? ORDER BY version"
 # This process holds the file exclusively, so the worker that made these claims is dead: do not wait for it.
 END_LEASES = """UPDATE question SET due_at = in_doubt_since
     WHERE work = 'ask' AND due_at > in_doubt_since AND state = 'posting'"""
+END_INQUIRY_LEASES = """UPDATE inquiry SET due_at = in_doubt_since
+    WHERE delivery = 'claimed' AND due_at > in_doubt_since"""
 # Nor does anybody remember which strangers' questions waited in line: those are due, whether or not they were
 # claimed before. One with a time zone that was never claimed waits for working hours.
 END_WAITS = """UPDATE question SET due_at = accepted_at WHERE work = 'ask' AND due_at > accepted_at
-    AND attempts = 0 AND paced = 0 AND in_doubt_since IS NULL AND (state = 'posting' OR time_zone = '')"""
+    AND attempts = 0 AND paced = 0 AND in_doubt_since IS NULL AND (state = 'posting' OR time_zone = '')
+    AND waits_for = ''"""
+OPENED = (END_LEASES, END_INQUIRY_LEASES, END_WAITS)
 NOT_AMONG = "key NOT IN (SELECT value FROM json_each(?))"
 # The kind of work is part of the SQL: as a parameter it makes the query ten times slower (SQLite 3.40.1).
 WORK_DUE = {
@@ -41,6 +82,7 @@ OPEN_FOR = """WHERE slack_id = ? AND answered_at IS NULL AND state = 'asked'
     ORDER BY asked_at DESC LIMIT ?"""
 ANSWERED_BY = "WHERE slack_id = ? AND answered_at >= ? ORDER BY answered_at DESC LIMIT ?"
 ASKED_AS = "SELECT slack_id FROM question WHERE other_slack_id = ? AND other_slack_id <> '' LIMIT 1"
+TAKEN_BY = "WHERE taken_by = ? AND taken_by <> '' ORDER BY accepted_at DESC LIMIT ?"
 OVERDUE = "WHERE deadline <= ? ORDER BY deadline LIMIT ?"
 NEXT_DUE = """SELECT min(moment) FROM (
     SELECT min(due_at) AS moment FROM question WHERE work = 'redraw' AND due_at > :after
@@ -69,6 +111,8 @@ RESTORED = (
         WHERE standing = '' AND state = 'asked' AND work <> 'redraw' AND ts <> ''""",
     """UPDATE question SET in_doubt_since = :now, due_at = :now, paced = 0
         WHERE state IN ('accepted', 'posting')""",
+    """UPDATE inquiry SET delivery = 'claimed', claimed_at = coalesce(claimed_at, accepted_at),
+        in_doubt_since = :now, due_at = :now WHERE delivery IN ('waiting', 'claimed')""",
     # Accepted by a clock that was ahead: it came before the restore, whatever that clock said.
     "UPDATE question SET accepted_at = :now WHERE accepted_at > :now",
 )
@@ -123,8 +167,10 @@ LIST_STEP = 1000
 #: What a list may begin before and end at.
 FIRST, LAST = -(1 << 62), 1 << 62
 
+_TAKEN = "taken_by = :taken_by AND taken_by <> ''"
+
 #: Conditions that an index answers: they bound the questions that are looked at.
-_INDEXED = ("standing = ''", "accepted_at >= :since")
+_INDEXED = ("standing = ''", "accepted_at >= :since", _TAKEN)
 _BETWEEN = "accepted_at < :before AND accepted_at >= :end"
 
 
@@ -136,6 +182,7 @@ def list_statements(only: Filter) -> tuple[str, str]:
         "user = :user COLLATE NOCASE": bool(only.user),
         "alert = :alert": bool(only.alert),
         "standing = :outcome": only.outcome is not None,
+        _TAKEN: bool(only.taken_by),
     }
     conditions = [condition for condition, is_given in given.items() if is_given]
     indexed = [condition for condition in conditions if condition in _INDEXED]

@@ -15,19 +15,21 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
-from bot.backoff import pause
+from bot.backoff import pause, pause_to_beat
 from bot.clock import Clock
 from bot.errors import StoreError, StoreReplaced, StoreUnusable
 from bot.store.records.found import found_facts, found_from
 from bot.store.records.rows import (
     COLUMNS,
+    attempt_of,
+    attempt_row,
     event_row,
-    events_of,
     find_changes,
+    inquiry_of,
+    inquiry_row,
     microseconds,
     moment,
     mutable_row,
-    question_of,
     question_row,
     report_of,
     report_row,
@@ -38,27 +40,20 @@ from bot.store.sqlite.connection import Database
 from bot.store.sqlite.head import beside
 from bot.store.sqlite.opening import needs_upgrade, open_file, open_to_read, refusal_of
 from bot.store.sqlite.past import Past
+from bot.store.sqlite.places import PlaceTable, doubt_lines, write_places
+from bot.store.sqlite.trails import append_event, question_from, replay, trails_under
 from bot.triage import restore_rules
 from bot.triage.asking_rules import row_key
+from bot.triage.event_kinds import EventKind
+from bot.triage.factor import Attempt, attempt_key
+from bot.triage.inquiry import Inquiry
 from bot.triage.listing import EVERYTHING, Counts, Filter
 from bot.triage.log_events import log_event
-from bot.triage.model import (
-    RESTORE_SETTLES,
-    Change,
-    EventFacts,
-    EventKind,
-    FoundQuestion,
-    OutboxRow,
-    Question,
-    Restore,
-    Trail,
-    Work,
-)
+from bot.triage.model import RESTORE_SETTLES, Change, FoundQuestion, OutboxRow, Question, Restore, Trail, Work
 from bot.triage.outcomes import Outcome
 from bot.triage.ports import SelectReport, select_all
 from bot.triage.reporting import REPORTS_APART
 from bot.triage.statistics import AlertStatistics, Tally
-from bot.triage.trail import make_event
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +66,7 @@ _values_of = itemgetter(*COLUMNS)
 _AT_A_TIME = 50
 
 
-class SqliteStore:
+class SqliteStore(PlaceTable):
     """Questions and their reports in one file, locked for this process. See the ports for the methods.
 
     They raise `StoreError` if SQLite cannot read or write; then nothing of the change is saved.
@@ -105,9 +100,7 @@ class SqliteStore:
         database = Database(opened.connection, opened.past, reopen=opened.reopen)
         store = cls(database, path=path, past=opened.past)
         try:
-            await database.write(
-                lambda connection: [connection.execute(each) for each in (sql.END_LEASES, sql.END_WAITS)]
-            )
+            await database.write(lambda connection: [connection.execute(each) for each in sql.OPENED])
         except BaseException:
             await store.close()
             raise
@@ -142,10 +135,10 @@ class SqliteStore:
                     await pause(stop, seconds=interval.total_seconds())
             except StoreError as error:
                 log_event(log.error, "store.failed", "%s", error)
-            await pause(stop, self._database.replaced, seconds=interval.total_seconds())
+            await pause_to_beat(stop, self._database.replaced, every=interval)
 
     async def _rescue(self) -> None:
-        """Write all of the store into a file beside it; raise `StoreUnusable` once that is done."""
+        """Write all of the store into a file next to it; raise `StoreUnusable` once that is done."""
         path = _unused(beside(self._path, ".rescue"))
         try:
             await self._database.rescue(path)
@@ -179,10 +172,32 @@ class SqliteStore:
     async def save(self, change: Change) -> bool:
         return await self._database.write(lambda connection: _save(connection, change))
 
+    async def find_attempt(self, subject: str) -> Attempt | None:
+        rows = await self._read(sql.ATTEMPT, (attempt_key(subject),))
+        return next((attempt_of(row) for row in rows), None)
+
+    async def save_attempt(self, attempt: Attempt) -> bool:
+        return await self._database.write(lambda connection: _save_attempt(connection, attempt))
+
+    async def due_attempts(self, now: datetime, *, limit: int) -> Sequence[Attempt]:
+        return [attempt_of(row) for row in await self._read(sql.ATTEMPTS_DUE, (microseconds(now), limit))]
+
+    async def inquiries_of(self, ref: str) -> Sequence[Inquiry]:
+        return [inquiry_of(row) for row in await self._read(sql.INQUIRIES, (ref.partition(".")[0],))]
+
+    async def save_inquiry(self, inquiry: Inquiry) -> bool:
+        return await self._database.write(lambda connection: _save_inquiry(connection, inquiry))
+
+    async def due_inquiries(self, now: datetime, *, limit: int) -> Sequence[Inquiry]:
+        return [inquiry_of(row) for row in await self._read(sql.INQUIRIES_DUE, (microseconds(now), limit))]
+
     async def load(self, ref: str) -> Question | None:
         key, _, _ = ref.partition(".")
         question = await self._read_question(key)
         return question if question and hmac.compare_digest(question.ref.encode(), ref.encode()) else None
+
+    async def load_by_key(self, key: str) -> Question | None:
+        return await self._read_question(key)
 
     async def find(self, identifier: str) -> Question | None:
         return await self._read_question(row_key(identifier))
@@ -210,6 +225,9 @@ class SqliteStore:
     async def answered_by(self, slack_id: str, since: datetime, *, limit: int) -> Sequence[Question]:
         return await self._read_questions(sql.ANSWERED_BY, (slack_id, microseconds(since), limit))
 
+    async def taken_by(self, slack_id: str, *, limit: int) -> Sequence[Question]:
+        return await self._read_questions(sql.TAKEN_BY, (slack_id, limit))
+
     async def probe(self) -> None:
         await self._database.write(lambda connection: connection.execute(sql.PROBE))
 
@@ -232,6 +250,7 @@ class SqliteStore:
         def restore(connection: sqlite3.Connection) -> None:
             for each in (sql.KEEP_RESTORE, *sql.RESTORED):
                 connection.execute(each, values)
+            doubt_lines(connection, now)
             if self._past:
                 self._past.restore(connection, now)
 
@@ -299,7 +318,7 @@ class SqliteStore:
     ) -> None:
         for start in range(0, len(identifiers), _AT_A_TIME):
             keys = [row_key(identifier) for identifier in identifiers[start : start + _AT_A_TIME]]
-            await self._database.write(partial(_replay, keys=keys, now=now, select=select))
+            await self._database.write(partial(replay, keys=keys, now=now, select=select))
 
     async def trail_of(self, identifier: str) -> Trail | None:
         trails = await self._read_trails([row_key(identifier)])
@@ -348,7 +367,7 @@ class SqliteStore:
         return found[0] if found else None
 
     async def _read_questions(self, condition: str, values: tuple[Any, ...]) -> list[Question]:
-        return [_question_from(row) for row in await self._read(f"{sql.SELECT} {condition}", values)]
+        return [question_from(row) for row in await self._read(f"{sql.SELECT} {condition}", values)]
 
     async def _read_reports(self, query: str, values: Any) -> list[OutboxRow]:
         return [report_of(row) for row in await self._read(query, values)]
@@ -356,7 +375,7 @@ class SqliteStore:
     async def _read_trails(self, keys: Sequence[str]) -> list[Trail]:
         """Return the alerts that exist under these keys, read at once: nothing changes in between."""
         return await self._database.read(
-            lambda connection: [trail for key in keys for trail in _trails_under(connection, key)]
+            lambda connection: [trail for key in keys for trail in trails_under(connection, key)]
         )
 
     async def _mark(self, column: str, rows: Sequence[OutboxRow], at: datetime, kind: EventKind) -> None:
@@ -366,7 +385,7 @@ class SqliteStore:
             for row in rows:
                 key = row_key(row.identifier)
                 if connection.execute(statement, (microseconds(at), key, row.sequence)).rowcount:
-                    _append_event(connection, key, kind, {"sequence": row.sequence}, at)
+                    append_event(connection, key, kind, {"sequence": row.sequence}, at)
 
         await self._database.write(mark)
 
@@ -399,56 +418,16 @@ def _insert_others(connection: sqlite3.Connection, change: Change) -> None:
         connection.execute(sql.INSERT_EVENT, event_row(change.event))
 
 
-def _append_event(
-    connection: sqlite3.Connection, key: str, kind: EventKind, facts: EventFacts, at: datetime
-) -> None:
-    """Add an event to the trail of a question that nothing else changes in, except its version."""
-    identifier, version, trail_hash = connection.execute(sql.HEAD, (key,)).fetchone()
-    event = make_event(identifier, version + 1, trail_hash, kind=kind, facts=facts, at=at)
-    connection.execute(sql.INSERT_EVENT, event_row(event))
-    connection.execute(sql.MOVE_HEAD, (event.version, event.hash, key))
-
-
-def _replay(
-    connection: sqlite3.Connection, *, keys: Sequence[str], now: datetime, select: SelectReport
-) -> None:
-    for key in keys:
-        rows = [report_of(row) for row in connection.execute(sql.REPORTS_OF, (key,))]
-        values = {"key": key, "now": microseconds(now)}
-        replayed = [{**values, "sequence": row.sequence} for row in rows if select(row)]
-        connection.executemany(sql.REPLAY, replayed)
-        if replayed:
-            _append_event(connection, key, EventKind.REPLAYED, {"reports": len(replayed)}, now)
-
-
 def _list_step(
     connection: sqlite3.Connection, *, only: Filter, before: int, limit: int
 ) -> tuple[list[Question], int]:
     """Return up to `limit` of the next questions of a list, and the moment before which it goes on."""
     end, wanted = sql.list_statements(only)
     values: dict[str, Any] = {"user": only.user, "alert": only.alert, "outcome": only.outcome}
-    values |= {"since": microseconds(only.since), "before": before}
+    values |= {"taken_by": only.taken_by, "since": microseconds(only.since), "before": before}
     reached = next((row[0] for row in connection.execute(end, values)), sql.FIRST)
     rows = connection.execute(f"{sql.SELECT} {wanted}", {**values, "end": reached, "limit": limit})
-    return [_question_from(row) for row in rows], reached
-
-
-def _question_from(row: Sequence[Any]) -> Question:
-    # As a dict: sqlite3.Row searches its column names for each value.
-    return question_of(dict(zip(COLUMNS, row, strict=True)))
-
-
-def _trails_under(connection: sqlite3.Connection, key: str) -> list[Trail]:
-    """Return the alert with this key in a list; an empty one if there is none."""
-    questions = [_question_from(row) for row in connection.execute(f"{sql.SELECT} WHERE key = ?", (key,))]
-    return [
-        Trail(
-            question=question,
-            events=events_of(question.identifier, connection.execute(sql.EVENTS, (key,))),
-            reports=[report_of(row) for row in connection.execute(sql.REPORTS_OF, (key,))],
-        )
-        for question in questions
-    ]
+    return [question_from(row) for row in rows], reached
 
 
 @lru_cache(maxsize=1)  # the sweeper asks for each kind of work with the same refs
@@ -470,18 +449,41 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
     if before and before.ref != question.ref:  # a restored question has taken over a message that was found
         row["secret"] = question.ref.partition(".")[2]
     values = (*row.values(), key, secret, question.version - 1)
+    if change.attempt is not None or change.inquiry is not None or change.places is not None:
+        [is_current] = connection.execute(sql.IS_CURRENT, (key, secret, question.version - 1)).fetchone()
+        if not is_current or not _save_beside(connection, change):
+            return False
     was_first = connection.execute(_update(tuple(row)), values).rowcount == 1
     if was_first:
         _insert_others(connection, change)
     return was_first
 
 
+def _save_attempt(connection: sqlite3.Connection, attempt: Attempt) -> bool:
+    statement = sql.INSERT_ATTEMPT if attempt.version == 1 else sql.UPDATE_ATTEMPT
+    return connection.execute(statement, attempt_row(attempt)).rowcount == 1
+
+
+def _save_inquiry(connection: sqlite3.Connection, inquiry: Inquiry) -> bool:
+    statement = sql.INSERT_INQUIRY if inquiry.version == 1 else sql.UPDATE_INQUIRY
+    return connection.execute(statement, inquiry_row(inquiry)).rowcount == 1
+
+
+def _save_beside(connection: sqlite3.Connection, change: Change) -> bool:
+    """Write what a change changes next to its question; return False if another writer was faster."""
+    return (
+        (change.attempt is None or _save_attempt(connection, change.attempt))
+        and (change.inquiry is None or _save_inquiry(connection, change.inquiry))
+        and (change.places is None or write_places(connection, change.places))
+    )
+
+
 def _remove_ended(connection: sqlite3.Connection, values: dict[str, Any]) -> int:
     keys = [(row["key"],) for row in connection.execute(sql.ENDED, values)]
-    for table in ("event", "report"):
+    for table in ("event", "report", "inquiry"):
         connection.executemany(f"DELETE FROM {table} WHERE key = ?", keys)
     connection.executemany("DELETE FROM question WHERE key = ?", keys)
-    for each in sql.OLD_FINDS:
+    for each in (*sql.OLD_FINDS, sql.OLD_ATTEMPTS, sql.OLD_PLACES):
         connection.execute(each, values)
     return len(keys)
 

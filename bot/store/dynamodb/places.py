@@ -1,0 +1,178 @@
+"""The places of people's open questions in the table: the port `PlaceRecord` of `triage.ports`.
+
+A person's row is an item. Each question that waits has an entry in a collection of its person's, which is
+written and removed with it: so what waits is read consistently, in order, and a label at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.store.dynamodb import items, schema
+from bot.store.dynamodb.expiry import WAITS_LONG, Lifetime
+from bot.store.dynamodb.leases import query_until
+from bot.store.dynamodb.side_items import only_after, select_due
+from bot.store.dynamodb.table import Condition, Item, Table, to_wire, value_to_wire
+from bot.store.records.place_rows import places_of, places_row
+from bot.store.records.rows import microseconds
+from bot.triage import restore_rules
+from bot.triage.model import Change, Question, State
+from bot.triage.places import Places, WaitingCount
+
+#: The sort key of a person's places.
+PLACES = "places"
+
+#: The partition, in the index `due`, of bursts that somebody must look at: they are few.
+BURST = "burst#0"
+
+#: How the partition key of those that wait for a person's place begins.
+_WAITING = "waiting#"
+
+_LABEL, _REF = "a", "r"
+
+#: A column of `records.place_rows` → its attribute.
+_COLUMNS = {"version": items.VERSION, "due_at": schema.DUE_AT, "touched_at": "t", "facts": "f"}
+
+
+class PlaceItems:
+    """The part of the store that is about places; see the port for the methods."""
+
+    _table: Table
+    _lifetime: Lifetime
+
+    async def find_places(self, person: str) -> Places | None:
+        """See the port."""
+        item = await self._table.get(_places_key(person))
+        return _places_from(item) if item else None
+
+    async def save_places(self, places: Places) -> bool:
+        """See the port."""
+        return await self._table.put(*self._guard_places(places))
+
+    async def due_places(self, now: datetime, *, limit: int) -> Sequence[Places]:
+        """See the port. The index may lag a moment; the worker that began a burst needs none."""
+        found = await self._table.first(limit, **query_until(schema.DUE, BURST, now))
+        rows = await self._table.get_many([_key(each) for each in found])
+        return select_due(map(_places_from, rows), now)
+
+    async def first_waiting(self, person: str) -> Sequence[Question]:
+        """See the port. An entry whose question does not wait is one that an older worker has left."""
+        found: list[Question] = []
+        last = ""
+        while page := await self._table.first(1, **_entries_after(person, last)):
+            [entry] = page
+            question = next(iter(await items.questions_of(self._table, [_key_of(entry)])), None)
+            if question is None or not _may_wait(question, entry):
+                await self._table.call("delete_item", Key=to_wire(_key(entry)))
+                continue
+            found.append(question)
+            last = f"{_label_digest(question.request.alert)}$"  # sorts behind all entries of the label
+        return found
+
+    async def count_waiting(self, person: str, *, limit: int) -> WaitingCount:
+        """See the port."""
+        entries = [entry async for entry in self._table.query(**_entries_after(person, ""))]
+        oldest = sorted(entries, key=lambda each: int(each[schema.ACCEPTED_AT]))[:limit]
+        return WaitingCount(
+            kinds=Counter(str(each[_LABEL]) for each in entries),
+            first=[str(each[items.IDENTIFIER]) for each in oldest],
+        )
+
+    async def doubt_lines(self, now: datetime) -> bool:
+        """Let each line of a restored backup that was not posted yet be looked up first.
+
+        False: another worker has changed one meanwhile.
+        """
+        found = self._table.scan(
+            FilterExpression=f"{schema.SORT} = :places",
+            ExpressionAttributeValues={":places": value_to_wire(PLACES)},
+            ConsistentRead=True,
+        )
+        doubted = [restore_rules.doubt_line(_places_from(item), now) async for item in found]
+        return all([await self.save_places(each) for each in doubted if each is not None])
+
+    def _guard_places(self, places: Places) -> tuple[Item, Condition]:
+        """Return a row as its item, and the condition under which it may be written."""
+        expires = self._lifetime.since(places.touched_at + WAITS_LONG) if places.due_at is None else {}
+        return places_item(places) | expires, only_after(places.version - 1)
+
+
+def places_item(places: Places) -> Item:
+    """Return a person's places as their item, and while there is a burst in the index `due`."""
+    row = places_row(places)
+    kept: Item = {name: row[column] for column, name in _COLUMNS.items() if row[column] is not None}
+    item = _places_key(places.person) | kept
+    if places.due_at is None:
+        return item
+    return item | {schema.WORK: BURST, schema.MOMENT: row["due_at"]}
+
+
+def entry_of(question: Question) -> Item:
+    """Return the entry of a question that waits."""
+    return _entry_key(question, question.waits_for) | {
+        schema.ACCEPTED_AT: microseconds(question.accepted_at),
+        _LABEL: question.request.alert,
+        _REF: question.ref,
+        items.IDENTIFIER: question.identifier,
+    }
+
+
+def find_entries(change: Change) -> tuple[list[Item], list[Item]]:
+    """Return the entry that a change adds, and the key of the one that it removes, each if there is any."""
+    question, before, places = change.question, change.before, change.places
+    was = before.waits_for if before else ""
+    if question.waits_for:
+        return ([] if was == question.waits_for else [entry_of(question)]), []
+    if not was and places is not None and places.burst is not None:
+        was = places.person  # an older worker may have written the question since it began to wait
+    return [], [_entry_key(question, was)] if was else []
+
+
+def _places_key(person: str) -> Item:
+    return {schema.PARTITION: f"places#{person}", schema.SORT: PLACES}
+
+
+def _places_from(item: Mapping[str, Any]) -> Places:
+    row = {column: item.get(name) for column, name in _COLUMNS.items()}
+    return places_of({**row, "person": str(item[schema.PARTITION]).partition("#")[2]})
+
+
+def _entry_key(question: Question, person: str) -> Item:
+    digest, moment = _label_digest(question.request.alert), microseconds(question.accepted_at)
+    return {
+        schema.PARTITION: f"{_WAITING}{person}",
+        schema.SORT: f"{digest}#{moment:017}#{items.key_of(question)}",
+    }
+
+
+def _label_digest(label: str) -> str:
+    return hashlib.sha256(label.encode()).hexdigest()[:16]
+
+
+def _key(item: Item) -> Item:
+    return {name: item[name] for name in (schema.PARTITION, schema.SORT)}
+
+
+def _key_of(entry: Item) -> str:
+    """Return the partition key of the question that an entry is about."""
+    return str(entry[schema.SORT]).rpartition("#")[2]
+
+
+def _may_wait(question: Question, entry: Item) -> bool:
+    is_unasked = question.state is State.ACCEPTED and question.in_doubt_since is None
+    return is_unasked and question.ref == entry[_REF]
+
+
+def _entries_after(person: str, last: str) -> dict[str, Any]:
+    return {
+        "KeyConditionExpression": f"{schema.PARTITION} = :person AND {schema.SORT} > :last",
+        "ExpressionAttributeValues": {
+            ":person": value_to_wire(f"{_WAITING}{person}"),
+            ":last": value_to_wire(last or " "),
+        },
+        "ConsistentRead": True,
+    }
